@@ -1,0 +1,11 @@
+//! The records, map values and kernel fields of the net domain.
+
+/// Names every kernel field of the domain once; `$with` makes a table of them (user space) or globals (kernel side).
+#[macro_export]
+macro_rules! net_fields {
+    ($with:path) => {
+        $with! {}
+    };
+}
+
+net_fields!(crate::fields_as_table);

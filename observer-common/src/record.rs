@@ -1,0 +1,19 @@
+//! The head of every record in a ring buffer.
+//!
+//! A record announces: it carries the totals so far, and says which map entry holds the truth that goes on growing.
+//! One record an entry and an epoch is enough, so a flood of events is a trickle of records (see `emit.rs` in the
+//! kernel side).
+
+/// First bytes of each ring-buffer record; `kind` is the domain's own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// What follows: a constant of the domain's module.
+    pub kind: u32,
+    /// Size of the whole record in bytes, this header included: a check against a mismatch of versions.
+    pub size: u32,
+    /// `bpf_ktime_get_boot_ns` when it was written.
+    pub at: u64,
+}
+
+const _: () = assert!(size_of::<RecordHeader>() == 16);

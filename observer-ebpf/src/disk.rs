@@ -1,0 +1,6 @@
+//! The kernel side of the disk domain.
+#![no_std]
+#![no_main]
+#![cfg(target_arch = "bpf")]
+
+use observer_ebpf as _;

@@ -1,0 +1,68 @@
+//! The one place that reserves and submits records, and counts what it could not.
+//!
+//! Wake-ups: a record does not wake the reader, who comes at the next report anyway, unless the ring is half full.
+
+use aya_ebpf::{
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::bpf_ktime_get_boot_ns,
+    macros::map,
+    maps::{Array, PerCpuArray, RingBuf},
+};
+use observer_common::{
+    loss::{LOSS_COUNTERS, Loss},
+    record::RecordHeader,
+};
+
+const RING_BYTES: u32 = 1 << 20;
+/// `BPF_RB_AVAIL_DATA` of `bpf_ringbuf_query`: bytes not yet consumed.
+const AVAILABLE: u64 = 0;
+
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+#[map]
+static LOSS: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_COUNTERS, 0);
+
+/// One element, raised by user space at each report.
+#[map]
+static EPOCH: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Adds to a loss counter of this CPU.
+#[inline(always)]
+pub fn count(loss: Loss, amount: u64) {
+    if let Some(counter) = LOSS.get_ptr_mut(loss as u32) {
+        // SAFETY: the pointer is this CPU's own element; tracing programs do not nest on one counter in a way that
+        // could lose more than an increment of a count of losses.
+        unsafe { *counter += amount }
+    }
+}
+
+/// The number of the current report interval; an entry announced in it need not be announced again.
+#[inline(always)]
+pub fn epoch() -> u32 {
+    EPOCH.get(0).copied().unwrap_or(0)
+}
+
+/// The head of a record of type `T`, stamped now.
+#[inline(always)]
+pub fn header<T>(kind: u32) -> RecordHeader {
+    // SAFETY: a helper without arguments that may be called from any program.
+    RecordHeader { kind, size: size_of::<T>() as u32, at: unsafe { bpf_ktime_get_boot_ns() } }
+}
+
+/// Puts `record` into the ring; `false`, and a counted loss, when there is no room.
+#[inline(always)]
+pub fn emit<T: Copy + 'static>(record: &T) -> bool {
+    let Some(mut entry) = EVENTS.reserve::<T>(0) else {
+        count(Loss::Ring, 1);
+        return false;
+    };
+    entry.write(*record);
+    let wake = if EVENTS.query(AVAILABLE) > u64::from(RING_BYTES / 2) {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
+    };
+    entry.submit(u64::from(wake));
+    true
+}

@@ -1,0 +1,62 @@
+//! What BPF iterators hand to their programs, and how a program answers.
+
+use aya_ebpf::helpers::generated::bpf_seq_write;
+use observer_common::loss::Loss;
+
+use crate::emit;
+
+/// `struct bpf_iter_meta`.
+#[repr(C)]
+pub struct Meta {
+    pub seq: *mut core::ffi::c_void,
+    pub session_id: u64,
+    pub seq_num: u64,
+}
+
+/// Context of `iter/task`.
+#[repr(C)]
+pub struct Task {
+    pub meta: *mut Meta,
+    pub task: *const u8,
+}
+
+/// Context of `iter/task_file`.
+#[repr(C)]
+pub struct TaskFile {
+    pub meta: *mut Meta,
+    pub task: *const u8,
+    pub fd: u32,
+    _pad: u32,
+    pub file: *const u8,
+}
+
+/// Context of `iter/task_vma`.
+#[repr(C)]
+pub struct TaskVma {
+    pub meta: *mut Meta,
+    pub task: *const u8,
+    pub vma: *const u8,
+}
+
+/// Writes a record to the reader of the iterator.
+///
+/// A full buffer is no loss: the kernel hands the buffer out and calls the program for the same object again.
+///
+/// # Safety
+/// `meta` must come from the iterator's context.
+#[inline(always)]
+pub unsafe fn write<T>(meta: *mut Meta, record: &T) {
+    // SAFETY: `meta` is the iterator's own, and `record` is initialised memory of the size given.
+    let result = unsafe {
+        bpf_seq_write(
+            (*meta).seq.cast(),
+            core::ptr::from_ref(record).cast_mut().cast(),
+            size_of::<T>() as u32,
+        )
+    };
+    // -EOVERFLOW asks for another call; anything else would be a record that never arrives.
+    const OVERFLOW: i64 = -75;
+    if result < 0 && result as i64 != OVERFLOW {
+        emit::count(Loss::Unattributed, 1);
+    }
+}

@@ -1,0 +1,65 @@
+//! The one place that dereferences kernel memory by offset.
+//!
+//! An offset is a frozen global, so the verifier sees a constant: a load through a pointer that it knows to be typed by
+//! BTF is checked against that type and faults safely. Programs entered through BTF need nothing else; they work where
+//! `lockdown=confidentiality` refuses `bpf_probe_read_kernel`.
+
+use aya_ebpf::Global;
+use observer_common::field::ABSENT;
+
+/// Makes a global of every field in a domain's list; user space overrides them before loading.
+#[macro_export]
+macro_rules! fields_as_globals {
+    ($($global:ident: $path:literal, $width:literal;)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            pub static $global: aya_ebpf::Global<u32> = aya_ebpf::Global::new(observer_common::field::ABSENT);
+        )*
+    };
+}
+
+/// Whether the running kernel has the field. Constant to the verifier, so the untaken branch is never checked.
+#[inline(always)]
+pub fn exists(field: &Global<u32>) -> bool {
+    field.load() != ABSENT
+}
+
+/// Loads a member of the kernel object at `base`.
+///
+/// # Safety
+/// `base` must be a BTF-typed, non-null pointer to the type that `field` was resolved in, and `T` as wide as the field.
+#[inline(always)]
+pub unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
+    // SAFETY: the caller's promise; the verifier checks the access against the kernel's own BTF.
+    unsafe { *base.add(field.load() as usize).cast::<T>() }
+}
+
+/// Loads a pointer member. The verifier gives the result the member's pointee type.
+///
+/// # Safety
+/// As for [`load`]; the result may be null.
+#[inline(always)]
+pub unsafe fn pointer(base: *const u8, field: &Global<u32>) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { load(base, field) }
+}
+
+/// The address of a member that is embedded in the object at `base`.
+///
+/// # Safety
+/// As for [`load`].
+#[inline(always)]
+pub unsafe fn member(base: *const u8, field: &Global<u32>) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { base.add(field.load() as usize) }
+}
+
+/// Loads element `index` of an array member whose elements are `stride` bytes apart.
+///
+/// # Safety
+/// As for [`load`]; `index` must be a constant within the array.
+#[inline(always)]
+pub unsafe fn element<T: Copy>(base: *const u8, field: &Global<u32>, stride: &Global<u32>, index: u32) -> T {
+    // SAFETY: the caller's promise.
+    unsafe { *base.add((field.load() + stride.load() * index) as usize).cast::<T>() }
+}

@@ -1,0 +1,25 @@
+//! From the bytes of the disk object to facts.
+
+use crate::domains::{Decode, Decoded, Malformed};
+
+/// Decodes what the disk object writes.
+#[derive(Debug, Default)]
+pub struct DiskDecoder;
+
+impl Decode for DiskDecoder {
+    fn record(&mut self, _bytes: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
+        Ok(())
+    }
+
+    fn pass(&mut self, _program: &str, _bytes: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
+        Ok(())
+    }
+
+    fn entry(&mut self, _map: &str, _key: &[u8], _value: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
+        Ok(())
+    }
+
+    fn totals(&self) -> &'static [&'static str] {
+        &[]
+    }
+}

@@ -1,0 +1,17 @@
+//! What disk answers, and what it cannot see.
+
+use super::Declaration;
+
+pub mod decode;
+pub mod hooks;
+pub mod report;
+pub mod state;
+
+/// The domain's entry in the list of domains.
+pub const DECLARATION: Declaration = Declaration {
+    name: "disk",
+    hooks: hooks::HOOKS,
+    fields: observer_common::disk::FIELDS,
+    optional_fields: &[],
+    decoder: || Box::new(decode::DiskDecoder::default()),
+};

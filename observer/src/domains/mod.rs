@@ -1,0 +1,146 @@
+//! The domains, and what each of them provides.
+//!
+//! A domain is one folder with files of the same five names. Adding one: its folder, its file in `observation`, its
+//! object in `observer-ebpf`, its records in `observer-common`, and a line in each of the two lists below.
+
+use observer_common::field::Field;
+
+use crate::{
+    hook::Hook,
+    identity::process::Processes,
+    observation::{
+        Observation,
+        session::{Moment, SessionFact},
+    },
+    report::Report,
+    view::{Request, View},
+    wants::Wants,
+};
+
+pub mod disk;
+pub mod mem;
+pub mod net;
+
+/// What the kernel layer and the source need of a domain: plain data and a decoder, no state.
+#[derive(Clone, Copy)]
+pub struct Declaration {
+    /// `mem`, `disk`, `net`: also the name of its kernel object.
+    pub name: &'static str,
+    pub hooks: &'static [Hook],
+    /// Kernel fields that its object reads, beside those of `observer_common::task`.
+    pub fields: &'static [Field],
+    /// Global names of the fields that a kernel may lack without harm; any other that is missing makes the programs
+    /// that read it unavailable.
+    pub optional_fields: &'static [&'static str],
+    pub decoder: fn() -> Box<dyn Decode>,
+}
+
+/// From the bytes that cross the kernel border to facts.
+pub trait Decode {
+    /// One record of the ring buffer, its header included.
+    ///
+    /// # Errors
+    /// When the bytes are not a record that this version knows.
+    fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
+
+    /// Everything that the iterator program `program` wrote in one pass.
+    ///
+    /// # Errors
+    /// When the bytes are not whole records.
+    fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
+
+    /// An entry of a map, asked for by [`Decoded::read`] or met when a map was swept after a loss.
+    ///
+    /// # Errors
+    /// When key or value have another size than this version's.
+    fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
+
+    /// Maps that hold cumulative totals: swept whole when a ring lost records.
+    fn totals(&self) -> &'static [&'static str];
+}
+
+/// What decoding gave: facts, and what to read or remove in the kernel's maps next.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    pub facts: Vec<Observation>,
+    /// Map entries that were announced: (map, key).
+    pub read: Vec<(&'static str, Vec<u8>)>,
+    /// Map entries whose final value has been taken: (map, key).
+    pub remove: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Bytes that are not what this version's kernel side writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// What was expected and what was found.
+    pub text: String,
+}
+
+/// The state of a domain: facts go in, reports come out; no clock, no file, no kernel.
+pub trait Domain {
+    /// Takes a fact in. Facts of other domains are ignored.
+    fn apply(&mut self, fact: &Observation);
+
+    /// The whole report of a view of this domain: every row, before filters, sorting and `--top`.
+    fn report(&self, context: &Context<'_>) -> Report;
+
+    /// What the rows that will be shown (`shown` has been shaped already) still lack.
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants;
+
+    /// The report has been delivered: rates start anew, rows of what ended leave.
+    fn delivered(&mut self, now: Moment);
+}
+
+/// What a report is made with beside the domain's own state.
+pub struct Context<'a> {
+    pub session: &'a SessionFact,
+    pub processes: &'a Processes,
+    pub request: &'a Request,
+    pub now: Moment,
+    /// The moment of the previous report, or of the start.
+    pub previous: Moment,
+    /// Whether a report was delivered before: without one, rates since the start are not yet known.
+    pub first: bool,
+}
+
+/// Every domain that there is.
+pub const ALL: &[Declaration] = &[mem::DECLARATION, disk::DECLARATION, net::DECLARATION];
+
+/// The declaration of the domain that answers `view`.
+#[must_use]
+pub const fn of(view: View) -> &'static Declaration {
+    match view {
+        View::Mem => &mem::DECLARATION,
+        View::Disk | View::DeletedOpen => &disk::DECLARATION,
+        View::Net | View::Connections | View::Listen => &net::DECLARATION,
+    }
+}
+
+/// The empty state of the domain that answers `view`.
+#[must_use]
+pub fn state(view: View) -> Box<dyn Domain> {
+    match view {
+        View::Mem => Box::new(mem::state::MemState::default()),
+        View::Disk | View::DeletedOpen => Box::new(disk::state::DiskState::default()),
+        View::Net | View::Connections | View::Listen => Box::new(net::state::NetState::default()),
+    }
+}
+
+impl Context<'_> {
+    /// An otherwise empty report of the view that was asked for, with its times, and these tables.
+    #[must_use]
+    pub fn report(&self, tables: Vec<crate::report::Table>) -> Report {
+        Report {
+            view: self.request.view.name(),
+            host: self.session.host.clone(),
+            now: self.now,
+            elapsed: self.now.since(self.previous),
+            observed: self.now.since(self.session.began),
+            loss: crate::report::LossTotals::default(),
+            headline: Vec::new(),
+            totals: Vec::new(),
+            tables,
+            notes: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What the net domain attaches, alternatives in order.
+
+use crate::hook::Hook;
+
+/// The domain's hooks.
+pub const HOOKS: &[Hook] = &[];

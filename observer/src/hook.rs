@@ -1,0 +1,68 @@
+//! What a hook is: a signal that a domain needs, and the ways to get it, best first.
+//!
+//! Known to the domains, which declare hooks, and to the kernel layer, which chooses and attaches; knows neither.
+
+/// A signal, and every way to it in order of precision and cost. The first way that the kernel accepts is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// `domain.signal`: as doctor and the notes name it.
+    pub name: &'static str,
+    /// What is known because of it, for people: "mapped and unmapped bytes of each process".
+    pub tells: &'static str,
+    pub kind: HookKind,
+    pub ways: &'static [Way],
+    /// Columns, as JSON spells them, that are missing without it.
+    pub columns: &'static [&'static str],
+}
+
+/// Whether a hook reads what exists or tells what happens: either kind can be switched off to see what the other knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// An iterator: one pass over what exists, when a report is due.
+    Pass,
+    /// Programs that run when something happens.
+    Event,
+}
+
+/// One way to a signal: the programs that must all be attached for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Short and for people: "BTF tracepoint sys_exit".
+    pub name: &'static str,
+    pub programs: &'static [Attachment],
+    /// What this way does not see that a better one would; empty if nothing.
+    pub blind: &'static str,
+}
+
+/// A program of the domain's kernel object and where it is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The function's name in the object.
+    pub program: &'static str,
+    pub point: Point,
+    /// With `true`, the way holds without this program where the kernel lacks the point (a compat entry, a module).
+    pub optional: bool,
+}
+
+/// A place in the kernel that a program can be attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Point {
+    /// A BPF iterator's target: `task`, `task_file`, `task_vma`, `tcp`, `udp`.
+    Iterator(&'static str),
+    /// A tracepoint entered with BTF-typed arguments.
+    BtfTracepoint(&'static str),
+    /// The entry of a kernel function, with BTF-typed arguments.
+    Fentry(&'static str),
+    /// The return of a kernel function, with BTF-typed arguments and result.
+    Fexit(&'static str),
+}
+
+impl Point {
+    /// The kernel's name of the place.
+    #[must_use]
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Iterator(name) | Self::BtfTracepoint(name) | Self::Fentry(name) | Self::Fexit(name) => name,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! observer: who eats the memory, what fills the disk, who hogs the network.
+//!
+//! Data flows one way: `source` (with `kernel`) → `observation` → `domains` (by `engine`) → `report` → `render`. What a
+//! report still lacks goes back as [`wants::Wants`], a plain value; only [`run`] sees both sides.
+
+pub mod domains;
+pub mod hook;
+pub mod identity;
+pub mod observation;
+pub mod report;
+pub mod text;
+pub mod units;
+pub mod view;
+pub mod wants;

@@ -1,0 +1,3 @@
+//! Exit codes and broken pipes; nothing else.
+
+fn main() {}

@@ -1,0 +1,25 @@
+//! What was lost: cumulative counters since observation began.
+
+use serde::{Deserialize, Serialize};
+
+/// The counters of one kernel object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossFact {
+    /// Domain whose object counted: `mem`, `disk`, `net`.
+    pub domain: String,
+    /// Records that found no room in the ring.
+    pub ring: u64,
+    /// New keys that found no room in a map.
+    pub map_full: u64,
+    /// Bytes that could be ascribed to nobody.
+    pub unattributed: u64,
+}
+
+/// Slot of a loss fact: its domain.
+pub type LossSlot = String;
+
+impl LossFact {
+    pub(super) fn slot(&self) -> LossSlot {
+        self.domain.clone()
+    }
+}

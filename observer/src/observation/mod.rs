@@ -1,0 +1,66 @@
+//! The one input of everything downstream: facts, each with kernel time where it matters, and what a recording holds.
+//!
+//! A state-like fact (the counters of a process, the size of an inode) has a [`Slot`]: the source passes it on only
+//! when it differs from the last one of that slot, so a stream of observations is a stream of changes. Facts that
+//! tell of an event have none and are always passed on.
+
+use serde::{Deserialize, Serialize};
+
+pub mod disk;
+pub mod loss;
+pub mod mem;
+pub mod net;
+pub mod process;
+pub mod session;
+
+pub use observer_common::task::TaskId;
+
+/// Everything that can be observed. The order of variants is part of the recording format: new ones go to the end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Observation {
+    /// The first of every stream: where and when this was observed, and what could not be attached.
+    Session(session::SessionFact),
+    /// A report is due now: everything that it is made of has been said.
+    Due(session::Moment),
+    Process(process::ProcessFact),
+    Loss(loss::LossFact),
+    Mem(mem::MemFact),
+    Disk(disk::DiskFact),
+    Net(net::NetFact),
+}
+
+/// What a state-like fact is about; two facts of one slot are successive values of one thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    Process(process::ProcessSlot),
+    Loss(loss::LossSlot),
+    Mem(mem::MemSlot),
+    Disk(disk::DiskSlot),
+    Net(net::NetSlot),
+}
+
+impl Observation {
+    /// The slot of a state-like fact; `None` for an event.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Session(_) | Self::Due(_) => None,
+            Self::Process(fact) => fact.slot().map(Slot::Process),
+            Self::Loss(fact) => Some(Slot::Loss(fact.slot())),
+            Self::Mem(fact) => fact.slot().map(Slot::Mem),
+            Self::Disk(fact) => fact.slot().map(Slot::Disk),
+            Self::Net(fact) => fact.slot().map(Slot::Net),
+        }
+    }
+
+    /// What follows when a complete pass no longer finds the thing that this fact is about.
+    #[must_use]
+    pub fn gone(&self) -> Option<Self> {
+        match self {
+            Self::Mem(fact) => fact.gone().map(Self::Mem),
+            Self::Disk(fact) => fact.gone().map(Self::Disk),
+            Self::Net(fact) => fact.gone().map(Self::Net),
+            Self::Session(_) | Self::Due(_) | Self::Process(_) | Self::Loss(_) => None,
+        }
+    }
+}

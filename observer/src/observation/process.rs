@@ -1,0 +1,53 @@
+//! Facts about a process's identity: names, owner, place, end.
+
+use serde::{Deserialize, Serialize};
+
+use super::TaskId;
+
+/// What was learnt about who a process is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProcessFact {
+    /// The kernel side met it: known even if it ends at once. A later one with another `comm` follows an exec.
+    Met { id: TaskId, comm: Vec<u8>, uid: u32, kernel_thread: bool },
+    /// Its names, read from `/proc` while it lived.
+    Named {
+        id: TaskId,
+        /// Target of `/proc/PID/exe`; `None` for a kernel thread or where it is not permitted.
+        exe: Option<Vec<u8>>,
+        /// The path of its cgroup (version 2, else the named systemd hierarchy, else the memory controller's).
+        cgroup: Option<Vec<u8>>,
+        /// Arguments separated by NUL, only where they were asked for.
+        cmdline: Option<Vec<u8>>,
+    },
+    /// It was gone before its names were read.
+    Unnamed { id: TaskId },
+    /// It ended at `at` (nanoseconds of the boot clock).
+    Ended { id: TaskId, at: u64 },
+}
+
+/// Slots of process facts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProcessSlot {
+    Met(TaskId),
+    Named(TaskId),
+}
+
+impl ProcessFact {
+    /// Whom it is about.
+    #[must_use]
+    pub const fn id(&self) -> TaskId {
+        match self {
+            Self::Met { id, .. } | Self::Named { id, .. } | Self::Unnamed { id } | Self::Ended { id, .. } => {
+                *id
+            }
+        }
+    }
+
+    pub(super) fn slot(&self) -> Option<ProcessSlot> {
+        match self {
+            Self::Met { id, .. } => Some(ProcessSlot::Met(*id)),
+            Self::Named { id, .. } => Some(ProcessSlot::Named(*id)),
+            Self::Unnamed { .. } | Self::Ended { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Narrows, groups, sorts and cuts a report as the command line asked.

@@ -1,0 +1,53 @@
+//! The one function that every string from outside passes before it reaches any output.
+
+/// Bytes from outside as text that is safe in a terminal and lossless in JSON: each byte of a control character, of a
+/// bidirectional control, or of invalid UTF-8 becomes `\xNN`, and a backslash becomes `\\`.
+#[must_use]
+pub fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character == '\\' {
+                text.push_str("\\\\");
+            } else if is_unsafe(character) {
+                let mut buffer = [0; 4];
+                escape(character.encode_utf8(&mut buffer).as_bytes(), &mut text);
+            } else {
+                text.push(character);
+            }
+        }
+        escape(chunk.invalid(), &mut text);
+    }
+    text
+}
+
+fn escape(bytes: &[u8], text: &mut String) {
+    use std::fmt::Write as _;
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\\x{byte:02x}");
+    }
+}
+
+/// Control characters (C0, DEL, C1), line and paragraph separators, bidirectional controls, and invisible formatting
+/// that could make one name look like another.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn an_escape_sequence_never_reaches_the_terminal() {
+        assert_eq!(printable(b"\x1b]0;x\x07"), "\\x1b]0;x\\x07");
+    }
+
+    #[test]
+    fn raw_bytes_and_backslashes_stay_apart() {
+        assert_eq!(printable(b"a\xff\\xff"), "a\\xff\\\\xff");
+        assert_eq!(printable("é\u{202e}x\u{85}".as_bytes()), "é\\xe2\\x80\\xaex\\xc2\\x85");
+    }
+}

@@ -1,0 +1,86 @@
+//! What was asked for: which view, of which processes, in which order.
+
+use regex::Regex;
+
+/// The questions that observer answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    Mem,
+    Disk,
+    DeletedOpen,
+    Net,
+    Connections,
+    Listen,
+}
+
+impl View {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mem => "mem",
+            Self::Disk => "disk",
+            Self::DeletedOpen => "deleted-open",
+            Self::Net => "net",
+            Self::Connections => "connections",
+            Self::Listen => "listen",
+        }
+    }
+}
+
+/// What rows are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupBy {
+    #[default]
+    Process,
+    Unit,
+    Container,
+    Comm,
+    /// The other end, in net.
+    Remote,
+}
+
+/// A column to sort by, as JSON spells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    pub column: String,
+    pub ascending: bool,
+}
+
+/// Everything that shapes a report, and nothing that shapes its output.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub view: View,
+    /// Only so many rows; `None` for all.
+    pub top: Option<usize>,
+    pub sort: Option<Sort>,
+    /// Only these process ids; empty for all.
+    pub pids: Vec<u32>,
+    /// Only processes whose `comm` matches.
+    pub comm: Option<Regex>,
+    pub by: GroupBy,
+    /// Seconds that growth and trends look back over.
+    pub window: f64,
+    /// Whether command lines may be read and shown.
+    pub cmdline: bool,
+    /// Whether remote addresses may be resolved to names.
+    pub resolve: bool,
+}
+
+impl Request {
+    /// The view with everything at its default.
+    #[must_use]
+    pub fn new(view: View) -> Self {
+        Self {
+            view,
+            top: None,
+            sort: None,
+            pids: Vec::new(),
+            comm: None,
+            by: GroupBy::default(),
+            window: 60.0,
+            cmdline: false,
+            resolve: true,
+        }
+    }
+}
