@@ -32,7 +32,8 @@ pub struct Declaration {
     /// Global names of the fields that a kernel may lack without harm; any other that is missing makes the programs
     /// that read it unavailable.
     pub optional_fields: &'static [&'static str],
-    pub decoder: fn() -> Box<dyn Decode>,
+    /// Makes a decoder for a machine with pages of so many bytes.
+    pub decoder: fn(page_size: u64) -> Box<dyn Decode>,
 }
 
 /// From the bytes that cross the kernel border to facts.

@@ -3,8 +3,18 @@
 use crate::domains::{Decode, Decoded, Malformed};
 
 /// Decodes what the disk object writes.
-#[derive(Debug, Default)]
-pub struct DiskDecoder;
+#[derive(Debug)]
+pub struct DiskDecoder {
+    page_size: u64,
+}
+
+impl DiskDecoder {
+    /// For a machine with pages of `page_size` bytes.
+    #[must_use]
+    pub const fn new(page_size: u64) -> Self {
+        Self { page_size }
+    }
+}
 
 impl Decode for DiskDecoder {
     fn record(&mut self, _bytes: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {

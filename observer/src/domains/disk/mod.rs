@@ -13,5 +13,5 @@ pub const DECLARATION: Declaration = Declaration {
     hooks: hooks::HOOKS,
     fields: observer_common::disk::FIELDS,
     optional_fields: &[],
-    decoder: || Box::new(decode::DiskDecoder::default()),
+    decoder: |page_size| Box::new(decode::DiskDecoder::new(page_size)),
 };

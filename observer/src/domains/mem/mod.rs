@@ -13,5 +13,5 @@ pub const DECLARATION: Declaration = Declaration {
     hooks: hooks::HOOKS,
     fields: observer_common::mem::FIELDS,
     optional_fields: &[],
-    decoder: || Box::new(decode::MemDecoder::default()),
+    decoder: |page_size| Box::new(decode::MemDecoder::new(page_size)),
 };

@@ -3,8 +3,18 @@
 use crate::domains::{Decode, Decoded, Malformed};
 
 /// Decodes what the net object writes.
-#[derive(Debug, Default)]
-pub struct NetDecoder;
+#[derive(Debug)]
+pub struct NetDecoder {
+    page_size: u64,
+}
+
+impl NetDecoder {
+    /// For a machine with pages of `page_size` bytes.
+    #[must_use]
+    pub const fn new(page_size: u64) -> Self {
+        Self { page_size }
+    }
+}
 
 impl Decode for NetDecoder {
     fn record(&mut self, _bytes: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {

@@ -13,5 +13,5 @@ pub const DECLARATION: Declaration = Declaration {
     hooks: hooks::HOOKS,
     fields: observer_common::net::FIELDS,
     optional_fields: &[],
-    decoder: || Box::new(decode::NetDecoder::default()),
+    decoder: |page_size| Box::new(decode::NetDecoder::new(page_size)),
 };

@@ -1,0 +1,11 @@
+//! What the mem domain needs of `/proc` and `/sys`.
+
+use std::path::Path;
+
+use crate::{observation::Observation, wants::Wants};
+
+/// Facts of the machine that every report needs, read once a report.
+pub fn tick(_root: &Path, _out: &mut Vec<Observation>) {}
+
+/// Answers what the mem domain's report asked for.
+pub fn answer(_root: &Path, _wants: &Wants, _out: &mut Vec<Observation>) {}

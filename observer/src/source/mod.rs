@@ -1,0 +1,3 @@
+//! Where observations come from: the live kernel, or a recording.
+
+pub mod host;
