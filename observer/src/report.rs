@@ -109,6 +109,8 @@ pub enum Kind {
     Change,
     /// Bytes per second, shown as such: KiB/s.
     ByteRate,
+    /// Bytes per second with a sign, shown as such: growth.
+    ChangeRate,
     /// Bytes per second, shown a minute, with the interval where there is one.
     ByteRateMinute,
     /// Bytes per second, shown in bits: Mbit/s.
