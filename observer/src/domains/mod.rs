@@ -9,7 +9,7 @@ use crate::{
     hook::Hook,
     identity::process::Processes,
     observation::{
-        Observation,
+        Observation, TaskId,
         session::{Moment, SessionFact},
     },
     report::Report,
@@ -87,6 +87,12 @@ pub trait Domain {
 
     /// What the rows that will be shown (`shown` has been shaped already) still lack.
     fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants;
+
+    /// Whether rows still to come tell of the process `id` though it has ended: who deleted a file, for one. Its names
+    /// are kept for as long.
+    fn remembers(&self, _id: TaskId) -> bool {
+        false
+    }
 
     /// The report has been delivered: rates start anew, rows of what ended leave.
     fn delivered(&mut self, now: Moment);

@@ -1,4 +1,5 @@
 //! Who a process is: its names, where it belongs, whether it has ended.
 
+pub mod columns;
 pub mod process;
 pub mod unit;

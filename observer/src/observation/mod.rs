@@ -53,6 +53,19 @@ impl Observation {
         }
     }
 
+    /// The slot whose last value no longer counts once this fact has changed its own slot: an equal value that follows
+    /// is news again.
+    #[must_use]
+    pub const fn outdates(&self) -> Option<Slot> {
+        match self {
+            Self::Process(fact) => match fact.outdates() {
+                Some(slot) => Some(Slot::Process(slot)),
+                None => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What follows when a complete pass no longer finds the thing that this fact is about.
     #[must_use]
     pub fn gone(&self) -> Option<Self> {

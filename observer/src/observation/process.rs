@@ -43,6 +43,15 @@ impl ProcessFact {
         }
     }
 
+    /// The slot whose last value no longer counts after this fact, so that an equal value that follows is news again:
+    /// after an exec, names are read again and may be the same.
+    pub(super) const fn outdates(&self) -> Option<ProcessSlot> {
+        match self {
+            Self::Met { id, .. } => Some(ProcessSlot::Named(*id)),
+            Self::Named { .. } | Self::Unnamed { .. } | Self::Ended { .. } => None,
+        }
+    }
+
     pub(super) fn slot(&self) -> Option<ProcessSlot> {
         match self {
             Self::Met { id, .. } => Some(ProcessSlot::Met(*id)),
