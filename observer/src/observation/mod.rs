@@ -76,4 +76,19 @@ impl Observation {
             Self::Session(_) | Self::Due(_) | Self::Process(_) | Self::Loss(_) => None,
         }
     }
+
+    /// Slots about which, after this fact, nothing more will be said: their last values need not be kept. Only for
+    /// what no pass would miss; what a pass found and no longer finds is forgotten without this.
+    #[must_use]
+    pub fn ends(&self) -> Vec<Slot> {
+        match self {
+            Self::Process(process::ProcessFact::Ended { id, .. }) => {
+                vec![
+                    Slot::Process(process::ProcessSlot::Met(*id)),
+                    Slot::Process(process::ProcessSlot::Named(*id)),
+                ]
+            }
+            _ => Vec::new(),
+        }
+    }
 }
