@@ -20,6 +20,8 @@ pub struct Hook {
 pub enum HookKind {
     /// An iterator: one pass over what exists, when a report is due.
     Pass,
+    /// An iterator that runs before the first report, and later only when a report wants it.
+    PassOnDemand,
     /// Programs that run when something happens.
     Event,
 }

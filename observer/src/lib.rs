@@ -4,8 +4,10 @@
 //! report still lacks goes back as [`wants::Wants`], a plain value; only [`run`] sees both sides.
 
 pub mod domains;
+pub mod error;
 pub mod hook;
 pub mod identity;
+pub mod kernel;
 pub mod observation;
 pub mod report;
 pub mod source;

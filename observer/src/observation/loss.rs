@@ -13,6 +13,8 @@ pub struct LossFact {
     pub map_full: u64,
     /// Bytes that could be ascribed to nobody.
     pub unattributed: u64,
+    /// Passes that ended early and records that could not be understood: what they held is older than it could be.
+    pub unread: u64,
 }
 
 /// Slot of a loss fact: its domain.

@@ -27,6 +27,7 @@ pub enum Observation {
     Mem(mem::MemFact),
     Disk(disk::DiskFact),
     Net(net::NetFact),
+    Pace(session::PaceFact),
 }
 
 /// What a state-like fact is about; two facts of one slot are successive values of one thing.
@@ -44,7 +45,7 @@ impl Observation {
     #[must_use]
     pub fn slot(&self) -> Option<Slot> {
         match self {
-            Self::Session(_) | Self::Due(_) => None,
+            Self::Session(_) | Self::Due(_) | Self::Pace(_) => None,
             Self::Process(fact) => fact.slot().map(Slot::Process),
             Self::Loss(fact) => Some(Slot::Loss(fact.slot())),
             Self::Mem(fact) => fact.slot().map(Slot::Mem),
@@ -73,7 +74,7 @@ impl Observation {
             Self::Mem(fact) => fact.gone().map(Self::Mem),
             Self::Disk(fact) => fact.gone().map(Self::Disk),
             Self::Net(fact) => fact.gone().map(Self::Net),
-            Self::Session(_) | Self::Due(_) | Self::Process(_) | Self::Loss(_) => None,
+            Self::Session(_) | Self::Due(_) | Self::Pace(_) | Self::Process(_) | Self::Loss(_) => None,
         }
     }
 

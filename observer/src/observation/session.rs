@@ -47,3 +47,12 @@ pub struct Missing {
     /// The columns, as JSON spells them, that are unknown because of it.
     pub columns: Vec<String>,
 }
+
+/// How far apart reports come.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaceFact {
+    /// Seconds, as they come now.
+    pub interval: f64,
+    /// Seconds, as was asked for.
+    pub asked: f64,
+}

@@ -1,0 +1,67 @@
+//! What failed, why, and what to do next; with the exit code that says which kind of failure it is.
+
+use std::fmt;
+
+/// How the program ends. The numbers are part of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what was asked.
+    Done = 0,
+    /// It failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// It answered, but a promised column is missing for the whole run or something was lost.
+    Incomplete = 3,
+    /// It lacks the privilege or the kernel feature.
+    Unable = 77,
+}
+
+/// An error as the user reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What was being done: "reading recording x".
+    doing: String,
+    /// What went wrong, in the words of who refused.
+    why: String,
+    /// What to do next, a whole sentence; empty where there is nothing to advise.
+    next: String,
+    pub exit: Exit,
+}
+
+impl Error {
+    /// Something that should have worked did not.
+    #[must_use]
+    pub fn failed(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self { doing: doing.to_string(), why: why.to_string(), next: String::new(), exit: Exit::Failed }
+    }
+
+    /// What was typed cannot be done.
+    #[must_use]
+    pub fn usage(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self { exit: Exit::Usage, ..Self::failed(doing, why) }
+    }
+
+    /// The privilege or the kernel feature is missing.
+    #[must_use]
+    pub fn unable(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self { exit: Exit::Unable, ..Self::failed(doing, why) }
+    }
+
+    /// The same error with advice.
+    #[must_use]
+    pub fn advise(mut self, next: impl fmt::Display) -> Self {
+        self.next = next.to_string();
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.doing, self.why)?;
+        if self.next.is_empty() { Ok(()) } else { write!(formatter, "\n{}", self.next) }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,383 @@
+//! The kernel's type information: where a field is, how wide it is, which id a function or tracepoint has.
+//!
+//! Reads only what is asked for, in two walks over the types: one to find where each begins, one to find names. The
+//! format is `Documentation/bpf/btf.rst` of the kernel; a kind that is not known there ends the reading with an error,
+//! since nothing behind it could be found.
+
+use std::{collections::HashMap, fmt, ops::Range, path::Path};
+
+/// The kinds that are looked up by name or walked through; numbers as in the format.
+mod kind {
+    pub const INT: u32 = 1;
+    pub const POINTER: u32 = 2;
+    pub const ARRAY: u32 = 3;
+    pub const STRUCT: u32 = 4;
+    pub const UNION: u32 = 5;
+    pub const ENUM: u32 = 6;
+    pub const FORWARD: u32 = 7;
+    pub const TYPEDEF: u32 = 8;
+    pub const VOLATILE: u32 = 9;
+    pub const CONST: u32 = 10;
+    pub const RESTRICT: u32 = 11;
+    pub const FUNCTION: u32 = 12;
+    pub const PROTOTYPE: u32 = 13;
+    pub const VARIABLE: u32 = 14;
+    pub const SECTION: u32 = 15;
+    pub const FLOAT: u32 = 16;
+    pub const DECLARATION_TAG: u32 = 17;
+    pub const TYPE_TAG: u32 = 18;
+    pub const ENUM64: u32 = 19;
+}
+
+const HEADER: usize = 24;
+const MAGIC: u16 = 0xeb9f;
+/// Nesting of typedefs, arrays and anonymous members beyond which the types are taken for damaged.
+const MAX_DEPTH: usize = 32;
+
+/// Something that has a name in BTF and that programs are attached to or read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Named {
+    Struct,
+    Typedef,
+    Function,
+}
+
+/// A resolved field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes from the start of the outermost type; for `type.member[]` the size of an element.
+    pub value: u32,
+    /// Bytes.
+    pub width: u32,
+}
+
+/// Why the types could not be read or a field not be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BtfError(String);
+
+impl fmt::Display for BtfError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BtfError {}
+
+/// The types of one kernel.
+pub struct Btf {
+    bytes: Vec<u8>,
+    strings: Range<usize>,
+    /// Where each type begins; ids start at 1, as id 0 is `void`.
+    begins: Vec<u32>,
+    names: HashMap<(Named, Vec<u8>), Vec<u32>>,
+}
+
+impl Btf {
+    /// Reads the types in `path`, ready to look up `wanted` names.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not BTF of this machine's byte order.
+    pub fn open(path: &Path, wanted: &[(Named, &str)]) -> Result<Self, BtfError> {
+        let bytes = std::fs::read(path).map_err(|error| BtfError(format!("{}: {error}", path.display())))?;
+        Self::parse(bytes, wanted).map_err(|error| BtfError(format!("{}: {error}", path.display())))
+    }
+
+    /// As [`Self::open`], from bytes.
+    ///
+    /// # Errors
+    /// When the bytes are not BTF of this machine's byte order.
+    pub fn parse(bytes: Vec<u8>, wanted: &[(Named, &str)]) -> Result<Self, BtfError> {
+        let damaged = |what: &str| BtfError(format!("no kernel type information: {what}"));
+        if bytes.len() < HEADER {
+            return Err(damaged("shorter than its header"));
+        }
+        if u16::from_ne_bytes([bytes[0], bytes[1]]) != MAGIC {
+            return Err(damaged("the first bytes are not those of BTF in this machine's byte order"));
+        }
+        let word = |at: usize| {
+            bytes
+                .get(at..at + 4)
+                .map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]) as usize)
+        };
+        let section = |offset: usize| -> Option<Range<usize>> {
+            let base = word(4)?.checked_add(word(offset)?)?;
+            let end = base.checked_add(word(offset + 4)?)?;
+            (end <= bytes.len()).then_some(base..end)
+        };
+        let types = section(8).ok_or_else(|| damaged("its types reach beyond its end"))?;
+        let strings = section(16).ok_or_else(|| damaged("its names reach beyond its end"))?;
+        let begins = begins(&bytes, types)?;
+        let mut btf = Self { bytes, strings, begins, names: HashMap::new() };
+        btf.find(wanted);
+        Ok(btf)
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        self.bytes.get(at..at + 4).map_or(0, |word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))
+    }
+
+    fn find(&mut self, wanted: &[(Named, &str)]) {
+        let mut names: HashMap<(Named, Vec<u8>), Vec<u32>> =
+            wanted.iter().map(|(named, name)| ((*named, name.as_bytes().to_vec()), Vec::new())).collect();
+        // The string of a name is compared only where a wanted name has that offset's text: most types are neither
+        // structs nor functions, and looking up a borrowed slice would need an owned key.
+        let mut by_name: HashMap<&[u8], Vec<Named>> = HashMap::new();
+        for (named, name) in wanted {
+            by_name.entry(name.as_bytes()).or_default().push(*named);
+        }
+        for (index, begin) in self.begins.iter().enumerate() {
+            let named = match self.word(*begin as usize + 4) >> 24 & 31 {
+                kind::STRUCT => Named::Struct,
+                kind::TYPEDEF => Named::Typedef,
+                kind::FUNCTION => Named::Function,
+                _ => continue,
+            };
+            let name = self.name(self.word(*begin as usize));
+            if by_name.get(name).is_some_and(|kinds| kinds.contains(&named))
+                && let Some(ids) = names.get_mut(&(named, name.to_vec()))
+            {
+                ids.push(index as u32 + 1);
+            }
+        }
+        self.names = names;
+    }
+
+    fn name(&self, offset: u32) -> &[u8] {
+        let from = self.strings.start.saturating_add(offset as usize).min(self.strings.end);
+        let rest = &self.bytes[from..self.strings.end];
+        &rest[..rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len())]
+    }
+
+    /// The number of types, and so the greatest id.
+    #[must_use]
+    pub fn last_id(&self) -> u32 {
+        self.begins.len() as u32
+    }
+
+    /// The id of a wanted name; the first if the kernel has several.
+    #[must_use]
+    pub fn id(&self, named: Named, name: &str) -> Option<u32> {
+        self.names.get(&(named, name.as_bytes().to_vec()))?.first().copied()
+    }
+
+    /// Resolves a path as `observer_common::field` describes it.
+    ///
+    /// # Errors
+    /// Says which type or member this kernel lacks.
+    pub fn place(&self, path: &str) -> Result<Place, BtfError> {
+        let mut first = None;
+        for shape in path.split(" | ") {
+            match self.shape(shape) {
+                Ok(place) => return Ok(place),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| BtfError(format!("`{path}` names no field"))))
+    }
+
+    fn shape(&self, path: &str) -> Result<Place, BtfError> {
+        let (path, element) = path.strip_suffix("[]").map_or((path, false), |path| (path, true));
+        let (root, members) =
+            path.split_once('.').ok_or_else(|| BtfError(format!("`{path}` has no member")))?;
+        let ids = self.names.get(&(Named::Struct, root.as_bytes().to_vec()));
+        let ids = ids.filter(|ids| !ids.is_empty());
+        let ids = ids.ok_or_else(|| BtfError(format!("this kernel has no `struct {root}`")))?;
+        let found = ids.iter().find_map(|id| self.member(*id, members));
+        let (offset, id) = found.ok_or_else(|| BtfError(format!("this kernel has no `{path}`")))?;
+        if element {
+            let array = self.array(id).ok_or_else(|| BtfError(format!("`{path}` is no array here")))?;
+            let size = self.size(array, 0).unwrap_or(0);
+            return Ok(Place { value: size, width: size });
+        }
+        Ok(Place { value: offset, width: self.size(id, 0).unwrap_or(0) })
+    }
+
+    /// Offset and type of the dotted `members` within the struct, union or array `id`.
+    fn member(&self, id: u32, members: &str) -> Option<(u32, u32)> {
+        let (name, rest) = members.split_once('.').map_or((members, None), |(name, rest)| (name, Some(rest)));
+        let (offset, id) = self.direct(id, name.as_bytes(), 0)?;
+        let Some(rest) = rest else { return Some((offset, id)) };
+        let (inner, id) = self.member(id, rest)?;
+        Some((offset + inner, id))
+    }
+
+    /// Offset and type of the member `name`, anonymous structs and unions searched too.
+    fn direct(&self, id: u32, name: &[u8], depth: usize) -> Option<(u32, u32)> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let mut id = self.bare(id);
+        if let Some(element) = self.array(id) {
+            id = self.bare(element);
+        }
+        let begin = self.begin(id)?;
+        let info = self.word(begin + 4);
+        if !matches!(info >> 24 & 31, kind::STRUCT | kind::UNION) {
+            return None;
+        }
+        for index in 0..(info & 0xffff) as usize {
+            let member = begin + 12 + index * 12;
+            let bits =
+                if info >> 31 == 1 { self.word(member + 8) & 0x00ff_ffff } else { self.word(member + 8) };
+            let (found, of) = (self.name(self.word(member)), self.word(member + 4));
+            if found == name {
+                return Some((bits / 8, of));
+            }
+            if found.is_empty()
+                && let Some((inner, of)) = self.direct(of, name, depth + 1)
+            {
+                return Some((bits / 8 + inner, of));
+            }
+        }
+        None
+    }
+
+    fn begin(&self, id: u32) -> Option<usize> {
+        self.begins.get((id as usize).checked_sub(1)?).map(|begin| *begin as usize)
+    }
+
+    fn kind(&self, id: u32) -> Option<u32> {
+        Some(self.word(self.begin(id)? + 4) >> 24 & 31)
+    }
+
+    /// The type behind typedefs and qualifiers.
+    fn bare(&self, mut id: u32) -> u32 {
+        for _ in 0..MAX_DEPTH {
+            match self.kind(id) {
+                Some(kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG) => {
+                    id = self.begin(id).map_or(0, |begin| self.word(begin + 8));
+                }
+                _ => return id,
+            }
+        }
+        id
+    }
+
+    /// The element type of an array.
+    fn array(&self, id: u32) -> Option<u32> {
+        let begin = self.begin(self.bare(id))?;
+        (self.kind(self.bare(id))? == kind::ARRAY).then(|| self.word(begin + 12))
+    }
+
+    fn size(&self, id: u32, depth: usize) -> Option<u32> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let id = self.bare(id);
+        let begin = self.begin(id)?;
+        match self.kind(id)? {
+            kind::INT | kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64 | kind::FLOAT => {
+                Some(self.word(begin + 8))
+            }
+            kind::POINTER => Some(size_of::<usize>() as u32),
+            kind::ARRAY => self.size(self.word(begin + 12), depth + 1)?.checked_mul(self.word(begin + 20)),
+            _ => None,
+        }
+    }
+}
+
+/// Where each type begins.
+fn begins(bytes: &[u8], types: Range<usize>) -> Result<Vec<u32>, BtfError> {
+    let mut begins = Vec::with_capacity(types.len() / 24);
+    let mut at = types.start;
+    while at < types.end {
+        let Some(word) = bytes.get(at + 4..at + 8) else {
+            return Err(BtfError("the types end in the middle of one".to_owned()));
+        };
+        let info = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+        let count = (info & 0xffff) as usize;
+        let more = match info >> 24 & 31 {
+            kind::POINTER
+            | kind::FORWARD
+            | kind::TYPEDEF
+            | kind::VOLATILE
+            | kind::CONST
+            | kind::RESTRICT
+            | kind::FUNCTION
+            | kind::FLOAT
+            | kind::TYPE_TAG => 0,
+            kind::INT | kind::VARIABLE | kind::DECLARATION_TAG => 4,
+            kind::ARRAY => 12,
+            kind::STRUCT | kind::UNION | kind::SECTION | kind::ENUM64 => count * 12,
+            kind::ENUM | kind::PROTOTYPE => count * 8,
+            unknown => {
+                return Err(BtfError(format!("kind {unknown} of type {} is not known", begins.len() + 1)));
+            }
+        };
+        begins.push(at as u32);
+        at += 12 + more;
+    }
+    Ok(begins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `struct outer { int a; struct { long b; struct pair { int x, y; } pairs[4]; }; }` and a function, by hand.
+    fn sample() -> Vec<u8> {
+        let strings = b"\0int\0long\0outer\0a\0b\0pair\0x\0y\0pairs\0run\0";
+        let at = |name: &str| {
+            let needle = [b"\0", name.as_bytes(), b"\0"].concat();
+            strings.windows(needle.len()).position(|window| window == needle).map_or(0, |at| at as u32 + 1)
+        };
+        let mut words: Vec<u32> = Vec::new();
+        words.extend([at("int"), kind::INT << 24, 4, 32]); // 1
+        words.extend([at("long"), kind::INT << 24, 8, 64]); // 2
+        words.extend([at("pair"), kind::STRUCT << 24 | 2, 8, at("x"), 1, 0, at("y"), 1, 32]); // 3
+        words.extend([0, kind::ARRAY << 24, 0, 3, 1, 4]); // 4
+        words.extend([0, kind::STRUCT << 24 | 2, 40, at("b"), 2, 0, at("pairs"), 4, 64]); // 5
+        words.extend([at("outer"), kind::STRUCT << 24 | 2, 48, at("a"), 1, 0, 0, 5, 64]); // 6
+        words.extend([0, kind::PROTOTYPE << 24, 0]); // 7
+        words.extend([at("run"), kind::FUNCTION << 24, 7]); // 8
+        let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let header = [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32]
+            .map(u32::to_ne_bytes)
+            .concat();
+        [&MAGIC.to_ne_bytes()[..], &[1, 0], &header, &types, &strings[..]].concat()
+    }
+
+    fn parsed() -> Btf {
+        Btf::parse(sample(), &[(Named::Struct, "outer"), (Named::Function, "run"), (Named::Function, "nil")])
+            .expect("sample parses")
+    }
+
+    #[test]
+    fn a_member_is_found_through_anonymous_structs_and_arrays() {
+        let btf = parsed();
+        assert_eq!(btf.place("outer.a"), Ok(Place { value: 0, width: 4 }));
+        assert_eq!(btf.place("outer.b"), Ok(Place { value: 8, width: 8 }));
+        assert_eq!(btf.place("outer.pairs.y"), Ok(Place { value: 20, width: 4 }));
+        assert_eq!(btf.place("outer.pairs[]"), Ok(Place { value: 8, width: 8 }));
+    }
+
+    #[test]
+    fn the_first_shape_that_the_kernel_has_is_taken() {
+        assert_eq!(parsed().place("outer.gone | outer.b"), Ok(Place { value: 8, width: 8 }));
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let btf = parsed();
+        assert_eq!(btf.place("outer.gone").unwrap_err().to_string(), "this kernel has no `outer.gone`");
+        assert_eq!(btf.place("inner.a").unwrap_err().to_string(), "this kernel has no `struct inner`");
+        assert_eq!(btf.id(Named::Function, "nil"), None);
+        assert_eq!(btf.id(Named::Function, "run"), Some(8));
+    }
+
+    #[test]
+    fn damaged_types_are_an_error_and_never_a_panic() {
+        let whole = sample();
+        for length in 0..whole.len() {
+            let _ = Btf::parse(whole[..length].to_vec(), &[(Named::Struct, "outer")]);
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xff;
+            if let Ok(btf) = Btf::parse(bytes, &[(Named::Struct, "outer")]) {
+                let _ = btf.place("outer.pairs.y");
+                let _ = btf.place("outer.pairs[]");
+            }
+        }
+    }
+}

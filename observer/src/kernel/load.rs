@@ -1,0 +1,276 @@
+//! Executes a plan: loads the objects, attaches the hooks, and says what the kernel refused after all.
+//!
+//! Everything hangs on descriptors of this process: when it ends, however it ends, the kernel detaches and frees it.
+
+use std::{borrow::Cow, path::Path};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Array, MapData, PerCpuArray, RingBuf},
+    programs::{BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError},
+};
+use observer_common::loss::{LOSS_COUNTERS, Loss};
+
+use super::{
+    ids::attach_types,
+    plan::{LoadPlan, ObjectPlan},
+};
+use crate::{
+    error::Error,
+    hook::{Attachment, Hook, HookKind, Point, Way},
+    observation::loss::LossFact,
+};
+
+/// The kernel objects that this binary carries.
+const OBJECTS: [(&str, &[u8]); 3] = [
+    ("mem", aya::include_bytes_aligned!("../../objects/mem.o")),
+    ("disk", aya::include_bytes_aligned!("../../objects/disk.o")),
+    ("net", aya::include_bytes_aligned!("../../objects/net.o")),
+];
+
+/// What was loaded, and how each hook fared.
+pub struct Loaded {
+    pub objects: Vec<LoadedObject>,
+    pub outcomes: Vec<Outcome>,
+}
+
+/// How a hook fared.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub domain: &'static str,
+    pub hook: &'static Hook,
+    /// The way that is attached.
+    pub way: Option<&'static Way>,
+    /// Ways that the plan held for possible and the kernel refused, with its words.
+    pub refused: Vec<(&'static Way, String)>,
+    /// Why no way was possible in the plan's eyes; empty where one was.
+    pub impossible: String,
+}
+
+/// One domain's object in the kernel.
+pub struct LoadedObject {
+    pub domain: &'static str,
+    ebpf: Ebpf,
+    pub ring: RingBuf<MapData>,
+    loss: PerCpuArray<MapData, u64>,
+    epoch: Array<MapData, u32>,
+    /// The iterators to run, by hook.
+    pub passes: Vec<(&'static Hook, &'static Attachment)>,
+}
+
+/// Loads and attaches all of `plan`; `folder` holds other objects than the embedded ones.
+///
+/// # Errors
+/// When an object cannot be loaded at all. A hook that cannot be attached is no error: its outcome says so.
+pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
+    raise_memory_lock_limit();
+    let points = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(|hook| hook.hook.ways);
+    let points = points.flat_map(|way| way.programs).map(|attachment| attachment.point);
+    let types = attach_types(&plan.facts.types, points)
+        .map_err(|error| Error::failed("naming the kernel's types to the loader", error))?;
+    let mut loader = EbpfLoader::new();
+    // The loader reads the kernel's types by itself, for relocations that these objects do not have.
+    loader.btf(None);
+    let mut loaded = Loaded { objects: Vec::new(), outcomes: Vec::new() };
+    for object in &plan.objects {
+        let bytes = object_bytes(object.domain, folder)?;
+        for (global, value) in &object.globals {
+            loader.override_global(global, value, false);
+        }
+        let ebpf = loader.load(&bytes).map_err(|error| {
+            Error::failed(format!("loading the {} object into the kernel", object.domain), chain(&error))
+        })?;
+        let mut in_kernel = LoadedObject::new(object.domain, ebpf)?;
+        for hook in &object.hooks {
+            loaded.outcomes.push(in_kernel.attach(object, hook, &types));
+        }
+        loaded.objects.push(in_kernel);
+    }
+    Ok(loaded)
+}
+
+fn object_bytes(domain: &str, folder: Option<&Path>) -> Result<Cow<'static, [u8]>, Error> {
+    if let Some(folder) = folder {
+        let path = folder.join(format!("{domain}.o"));
+        let bytes = std::fs::read(&path);
+        return bytes
+            .map(Cow::Owned)
+            .map_err(|error| Error::failed(format!("reading {}", path.display()), error));
+    }
+    let embedded = OBJECTS.iter().find(|(name, _)| *name == domain);
+    embedded
+        .map(|(_, bytes)| Cow::Borrowed(*bytes))
+        .ok_or_else(|| Error::failed("finding the kernel object", format!("none is called {domain}")))
+}
+
+/// Kernels before 5.11 count maps against the limit of locked memory; later ones do not, and a container may refuse.
+fn raise_memory_lock_limit() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
+}
+
+impl LoadedObject {
+    fn new(domain: &'static str, mut ebpf: Ebpf) -> Result<Self, Error> {
+        let mut take = |name: &str| {
+            let map = ebpf.take_map(name);
+            map.ok_or_else(|| {
+                Error::failed(format!("reading the {domain} object"), format!("it has no map {name}"))
+            })
+        };
+        let wrong = |error| Error::failed(format!("reading the maps of the {domain} object"), error);
+        let ring = RingBuf::try_from(take("EVENTS")?).map_err(wrong)?;
+        let loss = PerCpuArray::try_from(take("LOSS")?).map_err(wrong)?;
+        let epoch = Array::try_from(take("EPOCH")?).map_err(wrong)?;
+        Ok(Self { domain, ebpf, ring, loss, epoch, passes: Vec::new() })
+    }
+
+    fn attach(&mut self, object: &ObjectPlan, hook: &super::plan::HookPlan, types: &Btf) -> Outcome {
+        let mut refused = Vec::new();
+        for way in hook.possible() {
+            match self.attach_way(hook.hook, way, types) {
+                Ok(()) => {
+                    return Outcome {
+                        domain: self.domain,
+                        hook: hook.hook,
+                        way: Some(way),
+                        refused,
+                        impossible: String::new(),
+                    };
+                }
+                Err(mut reason) => {
+                    for (_, lacking) in &object.lacking {
+                        reason.push_str("; ");
+                        reason.push_str(lacking);
+                    }
+                    refused.push((way, reason));
+                }
+            }
+        }
+        let impossible = hook.refusal();
+        Outcome { domain: self.domain, hook: hook.hook, way: None, refused, impossible }
+    }
+
+    fn attach_way(&mut self, hook: &'static Hook, way: &'static Way, types: &Btf) -> Result<(), String> {
+        let mut done: Vec<&'static str> = Vec::new();
+        for attachment in way.programs {
+            match self.attach_program(hook, attachment, types) {
+                Ok(()) => done.push(attachment.program),
+                Err(_) if attachment.optional => {}
+                Err(reason) => {
+                    for name in done {
+                        self.detach(name);
+                    }
+                    return Err(reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_program(
+        &mut self,
+        hook: &'static Hook,
+        attachment: &'static Attachment,
+        types: &Btf,
+    ) -> Result<(), String> {
+        let program = self.ebpf.program_mut(attachment.program);
+        let program = program.ok_or_else(|| format!("the object has no program {}", attachment.program))?;
+        let result = match attachment.point {
+            Point::Iterator(target) => {
+                <&mut Iter>::try_from(program).and_then(|iterator| iterator.load(target, types))
+            }
+            Point::BtfTracepoint(target) => <&mut BtfTracePoint>::try_from(program)
+                .and_then(|program| program.load(target, types).and_then(|()| program.attach().map(drop))),
+            Point::Fentry(target) => <&mut FEntry>::try_from(program)
+                .and_then(|program| program.load(target, types).and_then(|()| program.attach().map(drop))),
+            Point::Fexit(target) => <&mut FExit>::try_from(program)
+                .and_then(|program| program.load(target, types).and_then(|()| program.attach().map(drop))),
+        };
+        result.map_err(|error| refusal(&error))?;
+        if hook.kind != HookKind::Event {
+            self.passes.push((hook, attachment));
+        }
+        Ok(())
+    }
+
+    fn detach(&mut self, name: &str) {
+        self.passes.retain(|(_, attachment)| attachment.program != name);
+        // A program that cannot be unloaded goes with this process.
+        let _ = match self.ebpf.program_mut(name) {
+            Some(Program::Iter(program)) => program.unload(),
+            Some(Program::BtfTracePoint(program)) => program.unload(),
+            Some(Program::FEntry(program)) => program.unload(),
+            Some(Program::FExit(program)) => program.unload(),
+            _ => Ok(()),
+        };
+    }
+
+    /// Opens one pass of an iterator: reading it runs the program over everything that exists.
+    ///
+    /// # Errors
+    /// When the kernel does not start it.
+    pub fn open_pass(&mut self, program: &str) -> Result<std::fs::File, Error> {
+        let name = program;
+        let failed = |error: String| Error::failed(format!("starting the iterator {name}"), error);
+        let program = self.ebpf.program_mut(program).ok_or_else(|| failed("it is not loaded".to_owned()))?;
+        let iterator: &mut Iter = program.try_into().map_err(|error| failed(chain(&error)))?;
+        let id = iterator.attach().map_err(|error| failed(chain(&error)))?;
+        let link = iterator.take_link(id).map_err(|error| failed(chain(&error)))?;
+        link.into_file().map_err(|error| failed(chain(&error)))
+    }
+
+    /// A map of totals by name.
+    #[must_use]
+    pub fn totals(&self, name: &str) -> Option<super::map::TotalsMap<'_>> {
+        self.ebpf.map(name).and_then(super::map::TotalsMap::new)
+    }
+
+    /// The loss counters so far, summed over the CPUs.
+    #[must_use]
+    pub fn losses(&self) -> LossFact {
+        let mut sums = [0_u64; LOSS_COUNTERS as usize];
+        for (index, sum) in sums.iter_mut().enumerate() {
+            if let Ok(counters) = self.loss.get(&(index as u32), 0) {
+                *sum = counters.iter().sum();
+            }
+        }
+        LossFact {
+            domain: self.domain.to_owned(),
+            ring: sums[Loss::Ring as usize],
+            map_full: sums[Loss::MapFull as usize],
+            unattributed: sums[Loss::Unattributed as usize],
+            unread: 0,
+        }
+    }
+
+    /// Begins a new epoch: every entry may be announced once more.
+    pub fn begin_epoch(&mut self, epoch: u32) {
+        // The map has one element and lives as long as this object; there is nothing that could refuse.
+        let _ = self.epoch.set(0, epoch, 0);
+    }
+}
+
+/// The kernel's refusal of a program: its words, and of a verifier's log the lines that decide.
+fn refusal(error: &ProgramError) -> String {
+    let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
+    let log = verifier_log.to_string();
+    let telling = log.lines().filter(|line| !line.starts_with("processed ") && !line.trim().is_empty());
+    let telling: Vec<&str> = telling.collect();
+    let decisive = telling[telling.len().saturating_sub(3)..].join(" / ");
+    if decisive.is_empty() { io_error.to_string() } else { format!("{io_error}: {decisive}") }
+}
+
+/// An error with all its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,124 @@
+//! Reading and removing entries of the kernel's maps by their bytes: what an entry means, a domain's decoder knows.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+};
+
+use aya::maps::{Map, MapData};
+
+/// Commands of `bpf(2)`.
+const LOOKUP: libc::c_long = 1;
+const DELETE: libc::c_long = 3;
+const NEXT_KEY: libc::c_long = 4;
+
+/// `union bpf_attr` for the commands on map elements.
+#[repr(C)]
+#[derive(Default)]
+struct Element {
+    map: u32,
+    _padding: u32,
+    key: u64,
+    /// Where the value, or the next key, is written.
+    out: u64,
+    flags: u64,
+}
+
+/// A hash map of cumulative totals.
+pub struct TotalsMap<'a> {
+    map: BorrowedFd<'a>,
+    key_size: usize,
+    value_size: usize,
+}
+
+impl<'a> TotalsMap<'a> {
+    /// The map, if it is a hash map (its values are then not per CPU, so their size is what it says).
+    #[must_use]
+    pub fn new(map: &'a Map) -> Option<Self> {
+        let (Map::HashMap(data) | Map::LruHashMap(data)) = map else { return None };
+        let info = data.info().ok()?;
+        Some(Self {
+            map: MapData::fd(data).as_fd(),
+            key_size: info.key_size() as usize,
+            value_size: info.value_size() as usize,
+        })
+    }
+
+    fn call(&self, command: libc::c_long, key: Option<&[u8]>, out: Option<&mut [u8]>) -> io::Result<()> {
+        let element = Element {
+            map: self.map.as_raw_fd() as u32,
+            key: key.map_or(0, |key| key.as_ptr() as u64),
+            out: out.map_or(0, |out| out.as_mut_ptr() as u64),
+            ..Element::default()
+        };
+        // SAFETY: key and out outlive the call; the callers below made them as long as the map's keys and values.
+        let result =
+            unsafe { libc::syscall(libc::SYS_bpf, command, &raw const element, size_of::<Element>()) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// The value at `key`, if there is one.
+    ///
+    /// # Errors
+    /// When the key has the wrong size, or the kernel refuses.
+    pub fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.check(key)?;
+        let mut value = vec![0; self.value_size];
+        match self.call(LOOKUP, Some(key), Some(&mut value)) {
+            Ok(()) => Ok(Some(value)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the entry at `key`; it is no error if it is gone already.
+    ///
+    /// # Errors
+    /// When the key has the wrong size, or the kernel refuses.
+    pub fn remove(&self, key: &[u8]) -> io::Result<()> {
+        self.check(key)?;
+        match self.call(DELETE, Some(key), None) {
+            Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every key. A key that is removed while this walks restarts the kernel's walk, so keys can repeat: each is given
+    /// once.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn keys(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut seen = std::collections::HashSet::new();
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let mut next = vec![0; self.key_size];
+        let mut current: Option<Vec<u8>> = None;
+        // Entries that come and go while this walks could keep it walking: it ends when a whole round gave nothing new.
+        let mut repeated = 0;
+        loop {
+            match self.call(NEXT_KEY, current.as_deref(), Some(&mut next)) {
+                Ok(()) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(keys),
+                Err(error) => return Err(error),
+            }
+            if seen.insert(next.clone()) {
+                keys.push(next.clone());
+                repeated = 0;
+            } else {
+                repeated += 1;
+                if repeated > keys.len() {
+                    return Ok(keys);
+                }
+            }
+            current = Some(next.clone());
+        }
+    }
+
+    fn check(&self, key: &[u8]) -> io::Result<()> {
+        if key.len() == self.key_size {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("a key of {} bytes where the map has {}", key.len(), self.key_size)))
+        }
+    }
+}

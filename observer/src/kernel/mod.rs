@@ -1,0 +1,15 @@
+//! The kernel border: what this kernel offers, what is attached because of it, and how.
+//!
+//! [`facts`] are gathered (with [`btf`], [`probe`], [`cache`]), [`plan`] turns facts and the domains' hooks into a
+//! [`plan::LoadPlan`], [`load`] executes it, [`map`] reads what the programs keep.
+
+pub mod btf;
+pub mod cache;
+pub mod facts;
+pub mod ids;
+pub mod load;
+pub mod map;
+pub mod names;
+pub mod plan;
+pub mod privilege;
+pub mod probe;

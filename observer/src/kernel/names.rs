@@ -1,0 +1,39 @@
+//! What this kernel is: release, build, lockdown.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// How far the kernel distrusts root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lockdown {
+    #[default]
+    None,
+    Integrity,
+    /// Refuses kprobes, tracefs, and every program that probes kernel memory.
+    Confidentiality,
+}
+
+impl Lockdown {
+    /// As `/sys/kernel/security/lockdown` says it; none where securityfs is not mounted, which cannot be told apart.
+    #[must_use]
+    pub fn read(root: &Path) -> Self {
+        let text = std::fs::read_to_string(root.join("sys/kernel/security/lockdown")).unwrap_or_default();
+        if text.contains("[confidentiality]") {
+            Self::Confidentiality
+        } else if text.contains("[integrity]") {
+            Self::Integrity
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// Release and build of the running kernel, as `uname` has them.
+#[must_use]
+pub fn release(root: &Path) -> (String, String) {
+    let read = |name: &str| {
+        std::fs::read_to_string(root.join("proc/sys/kernel").join(name)).unwrap_or_default().trim().to_owned()
+    };
+    (read("osrelease"), read("version"))
+}

@@ -1,0 +1,121 @@
+//! From what a kernel offers and what the domains would like to what is attached: a pure function.
+//!
+//! Doctor prints a plan, the loader executes it, tests assert it for kernels that are not there.
+
+use observer_common::field::ABSENT;
+
+use super::facts::{KernelFacts, fields};
+use crate::{
+    domains::Declaration,
+    hook::{Hook, HookKind, Point, Way},
+};
+
+/// What to load and attach.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadPlan {
+    pub objects: Vec<ObjectPlan>,
+    /// What the running kernel's types number; needed to name attachment points to the kernel.
+    pub facts: KernelFacts,
+}
+
+/// One domain's kernel object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectPlan {
+    pub domain: &'static str,
+    /// Value of each global: a field's offset, or `ABSENT`.
+    pub globals: Vec<(&'static str, u32)>,
+    /// Fields that this kernel lacks and that programs need, with the reason.
+    pub lacking: Vec<(&'static str, String)>,
+    pub hooks: Vec<HookPlan>,
+}
+
+/// One signal: its ways in order, each possible or with the reason why not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HookPlan {
+    pub hook: &'static Hook,
+    pub ways: Vec<(&'static Way, Result<(), String>)>,
+}
+
+/// What the user switched off, to see what the rest still knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Without {
+    pub passes: bool,
+    pub events: bool,
+}
+
+impl HookPlan {
+    /// The way that comes first among the possible ones.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&'static Way> {
+        self.possible().next()
+    }
+
+    /// The possible ways in order: the loader goes on to the next where the kernel refuses one after all.
+    pub fn possible(&self) -> impl Iterator<Item = &'static Way> + '_ {
+        self.ways.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(way, _)| *way)
+    }
+
+    /// Why no way is possible, in one sentence.
+    #[must_use]
+    pub fn refusal(&self) -> String {
+        let reasons = self.ways.iter().filter_map(|(way, verdict)| {
+            verdict.as_ref().err().map(|reason| format!("{}: {reason}", way.name))
+        });
+        reasons.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Decides what is attached on a kernel with these facts.
+#[must_use]
+pub fn plan(facts: KernelFacts, domains: &[&'static Declaration], without: Without) -> LoadPlan {
+    let objects = domains.iter().map(|domain| object(&facts, domain, without)).collect();
+    LoadPlan { objects, facts }
+}
+
+fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -> ObjectPlan {
+    let mut lacking = Vec::new();
+    let own = [domain];
+    let globals = fields(&own).map(|field| match facts.types.fields.get(field.global) {
+        Some(Ok(offset)) => (field.global, *offset),
+        Some(Err(reason)) => {
+            if !domain.optional_fields.contains(&field.global) {
+                lacking.push((field.global, reason.clone()));
+            }
+            (field.global, ABSENT)
+        }
+        None => {
+            lacking.push((field.global, format!("`{}` was not looked up", field.path)));
+            (field.global, ABSENT)
+        }
+    });
+    let globals = globals.collect();
+    let hooks = domain.hooks.iter().map(|hook| HookPlan {
+        hook,
+        ways: hook.ways.iter().map(|way| (way, possible(facts, hook, way, without))).collect(),
+    });
+    ObjectPlan { domain: domain.name, globals, lacking, hooks: hooks.collect() }
+}
+
+fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Result<(), String> {
+    let off = match hook.kind {
+        HookKind::Pass | HookKind::PassOnDemand => without.passes,
+        HookKind::Event => without.events,
+    };
+    if off {
+        return Err("switched off by --without".to_owned());
+    }
+    for attachment in way.programs.iter().filter(|attachment| !attachment.optional) {
+        let missing = |what: &str| format!("this kernel has no {what} `{}`", attachment.point.target());
+        if facts.types.id(attachment.point).is_none() {
+            return Err(missing(match attachment.point {
+                Point::Iterator(_) => "iterator",
+                Point::BtfTracepoint(_) => "tracepoint",
+                Point::Fentry(_) | Point::Fexit(_) => "function",
+            }));
+        }
+        if matches!(attachment.point, Point::Fentry(_) | Point::Fexit(_)) {
+            facts.trampolines.clone()?;
+        }
+    }
+    Ok(())
+}
