@@ -123,10 +123,10 @@ pub const fn of(view: View) -> &'static Declaration {
     }
 }
 
-/// The empty state of the domain that answers `view`.
+/// The empty state of the domain that answers `request`, which says how far back trends look.
 #[must_use]
-pub fn state(view: View) -> Box<dyn Domain> {
-    match view {
+pub fn state(request: &Request) -> Box<dyn Domain> {
+    match request.view {
         View::Mem => Box::new(mem::state::MemState::default()),
         View::Disk | View::DeletedOpen => Box::new(disk::state::DiskState::default()),
         View::Net | View::Connections | View::Listen => Box::new(net::state::NetState::default()),

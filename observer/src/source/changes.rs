@@ -142,7 +142,11 @@ impl Changes {
                     && value.fact != fact
                 {
                     value.fact = fact.clone();
+                    let outdated = fact.outdates();
                     out.push(fact);
+                    if let Some(&outdated) = outdated.and_then(|slot| self.known.get(&slot)) {
+                        self.vacate(outdated);
+                    }
                 }
                 Some(index)
             }
@@ -232,6 +236,17 @@ mod tests {
         assert_eq!(single(&mut changes, met(2, "z")), []);
         assert_eq!(single(&mut changes, met(2, "y")), [met(2, "y")]);
         assert_eq!(state(&changes), [met(1, "x"), met(2, "y")]);
+    }
+
+    #[test]
+    fn names_read_again_after_an_exec_are_news_though_they_are_the_same() {
+        let mut changes = Changes::default();
+        single(&mut changes, met(1, "x"));
+        assert_eq!(single(&mut changes, named(1)), [named(1)]);
+        assert_eq!(single(&mut changes, named(1)), []);
+        single(&mut changes, met(1, "y"));
+        assert_eq!(state(&changes), [met(1, "y")]);
+        assert_eq!(single(&mut changes, named(1)), [named(1)]);
     }
 
     #[test]
