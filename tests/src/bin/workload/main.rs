@@ -1,0 +1,27 @@
+//! Workloads that count what they do, for tests that compare it with what observer saw.
+//!
+//! `workload DOMAIN KIND [ARGUMENT…]`; what is said on standard input and output is in `observer_tests::workload`.
+
+use std::process::ExitCode;
+
+mod disk;
+mod mem;
+mod net;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.split_first() {
+        Some((&"mem", rest)) => mem::run(rest),
+        Some((&"disk", rest)) => disk::run(rest),
+        Some((&"net", rest)) => net::run(rest),
+        _ => Err(anyhow::anyhow!("workload mem|disk|net KIND [ARGUMENT…]")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("workload {}: {error:#}", words.join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Running observer, and reading what it reports.
+
+use std::{
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{DEADLINE, child, observer_path};
+
+/// An observer that is running, writing JSON; killed when dropped.
+#[derive(Debug)]
+pub struct Observer {
+    child: Child,
+    what: String,
+    lines: Receiver<String>,
+    errors: Option<JoinHandle<String>>,
+    last: Option<Value>,
+}
+
+/// What an observer left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Everything it wrote to standard error.
+    pub stderr: String,
+    /// Reports that nobody had read.
+    pub reports: Vec<Value>,
+}
+
+impl Observer {
+    /// Starts it with these arguments; `--json` should be among them.
+    #[must_use]
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::spawn(Self::command(arguments))
+    }
+
+    /// The command that [`Observer::start`] runs, for a test that changes its user, environment or descriptors.
+    #[must_use]
+    pub fn command(arguments: &[&str]) -> Command {
+        let mut command = Command::new(observer_path());
+        command.args(arguments);
+        command
+    }
+
+    /// Starts a changed command; standard output and error are read here.
+    #[must_use]
+    pub fn spawn(mut command: Command) -> Self {
+        let what = format!("{command:?}");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child::spawn(&mut command);
+        let lines = child::lines(child.stdout.take().expect("standard output is piped"));
+        let errors = child::all(child.stderr.take().expect("standard error is piped"));
+        Self { child, what, lines, errors: Some(errors), last: None }
+    }
+
+    /// Runs it to its end.
+    #[must_use]
+    pub fn run(arguments: &[&str]) -> Finished {
+        Self::start(arguments).finish()
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next report; `None` when the output has ended.
+    ///
+    /// # Panics
+    /// When none comes within `deadline`, or when a line is no JSON.
+    pub fn next_report(&mut self, deadline: Duration) -> Option<Value> {
+        let line = match self.lines.recv_timeout(deadline) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => panic!(
+                "no report of {} within {deadline:?}; the last one was\n{}",
+                self.what,
+                shown(self.last.as_ref())
+            ),
+        };
+        let report = parse(&line);
+        self.last = Some(report.clone());
+        Some(report)
+    }
+
+    /// The next report that must come.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn report(&mut self) -> Value {
+        match self.next_report(DEADLINE) {
+            Some(report) => report,
+            None => self.ended_too_early(),
+        }
+    }
+
+    /// Reads reports until `wanted` finds in one what it looks for.
+    ///
+    /// # Panics
+    /// When it is not found within [`DEADLINE`]: with the last report.
+    pub fn wait_for<T>(&mut self, mut wanted: impl FnMut(&Value) -> Option<T>) -> T {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Some(report) = self.next_report(left) else { self.ended_too_early() };
+            if let Some(found) = wanted(&report) {
+                return found;
+            }
+            assert!(!left.is_zero(), "not found within {DEADLINE:?}; the last report was\n{report:#}");
+        }
+    }
+
+    /// As Ctrl-C does.
+    pub fn interrupt(&self) {
+        child::signal(&self.child, libc::SIGINT);
+    }
+
+    /// Ends it without a chance to clean up.
+    pub fn kill(&self) {
+        child::signal(&self.child, libc::SIGKILL);
+    }
+
+    /// Waits for its end; interrupt it first if it would not end by itself.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[must_use]
+    pub fn finish(mut self) -> Finished {
+        let status = child::wait(&mut self.child, &self.what);
+        let reports = self.lines.iter().map(|line| parse(&line)).collect();
+        Finished { code: status.code(), stderr: self.stderr(), reports }
+    }
+
+    fn stderr(&mut self) -> String {
+        self.errors.take().and_then(|errors| errors.join().ok()).unwrap_or_default()
+    }
+
+    fn ended_too_early(&mut self) -> ! {
+        let status = child::wait(&mut self.child, &self.what);
+        let stderr = self.stderr();
+        panic!(
+            "{} ended ({status}) before what was awaited; it said\n{stderr}\nthe last report was\n{}",
+            self.what,
+            shown(self.last.as_ref())
+        );
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("not a line of JSON ({error}): {line}"))
+}
+
+fn shown(report: Option<&Value>) -> String {
+    report.map_or_else(|| "(none)".to_owned(), |report| format!("{report:#}"))
+}

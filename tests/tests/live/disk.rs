@@ -1,0 +1,1 @@
+//! What `disk` says of workloads that know their own truth.

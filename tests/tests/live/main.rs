@@ -1,0 +1,6 @@
+//! Live tests, as root on the kernel that is running: workloads that know their own truth, and what observer says.
+
+mod days;
+mod disk;
+mod mem;
+mod net;

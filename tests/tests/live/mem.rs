@@ -1,0 +1,1 @@
+//! What `mem` says of workloads that know their own truth.

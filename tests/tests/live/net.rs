@@ -1,0 +1,1 @@
+//! What `net` says of workloads that know their own truth.
