@@ -1,6 +1,6 @@
 //! What failed, why, and what to do next; with the exit code that says which kind of failure it is.
 
-use std::fmt;
+use std::{fmt, io};
 
 /// How the program ends. The numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,14 @@ pub enum Exit {
     Incomplete = 3,
     /// It lacks the privilege or the kernel feature.
     Unable = 77,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
 }
 
 /// An error as the user reads it.
@@ -49,6 +57,14 @@ impl Error {
         Self { exit: Exit::Unable, ..Self::failed(doing, why) }
     }
 
+    /// A write to standard output failed. Where its reader has gone, that is the end and no failure: the exit is
+    /// [`Exit::Done`], and there is nothing to print.
+    #[must_use]
+    pub fn output(cause: &io::Error) -> Self {
+        let error = Self::failed("writing the report to standard output", cause);
+        if cause.kind() == io::ErrorKind::BrokenPipe { Self { exit: Exit::Done, ..error } } else { error }
+    }
+
     /// The same error with advice.
     #[must_use]
     pub fn advise(mut self, next: impl fmt::Display) -> Self {
@@ -65,3 +81,25 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_why_and_what_next() {
+        let error = Error::failed("opening night.obs", "no such file")
+            .advise("Give the path of a file that `observer record` wrote.");
+        assert_eq!(
+            error.to_string(),
+            "opening night.obs: no such file\nGive the path of a file that `observer record` wrote."
+        );
+        assert_eq!(error.exit.code(), 1);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        assert_eq!(Error::output(&io::ErrorKind::BrokenPipe.into()).exit.code(), 0);
+        assert_eq!(Error::output(&io::ErrorKind::StorageFull.into()).exit.code(), 1);
+    }
+}

@@ -3,6 +3,7 @@
 //! Data flows one way: `source` (with `kernel`) → `observation` → `domains` (by `engine`) → `report` → `render`. What a
 //! report still lacks goes back as [`wants::Wants`], a plain value; only [`run`] sees both sides.
 
+pub mod cli;
 pub mod domains;
 pub mod error;
 pub mod hook;
@@ -10,6 +11,7 @@ pub mod identity;
 pub mod kernel;
 pub mod observation;
 pub mod report;
+pub mod run;
 pub mod source;
 pub mod text;
 pub mod trend;

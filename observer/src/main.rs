@@ -1,3 +1,41 @@
-//! Exit codes and broken pipes; nothing else.
+//! Exit codes and closed pipes; nothing else.
 
-fn main() {}
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use observer::{
+    cli::{self, Surroundings},
+    error::Exit,
+    run,
+};
+
+fn main() -> ExitCode {
+    // SIGPIPE stays ignored, as the runtime sets it: a write to a closed pipe is an error that unwinds, so everything
+    // attached is detached in order, and the exit code is 0 and not a signal.
+    let surroundings = Surroundings { terminal: io::stdout().is_terminal() && cursor_moves() };
+    let command = match cli::parse(env::args_os(), surroundings) {
+        Ok(command) => command,
+        Err(message) => {
+            // Whoever closed the stream does not want the message.
+            let _ = message.print();
+            return ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(1));
+        }
+    };
+    match run::run(command) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => {
+            if error.exit != Exit::Done {
+                let _ = writeln!(io::stderr(), "observer: {error}");
+            }
+            ExitCode::from(error.exit.code())
+        }
+    }
+}
+
+/// Whether the terminal, by its name, understands more than text.
+fn cursor_moves() -> bool {
+    env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
+}

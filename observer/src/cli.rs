@@ -1,0 +1,296 @@
+//! What the command line means: from what was typed ([`typed`]) to a [`Command`], plain data that `run` carries out.
+//!
+//! Everything that can be known to be wrong without looking at the machine is refused here, with exit code 2. Whether a
+//! column exists is known only to the view's report; `report::shape` says so then.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+
+use crate::view::{GroupBy, Request, Sort, View};
+
+mod typed;
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Show one view, report after report.
+    Watch(Watch),
+    /// Write everything observed into a file, and show nothing.
+    Record(Record),
+    /// Say what this kernel and these privileges allow.
+    Doctor(Live),
+}
+
+/// A view and where it comes from and goes to.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    pub request: Request,
+    pub source: Source,
+    pub timing: Timing,
+    pub format: Format,
+}
+
+/// Where observations come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The running kernel; with `record`, they are written there too.
+    Kernel { live: Live, record: Option<PathBuf> },
+    /// A recording.
+    Recording(PathBuf),
+}
+
+/// A recording without a view.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub file: PathBuf,
+    /// One view of each domain to record, without doubles, in the order of the contract: `Mem`, `Disk`, `Net`.
+    pub domains: Vec<View>,
+    /// Whether command lines go into the recording.
+    pub cmdline: bool,
+    /// Whether remote addresses are resolved, so that a replay has their names.
+    pub resolve: bool,
+    pub timing: Timing,
+    pub live: Live,
+}
+
+/// How to observe the running kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// The part of one core that observer may take, more than 0 and at most 1.
+    pub budget: f64,
+    /// Kernel types from this file in place of the kernel's own.
+    pub btf: Option<PathBuf>,
+    /// Tell what the kernel side does.
+    pub verbose: bool,
+    /// Whether iterators are attached; tests switch them off to see what events alone deliver.
+    pub iterators: bool,
+    /// Whether event hooks are attached; tests switch them off to see what iterators alone deliver.
+    pub events: bool,
+    /// Kernel objects from this directory in place of the embedded ones.
+    pub objects: Option<PathBuf>,
+    /// Whether what was found about this kernel build may be read from and written to the cache.
+    pub cache: bool,
+}
+
+/// When reports are due, and when it is enough.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// Time between reports. A recording keeps the interval that it was made with.
+    pub interval: Duration,
+    /// The truth at the start, one interval, one report with rates, and the end.
+    pub once: bool,
+    /// The end after so many reports, at least 1.
+    pub count: Option<u64>,
+    /// The end after this time.
+    pub duration: Option<Duration>,
+}
+
+/// How reports are written to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// Tables as text, one below the other.
+    Plain,
+    /// Tables redrawn in place.
+    Screen,
+}
+
+/// What is known about standard output before anything is written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Standard output is a terminal that can move its cursor.
+    pub terminal: bool,
+}
+
+/// Reads a command line, the program's name included.
+///
+/// # Errors
+/// With what to print and the exit code: 2 where the line is wrong, 0 where help or the version was asked for.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    surroundings: Surroundings,
+) -> Result<Command, clap::Error> {
+    typed::CommandLine::try_parse_from(arguments)?.command.meaning(surroundings)
+}
+
+impl typed::Command {
+    fn meaning(self, surroundings: Surroundings) -> Result<Command, clap::Error> {
+        match self {
+            Self::Mem(mem) => live(View::Mem, None, mem, surroundings),
+            Self::Disk(disk) => live(disk.question.view(), None, disk.watch, surroundings),
+            Self::Net(net) => live(net.question.view(), Some(GroupBy::Remote), net.watch, surroundings),
+            Self::Record(record) => record.meaning().map(Command::Record),
+            Self::Replay(replay) => {
+                let (view, extra_key, shape) = match replay.view {
+                    typed::Replayed::Mem(shape) => (View::Mem, None, shape),
+                    typed::Replayed::Disk(disk) => (disk.question.view(), None, disk.shape),
+                    typed::Replayed::Net(net) => (net.question.view(), Some(GroupBy::Remote), net.shape),
+                };
+                Ok(Command::Watch(Watch {
+                    timing: shape.timing.meaning()?,
+                    format: shape.format.meaning(surroundings),
+                    request: shape.meaning(view, extra_key)?,
+                    source: Source::Recording(replay.file),
+                }))
+            }
+            Self::Doctor(live) => Ok(Command::Doctor(live.meaning())),
+        }
+    }
+}
+
+fn live(
+    view: View,
+    extra_key: Option<GroupBy>,
+    watch: typed::Watch,
+    surroundings: Surroundings,
+) -> Result<Command, clap::Error> {
+    Ok(Command::Watch(Watch {
+        timing: watch.shape.timing.meaning()?,
+        format: watch.shape.format.meaning(surroundings),
+        request: watch.shape.meaning(view, extra_key)?,
+        source: Source::Kernel { live: watch.live.meaning(), record: watch.record },
+    }))
+}
+
+impl typed::DiskQuestion {
+    const fn view(&self) -> View {
+        if self.deleted_open { View::DeletedOpen } else { View::Disk }
+    }
+}
+
+impl typed::NetQuestion {
+    const fn view(&self) -> View {
+        match (self.connections, self.listen) {
+            (true, _) => View::Connections,
+            (_, true) => View::Listen,
+            _ => View::Net,
+        }
+    }
+}
+
+impl typed::Record {
+    fn meaning(self) -> Result<Record, clap::Error> {
+        let all = self.domains.is_empty();
+        let domains = [
+            (typed::Domain::Mem, View::Mem),
+            (typed::Domain::Disk, View::Disk),
+            (typed::Domain::Net, View::Net),
+        ];
+        Ok(Record {
+            domains: domains
+                .into_iter()
+                .filter_map(|(name, view)| (all || self.domains.contains(&name)).then_some(view))
+                .collect(),
+            file: self.file,
+            cmdline: self.cmdline,
+            resolve: !self.numeric,
+            timing: self.timing.meaning()?,
+            live: self.live.meaning(),
+        })
+    }
+}
+
+impl typed::Shape {
+    fn meaning(self, view: View, extra_key: Option<GroupBy>) -> Result<Request, clap::Error> {
+        let by = match self.by {
+            None | Some(typed::Key::Process) => GroupBy::Process,
+            Some(typed::Key::Unit) => GroupBy::Unit,
+            Some(typed::Key::Container) => GroupBy::Container,
+            Some(typed::Key::Comm) => GroupBy::Comm,
+            Some(typed::Key::Remote) => extra_key.ok_or_else(|| {
+                wrong(format!(
+                    "`--by remote` needs the other end of a connection, which `{}` does not have: \
+                     use it with `observer net`, or choose process, unit, container or comm here",
+                    view.name()
+                ))
+            })?,
+        };
+        let sort = self.sort.map(|typed| match typed.strip_prefix('-') {
+            Some(column) => Sort { column: column.to_owned(), ascending: true },
+            None => Sort { column: typed, ascending: false },
+        });
+        if sort.as_ref().is_some_and(|sort| sort.column.is_empty() || sort.column.starts_with('-')) {
+            return Err(wrong(
+                "`--sort` needs the name of a column as `--json` spells it, with one `-` in front for ascending"
+                    .to_owned(),
+            ));
+        }
+        // A growth needs two reports within its window.
+        let window = match self.window {
+            Some(window) if window < self.timing.interval => {
+                return Err(wrong(format!(
+                    "a window of {window} s is shorter than the interval of {} s and would hold no growth: \
+                     make `--window` longer or `--interval` shorter",
+                    self.timing.interval
+                )));
+            }
+            Some(window) => window,
+            None => f64::max(60.0, 2.0 * self.timing.interval),
+        };
+        Ok(Request {
+            top: self.top,
+            sort,
+            pids: self.pids,
+            comm: self.comm,
+            by,
+            window,
+            cmdline: self.cmdline,
+            resolve: !self.numeric,
+            ..Request::new(view)
+        })
+    }
+}
+
+impl typed::Timing {
+    fn meaning(&self) -> Result<Timing, clap::Error> {
+        if self.duration.is_some_and(|duration| duration < self.interval) {
+            return Err(wrong(format!(
+                "a duration of {} s ends before the first report, which is due after {} s: \
+                 make `--duration` longer or `--interval` shorter",
+                self.duration.unwrap_or_default(),
+                self.interval
+            )));
+        }
+        Ok(Timing {
+            interval: Duration::from_secs_f64(self.interval),
+            once: self.once,
+            count: self.count,
+            duration: self.duration.map(Duration::from_secs_f64),
+        })
+    }
+}
+
+impl typed::Format {
+    const fn meaning(&self, surroundings: Surroundings) -> Format {
+        if self.json {
+            Format::Json
+        } else if self.plain || !surroundings.terminal {
+            Format::Plain
+        } else {
+            Format::Screen
+        }
+    }
+}
+
+impl typed::Live {
+    fn meaning(self) -> Live {
+        Live {
+            budget: self.budget / 100.0,
+            btf: self.btf,
+            verbose: self.verbose,
+            iterators: !self.without.contains(&typed::Without::Iterators),
+            events: !self.without.contains(&typed::Without::Events),
+            objects: self.objects,
+            cache: !self.no_cache,
+        }
+    }
+}
+
+fn wrong(text: String) -> clap::Error {
+    typed::CommandLine::command().error(ErrorKind::ValueValidation, text)
+}
+
+#[cfg(test)]
+mod tests;

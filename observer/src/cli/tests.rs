@@ -1,0 +1,164 @@
+use std::time::Duration;
+
+use clap::{CommandFactory as _, error::ErrorKind};
+
+use super::*;
+
+fn at_terminal(line: &str) -> Result<Command, clap::Error> {
+    parse(line.split_whitespace().map(OsString::from), Surroundings { terminal: true })
+}
+
+fn watch(line: &str) -> Watch {
+    match at_terminal(line) {
+        Ok(Command::Watch(watch)) => watch,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn refused(line: &str) -> String {
+    let error = at_terminal(line).expect_err(line);
+    assert_eq!(error.exit_code(), 2, "{line}");
+    error.to_string()
+}
+
+#[test]
+fn the_flags_contradict_nobody() {
+    typed::CommandLine::command().debug_assert();
+}
+
+#[test]
+fn each_command_of_the_contract_is_understood() {
+    for (line, view) in [
+        ("observer mem", View::Mem),
+        ("observer disk", View::Disk),
+        ("observer disk --deleted-open", View::DeletedOpen),
+        ("observer net", View::Net),
+        ("observer net --top", View::Net),
+        ("observer net --connections", View::Connections),
+        ("observer net --listen", View::Listen),
+        ("observer replay night.obs mem", View::Mem),
+        ("observer replay night.obs disk --deleted-open", View::DeletedOpen),
+        ("observer replay night.obs net --connections --top 3", View::Connections),
+    ] {
+        assert_eq!(watch(line).request.view, view, "{line}");
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let watch = watch("observer mem");
+    assert_eq!(watch.format, Format::Screen);
+    assert_eq!(
+        watch.timing,
+        Timing { interval: Duration::from_secs(1), once: false, count: None, duration: None }
+    );
+    assert_eq!(watch.request.window, 60.0);
+    assert!(watch.request.resolve && !watch.request.cmdline);
+    let Source::Kernel { live, record: None } = watch.source else { panic!("{watch:?}") };
+    assert_eq!(live.budget, 0.01);
+    assert!(live.iterators && live.events && live.cache);
+}
+
+#[test]
+fn top_alone_is_ten() {
+    assert_eq!(watch("observer net --top").request.top, Some(10));
+    assert_eq!(watch("observer net --top 3").request.top, Some(3));
+    assert_eq!(watch("observer net --top --json").request.top, Some(10));
+    assert_eq!(watch("observer net").request.top, None);
+}
+
+#[test]
+fn a_minus_sorts_ascending() {
+    assert_eq!(
+        watch("observer mem --sort -rss").request.sort,
+        Some(Sort { column: "rss".to_owned(), ascending: true })
+    );
+    assert_eq!(
+        watch("observer mem --sort rss").request.sort,
+        Some(Sort { column: "rss".to_owned(), ascending: false })
+    );
+    assert!(refused("observer mem --sort --top").contains("name of a column"));
+}
+
+#[test]
+fn processes_are_chosen_by_number_and_name() {
+    let request = watch("observer mem -p 7 -p 9 -c ^re").request;
+    assert_eq!(request.pids, [7, 9]);
+    assert!(request.comm.is_some_and(|comm| comm.is_match("redis") && !comm.is_match("core")));
+}
+
+#[test]
+fn where_nobody_watches_tables_are_plain() {
+    let piped = |line: &str| {
+        let arguments = line.split_whitespace().map(OsString::from);
+        match parse(arguments, Surroundings { terminal: false }) {
+            Ok(Command::Watch(watch)) => watch.format,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(piped("observer mem"), Format::Plain);
+    assert_eq!(piped("observer mem --json"), Format::Json);
+    assert_eq!(watch("observer mem --plain").format, Format::Plain);
+}
+
+#[test]
+fn a_recording_is_of_everything_unless_told() {
+    let domains = |line: &str| match at_terminal(line) {
+        Ok(Command::Record(record)) => record.domains,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(domains("observer record -o f"), [View::Mem, View::Disk, View::Net]);
+    assert_eq!(domains("observer record -o f net mem net"), [View::Mem, View::Net]);
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_to_do() {
+    for (line, advice) in [
+        ("observer mem --interval 0", "from 0.01"),
+        ("observer mem --interval -1", "from 0.01"),
+        ("observer mem --interval NaN", "from 0.01"),
+        ("observer mem --interval inf", "from 0.01"),
+        ("observer mem --interval soon", "such as 1 or 0.5"),
+        ("observer mem --once --count 2", "cannot be used with"),
+        ("observer mem --once --duration 2", "cannot be used with"),
+        ("observer mem --count 0", "from 1"),
+        ("observer mem --top 0", "from 1"),
+        ("observer mem --budget 0", "more than 0"),
+        ("observer mem --by remote", "observer net"),
+        ("observer mem --by colour", "container"),
+        ("observer mem -c (", "escape"),
+        ("observer mem -p init", "use -c"),
+        ("observer mem --json --plain", "cannot be used with"),
+        ("observer mem --window 1 --interval 5", "longer"),
+        ("observer mem --interval 5 --duration 2", "longer"),
+        ("observer net --listen --connections", "cannot be used with"),
+        ("observer replay f mem --record g", "unexpected argument"),
+        ("observer record", "--output <FILE>"),
+        ("observer memory", "mem"),
+        ("observer", "Examples"),
+    ] {
+        let message = refused(line);
+        assert!(message.contains(advice), "{line}: {message}");
+    }
+}
+
+#[test]
+fn net_rows_can_be_by_remote() {
+    assert_eq!(watch("observer net --by remote").request.by, GroupBy::Remote);
+    assert_eq!(watch("observer replay f net --by remote").request.by, GroupBy::Remote);
+}
+
+#[test]
+fn help_is_no_error() {
+    for line in ["observer --help", "observer mem --help", "observer --version"] {
+        let error = at_terminal(line).expect_err(line);
+        assert_eq!(error.exit_code(), 0, "{line}");
+    }
+    assert_eq!(at_terminal("observer -h").map(drop).map_err(|e| e.kind()), Err(ErrorKind::DisplayHelp));
+}
+
+#[test]
+fn halves_of_the_hooks_can_be_switched_off() {
+    let Source::Kernel { live, .. } = watch("observer mem --without events").source else { panic!() };
+    assert!(live.iterators && !live.events);
+}

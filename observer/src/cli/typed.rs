@@ -1,0 +1,301 @@
+//! What can be typed: commands and flags as the contract names them, each with its help.
+
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use regex::Regex;
+
+const EXAMPLES: &str = "\
+Examples:
+  observer mem                            who grows, how fast, and until when the memory lasts
+  observer disk --deleted-open            what takes space that du cannot find
+  observer net --top                      who hogs the network, biggest first
+  observer mem --by unit --sort growth    the same by systemd unit
+  observer net --once --json              one report, for a script
+  observer record -o night.obs            everything, written down; later, anywhere:
+  observer replay night.obs mem           the same views without root
+  observer doctor                         what this kernel and these privileges allow
+
+Observing needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE); replaying needs nothing.
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 answered with something missing or lost,
+77 privilege or kernel feature lacking.";
+
+/// Who eats the memory, what fills the disk, who hogs the network: answered from the kernel, exactly.
+#[derive(Debug, Parser)]
+#[command(name = "observer", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, max_term_width = 110)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Which processes grow, how fast, and whether it is a leak
+    Mem(Watch),
+    /// Which filesystems fill, when they are full, who writes; which deleted files still take space
+    Disk(Disk),
+    /// Each process's traffic and each link's use; connections; listening sockets
+    Net(Net),
+    /// Write everything observed into a file
+    Record(Record),
+    /// The same views from a recording, with no root and no kernel
+    Replay(Replay),
+    /// What this kernel and these privileges allow, each hook with the alternative chosen and why
+    Doctor(Live),
+}
+
+#[derive(Debug, Args)]
+pub struct Disk {
+    #[command(flatten)]
+    pub question: DiskQuestion,
+    #[command(flatten)]
+    pub watch: Watch,
+}
+
+#[derive(Debug, Args)]
+pub struct DiskQuestion {
+    /// Deleted files that still take space, who holds them, which still grow
+    #[arg(long, help_heading = "What to show")]
+    pub deleted_open: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Net {
+    #[command(flatten)]
+    pub question: NetQuestion,
+    #[command(flatten)]
+    pub watch: Watch,
+}
+
+#[derive(Debug, Args)]
+pub struct NetQuestion {
+    /// Each connection: bytes, rates, round-trip time, retransmits, what limits it
+    #[arg(long, conflicts_with = "listen", help_heading = "What to show")]
+    pub connections: bool,
+    /// Each listening socket: owner, queue, limit, overflows
+    #[arg(long, help_heading = "What to show")]
+    pub listen: bool,
+}
+
+/// A view of the running kernel.
+#[derive(Debug, Args)]
+pub struct Watch {
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Write the recording of this run beside showing it
+    #[arg(long, value_name = "FILE", help_heading = "Observing")]
+    pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub live: Live,
+}
+
+#[derive(Debug, Args)]
+pub struct Record {
+    /// Where to write; an existing file is replaced
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub file: PathBuf,
+    /// What to record [default: all of them]
+    #[arg(value_name = "DOMAIN")]
+    pub domains: Vec<Domain>,
+    /// Record command lines too; they can hold secrets
+    #[arg(long, help_heading = "Observing")]
+    pub cmdline: bool,
+    /// Numbers, no resolved names
+    #[arg(short = 'n', help_heading = "Observing")]
+    pub numeric: bool,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub live: Live,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Domain {
+    Mem,
+    Disk,
+    Net,
+}
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// A recording, made by `observer record` or with `--record`
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(subcommand)]
+    pub view: Replayed,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Replayed {
+    /// Which processes grow, how fast, and whether it is a leak
+    Mem(Shape),
+    /// Which filesystems fill, when they are full, who writes; which deleted files still take space
+    Disk(ReplayedDisk),
+    /// Each process's traffic and each link's use; connections; listening sockets
+    Net(ReplayedNet),
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayedDisk {
+    #[command(flatten)]
+    pub question: DiskQuestion,
+    #[command(flatten)]
+    pub shape: Shape,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayedNet {
+    #[command(flatten)]
+    pub question: NetQuestion,
+    #[command(flatten)]
+    pub shape: Shape,
+}
+
+/// What shapes a report and its output, live or replayed.
+#[derive(Debug, Args)]
+pub struct Shape {
+    /// Only the N biggest rows [default where N is left out: 10]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10", value_parser = rows)]
+    #[arg(allow_negative_numbers = true, help_heading = "What to show")]
+    pub top: Option<usize>,
+    /// Sort by a column, named as --json spells it; `-` in front for ascending
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "What to show")]
+    pub sort: Option<String>,
+    /// Only this process; repeatable
+    #[arg(short = 'p', value_name = "PID", value_delimiter = ',', value_parser = process_id)]
+    #[arg(allow_negative_numbers = true, help_heading = "What to show")]
+    pub pids: Vec<u32>,
+    /// Only processes whose `comm` (15 bytes at most, as ps shows it) matches
+    #[arg(short = 'c', value_name = "REGEX", value_parser = expression, help_heading = "What to show")]
+    pub comm: Option<Regex>,
+    /// What a row is made of; sums stay exact; `remote` in net only
+    #[arg(long, value_name = "KEY", help_heading = "What to show")]
+    pub by: Option<Key>,
+    /// The time that growth and trends look back over, in seconds [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(help_heading = "What to show")]
+    pub window: Option<f64>,
+    /// Show command lines; they can hold secrets
+    #[arg(long, help_heading = "What to show")]
+    pub cmdline: bool,
+    /// Numbers, no resolved names
+    #[arg(short = 'n', help_heading = "What to show")]
+    pub numeric: bool,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Key {
+    Process,
+    Unit,
+    Container,
+    Comm,
+    Remote,
+}
+
+#[derive(Debug, Args)]
+pub struct Timing {
+    /// Time between reports, fractions allowed; a recording keeps its own
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, help_heading = "When")]
+    #[arg(allow_negative_numbers = true)]
+    pub interval: f64,
+    /// One report with rates after one interval, and the end
+    #[arg(long, conflicts_with_all = ["count", "duration"], help_heading = "When")]
+    pub once: bool,
+    /// Stop after N reports
+    #[arg(long, value_name = "N", value_parser = reports, allow_negative_numbers = true, help_heading = "When")]
+    pub count: Option<u64>,
+    /// Stop after this time
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(help_heading = "When")]
+    pub duration: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub struct Format {
+    /// One JSON object a line and a report
+    #[arg(long, conflicts_with = "plain", help_heading = "Output")]
+    pub json: bool,
+    /// Tables as text, a table a report; the default where standard output is no terminal
+    #[arg(long, help_heading = "Output")]
+    pub plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Live {
+    /// What observer may take of one core; beyond it the interval stretches and a note says so
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = percent, help_heading = "Observing")]
+    #[arg(allow_negative_numbers = true)]
+    pub budget: f64,
+    /// Kernel types from a file, where the kernel's own is hidden
+    #[arg(long, value_name = "FILE", help_heading = "Observing")]
+    pub btf: Option<PathBuf>,
+    /// Tell on standard error what the kernel side does
+    #[arg(short = 'v', long, help_heading = "Observing")]
+    pub verbose: bool,
+    #[arg(long, hide = true, value_name = "KIND")]
+    pub without: Vec<Without>,
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub objects: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    pub no_cache: bool,
+}
+
+/// Half of the hooks, switched off by tests to see what the other half delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Without {
+    Iterators,
+    Events,
+}
+
+/// A hundredth of a second, below which observing is all that would be observed, to a year.
+const SECONDS: RangeInclusive<f64> = 0.01..=31_536_000.0;
+
+fn seconds(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(number) if SECONDS.contains(&number) => Ok(number),
+        Ok(_) => Err("give seconds from 0.01 to 31536000 (a year), fractions allowed".to_owned()),
+        Err(_) => Err("this is no number: give seconds, such as 1 or 0.5".to_owned()),
+    }
+}
+
+fn percent(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
+        Ok(_) => Err("give per cent of one core, more than 0 and at most 100".to_owned()),
+        Err(_) => Err("this is no number: give per cent of one core, such as 1".to_owned()),
+    }
+}
+
+fn rows(typed: &str) -> Result<usize, String> {
+    typed.parse().ok().filter(|rows| *rows > 0).ok_or_else(|| "give a number of rows from 1".to_owned())
+}
+
+fn reports(typed: &str) -> Result<u64, String> {
+    typed
+        .parse()
+        .ok()
+        .filter(|reports| *reports > 0)
+        .ok_or_else(|| "give a number of reports from 1".to_owned())
+}
+
+fn process_id(typed: &str) -> Result<u32, String> {
+    // The kernel's own limit is 2^22.
+    typed
+        .parse()
+        .ok()
+        .filter(|pid| (1..=1 << 22).contains(pid))
+        .ok_or_else(|| "give the number of a process, or use -c to choose by name".to_owned())
+}
+
+fn expression(typed: &str) -> Result<Regex, String> {
+    Regex::new(typed).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        format!("this is no regular expression ({reason}): escape special characters with a backslash")
+    })
+}
