@@ -1,29 +1,115 @@
-//! Facts of the mem domain.
+//! Facts of the mem domain. Sizes are bytes.
 
 use serde::{Deserialize, Serialize};
 
 use super::TaskId;
 
 /// What was observed in the mem domain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemFact {
-    /// Placeholder of the domain's first fact.
-    Placeholder { id: TaskId },
+    /// A process's counters as one pass over all processes read them: near the truth, see [`MemFact::Exact`].
+    Counters { id: TaskId, memory: Memory, page_tables: u64 },
+    /// A pass over all processes no longer met it: it has ended, or has no memory any more.
+    Gone { id: TaskId },
+    /// What a process mapped and unmapped since observation of it began.
+    Totals { id: TaskId, totals: Totals },
+    /// A process's counters with what each CPU still holds: asked for, for the rows that are shown.
+    Exact { id: TaskId, memory: Memory },
+    /// The control group that a process's memory is charged to: its path, `memory:` in front in version 1.
+    Place { id: TaskId, cgroup: Vec<u8> },
+    /// The limit with the least room above a control group, its own included; `None` if nothing limits it.
+    Limit { cgroup: Vec<u8>, nearest: Option<Limit> },
+    /// The whole machine's memory.
+    Machine(Machine),
+}
+
+/// What a process holds. Counters that a CPU has not yet handed in can make one negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    pub file: i64,
+    pub anon: i64,
+    pub swap: i64,
+    pub shmem: i64,
+    /// Address space.
+    pub virt: i64,
+}
+
+/// Cumulative bytes of one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    pub mapped: u64,
+    pub unmapped: u64,
+    pub mapped_file: u64,
+    pub reserved: u64,
+    /// What mprotect made private and writable, less what it took away.
+    pub protected: i64,
+    /// The most that was ever resident, known once it has ended.
+    pub peak: Option<u64>,
+}
+
+/// A limit of a control group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The group that sets it: the process's own or one above.
+    pub group: Vec<u8>,
+    /// The file that holds it: `memory.max`, `memory.high`, `memory.limit_in_bytes`.
+    pub file: String,
+    pub limit: u64,
+    /// What is charged to the group, without the file cache that is given up first.
+    pub usage: u64,
+}
+
+/// `/proc/meminfo`, as far as it says where memory is; `None` where this kernel does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub total: u64,
+    pub free: u64,
+    pub available: Option<u64>,
+    pub buffers: u64,
+    /// Page cache, memory that processes share included.
+    pub cached: u64,
+    pub swap_cached: u64,
+    pub anon: u64,
+    pub shmem: u64,
+    pub slab: u64,
+    pub kernel_stack: u64,
+    pub page_tables: u64,
+    pub secondary_page_tables: Option<u64>,
+    pub per_cpu: Option<u64>,
+    pub vmalloc: Option<u64>,
+    pub hugetlb: u64,
+    pub swap_total: u64,
+    pub swap_free: u64,
 }
 
 /// Slots of the mem domain's state-like facts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MemSlot {
-    Placeholder(TaskId),
+    Counters(TaskId),
+    Totals(TaskId),
+    Exact(TaskId),
+    Place(TaskId),
+    Limit(Vec<u8>),
+    Machine,
 }
 
 impl MemFact {
     pub(super) fn slot(&self) -> Option<MemSlot> {
-        let Self::Placeholder { id } = self;
-        Some(MemSlot::Placeholder(*id))
+        match self {
+            Self::Counters { id, .. } => Some(MemSlot::Counters(*id)),
+            Self::Totals { id, .. } => Some(MemSlot::Totals(*id)),
+            Self::Exact { id, .. } => Some(MemSlot::Exact(*id)),
+            Self::Place { id, .. } => Some(MemSlot::Place(*id)),
+            Self::Limit { cgroup, .. } => Some(MemSlot::Limit(cgroup.clone())),
+            Self::Machine(_) => Some(MemSlot::Machine),
+            Self::Gone { .. } => None,
+        }
     }
 
     pub(super) fn gone(&self) -> Option<Self> {
-        None
+        match self {
+            Self::Counters { id, .. } => Some(Self::Gone { id: *id }),
+            _ => None,
+        }
     }
 }

@@ -1,6 +1,93 @@
 //! What the mem domain attaches, alternatives in order.
 
-use crate::hook::Hook;
+use crate::hook::{Attachment, Hook, HookKind, Point, Way};
+
+/// What a kernel without 32-bit system calls does not have.
+const fn optional(program: &'static str, function: &'static str) -> Attachment {
+    Attachment { program, point: Point::Fexit(function), optional: true }
+}
+
+const fn fexit(program: &'static str, function: &'static str) -> Attachment {
+    Attachment { program, point: Point::Fexit(function), optional: false }
+}
+
+const fn tracepoint(program: &'static str, name: &'static str) -> Attachment {
+    Attachment { program, point: Point::BtfTracepoint(name), optional: false }
+}
 
 /// The domain's hooks.
-pub const HOOKS: &[Hook] = &[];
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        name: "mem.life",
+        tells: "the start, exec and end of every process",
+        kind: HookKind::Event,
+        ways: &[Way {
+            name: "BTF tracepoints sched_process_fork, _exec, _exit",
+            programs: &[
+                tracepoint("mem_fork", "sched_process_fork"),
+                tracepoint("mem_exec", "sched_process_exec"),
+                tracepoint("mem_exit", "sched_process_exit"),
+            ],
+            blind: "",
+        }],
+        columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected", "peak"],
+    },
+    Hook {
+        name: "mem.mappings",
+        tells: "what each process maps and unmaps by mmap, munmap, mremap and brk",
+        kind: HookKind::Event,
+        ways: &[
+            Way {
+                name: "fexit of the system calls",
+                programs: &[
+                    fexit("mem_mmap", "__x64_sys_mmap"),
+                    fexit("mem_munmap", "__x64_sys_munmap"),
+                    fexit("mem_mremap", "__x64_sys_mremap"),
+                    fexit("mem_brk", "__x64_sys_brk"),
+                    fexit("mem_mprotect", "__x64_sys_mprotect"),
+                    optional("mem_pkey_mprotect", "__x64_sys_pkey_mprotect"),
+                    optional("mem_mmap_32", "__ia32_sys_mmap_pgoff"),
+                    optional("mem_mmap_old", "__ia32_compat_sys_ia32_mmap"),
+                    optional("mem_munmap_32", "__ia32_sys_munmap"),
+                    optional("mem_mremap_32", "__ia32_sys_mremap"),
+                    optional("mem_brk_32", "__ia32_sys_brk"),
+                    optional("mem_mprotect_32", "__ia32_sys_mprotect"),
+                    optional("mem_pkey_mprotect_32", "__ia32_sys_pkey_mprotect"),
+                ],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoint sys_exit",
+                programs: &[tracepoint("mem_sys_exit", "sys_exit")],
+                blind: "",
+            },
+        ],
+        columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected"],
+    },
+    Hook {
+        name: "mem.counters",
+        tells: "resident, swapped and virtual memory of every process",
+        kind: HookKind::Pass,
+        ways: &[Way {
+            name: "BPF iterator task",
+            programs: &[Attachment { program: "mem_task", point: Point::Iterator("task"), optional: false }],
+            blind: "",
+        }],
+        columns: &[
+            "rss",
+            "anon",
+            "file",
+            "shmem",
+            "swap",
+            "virt",
+            "page_tables",
+            "growth",
+            "rate",
+            "rate_low",
+            "rate_high",
+            "full_in",
+            "full_in_low",
+            "full_in_high",
+        ],
+    },
+];

@@ -12,6 +12,6 @@ pub const DECLARATION: Declaration = Declaration {
     name: "mem",
     hooks: hooks::HOOKS,
     fields: observer_common::mem::FIELDS,
-    optional_fields: &[],
+    optional_fields: &["MM_OWNER", "SIGNAL_MAX_RSS"],
     decoder: |page_size| Box::new(decode::MemDecoder::new(page_size)),
 };
