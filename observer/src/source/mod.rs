@@ -1,4 +1,7 @@
 //! Where observations come from: the live kernel, or a recording.
 
 pub mod changes;
+pub mod frame;
 pub mod host;
+pub mod record;
+pub mod replay;

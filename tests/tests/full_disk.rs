@@ -1,0 +1,68 @@
+//! A recording on a full disk. Alone in its process, because it limits what the whole process may write.
+
+use std::fs;
+
+use observer::{
+    observation::{
+        Observation,
+        session::{Moment, SessionFact},
+    },
+    source::{
+        record::Recorder,
+        replay::{Replay, ReplayError},
+    },
+};
+use observer_tests::TempDir;
+
+fn due(second: u64) -> Observation {
+    // A wall clock that no compressor can foretell: the file must grow.
+    Observation::Due(Moment {
+        boot: second * 1_000_000_000,
+        wall: second.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    })
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_says_so() {
+    let folder = TempDir::new("recording");
+    let path = folder.file("r");
+    let mut recorder = Recorder::create(&path).unwrap();
+    let session = Observation::Session(SessionFact {
+        began: Moment::default(),
+        host: "host".to_owned(),
+        kernel: "6.18".to_owned(),
+        page_size: 4096,
+        cpus: 2,
+        observer: 1,
+        missing: Vec::new(),
+        blind: Vec::new(),
+    });
+    recorder.push(&session);
+    recorder.push(&due(1));
+    let whole = fs::metadata(&path).unwrap().len();
+    // A limit on the size of files stands in for a full disk: both fail a write in its middle.
+    let before = limit_file_size(whole + 100);
+    (2..2000).for_each(|second| recorder.push(&due(second)));
+    limit_file_size(before);
+    assert!(recorder.failure().is_some());
+    let error = recorder.finish().unwrap_err().to_string();
+    assert!(error.contains(path.to_str().unwrap()), "{error}");
+    let replayed: Vec<_> = Replay::open(&path).unwrap().collect();
+    let [Ok(first), Ok(second), Err(ReplayError::Truncated { .. })] = &replayed[..] else {
+        panic!("{replayed:?}");
+    };
+    assert_eq!([first, second], [&session, &due(1)], "what was whole before is whole after");
+}
+
+/// Sets the limit of this process and returns the one before. Its signal is ignored, so that the write fails.
+fn limit_file_size(bytes: u64) -> u64 {
+    let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls get a valid limit, and a signal that is ignored runs no handler.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut before);
+        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: before.rlim_max };
+        libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
+    }
+    before.rlim_cur
+}

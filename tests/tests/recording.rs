@@ -1,0 +1,244 @@
+//! What a recording promises: everything comes back as it was, damage costs what it must and no more, and nothing in a
+//! file can make its reader panic.
+
+use std::{
+    fs,
+    io::Cursor,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+};
+
+use observer::{
+    observation::{
+        Observation, TaskId,
+        process::ProcessFact,
+        session::{Moment, SessionFact},
+    },
+    source::{
+        changes::Changes,
+        record::Recorder,
+        replay::{Replay, ReplayError},
+    },
+};
+use observer_tests::TempDir;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn at(second: u64) -> Moment {
+    Moment { boot: second * SECOND, wall: 1_800_000_000 * SECOND + second * SECOND }
+}
+
+fn session() -> Observation {
+    Observation::Session(SessionFact {
+        began: at(0),
+        host: "host".to_owned(),
+        kernel: "6.18".to_owned(),
+        page_size: 4096,
+        cpus: 2,
+        observer: 1,
+        missing: Vec::new(),
+        blind: Vec::new(),
+    })
+}
+
+fn met(tgid: u64, comm: &str) -> Observation {
+    let id = TaskId { start: tgid * 1_000_003, tgid };
+    Observation::Process(ProcessFact::Met { id, comm: comm.into(), uid: 1000, kernel_thread: false })
+}
+
+/// Records `seconds` of a machine on which one process a second changes its name, with a key frame each minute.
+fn record(path: &Path, seconds: u64) -> Vec<Observation> {
+    let mut recorder = Recorder::create(path).unwrap();
+    let mut changes = Changes::default();
+    let mut stream = vec![session()];
+    recorder.push(&stream[0]);
+    for second in 1..=seconds {
+        let mut out = Vec::new();
+        changes.single(met(second % 7, &format!("at {second}")), &mut out);
+        changes.single(Observation::Due(at(second)), &mut out);
+        out.iter().for_each(|fact| recorder.push(fact));
+        stream.extend(out);
+        if recorder.wants_key() {
+            recorder.key(changes.keyframe());
+        }
+    }
+    let size = recorder.finish().unwrap();
+    assert_eq!(size, fs::metadata(path).unwrap().len());
+    stream
+}
+
+fn replay(bytes: &[u8]) -> (Vec<Observation>, Vec<ReplayError>) {
+    let mut facts = Vec::new();
+    let mut errors = Vec::new();
+    match Replay::read(Cursor::new(bytes)) {
+        Ok(replay) => replay.for_each(|next| match next {
+            Ok(fact) => facts.push(fact),
+            Err(error) => errors.push(error),
+        }),
+        Err(error) => errors.push(error),
+    }
+    (facts, errors)
+}
+
+/// The last name of each process that a stream tells of: what its reader believes in the end.
+fn names(stream: &[Observation]) -> Vec<&Observation> {
+    let mut known = std::collections::BTreeMap::new();
+    stream.iter().filter_map(|fact| Some((fact.slot()?, fact))).for_each(|(slot, fact)| {
+        known.insert(slot, fact);
+    });
+    known.into_values().collect()
+}
+
+#[test]
+fn what_was_recorded_comes_back() {
+    let folder = TempDir::new("recording");
+    let stream = record(&folder.file("r"), 200);
+    let (facts, errors) = replay(&fs::read(folder.file("r")).unwrap());
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(facts, stream);
+}
+
+#[test]
+fn only_the_owner_may_read_it() {
+    let folder = TempDir::new("recording");
+    let path = folder.file("r");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    record(&path, 1);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    record(&path, 1);
+}
+
+#[test]
+fn nothing_else_is_overwritten() {
+    let folder = TempDir::new("recording");
+    let path = folder.file("precious");
+    fs::write(&path, "precious").unwrap();
+    symlink(&path, folder.file("link")).unwrap();
+    for refused in [path.as_path(), &folder.file("link"), folder.path(), Path::new("/dev/null")] {
+        let error = Recorder::create(refused).err().map(|error| error.to_string());
+        assert!(
+            error.is_some_and(|error| error.contains(refused.to_str().unwrap())),
+            "{}",
+            refused.display()
+        );
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"precious");
+}
+
+#[test]
+fn a_recording_that_was_cut_gives_all_that_is_whole() {
+    let folder = TempDir::new("recording");
+    let stream = record(&folder.file("r"), 30);
+    let bytes = fs::read(folder.file("r")).unwrap();
+    let mut most = 0;
+    for length in 0..bytes.len() {
+        let (facts, errors) = replay(&bytes[..length]);
+        assert_eq!(facts, stream[..facts.len()]);
+        assert!(facts.len() >= most, "a longer file gives no less");
+        most = facts.len();
+        assert_eq!(errors.len(), 1, "{length}: {errors:?}");
+        match &errors[0] {
+            ReplayError::NotARecording => assert!(length < 8),
+            ReplayError::Head => assert!(facts.is_empty()),
+            error => assert!(matches!(error, ReplayError::Truncated { .. }), "{length}: {error}"),
+        }
+    }
+    assert_eq!(most, stream.len(), "only the end frame was missing");
+}
+
+#[test]
+fn no_changed_byte_goes_unseen_or_makes_a_panic() {
+    let folder = TempDir::new("recording");
+    let stream = record(&folder.file("r"), 70);
+    let bytes = fs::read(folder.file("r")).unwrap();
+    let mut harmless = 0;
+    for place in 0..bytes.len() {
+        for flip in [1, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= flip;
+            let (facts, errors) = replay(&damaged);
+            if errors.is_empty() {
+                // The byte was in a key frame, of which an undamaged recording has no need.
+                assert_eq!(facts, stream);
+                harmless += 1;
+            } else if errors.iter().any(|error| matches!(error, ReplayError::Damaged { to: Some(_), .. })) {
+                assert_eq!(
+                    names(&facts),
+                    names(&stream),
+                    "after damage at {place} the key frame sets it right"
+                );
+                assert_eq!(facts.last(), stream.last());
+            }
+        }
+    }
+    assert!(harmless < bytes.len());
+}
+
+#[test]
+fn after_damage_the_next_key_frame_goes_on() {
+    let folder = TempDir::new("recording");
+    let stream = record(&folder.file("r"), 150);
+    let mut bytes = fs::read(folder.file("r")).unwrap();
+    // The session is lost with the first frames, and found again in the key frame.
+    bytes[40..600].fill(0x55);
+    let (facts, errors) = replay(&bytes);
+    assert!(matches!(errors[..], [ReplayError::Damaged { to: Some(_), .. }]), "{errors:?}");
+    assert!(errors[0].is_loss());
+    assert_eq!(facts[0], session());
+    assert_eq!(facts.iter().filter(|fact| matches!(fact, Observation::Session(_))).count(), 1);
+    assert_eq!(names(&facts), names(&stream));
+}
+
+#[test]
+fn what_is_no_recording_is_said_to_be_none() {
+    for bytes in [&b""[..], b"obs", b"#!/bin/sh\n", &[0; 4096]] {
+        assert!(matches!(replay(bytes).1[..], [ReplayError::NotARecording]));
+    }
+}
+
+#[test]
+fn a_later_format_names_the_version_that_reads_it() {
+    let folder = TempDir::new("recording");
+    record(&folder.file("r"), 1);
+    let mut head = fs::read(folder.file("r")).unwrap();
+    head[8] += 1;
+    let writer = head[12] as usize;
+    let checksum = crc32fast::hash(&head[..13 + writer]).to_le_bytes();
+    head[13 + writer..17 + writer].copy_from_slice(&checksum);
+    let (_, errors) = replay(&head);
+    let [ReplayError::Newer { writer }] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(writer, env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn a_fact_of_a_later_version_is_told_from_damage() {
+    let folder = TempDir::new("recording");
+    record(&folder.file("r"), 1);
+    let mut bytes = fs::read(folder.file("r")).unwrap();
+    let head = 17 + bytes[12] as usize;
+    bytes.truncate(head);
+    let unknown = [200, 1, 2, 3];
+    let packed = zstd::bulk::compress(&unknown, 3).unwrap();
+    bytes.extend(observer::source::frame::frame(
+        observer::source::frame::Kind::Changes,
+        unknown.len(),
+        &packed,
+    ));
+    let (facts, errors) = replay(&bytes);
+    assert!(facts.is_empty());
+    assert!(matches!(errors[..], [ReplayError::Newer { .. }]), "{errors:?}");
+}
+
+#[test]
+fn a_frame_that_unpacks_to_more_than_it_says_is_damage() {
+    let folder = TempDir::new("recording");
+    record(&folder.file("r"), 1);
+    let mut bytes = fs::read(folder.file("r")).unwrap();
+    bytes.truncate(17 + bytes[12] as usize);
+    let packed = zstd::bulk::compress(&vec![0; 1 << 30], 1).unwrap();
+    bytes.extend(observer::source::frame::frame(observer::source::frame::Kind::Changes, 1 << 20, &packed));
+    let (facts, errors) = replay(&bytes);
+    assert!(facts.is_empty());
+    assert!(matches!(errors[..], [ReplayError::Damaged { to: None, .. }]), "{errors:?}");
+}
