@@ -1,11 +1,237 @@
 //! The records, map values and kernel fields of the net domain.
+//!
+//! A TCP socket's own counters are the truth about its bytes; records carry them as they stand. What has no counters
+//! in the kernel (datagrams, the part of a shared TCP socket that is not its owner's) is added up in `NET_FLOWS`.
+
+use crate::{
+    record::RecordHeader,
+    task::{TaskId, TaskRecord},
+};
+
+/// [`RecordHeader::kind`] of [`ClosedRecord`].
+pub const KIND_CLOSED: u32 = 1;
+/// [`RecordHeader::kind`] of [`FlowRecord`].
+pub const KIND_FLOW: u32 = 2;
+
+/// `AF_INET` and `AF_INET6`.
+pub const FAMILY_V4: u16 = 2;
+pub const FAMILY_V6: u16 = 10;
+
+/// Protocols, as `sock.sk_protocol` spells them.
+pub const PROTOCOL_TCP: u16 = 6;
+pub const PROTOCOL_UDP: u16 = 17;
+pub const PROTOCOL_UDPLITE: u16 = 136;
+pub const PROTOCOL_MPTCP: u16 = 262;
+
+/// TCP states that matter here, as `include/net/tcp_states.h` numbers them.
+pub const STATE_ESTABLISHED: u8 = 1;
+pub const STATE_SYN_SENT: u8 = 2;
+pub const STATE_SYN_RECV: u8 = 3;
+pub const STATE_FIN_WAIT2: u8 = 5;
+pub const STATE_TIME_WAIT: u8 = 6;
+pub const STATE_CLOSE: u8 = 7;
+pub const STATE_CLOSE_WAIT: u8 = 8;
+pub const STATE_LISTEN: u8 = 10;
+
+/// The other side opened the connection.
+pub const SOCKET_PASSIVE: u32 = 1;
+/// The connection's end has been delivered.
+pub const SOCKET_REPORTED: u32 = 2;
+/// A pass has met the socket, so `seen_*` are valid.
+pub const SOCKET_SEEN: u32 = 4;
+/// The subflow of an MPTCP connection: its bytes are counted on the connection.
+pub const SOCKET_SUBFLOW: u32 = 8;
+
+/// A socket as it stands: what a pass tells of an open one, and the last that is known of a closed one.
+///
+/// Byte counts are payload. Addresses are IPv6 in network order; IPv4 is in the first four bytes where `family` is
+/// [`FAMILY_V4`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketRecord {
+    /// `sock_gen_cookie`: unique for one boot. Addresses and ports are used again, cookies are not.
+    pub cookie: u64,
+    /// The process that acted first; its `tgid` is 0 while nobody has.
+    pub owner: TaskRecord,
+    /// Boot-clock nanoseconds at which it was connected or its connection was established; 0 if that was not seen.
+    pub opened: u64,
+    /// TCP: `bytes_sent - bytes_retrans`.
+    pub tx: u64,
+    /// TCP: `bytes_received`, less the sequence number that a FIN takes.
+    pub rx: u64,
+    /// TCP: `bytes_retrans`.
+    pub retransmitted: u64,
+    /// `sk_pacing_rate`, bytes per second.
+    pub pacing_rate: u64,
+    pub local: [u8; 16],
+    pub remote: [u8; 16],
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// Host order.
+    pub local_port: u16,
+    /// Host order; 0 where there is no peer.
+    pub remote_port: u16,
+    pub family: u16,
+    pub protocol: u16,
+    /// `skc_state`.
+    pub state: u32,
+    /// `SOCKET_…`
+    pub flags: u32,
+    /// Smoothed round-trip time in microseconds; 0 before the first sample.
+    pub srtt: u32,
+    /// Smallest round-trip time of the kernel's window in microseconds; `u32::MAX` before the first sample.
+    pub rtt_min: u32,
+    /// Maximum segment size in bytes.
+    pub mss: u32,
+    /// Congestion window in segments.
+    pub cwnd: u32,
+    /// Segments in flight.
+    pub packets_out: u32,
+    /// Segments delivered in the last rate sample, and its length in microseconds.
+    pub rate_delivered: u32,
+    pub rate_interval: u32,
+    /// Bytes written by the process and not yet sent.
+    pub unsent: u32,
+    /// Bytes sent and not yet acknowledged.
+    pub unacked: u32,
+    /// Bytes that the receiver allows in flight.
+    pub window: u32,
+    /// TCP: bytes received and not yet read by the process. UDP: memory of its receive queue. Listener: connections
+    /// that wait to be accepted.
+    pub queued: u32,
+    /// Listener: the most connections that may wait.
+    pub queue_limit: u32,
+    /// `sk_drops`: datagrams that found no room; on a listener, connections that did not.
+    pub drops: u32,
+    /// Jiffies spent busy, limited by the receiver's window, and limited by the send buffer.
+    pub chrono: [u32; 3],
+}
+
+/// What `net_socket` and `net_tcp` write: one socket of one process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldRecord {
+    /// The process with a descriptor for it; `tgid` 0 for a socket that no descriptor holds.
+    pub holder: TaskRecord,
+    pub socket: SocketRecord,
+}
+
+/// A connection has ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClosedRecord {
+    pub header: RecordHeader,
+    pub socket: SocketRecord,
+    /// The counters when a pass last met it, valid with [`SOCKET_SEEN`].
+    pub seen_tx: u64,
+    pub seen_rx: u64,
+    pub seen_retransmitted: u64,
+}
+
+/// Key of `NET_FLOWS`: what one process moved through one socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    pub task: TaskId,
+    /// 0 collects what found no room for an entry of its own.
+    pub cookie: u64,
+}
+
+/// Value of `NET_FLOWS`: cumulative payload bytes since `created`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Boot-clock nanoseconds: an entry that was removed and made again counts from 0 and differs here.
+    pub created: u64,
+    pub tx: u64,
+    pub rx: u64,
+    pub remote: [u8; 16],
+    pub netns: u32,
+    /// Host order; 0 where the socket is not connected.
+    pub remote_port: u16,
+    pub family: u16,
+    pub protocol: u32,
+    /// The epoch in which it was last announced.
+    pub epoch: u32,
+}
+
+/// Announces that an entry of `NET_FLOWS` has changed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowRecord {
+    pub header: RecordHeader,
+    pub cookie: u64,
+    pub task: TaskRecord,
+}
+
+/// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections whose end found no room in the ring. Bytes are those that
+/// no pass had told of.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClosedTotals {
+    pub task: TaskRecord,
+    pub tx: u64,
+    pub rx: u64,
+    pub retransmitted: u64,
+    pub connections: u64,
+}
+
+const _: () = assert!(size_of::<SocketRecord>() == 216);
+const _: () = assert!(size_of::<HeldRecord>() == 256);
+const _: () = assert!(size_of::<ClosedRecord>() == 256);
+const _: () = assert!(size_of::<FlowKey>() == 24);
+const _: () = assert!(size_of::<Flow>() == 56);
+const _: () = assert!(size_of::<FlowRecord>() == 64);
+const _: () = assert!(size_of::<ClosedTotals>() == 72);
 
 /// Names every kernel field of the domain once; `$with` makes a table of them (user space) or globals (kernel side).
 #[macro_export]
 macro_rules! net_fields {
     ($with:path) => {
-        $with! {}
+        $with! {
+            SOCKET_SK: "socket.sk", 8;
+            SOCK_FAMILY: "sock.__sk_common.skc_family", 2;
+            SOCK_STATE: "sock.__sk_common.skc_state", 1;
+            SOCK_NUM: "sock.__sk_common.skc_num", 2;
+            SOCK_DPORT: "sock.__sk_common.skc_dport", 2;
+            SOCK_DADDR: "sock.__sk_common.skc_daddr", 4;
+            SOCK_RCV_SADDR: "sock.__sk_common.skc_rcv_saddr", 4;
+            SOCK_V6_DADDR: "sock.__sk_common.skc_v6_daddr", 16;
+            SOCK_V6_RCV_SADDR: "sock.__sk_common.skc_v6_rcv_saddr", 16;
+            SOCK_NET: "sock.__sk_common.skc_net.net", 8;
+            SOCK_FLAGS: "sock.__sk_common.skc_flags", 8;
+            SOCK_PROTOCOL: "sock.sk_protocol", 2;
+            SOCK_OWNED: "sock.sk_lock.owned", 4;
+            SOCK_DROPS: "sock.sk_drops.counter", 4;
+            SOCK_ACK_BACKLOG: "sock.sk_ack_backlog", 4;
+            SOCK_MAX_ACK_BACKLOG: "sock.sk_max_ack_backlog", 4;
+            SOCK_RMEM: "sock.sk_backlog.rmem_alloc.counter", 4;
+            SOCK_PACING: "sock.sk_pacing_rate", 8;
+            NET_INUM: "net.ns.inum", 4;
+            INET_SPORT: "tcp_sock.inet_conn.icsk_inet.inet_sport", 2;
+            TCP_BYTES_SENT: "tcp_sock.bytes_sent", 8;
+            TCP_BYTES_RETRANS: "tcp_sock.bytes_retrans", 8;
+            TCP_BYTES_RECEIVED: "tcp_sock.bytes_received", 8;
+            TCP_SRTT: "tcp_sock.srtt_us", 4;
+            TCP_RTT_MIN: "tcp_sock.rtt_min.s.v", 4;
+            TCP_MSS: "tcp_sock.mss_cache", 4;
+            TCP_CWND: "tcp_sock.snd_cwnd", 4;
+            TCP_PACKETS_OUT: "tcp_sock.packets_out", 4;
+            TCP_RATE_DELIVERED: "tcp_sock.rate_delivered", 4;
+            TCP_RATE_INTERVAL: "tcp_sock.rate_interval_us", 4;
+            TCP_WRITE_SEQ: "tcp_sock.write_seq", 4;
+            TCP_SND_NXT: "tcp_sock.snd_nxt", 4;
+            TCP_SND_UNA: "tcp_sock.snd_una", 4;
+            TCP_SND_WND: "tcp_sock.snd_wnd", 4;
+            TCP_RCV_NXT: "tcp_sock.rcv_nxt", 4;
+            TCP_COPIED_SEQ: "tcp_sock.copied_seq", 4;
+            TCP_CHRONO: "tcp_sock.chrono_stat", 12;
+            TCP_IS_MPTCP: "tcp_sock.is_mptcp", 1;
+        }
     };
 }
 
 net_fields!(crate::fields_as_table);
+
+/// Globals of fields that a kernel may lack: built without MPTCP.
+pub const OPTIONAL_FIELDS: &[&str] = &["TCP_IS_MPTCP"];

@@ -6,7 +6,7 @@ use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::bpf_ktime_get_boot_ns,
     macros::map,
-    maps::{Array, PerCpuArray, RingBuf},
+    maps::{Array, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
 use observer_common::{
     loss::{LOSS_COUNTERS, Loss},
@@ -58,11 +58,29 @@ pub fn emit<T: Copy + 'static>(record: &T) -> bool {
         return false;
     };
     entry.write(*record);
+    submit(entry);
+    true
+}
+
+/// As [`emit`], the record being made in place by `fill`, which must write every byte of it: for records that are too
+/// large for the stack.
+#[inline(always)]
+pub fn emit_with<T: 'static>(fill: impl FnOnce(*mut T)) -> bool {
+    let Some(mut entry) = EVENTS.reserve::<T>(0) else {
+        count(Loss::Ring, 1);
+        return false;
+    };
+    fill(entry.as_mut_ptr());
+    submit(entry);
+    true
+}
+
+#[inline(always)]
+fn submit<T>(entry: RingBufEntry<T>) {
     let wake = if EVENTS.query(AVAILABLE) > u64::from(RING_BYTES / 2) {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
     };
     entry.submit(u64::from(wake));
-    true
 }

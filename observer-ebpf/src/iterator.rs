@@ -38,14 +38,22 @@ pub struct TaskVma {
     pub vma: *const u8,
 }
 
-/// Writes a record to the reader of the iterator.
+/// Context of `iter/tcp`.
+#[repr(C)]
+pub struct Tcp {
+    pub meta: *mut Meta,
+    pub sk_common: *const u8,
+    pub uid: u32,
+}
+
+/// Writes a record to the reader of the iterator; `false` if it is not written, or not yet.
 ///
 /// A full buffer is no loss: the kernel hands the buffer out and calls the program for the same object again.
 ///
 /// # Safety
 /// `meta` must come from the iterator's context.
 #[inline(always)]
-pub unsafe fn write<T>(meta: *mut Meta, record: &T) {
+pub unsafe fn write<T>(meta: *mut Meta, record: &T) -> bool {
     // SAFETY: `meta` is the iterator's own, and `record` is initialised memory of the size given.
     let result = unsafe {
         bpf_seq_write(
@@ -59,4 +67,5 @@ pub unsafe fn write<T>(meta: *mut Meta, record: &T) {
     if result < 0 && result as i64 != OVERFLOW {
         emit::count(Loss::Unattributed, 1);
     }
+    result >= 0
 }

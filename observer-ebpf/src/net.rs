@@ -1,6 +1,318 @@
-//! The kernel side of the net domain.
+//! The kernel side of the net domain: who owns a socket, what it moved, when it ended.
+//!
+//! A TCP socket counts its own bytes, so nothing is added up an event: passes read the counters of open connections,
+//! and the end of one delivers its last. Send and receive only tell who acts: the first to act owns the socket, and
+//! what anybody else moves through it is added up beside it, as are datagrams, which no socket counts.
 #![no_std]
 #![no_main]
 #![cfg(target_arch = "bpf")]
 
-use observer_ebpf as _;
+#[path = "net/closed.rs"]
+mod closed;
+#[path = "net/flow.rs"]
+mod flow;
+#[path = "net/socket.rs"]
+mod socket;
+#[path = "net/storage.rs"]
+mod storage;
+
+use aya_ebpf::{
+    helpers::generated::{bpf_skc_to_tcp_sock, bpf_sock_from_file},
+    macros::{btf_tracepoint, fexit, map},
+    maps::PerCpuArray,
+    programs::{BtfTracePointContext, FExitContext},
+};
+use observer_common::{
+    net::{
+        HeldRecord, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE, SOCKET_PASSIVE,
+        SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN,
+        STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
+    },
+    task::TaskRecord,
+};
+use observer_ebpf::{
+    emit, iterator,
+    read::pointer,
+    task,
+};
+use socket::SOCKET_SK;
+use storage::Storage;
+
+/// `MSG_PEEK` of `recv`: what is only looked at is received later.
+const MSG_PEEK: i32 = 2;
+
+/// Where a pass makes its record: it is larger than half a program's stack. The programs of a pass run one at a time.
+#[map]
+static HELD: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// Every socket that a descriptor holds, with the process that holds it, in all network namespaces.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
+    // SAFETY: the context is the kernel's own; null at the end of the pass.
+    unsafe {
+        let (task, file) = ((*context).task, (*context).file);
+        if task.is_null() || file.is_null() {
+            return 0;
+        }
+        let socket = bpf_sock_from_file(file.cast_mut().cast());
+        if socket.is_null() {
+            return 0;
+        }
+        let sk = pointer(socket.cast(), &SOCKET_SK);
+        if sk.is_null() || !socket::is_internet(sk) {
+            return 0;
+        }
+        let Some(held) = HELD.get_ptr_mut(0) else { return 0 };
+        match socket::protocol(sk) {
+            PROTOCOL_TCP => {
+                let tcp = bpf_skc_to_tcp_sock(sk.cast_mut().cast());
+                if !tcp.is_null() {
+                    (*held).holder = task::record(task);
+                    pass_tcp((*context).meta, held, tcp.cast());
+                }
+            }
+            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP => {
+                (*held).holder = task::record(task);
+                socket::fill_any(&raw mut (*held).socket, sk);
+                iterator::write((*context).meta, &*held);
+            }
+            _ => {}
+        }
+    }
+    0
+}
+
+/// TCP sockets of the opener's network namespace that no descriptor holds: those that only io_uring has, those that
+/// their process has closed and that still send. Runs after [`net_socket`], and leaves out what that has met.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/tcp")]
+pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
+    // SAFETY: the context is the kernel's own; null at the end of the pass.
+    unsafe {
+        let sk = (*context).sk_common;
+        if sk.is_null() {
+            return 0;
+        }
+        let tcp = bpf_skc_to_tcp_sock(sk.cast_mut().cast());
+        let Some(held) = HELD.get_ptr_mut(0) else { return 0 };
+        if !tcp.is_null() {
+            (*held).holder = TaskRecord::default();
+            pass_tcp((*context).meta, held, tcp.cast());
+        }
+    }
+    0
+}
+
+/// Writes what a pass has met, unless this pass has written it for the same holder before.
+///
+/// # Safety
+/// `tcp` must be a BTF-typed pointer to a `tcp_sock`, and `held` valid with its holder filled in.
+#[inline(always)]
+unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let state = u32::from(socket::state(tcp));
+        let holder = (*held).holder.id.tgid;
+        if state == u32::from(STATE_LISTEN) {
+            if holder != 0 {
+                socket::fill_listener(&raw mut (*held).socket, tcp);
+                iterator::write(meta, &*held);
+            }
+            return;
+        }
+        // A socket that was never connected has no peer.
+        if socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
+            return;
+        }
+        let storage = storage::get_or_create(tcp);
+        if storage.is_null() {
+            // Without storage it is reported all the same: only its owner and what was seen before are unknown.
+            socket::fill_any(&raw mut (*held).socket, tcp);
+            socket::fill_tcp(&raw mut (*held).socket, tcp);
+            iterator::write(meta, &*held);
+            return;
+        }
+        if (*storage).flags & SOCKET_REPORTED != 0 {
+            return;
+        }
+        // Epochs begin at 0, storage too: 0 must mean that no pass has met it.
+        let pass = emit::epoch() + 1;
+        if (*storage).pass == pass && (holder == 0 || (*storage).holder == holder) {
+            return;
+        }
+        socket::fill_any(&raw mut (*held).socket, tcp);
+        socket::fill_tcp(&raw mut (*held).socket, tcp);
+        storage::describe(storage, &raw mut (*held).socket);
+        if iterator::write(meta, &*held) {
+            (*storage).pass = pass;
+            (*storage).holder = holder;
+            storage::see(storage, &(*held).socket);
+        }
+    }
+}
+
+/// `inet_sock_set_state(struct sock *sk, int old, int new)`: births, owners, and the last counters of a connection.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn net_state(context: BtfTracePointContext) -> i32 {
+    let sk: *const u8 = context.arg(0);
+    let (old, new): (i32, i32) = (context.arg(1), context.arg(2));
+    let (old, new) = (old as u8, new as u8);
+    // Nobody acts and nothing is learnt when the peer closes or a closed socket waits.
+    if matches!(new, STATE_FIN_WAIT2 | STATE_TIME_WAIT | STATE_CLOSE_WAIT | STATE_SYN_RECV | STATE_LISTEN) {
+        return 0;
+    }
+    // SAFETY: a BTF-typed argument of the tracepoint.
+    unsafe {
+        if socket::protocol(sk) != PROTOCOL_TCP {
+            return 0;
+        }
+        let tcp = bpf_skc_to_tcp_sock(sk.cast_mut().cast());
+        if tcp.is_null() {
+            return 0;
+        }
+        let tcp = tcp.cast::<u8>().cast_const();
+        if socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
+            return 0;
+        }
+        let storage = storage::get_or_create(tcp);
+        if storage.is_null() {
+            return 0;
+        }
+        if new == STATE_SYN_SENT {
+            storage::open(storage, 0);
+        } else if new == STATE_ESTABLISHED && old == STATE_SYN_RECV && (*storage).opened == 0 {
+            storage::open(storage, SOCKET_PASSIVE);
+        }
+        if socket::is_owned(tcp) {
+            storage::claim(storage);
+        }
+        // An owner that nobody knows yet may still act on the socket, or destroy it.
+        if new == STATE_CLOSE
+            && (*storage).flags & SOCKET_REPORTED == 0
+            && storage::is_claimed(storage)
+            && old != STATE_SYN_SENT
+        {
+            closed::deliver(storage, tcp);
+        }
+    }
+    0
+}
+
+/// `tcp_destroy_sock(struct sock *sk)`: after a reset by the peer, the first that happens in the owner's context.
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+pub fn net_destroy(context: BtfTracePointContext) -> i32 {
+    let sk: *const u8 = context.arg(0);
+    // SAFETY: a BTF-typed argument of the tracepoint.
+    unsafe {
+        let tcp = bpf_skc_to_tcp_sock(sk.cast_mut().cast());
+        if tcp.is_null() {
+            return 0;
+        }
+        let tcp = tcp.cast::<u8>().cast_const();
+        if socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
+            return 0;
+        }
+        let storage = storage::get(tcp);
+        // Without storage no pass and no event has met it: opened before observation, ended before the first pass.
+        if storage.is_null() || (*storage).flags & SOCKET_REPORTED != 0 {
+            return 0;
+        }
+        if socket::is_owned(tcp) {
+            storage::claim(storage);
+        }
+        closed::deliver(storage, tcp);
+    }
+    0
+}
+
+/// `sock_send_length(struct sock *sk, int ret, int flags)`
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn net_sent(context: BtfTracePointContext) -> i32 {
+    let length: i32 = context.arg(1);
+    if length > 0 {
+        // SAFETY: a BTF-typed argument of the tracepoint.
+        unsafe { moved(context.arg(0), length as u64, 0) }
+    }
+    0
+}
+
+/// `sock_recv_length(struct sock *sk, int ret, int flags)`
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn net_received(context: BtfTracePointContext) -> i32 {
+    let (length, flags): (i32, i32) = (context.arg(1), context.arg(2));
+    if length > 0 && flags & MSG_PEEK == 0 {
+        // SAFETY: a BTF-typed argument of the tracepoint.
+        unsafe { moved(context.arg(0), 0, length as u64) }
+    }
+    0
+}
+
+/// `inet_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)`, and its result.
+#[fexit(function = "inet_sendmsg")]
+pub fn net_sent_v4(context: FExitContext) -> i32 {
+    returned_from_send(&context)
+}
+
+/// As [`net_sent_v4`].
+#[fexit(function = "inet6_sendmsg")]
+pub fn net_sent_v6(context: FExitContext) -> i32 {
+    returned_from_send(&context)
+}
+
+/// `inet_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, int flags)`, and its result.
+#[fexit(function = "inet_recvmsg")]
+pub fn net_received_v4(context: FExitContext) -> i32 {
+    returned_from_receive(&context)
+}
+
+/// As [`net_received_v4`].
+#[fexit(function = "inet6_recvmsg")]
+pub fn net_received_v6(context: FExitContext) -> i32 {
+    returned_from_receive(&context)
+}
+
+#[inline(always)]
+fn returned_from_send(context: &FExitContext) -> i32 {
+    let length: i32 = context.arg(3);
+    if length > 0 {
+        // SAFETY: a BTF-typed argument of the function.
+        unsafe { moved(pointer(context.arg(0), &SOCKET_SK), length as u64, 0) }
+    }
+    0
+}
+
+#[inline(always)]
+fn returned_from_receive(context: &FExitContext) -> i32 {
+    let (flags, length): (i32, i32) = (context.arg(3), context.arg(4));
+    if length > 0 && flags & MSG_PEEK == 0 {
+        // SAFETY: a BTF-typed argument of the function.
+        unsafe { moved(pointer(context.arg(0), &SOCKET_SK), 0, length as u64) }
+    }
+    0
+}
+
+/// The current process moved so many payload bytes through `sk`.
+///
+/// # Safety
+/// `sk` must be a BTF-typed pointer to a `sock`.
+#[inline(always)]
+unsafe fn moved(sk: *const u8, tx: u64, rx: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if sk.is_null() || !socket::is_internet(sk) {
+            return;
+        }
+        match socket::protocol(sk) {
+            PROTOCOL_TCP => {
+                let storage: *mut Storage = storage::get_or_create(sk);
+                if !storage.is_null() && !storage::belongs_to_current(storage) {
+                    flow::add(sk, tx, rx);
+                }
+            }
+            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP => flow::add(sk, tx, rx),
+            _ => {}
+        }
+    }
+}
+

@@ -1,0 +1,89 @@
+//! The end of a connection, delivered once.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::HashMap};
+use observer_common::{
+    loss::Loss,
+    net::{ClosedRecord, ClosedTotals, KIND_CLOSED, SOCKET_REPORTED, SOCKET_SEEN},
+    task::TaskId,
+};
+use observer_ebpf::emit;
+
+use crate::{
+    socket,
+    storage::{self, Storage},
+};
+
+const ENTRIES: u32 = 1 << 14;
+
+/// Ends that found no room in the ring, added up by owner.
+#[map]
+static NET_CLOSED: HashMap<TaskId, ClosedTotals> = HashMap::with_max_entries(ENTRIES, 1);
+
+/// Delivers the last counters of the connection.
+///
+/// # Safety
+/// `tcp` must be a BTF-typed pointer to a `tcp_sock`, and `storage` its storage.
+#[inline(always)]
+pub unsafe fn deliver(storage: *mut Storage, tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*storage).flags |= SOCKET_REPORTED;
+        let delivered = emit::emit_with::<ClosedRecord>(|record| {
+            (*record).header = emit::header::<ClosedRecord>(KIND_CLOSED);
+            socket::fill_any(&raw mut (*record).socket, tcp);
+            socket::fill_tcp(&raw mut (*record).socket, tcp);
+            storage::describe(storage, &raw mut (*record).socket);
+            (*record).seen_tx = (*storage).seen_tx;
+            (*record).seen_rx = (*storage).seen_rx;
+            (*record).seen_retransmitted = (*storage).seen_retransmitted;
+        });
+        if !delivered {
+            add_up(storage, tcp);
+        }
+    }
+}
+
+/// Adds what no pass has told of yet to the owner's totals.
+#[inline(always)]
+unsafe fn add_up(storage: *mut Storage, tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        // Opened before observation and never met by a pass: how much of its counters is news, nobody knows.
+        if (*storage).opened == 0 && (*storage).flags & SOCKET_SEEN == 0 {
+            return;
+        }
+        let [tx, rx, retransmitted] = socket::counters(tcp);
+        let tx = tx.wrapping_sub((*storage).seen_tx);
+        let rx = rx.wrapping_sub((*storage).seen_rx);
+        let retransmitted = retransmitted.wrapping_sub((*storage).seen_retransmitted);
+        if !storage::is_claimed(storage) {
+            emit::count(Loss::Unattributed, tx.wrapping_add(rx));
+            return;
+        }
+        let owner = (*storage).owner;
+        let mut totals = NET_CLOSED.get_ptr_mut(&owner.id);
+        if totals.is_none() {
+            let fresh = ClosedTotals { task: owner, tx: 0, rx: 0, retransmitted: 0, connections: 0 };
+            // Fails where another CPU was faster, which is as good.
+            let _ = NET_CLOSED.insert(&owner.id, &fresh, u64::from(BPF_NOEXIST));
+            totals = NET_CLOSED.get_ptr_mut(&owner.id);
+        }
+        let Some(totals) = totals else {
+            emit::count(Loss::MapFull, 1);
+            emit::count(Loss::Unattributed, tx.wrapping_add(rx));
+            return;
+        };
+        add(&raw mut (*totals).tx, tx);
+        add(&raw mut (*totals).rx, rx);
+        add(&raw mut (*totals).retransmitted, retransmitted);
+        add(&raw mut (*totals).connections, 1);
+    }
+}
+
+#[inline(always)]
+unsafe fn add(to: *mut u64, amount: u64) {
+    // SAFETY: the caller's promise: an element of a map, aligned.
+    unsafe { AtomicU64::from_ptr(to) }.fetch_add(amount, Ordering::Relaxed);
+}

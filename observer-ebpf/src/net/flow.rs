@@ -1,0 +1,86 @@
+//! What no socket counts: datagrams, and the part of a shared TCP socket that is not its owner's.
+
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns},
+    macros::map,
+    maps::HashMap,
+};
+use observer_common::{
+    loss::Loss,
+    net::{Flow, FlowKey, FlowRecord, KIND_FLOW},
+};
+use observer_ebpf::{emit, read::load, task};
+
+use crate::socket::{self, SOCK_FAMILY};
+
+const ENTRIES: u32 = 1 << 16;
+/// No epoch: an entry that was never announced.
+const NEVER: u32 = u32::MAX;
+
+#[map]
+static NET_FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(ENTRIES, 1);
+
+/// Adds to what the current process moved through `sk`, and announces the entry once an epoch.
+///
+/// # Safety
+/// `sk` must be a BTF-typed pointer to a `sock`.
+#[inline(always)]
+pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let task = task::current();
+        let mut key = FlowKey { task: task::id(task), cookie: bpf_get_socket_cookie(sk.cast_mut().cast()) };
+        let mut flow = NET_FLOWS.get_ptr_mut(&key);
+        if flow.is_none() {
+            let mut fresh = Flow {
+                created: bpf_ktime_get_boot_ns(),
+                tx: 0,
+                rx: 0,
+                remote: [0; 16],
+                netns: socket::namespace(sk),
+                remote_port: 0,
+                family: load(sk, &SOCK_FAMILY),
+                protocol: u32::from(socket::protocol(sk)),
+                epoch: NEVER,
+            };
+            fresh.remote_port = socket::peer(sk, (&raw mut fresh.remote).cast());
+            if NET_FLOWS.insert(&key, &fresh, u64::from(BPF_NOEXIST)).is_err() {
+                flow = NET_FLOWS.get_ptr_mut(&key);
+                if flow.is_none() {
+                    // No room for the socket: the process's total at least stays whole.
+                    emit::count(Loss::MapFull, 1);
+                    key.cookie = 0;
+                    // Fails where the entry is there already, which is as good.
+                    let _ = NET_FLOWS.insert(&key, &fresh, u64::from(BPF_NOEXIST));
+                }
+            }
+            if flow.is_none() {
+                flow = NET_FLOWS.get_ptr_mut(&key);
+            }
+        }
+        let Some(flow) = flow else {
+            emit::count(Loss::Unattributed, tx + rx);
+            return;
+        };
+        if tx > 0 {
+            core::sync::atomic::AtomicU64::from_ptr(&raw mut (*flow).tx)
+                .fetch_add(tx, core::sync::atomic::Ordering::Relaxed);
+        }
+        if rx > 0 {
+            core::sync::atomic::AtomicU64::from_ptr(&raw mut (*flow).rx)
+                .fetch_add(rx, core::sync::atomic::Ordering::Relaxed);
+        }
+        let epoch = emit::epoch();
+        if (*flow).epoch != epoch {
+            (*flow).epoch = epoch;
+            let record = FlowRecord {
+                header: emit::header::<FlowRecord>(KIND_FLOW),
+                cookie: key.cookie,
+                task: task::record(task),
+            };
+            // A lost announcement is made up for by a sweep of the map.
+            emit::emit(&record);
+        }
+    }
+}

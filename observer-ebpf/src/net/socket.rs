@@ -1,0 +1,188 @@
+//! From a socket to the record that describes it.
+
+use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
+use observer_common::{
+    net::{FAMILY_V4, FAMILY_V6, SocketRecord},
+    net_fields,
+    task::TaskRecord,
+};
+use observer_ebpf::{
+    fields_as_globals,
+    read::{exists, load, member, pointer},
+};
+
+net_fields!(fields_as_globals);
+
+/// `SOCK_DONE` of `skc_flags`: a FIN was received (`tcp_fin`), and it took a sequence number that `bytes_received`
+/// counts.
+const SOCK_DONE: u64 = 1 << 1;
+
+/// The protocol, as `IPPROTO_…` numbers it.
+///
+/// # Safety
+/// `sk` must be a BTF-typed pointer to a `sock`; so in every function here.
+#[inline(always)]
+pub unsafe fn protocol(sk: *const u8) -> u16 {
+    // SAFETY: the caller's promise.
+    unsafe { load(sk, &SOCK_PROTOCOL) }
+}
+
+/// `TCP_…` state, which other protocols use too.
+#[inline(always)]
+pub unsafe fn state(sk: *const u8) -> u8 {
+    // SAFETY: the caller's promise.
+    unsafe { load(sk, &SOCK_STATE) }
+}
+
+/// Port of the peer in host order; 0 without one.
+#[inline(always)]
+pub unsafe fn remote_port(sk: *const u8) -> u16 {
+    // SAFETY: the caller's promise.
+    unsafe { u16::from_be(load(sk, &SOCK_DPORT)) }
+}
+
+/// Whether it speaks IPv4 or IPv6.
+#[inline(always)]
+pub unsafe fn is_internet(sk: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    let family: u16 = unsafe { load(sk, &SOCK_FAMILY) };
+    family == FAMILY_V4 || family == FAMILY_V6
+}
+
+/// Whether a process has locked it: then the current process is the one that acts, also when it works off what came in
+/// meanwhile; what an interrupt does is done while nobody has.
+#[inline(always)]
+pub unsafe fn is_owned(sk: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { load::<u32>(sk, &SOCK_OWNED) != 0 }
+}
+
+/// Whether it is a part of an MPTCP connection, which has a socket of its own.
+#[inline(always)]
+pub unsafe fn is_subflow(tcp: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    exists(&TCP_IS_MPTCP) && unsafe { load::<u8>(tcp, &TCP_IS_MPTCP) != 0 }
+}
+
+/// Payload bytes of a TCP socket: sent, received, retransmitted.
+#[inline(always)]
+pub unsafe fn counters(tcp: *const u8) -> [u64; 3] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sent: u64 = load(tcp, &TCP_BYTES_SENT);
+        let retransmitted: u64 = load(tcp, &TCP_BYTES_RETRANS);
+        let received: u64 = load(tcp, &TCP_BYTES_RECEIVED);
+        let flags: u64 = load(tcp, &SOCK_FLAGS);
+        let fin = u64::from(flags & SOCK_DONE != 0 && received > 0);
+        // Sent is added to after retransmitted on some kernels: read in between, it would be below nothing.
+        let tx = if sent > retransmitted { sent - retransmitted } else { 0 };
+        [tx, received - fin, retransmitted]
+    }
+}
+
+/// Fills in what sockets of any protocol have, and nothing else.
+#[inline(always)]
+pub unsafe fn fill_any(record: *mut SocketRecord, sk: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        clear(record);
+        (*record).cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
+        (*record).netns = load(pointer(sk, &SOCK_NET), &NET_INUM);
+        (*record).protocol = protocol(sk);
+        (*record).state = u32::from(state(sk));
+        (*record).local_port = load(sk, &SOCK_NUM);
+        (*record).queued = load(sk, &SOCK_RMEM);
+        (*record).drops = load(sk, &SOCK_DROPS);
+        let family: u16 = load(sk, &SOCK_FAMILY);
+        let local = (&raw mut (*record).local).cast::<u64>();
+        (*record).family = family;
+        (*record).remote_port = peer(sk, (&raw mut (*record).remote).cast());
+        if family == FAMILY_V4 {
+            local.cast::<u32>().write_unaligned(load(sk, &SOCK_RCV_SADDR));
+        } else {
+            copy_address(local, member(sk, &SOCK_V6_RCV_SADDR).cast());
+        }
+    }
+}
+
+/// Writes the address of the peer to `to`, which is zeroed, and returns its port in host order.
+#[inline(always)]
+pub unsafe fn peer(sk: *const u8, to: *mut u64) -> u16 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let port = remote_port(sk);
+        if port != 0 {
+            if load::<u16>(sk, &SOCK_FAMILY) == FAMILY_V4 {
+                to.cast::<u32>().write_unaligned(load(sk, &SOCK_DADDR));
+            } else {
+                copy_address(to, member(sk, &SOCK_V6_DADDR).cast());
+            }
+        }
+        port
+    }
+}
+
+/// The inode number of the network namespace of `sk`.
+#[inline(always)]
+pub unsafe fn namespace(sk: *const u8) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { load(pointer(sk, &SOCK_NET), &NET_INUM) }
+}
+
+/// Fills in what a listener has.
+#[inline(always)]
+pub unsafe fn fill_listener(record: *mut SocketRecord, tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        fill_any(record, tcp);
+        (*record).queued = load(tcp, &SOCK_ACK_BACKLOG);
+        (*record).queue_limit = load(tcp, &SOCK_MAX_ACK_BACKLOG);
+    }
+}
+
+/// Adds what TCP connections have to a record that [`fill_any`] has filled.
+#[inline(always)]
+pub unsafe fn fill_tcp(record: *mut SocketRecord, tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [tx, rx, retransmitted] = counters(tcp);
+        (*record).tx = tx;
+        (*record).rx = rx;
+        (*record).retransmitted = retransmitted;
+        // The number by which the socket is bound is 0 once it is no longer; this one stays.
+        (*record).local_port = u16::from_be(load(tcp, &INET_SPORT));
+        (*record).pacing_rate = load(tcp, &SOCK_PACING);
+        (*record).srtt = load::<u32>(tcp, &TCP_SRTT) >> 3;
+        (*record).rtt_min = load(tcp, &TCP_RTT_MIN);
+        (*record).mss = load(tcp, &TCP_MSS);
+        (*record).cwnd = load(tcp, &TCP_CWND);
+        (*record).packets_out = load(tcp, &TCP_PACKETS_OUT);
+        (*record).rate_delivered = load(tcp, &TCP_RATE_DELIVERED);
+        (*record).rate_interval = load(tcp, &TCP_RATE_INTERVAL);
+        let next: u32 = load(tcp, &TCP_SND_NXT);
+        (*record).unsent = load::<u32>(tcp, &TCP_WRITE_SEQ).wrapping_sub(next);
+        (*record).unacked = next.wrapping_sub(load(tcp, &TCP_SND_UNA));
+        (*record).window = load(tcp, &TCP_SND_WND);
+        (*record).queued = load::<u32>(tcp, &TCP_RCV_NXT).wrapping_sub(load(tcp, &TCP_COPIED_SEQ));
+        let chrono = member(tcp, &TCP_CHRONO).cast::<u32>();
+        (*record).chrono = [*chrono, *chrono.add(1), *chrono.add(2)];
+    }
+}
+
+#[inline(always)]
+unsafe fn copy_address(to: *mut u64, from: *const u64) {
+    // SAFETY: the caller's promise: two words on either side.
+    unsafe {
+        to.write_unaligned(*from);
+        to.add(1).write_unaligned(*from.add(1));
+    }
+}
+
+#[inline(always)]
+unsafe fn clear(record: *mut SocketRecord) {
+    // SAFETY: the caller's promise. Word by word, because a call to `memset` is no call that a program can make.
+    unsafe {
+        *record = SocketRecord::default();
+        (*record).owner = TaskRecord::default();
+    }
+}
