@@ -90,6 +90,8 @@ pub struct SocketRecord {
     /// Segments delivered in the last rate sample, and its length in microseconds.
     pub rate_delivered: u32,
     pub rate_interval: u32,
+    /// Segments that arrived since the beginning, wrapping.
+    pub delivered: u32,
     /// Bytes written by the process and not yet sent.
     pub unsent: u32,
     /// Bytes sent and not yet acknowledged.
@@ -176,9 +178,9 @@ pub struct ClosedTotals {
     pub connections: u64,
 }
 
-const _: () = assert!(size_of::<SocketRecord>() == 216);
-const _: () = assert!(size_of::<HeldRecord>() == 256);
-const _: () = assert!(size_of::<ClosedRecord>() == 256);
+const _: () = assert!(size_of::<SocketRecord>() == 208);
+const _: () = assert!(size_of::<HeldRecord>() == 248);
+const _: () = assert!(size_of::<ClosedRecord>() == 248);
 const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<Flow>() == 56);
 const _: () = assert!(size_of::<FlowRecord>() == 64);
@@ -219,6 +221,7 @@ macro_rules! net_fields {
             TCP_PACKETS_OUT: "tcp_sock.packets_out", 4;
             TCP_RATE_DELIVERED: "tcp_sock.rate_delivered", 4;
             TCP_RATE_INTERVAL: "tcp_sock.rate_interval_us", 4;
+            TCP_DELIVERED: "tcp_sock.delivered", 4;
             TCP_WRITE_SEQ: "tcp_sock.write_seq", 4;
             TCP_SND_NXT: "tcp_sock.snd_nxt", 4;
             TCP_SND_UNA: "tcp_sock.snd_una", 4;

@@ -4,7 +4,10 @@
 //! record in the ring announces an entry once an epoch and carries the total so far; what could not be delivered is
 //! counted. Kernel memory is read at offsets that user space resolved in the running kernel's BTF.
 #![no_std]
+#![feature(asm_experimental_arch)]
 
+#[cfg(target_arch = "bpf")]
+pub mod atomic;
 pub mod emit;
 pub mod iterator;
 pub mod read;

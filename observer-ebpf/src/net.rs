@@ -30,11 +30,7 @@ use observer_common::{
     },
     task::TaskRecord,
 };
-use observer_ebpf::{
-    emit, iterator,
-    read::pointer,
-    task,
-};
+use observer_ebpf::{emit, iterator, read::pointer, task};
 use socket::SOCKET_SK;
 use storage::Storage;
 
@@ -315,4 +311,3 @@ unsafe fn moved(sk: *const u8, tx: u64, rx: u64) {
         }
     }
 }
-

@@ -1,14 +1,12 @@
 //! The end of a connection, delivered once.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::HashMap};
 use observer_common::{
     loss::Loss,
     net::{ClosedRecord, ClosedTotals, KIND_CLOSED, SOCKET_REPORTED, SOCKET_SEEN},
     task::TaskId,
 };
-use observer_ebpf::emit;
+use observer_ebpf::{atomic, emit};
 
 use crate::{
     socket,
@@ -75,15 +73,9 @@ unsafe fn add_up(storage: *mut Storage, tcp: *const u8) {
             emit::count(Loss::Unattributed, tx.wrapping_add(rx));
             return;
         };
-        add(&raw mut (*totals).tx, tx);
-        add(&raw mut (*totals).rx, rx);
-        add(&raw mut (*totals).retransmitted, retransmitted);
-        add(&raw mut (*totals).connections, 1);
+        atomic::add(&raw mut (*totals).tx, tx);
+        atomic::add(&raw mut (*totals).rx, rx);
+        atomic::add(&raw mut (*totals).retransmitted, retransmitted);
+        atomic::add(&raw mut (*totals).connections, 1);
     }
-}
-
-#[inline(always)]
-unsafe fn add(to: *mut u64, amount: u64) {
-    // SAFETY: the caller's promise: an element of a map, aligned.
-    unsafe { AtomicU64::from_ptr(to) }.fetch_add(amount, Ordering::Relaxed);
 }

@@ -10,7 +10,7 @@ use observer_common::{
     loss::Loss,
     net::{Flow, FlowKey, FlowRecord, KIND_FLOW},
 };
-use observer_ebpf::{emit, read::load, task};
+use observer_ebpf::{atomic, emit, read::load, task};
 
 use crate::socket::{self, SOCK_FAMILY};
 
@@ -64,12 +64,10 @@ pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
             return;
         };
         if tx > 0 {
-            core::sync::atomic::AtomicU64::from_ptr(&raw mut (*flow).tx)
-                .fetch_add(tx, core::sync::atomic::Ordering::Relaxed);
+            atomic::add(&raw mut (*flow).tx, tx);
         }
         if rx > 0 {
-            core::sync::atomic::AtomicU64::from_ptr(&raw mut (*flow).rx)
-                .fetch_add(rx, core::sync::atomic::Ordering::Relaxed);
+            atomic::add(&raw mut (*flow).rx, rx);
         }
         let epoch = emit::epoch();
         if (*flow).epoch != epoch {

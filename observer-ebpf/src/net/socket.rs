@@ -4,7 +4,6 @@ use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use observer_common::{
     net::{FAMILY_V4, FAMILY_V6, SocketRecord},
     net_fields,
-    task::TaskRecord,
 };
 use observer_ebpf::{
     fields_as_globals,
@@ -159,6 +158,7 @@ pub unsafe fn fill_tcp(record: *mut SocketRecord, tcp: *const u8) {
         (*record).packets_out = load(tcp, &TCP_PACKETS_OUT);
         (*record).rate_delivered = load(tcp, &TCP_RATE_DELIVERED);
         (*record).rate_interval = load(tcp, &TCP_RATE_INTERVAL);
+        (*record).delivered = load(tcp, &TCP_DELIVERED);
         let next: u32 = load(tcp, &TCP_SND_NXT);
         (*record).unsent = load::<u32>(tcp, &TCP_WRITE_SEQ).wrapping_sub(next);
         (*record).unacked = next.wrapping_sub(load(tcp, &TCP_SND_UNA));
@@ -182,7 +182,11 @@ unsafe fn copy_address(to: *mut u64, from: *const u64) {
 unsafe fn clear(record: *mut SocketRecord) {
     // SAFETY: the caller's promise. Word by word, because a call to `memset` is no call that a program can make.
     unsafe {
-        *record = SocketRecord::default();
-        (*record).owner = TaskRecord::default();
+        let words = record.cast::<u64>();
+        let mut word = 0;
+        while word < size_of::<SocketRecord>() / size_of::<u64>() {
+            words.add(word).write_volatile(0);
+            word += 1;
+        }
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! It lives in the socket (socket storage): no table that fills up, gone with the socket.
 
-use core::sync::atomic::{AtomicU32, Ordering};
-
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
     btf_maps::SkStorage,
@@ -17,12 +15,12 @@ use observer_common::{
     net::{SOCKET_SEEN, SocketRecord},
     task::TaskRecord,
 };
-use observer_ebpf::task;
+use observer_ebpf::{atomic, task};
 
 /// Nobody has acted yet; somebody is being written down; `owner` is valid.
-const UNCLAIMED: u32 = 0;
-const CLAIMING: u32 = 1;
-const CLAIMED: u32 = 2;
+const UNCLAIMED: u64 = 0;
+const CLAIMING: u64 = 1;
+const CLAIMED: u64 = 2;
 
 /// The value of the socket storage.
 #[repr(C)]
@@ -40,8 +38,7 @@ pub struct Storage {
     /// `SOCKET_…`
     pub flags: u32,
     /// One of the three above. Two processes may act on a new socket at the same time; one of them writes.
-    claim: u32,
-    _pad: u32,
+    claim: u64,
 }
 
 #[btf_map]
@@ -98,14 +95,20 @@ pub unsafe fn open(storage: *mut Storage, flags: u32) {
 /// As for [`open`]; the current process must be one that acts on the socket.
 #[inline(always)]
 pub unsafe fn claim(storage: *mut Storage) {
-    // SAFETY: the caller's promise; `claim` is only ever accessed as an atomic or after the exchange was won.
+    // SAFETY: the caller's promise.
     unsafe {
-        let claim = AtomicU32::from_ptr(&raw mut (*storage).claim);
-        if claim.load(Ordering::Relaxed) == UNCLAIMED
-            && claim.compare_exchange(UNCLAIMED, CLAIMING, Ordering::SeqCst, Ordering::Relaxed).is_ok()
-        {
-            (*storage).owner = task::record(task::current());
-            claim.store(CLAIMED, Ordering::Relaxed);
+        let claim = &raw mut (*storage).claim;
+        if claim.read_volatile() != UNCLAIMED {
+            return;
+        }
+        match atomic::exchange(claim, CLAIMING) {
+            UNCLAIMED => {
+                (*storage).owner = task::record(task::current());
+                claim.write_volatile(CLAIMED);
+            }
+            // Another one was faster and is done.
+            CLAIMED => claim.write_volatile(CLAIMED),
+            _ => {}
         }
     }
 }
@@ -117,7 +120,7 @@ pub unsafe fn claim(storage: *mut Storage) {
 #[inline(always)]
 pub unsafe fn is_claimed(storage: *mut Storage) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { AtomicU32::from_ptr(&raw mut (*storage).claim).load(Ordering::Relaxed) == CLAIMED }
+    unsafe { (&raw const (*storage).claim).read_volatile() == CLAIMED }
 }
 
 /// Whether what the current process moves is the owner's; the first to act becomes the owner.

@@ -1,6 +1,102 @@
 //! What the net domain attaches, alternatives in order.
 
-use crate::hook::Hook;
+use crate::hook::{Attachment, Hook, HookKind, Point, Way};
 
-/// The domain's hooks.
-pub const HOOKS: &[Hook] = &[];
+/// The hook whose absence means that connections are only known from passes.
+pub const LIFE: &str = "net.connections";
+
+const fn program(program: &'static str, point: Point) -> Attachment {
+    Attachment { program, point, optional: false }
+}
+
+/// The domain's hooks. Events come first: a connection that is opened while the first pass runs is then known to be
+/// new, and what the first pass finds without such a beginning was there before.
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        name: LIFE,
+        tells: "who opens a TCP connection, and its last counters when it ends",
+        kind: HookKind::Event,
+        ways: &[Way {
+            name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock",
+            programs: &[
+                program("net_state", Point::BtfTracepoint("inet_sock_set_state")),
+                program("net_destroy", Point::BtfTracepoint("tcp_destroy_sock")),
+            ],
+            blind: "",
+        }],
+        columns: &[],
+    },
+    Hook {
+        name: "net.sent",
+        tells: "who sends: payload bytes of UDP, and of TCP sockets that several processes share",
+        kind: HookKind::Event,
+        ways: &[
+            Way {
+                name: "BTF tracepoint sock_send_length",
+                programs: &[program("net_sent", Point::BtfTracepoint("sock_send_length"))],
+                blind: "",
+            },
+            Way {
+                name: "return of inet_sendmsg and inet6_sendmsg",
+                programs: &[
+                    program("net_sent_v4", Point::Fexit("inet_sendmsg")),
+                    Attachment {
+                        program: "net_sent_v6",
+                        point: Point::Fexit("inet6_sendmsg"),
+                        optional: true,
+                    },
+                ],
+                blind: "what sendfile and splice send over UDP or a shared TCP socket is ascribed to the socket's \
+                        first user",
+            },
+        ],
+        columns: &["udp"],
+    },
+    Hook {
+        name: "net.received",
+        tells: "who receives: payload bytes of UDP, and of TCP sockets that several processes share",
+        kind: HookKind::Event,
+        ways: &[
+            Way {
+                name: "BTF tracepoint sock_recv_length",
+                programs: &[program("net_received", Point::BtfTracepoint("sock_recv_length"))],
+                blind: "",
+            },
+            Way {
+                name: "return of inet_recvmsg and inet6_recvmsg",
+                programs: &[
+                    program("net_received_v4", Point::Fexit("inet_recvmsg")),
+                    Attachment {
+                        program: "net_received_v6",
+                        point: Point::Fexit("inet6_recvmsg"),
+                        optional: true,
+                    },
+                ],
+                blind: "",
+            },
+        ],
+        columns: &["udp"],
+    },
+    Hook {
+        name: "net.sockets",
+        tells: "every open socket with its process, and what TCP connections have moved so far",
+        kind: HookKind::Pass,
+        ways: &[Way {
+            name: "iterator task_file",
+            programs: &[program("net_socket", Point::Iterator("task_file"))],
+            blind: "",
+        }],
+        columns: &["to"],
+    },
+    Hook {
+        name: "net.unheld",
+        tells: "TCP connections that no descriptor holds: only io_uring's, and those closed that still send",
+        kind: HookKind::Pass,
+        ways: &[Way {
+            name: "iterator tcp",
+            programs: &[program("net_tcp", Point::Iterator("tcp"))],
+            blind: "in other network namespaces, connections without a descriptor are known when they end",
+        }],
+        columns: &[],
+    },
+];

@@ -12,6 +12,6 @@ pub const DECLARATION: Declaration = Declaration {
     name: "net",
     hooks: hooks::HOOKS,
     fields: observer_common::net::FIELDS,
-    optional_fields: &[],
+    optional_fields: observer_common::net::OPTIONAL_FIELDS,
     decoder: |page_size| Box::new(decode::NetDecoder::new(page_size)),
 };
