@@ -1,0 +1,156 @@
+//! How fast a series goes up or down, and how sure that is: a rate with a 95 % interval.
+//!
+//! Successive values of a process's memory or of a file's size are no independent measurements: what is high now is
+//! high in a second. An interval that ignores this is several times too narrow and sees growth in every slow wave. Two
+//! models are therefore used, and how alike successive values are decides between them:
+//!
+//! - *values that vary about a line*: the median of the slopes between all pairs of points (Theil 1950, Sen 1968),
+//!   which one outlier cannot move; its interval by the ranks of those slopes, with the variance of Kendall's S raised
+//!   for the lag-1 autocorrelation of the residuals (Yue and Wang 2004).
+//! - *values that are sums of steps*, as memory is that requests leak or a cache fills: the mean of the changes, its
+//!   interval by Student's t. It is right for a random walk with drift and too wide, never too narrow, for anything
+//!   that returns to a line; a single jump, however high, is no trend by it.
+//!
+//! The cost is bounded: a series is resampled to at most [`POINTS`] points, and a constant one costs one comparison a
+//! sample.
+
+use super::window::Window;
+
+/// At most so many points are used: 780 slopes between pairs.
+pub const POINTS: usize = 40;
+
+/// Fewest seconds from which a trend is told; half the window where that is less.
+pub const SECONDS: f64 = 10.0;
+
+/// From this lag-1 autocorrelation of the residuals on, values are taken for sums of steps: above it, 40 points hold no
+/// more than a few independent ones, and the rank interval loses its 95 %.
+const SUMS_OF_STEPS: f64 = 0.6;
+
+/// Standard errors (one over the root of the number of points) by which the autocorrelation must stay below
+/// [`SUMS_OF_STEPS`]: few points cannot show that successive values are independent. Chosen by measurement, see the
+/// tests: intervals hold the truth in 95 % or more of autoregressive series of a minute (91 % of random walks) and 88 %
+/// of those of 12 seconds, and a leak is found as early as without.
+const MARGIN: f64 = 1.5;
+
+/// 97.5 % quantile of the normal distribution.
+const NORMAL: f64 = 1.96;
+
+/// A rate and its 95 % interval, units per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trend {
+    pub rate: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// Seconds that a trend over `window` needs before it is told.
+#[must_use]
+pub fn needed(window: &Window) -> f64 {
+    SECONDS.min(window.length() / 2.0)
+}
+
+/// The trend of `window` at `now`; `None` while too little of it is known.
+#[must_use]
+pub fn trend(window: &Window, now: u64) -> Option<Trend> {
+    if window.known(now) < needed(window) {
+        return None;
+    }
+    if window.growth(now)? == 0.0 && window.within(window.begin(now)?, now).next().is_none() {
+        return Some(Trend { rate: 0.0, low: 0.0, high: 0.0 });
+    }
+    let points = window.resampled(now, POINTS);
+    if points.len() < 5 {
+        return None;
+    }
+    let mut slopes = slopes(&points);
+    let rate = median(&mut slopes);
+    let alike = autocorrelation(&points, rate);
+    Some(if alike + MARGIN / (points.len() as f64).sqrt() < SUMS_OF_STEPS {
+        about_a_line(&mut slopes, rate, points.len(), alike)
+    } else {
+        sums_of_steps(&points)
+    })
+}
+
+/// The slopes between all pairs of points.
+fn slopes(points: &[(f64, f64)]) -> Vec<f64> {
+    let mut slopes = Vec::with_capacity(points.len() * (points.len() - 1) / 2);
+    for (index, (at, value)) in points.iter().enumerate() {
+        slopes.extend(points[index + 1..].iter().map(|(later, other)| (other - value) / (later - at)));
+    }
+    slopes
+}
+
+/// The value of rank `rank` (0 is the lowest), the ranks beyond the ends being the ends.
+fn ranked(values: &mut [f64], rank: f64) -> f64 {
+    let rank = (rank.max(0.0) as usize).min(values.len() - 1);
+    *values.select_nth_unstable_by(rank, f64::total_cmp).1
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    let middle = (values.len() - 1) as f64 / 2.0;
+    f64::midpoint(ranked(values, middle.floor()), ranked(values, middle.ceil()))
+}
+
+fn about_a_line(slopes: &mut [f64], rate: f64, points: usize, alike: f64) -> Trend {
+    let (n, pairs) = (points as f64, slopes.len() as f64);
+    let variance = n * (n - 1.0) * (2.0 * n + 5.0) / 18.0;
+    let reach = NORMAL * (variance * inflation(points, alike)).sqrt();
+    Trend {
+        rate,
+        low: ranked(slopes, ((pairs - reach) / 2.0).floor() - 1.0),
+        high: ranked(slopes, f64::midpoint(pairs, reach).ceil()),
+    }
+}
+
+/// By how much autocorrelation `alike` raises the variance of a mean of `points` values.
+fn inflation(points: usize, alike: f64) -> f64 {
+    let n = points as f64;
+    (1..points).map(|lag| 2.0 * (1.0 - lag as f64 / n) * alike.powi(lag as i32)).sum::<f64>().max(0.0) + 1.0
+}
+
+fn sums_of_steps(points: &[(f64, f64)]) -> Trend {
+    let rates = || points.windows(2).map(|pair| (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0));
+    let n = (points.len() - 1) as f64;
+    let rate = rates().sum::<f64>() / n;
+    let variance = rates().map(|each| (each - rate).powi(2)).sum::<f64>() / (n - 1.0);
+    let half = student(n - 1.0) * (variance / n).sqrt();
+    Trend { rate, low: rate - half, high: rate + half }
+}
+
+/// 97.5 % quantile of Student's t, good to 1 % from 3 degrees of freedom on.
+fn student(freedom: f64) -> f64 {
+    NORMAL + 2.37 / freedom + 2.82 / freedom.powi(2) + 2.6 / freedom.powi(3)
+}
+
+/// Lag-1 autocorrelation of the residuals about a line of slope `rate`, by their ranks, so that an outlier has no more
+/// weight than another point; corrected for the bias that fitting a line has in short series.
+fn autocorrelation(points: &[(f64, f64)], rate: f64) -> f64 {
+    let n = points.len() as f64;
+    let ranks = ranks(points.iter().map(|(at, value)| value - rate * at).collect());
+    let mean = (n - 1.0) / 2.0;
+    let spread: f64 = ranks.iter().map(|rank| (rank - mean).powi(2)).sum();
+    if spread == 0.0 {
+        return 0.0;
+    }
+    let together: f64 = ranks.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
+    ((n * (together / spread) + 2.0) / (n - 4.0)).clamp(0.0, 0.99)
+}
+
+/// The rank of each value, equal ones sharing their mean rank.
+fn ranks(values: Vec<f64>) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_unstable_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut first = 0;
+    for run in order.chunk_by(|a, b| values[*a] == values[*b]) {
+        for index in run {
+            ranks[*index] = first as f64 + (run.len() - 1) as f64 / 2.0;
+        }
+        first += run.len();
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! A series of values over the last seconds: what it was, how much it grew, what it looks like.
+//!
+//! The series is of changes only: a value holds until the next one. Time is the boot clock in nanoseconds and always
+//! an argument; it goes on while the machine sleeps, so a rate over a sleep is a rate over the whole of it. A value
+//! between two samples is not known; what happened there and was undone leaves no trace.
+//!
+//! Memory is bounded: of the samples within one sixtieth of the window only the lowest, the highest and the last stay,
+//! so extremes and the ends are exact at any rate of samples, and at most some 190 samples are kept.
+
+use std::collections::VecDeque;
+
+/// Parts of the window that keep three samples each.
+const PARTS: u64 = 60;
+
+/// Samples of one part of the window that may stand side by side before they are thinned out.
+const SAMPLES_A_PART: usize = 3;
+
+/// The samples of the last `length`, and the one before them: its value held when the window began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// Nanoseconds.
+    length: u64,
+    samples: VecDeque<Sample>,
+}
+
+/// A value that held from `at` until the next sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+    pub value: f64,
+}
+
+impl Default for Window {
+    /// The window that is looked back over where nobody says otherwise: a minute.
+    fn default() -> Self {
+        Self::new(60.0)
+    }
+}
+
+impl Window {
+    /// An empty window over `seconds`; at least a millisecond.
+    #[must_use]
+    pub fn new(seconds: f64) -> Self {
+        Self { length: (seconds.max(0.001) * 1e9) as u64, samples: VecDeque::new() }
+    }
+
+    /// Its length in seconds.
+    #[must_use]
+    pub const fn length(&self) -> f64 {
+        self.length as f64 / 1e9
+    }
+
+    /// Takes in that the series has been `value` since `at`. A value for a time that is not later than the last one's
+    /// replaces that one; one that is no number is no news.
+    pub fn push(&mut self, at: u64, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        match self.samples.back_mut() {
+            Some(last) if at <= last.at => last.value = value,
+            Some(last) if last.value == value => return,
+            _ => self.samples.push_back(Sample { at, value }),
+        }
+        let begin = at.saturating_sub(self.length);
+        while self.samples.get(1).is_some_and(|second| second.at <= begin) {
+            self.samples.pop_front();
+        }
+        self.thin_out();
+    }
+
+    /// The value now.
+    #[must_use]
+    pub fn latest(&self) -> Option<f64> {
+        self.samples.back().map(|sample| sample.value)
+    }
+
+    /// The value that held at `at`; `None` before the first sample.
+    #[must_use]
+    pub fn value_at(&self, at: u64) -> Option<f64> {
+        let after = self.samples.partition_point(|sample| sample.at <= at);
+        Some(self.samples.get(after.checked_sub(1)?)?.value)
+    }
+
+    /// When the part of the window that is known began: its length before `now`, or the first sample if that is later.
+    #[must_use]
+    pub fn begin(&self, now: u64) -> Option<u64> {
+        Some(self.samples.front()?.at.max(now.saturating_sub(self.length)))
+    }
+
+    /// Seconds up to `now` for which the series is known, at most the window's length; 0 if it is not known at all.
+    #[must_use]
+    pub fn known(&self, now: u64) -> f64 {
+        self.begin(now).map_or(0.0, |begin| now.saturating_sub(begin) as f64 / 1e9)
+    }
+
+    /// The value at `now` less the one that held when the window began; `None` until there are two moments.
+    #[must_use]
+    pub fn growth(&self, now: u64) -> Option<f64> {
+        let begin = self.begin(now)?;
+        if now <= begin {
+            return None;
+        }
+        Some(self.value_at(now)? - self.value_at(begin)?)
+    }
+
+    /// Change per second from `previous` to `now`, the last interval; where the first sample is later than `previous`,
+    /// since that. `None` until there are two moments.
+    #[must_use]
+    pub fn rate(&self, previous: u64, now: u64) -> Option<f64> {
+        let previous = previous.max(self.samples.front()?.at);
+        if now <= previous {
+            return None;
+        }
+        Some((self.value_at(now)? - self.value_at(previous)?) / ((now - previous) as f64 / 1e9))
+    }
+
+    /// The series at `points` evenly spaced moments of the window, the last of them `now`. It is shorter while the
+    /// series is: what was before the first sample is not made up.
+    #[must_use]
+    pub fn sparkline(&self, now: u64, points: usize) -> Vec<f64> {
+        let steps = (points.max(2) - 1) as u64;
+        (0..=steps)
+            .filter_map(|step| self.value_at(now.checked_sub(self.length / steps * (steps - step))?))
+            .collect()
+    }
+
+    /// The lowest value in each of `parts` equal parts of what is known.
+    #[must_use]
+    pub fn lows(&self, now: u64, parts: u64) -> Vec<f64> {
+        let Some(begin) = self.begin(now) else { return Vec::new() };
+        let part = now.saturating_sub(begin) / parts.max(1);
+        (0..parts)
+            .filter_map(|index| {
+                let (from, to) = (begin + part * index, begin + part * (index + 1));
+                let held = self.value_at(from)?;
+                Some(self.within(from, to).map(|sample| sample.value).fold(held, f64::min))
+            })
+            .collect()
+    }
+
+    /// The samples after `from` up to `to`.
+    pub fn within(&self, from: u64, to: u64) -> impl Iterator<Item = &Sample> {
+        let first = self.samples.partition_point(|sample| sample.at <= from);
+        self.samples.range(first..).take_while(move |sample| sample.at <= to)
+    }
+
+    /// The series as at most `most` evenly spaced points (seconds since the window began, value), as many as it was
+    /// looked at. Between two looks it is a line; between two changes further apart it held until the last look before
+    /// the second.
+    #[must_use]
+    pub fn resampled(&self, now: u64, most: usize) -> Vec<(f64, f64)> {
+        let Some(begin) = self.begin(now).filter(|begin| *begin < now) else { return Vec::new() };
+        let look = self.look(now - begin);
+        let steps = ((now - begin).div_ceil(look) as usize).clamp(1, most.max(2) - 1);
+        let mut before = self.samples.partition_point(|sample| sample.at <= begin) - 1;
+        (0..=steps)
+            .map(|step| {
+                let since = (u128::from(now - begin) * step as u128 / steps as u128) as u64;
+                let at = begin + since;
+                while self.samples.get(before + 1).is_some_and(|next| next.at <= at) {
+                    before += 1;
+                }
+                let (held, next) = (self.samples[before], self.samples.get(before + 1));
+                let value = next.filter(|next| next.at <= now).map_or(held.value, |next| {
+                    let from = held.at.max(next.at.saturating_sub(look + look / 2));
+                    let part = at.saturating_sub(from) as f64 / (next.at - from) as f64;
+                    held.value + (next.value - held.value) * part
+                });
+                (since as f64 / 1e9, value)
+            })
+            .collect()
+    }
+
+    /// How far apart the looks at the series are, guessed by its changes: the lower quartile of the times between
+    /// them, at most an eighth of `span`, so that a few changes in a long time are steps and no ramp.
+    fn look(&self, span: u64) -> u64 {
+        let most = (span / 8).max(1);
+        let mut gaps: Vec<u64> =
+            self.samples.iter().zip(self.samples.range(1..)).map(|(a, b)| b.at - a.at).collect();
+        let quartile = gaps.len() / 4;
+        if gaps.is_empty() {
+            return most;
+        }
+        (*gaps.select_nth_unstable(quartile).1).clamp(1, most)
+    }
+
+    /// The part of the window that ends with the newest sample keeps its lowest, its highest and its last.
+    fn thin_out(&mut self) {
+        let part = (self.length / PARTS).max(1);
+        let Some(last) = self.samples.back() else { return };
+        let newest = last.at / part;
+        let same = self.samples.iter().rev().take_while(|sample| sample.at / part == newest).count();
+        if same <= SAMPLES_A_PART {
+            return;
+        }
+        let first = self.samples.len() - same;
+        let candidates = first..self.samples.len() - 1;
+        let value = |index: &usize| self.samples[*index].value;
+        let lowest = candidates.clone().min_by(|a, b| value(a).total_cmp(&value(b)));
+        let highest = candidates.clone().max_by(|a, b| value(a).total_cmp(&value(b)));
+        let kept = |index: usize| Some(index) == lowest || Some(index) == highest;
+        if let Some(superfluous) = candidates.into_iter().find(|index| !kept(*index)) {
+            self.samples.remove(superfluous);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn window(samples: &[(u64, f64)]) -> Window {
+        let mut window = Window::new(10.0);
+        for (at, value) in samples {
+            window.push(at * SECOND, *value);
+        }
+        window
+    }
+
+    #[test]
+    fn growth_needs_two_moments_and_no_change() {
+        let window = window(&[(5, 7.0)]);
+        assert_eq!(window.growth(5 * SECOND), None);
+        assert_eq!(window.growth(6 * SECOND), Some(0.0));
+        assert_eq!(Window::default().growth(6 * SECOND), None);
+    }
+
+    #[test]
+    fn growth_is_against_the_value_that_held_when_the_window_began() {
+        let window = window(&[(0, 1.0), (3, 2.0), (12, 5.0), (14, 9.0)]);
+        assert_eq!(window.growth(14 * SECOND), Some(7.0), "at 4 it was 2");
+        assert_eq!(window.growth(23 * SECOND), Some(4.0), "at 13 it was 5");
+        assert_eq!(window.growth(30 * SECOND), Some(0.0));
+    }
+
+    #[test]
+    fn what_left_the_window_leaves_memory_but_for_one() {
+        let mut window = Window::new(10.0);
+        for second in 0..1000 {
+            window.push(second * SECOND, second as f64);
+        }
+        assert_eq!(window.samples.len(), 11);
+        assert_eq!(window.growth(999 * SECOND), Some(10.0));
+    }
+
+    #[test]
+    fn a_flood_of_samples_keeps_ends_and_extremes() {
+        let mut window = Window::new(10.0);
+        let value = |step: u64| match step {
+            31_415 => 1e6,
+            27_182 => -1e6,
+            _ => (step % 97) as f64,
+        };
+        for step in 0..100_000 {
+            window.push(step * SECOND / 5000, value(step));
+        }
+        let now = 99_999 * SECOND / 5000;
+        assert!(window.samples.len() <= 190, "{}", window.samples.len());
+        assert_eq!(window.latest(), Some(value(99_999)));
+
+        let mut window = Window::new(20.0);
+        for step in 0..100_000 {
+            window.push(step * SECOND / 5000, value(step));
+        }
+        let values = || window.samples.iter().map(|sample| sample.value);
+        assert_eq!(values().fold(0.0, f64::max), 1e6);
+        assert_eq!(values().fold(0.0, f64::min), -1e6);
+        assert_eq!(window.growth(now), Some(value(99_999) - value(0)));
+        assert!(window.samples.iter().zip(window.samples.range(1..)).all(|(a, b)| a.at < b.at));
+    }
+
+    #[test]
+    fn time_that_does_not_advance_replaces() {
+        let mut window = window(&[(5, 1.0), (6, 2.0), (6, 3.0), (4, 4.0)]);
+        assert_eq!(window.latest(), Some(4.0));
+        assert_eq!(window.growth(6 * SECOND), Some(3.0));
+        assert_eq!(window.growth(2 * SECOND), None, "a moment before the first");
+        window.push(7 * SECOND, f64::NAN);
+        assert_eq!(window.latest(), Some(4.0));
+    }
+
+    #[test]
+    fn a_sleep_of_the_machine_is_time_like_any_other() {
+        let window = window(&[(0, 0.0), (1, 10.0), (3601, 20.0)]);
+        assert_eq!(window.growth(3601 * SECOND), Some(10.0));
+        assert_eq!(window.rate(SECOND, 3601 * SECOND), Some(10.0 / 3600.0));
+        assert_eq!(window.known(3601 * SECOND), 10.0);
+    }
+
+    #[test]
+    fn the_last_interval_has_a_rate_as_soon_as_there_are_two_moments() {
+        let window = window(&[(10, 100.0), (11, 130.0)]);
+        assert_eq!(window.rate(10 * SECOND, 11 * SECOND), Some(30.0));
+        assert_eq!(window.rate(9 * SECOND, 12 * SECOND), Some(15.0), "nothing is known of 9");
+        assert_eq!(window.rate(12 * SECOND, 13 * SECOND), Some(0.0));
+        assert_eq!(window.rate(13 * SECOND, 13 * SECOND), None);
+    }
+
+    #[test]
+    fn a_sparkline_ends_now_and_starts_with_the_series() {
+        let window = window(&[(20, 1.0), (24, 2.0), (28, 3.0)]);
+        assert_eq!(window.sparkline(30 * SECOND, 6), [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
+        assert_eq!(window.sparkline(24 * SECOND, 6), [1.0, 1.0, 2.0]);
+        assert_eq!(window.sparkline(3 * SECOND, 6), Vec::<f64>::new());
+    }
+
+    #[test]
+    fn low_points_are_those_of_the_parts() {
+        let window = window(&[(0, 5.0), (1, 9.0), (3, 6.0), (4, 9.0), (6, 7.0), (7, 9.0), (8, 8.0)]);
+        assert_eq!(window.lows(9 * SECOND, 3), [5.0, 6.0, 7.0]);
+    }
+}
