@@ -136,8 +136,8 @@ pub struct Row {
     pub ended: bool,
 }
 
-/// How much a row matters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How much a row matters, most first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Emphasis {
     /// What everybody should look at first.
     Alarm,

@@ -6,7 +6,7 @@
 use super::process::{Names, Process, Processes};
 use crate::{
     observation::TaskId,
-    report::{Column, Kind, Value},
+    report::{Column, Kind, Value, shape},
     text::printable,
     view::Request,
 };
@@ -110,6 +110,27 @@ impl ProcessNames {
             names.cmdline = Value::Text(line);
         }
         names
+    }
+}
+
+impl shape::Names for Processes {
+    fn comm(&self, id: TaskId) -> Option<String> {
+        let process = self.get(id)?;
+        process.uid.map(|_| printable(&process.comm))
+    }
+
+    fn unit(&self, id: TaskId) -> Option<String> {
+        match &self.get(id)?.names {
+            Names::Read { unit, .. } => unit.as_deref().map(printable),
+            Names::Unread | Names::Gone => None,
+        }
+    }
+
+    fn container(&self, id: TaskId) -> Option<String> {
+        match &self.get(id)?.names {
+            Names::Read { container, .. } => container.as_deref().map(printable),
+            Names::Unread | Names::Gone => None,
+        }
     }
 }
 
