@@ -1,11 +1,321 @@
-//! What the mem domain needs of `/proc` and `/sys`.
+//! What the mem domain needs of `/proc` and `/sys`: the machine's memory, the exact counters of single processes, and
+//! the limits of control groups.
+//!
+//! `/proc/PID/status` sums what each CPU holds of the counters; on kernels 6.2 to 6.15 it does not and can be off by a
+//! batch a CPU. What a process's group may use is read as far up as this mount of the hierarchy shows.
 
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
-use crate::{observation::Observation, wants::Wants};
+use crate::{
+    observation::{
+        Observation, TaskId,
+        mem::{Limit, Machine, MemFact, Memory},
+    },
+    wants::Wants,
+};
+
+/// In front of the path of a control group of version 1.
+const VERSION_1: &[u8] = b"memory:";
+/// From here on a limit of version 1 is none: the kernel writes the largest number of pages that it can count.
+const UNLIMITED: u64 = 1 << 62;
+/// `start_boottime` is shown in clock ticks, 100 of them a second on every architecture.
+const NANOSECONDS_A_TICK: u64 = 10_000_000;
 
 /// Facts of the machine that every report needs, read once a report.
-pub fn tick(_root: &Path, _out: &mut Vec<Observation>) {}
+pub fn tick(root: &Path, out: &mut Vec<Observation>) {
+    if let Some(machine) = fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| machine(&text))
+    {
+        out.push(Observation::Mem(MemFact::Machine(machine)));
+    }
+}
 
-/// Answers what the mem domain's report asked for.
-pub fn answer(_root: &Path, _wants: &Wants, _out: &mut Vec<Observation>) {}
+/// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
+pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+    if wants.counters.is_empty() && wants.limits.is_empty() {
+        return;
+    }
+    let mut groups: BTreeSet<Vec<u8>> = wants.limits.clone();
+    for id in &wants.counters {
+        let folder = root.join("proc").join(id.pid().to_string());
+        let Some(memory) = fs::read_to_string(folder.join("status")).ok().and_then(|text| memory(&text))
+        else {
+            continue;
+        };
+        let place = fs::read(folder.join("cgroup")).ok().and_then(|bytes| place(&bytes));
+        // Last, so that what was read before belongs to it.
+        if !is(&folder, *id) {
+            continue;
+        }
+        out.push(Observation::Mem(MemFact::Exact { id: *id, memory }));
+        if let Some(cgroup) = place {
+            groups.insert(cgroup.clone());
+            out.push(Observation::Mem(MemFact::Place { id: *id, cgroup }));
+        }
+    }
+    let mounts = Mounts::read(root);
+    out.extend(groups.into_iter().map(|cgroup| {
+        let nearest = mounts.nearest(&cgroup);
+        Observation::Mem(MemFact::Limit { cgroup, nearest })
+    }));
+}
+
+/// Whether the process whose folder this is started when `id` did: its number may have been used again.
+fn is(folder: &Path, id: TaskId) -> bool {
+    let Ok(stat) = fs::read(folder.join("stat")) else { return false };
+    // The name before it can hold anything but the end of the last parenthesis.
+    let Some(end) = stat.iter().rposition(|byte| *byte == b')') else { return false };
+    let started = stat[end..].split(|byte| *byte == b' ').nth(20);
+    let started =
+        started.and_then(|field| std::str::from_utf8(field).ok()).and_then(|field| field.parse().ok());
+    started == Some(id.start / NANOSECONDS_A_TICK)
+}
+
+/// The value of `name` in a file of lines like `VmSize:   1364 kB`, in bytes.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+/// What a process holds; `None` for one without memory: a kernel thread, or one that is ending.
+fn memory(status: &str) -> Option<Memory> {
+    let field = |name| field(status, name).and_then(|bytes| i64::try_from(bytes).ok());
+    Some(Memory {
+        file: field("RssFile")?,
+        anon: field("RssAnon")?,
+        swap: field("VmSwap")?,
+        shmem: field("RssShmem")?,
+        virt: field("VmSize")?,
+    })
+}
+
+fn machine(meminfo: &str) -> Option<Machine> {
+    let field = |name| field(meminfo, name);
+    let or_none = |name| field(name).unwrap_or(0);
+    Some(Machine {
+        total: field("MemTotal")?,
+        free: field("MemFree")?,
+        available: field("MemAvailable"),
+        buffers: field("Buffers")?,
+        cached: field("Cached")?,
+        // A kernel without swap or huge pages says nothing of them, and has none.
+        swap_cached: or_none("SwapCached"),
+        anon: field("AnonPages")?,
+        shmem: or_none("Shmem"),
+        slab: field("Slab")?,
+        kernel_stack: field("KernelStack")?,
+        page_tables: field("PageTables")?,
+        secondary_page_tables: field("SecPageTables"),
+        per_cpu: field("Percpu"),
+        vmalloc: field("VmallocUsed"),
+        hugetlb: or_none("Hugetlb"),
+        swap_total: or_none("SwapTotal"),
+        swap_free: or_none("SwapFree"),
+    })
+}
+
+/// The control group that memory is charged to, of the lines of `/proc/PID/cgroup`.
+fn place(lines: &[u8]) -> Option<Vec<u8>> {
+    let mut unified = None;
+    for line in lines.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(3, |byte| *byte == b':');
+        let (Some(number), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        if controllers.split(|byte| *byte == b',').any(|controller| controller == b"memory") {
+            return Some([VERSION_1, path].concat());
+        }
+        if number == b"0" {
+            unified = Some(path.to_vec());
+        }
+    }
+    unified
+}
+
+/// Where the hierarchies that limit memory are mounted.
+struct Mounts {
+    unified: Option<PathBuf>,
+    version_1: Option<PathBuf>,
+}
+
+impl Mounts {
+    fn read(root: &Path) -> Self {
+        let mut mounts = Self { unified: None, version_1: None };
+        for line in fs::read_to_string(root.join("proc/self/mounts")).unwrap_or_default().lines() {
+            let mut words = line.split(' ').skip(1);
+            let (Some(folder), Some(kind), Some(options)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
+            let folder = || Some(root.join(folder.trim_start_matches('/')));
+            match kind {
+                "cgroup2" if mounts.unified.is_none() => mounts.unified = folder(),
+                "cgroup" if options.split(',').any(|option| option == "memory") => {
+                    mounts.version_1 = folder();
+                }
+                _ => {}
+            }
+        }
+        mounts
+    }
+
+    /// The limit with the least room, from a group up to the root.
+    fn nearest(&self, cgroup: &[u8]) -> Option<Limit> {
+        let (mount, path, files): (_, _, &[&str]) = match cgroup.strip_prefix(VERSION_1) {
+            Some(path) => (self.version_1.as_ref()?, path, &["memory.limit_in_bytes"]),
+            None => (self.unified.as_ref()?, cgroup, &["memory.max", "memory.high"]),
+        };
+        // Above what this cgroup namespace shows.
+        if path.starts_with(b"/..") {
+            return None;
+        }
+        let path = Path::new(OsStr::from_bytes(path)).strip_prefix("/").ok()?;
+        let limits =
+            path.ancestors().flat_map(|group| files.iter().filter_map(move |file| limit(mount, group, file)));
+        limits.min_by_key(|limit| limit.limit.saturating_sub(limit.usage))
+    }
+}
+
+/// The limit in one file of one group; `None` if it sets none.
+fn limit(mount: &Path, group: &Path, file: &str) -> Option<Limit> {
+    let folder = mount.join(group);
+    let number =
+        |name: &str| -> Option<u64> { fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok() };
+    let limit = number(file).filter(|limit| *limit < UNLIMITED)?;
+    let (usage, reclaimable) = if file == "memory.limit_in_bytes" {
+        ("memory.usage_in_bytes", "total_inactive_file ")
+    } else {
+        ("memory.current", "inactive_file ")
+    };
+    let usage = number(usage)?;
+    let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+    let reclaimable = stat.lines().find_map(|line| line.strip_prefix(reclaimable)?.parse::<u64>().ok());
+    Some(Limit {
+        group: [b"/", group.as_os_str().as_bytes()].concat(),
+        file: file.to_owned(),
+        limit,
+        usage: usage.saturating_sub(reclaimable.unwrap_or(0)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A made-up root of files, removed when dropped.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn with(files: &[(&str, &str)]) -> Self {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
+            let name =
+                format!("observer-mem-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+            let root = Self(std::env::temp_dir().join(name));
+            for (path, text) in files {
+                let path = root.0.join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            root
+        }
+
+        fn ask(&self, id: TaskId) -> Vec<MemFact> {
+            let mut out = Vec::new();
+            answer(&self.0, &Wants { counters: [id].into(), ..Wants::default() }, &mut out);
+            out.into_iter()
+                .map(|fact| if let Observation::Mem(fact) = fact { fact } else { panic!() })
+                .collect()
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const ID: TaskId = TaskId { start: 123_456_789_000, tgid: 42 };
+    const STAT: &str = "42 (a) R 1) S 1 42 42 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+    const STATUS: &str = "Name:\tx\nVmSize:\t 100 kB\nRssAnon:\t 12 kB\nRssFile:\t 8 kB\nRssShmem:\t 4 kB\n\
+                          VmSwap:\t 16 kB\n";
+
+    #[test]
+    fn a_process_in_a_group_of_version_2_is_limited_from_above() {
+        let root = Root::with(&[
+            ("proc/42/stat", STAT),
+            ("proc/42/status", STATUS),
+            ("proc/42/cgroup", "0::/app.slice/x.service\n"),
+            ("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"),
+            ("sys/fs/cgroup/app.slice/memory.max", "1000\n"),
+            ("sys/fs/cgroup/app.slice/memory.high", "max\n"),
+            ("sys/fs/cgroup/app.slice/memory.current", "900\n"),
+            ("sys/fs/cgroup/app.slice/memory.stat", "anon 1\ninactive_file 50\n"),
+            ("sys/fs/cgroup/app.slice/x.service/memory.max", "max\n"),
+            ("sys/fs/cgroup/app.slice/x.service/memory.high", "800\n"),
+            ("sys/fs/cgroup/app.slice/x.service/memory.current", "100\n"),
+        ]);
+        let memory = Memory { file: 8192, anon: 12_288, swap: 16_384, shmem: 4096, virt: 102_400 };
+        let cgroup = b"/app.slice/x.service".to_vec();
+        let nearest =
+            Limit { group: b"/app.slice".to_vec(), file: "memory.max".to_owned(), limit: 1000, usage: 850 };
+        assert_eq!(
+            root.ask(ID),
+            [
+                MemFact::Exact { id: ID, memory },
+                MemFact::Place { id: ID, cgroup: cgroup.clone() },
+                MemFact::Limit { cgroup, nearest: Some(nearest) },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_process_in_a_group_of_version_1_is_charged_there() {
+        let root = Root::with(&[
+            ("proc/42/stat", STAT),
+            ("proc/42/status", STATUS),
+            ("proc/42/cgroup", "5:cpu,memory:/jobs\n0::/elsewhere\n"),
+            ("proc/self/mounts", "cgroup /cg/memory cgroup rw,memory 0 0\ncgroup2 /cg/u cgroup2 rw 0 0\n"),
+            ("cg/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("cg/memory/jobs/memory.limit_in_bytes", "4096\n"),
+            ("cg/memory/jobs/memory.usage_in_bytes", "1024\n"),
+            ("cg/memory/jobs/memory.stat", "inactive_file 1\ntotal_inactive_file 24\n"),
+        ]);
+        let facts = root.ask(ID);
+        let Some(MemFact::Limit { cgroup, nearest: Some(limit) }) = facts.last() else { panic!("{facts:?}") };
+        assert_eq!(cgroup, b"memory:/jobs");
+        assert_eq!((limit.limit, limit.usage, limit.file.as_str()), (4096, 1000, "memory.limit_in_bytes"));
+    }
+
+    #[test]
+    fn another_process_of_the_same_number_gives_no_answer() {
+        let root = Root::with(&[("proc/42/stat", STAT), ("proc/42/status", STATUS)]);
+        assert_eq!(root.ask(TaskId { start: 123_466_789_000, tgid: 42 }), []);
+        assert_eq!(root.ask(ID).len(), 1, "unlike the process itself");
+    }
+
+    #[test]
+    fn a_group_without_limit_is_known_to_have_none() {
+        let root = Root::with(&[
+            ("proc/42/stat", STAT),
+            ("proc/42/status", STATUS),
+            ("proc/42/cgroup", "0::/\n"),
+            ("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"),
+        ]);
+        assert_eq!(root.ask(ID).last(), Some(&MemFact::Limit { cgroup: b"/".to_vec(), nearest: None }));
+    }
+
+    #[test]
+    fn what_this_kernel_does_not_say_of_the_machine_is_unknown() {
+        let text = "MemTotal: 100 kB\nMemFree: 10 kB\nBuffers: 1 kB\nCached: 20 kB\nAnonPages: 5 kB\nSlab: 3 kB\n\
+                    KernelStack: 2 kB\nPageTables: 1 kB\n";
+        let machine = machine(text).expect("all that is needed");
+        assert_eq!((machine.total, machine.available, machine.per_cpu), (102_400, None, None));
+    }
+}
