@@ -1,5 +1,7 @@
 //! That the harness itself tells the truth: a workload answers, and ends when its test does.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use observer_tests::{TempDir, Workload};
 
 #[test]

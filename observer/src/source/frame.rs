@@ -134,8 +134,9 @@ impl<R: BufRead + Seek> Frames<R> {
         {
             return Ok((Head::Damaged, frames));
         }
-        let writer = crate::text::printable(&head[13..13 + writer]);
-        Ok((Head::Recording(number(&head[8..]), writer), frames))
+        // A version is ASCII; whatever else a hostile file has there never reaches a terminal.
+        let writer = head[13..13 + writer].iter().copied().filter(u8::is_ascii_graphic).map(char::from);
+        Ok((Head::Recording(number(&head[8..]), writer.collect()), frames))
     }
 
     /// Where the reader stands, in bytes from the start of the file.
@@ -189,9 +190,9 @@ impl<R: BufRead + Seek> Frames<R> {
                 return Ok(false);
             }
             let length = buffer.len();
-            for used in 0..length {
+            for (used, byte) in buffer.iter().enumerate() {
                 window.rotate_left(1);
-                window[HEADER - 1] = buffer[used];
+                window[HEADER - 1] = *byte;
                 filled += 1;
                 // The first place is where the reader stands already, and no header.
                 if filled > HEADER && window.starts_with(&MARKER) && parse(&window).is_some() {

@@ -8,7 +8,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::frame::{self, Kind};
@@ -28,7 +28,6 @@ const LEVEL: i32 = 3;
 /// A recording that is being written.
 pub struct Recorder {
     file: File,
-    path: PathBuf,
     compressor: zstd::bulk::Compressor<'static>,
     /// Encoded observations that wait for their frame.
     waiting: Vec<u8>,
@@ -44,16 +43,12 @@ pub struct Recorder {
 }
 
 /// Why a recording could not be begun or continued.
-#[derive(Debug)]
-pub struct RecordError {
-    path: PathBuf,
-    what: String,
-}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordError(String);
 
 impl fmt::Display for RecordError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = crate::text::printable(self.path.as_os_str().as_encoded_bytes());
-        write!(formatter, "recording to {path}: {}", self.what)
+        formatter.write_str(&self.0)
     }
 }
 
@@ -65,12 +60,11 @@ impl Recorder {
     /// # Errors
     /// When it is something else, or cannot be created.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        let failed = |what: String| RecordError { path: path.to_owned(), what };
-        let file = open(path).map_err(failed)?;
-        let compressor = zstd::bulk::Compressor::new(LEVEL).map_err(|error| failed(error.to_string()))?;
+        let file = open(path).map_err(RecordError)?;
+        let compressor =
+            zstd::bulk::Compressor::new(LEVEL).map_err(|error| RecordError(error.to_string()))?;
         let mut recorder = Self {
             file,
-            path: path.to_owned(),
             compressor,
             waiting: Vec::new(),
             begun: None,
@@ -194,8 +188,7 @@ impl Recorder {
         // Half a frame would look like damage to a reader. If even that cannot be repaired, the reader copes.
         let _ = self.file.set_len(self.written);
         self.waiting = Vec::new();
-        let what = format!("{what}; it holds what was observed up to {} bytes", self.written);
-        self.failure = Some(RecordError { path: self.path.clone(), what });
+        self.failure = Some(RecordError(format!("{what}; its first {} bytes can be replayed", self.written)));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Live tests, as root on the kernel that is running: workloads that know their own truth, and what observer says.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod days;
 mod disk;
 mod mem;
