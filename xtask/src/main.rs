@@ -6,6 +6,10 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod check;
+mod ebpf;
+mod packages;
+mod process;
+mod tests;
 
 /// The commands that build, check and test observer.
 #[derive(Parser)]
@@ -19,6 +23,18 @@ struct Arguments {
 enum Command {
     /// Check the layering and the rules of the house
     Check,
+    /// Build the kernel objects from source, with a toolchain that is set up where it is missing
+    Ebpf {
+        /// Prove that the committed objects are what the source gives, and change nothing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Install what the tests need, then run every test; the live ones need root
+    Test {
+        /// Leave the live tests out instead of failing without root
+        #[arg(long)]
+        no_root: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -36,6 +52,9 @@ fn run(command: &Command) -> Result<()> {
     let root = workspace()?;
     match command {
         Command::Check => check::run(root),
+        Command::Ebpf { check: false } => ebpf::build(root),
+        Command::Ebpf { check: true } => ebpf::check(root),
+        Command::Test { no_root } => tests::run(root, *no_root),
     }
 }
 

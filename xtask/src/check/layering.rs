@@ -51,7 +51,7 @@ const LAYERS: &[Layer] = &[
         pure: true,
     },
     Layer { name: "error", knows: &[], pure: false },
-    Layer { name: "kernel", knows: &["hook", "domains", "error"], pure: false },
+    Layer { name: "kernel", knows: &["hook", "domains", "observation", "error"], pure: false },
     Layer {
         name: "source",
         knows: &["kernel", "domains", "hook", "observation", "view", "wants", "error"],

@@ -109,7 +109,7 @@ fn an_import_against_the_direction_is_caught() {
         ("domains/mem/report.rs", "use crate::{domains, render};"),
         ("engine.rs", "use crate::run::go as start;"),
         ("engine.rs", "use crate::source::*;"),
-        ("kernel/load.rs", "use crate::observation::Observation;"),
+        ("kernel/load.rs", "use crate::report::Report;"),
         ("kernel/mod.rs", "use crate::source;"),
         ("source/mod.rs", "use crate::engine::Engine;"),
         ("source/mod.rs", "use crate::report::Report;"),

@@ -1,0 +1,142 @@
+//! One build of the kernel objects: the same bytes wherever it happens.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{OBJECTS, manifest::Hashes, read, strip, toolchain::Toolchain};
+use crate::process;
+
+const TARGET: &str = "bpfel-unknown-none";
+
+/// Builds every object and puts it into `folder`.
+///
+/// # Errors
+/// When the source does not build, or an object holds a path of this machine.
+pub fn build(root: &Path, toolchain: &Toolchain, folder: &Path) -> Result<Hashes> {
+    let target = root.join("target/ebpf");
+    let paths = Paths::of(root, toolchain)?;
+    process::run(
+        clean(&toolchain.cargo)
+            .current_dir(root)
+            .args(["build", "--package", "observer-ebpf", "--bins", "--release"])
+            .args(["--target", TARGET, "-Z", "build-std=core"])
+            .env("RUSTC", &toolchain.rustc)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_TARGET_DIR", &target)
+            // As a variable and not as a flag: flags are hashed into the names of symbols, this is not.
+            .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &toolchain.linker.path)
+            .env("CARGO_ENCODED_RUSTFLAGS", paths.flags().join("\u{1f}")),
+    )?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for name in OBJECTS {
+        let built = read(&target.join(TARGET).join("release").join(name))?;
+        let object = strip::strip(&built).with_context(|| format!("object {name}"))?;
+        paths.must_not_be_in(&object).with_context(|| format!("object {name}"))?;
+        let path = folder.join(format!("{name}.o"));
+        fs::write(&path, object).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Hashes::of(folder)
+}
+
+/// cargo, without the wishes that surround us: what builds xtask is another toolchain, and a profile or flag from the
+/// environment would change bytes.
+fn clean(cargo: &Path) -> Command {
+    let mut command = Command::new(cargo);
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        let foreign = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
+        if foreign.iter().any(|prefix| name.starts_with(prefix))
+            || [
+                "CARGO",
+                "CARGO_INCREMENTAL",
+                "RUSTC",
+                "RUSTC_WRAPPER",
+                "RUSTC_WORKSPACE_WRAPPER",
+                "RUSTDOC",
+                "RUSTFLAGS",
+            ]
+            .contains(&&*name)
+            || name == "RUSTUP_TOOLCHAIN"
+        {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
+/// The places of this machine that sources are compiled from, and the names that they get in an object.
+struct Paths(Vec<(PathBuf, &'static str)>);
+
+impl Paths {
+    fn of(root: &Path, toolchain: &Toolchain) -> Result<Self> {
+        let mut paths = Vec::new();
+        // The workspace becomes the working folder: the linker then finds the source's lines, which the verifier shows.
+        paths.push((root.to_path_buf(), "."));
+        let library = toolchain.library.parent().context("the library's source has no parent folder")?;
+        paths.push((library.to_path_buf(), "/rust"));
+        for folder in dependencies(root, toolchain)? {
+            paths.push((folder, "/registry"));
+        }
+        // A compiler may name the place that a link leads to.
+        let real: Vec<_> = paths
+            .iter()
+            .filter_map(|(path, name)| Some((fs::canonicalize(path).ok()?, *name)))
+            .filter(|(real, _)| paths.iter().all(|(path, _)| path != real))
+            .collect();
+        paths.extend(real);
+        Ok(Self(paths))
+    }
+
+    fn flags(&self) -> Vec<String> {
+        let mut flags: Vec<String> = [
+            "--cfg=bpf_target_arch=\"x86_64\"",
+            // Types and lines for BTF: DWARF is stripped afterwards.
+            "-Cdebuginfo=2",
+            "-Clink-arg=--btf",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        flags.extend(
+            self.0.iter().map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display())),
+        );
+        flags
+    }
+
+    fn must_not_be_in(&self, object: &[u8]) -> Result<()> {
+        let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.components().count() > 1);
+        for path in self.0.iter().map(|(path, _)| path).chain(&home) {
+            let bytes = path.as_os_str().as_encoded_bytes();
+            if object.windows(bytes.len()).any(|window| window == bytes) {
+                bail!("it holds a path of this machine: {}", path.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folders that hold the crates from registries, fetched first where they are not here yet.
+fn dependencies(root: &Path, toolchain: &Toolchain) -> Result<BTreeSet<PathBuf>> {
+    let said =
+        process::output(clean(&toolchain.cargo).current_dir(root).env("RUSTC", &toolchain.rustc).args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&said).context("what cargo metadata says")?;
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    Ok(packages
+        .iter()
+        .filter(|package| !package["source"].is_null())
+        .filter_map(|package| {
+            Path::new(package["manifest_path"].as_str()?).parent()?.parent().map(Path::to_path_buf)
+        })
+        .collect())
+}

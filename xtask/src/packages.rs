@@ -1,0 +1,142 @@
+//! What the project's commands need of the machine, each with its reason, and how it is had.
+//!
+//! Knows Debian's names. On another system it says which program is missing and leaves the installing to its owner.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Result, bail};
+
+use crate::process;
+
+/// A program or file that something here needs.
+pub struct Need {
+    /// A program looked for in PATH, or a file by its full path.
+    pub has: &'static str,
+    /// The Debian package that brings it.
+    pub package: &'static str,
+    pub reason: &'static str,
+}
+
+/// What the tests need beside Rust. A live test compares with what the kernel and the field's own tools say.
+pub const TESTS: &[Need] = &[
+    Need {
+        has: "cc",
+        package: "gcc",
+        reason: "links Rust, and builds the C workload without frame pointers",
+    },
+    Need {
+        has: "/usr/include/stdio.h",
+        package: "libc6-dev",
+        reason: "the C library that both are linked with",
+    },
+    Need { has: "python3", package: "python3", reason: "the workload that allocates as Python does" },
+    Need { has: "ip", package: "iproute2", reason: "network namespaces and veth pairs of the net tests" },
+    Need { has: "ss", package: "iproute2", reason: "a socket's own counters, to compare with" },
+    Need { has: "unshare", package: "util-linux", reason: "namespaces of mounts and processes" },
+    Need { has: "losetup", package: "util-linux", reason: "loop devices for filesystems that a test fills" },
+    Need {
+        has: "setpriv",
+        package: "util-linux",
+        reason: "runs observer without one capability or without root",
+    },
+    Need { has: "mount", package: "mount", reason: "mounts those filesystems" },
+    Need { has: "mkfs.ext4", package: "e2fsprogs", reason: "ext4, the filesystem with delayed allocation" },
+    Need { has: "ps", package: "procps", reason: "a process's memory as operators read it" },
+    Need { has: "lsof", package: "lsof", reason: "deleted files as operators find them, to compare with" },
+    Need { has: "redis-server", package: "redis-server", reason: "a real server under load" },
+];
+
+/// What a build of bpf-linker against Debian's LLVM needs beside that LLVM.
+pub const LINKER: &[Need] = &[
+    Need { has: "cc", package: "gcc", reason: "links bpf-linker" },
+    Need { has: "/usr/include/zlib.h", package: "zlib1g-dev", reason: "LLVM is linked with it" },
+    Need { has: "/usr/include/zstd.h", package: "libzstd-dev", reason: "LLVM is linked with it" },
+    Need { has: "/usr/include/libxml2", package: "libxml2-dev", reason: "LLVM is linked with it" },
+];
+
+/// Installs the packages of what is missing.
+///
+/// # Errors
+/// Where something is missing that cannot be installed: without root, without apt-get, or when apt-get fails.
+pub fn ensure(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !is_here(need.has)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        println!("missing: {} (package {}): {}", need.has, need.package, need.reason);
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    install(&packages)?;
+    match missing.iter().find(|need| !is_here(need.has)) {
+        None => Ok(()),
+        Some(need) => bail!("{} is still missing after package {} was installed", need.has, need.package),
+    }
+}
+
+/// Installs packages by name, whether or not they are there already.
+///
+/// # Errors
+/// Without root, without apt-get, or when apt-get fails.
+pub fn install(packages: &[&str]) -> Result<()> {
+    if find("apt-get").is_none() {
+        bail!("there is no apt-get here: install what Debian calls {} by hand", packages.join(" "));
+    }
+    if !process::is_root() {
+        bail!("only root can install them: apt-get install {}", packages.join(" "));
+    }
+    // A fresh machine or container has no lists. Old lists name versions that a mirror no longer holds: then once more.
+    if !is_known(packages) {
+        process::run(apt_get().arg("update"))?;
+    }
+    if process::run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages)).is_ok() {
+        return Ok(());
+    }
+    process::run(apt_get().arg("update"))?;
+    process::run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+/// Whether apt's present lists know every one of these packages.
+pub fn is_known(packages: &[&str]) -> bool {
+    packages.iter().all(|package| {
+        process::output(Command::new("apt-cache").args(["show", "--no-all-versions", package]))
+            .is_ok_and(|shown| shown.starts_with("Package:"))
+    })
+}
+
+/// Refreshes apt's lists; without apt or root there is nothing to refresh.
+pub fn refresh() {
+    if find("apt-get").is_some() && process::is_root() {
+        let _ = process::run(apt_get().arg("update"));
+    }
+}
+
+/// Where a program is in PATH, or in the folders that only root's PATH has.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+fn is_here(has: &str) -> bool {
+    if has.starts_with('/') { Path::new(has).exists() } else { find(has).is_some() }
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    // Nobody is there to answer a question, and a package that is to be tried in a test must not start its service.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").args([
+        "-q",
+        "-o",
+        "Dpkg::Use-Pty=0",
+    ]);
+    command
+}

@@ -1,0 +1,49 @@
+//! Running other programs: said before, and an error that names the program after.
+
+use std::{ffi::OsStr, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+/// A command line as a person would type it, without its environment.
+pub fn line(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .map(|word| if word.contains(' ') { format!("'{word}'") } else { word.into_owned() })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Says what is run, runs it on this terminal, and waits.
+///
+/// # Errors
+/// When it cannot be started or fails.
+pub fn run(command: &mut Command) -> Result<()> {
+    let shown = line(command);
+    println!("$ {shown}");
+    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` failed: {status}");
+    }
+    Ok(())
+}
+
+/// What a program writes to standard output, without the white space around it. Nothing is said.
+///
+/// # Errors
+/// When it cannot be started, fails, or writes no text; with what it wrote to standard error.
+pub fn output(command: &mut Command) -> Result<String> {
+    let shown = line(command);
+    let output = command.output().with_context(|| format!("cannot start `{shown}`"))?;
+    if !output.status.success() {
+        bail!("`{shown}` failed: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let text = String::from_utf8(output.stdout).with_context(|| format!("`{shown}` wrote no text"))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Whether this process may do what only root may.
+pub fn is_root() -> bool {
+    // The user that `id` sees is the one that apt-get and the live tests would run as.
+    output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0")
+}

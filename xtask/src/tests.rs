@@ -1,0 +1,114 @@
+//! `cargo xtask test`: everything that is tested, and loudly what is not.
+
+use std::{env, path::Path, process::Command, time::Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{ebpf, packages, process};
+
+/// The crate of the tests that run the binary, and its target that needs root.
+const CRATE: &str = "observer-tests";
+const LIVE: &str = "live";
+
+/// Installs what the tests need, builds, and runs every test; without root only where `no_root` allows it.
+///
+/// # Errors
+/// When a test fails, or a part cannot run.
+pub fn run(root: &Path, no_root: bool) -> Result<()> {
+    let began = Instant::now();
+    let live_runs = process::is_root();
+    if !live_runs && !no_root {
+        println!("test: NOT ROOT: the live tests load programs into the kernel and need root.");
+        bail!("run `cargo xtask test` as root, or `cargo xtask test --no-root` to leave the live tests out");
+    }
+    if live_runs && !no_root {
+        packages::ensure(packages::TESTS)?;
+    }
+    process::run(cargo(root).args(["build", "--workspace", "--exclude", "observer-ebpf", "--bins"]))?;
+    without_root(root)?;
+    let mut summary = String::from("pure, replayed and command line tests passed");
+    if no_root {
+        println!("test: LIVE TESTS NOT RUN, as --no-root asks: nothing was tested on this kernel.");
+        summary.push_str("; LIVE TESTS NOT RUN");
+    } else {
+        live(root, None)?;
+        summary.push_str("; live tests passed on the committed objects");
+        match ebpf::rebuilt_if_different(root)? {
+            None => summary.push_str(", which are byte for byte the rebuilt ones"),
+            Some(folder) => {
+                println!(
+                    "test: the rebuilt objects differ from the committed ones: the live tests run on them too"
+                );
+                live(root, Some(&folder))?;
+                summary.push_str(", and on the rebuilt ones, which differ");
+            }
+        }
+    }
+    println!("test: {summary}; {} s", began.elapsed().as_secs());
+    Ok(())
+}
+
+/// Runs the live tests on the embedded objects, or on those in a folder.
+///
+/// # Errors
+/// When one fails, and without root.
+pub fn live(root: &Path, objects: Option<&Path>) -> Result<()> {
+    if !process::is_root() {
+        bail!("the live tests need root, and this is not root: they did not run");
+    }
+    process::run(cargo(root).args(["build", "--workspace", "--exclude", "observer-ebpf", "--bins"]))?;
+    let mut command = cargo(root);
+    // A workload's truth is exact whatever runs beside it, but two that each fill a machine would starve each other.
+    command.args(["test", "--package", CRATE, "--test", LIVE, "--", "--test-threads=1"]);
+    match objects {
+        Some(folder) => {
+            println!("test: live tests on the objects in {}", folder.display());
+            command.env("OBSERVER_OBJECTS", folder);
+        }
+        None => println!("test: live tests on the committed objects"),
+    }
+    process::run(&mut command)
+}
+
+/// Every test but the live ones.
+fn without_root(root: &Path) -> Result<()> {
+    process::run(cargo(root).args([
+        "test",
+        "--workspace",
+        "--exclude",
+        "observer-ebpf",
+        "--exclude",
+        CRATE,
+    ]))?;
+    let mut command = cargo(root);
+    command.args(["test", "--package", CRATE, "--lib", "--bins"]);
+    for target in test_targets(root)?.iter().filter(|target| *target != LIVE) {
+        command.args(["--test", target]);
+    }
+    process::run(&mut command)
+}
+
+/// The names of the test targets of the tests' crate.
+fn test_targets(root: &Path) -> Result<Vec<String>> {
+    let said = process::output(cargo(root).args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&said).context("what cargo metadata says")?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let targets = packages
+        .filter(|package| package["name"] == CRATE)
+        .filter_map(|package| package["targets"].as_array());
+    let is_test = |target: &&serde_json::Value| {
+        target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"))
+    };
+    Ok(targets
+        .flatten()
+        .filter(is_test)
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect())
+}
+
+/// The cargo that runs us.
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
