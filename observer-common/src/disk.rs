@@ -1,10 +1,156 @@
 //! The records, map values and kernel fields of the disk domain.
 
+use crate::{
+    record::RecordHeader,
+    task::{TaskId, TaskRecord},
+};
+
+/// An inode of one life: the kernel re-uses numbers, the generation tells their lives apart.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+pub struct InodeId {
+    /// `super_block.s_dev` as the kernel packs it: 12 bits of major, 20 of minor number.
+    pub dev: u32,
+    pub generation: u32,
+    pub ino: u64,
+}
+
+impl InodeId {
+    /// The major number of its device.
+    #[must_use]
+    pub const fn major(self) -> u32 {
+        self.dev >> 20
+    }
+
+    /// The minor number of its device.
+    #[must_use]
+    pub const fn minor(self) -> u32 {
+        self.dev & 0x000f_ffff
+    }
+}
+
+/// One way in which one task holds a file that no directory names any more: what both iterators write.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldRecord {
+    pub task: TaskRecord,
+    pub inode: InodeId,
+    /// `i_size` in bytes.
+    pub size: u64,
+    /// `i_blocks` in bytes. Blocks that ext4 has only promised (delayed allocation) are not in it.
+    pub allocated: u64,
+    /// `super_block.s_magic`.
+    pub magic: u64,
+    /// First and last address of the mapping; both 0 for a descriptor.
+    pub start: u64,
+    pub end: u64,
+    /// The thread whose descriptor table this is: another than the process's leader where a thread has its own.
+    pub thread: u32,
+    /// The descriptor's number; 0 for a mapping.
+    pub fd: u32,
+    /// `file.f_flags`: `O_APPEND` and friends.
+    pub flags: u32,
+    /// 1 where the file was opened for writing.
+    pub writable: u32,
+}
+
+/// Kind of [`WroteRecord`].
+pub const WROTE: u32 = 1;
+
+/// A process made a deleted file grow; announced once an epoch for each entry of the map `WRITTEN`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WroteRecord {
+    pub header: RecordHeader,
+    pub task: TaskRecord,
+    pub inode: InodeId,
+    /// Bytes by which the process made the file grow so far.
+    pub bytes: u64,
+}
+
+/// Key of the map `WRITTEN`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriterKey {
+    pub inode: InodeId,
+    pub task: TaskId,
+}
+
+/// Value of the map `WRITTEN`: cumulative.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterTotal {
+    pub bytes: u64,
+    /// The report interval in which it was last announced.
+    pub epoch: u64,
+}
+
+/// Value of the map `DELETIONS`, keyed by [`InodeId`]: who last took a name from the file while somebody held it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeletionRecord {
+    pub task: TaskRecord,
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+}
+
+/// What the `disk_task` iterator writes of each process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterRecord {
+    pub task: TaskRecord,
+    /// Bytes that it caused to be written to storage, as `/proc/PID/io` counts `write_bytes`: all of its threads,
+    /// those that ended included.
+    pub written: u64,
+    /// Bytes of these that never reached storage because the file was truncated first.
+    pub cancelled: u64,
+    /// The thread that this record is of: the sum over a process's records is its total.
+    pub thread: u64,
+}
+
+const _: () = assert!(size_of::<InodeId>() == 16);
+const _: () = assert!(size_of::<HeldRecord>() == 112);
+const _: () = assert!(size_of::<WroteRecord>() == 80);
+const _: () = assert!(size_of::<WriterKey>() == 32);
+const _: () = assert!(size_of::<WriterTotal>() == 16);
+const _: () = assert!(size_of::<DeletionRecord>() == 48);
+const _: () = assert!(size_of::<WriterRecord>() == 64);
+
 /// Names every kernel field of the domain once; `$with` makes a table of them (user space) or globals (kernel side).
 #[macro_export]
 macro_rules! disk_fields {
     ($with:path) => {
-        $with! {}
+        $with! {
+            TASK_PID: "task_struct.pid", 4;
+            TASK_SIGNAL: "task_struct.signal", 8;
+            TASK_WRITTEN: "task_struct.ioac.write_bytes", 8;
+            TASK_CANCELLED: "task_struct.ioac.cancelled_write_bytes", 8;
+            SIGNAL_WRITTEN: "signal_struct.ioac.write_bytes", 8;
+            SIGNAL_CANCELLED: "signal_struct.ioac.cancelled_write_bytes", 8;
+            TASK_STATUS: "task_struct.thread_info.status", 4;
+            REGS_SYSCALL: "pt_regs.orig_ax", 8;
+            FILE_INODE: "file.f_inode", 8;
+            FILE_FLAGS: "file.f_flags", 4;
+            FILE_MODE: "file.f_mode", 4;
+            VMA_FILE: "vm_area_struct.vm_file", 8;
+            VMA_START: "vm_area_struct.vm_start", 8;
+            VMA_END: "vm_area_struct.vm_end", 8;
+            INODE_MODE: "inode.i_mode", 2;
+            INODE_NLINK: "inode.i_nlink", 4;
+            INODE_SB: "inode.i_sb", 8;
+            INODE_INO: "inode.i_ino", 8;
+            INODE_GENERATION: "inode.i_generation", 4;
+            INODE_SIZE: "inode.i_size", 8;
+            INODE_BLOCKS: "inode.i_blocks", 8;
+            INODE_ALIAS: "inode.i_dentry.first", 8;
+            SB_DEV: "super_block.s_dev", 4;
+            SB_FLAGS: "super_block.s_flags", 8;
+            SB_MAGIC: "super_block.s_magic", 8;
+            DENTRY_INODE: "dentry.d_inode", 8;
+            DENTRY_ALIAS: "dentry.d_u", 16;
+            DENTRY_COUNT: "dentry.d_lockref.count", 4;
+        }
     };
 }
 
