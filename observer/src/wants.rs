@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::observation::TaskId;
+use crate::observation::{TaskId, disk::InodeId};
 
 /// Questions for the source. Asking twice is asking once; what was answered before is not asked again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,18 +26,29 @@ pub struct Wants {
 /// A way to reach a file that has no name any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileHandle {
-    /// Device and inode as the kernel counts them (`s_dev`, `i_ino`): the answer is checked against them.
-    pub dev: u32,
-    pub inode: u64,
+    /// As the kernel counts it (`s_dev`, `i_ino`): the answer is checked against it.
+    pub inode: InodeId,
     pub holder: TaskId,
     pub through: Through,
+    pub ask: Ask,
+}
+
+/// What a file may be asked, which its filesystem decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ask {
+    /// Its path and `statx`, which must name its device and inode.
+    Everything,
+    /// The same, where `statx` gives another device than the superblock's (btrfs) or other numbers (overlay).
+    Unnumbered,
+    /// Its path only: `statx` would ask a server that may not answer.
+    Path,
 }
 
 /// Where in `/proc/PID` the file is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Through {
-    /// `/proc/PID/fd/N`
-    Descriptor(u32),
+    /// `/proc/THREAD/fd/N`: the process's leader, or a thread with a table of its own.
+    Descriptor { thread: u32, fd: u32 },
     /// `/proc/PID/map_files/START-END`
     Mapping { start: u64, end: u64 },
 }

@@ -2,28 +2,174 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::TaskId;
+pub use observer_common::disk::InodeId;
 
-/// What was observed in the disk domain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+use super::{Slot, TaskId};
+
+/// What was observed in the disk domain. The order of variants is part of the recording format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiskFact {
-    /// Placeholder of the domain's first fact.
-    Placeholder { id: TaskId },
+    /// A file that no directory names any more and that somebody holds: the inode's own numbers.
+    File { inode: InodeId, file: File },
+    /// Nobody holds it any more by descriptor or mapping.
+    FileGone { inode: InodeId },
+    /// A process holds it.
+    Holder { inode: InodeId, id: TaskId, hold: Hold },
+    /// The process holds it in this way no more.
+    HolderGone { inode: InodeId, id: TaskId, how: How },
+    /// Who took its last name, and when (nanoseconds of the boot clock).
+    Deleted { inode: InodeId, by: TaskId, at: u64 },
+    /// Bytes by which each process made it grow while observed: cumulative, ordered by process.
+    Writers { inode: InodeId, written: Vec<(TaskId, u64)> },
+    /// What `statx` and its link in `/proc` said, asked for by a report.
+    Asked { inode: InodeId, answer: Answer },
+    /// All mounts of observer's own mount namespace.
+    Mounts(Vec<Mount>),
+    /// Space of a local filesystem, by its device.
+    Space { dev: u32, space: Space },
+    /// Bytes that a process caused to be written to storage since its start (as `/proc/PID/io` counts them), and those
+    /// of them that a truncation took back before they got there.
+    Written { id: TaskId, written: u64, cancelled: u64 },
+}
+
+/// The inode's own numbers, as the iterators read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Bytes.
+    pub size: u64,
+    /// Bytes of its blocks, without those that ext4 has only promised yet.
+    pub allocated: u64,
+    /// `s_magic` of its filesystem.
+    pub magic: u64,
+}
+
+/// In which way a process holds a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hold {
+    /// By descriptors, ordered by number.
+    Descriptors(Vec<Descriptor>),
+    /// By a mapping: the lowest one's addresses. Several of them are one way.
+    Mapping { start: u64, end: u64 },
+}
+
+/// The kind of a [`Hold`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum How {
+    Descriptors,
+    Mapping,
+}
+
+/// A descriptor of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Descriptor {
+    pub fd: u32,
+    /// The thread in whose table it is: the process's leader, save where a thread has a table of its own.
+    pub thread: u32,
+    /// `O_APPEND`: whoever writes through it writes at the end, wherever that is by then.
+    pub append: bool,
+    pub writable: bool,
+}
+
+/// What user space found out about a deleted file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Bytes of its size and of its blocks, promised ones included; `None` where it must not be asked (a network
+    /// filesystem may hang) or could not be reached.
+    pub stat: Option<Stat>,
+    /// The last path that it had, without the kernel's mark; `None` where it could not be read.
+    pub path: Option<Vec<u8>>,
+}
+
+/// What `statx` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    pub size: u64,
+    pub allocated: u64,
+}
+
+/// A line of `/proc/self/mountinfo`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// The superblock's device, packed as the kernel packs it.
+    pub dev: u32,
+    /// Which folder of the filesystem is mounted.
+    pub root: Vec<u8>,
+    /// Where.
+    pub point: Vec<u8>,
+    pub fs: Vec<u8>,
+    pub source: Vec<u8>,
+    pub read_only: bool,
+}
+
+/// Space of a filesystem: bytes, and numbers of inodes (both 0 where it has no fixed number of them).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    pub size: u64,
+    pub used: u64,
+    /// What a user without privileges may still take.
+    pub available: u64,
+    pub inodes: u64,
+    pub inodes_used: u64,
 }
 
 /// Slots of the disk domain's state-like facts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DiskSlot {
-    Placeholder(TaskId),
+    File(InodeId),
+    Holder(InodeId, TaskId, How),
+    Deleted(InodeId),
+    Writers(InodeId),
+    Asked(InodeId),
+    Mounts,
+    Space(u32),
+    Written(TaskId),
+}
+
+impl Hold {
+    /// Its kind.
+    #[must_use]
+    pub const fn how(&self) -> How {
+        match self {
+            Self::Descriptors(_) => How::Descriptors,
+            Self::Mapping { .. } => How::Mapping,
+        }
+    }
 }
 
 impl DiskFact {
     pub(super) fn slot(&self) -> Option<DiskSlot> {
-        let Self::Placeholder { id } = self;
-        Some(DiskSlot::Placeholder(*id))
+        Some(match self {
+            Self::File { inode, .. } => DiskSlot::File(*inode),
+            Self::Holder { inode, id, hold } => DiskSlot::Holder(*inode, *id, hold.how()),
+            Self::Deleted { inode, .. } => DiskSlot::Deleted(*inode),
+            Self::Writers { inode, .. } => DiskSlot::Writers(*inode),
+            Self::Asked { inode, .. } => DiskSlot::Asked(*inode),
+            Self::Mounts(_) => DiskSlot::Mounts,
+            Self::Space { dev, .. } => DiskSlot::Space(*dev),
+            Self::Written { id, .. } => DiskSlot::Written(*id),
+            Self::FileGone { .. } | Self::HolderGone { .. } => return None,
+        })
     }
 
     pub(super) fn gone(&self) -> Option<Self> {
-        None
+        match self {
+            Self::File { inode, .. } => Some(Self::FileGone { inode: *inode }),
+            Self::Holder { inode, id, hold } => {
+                Some(Self::HolderGone { inode: *inode, id: *id, how: hold.how() })
+            }
+            _ => None,
+        }
+    }
+
+    /// What nobody will speak of again once the file is gone.
+    pub(super) fn ends(&self) -> Vec<Slot> {
+        match self {
+            Self::FileGone { inode } => {
+                [DiskSlot::Deleted(*inode), DiskSlot::Writers(*inode), DiskSlot::Asked(*inode)]
+                    .map(Slot::Disk)
+                    .to_vec()
+            }
+            _ => Vec::new(),
+        }
     }
 }

@@ -89,6 +89,7 @@ impl Observation {
                     Slot::Process(process::ProcessSlot::Named(*id)),
                 ]
             }
+            Self::Disk(fact) => fact.ends(),
             _ => Vec::new(),
         }
     }

@@ -44,7 +44,10 @@ impl Changes {
             if let Some(value) = self.values[index].as_mut() {
                 value.holders -= 1;
                 if value.holders == 0 {
-                    out.extend(value.fact.gone());
+                    if let Some(gone) = value.fact.gone() {
+                        self.ending.extend(gone.ends());
+                        out.push(gone);
+                    }
                     self.vacate(index);
                 }
             }

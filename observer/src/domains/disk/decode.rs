@@ -1,35 +1,201 @@
 //! From the bytes of the disk object to facts.
 
-use crate::domains::{Decode, Decoded, Malformed};
+use std::collections::{BTreeMap, BTreeSet};
+
+use observer_common::{
+    disk::{DeletionRecord, HeldRecord, InodeId, WROTE, WriterKey, WriterRecord, WriterTotal, WroteRecord},
+    task::TaskId,
+};
+
+use super::bytes::{Reader, inode_key, writer_key};
+use crate::{
+    domains::{Decode, Decoded, Malformed},
+    observation::{
+        Observation,
+        disk::{Descriptor, DiskFact, File, Hold, How},
+    },
+};
+
+const DELETIONS: &str = "DELETIONS";
+const WRITTEN: &str = "WRITTEN";
+
+/// `O_APPEND`, as the kernel has it on every architecture that it runs on with BPF.
+const APPEND: u32 = 0o2000;
 
 /// Decodes what the disk object writes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DiskDecoder {
-    page_size: u64,
-}
-
-impl DiskDecoder {
-    /// For a machine with pages of `page_size` bytes.
-    #[must_use]
-    pub const fn new(page_size: u64) -> Self {
-        Self { page_size }
-    }
+    /// Inodes that the latest pass over descriptors, and over mappings, found.
+    by_descriptor: BTreeSet<InodeId>,
+    by_mapping: BTreeSet<InodeId>,
+    /// Inodes whose deletion was looked up: its entry does not change any more.
+    looked_up: BTreeSet<InodeId>,
+    /// The entries of the map `WRITTEN`, by inode.
+    writers: BTreeMap<InodeId, BTreeMap<TaskId, u64>>,
 }
 
 impl Decode for DiskDecoder {
-    fn record(&mut self, _bytes: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
+    fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        let mut reader = Reader::of("record", bytes, size_of::<WroteRecord>())?;
+        let kind = reader.header().kind;
+        if kind != WROTE {
+            return Err(Malformed { text: format!("disk record of unknown kind {kind}") });
+        }
+        let (task, inode, written) = (reader.task(), reader.inode(), reader.u64());
+        out.facts.push(super::bytes::met(&task));
+        self.wrote(WriterKey { inode, task: task.id }, written, out);
+        // The entry may have grown since it was announced.
+        out.read.push((WRITTEN, writer_key(WriterKey { inode, task: task.id })));
+        self.look_up(inode, out);
         Ok(())
     }
 
-    fn pass(&mut self, _program: &str, _bytes: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
+    fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        match program {
+            "disk_file" => {
+                self.by_descriptor = self.held(program, bytes, How::Descriptors, out)?;
+                self.forget(out);
+            }
+            "disk_mapping" => self.by_mapping = self.held(program, bytes, How::Mapping, out)?,
+            "disk_task" => tasks(bytes, out)?,
+            _ => {
+                return Err(Malformed { text: format!("a pass of {program}, which is no iterator of disk") });
+            }
+        }
         Ok(())
     }
 
-    fn entry(&mut self, _map: &str, _key: &[u8], _value: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
+    fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        match map {
+            WRITTEN => {
+                let mut reader = Reader::of("key of WRITTEN", key, size_of::<WriterKey>())?;
+                let key = WriterKey { inode: reader.inode(), task: reader.id() };
+                let written = Reader::of(map, value, size_of::<WriterTotal>())?.u64();
+                self.wrote(key, written, out);
+            }
+            DELETIONS => {
+                let inode = Reader::of("key of DELETIONS", key, size_of::<InodeId>())?.inode();
+                let mut reader = Reader::of(map, value, size_of::<DeletionRecord>())?;
+                let task = reader.task();
+                out.facts.push(super::bytes::met(&task));
+                let fact = DiskFact::Deleted { inode, by: task.id, at: reader.u64() };
+                out.facts.push(Observation::Disk(fact));
+            }
+            _ => return Err(Malformed { text: format!("an entry of {map}, which is no map of disk") }),
+        }
         Ok(())
     }
 
     fn totals(&self) -> &'static [&'static str] {
-        &[]
+        &[WRITTEN]
     }
 }
+
+impl DiskDecoder {
+    /// The total of a writer; all writers of the inode are told of together.
+    fn wrote(&mut self, key: WriterKey, written: u64, out: &mut Decoded) {
+        let writers = self.writers.entry(key.inode).or_default();
+        // A record that was announced earlier may be read later: totals only grow.
+        let total = writers.entry(key.task).or_default();
+        *total = written.max(*total);
+        let written = writers.iter().map(|(id, written)| (*id, *written)).collect();
+        out.facts.push(Observation::Disk(DiskFact::Writers { inode: key.inode, written }));
+    }
+
+    /// Asks who deleted an inode that was not known before.
+    fn look_up(&mut self, inode: InodeId, out: &mut Decoded) {
+        if self.looked_up.insert(inode) {
+            out.read.push((DELETIONS, inode_key(inode)));
+        }
+    }
+
+    /// What one pass tells of holders of one kind; the inodes that it found.
+    fn held(
+        &mut self,
+        program: &str,
+        bytes: &[u8],
+        how: How,
+        out: &mut Decoded,
+    ) -> Result<BTreeSet<InodeId>, Malformed> {
+        let mut files: BTreeMap<InodeId, File> = BTreeMap::new();
+        let mut holds: BTreeMap<(InodeId, TaskId), Hold> = BTreeMap::new();
+        let mut met = BTreeSet::new();
+        for record in Reader::records(program, bytes, size_of::<HeldRecord>())? {
+            let record = Reader::of(program, record, size_of::<HeldRecord>())?.held();
+            if met.insert(record.task.id) {
+                out.facts.push(super::bytes::met(&record.task));
+            }
+            let HeldRecord { size, allocated, magic, .. } = record;
+            files.insert(record.inode, File { size, allocated, magic });
+            let hold = holds.entry((record.inode, record.task.id)).or_insert_with(|| match how {
+                How::Descriptors => Hold::Descriptors(Vec::new()),
+                How::Mapping => Hold::Mapping { start: record.start, end: record.end },
+            });
+            match hold {
+                Hold::Descriptors(descriptors) => descriptors.push(descriptor(&record)),
+                Hold::Mapping { start, end } if record.start < *start => {
+                    (*start, *end) = (record.start, record.end);
+                }
+                Hold::Mapping { .. } => {}
+            }
+        }
+        for (inode, file) in &files {
+            self.look_up(*inode, out);
+            out.facts.push(Observation::Disk(DiskFact::File { inode: *inode, file: *file }));
+        }
+        for ((inode, id), mut hold) in holds {
+            if let Hold::Descriptors(descriptors) = &mut hold {
+                // Threads that outlive their leader show one table several times: one thread of it is enough.
+                descriptors.sort_unstable();
+                descriptors.dedup_by_key(|descriptor| descriptor.fd);
+            }
+            out.facts.push(Observation::Disk(DiskFact::Holder { inode, id, hold }));
+        }
+        Ok(files.into_keys().collect())
+    }
+
+    /// Drops what is known of inodes that nobody holds any more, here and in the kernel.
+    fn forget(&mut self, out: &mut Decoded) {
+        let held = |inode: &InodeId| self.by_descriptor.contains(inode) || self.by_mapping.contains(inode);
+        self.looked_up.retain(|inode| held(inode));
+        self.writers.retain(|inode, writers| {
+            let keep = held(inode);
+            if !keep {
+                let keys = writers.keys().map(|task| WriterKey { inode: *inode, task: *task });
+                out.remove.extend(keys.map(|key| (WRITTEN, writer_key(key))));
+            }
+            keep
+        });
+    }
+}
+
+fn descriptor(record: &HeldRecord) -> Descriptor {
+    Descriptor {
+        fd: record.fd,
+        thread: record.thread,
+        append: record.flags & APPEND != 0,
+        writable: record.writable != 0,
+    }
+}
+
+/// Bytes written to storage, by process: the sum over its threads.
+fn tasks(bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    let mut processes: BTreeMap<TaskId, (u64, u64)> = BTreeMap::new();
+    for record in Reader::records("disk_task", bytes, size_of::<WriterRecord>())? {
+        let record = Reader::of("disk_task", record, size_of::<WriterRecord>())?.writer();
+        let sum = processes.entry(record.task.id).or_insert_with(|| {
+            out.facts.push(super::bytes::met(&record.task));
+            (0, 0)
+        });
+        sum.0 += record.written;
+        sum.1 += record.cancelled;
+    }
+    let facts = processes
+        .into_iter()
+        .map(|(id, (written, cancelled))| Observation::Disk(DiskFact::Written { id, written, cancelled }));
+    out.facts.extend(facts);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,93 @@
 //! What the disk domain attaches, alternatives in order.
 
-use crate::hook::Hook;
+use crate::hook::{Attachment, Hook, HookKind, Point, Way};
+
+const fn iterator(program: &'static str, target: &'static str) -> Attachment {
+    Attachment { program, point: Point::Iterator(target), optional: false }
+}
+
+const fn tracepoint(program: &'static str, name: &'static str) -> Attachment {
+    Attachment { program, point: Point::BtfTracepoint(name), optional: false }
+}
 
 /// The domain's hooks.
-pub const HOOKS: &[Hook] = &[];
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        name: "disk.descriptors",
+        tells: "which processes hold deleted files by descriptors, and how big these files are",
+        kind: HookKind::Pass,
+        ways: &[Way {
+            name: "BPF iterator task_file",
+            programs: &[iterator("disk_file", "task_file")],
+            blind: "",
+        }],
+        columns: &[
+            "path",
+            "size",
+            "allocated",
+            "reclaimable",
+            "rate",
+            "reclaim",
+            "deleted_open",
+            "unexplained",
+        ],
+    },
+    Hook {
+        name: "disk.mappings",
+        tells: "which processes hold deleted files by mappings",
+        kind: HookKind::PassOnDemand,
+        ways: &[Way {
+            name: "BPF iterator task_vma",
+            programs: &[iterator("disk_mapping", "task_vma")],
+            blind: "",
+        }],
+        // Rows whose only holder is a mapping are missing without it; no column is.
+        columns: &[],
+    },
+    Hook {
+        name: "disk.deletions",
+        tells: "who deleted a file and when",
+        kind: HookKind::Event,
+        ways: &[
+            Way {
+                name: "BTF tracepoints of the change time of inodes (Linux 6.13)",
+                programs: &[
+                    tracepoint("disk_changed", "ctime_ns_xchg"),
+                    tracepoint("disk_unchanged", "ctime_xchg_skip"),
+                    tracepoint("disk_set", "inode_set_ctime_to_ts"),
+                ],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoint ext4_unlink_exit",
+                programs: &[tracepoint("disk_ext4_unlink", "ext4_unlink_exit")],
+                blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
+            },
+        ],
+        columns: &["deleted_by", "deleted_at"],
+    },
+    Hook {
+        name: "disk.growth",
+        tells: "which process makes a deleted file grow",
+        kind: HookKind::Event,
+        ways: &[Way {
+            name: "BTF tracepoints of ext4",
+            programs: &[
+                tracepoint("disk_dirty", "ext4_mark_inode_dirty"),
+                tracepoint("disk_delayed_write", "ext4_da_write_end"),
+                tracepoint("disk_write", "ext4_write_end"),
+                tracepoint("disk_journalled_write", "ext4_journalled_write_end"),
+                tracepoint("disk_free", "ext4_free_inode"),
+            ],
+            blind: "on other filesystems than ext4, growth is ascribed to a holder only where it is the only one",
+        }],
+        columns: &[],
+    },
+    Hook {
+        name: "disk.writers",
+        tells: "how much each process writes to storage",
+        kind: HookKind::Pass,
+        ways: &[Way { name: "BPF iterator task", programs: &[iterator("disk_task", "task")], blind: "" }],
+        columns: &["written"],
+    },
+];

@@ -1,7 +1,16 @@
-//! What disk answers, and what it cannot see.
+//! Which deleted files still take space, who holds them and makes them grow; which filesystems fill, and who writes.
+//!
+//! Seen: holders by descriptor (also in threads with a table of their own) and by mapping; every file that has no name
+//! any more, those that never had one (`O_TMPFILE`) included, in RAM as on disk. Sizes are the inode's own; who made a
+//! file grow is told by events on ext4, elsewhere it is known where there is one holder.
+//!
+//! Not seen: holders without descriptor or mapping (files registered with io_uring, descriptors in flight in a socket,
+//! loop devices, swap files); who deleted a file before observation began; shared blocks (reflinks), for which nobody
+//! can say what the end of a holder gives back; which file a process writes to while it has a name.
 
 use super::Declaration;
 
+mod bytes;
 pub mod decode;
 pub mod hooks;
 pub mod report;
@@ -13,5 +22,5 @@ pub const DECLARATION: Declaration = Declaration {
     hooks: hooks::HOOKS,
     fields: observer_common::disk::FIELDS,
     optional_fields: &[],
-    decoder: |page_size| Box::new(decode::DiskDecoder::new(page_size)),
+    decoder: |_| Box::new(decode::DiskDecoder::default()),
 };
