@@ -13,6 +13,7 @@ use std::{
 use observer::{
     observation::{
         Observation, TaskId,
+        mem::{MemFact, Memory, Totals},
         process::ProcessFact,
         session::{Moment, SessionFact},
     },
@@ -186,6 +187,61 @@ fn after_damage_the_next_key_frame_goes_on() {
     assert_eq!(facts[0], session());
     assert_eq!(facts.iter().filter(|fact| matches!(fact, Observation::Session(_))).count(), 1);
     assert_eq!(names(&facts), names(&stream));
+}
+
+/// 2,000 processes, of which 200 are busy: each second they allocate and free some pages, and a few others stir.
+#[test]
+fn an_hour_of_two_thousand_processes_is_small() {
+    let folder = TempDir::new("recording");
+    let mut recorder = Recorder::create(&folder.file("r")).unwrap();
+    let mut changes = Changes::default();
+    let mut random = 1_u64;
+    let mut below = |bound: u64| {
+        // xorshift: the same numbers in every run.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % bound
+    };
+    recorder.push(&session());
+    let mut machine: Vec<(Memory, Totals)> = Vec::new();
+    let seconds = 120;
+    for second in 1..=seconds {
+        let mut out = Vec::new();
+        for tgid in 1..=2000 {
+            let id = TaskId { start: tgid * 1_234_567_891, tgid };
+            if second == 1 {
+                out.push(met(tgid, &format!("process-{}", below(300))));
+                let exe = Some(format!("/usr/lib/service-{}/bin/worker", below(300)).into());
+                let cgroup = Some(format!("/system.slice/service-{}.service", below(300)).into());
+                out.push(Observation::Process(ProcessFact::Named { id, exe, cgroup, cmdline: None }));
+                let mut pages = |bound: u64| (below(bound) * 4096) as i64;
+                let (anon, file, virt) = (pages(1 << 18), pages(1 << 14), pages(1 << 20));
+                machine.push((Memory { file, anon, swap: 0, shmem: 0, virt }, Totals::default()));
+            }
+            let (memory, totals) = &mut machine[tgid as usize - 1];
+            let busy = tgid % 10 == 0;
+            if busy || below(200) == 0 {
+                memory.anon += below(512) as i64 * 4096 - 255 * 4096;
+            }
+            if busy && below(4) == 0 {
+                totals.mapped += below(256) * 4096;
+                totals.unmapped += below(256) * 4096;
+                out.push(Observation::Mem(MemFact::Totals { id, totals: *totals }));
+            }
+            out.push(Observation::Mem(MemFact::Counters { id, memory: *memory, page_tables: 1 << 16 }));
+        }
+        out.push(Observation::Due(at(second)));
+        let mut changed = Vec::new();
+        out.into_iter().for_each(|fact| changes.single(fact, &mut changed));
+        changed.iter().for_each(|fact| recorder.push(fact));
+        if recorder.wants_key() {
+            recorder.key(changes.keyframe());
+        }
+    }
+    let hour = recorder.finish().unwrap() * 3600 / seconds;
+    println!("{:.1} MB an hour", hour as f64 / 1e6);
+    assert!(hour <= 20_000_000, "{hour} bytes an hour");
 }
 
 #[test]

@@ -93,6 +93,13 @@ pub enum MemSlot {
     Machine,
 }
 
+impl MemSlot {
+    /// All that is known of one process.
+    pub(super) const fn of(id: TaskId) -> [Self; 4] {
+        [Self::Counters(id), Self::Totals(id), Self::Exact(id), Self::Place(id)]
+    }
+}
+
 impl MemFact {
     pub(super) fn slot(&self) -> Option<MemSlot> {
         match self {

@@ -84,12 +84,11 @@ impl Observation {
     pub fn ends(&self) -> Vec<Slot> {
         match self {
             Self::Process(process::ProcessFact::Ended { id, .. }) => {
-                vec![
-                    Slot::Process(process::ProcessSlot::Met(*id)),
-                    Slot::Process(process::ProcessSlot::Named(*id)),
-                ]
+                let own = process::ProcessSlot::of(*id).map(Slot::Process);
+                own.into_iter().chain(mem::MemSlot::of(*id).map(Slot::Mem)).collect()
             }
             Self::Disk(fact) => fact.ends(),
+            Self::Mem(mem::MemFact::Gone { id }) => mem::MemSlot::of(*id).map(Slot::Mem).to_vec(),
             _ => Vec::new(),
         }
     }

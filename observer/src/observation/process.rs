@@ -32,6 +32,13 @@ pub enum ProcessSlot {
     Named(TaskId),
 }
 
+impl ProcessSlot {
+    /// All that is known of one process.
+    pub(super) const fn of(id: TaskId) -> [Self; 2] {
+        [Self::Met(id), Self::Named(id)]
+    }
+}
+
 impl ProcessFact {
     /// Whom it is about.
     #[must_use]

@@ -44,11 +44,11 @@ impl Changes {
             if let Some(value) = self.values[index].as_mut() {
                 value.holders -= 1;
                 if value.holders == 0 {
-                    if let Some(gone) = value.fact.gone() {
-                        self.ending.extend(gone.ends());
-                        out.push(gone);
-                    }
+                    let gone = value.fact.gone();
                     self.vacate(index);
+                    if let Some(gone) = gone {
+                        self.observe(gone, out);
+                    }
                 }
             }
         }
@@ -195,7 +195,12 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::{TaskId, process::ProcessFact, session::Moment};
+    use crate::observation::{
+        TaskId,
+        mem::{MemFact, Memory},
+        process::ProcessFact,
+        session::Moment,
+    };
 
     fn met(tgid: u64, comm: &str) -> Observation {
         let id = TaskId { start: 7, tgid };
@@ -205,6 +210,21 @@ mod tests {
     fn named(tgid: u64) -> Observation {
         let id = TaskId { start: 7, tgid };
         Observation::Process(ProcessFact::Named { id, exe: None, cgroup: None, cmdline: None })
+    }
+
+    fn counters(tgid: u64, anon: i64) -> Observation {
+        let id = TaskId { start: 7, tgid };
+        let memory = Memory { anon, ..Memory::default() };
+        Observation::Mem(MemFact::Counters { id, memory, page_tables: 0 })
+    }
+
+    fn exact(tgid: u64) -> Observation {
+        let id = TaskId { start: 7, tgid };
+        Observation::Mem(MemFact::Exact { id, memory: Memory::default() })
+    }
+
+    fn gone(tgid: u64) -> Observation {
+        Observation::Mem(MemFact::Gone { id: TaskId { start: 7, tgid } })
     }
 
     fn ended(tgid: u64) -> Observation {
@@ -268,6 +288,18 @@ mod tests {
         pass(&mut changes, "a", &[met(2, "y")]);
         assert_eq!(state(&changes), [met(2, "y")]);
         assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]), [met(1, "x")]);
+    }
+
+    #[test]
+    fn what_vanished_is_gone_once() {
+        let mut changes = Changes::default();
+        pass(&mut changes, "a", &[counters(1, 10), counters(2, 20)]);
+        single(&mut changes, exact(1));
+        assert_eq!(pass(&mut changes, "a", &[counters(2, 20)]), [gone(1)]);
+        assert_eq!(pass(&mut changes, "a", &[counters(2, 20)]), []);
+        (0..2).for_each(|_| drop(single(&mut changes, due())));
+        assert_eq!(state(&changes), [counters(2, 20)], "what only came outside passes went with it");
+        assert_eq!(pass(&mut changes, "a", &[counters(1, 10), counters(2, 20)]), [counters(1, 10)]);
     }
 
     #[test]
