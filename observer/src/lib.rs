@@ -4,12 +4,15 @@
 //! report still lacks goes back as [`wants::Wants`], a plain value; only [`run`] sees both sides.
 
 pub mod cli;
+pub mod doctor;
 pub mod domains;
+pub mod engine;
 pub mod error;
 pub mod hook;
 pub mod identity;
 pub mod kernel;
 pub mod observation;
+pub mod render;
 pub mod report;
 pub mod run;
 pub mod source;

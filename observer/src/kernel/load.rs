@@ -2,7 +2,11 @@
 //!
 //! Everything hangs on descriptors of this process: when it ends, however it ends, the kernel detaches and frees it.
 
-use std::{borrow::Cow, path::Path};
+use std::{
+    borrow::Cow,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -217,6 +221,21 @@ impl LoadedObject {
         let id = iterator.attach().map_err(|error| failed(chain(&error)))?;
         let link = iterator.take_link(id).map_err(|error| failed(chain(&error)))?;
         link.into_file().map_err(|error| failed(chain(&error)))
+    }
+
+    /// A descriptor of its own that becomes readable when the ring asks to be emptied.
+    ///
+    /// # Errors
+    /// When this process has no descriptor left.
+    pub fn ring_descriptor(&self) -> std::io::Result<OwnedFd> {
+        // SAFETY: the ring owns the descriptor and lives across the call.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }.try_clone_to_owned()
+    }
+
+    /// What its programs cost so far.
+    #[must_use]
+    pub fn activity(&self) -> Vec<super::activity::ProgramActivity> {
+        super::activity::of(self.domain, self.ebpf.programs())
     }
 
     /// A map of totals by name.

@@ -3,6 +3,7 @@
 //! [`facts`] are gathered (with [`btf`], [`probe`], [`cache`]), [`plan`] turns facts and the domains' hooks into a
 //! [`plan::LoadPlan`], [`load`] executes it, [`map`] reads what the programs keep.
 
+pub mod activity;
 pub mod btf;
 pub mod cache;
 pub mod facts;

@@ -12,10 +12,14 @@ pub struct Capability {
     pub purpose: &'static str,
 }
 
-/// What observer makes use of. `CAP_SYS_ADMIN` contains the first two.
-pub const CAPABILITIES: &[Capability] = &[
+/// Without these nothing can be observed. `CAP_SYS_ADMIN` contains them.
+pub const REQUIRED: &[Capability] = &[
     Capability { name: "CAP_BPF", bit: 39, purpose: "load programs and maps into the kernel" },
     Capability { name: "CAP_PERFMON", bit: 38, purpose: "attach them to tracepoints and read kernel memory" },
+];
+
+/// Without these some answers stay unknown.
+pub const HELPFUL: &[Capability] = &[
     Capability {
         name: "CAP_SYS_PTRACE",
         bit: 19,

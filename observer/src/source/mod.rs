@@ -3,5 +3,6 @@
 pub mod changes;
 pub mod frame;
 pub mod host;
+pub mod live;
 pub mod record;
 pub mod replay;

@@ -1,7 +1,29 @@
 //! What user space itself can read of the machine: `/proc`, `/sys`, `statx`. Every reader takes the root of its file
 //! system as an argument, so that a test can give it a made-up one.
 
+use std::path::Path;
+
+use crate::{observation::Observation, wants::Wants};
+
 pub mod disk;
 pub mod mem;
 pub mod names;
 pub mod net;
+
+/// What every report of `domain` needs.
+pub fn tick(domain: &str, root: &Path, out: &mut Vec<Observation>) {
+    match domain {
+        "mem" => mem::tick(root, out),
+        "disk" => disk::tick(root, out),
+        "net" => net::tick(root, out),
+        _ => {}
+    }
+}
+
+/// What a report asked for.
+pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+    names::answer(root, wants, out);
+    mem::answer(root, wants, out);
+    disk::answer(root, wants, out);
+    net::answer(root, wants, out);
+}

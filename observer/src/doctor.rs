@@ -1,0 +1,104 @@
+//! What this machine lets observer see: each privilege, each hook with the way chosen and why not the others, what
+//! cannot be seen and what would change it. Facts, plan and outcomes explained; nothing is decided here.
+
+use std::fmt::Write as _;
+
+use crate::{
+    error::Error,
+    hook::Way,
+    kernel::{
+        facts::KernelFacts,
+        load::Outcome,
+        names::Lockdown,
+        plan::{HookPlan, LoadPlan},
+        privilege::{HELPFUL, REQUIRED},
+    },
+};
+
+/// The whole answer as text. `outcomes` is what the kernel said when all was loaded for a trial, or why it was not.
+#[must_use]
+pub fn explain(plan: &LoadPlan, outcomes: &Result<Vec<Outcome>, Error>) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut text, plan, outcomes);
+    text
+}
+
+fn write_all(text: &mut String, plan: &LoadPlan, outcomes: &Result<Vec<Outcome>, Error>) -> std::fmt::Result {
+    let unseen = match outcomes {
+        Ok(outcomes) => outcomes.iter().filter(|outcome| outcome.way.is_none()).count(),
+        Err(_) => plan.objects.iter().map(|object| object.hooks.len()).sum(),
+    };
+    match (outcomes, unseen) {
+        (Err(error), _) => writeln!(text, "observer cannot observe here: {error}")?,
+        (Ok(_), 0) => writeln!(text, "observer sees everything that it looks for on this machine.")?,
+        (Ok(_), unseen) => {
+            let signals = if unseen == 1 { "signal is" } else { "signals are" };
+            writeln!(text, "observer works here; {unseen} {signals} not observed, see below.")?;
+        }
+    }
+    writeln!(text)?;
+    kernel(text, &plan.facts)?;
+    for object in &plan.objects {
+        writeln!(text, "\n{}", object.domain)?;
+        for hook in &object.hooks {
+            let outcome = outcomes.as_ref().ok().and_then(|outcomes| {
+                outcomes.iter().find(|outcome| outcome.hook == hook.hook && outcome.domain == object.domain)
+            });
+            signal(text, hook, outcome)?;
+        }
+        for (global, reason) in &object.lacking {
+            writeln!(text, "  field {global}: {reason}")?;
+        }
+    }
+    Ok(())
+}
+
+fn kernel(text: &mut String, facts: &KernelFacts) -> std::fmt::Result {
+    writeln!(text, "kernel {} {}", facts.release, facts.build)?;
+    let lockdown = match facts.lockdown {
+        Lockdown::None => "none, or not told (securityfs is not mounted)",
+        Lockdown::Integrity => "integrity",
+        Lockdown::Confidentiality => "confidentiality: programs that probe kernel memory are refused",
+    };
+    writeln!(text, "  lockdown        {lockdown}")?;
+    let functions = match &facts.trampolines {
+        Ok(()) => "can be hooked at entry and return",
+        Err(reason) => reason,
+    };
+    writeln!(text, "  functions       {functions}")?;
+    writeln!(text, "privileges")?;
+    for capability in REQUIRED.iter().chain(HELPFUL) {
+        let (has, without) =
+            if facts.capabilities.has(capability) { ("yes", "") } else { ("NO ", "cannot ") };
+        writeln!(text, "  {:<21} {has}  {without}{}", capability.name, capability.purpose)?;
+    }
+    Ok(())
+}
+
+fn signal(text: &mut String, plan: &HookPlan, outcome: Option<&Outcome>) -> std::fmt::Result {
+    let chosen = outcome.map_or_else(|| plan.chosen(), |outcome| outcome.way);
+    let mark = if chosen.is_some() { "✓" } else { "✗" };
+    writeln!(text, "  {mark} {:<22} {}", plan.hook.name, plan.hook.tells)?;
+    for (way, verdict) in &plan.ways {
+        let refused = outcome.and_then(|outcome| outcome.refused.iter().find(|(refused, _)| refused == way));
+        let line = if chosen == Some(*way) {
+            seen(way)
+        } else if let Some((_, reason)) = refused {
+            format!("refused by the kernel: {reason}")
+        } else if let Err(reason) = verdict {
+            reason.clone()
+        } else {
+            "possible, not needed".to_owned()
+        };
+        writeln!(text, "      {}: {line}", way.name)?;
+    }
+    if chosen.is_none() && !plan.hook.columns.is_empty() {
+        writeln!(text, "      unknown without it: {}", plan.hook.columns.join(", "))?;
+    }
+    Ok(())
+}
+
+fn seen(way: &Way) -> String {
+    if way.blind.is_empty() { "in use".to_owned() } else { format!("in use; {}", way.blind) }
+}

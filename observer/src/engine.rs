@@ -1,0 +1,137 @@
+//! Takes facts in, gives reports out: the same code for the live kernel and for a recording.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    domains::{self, Context, Domain},
+    identity::process::Processes,
+    observation::{
+        Observation,
+        loss::LossFact,
+        session::{Moment, SessionFact},
+    },
+    report::{
+        LossTotals, Note, Report,
+        shape::{self, UnknownColumn},
+    },
+    view::Request,
+    wants::Wants,
+};
+
+/// The state behind one view.
+pub struct Engine {
+    request: Request,
+    domain: Box<dyn Domain>,
+    session: Option<SessionFact>,
+    processes: Processes,
+    loss: BTreeMap<String, LossFact>,
+    previous: Option<Moment>,
+    /// Intervals longer than what was asked for, to stay within the budget: the seconds of the last.
+    stretched: Option<f64>,
+}
+
+impl Engine {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(request: Request) -> Self {
+        let domain = domains::state(&request);
+        Self {
+            request,
+            domain,
+            session: None,
+            processes: Processes::default(),
+            loss: BTreeMap::new(),
+            previous: None,
+            stretched: None,
+        }
+    }
+
+    /// Takes a fact in.
+    pub fn apply(&mut self, fact: &Observation) {
+        match fact {
+            Observation::Session(session) => self.session = Some(session.clone()),
+            Observation::Process(process) => self.processes.apply(process),
+            Observation::Loss(loss) => {
+                self.loss.insert(loss.domain.clone(), loss.clone());
+            }
+            Observation::Pace(pace) => self.stretched = (pace.interval > pace.asked).then_some(pace.interval),
+            Observation::Due(_) | Observation::Mem(_) | Observation::Disk(_) | Observation::Net(_) => {}
+        }
+        self.domain.apply(fact);
+    }
+
+    fn context(&self, now: Moment) -> Option<Context<'_>> {
+        let session = self.session.as_ref()?;
+        Some(Context {
+            session,
+            processes: &self.processes,
+            request: &self.request,
+            now,
+            previous: self.previous.unwrap_or(session.began),
+            first: self.previous.is_none(),
+        })
+    }
+
+    /// The report of this moment, shaped as was asked; `None` before anything began.
+    ///
+    /// # Errors
+    /// When what was asked for does not fit the view: an unknown column.
+    pub fn report(&self, now: Moment) -> Result<Option<Report>, UnknownColumn> {
+        let Some(context) = self.context(now) else { return Ok(None) };
+        let mut report = self.domain.report(&context);
+        self.add_losses(&mut report);
+        self.add_notes(&mut report, context.session);
+        shape::shape(&mut report, &self.request, &self.processes)?;
+        Ok(Some(report))
+    }
+
+    /// What the rows that will be shown now still lack.
+    ///
+    /// # Errors
+    /// As for [`Self::report`].
+    pub fn wants(&self, now: Moment) -> Result<Wants, UnknownColumn> {
+        let (Some(report), Some(context)) = (self.report(now)?, self.context(now)) else {
+            return Ok(Wants::default());
+        };
+        Ok(self.domain.wants(&report, &context))
+    }
+
+    /// The report of `now` has been delivered (or was only the base line): what ended leaves, rates start anew.
+    pub fn delivered(&mut self, now: Moment) {
+        self.domain.delivered(now);
+        let domain = &self.domain;
+        self.processes.forget_ended(now.boot, |id| domain.remembers(id));
+        self.previous = Some(now);
+    }
+
+    fn add_losses(&self, report: &mut Report) {
+        let sum = |counter: fn(&LossFact) -> u64| self.loss.values().map(counter).sum();
+        report.loss = LossTotals {
+            ring: sum(|loss| loss.ring),
+            map_full: sum(|loss| loss.map_full),
+            names: self.processes.names_lost(),
+            unattributed: report.loss.unattributed + sum(|loss| loss.unattributed),
+        };
+    }
+
+    fn add_notes(&self, report: &mut Report, session: &SessionFact) {
+        let missing = session.missing.iter().map(|missing| ("missing", missing));
+        let blind = session.blind.iter().map(|blind| ("blind", blind));
+        let kernel = missing.chain(blind).map(|(code, missing)| Note { code, text: missing.text.clone() });
+        report.notes.extend(kernel);
+        if let Some(interval) = self.stretched {
+            let text =
+                format!("Reports come every {interval:.1} s to stay within the budget (--budget raises it).");
+            report.notes.push(Note { code: "stretched", text });
+        }
+        let unread: u64 = self.loss.values().map(|loss| loss.unread).sum();
+        if unread > 0 {
+            let text = format!(
+                "{unread} readings of the kernel's state ended early: some rows are older than the rest."
+            );
+            report.notes.push(Note { code: "unread", text });
+        }
+        report.notes.sort();
+        report.notes.dedup();
+    }
+}

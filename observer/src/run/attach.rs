@@ -1,0 +1,48 @@
+//! From the command line's wishes to what is attached: facts, plan, privileges, loading.
+
+use std::path::Path;
+
+use crate::{
+    cli,
+    domains::Declaration,
+    error::Error,
+    kernel::{
+        cache,
+        facts::{KernelFacts, Origin},
+        load::{self, Loaded},
+        plan::{LoadPlan, Without, plan},
+        privilege::REQUIRED,
+    },
+};
+
+/// Gathers the facts and decides.
+///
+/// # Errors
+/// When the kernel's types cannot be read.
+pub fn decide(domains: &[&'static Declaration], options: &cli::Live) -> Result<LoadPlan, Error> {
+    let folder = Path::new(cache::FOLDER);
+    let origin =
+        Origin { root: Path::new("/"), btf: options.btf.as_deref(), cache: options.cache.then_some(folder) };
+    let facts = KernelFacts::gather(domains, &origin).map_err(|error| {
+        Error::unable("reading the kernel's type information (BTF)", error).advise(
+            "The kernel must be built with CONFIG_DEBUG_INFO_BTF. In a container that hides it, pass a copy of the \
+             host's /sys/kernel/btf/vmlinux with --btf FILE.",
+        )
+    })?;
+    Ok(plan(facts, domains, Without { passes: !options.iterators, events: !options.events }))
+}
+
+/// Loads and attaches what was decided.
+///
+/// # Errors
+/// When a capability is missing, or the kernel does not take the objects.
+pub fn attach(plan: &LoadPlan, options: &cli::Live) -> Result<Loaded, Error> {
+    let missing = REQUIRED.iter().filter(|capability| !plan.facts.capabilities.has(capability));
+    let missing: Vec<&str> = missing.map(|capability| capability.name).collect();
+    if !missing.is_empty() {
+        let why = format!("it needs {}", missing.join(" and "));
+        return Err(Error::unable("loading programs into the kernel", why)
+            .advise("Run it as root; `observer doctor` says what each privilege is for."));
+    }
+    load::load(plan, options.objects.as_deref())
+}

@@ -1,0 +1,184 @@
+//! The live loop: waits for what comes first (a report is due, a ring fills, the terminal changes, the user has seen
+//! enough), collects, asks for what the report lacks, and feeds the pipeline.
+
+use std::{os::fd::OwnedFd, path::PathBuf, time::Duration};
+
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    attach::{attach, decide},
+    pace::Pace,
+    pipeline::Pipeline,
+};
+use crate::{
+    cli::{self, Timing},
+    domains::Declaration,
+    error::Error,
+    kernel::activity,
+    observation::Observation,
+    source::live::{Live, now, session},
+    wants::Wants,
+};
+
+/// Observes until the limit, a signal, or the end of whoever reads the output.
+///
+/// # Errors
+/// When nothing can be attached, or the pipeline fails.
+pub async fn observe(
+    domains: &[&'static Declaration],
+    options: &cli::Live,
+    timing: Timing,
+    pipeline: &mut Pipeline,
+) -> Result<(), Error> {
+    // Before anything is attached, so that no signal finds the default of ending the process at once.
+    let mut interruptions = Interruptions::new()?;
+    let plan = decide(domains, options)?;
+    // The kernel counts the programs' runs and time only while somebody holds this descriptor.
+    let counting = options.verbose.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
+    let loaded = attach(&plan, options)?;
+    if loaded.outcomes.iter().all(|outcome| outcome.way.is_none()) {
+        return Err(Error::unable("observing", "the kernel offers none of the ways that observer knows")
+            .advise("`observer doctor` says which, and why not."));
+    }
+    pipeline.feed(Observation::Session(session(&loaded.outcomes, &plan.facts.release)))?;
+    let mut live = Live::new(loaded.objects, domains, PathBuf::from("/"));
+    let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
+    if options.verbose {
+        eprint!("{}", activity::table(&live.activity()));
+    }
+    drop(counting);
+    enough
+}
+
+async fn until_enough(
+    timing: Timing,
+    budget: f64,
+    live: &mut Live,
+    interruptions: &mut Interruptions,
+    pipeline: &mut Pipeline,
+) -> Result<(), Error> {
+    let count = if timing.once { Some(1) } else { timing.count };
+    let began = Instant::now();
+    let end = timing.duration.map(|duration| began + duration);
+    let mut wants = Wants::default();
+    report(live, &mut wants, pipeline)?;
+    // The start is not part of the budget: it is paid once.
+    let mut pace = Pace::new(timing.interval, budget, processor_time());
+    let mut due = began + timing.interval;
+    let rings = rings(live)?;
+    while !pipeline.closed() {
+        let next = end.map_or(due, |end| due.min(end));
+        tokio::select! {
+            () = sleep_until(next) => {
+                report(live, &mut wants, pipeline)?;
+                if let Some(changed) = pace.after_report(processor_time()) {
+                    pipeline.feed(Observation::Pace(changed))?;
+                }
+                // From the plan and not from the clock, so that lateness does not add up; but never in the past.
+                due = (due + pace.interval()).max(Instant::now());
+                let counted = count.is_some_and(|count| pipeline.reported() >= count);
+                if counted || end.is_some_and(|end| Instant::now() >= end) {
+                    break;
+                }
+            }
+            () = readable(&rings) => live.drain(),
+            interruption = interruptions.next() => match interruption {
+                Interruption::Resized => pipeline.redraw()?,
+                Interruption::Ended => break,
+            },
+        }
+    }
+    Ok(())
+}
+
+fn report(live: &mut Live, wants: &mut Wants, pipeline: &mut Pipeline) -> Result<(), Error> {
+    for fact in live.collect(wants) {
+        pipeline.feed(fact)?;
+    }
+    let moment = now();
+    *wants = pipeline.wants(moment)?;
+    for fact in live.answer(wants) {
+        pipeline.feed(fact)?;
+    }
+    pipeline.feed(Observation::Due(moment))?;
+    if let Some(recorder) = pipeline.recorder()
+        && recorder.wants_key()
+    {
+        recorder.key(live.keyframe());
+    }
+    Ok(())
+}
+
+type Ring = AsyncFd<OwnedFd>;
+
+fn rings(live: &Live) -> Result<Vec<Ring>, Error> {
+    let failed = |error| Error::failed("waiting for the ring buffers", error);
+    let descriptors = live.rings().map_err(failed)?;
+    let register = |descriptor: OwnedFd| {
+        // SAFETY: an `OwnedFd` stays open, and is the same descriptor, until the `AsyncFd` that holds it is dropped.
+        unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }
+    };
+    let rings: Result<Vec<Ring>, _> = descriptors.into_iter().map(register).collect();
+    rings.map_err(|error| failed(error.into()))
+}
+
+/// Returns when one of the rings asks to be emptied.
+async fn readable(rings: &[Ring]) {
+    std::future::poll_fn(|context| {
+        let mut asks = false;
+        for ring in rings {
+            while let std::task::Poll::Ready(ready) = ring.poll_read_ready(context) {
+                asks = true;
+                match ready {
+                    Ok(mut ready) => ready.clear_ready(),
+                    Err(_) => break,
+                }
+            }
+        }
+        if asks { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+/// What comes from outside while observer waits.
+enum Interruption {
+    Resized,
+    Ended,
+}
+
+struct Interruptions {
+    resize: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Interruptions {
+    fn new() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(|error| Error::failed("listening for signals", error));
+        Ok(Self {
+            resize: listen(SignalKind::window_change())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Interruption {
+        tokio::select! {
+            _ = self.resize.recv() => Interruption::Resized,
+            _ = self.interrupt.recv() => Interruption::Ended,
+            _ = self.terminate.recv() => Interruption::Ended,
+            _ = self.hangup.recv() => Interruption::Ended,
+        }
+    }
+}
+
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

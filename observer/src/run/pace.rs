@@ -1,0 +1,59 @@
+//! Keeps observer within its budget by letting reports come later.
+
+use std::time::Duration;
+
+use crate::observation::session::PaceFact;
+
+/// The pace of reports.
+pub struct Pace {
+    asked: Duration,
+    interval: Duration,
+    /// Fraction of one core.
+    budget: f64,
+    /// Processor time that was used up to the last report.
+    spent: Duration,
+}
+
+impl Pace {
+    /// Starts at the pace that was asked for; `spent` is the processor time used so far, which does not count.
+    #[must_use]
+    pub const fn new(asked: Duration, budget: f64, spent: Duration) -> Self {
+        Self { asked, interval: asked, budget, spent }
+    }
+
+    /// The time between reports.
+    #[must_use]
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Looks at what the last interval cost, the processor time used up to now being `spent`; the pace if it changes.
+    pub fn after_report(&mut self, spent: Duration) -> Option<PaceFact> {
+        let cost = spent.saturating_sub(std::mem::replace(&mut self.spent, spent));
+        // Whole tenths of a second, so that the pace does not change with every report.
+        let needed = (cost.as_secs_f64() / self.budget * 10.0).ceil() / 10.0;
+        let interval = self.asked.max(Duration::try_from_secs_f64(needed).unwrap_or(Duration::MAX));
+        if interval == self.interval {
+            return None;
+        }
+        self.interval = interval;
+        Some(PaceFact { interval: interval.as_secs_f64(), asked: self.asked.as_secs_f64() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_costly_report_stretches_the_interval_until_it_is_cheap_again() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::new(second, 0.01, Duration::from_millis(500));
+        assert_eq!(pace.after_report(Duration::from_millis(505)), None);
+        let stretched = pace.after_report(Duration::from_millis(535));
+        assert_eq!(stretched, Some(PaceFact { interval: 3.0, asked: 1.0 }));
+        assert_eq!(pace.interval(), 3 * second);
+        let back = pace.after_report(Duration::from_millis(536));
+        assert_eq!(back, Some(PaceFact { interval: 1.0, asked: 1.0 }));
+    }
+}

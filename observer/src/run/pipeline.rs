@@ -1,0 +1,164 @@
+//! From an observation to what the user sees: recorded, applied, and, when a report is due, reported and written.
+//!
+//! Live and replay differ only in who calls [`Pipeline::feed`].
+
+use std::io;
+
+use crate::{
+    engine::Engine,
+    error::{Error, Exit},
+    observation::{
+        Observation,
+        session::{Moment, SessionFact},
+    },
+    render::Output,
+    report::{Report, shape::UnknownColumn},
+    source::record::Recorder,
+    wants::Wants,
+};
+
+/// Where observations flow.
+pub struct Pipeline {
+    engines: Vec<Engine>,
+    /// Shows what the first engine reports; none when only a recording is made.
+    output: Option<Box<dyn Output>>,
+    recorder: Option<Recorder>,
+    session: Option<SessionFact>,
+    /// Reports that were due, the base line included.
+    due: u64,
+    last: Option<Report>,
+    lost: bool,
+    closed: bool,
+}
+
+impl Pipeline {
+    /// One engine a view; the output, if any, shows the first engine's reports.
+    #[must_use]
+    pub fn new(engines: Vec<Engine>, output: Option<Box<dyn Output>>, recorder: Option<Recorder>) -> Self {
+        Self { engines, output, recorder, session: None, due: 0, last: None, lost: false, closed: false }
+    }
+
+    /// Takes an observation in; one that says that a report is due produces it.
+    ///
+    /// # Errors
+    /// When the recording or the output cannot be written, or the report cannot be shaped as was asked.
+    pub fn feed(&mut self, observation: Observation) -> Result<(), Error> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(&observation);
+        }
+        if let Observation::Session(session) = &observation {
+            self.session = Some(session.clone());
+        }
+        for engine in &mut self.engines {
+            engine.apply(&observation);
+        }
+        match observation {
+            Observation::Due(now) => self.report(now),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the reports of `now` still lack.
+    ///
+    /// # Errors
+    /// When a report cannot be shaped as was asked.
+    pub fn wants(&self, now: Moment) -> Result<Wants, Error> {
+        let mut wants = Wants::default();
+        for engine in &self.engines {
+            wants.extend(engine.wants(now).map_err(unshapable)?);
+        }
+        Ok(wants)
+    }
+
+    fn report(&mut self, now: Moment) -> Result<(), Error> {
+        // The first is the base line: rates are unknown in it. A terminal shows it at once, a script never sees it.
+        let shown = self.due > 0 || self.output.as_ref().is_some_and(|output| output.shows_base_line());
+        self.due += 1;
+        if let Some(engine) = self.engines.first()
+            && let Some(report) = engine.report(now).map_err(unshapable)?
+        {
+            self.lost |= report.loss.any() || report.notes.iter().any(|note| note.code == "unread");
+            if shown {
+                self.write(&report)?;
+            }
+            self.last = Some(report);
+        }
+        for engine in &mut self.engines {
+            engine.delivered(now);
+        }
+        Ok(())
+    }
+
+    /// Draws the last report again: the terminal has another size.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn redraw(&mut self) -> Result<(), Error> {
+        match self.last.take() {
+            Some(report) => {
+                let drawn = self.write(&report);
+                self.last = Some(report);
+                drawn
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, report: &Report) -> Result<(), Error> {
+        let Some(output) = &mut self.output else { return Ok(()) };
+        match output.write(report) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            written => written.map_err(|error| Error::failed("writing the report", error)),
+        }
+    }
+
+    /// Reports that were due so far, the base line not counted.
+    #[must_use]
+    pub const fn reported(&self) -> u64 {
+        self.due.saturating_sub(1)
+    }
+
+    /// Seconds between the start and the last report.
+    #[must_use]
+    pub fn observed(&self) -> f64 {
+        self.last.as_ref().map_or(0.0, |report| report.observed)
+    }
+
+    /// Part of what was observed is missing: said at once, and remembered for the exit code.
+    pub fn incomplete(&mut self, what: &dyn std::error::Error) {
+        eprintln!("observer: {what}");
+        self.lost = true;
+    }
+
+    /// Whether nobody reads the output any more.
+    #[must_use]
+    pub const fn closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The recorder, for key frames.
+    pub const fn recorder(&mut self) -> Option<&mut Recorder> {
+        self.recorder.as_mut()
+    }
+
+    /// Closes the recording; how complete the answer was.
+    ///
+    /// # Errors
+    /// When the recording could not be written whole.
+    pub fn finish(self) -> Result<Exit, Error> {
+        if let Some(recorder) = self.recorder {
+            recorder.finish().map_err(|error| Error::failed("finishing the recording", error))?;
+        }
+        let missing = self
+            .session
+            .is_some_and(|session| session.missing.iter().any(|missing| !missing.columns.is_empty()));
+        Ok(if missing || self.lost { Exit::Incomplete } else { Exit::Done })
+    }
+}
+
+fn unshapable(error: UnknownColumn) -> Error {
+    Error::usage("showing the report", error)
+}

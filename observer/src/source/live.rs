@@ -1,0 +1,270 @@
+//! The live kernel as a source: rings are drained, iterators run, announced map entries read, `/proc` asked, and what
+//! has changed since the last report is said.
+
+use std::{collections::BTreeSet, fs::File, io::Read, os::fd::OwnedFd, path::PathBuf};
+
+use super::{changes::Changes, host};
+use crate::{
+    domains::{Declaration, Decode, Decoded},
+    hook::HookKind,
+    kernel::{
+        activity::ProgramActivity,
+        load::{LoadedObject, Outcome},
+    },
+    observation::{
+        Observation,
+        session::{Missing, Moment, SessionFact},
+    },
+    wants::Wants,
+};
+
+/// What one `read` of an iterator may return: the kernel fills at most its own eight pages at a time.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Everything that is attached, and what was last seen of it.
+pub struct Live {
+    objects: Vec<Observed>,
+    changes: Changes,
+    /// Observed when the ring was drained between two reports.
+    pending: Vec<Observation>,
+    root: PathBuf,
+    epoch: u32,
+}
+
+struct Observed {
+    object: LoadedObject,
+    decoder: Box<dyn Decode>,
+    /// Ring losses that have been made up for by reading the maps.
+    swept: u64,
+    unread: u64,
+    started: bool,
+}
+
+impl Live {
+    /// Takes over what was loaded.
+    #[must_use]
+    pub fn new(loaded: Vec<LoadedObject>, domains: &[&Declaration], root: PathBuf) -> Self {
+        let page_size = rustix::param::page_size() as u64;
+        let objects = loaded.into_iter().filter_map(|object| {
+            let declaration = domains.iter().find(|domain| domain.name == object.domain)?;
+            let decoder = (declaration.decoder)(page_size);
+            Some(Observed { object, decoder, swept: 0, unread: 0, started: false })
+        });
+        Self { objects: objects.collect(), changes: Changes::default(), pending: Vec::new(), root, epoch: 0 }
+    }
+
+    /// Descriptors that become readable when a ring is half full.
+    ///
+    /// # Errors
+    /// When this process has no descriptor left.
+    pub fn rings(&self) -> std::io::Result<Vec<OwnedFd>> {
+        self.objects.iter().map(|observed| observed.object.ring_descriptor()).collect()
+    }
+
+    /// Empties the rings; what they held is part of the next [`Self::collect`].
+    pub fn drain(&mut self) {
+        let mut out = std::mem::take(&mut self.pending);
+        for observed in &mut self.objects {
+            observed.drain(&mut self.changes, &mut out);
+        }
+        self.pending = out;
+    }
+
+    /// Everything that has changed since the last time, for a report that is due now.
+    pub fn collect(&mut self, wants: &Wants) -> Vec<Observation> {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.drain();
+        let mut out = std::mem::take(&mut self.pending);
+        for observed in &mut self.objects {
+            observed.object.begin_epoch(self.epoch);
+            observed.passes(wants, &mut self.changes, &mut out);
+            // What ended during the passes was perhaps seen by them; its end is in the ring by now.
+            observed.drain(&mut self.changes, &mut out);
+            observed.make_up_for_losses(&mut self.changes, &mut out);
+            let mut facts = Vec::new();
+            host::tick(observed.object.domain, &self.root, &mut facts);
+            let mut loss = observed.object.losses();
+            loss.unread = observed.unread;
+            facts.push(Observation::Loss(loss));
+            for fact in facts {
+                self.changes.single(fact, &mut out);
+            }
+        }
+        out
+    }
+
+    /// Answers what a report lacks.
+    pub fn answer(&mut self, wants: &Wants) -> Vec<Observation> {
+        let mut facts = Vec::new();
+        host::answer(&self.root, wants, &mut facts);
+        let mut out = Vec::new();
+        for fact in facts {
+            self.changes.single(fact, &mut out);
+        }
+        out
+    }
+
+    /// What the attached programs cost so far.
+    #[must_use]
+    pub fn activity(&self) -> Vec<ProgramActivity> {
+        self.objects.iter().flat_map(|observed| observed.object.activity()).collect()
+    }
+
+    /// The current value of everything state-like, for a recording's key frame.
+    pub fn keyframe(&self) -> impl Iterator<Item = &Observation> {
+        self.changes.keyframe()
+    }
+}
+
+impl Observed {
+    fn drain(&mut self, changes: &mut Changes, out: &mut Vec<Observation>) {
+        let mut decoded = Decoded::default();
+        while let Some(item) = self.object.ring.next() {
+            if self.decoder.record(&item, &mut decoded).is_err() {
+                self.unread += 1;
+            }
+        }
+        self.settle(decoded, changes, out);
+    }
+
+    /// Reads what was announced, passes the facts on, removes what has been taken.
+    fn settle(&mut self, mut decoded: Decoded, changes: &mut Changes, out: &mut Vec<Observation>) {
+        let announced: BTreeSet<(&'static str, Vec<u8>)> =
+            std::mem::take(&mut decoded.read).into_iter().collect();
+        for (name, key) in announced {
+            let Some(map) = self.object.totals(name) else { continue };
+            let entry = match map.get(&key) {
+                // The entry went between its announcement and now: its end is another record.
+                Ok(None) => continue,
+                Ok(Some(value)) => self.decoder.entry(name, &key, &value, &mut decoded).is_ok(),
+                Err(_) => false,
+            };
+            self.unread += u64::from(!entry);
+        }
+        for fact in decoded.facts {
+            changes.single(fact, out);
+        }
+        for (name, key) in decoded.remove {
+            let removed = self.object.totals(name).map(|map| map.remove(&key));
+            self.unread += u64::from(matches!(removed, Some(Err(_))));
+        }
+    }
+
+    fn passes(&mut self, wants: &Wants, changes: &mut Changes, out: &mut Vec<Observation>) {
+        for (hook, attachment) in self.object.passes.clone() {
+            let due = match hook.kind {
+                HookKind::Pass => true,
+                HookKind::PassOnDemand => !self.started || wants.mappings,
+                HookKind::Event => false,
+            };
+            if !due {
+                continue;
+            }
+            let (bytes, whole) = match self.object.open_pass(attachment.program) {
+                Ok(file) => read_pass(file),
+                Err(_) => (Vec::new(), false),
+            };
+            let mut decoded = Decoded::default();
+            let understood = self.decoder.pass(attachment.program, &bytes, &mut decoded).is_ok();
+            let facts = std::mem::take(&mut decoded.facts);
+            if whole && understood {
+                changes.pass(attachment.program, facts, out);
+            } else {
+                self.unread += 1;
+                changes.interrupted(attachment.program, facts, out);
+            }
+            self.settle(decoded, changes, out);
+        }
+        self.started = true;
+    }
+
+    /// A ring that lost records lost announcements: every entry of the maps is read instead.
+    fn make_up_for_losses(&mut self, changes: &mut Changes, out: &mut Vec<Observation>) {
+        let lost = self.object.losses().ring;
+        if lost == self.swept {
+            return;
+        }
+        self.swept = lost;
+        let mut decoded = Decoded::default();
+        for name in self.decoder.totals() {
+            let keys = self.object.totals(name).map(|map| map.keys());
+            match keys {
+                Some(Ok(keys)) => decoded.read.extend(keys.into_iter().map(|key| (*name, key))),
+                Some(Err(_)) => self.unread += 1,
+                None => {}
+            }
+        }
+        self.settle(decoded, changes, out);
+    }
+}
+
+/// Reads an iterator to its end; whether the end was reached.
+///
+/// `EAGAIN` is no end: the kernel gives it after about a million objects of which the program wrote nothing.
+fn read_pass(mut file: File) -> (Vec<u8>, bool) {
+    let mut bytes = Vec::new();
+    let mut filled = 0;
+    loop {
+        bytes.resize(filled + READ_BYTES, 0);
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => {
+                bytes.truncate(filled);
+                return (bytes, true);
+            }
+            Ok(count) => filled += count,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
+            Err(_) => {
+                bytes.truncate(filled);
+                return (bytes, false);
+            }
+        }
+    }
+}
+
+/// This moment on both clocks.
+#[must_use]
+pub fn now() -> Moment {
+    let read = |clock| {
+        let time = rustix::time::clock_gettime(clock);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    };
+    Moment { boot: read(rustix::time::ClockId::Boottime), wall: read(rustix::time::ClockId::Realtime) }
+}
+
+/// The first fact of a live stream.
+#[must_use]
+pub fn session(outcomes: &[Outcome], kernel: &str) -> SessionFact {
+    let names = rustix::system::uname();
+    SessionFact {
+        began: now(),
+        host: names.nodename().to_string_lossy().into_owned(),
+        kernel: kernel.to_owned(),
+        page_size: rustix::param::page_size() as u64,
+        cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
+        observer: std::process::id(),
+        missing: outcomes.iter().filter(|outcome| outcome.way.is_none()).map(missing).collect(),
+        blind: outcomes.iter().filter_map(blind).collect(),
+    }
+}
+
+fn missing(outcome: &Outcome) -> Missing {
+    let mut reasons: Vec<String> =
+        outcome.refused.iter().map(|(way, reason)| format!("{}: {reason}", way.name)).collect();
+    if !outcome.impossible.is_empty() {
+        reasons.push(outcome.impossible.clone());
+    }
+    Missing {
+        hook: outcome.hook.name.to_owned(),
+        text: format!("Not observed here: {} ({}).", outcome.hook.tells, reasons.join("; ")),
+        columns: outcome.hook.columns.iter().map(|&column| column.to_owned()).collect(),
+    }
+}
+
+fn blind(outcome: &Outcome) -> Option<Missing> {
+    let way = outcome.way.filter(|way| !way.blind.is_empty())?;
+    Some(Missing {
+        hook: outcome.hook.name.to_owned(),
+        text: format!("{} is observed by {}: {}.", outcome.hook.tells, way.name, way.blind),
+        columns: Vec::new(),
+    })
+}
