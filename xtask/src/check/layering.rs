@@ -57,7 +57,7 @@ const LAYERS: &[Layer] = &[
         knows: &["kernel", "domains", "hook", "observation", "view", "wants", "error"],
         pure: false,
     },
-    Layer { name: "render", knows: &["report", "text", "units"], pure: false },
+    Layer { name: "render", knows: &["report", "text", "units", "error"], pure: false },
     Layer { name: "doctor", knows: &["kernel", "domains", "hook", "text", "units", "error"], pure: false },
     Layer { name: "cli", knows: &["hook", "text", "units", "view", "error"], pure: false },
     Layer {
