@@ -1,9 +1,27 @@
-//! What mem answers, and what it cannot see.
+//! What mem answers: which processes hold memory, which grow and how fast, and when what is left will be full.
+//!
+//! Where the numbers come from: resident, swapped and virtual memory of every process are the kernel's own counters,
+//! read by an iterator at each report (from 6.2 on without what single CPUs still hold: the exact ones are read from
+//! `/proc` for the rows that are shown). Mapped and unmapped bytes are added up by events. The series that is judged is
+//! anonymous memory and swap: what nobody but the process can give back.
+//!
+//! How mappings count. `mapped` is private writable anonymous memory, by mmap, mremap and brk. `unmapped` is what left
+//! the kernel's account of private writable memory, by munmap, mremap, brk, or a `MAP_FIXED` over it. `mapped_file` are
+//! file mappings of any kind, `reserved` mappings without access. Memory that mprotect makes writable, as allocators do
+//! with what they reserved (glibc for threads), is in neither but in `protected`: `mapped + protected - unmapped` is how
+//! much the private writable memory of a process has grown, files aside.
+//!
+//! What it cannot see: what was mapped before observation began, and what a process unmapped by its first event before
+//! the first pass; shared anonymous memory is in `shmem` once it is touched, not in `mapped`; a private writable file
+//! mapping that is unmapped counts as unmapped; the stack grows by itself and is in none. Of a process that ends
+//! between two reports its totals and its peak are known, not what it held.
 
 use super::Declaration;
 
 pub mod decode;
+mod headline;
 pub mod hooks;
+mod machine;
 pub mod report;
 pub mod state;
 

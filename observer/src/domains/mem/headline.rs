@@ -1,0 +1,55 @@
+//! The answer in words: how full the machine is, when it will be full, and who grows.
+
+use super::{report::Assessed, state::MemState};
+use crate::{
+    domains::Context,
+    identity::columns::label,
+    trend::verdict::{Verdict, assess},
+    units,
+};
+
+/// One sentence a line.
+pub(super) fn headline(state: &MemState, processes: &[Assessed<'_>], context: &Context<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some((total, used)) = state.machine.size() {
+        let machine = format!("Memory {}, {} used", units::bytes(total), units::share(used));
+        lines.push(format!("{machine}{}.", course(state, context)));
+    }
+    lines.extend(growing(processes, context));
+    lines
+}
+
+/// Where the machine's memory is going, as the rest of a sentence.
+fn course(state: &MemState, context: &Context<'_>) -> String {
+    let says = assess(&state.machine.used, context.now.boot);
+    let (Some(trend), Some(available)) = (says.trend, state.machine.available()) else {
+        return String::new();
+    };
+    match says.verdict {
+        Verdict::Growing | Verdict::Leak | Verdict::Warmup if trend.rate > 0.0 => format!(
+            ", growing by {} a minute: full in about {}",
+            units::minute_rate(trend.rate, None).trim_start_matches('+'),
+            units::duration(available as f64 / trend.rate)
+        ),
+        Verdict::Shrinking => ", shrinking".to_owned(),
+        Verdict::Stable => ", stable".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Who grows; the fastest is the first of `processes`.
+fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> {
+    let known =
+        processes.iter().filter(|process| process.says.trend.is_some() && !process.process.ended).count();
+    let grow = processes.iter().filter(|process| process.grows()).count();
+    let Some(first) = processes.first().filter(|process| process.grows()) else {
+        return (known > 0).then(|| "No process grows.".to_owned());
+    };
+    let rate = first.says.trend.map_or(0.0, |trend| trend.rate);
+    let who = label(first.id, context.processes);
+    let rate = units::minute_rate(rate, None);
+    Some(match grow {
+        1 => format!("One process grows: {who}, {rate} a minute."),
+        _ => format!("{} processes grow, most of all {who}, {rate} a minute.", units::count(grow as u64)),
+    })
+}

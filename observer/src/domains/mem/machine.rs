@@ -1,0 +1,153 @@
+//! The whole machine's memory: where it is, how fast it fills, and kernel memory that grows.
+//!
+//! What the kernel's own accounts do not name (pages that drivers took, balloons, firmware) is `unaccounted`: what is
+//! left when everything named has been subtracted.
+
+use crate::{
+    observation::{mem::Machine, session::Moment},
+    report::Value,
+    trend::window::Window,
+};
+
+/// The machine's accounts and how they went.
+#[derive(Debug)]
+pub(super) struct MachineMemory {
+    latest: Option<Machine>,
+    /// What could not be given to a process that asks now, swap in use included; bytes.
+    pub(super) used: Window,
+    /// Kinds of kernel memory, in bytes.
+    pub(super) kernel: [(&'static str, Window); 6],
+}
+
+impl MachineMemory {
+    pub(super) fn new(window: f64) -> Self {
+        let kinds = ["slab", "kernel_stack", "page_tables", "secondary_page_tables", "per_cpu", "vmalloc"];
+        Self {
+            latest: None,
+            used: Window::new(window),
+            kernel: kinds.map(|kind| (kind, Window::new(window))),
+        }
+    }
+
+    pub(super) const fn take(&mut self, machine: &Machine) {
+        self.latest = Some(*machine);
+    }
+
+    pub(super) fn sample(&mut self, now: Moment) {
+        let Some(machine) = self.latest else { return };
+        if let Some(available) = machine.available {
+            let used = machine.total as f64 - available as f64 + machine.swap_total as f64
+                - machine.swap_free as f64;
+            self.used.push(now.boot, used);
+        }
+        let values = [
+            Some(machine.slab),
+            Some(machine.kernel_stack),
+            Some(machine.page_tables),
+            machine.secondary_page_tables,
+            machine.per_cpu,
+            machine.vmalloc,
+        ];
+        for ((_, window), value) in self.kernel.iter_mut().zip(values) {
+            if let Some(value) = value {
+                window.push(now.boot, value as f64);
+            }
+        }
+    }
+
+    pub(super) fn available(&self) -> Option<u64> {
+        self.latest?.available
+    }
+
+    /// Bytes of memory, and the share of them that is in use.
+    pub(super) fn size(&self) -> Option<(u64, f64)> {
+        let machine = self.latest?;
+        Some((machine.total, 1.0 - machine.available? as f64 / machine.total.max(1) as f64))
+    }
+
+    /// Where the machine's memory is, in bytes.
+    pub(super) fn totals(&self) -> Vec<(&'static str, Value)> {
+        let machine = self.latest;
+        let of = |value: fn(&Machine) -> Option<u64>| Value::unsigned(machine.as_ref().and_then(value));
+        vec![
+            ("total", of(|machine| Some(machine.total))),
+            ("available", of(|machine| machine.available)),
+            ("anon", of(|machine| Some(machine.anon))),
+            ("file", of(|machine| Some(file(machine)))),
+            ("slab", of(|machine| Some(machine.slab))),
+            ("kernel_other", of(kernel_other)),
+            ("unaccounted", of(unaccounted)),
+            ("huge", of(|machine| Some(machine.hugetlb))),
+            ("swap_total", of(|machine| Some(machine.swap_total))),
+            ("swap_free", of(|machine| Some(machine.swap_free))),
+        ]
+    }
+}
+
+/// Page cache: files, and what processes share.
+const fn file(machine: &Machine) -> u64 {
+    machine.cached + machine.buffers
+}
+
+fn kernel_other(machine: &Machine) -> Option<u64> {
+    // Kernel stacks are vmalloc memory where they are mapped (CONFIG_VMAP_STACK), and in both accounts.
+    let vmalloc = machine.vmalloc?.max(machine.kernel_stack);
+    // Kernels before 6.1 have no account of secondary page tables, and count none apart.
+    Some(machine.page_tables + machine.secondary_page_tables.unwrap_or(0) + machine.per_cpu? + vmalloc)
+}
+
+/// The accounts are not read in one moment: a difference below zero is none.
+fn unaccounted(machine: &Machine) -> Option<u64> {
+    let named =
+        machine.free + machine.anon + file(machine) + machine.slab + machine.hugetlb + kernel_other(machine)?;
+    Some(machine.total.saturating_sub(named))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINE: Machine = Machine {
+        total: 1000,
+        free: 100,
+        available: Some(300),
+        buffers: 5,
+        cached: 200,
+        swap_cached: 0,
+        anon: 400,
+        shmem: 20,
+        slab: 50,
+        kernel_stack: 8,
+        page_tables: 10,
+        secondary_page_tables: None,
+        per_cpu: Some(7),
+        vmalloc: Some(20),
+        hugetlb: 64,
+        swap_total: 0,
+        swap_free: 0,
+    };
+
+    #[test]
+    fn the_accounts_add_up_to_the_whole() {
+        let mut memory = MachineMemory::new(60.0);
+        memory.take(&MACHINE);
+        let totals = memory.totals();
+        let number = |name| totals.iter().find(|(total, _)| *total == name).unwrap().1.number().unwrap();
+        assert_eq!(number("kernel_other"), 37.0, "stacks are within vmalloc");
+        let named =
+            ["anon", "file", "slab", "kernel_other", "unaccounted", "huge"].map(number).iter().sum::<f64>();
+        assert_eq!(named + 100.0, number("total"), "with what is free");
+        assert_eq!(memory.size(), Some((1000, 0.7)));
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_say_is_missing() {
+        let mut memory = MachineMemory::new(60.0);
+        memory.take(&Machine { available: None, per_cpu: None, ..MACHINE });
+        let totals = memory.totals();
+        for name in ["available", "kernel_other", "unaccounted"] {
+            assert!(totals.contains(&(name, Value::Missing)), "{name}");
+        }
+        assert_eq!(memory.size(), None);
+    }
+}
