@@ -377,9 +377,13 @@ unsafe fn announce(totals: *mut MemTotals) {
     let epoch = u64::from(emit::epoch());
     // SAFETY: `totals` is a map value.
     unsafe {
-        if (*totals).announced != epoch {
+        if (*totals).announced == epoch {
+            return;
+        }
+        // One that finds no room is made again by the next event; the sweep after a loss finds the rest.
+        let record = MemRecord { header: emit::header::<MemRecord>(MEM_ANNOUNCED), totals: *totals };
+        if emit::emit(&record) {
             (*totals).announced = epoch;
-            emit::emit(&MemRecord { header: emit::header::<MemRecord>(MEM_ANNOUNCED), totals: *totals });
         }
     }
 }

@@ -31,9 +31,15 @@ pub struct Live {
     epoch: u32,
 }
 
+/// An entry of a map: the map's name, and the key.
+type Entry = (&'static str, Vec<u8>);
+
 struct Observed {
     object: LoadedObject,
     decoder: Box<dyn Decode>,
+    /// Entries announced in this epoch. They are read when it is over and not before: the kernel side announces an
+    /// entry once an epoch, so what changes in it after an earlier look would not be looked at again.
+    announced: BTreeSet<Entry>,
     /// Ring losses that have been made up for by reading the maps.
     swept: u64,
     unread: u64,
@@ -48,7 +54,14 @@ impl Live {
         let objects = loaded.into_iter().filter_map(|object| {
             let declaration = domains.iter().find(|domain| domain.name == object.domain)?;
             let decoder = (declaration.decoder)(page_size);
-            Some(Observed { object, decoder, swept: 0, unread: 0, started: false })
+            Some(Observed {
+                object,
+                decoder,
+                announced: BTreeSet::new(),
+                swept: 0,
+                unread: 0,
+                started: false,
+            })
         });
         Self { objects: objects.collect(), changes: Changes::default(), pending: Vec::new(), root, epoch: 0 }
     }
@@ -76,7 +89,12 @@ impl Live {
         self.drain();
         let mut out = std::mem::take(&mut self.pending);
         for observed in &mut self.objects {
+            let mut ended = std::mem::take(&mut observed.announced);
             observed.object.begin_epoch(self.epoch);
+            // What was announced meanwhile belongs to either epoch: it is read now and at the end of the next.
+            observed.drain(&mut self.changes, &mut out);
+            ended.extend(observed.announced.iter().cloned());
+            observed.read(ended, &mut self.changes, &mut out);
             observed.passes(wants, &mut self.changes, &mut out);
             // What ended during the passes was perhaps seen by them; its end is in the ring by now.
             observed.drain(&mut self.changes, &mut out);
@@ -127,11 +145,10 @@ impl Observed {
         self.settle(decoded, changes, out);
     }
 
-    /// Reads what was announced, passes the facts on, removes what has been taken.
-    fn settle(&mut self, mut decoded: Decoded, changes: &mut Changes, out: &mut Vec<Observation>) {
-        let announced: BTreeSet<(&'static str, Vec<u8>)> =
-            std::mem::take(&mut decoded.read).into_iter().collect();
-        for (name, key) in announced {
+    /// Reads entries of maps and passes on what they hold.
+    fn read(&mut self, entries: BTreeSet<Entry>, changes: &mut Changes, out: &mut Vec<Observation>) {
+        let mut decoded = Decoded::default();
+        for (name, key) in entries {
             let Some(map) = self.object.totals(name) else { continue };
             let entry = match map.get(&key) {
                 // The entry went between its announcement and now: its end is another record.
@@ -141,6 +158,12 @@ impl Observed {
             };
             self.unread += u64::from(!entry);
         }
+        self.settle(decoded, changes, out);
+    }
+
+    /// Passes the facts on, remembers what was announced, removes what has been taken.
+    fn settle(&mut self, decoded: Decoded, changes: &mut Changes, out: &mut Vec<Observation>) {
+        self.announced.extend(decoded.read);
         for fact in decoded.facts {
             changes.single(fact, out);
         }
@@ -167,6 +190,8 @@ impl Observed {
             let mut decoded = Decoded::default();
             let understood = self.decoder.pass(attachment.program, &bytes, &mut decoded).is_ok();
             let facts = std::mem::take(&mut decoded.facts);
+            // Found and not announced: nothing says that it will be looked at again.
+            let entries = std::mem::take(&mut decoded.read).into_iter().collect();
             if whole && understood {
                 changes.pass(attachment.program, facts, out);
             } else {
@@ -174,6 +199,7 @@ impl Observed {
                 changes.interrupted(attachment.program, facts, out);
             }
             self.settle(decoded, changes, out);
+            self.read(entries, changes, out);
         }
         self.started = true;
     }
@@ -185,16 +211,16 @@ impl Observed {
             return;
         }
         self.swept = lost;
-        let mut decoded = Decoded::default();
+        let mut entries = BTreeSet::new();
         for name in self.decoder.totals() {
             let keys = self.object.totals(name).map(|map| map.keys());
             match keys {
-                Some(Ok(keys)) => decoded.read.extend(keys.into_iter().map(|key| (*name, key))),
+                Some(Ok(keys)) => entries.extend(keys.into_iter().map(|key| (*name, key))),
                 Some(Err(_)) => self.unread += 1,
                 None => {}
             }
         }
-        self.settle(decoded, changes, out);
+        self.read(entries, changes, out);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     domains::Context,
     identity::columns,
-    observation::TaskId,
+    observation::{TaskId, mem::Totals},
     report::{Column, Emphasis, Hidden, Kind, Note, Report, Row, Table, Value},
     trend::{
         verdict::{Assessment, Verdict, assess},
@@ -25,11 +25,8 @@ const SPARKLINE: usize = 8;
 
 /// The report of the view that was asked for.
 pub fn report(state: &MemState, context: &Context<'_>) -> Report {
-    let mut processes: Vec<Assessed<'_>> = state
-        .processes
-        .iter()
-        .map(|(id, process)| Assessed::new(*id, process, state.room(process), context.now.boot))
-        .collect();
+    let mut processes: Vec<Assessed<'_>> =
+        state.processes.iter().map(|(id, process)| Assessed::new(*id, process, state, context)).collect();
     processes.sort_by(Assessed::order);
     let rows = processes.iter().map(|process| process.row(context)).collect();
     let table = Table { key: "rows", columns: process_columns(context), rows, hidden: Hidden::default() };
@@ -46,13 +43,19 @@ pub(super) struct Assessed<'a> {
     pub process: &'a ProcessMemory,
     pub room: Option<Room>,
     pub says: Assessment,
+    /// `None` where events are not followed; who has not been heard of has mapped nothing.
+    totals: Option<Totals>,
     now: u64,
 }
 
 impl<'a> Assessed<'a> {
-    fn new(id: TaskId, process: &'a ProcessMemory, room: Option<Room>, now: u64) -> Self {
-        let says = assess(&process.series, now);
-        Self { id, process, room, says, now }
+    fn new(id: TaskId, process: &'a ProcessMemory, state: &MemState, context: &Context<'_>) -> Self {
+        let now = context.now.boot;
+        let missing = |column| {
+            context.session.missing.iter().any(|hook| hook.columns.iter().any(|name| name == column))
+        };
+        let totals = process.totals().or_else(|| (!missing("mapped")).then(Totals::default));
+        Self { id, process, room: state.room(process), says: assess(&process.series, now), totals, now }
     }
 
     /// Whether it grows, and so belongs to the answer.
@@ -72,7 +75,7 @@ impl<'a> Assessed<'a> {
 
     /// What grows first, the fastest before; then by what is resident; what ended last, the most mapped before.
     fn order(&self, other: &Self) -> Ordering {
-        let mapped = |process: &Self| process.process.totals().map_or(0, |totals| totals.mapped);
+        let mapped = |process: &Self| process.totals.map_or(0, |totals| totals.mapped);
         (other.grows().cmp(&self.grows()))
             .then_with(|| if self.grows() { other.rate().total_cmp(&self.rate()) } else { Ordering::Equal })
             .then_with(|| self.process.ended.cmp(&other.process.ended))
@@ -105,7 +108,7 @@ impl<'a> Assessed<'a> {
         let ended = self.process.ended;
         let memory = self.process.memory().filter(|_| !ended);
         let of = |bytes: Option<i64>| Value::unsigned(bytes.and_then(|bytes| u64::try_from(bytes).ok()));
-        let totals = self.process.totals();
+        let totals = self.totals;
         let mut cells = columns::cells(self.id, context.processes, context.request);
         cells.extend([
             of(self.rss()),
@@ -138,8 +141,7 @@ impl<'a> Assessed<'a> {
 
     /// What is left to say of a process that has ended.
     fn end(&self) -> String {
-        let totals = self.process.totals();
-        match totals.and_then(|totals| Some((totals.mapped, totals.peak?))) {
+        match self.totals.and_then(|totals| Some((totals.mapped, totals.peak?))) {
             Some((mapped, peak)) => {
                 format!(
                     "it ended; at most {} was resident, {} mapped",
