@@ -72,7 +72,9 @@ fn observe(
 }
 
 fn recorder(path: &Path) -> Result<Recorder, Error> {
-    Recorder::create(path).map_err(|error| Error::failed("beginning the recording", error))
+    Recorder::create(path).map_err(|error| {
+        Error::failed(format!("recording to {}", printable(path.as_os_str().as_bytes())), error)
+    })
 }
 
 fn replay(path: &Path, timing: cli::Timing, mut pipeline: Pipeline) -> Result<Exit, Error> {

@@ -5,6 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+pub mod attached;
 pub mod observer;
 pub mod place;
 pub mod report;

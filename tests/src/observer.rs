@@ -40,10 +40,20 @@ impl Observer {
     }
 
     /// The command that [`Observer::start`] runs, for a test that changes its user, environment or descriptors.
+    ///
+    /// A live one may take a whole core, so that reports come when they are asked for, and loads the kernel objects
+    /// that `OBSERVER_OBJECTS` names, where it does.
     #[must_use]
     pub fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(observer_path());
         command.args(arguments);
+        let live = matches!(arguments.first(), Some(&("mem" | "disk" | "net" | "record")));
+        if live && !arguments.contains(&"--budget") {
+            command.args(["--budget", "100"]);
+        }
+        if live && let Some(folder) = std::env::var_os("OBSERVER_OBJECTS") {
+            command.arg("--objects").arg(folder);
+        }
         command
     }
 
@@ -115,9 +125,20 @@ impl Observer {
         }
     }
 
+    /// Closes the pipe that it writes its reports to, once it has written the next one.
+    pub fn close_output(&mut self) {
+        // The thread that reads ends when nobody takes what it read, and closes the pipe.
+        drop(std::mem::replace(&mut self.lines, std::sync::mpsc::channel().1));
+    }
+
     /// As Ctrl-C does.
     pub fn interrupt(&self) {
         child::signal(&self.child, libc::SIGINT);
+    }
+
+    /// As a service manager does.
+    pub fn terminate(&self) {
+        child::signal(&self.child, libc::SIGTERM);
     }
 
     /// Ends it without a chance to clean up.

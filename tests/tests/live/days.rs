@@ -1,1 +1,191 @@
 //! Bad days: what is left behind after any end, missing privileges, hostile names.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::Error,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _, process::CommandExt as _},
+    process::Command,
+};
+
+use observer_tests::{
+    Finished, Observer, TempDir, Workload,
+    attached::{assert_gone, exists, loaded_by},
+    observer_path, require_root, row_of, workload_path,
+};
+
+const VIEWS: [&[&str]; 3] = [
+    &["mem", "--json", "--interval", "0.2"],
+    &["disk", "--deleted-open", "--json", "--interval", "0.2"],
+    &["net", "--top", "--json", "--interval", "0.2"],
+];
+
+/// Runs each view until it reports, ends it, and looks whether anything of it is left in the kernel.
+fn end(by: impl Fn(&mut Observer)) -> Vec<Finished> {
+    require_root();
+    let ended = |view: &&[&str]| {
+        let mut observer = Observer::start(view);
+        observer.report();
+        let loaded = loaded_by(observer.pid());
+        assert!(loaded.iter().any(|object| exists(*object)), "{view:?} has loaded nothing: {loaded:?}");
+        by(&mut observer);
+        let finished = observer.finish();
+        assert_gone(&loaded);
+        finished
+    };
+    VIEWS.iter().map(ended).collect()
+}
+
+#[test]
+fn an_interrupt_ends_it_well_and_leaves_nothing() {
+    for finished in end(|observer| observer.interrupt()) {
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn a_termination_ends_it_well_and_leaves_nothing() {
+    for finished in end(|observer| observer.terminate()) {
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn a_kill_leaves_nothing() {
+    for finished in end(|observer| observer.kill()) {
+        assert_eq!(finished.code, None);
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error_and_leaves_nothing() {
+    for finished in end(Observer::close_output) {
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    }
+}
+
+/// What each view says when it may not do what it must.
+fn refused(change: impl Fn(&mut Command), program: &OsStr) -> Vec<Finished> {
+    require_root();
+    let run = |view: &&[&str]| {
+        let mut command = Command::new(program);
+        command.args(*view);
+        change(&mut command);
+        Observer::spawn(command).finish()
+    };
+    VIEWS.iter().map(run).collect()
+}
+
+fn assert_unable(finished: &Finished, must_name: &str) {
+    assert_eq!(finished.code, Some(77), "{}", finished.stderr);
+    assert!(finished.reports.is_empty(), "{:?}", finished.reports);
+    assert!(finished.stderr.contains(must_name), "`{must_name}` is not in: {}", finished.stderr);
+    assert!(finished.stderr.contains("root"), "what to do next: {}", finished.stderr);
+    assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+}
+
+/// Another user cannot enter the folders of this one: the binary is lent a place that everybody can reach.
+struct Lent(std::path::PathBuf);
+
+impl Lent {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("observer-lent-{}", std::process::id()));
+        fs::copy(observer_path(), &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn without_root_it_says_what_it_lacks() {
+    let lent = Lent::new();
+    let nobody = |command: &mut Command| {
+        command.uid(65534).gid(65534).current_dir("/");
+    };
+    for finished in refused(nobody, lent.0.as_os_str()) {
+        assert_unable(&finished, "CAP_BPF");
+    }
+}
+
+#[test]
+fn without_a_capability_it_names_the_one() {
+    const SYS_ADMIN: u32 = 21;
+    for (name, capability) in [("CAP_BPF", 39), ("CAP_PERFMON", 38)] {
+        let without = |command: &mut Command| {
+            // SAFETY: prctl is async-signal-safe and touches no memory of ours.
+            unsafe {
+                command.pre_exec(move || {
+                    for capability in [capability, SYS_ADMIN] {
+                        if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 {
+                            return Err(Error::last_os_error());
+                        }
+                    }
+                    Ok(())
+                });
+            }
+        };
+        for finished in refused(without, observer_path().as_os_str()) {
+            assert_unable(&finished, name);
+        }
+    }
+}
+
+/// Starts a workload whose program, and with it its command name, is called so.
+fn called(name: &[u8], folder: &TempDir) -> Workload {
+    let path = folder.path().join(OsStr::from_bytes(name));
+    fs::copy(workload_path(), &path).unwrap();
+    let mut command = Command::new(&path);
+    command.args(["mem", "idle"]);
+    Workload::spawn(command)
+}
+
+#[test]
+fn a_hostile_name_is_shown_and_does_nothing() {
+    require_root();
+    let folder = TempDir::new("hostile");
+    let workload = called(b"\x1b]0;x\x07", &folder);
+    let pid = workload.pid().to_string();
+    let mut observer = Observer::start(&["mem", "--json", "--interval", "0.2", "-p", &pid]);
+    let row = observer
+        .wait_for(|report| row_of(report, workload.pid()).filter(|row| row["exe"].is_string()).cloned());
+    assert_eq!(row["comm"], r"\x1b]0;x\x07");
+    assert!(row["exe"].as_str().unwrap().ends_with(r"/\x1b]0;x\x07"), "{row:#}");
+
+    let shown =
+        Observer::command(&["mem", "--plain", "--once", "--interval", "0.2", "-p", &pid]).output().unwrap();
+    assert!(!shown.stdout.contains(&0x1b) && !shown.stdout.contains(&7), "{:?}", shown.stdout);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains(r"\x1b]0;x\x07"), "{shown}");
+}
+
+#[test]
+fn a_name_of_raw_bytes_is_lossless() {
+    require_root();
+    let folder = TempDir::new("hostile");
+    let workload = called(b"a\xff\\b\xc3", &folder);
+    let mut observer = Observer::start(&["mem", "--json", "--interval", "0.2"]);
+    let row = observer.wait_for(|report| row_of(report, workload.pid()).cloned());
+    assert_eq!(row["comm"], r"a\xff\\b\xc3");
+}
+
+#[test]
+fn processes_that_vanish_while_they_are_read_are_no_failure() {
+    require_root();
+    for view in VIEWS {
+        let mut observer = Observer::start(view);
+        observer.report();
+        for _ in 0..300 {
+            assert!(Command::new("/bin/true").status().unwrap().success());
+        }
+        observer.report();
+        observer.interrupt();
+        let finished = observer.finish();
+        assert_eq!(finished.code, Some(0), "{view:?}: {}", finished.stderr);
+    }
+}

@@ -6,3 +6,4 @@ mod days;
 mod disk;
 mod mem;
 mod net;
+mod recording;

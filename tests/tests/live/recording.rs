@@ -1,0 +1,94 @@
+//! A recording replays to what was seen, byte for byte.
+
+use std::process::Output;
+
+use observer_tests::{Observer, TempDir, Workload, require_root};
+
+const COUNT: &[&str] = &["--interval", "0.2", "--count", "5"];
+
+fn output(arguments: &[&str]) -> Output {
+    Observer::command(arguments).output().unwrap()
+}
+
+/// Runs `view` with `flags`, recording; then replays with the same flags.
+fn compare(view: &[&str], flags: &[&str]) {
+    require_root();
+    let folder = TempDir::new("replay");
+    let path = folder.file("recording");
+    let file = path.to_str().unwrap();
+    // Something must change, and end, while it is observed.
+    let mut workload = Workload::start(&["mem", "idle"]);
+    let live = output(&[view, flags, COUNT, &["--record", file]].concat());
+    workload.ask("step");
+    let replayed = output(&[&["replay", file], view, flags].concat());
+    let (live_text, replayed_text) =
+        (String::from_utf8_lossy(&live.stdout), String::from_utf8_lossy(&replayed.stdout));
+    for (live, replayed) in live_text.lines().zip(replayed_text.lines()) {
+        assert_eq!(live, replayed, "{view:?} {flags:?}");
+    }
+    assert_eq!(live_text.len(), replayed_text.len(), "{view:?} {flags:?}");
+    assert!(live_text.lines().count() >= 5, "{live_text}");
+    assert_eq!(live.status.code(), replayed.status.code(), "{view:?}: {:?}", replayed.stderr);
+}
+
+#[test]
+fn mem_replays_byte_for_byte() {
+    compare(&["mem"], &["--json"]);
+    compare(&["mem"], &["--plain", "--top", "5", "--sort", "rss"]);
+}
+
+#[test]
+fn deleted_open_replays_byte_for_byte() {
+    compare(&["disk", "--deleted-open"], &["--json"]);
+    compare(&["disk", "--deleted-open"], &["--plain"]);
+}
+
+#[test]
+fn net_replays_byte_for_byte() {
+    compare(&["net", "--top"], &["--json"]);
+    compare(&["net"], &["--plain", "-n"]);
+}
+
+#[test]
+fn a_recording_without_a_view_replays_as_any() {
+    require_root();
+    let folder = TempDir::new("replay");
+    let path = folder.file("recording");
+    let file = path.to_str().unwrap();
+    let recorded = output(&[&["record", "-o", file, "mem", "disk", "net"], COUNT].concat());
+    assert_eq!(recorded.status.code(), Some(0), "{}", String::from_utf8_lossy(&recorded.stderr));
+    for view in [&["mem"][..], &["disk", "--deleted-open"], &["net", "--top"]] {
+        let replayed = output(&[&["replay", file], view, &["--json"]].concat());
+        assert_eq!(replayed.status.code(), Some(0), "{}", String::from_utf8_lossy(&replayed.stderr));
+        assert_eq!(String::from_utf8_lossy(&replayed.stdout).lines().count(), 5);
+    }
+}
+
+#[test]
+fn an_observer_that_is_killed_leaves_a_recording() {
+    require_root();
+    let folder = TempDir::new("replay");
+    let path = folder.file("recording");
+    let file = path.to_str().unwrap();
+    let mut observer = Observer::start(&["mem", "--json", "--interval", "0.2", "--record", file]);
+    observer.report();
+    observer.kill();
+    assert_eq!(observer.finish().code, None);
+    let replayed = output(&["replay", file, "mem", "--json"]);
+    assert_eq!(replayed.status.code(), Some(3), "what is missing is in the exit code");
+    assert!(String::from_utf8_lossy(&replayed.stderr).contains("was killed"), "{:?}", replayed.stderr);
+}
+
+#[test]
+fn what_is_no_recording_is_refused() {
+    for (arguments, must_say) in [
+        (&["replay", "/proc/version", "mem", "--json"][..], "no recording"),
+        (&["replay", "/nowhere", "mem", "--json"], "/nowhere"),
+        (&["replay", "/", "mem", "--json"], "directory"),
+    ] {
+        let refused = output(arguments);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{said}");
+        assert!(said.contains(must_say), "`{must_say}` is not in: {said}");
+    }
+}
