@@ -115,6 +115,8 @@ pub enum Kind {
     ByteRateMinute,
     /// Bytes per second, shown in bits: Mbit/s.
     BitRate,
+    /// Bits per second, shown as such: the speed of a link.
+    BitSpeed,
     /// A duration in seconds.
     Duration,
     /// A fraction of one, shown in per cent.

@@ -100,7 +100,7 @@ fn examine(options: &cli::Live) -> Result<Exit, Error> {
     let domains: Vec<&'static Declaration> = domains::ALL.iter().collect();
     let plan = attach::decide(&domains, options)?;
     let outcomes = attach::attach(&plan, options).map(|loaded| loaded.outcomes);
-    render::print(&doctor::explain(&plan, &outcomes))?;
+    render::print(&doctor::explain(&plan, &outcomes)).map_err(|error| Error::output(&error))?;
     Ok(Exit::Done)
 }
 

@@ -1,3 +1,5 @@
+//! Every command and flag of the contract is understood, and what is wrong is refused with what to do.
+
 use std::time::Duration;
 
 use clap::{CommandFactory as _, error::ErrorKind};

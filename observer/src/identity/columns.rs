@@ -18,7 +18,7 @@ const COMMAND_CHARACTERS: usize = 60;
 #[must_use]
 pub fn columns(request: &Request) -> Vec<Column> {
     let mut columns = vec![
-        Column::new("pid", Kind::Number, "PID", 0),
+        Column::new("pid", Kind::Number, "PID", 1),
         Column::json("start", Kind::Number),
         Column::people("command", Kind::Text, "COMMAND", 0),
         Column::json("comm", Kind::Text),

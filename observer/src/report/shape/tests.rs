@@ -1,3 +1,5 @@
+//! Shaping moves, merges and hides; it never changes what the rows together say.
+
 use regex::Regex;
 
 use super::*;

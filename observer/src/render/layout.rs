@@ -1,0 +1,103 @@
+//! Which columns a width has room for, and how wide each is.
+
+/// What is known of a column before it is laid out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    /// Columns of the terminal that its widest cell takes, its heading included.
+    pub(super) natural: usize,
+    /// 0 stays in the narrowest terminal; the highest numbers leave first.
+    pub(super) leaves: u8,
+    /// Text can be cut; a cut number would be another number.
+    pub(super) text: bool,
+}
+
+/// Blanks between columns.
+pub(super) const GAP: usize = 2;
+/// Below this width a text says too little to take the place of another column.
+const READABLE: usize = 12;
+/// Below this width a text says nothing.
+const HINT: usize = 4;
+
+/// The columns that are shown, in their order, each with its width. Without a width all are shown as they are.
+pub(super) fn fit(demands: &[Demand], width: Option<usize>) -> Vec<(usize, usize)> {
+    let mut shown: Vec<(usize, usize)> =
+        demands.iter().enumerate().map(|(at, demand)| (at, demand.natural)).collect();
+    let Some(width) = width else { return shown };
+    let least =
+        |demand: &Demand, text: usize| if demand.text { demand.natural.min(text) } else { demand.natural };
+
+    // First the least useful columns leave, as long as what stays could not be read beside them…
+    while total(shown.iter().map(|(at, _)| least(&demands[*at], READABLE))) > width {
+        let leaving = shown.iter().enumerate().filter(|(_, (at, _))| demands[*at].leaves > 0);
+        let Some((place, _)) = leaving.max_by_key(|(_, (at, _))| demands[*at].leaves) else { break };
+        shown.remove(place);
+    }
+    // …then texts are cut, the last first, which is where sentences stand; first as far as they can be read.
+    for floor in [READABLE, HINT] {
+        for place in (0..shown.len()).rev() {
+            let excess = total(shown.iter().map(|(_, wide)| *wide)).saturating_sub(width);
+            let demand = &demands[shown[place].0];
+            let floor = least(demand, floor);
+            shown[place].1 = shown[place].1.saturating_sub(excess).max(floor).min(shown[place].1);
+        }
+    }
+    // What is left are numbers nobody may do without: from the right, because the first column says who.
+    while shown.len() > 1 && total(shown.iter().map(|(_, wide)| *wide)) > width {
+        shown.pop();
+    }
+    shown
+}
+
+fn total(widths: impl ExactSizeIterator<Item = usize>) -> usize {
+    GAP * widths.len().saturating_sub(1) + widths.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(natural: usize, leaves: u8) -> Demand {
+        Demand { natural, leaves, text: false }
+    }
+
+    fn words(natural: usize, leaves: u8) -> Demand {
+        Demand { natural, leaves, text: true }
+    }
+
+    fn places(demands: &[Demand], width: usize) -> Vec<usize> {
+        fit(demands, Some(width)).into_iter().map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn with_room_nothing_changes() {
+        let demands = [number(5, 0), words(40, 1), number(9, 2)];
+        assert_eq!(fit(&demands, None), fit(&demands, Some(200)));
+        assert_eq!(fit(&demands, None), [(0, 5), (1, 40), (2, 9)]);
+    }
+
+    #[test]
+    fn the_least_useful_leaves_first() {
+        let demands = [number(5, 0), number(10, 3), number(10, 1), number(10, 2)];
+        assert_eq!(places(&demands, 41), [0, 1, 2, 3]);
+        assert_eq!(places(&demands, 40), [0, 2, 3]);
+        assert_eq!(places(&demands, 20), [0, 2]);
+        assert_eq!(places(&demands, 16), [0]);
+    }
+
+    #[test]
+    fn a_long_text_gives_way_before_a_column_leaves() {
+        let demands = [number(5, 0), number(10, 3), words(80, 1)];
+        assert_eq!(fit(&demands, Some(60)), [(0, 5), (1, 10), (2, 41)]);
+        assert_eq!(fit(&demands, Some(20)), [(0, 5), (2, 13)]);
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_terminal() {
+        let demands = [number(6, 0), words(30, 0), words(60, 2), number(9, 0), number(12, 5), words(8, 1)];
+        for width in 6..200 {
+            let shown = fit(&demands, Some(width));
+            assert!(total(shown.iter().map(|(_, wide)| *wide)) <= width, "{width}: {shown:?}");
+            assert!(!shown.is_empty());
+        }
+    }
+}
