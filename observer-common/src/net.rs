@@ -13,6 +13,9 @@ pub const KIND_CLOSED: u32 = 1;
 /// [`RecordHeader::kind`] of [`FlowRecord`].
 pub const KIND_FLOW: u32 = 2;
 
+/// [`RecordHeader::kind`] of [`EndedRecord`].
+pub const KIND_ENDED: u32 = 3;
+
 /// `AF_INET` and `AF_INET6`.
 pub const FAMILY_V4: u16 = 2;
 pub const FAMILY_V6: u16 = 10;
@@ -166,6 +169,14 @@ pub struct FlowRecord {
     pub task: TaskRecord,
 }
 
+/// A process has ended: its last thread has. Its sockets are closed after that.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndedRecord {
+    pub header: RecordHeader,
+    pub task: TaskId,
+}
+
 /// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections whose end found no room in the ring. Bytes are those that
 /// no pass had told of.
 #[repr(C)]
@@ -184,6 +195,7 @@ const _: () = assert!(size_of::<ClosedRecord>() == 248);
 const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<Flow>() == 56);
 const _: () = assert!(size_of::<FlowRecord>() == 64);
+const _: () = assert!(size_of::<EndedRecord>() == 32);
 const _: () = assert!(size_of::<ClosedTotals>() == 72);
 
 /// Names every kernel field of the domain once; `$with` makes a table of them (user space) or globals (kernel side).
@@ -191,6 +203,8 @@ const _: () = assert!(size_of::<ClosedTotals>() == 72);
 macro_rules! net_fields {
     ($with:path) => {
         $with! {
+            TASK_SIGNAL: "task_struct.signal", 8;
+            SIGNAL_LIVE: "signal_struct.live", 4;
             SOCKET_SK: "socket.sk", 8;
             SOCK_FAMILY: "sock.__sk_common.skc_family", 2;
             SOCK_STATE: "sock.__sk_common.skc_state", 1;

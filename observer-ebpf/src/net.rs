@@ -24,14 +24,18 @@ use aya_ebpf::{
 };
 use observer_common::{
     net::{
-        HeldRecord, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE, SOCKET_PASSIVE,
-        SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN,
-        STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
+        EndedRecord, HeldRecord, KIND_ENDED, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE,
+        SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_ESTABLISHED, STATE_FIN_WAIT2,
+        STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
     },
     task::TaskRecord,
 };
-use observer_ebpf::{emit, iterator, read::pointer, task};
-use socket::SOCKET_SK;
+use observer_ebpf::{
+    emit, iterator,
+    read::{load, pointer},
+    task,
+};
+use socket::{SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL};
 use storage::Storage;
 
 /// `MSG_PEEK` of `recv`: what is only looked at is received later.
@@ -218,6 +222,22 @@ pub fn net_destroy(context: BtfTracePointContext) -> i32 {
             storage::claim(storage);
         }
         closed::deliver(storage, tcp);
+    }
+    0
+}
+
+/// `sched_process_exit(struct task_struct *task)`: whose totals are final but for what its sockets still send.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn net_exit(context: BtfTracePointContext) -> i32 {
+    let task: *const u8 = context.arg(0);
+    // SAFETY: a BTF-typed argument of the tracepoint; its signal structure outlives it.
+    unsafe {
+        let signal = pointer(task, &TASK_SIGNAL);
+        // Already lowered for this thread. Two last threads can both find 0: the second says the same again.
+        if !signal.is_null() && load::<i32>(signal, &SIGNAL_LIVE) == 0 {
+            let header = emit::header::<EndedRecord>(KIND_ENDED);
+            emit::emit(&EndedRecord { header, task: task::id(task) });
+        }
     }
     0
 }

@@ -89,6 +89,7 @@ impl Observation {
             }
             Self::Disk(fact) => fact.ends(),
             Self::Mem(mem::MemFact::Gone { id }) => mem::MemSlot::of(*id).map(Slot::Mem).to_vec(),
+            Self::Net(fact) => fact.ends().into_iter().map(Slot::Net).collect(),
             _ => Vec::new(),
         }
     }

@@ -1,29 +1,219 @@
-//! Facts of the net domain.
+//! Facts of the net domain: connections as they stand and as they ended, what no socket counts, listeners, links.
+
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::TaskId;
 
-/// What was observed in the net domain.
+/// What was observed in the net domain. The order of variants is part of the recording format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NetFact {
-    /// Placeholder of the domain's first fact.
-    Placeholder { id: TaskId },
+    /// A TCP connection as it stands.
+    Connection(ConnectionFact),
+    /// A TCP connection has ended; these are its last counters.
+    Closed(ClosedFact),
+    /// No pass finds the socket any more. A TCP connection's end is told by [`NetFact::Closed`], sooner or later.
+    Vanished { cookie: u64 },
+    /// What a process moved through a socket that does not count, or that is another's.
+    Flow(FlowFact),
+    /// A flow of which nothing more will be said.
+    FlowEnded { key: FlowSlot },
+    /// Connections whose ends were not told one by one.
+    ClosedTotals(ClosedTotalsFact),
+    /// An open socket without connection.
+    Socket(SocketFact),
+    /// A network interface.
+    Link(LinkFact),
+    /// It is no longer there.
+    Unlinked { name: String },
+}
+
+/// Payload bytes, cumulative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    pub tx: u64,
+    pub rx: u64,
+    pub retransmitted: u64,
+}
+
+/// Where a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ends {
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// IPv4 mapped into IPv6 is IPv4.
+    pub local: SocketAddr,
+    /// `None` where there is no peer.
+    pub remote: Option<SocketAddr>,
+}
+
+/// A TCP connection as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionFact {
+    /// The kernel's number of the socket, unique for one boot.
+    pub cookie: u64,
+    /// Boot-clock nanoseconds at which it was opened; 0 if that was before observation, or not seen.
+    pub opened: u64,
+    /// Whether the other side opened it.
+    pub passive: bool,
+    /// The process that was the first to act on it.
+    pub owner: Option<TaskId>,
+    /// Processes that have descriptors for it.
+    pub holders: Vec<TaskId>,
+    pub ends: Ends,
+    /// As `include/net/tcp_states.h` numbers it.
+    pub state: u8,
+    pub counters: Counters,
+    pub measures: Measures,
+}
+
+/// What TCP keeps of how a connection fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measures {
+    /// Smoothed round-trip time, microseconds; 0 before the first sample.
+    pub srtt: u32,
+    /// Smallest round-trip time of the kernel's window, microseconds; `None` before the first sample.
+    pub rtt_min: Option<u32>,
+    /// Maximum segment size, bytes.
+    pub mss: u32,
+    /// Congestion window, segments.
+    pub cwnd: u32,
+    /// Segments in flight.
+    pub packets_out: u32,
+    /// Segments delivered in the last rate sample.
+    pub rate_delivered: u32,
+    /// Length of that sample, microseconds.
+    pub rate_interval: u32,
+    /// Segments that arrived since the beginning, wrapping.
+    pub delivered: u32,
+    /// Bytes written by the process and not yet sent.
+    pub unsent: u32,
+    /// Bytes sent and not acknowledged.
+    pub unacked: u32,
+    /// Bytes that the receiver allows in flight.
+    pub window: u32,
+    /// Bytes received and not read by the process.
+    pub unread: u32,
+    /// Bytes per second.
+    pub pacing_rate: u64,
+    /// Jiffies spent busy, limited by the receiver's window, limited by the send buffer.
+    pub chrono: [u32; 3],
+}
+
+/// The end of a TCP connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClosedFact {
+    /// Its last state; without holders.
+    pub connection: ConnectionFact,
+    /// Its counters when a pass last met it; `None` if none did.
+    pub seen: Option<Counters>,
+    /// Boot-clock nanoseconds.
+    pub at: u64,
+}
+
+/// Which flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FlowSlot {
+    pub task: TaskId,
+    /// 0 for what found no room of its own.
+    pub cookie: u64,
+    /// Boot-clock nanoseconds at which counting began: counting can begin anew.
+    pub created: u64,
+}
+
+/// What one process moved through one socket since counting began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowFact {
+    pub key: FlowSlot,
+    pub protocol: Protocol,
+    /// The peer of a connected socket.
+    pub remote: Option<SocketAddr>,
+    pub tx: u64,
+    pub rx: u64,
+}
+
+/// Transport protocols that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    UdpLite,
+    Mptcp,
+}
+
+/// Connections of one owner whose ends found no room in the ring, cumulative. Bytes are those that no pass had told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedTotalsFact {
+    pub owner: TaskId,
+    pub counters: Counters,
+    pub connections: u64,
+}
+
+/// A listener, or a socket for datagrams.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SocketFact {
+    pub cookie: u64,
+    pub holders: Vec<TaskId>,
+    pub protocol: Protocol,
+    pub listening: bool,
+    pub ends: Ends,
+    /// Listener: connections that wait to be accepted. Else bytes of memory that the receive queue takes.
+    pub queued: u32,
+    /// Listener: the most that may wait.
+    pub queue_limit: Option<u32>,
+    /// What found no room in the queue since the socket was opened.
+    pub drops: u32,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkFact {
+    pub name: String,
+    /// Bits per second; `None` where the interface does not say.
+    pub speed: Option<u64>,
+    /// Bytes on the wire since the interface was made.
+    pub tx: u64,
+    pub rx: u64,
+    /// Packets dropped in either direction.
+    pub drops: u64,
 }
 
 /// Slots of the net domain's state-like facts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NetSlot {
-    Placeholder(TaskId),
+    Socket(u64),
+    Flow(FlowSlot),
+    ClosedTotals(TaskId),
+    Link(String),
 }
 
 impl NetFact {
     pub(super) fn slot(&self) -> Option<NetSlot> {
-        let Self::Placeholder { id } = self;
-        Some(NetSlot::Placeholder(*id))
+        match self {
+            Self::Connection(fact) => Some(NetSlot::Socket(fact.cookie)),
+            Self::Socket(fact) => Some(NetSlot::Socket(fact.cookie)),
+            Self::Flow(fact) => Some(NetSlot::Flow(fact.key)),
+            Self::ClosedTotals(fact) => Some(NetSlot::ClosedTotals(fact.owner)),
+            Self::Link(fact) => Some(NetSlot::Link(fact.name.clone())),
+            Self::Closed(_) | Self::Vanished { .. } | Self::FlowEnded { .. } | Self::Unlinked { .. } => None,
+        }
     }
 
     pub(super) fn gone(&self) -> Option<Self> {
-        None
+        match self {
+            Self::Connection(ConnectionFact { cookie, .. }) | Self::Socket(SocketFact { cookie, .. }) => {
+                Some(Self::Vanished { cookie: *cookie })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn ends(&self) -> Vec<NetSlot> {
+        match self {
+            Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
+            Self::Unlinked { name } => vec![NetSlot::Link(name.clone())],
+            _ => Vec::new(),
+        }
     }
 }

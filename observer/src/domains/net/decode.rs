@@ -1,35 +1,227 @@
 //! From the bytes of the net object to facts.
+//!
+//! A socket that several descriptors or several processes hold is one fact; one that any descriptor holds is not told
+//! again by the pass over what none does.
 
-use crate::domains::{Decode, Decoded, Malformed};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
+
+use observer_common::{
+    net::{
+        ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED,
+        KIND_ENDED, KIND_FLOW,
+    },
+    record::RecordHeader,
+    task::{TaskId, TaskRecord},
+};
+
+use super::bytes::{Meaning as _, Reader, address, flow_key, protocol};
+use crate::{
+    domains::{Decode, Decoded, Malformed},
+    observation::{
+        Observation,
+        net::{ClosedFact, ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact},
+        process::ProcessFact,
+    },
+};
+
+/// The map of what no socket counts.
+const FLOWS: &str = "NET_FLOWS";
+/// The map of connections whose end found no room in the ring.
+const CLOSED: &str = "NET_CLOSED";
+/// The pass over descriptors.
+const HELD: &str = "net_socket";
+/// The pass over what no descriptor holds.
+const UNHELD: &str = "net_tcp";
+/// Passes that must find neither a socket nor an announcement before its flow's entry is removed: one may have been
+/// under way while the last bytes were counted.
+const IDLE_PASSES: u64 = 2;
 
 /// Decodes what the net object writes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct NetDecoder {
-    page_size: u64,
-}
-
-impl NetDecoder {
-    /// For a machine with pages of `page_size` bytes.
-    #[must_use]
-    pub const fn new(page_size: u64) -> Self {
-        Self { page_size }
-    }
+    /// Processes that were told of, until they end.
+    met: HashMap<TaskId, TaskRecord>,
+    /// Entries of the map of flows, with the pass before which each was announced last.
+    flows: HashMap<FlowSlot, u64>,
+    passes: u64,
 }
 
 impl Decode for NetDecoder {
-    fn record(&mut self, _bytes: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
+    fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        let header = Reader::new(bytes).header()?;
+        let expected = match header.kind {
+            KIND_CLOSED => size_of::<ClosedRecord>(),
+            KIND_FLOW => size_of::<FlowRecord>(),
+            KIND_ENDED => size_of::<EndedRecord>(),
+            kind => return Err(Malformed { text: format!("net record of unknown kind {kind}") }),
+        };
+        if bytes.len() != expected {
+            let text = format!("net record {} of {} bytes, not {expected}", header.kind, bytes.len());
+            return Err(Malformed { text });
+        }
+        let mut reader = Reader::new(&bytes[size_of::<RecordHeader>()..]);
+        match header.kind {
+            KIND_CLOSED => self.closed(header, &mut reader, out),
+            KIND_FLOW => self.announced(&mut reader, out),
+            _ => self.ended(header, &mut reader, out),
+        }
+    }
+
+    fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        const SIZE: usize = size_of::<HeldRecord>();
+        if !matches!(program, HELD | UNHELD) || !bytes.len().is_multiple_of(SIZE) {
+            let text = format!("{} bytes of {program}, not whole records of {SIZE}", bytes.len());
+            return Err(Malformed { text });
+        }
+        let mut places: HashMap<u64, usize> = HashMap::with_capacity(bytes.len() / SIZE);
+        let mut sockets = Vec::with_capacity(bytes.len() / SIZE);
+        for record in bytes.chunks_exact(SIZE) {
+            let mut reader = Reader::new(record);
+            let holder = reader.task()?;
+            let socket = reader.socket()?;
+            for task in [&holder, &socket.owner] {
+                self.meet(task, out);
+            }
+            let place = match places.entry(socket.cookie) {
+                Entry::Occupied(place) => *place.get(),
+                Entry::Vacant(place) => {
+                    sockets.push((socket, Vec::new()));
+                    *place.insert(sockets.len() - 1)
+                }
+            };
+            let holders: &mut Vec<TaskId> = &mut sockets[place].1;
+            if holder.id.tgid != 0 && !holders.contains(&holder.id) {
+                holders.push(holder.id);
+            }
+        }
+        if program == HELD {
+            self.passes += 1;
+            self.retire_flows(&places, out);
+        }
+        for (socket, holders) in sockets {
+            out.facts.extend(socket.fact(holders).map(Observation::Net));
+        }
         Ok(())
     }
 
-    fn pass(&mut self, _program: &str, _bytes: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
-        Ok(())
-    }
-
-    fn entry(&mut self, _map: &str, _key: &[u8], _value: &[u8], _out: &mut Decoded) -> Result<(), Malformed> {
-        Ok(())
+    fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        let expected = match map {
+            FLOWS => (size_of::<FlowKey>(), size_of::<Flow>()),
+            CLOSED => (size_of::<TaskId>(), size_of::<ClosedTotals>()),
+            _ => return Err(Malformed { text: format!("an entry of a map called {map}") }),
+        };
+        if (key.len(), value.len()) != expected {
+            let text = format!("an entry of {map} of {} and {} bytes", key.len(), value.len());
+            return Err(Malformed { text });
+        }
+        let (mut key, mut value) = (Reader::new(key), Reader::new(value));
+        if map == FLOWS { self.flow(&mut key, &mut value, out) } else { self.totals_of(&mut value, out) }
     }
 
     fn totals(&self) -> &'static [&'static str] {
-        &[]
+        &[FLOWS, CLOSED]
+    }
+}
+
+impl NetDecoder {
+    /// Tells of a process once, and again when it has become another program.
+    fn meet(&mut self, task: &TaskRecord, out: &mut Decoded) {
+        if task.id.tgid == 0 || self.met.insert(task.id, *task) == Some(*task) {
+            return;
+        }
+        let end = task.comm.iter().position(|byte| *byte == 0).unwrap_or(task.comm.len());
+        out.facts.push(Observation::Process(ProcessFact::Met {
+            id: task.id,
+            comm: task.comm[..end].to_vec(),
+            uid: task.uid,
+            kernel_thread: task.kernel_thread != 0,
+        }));
+    }
+
+    fn closed(
+        &mut self,
+        header: RecordHeader,
+        from: &mut Reader<'_>,
+        out: &mut Decoded,
+    ) -> Result<(), Malformed> {
+        let socket = from.socket()?;
+        let seen = Counters { tx: from.u64()?, rx: from.u64()?, retransmitted: from.u64()? };
+        // Its owner may have ended, and been forgotten with that: it is told of again.
+        self.meet(&socket.owner, out);
+        let seen = socket.was_seen().then_some(seen);
+        let connection = socket.connection(Vec::new());
+        out.facts.push(Observation::Net(NetFact::Closed(ClosedFact { connection, seen, at: header.at })));
+        Ok(())
+    }
+
+    fn announced(&mut self, from: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
+        let cookie = from.u64()?;
+        let task = from.task()?;
+        self.meet(&task, out);
+        out.read.push((FLOWS, flow_key(task.id, cookie)));
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        header: RecordHeader,
+        from: &mut Reader<'_>,
+        out: &mut Decoded,
+    ) -> Result<(), Malformed> {
+        let id = from.task_id()?;
+        if self.met.remove(&id).is_some() {
+            out.facts.push(Observation::Process(ProcessFact::Ended { id, at: header.at }));
+        }
+        Ok(())
+    }
+
+    fn flow(
+        &mut self,
+        key: &mut Reader<'_>,
+        value: &mut Reader<'_>,
+        out: &mut Decoded,
+    ) -> Result<(), Malformed> {
+        let task = key.task_id()?;
+        let cookie = key.u64()?;
+        let created = value.u64()?;
+        let (tx, rx) = (value.u64()?, value.u64()?);
+        let remote = value.bytes::<16>()?;
+        let _netns = value.u32()?;
+        let (port, family) = (value.u16()?, value.u16()?);
+        let number = value.u32()?;
+        let protocol = protocol(number)
+            .ok_or_else(|| Malformed { text: format!("a flow of the unknown protocol {number}") })?;
+        let key = FlowSlot { task, cookie, created };
+        self.flows.insert(key, self.passes);
+        let remote = (port != 0 && cookie != 0).then(|| address(family, remote, port));
+        out.facts.push(Observation::Net(NetFact::Flow(FlowFact { key, protocol, remote, tx, rx })));
+        Ok(())
+    }
+
+    fn totals_of(&mut self, value: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
+        let task = value.task()?;
+        let counters = Counters { tx: value.u64()?, rx: value.u64()?, retransmitted: value.u64()? };
+        let connections = value.u64()?;
+        self.meet(&task, out);
+        let fact = ClosedTotalsFact { owner: task.id, counters, connections };
+        out.facts.push(Observation::Net(NetFact::ClosedTotals(fact)));
+        Ok(())
+    }
+
+    /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
+    /// after their last announcement, and are final.
+    fn retire_flows(&mut self, open: &HashMap<u64, usize>, out: &mut Decoded) {
+        let (passes, mut quiet) = (self.passes, HashSet::new());
+        self.flows.retain(|key, announced| {
+            let keep = open.contains_key(&key.cookie) || *announced + IDLE_PASSES >= passes;
+            if !keep {
+                quiet.insert(*key);
+            }
+            keep
+        });
+        for key in quiet {
+            out.remove.push((FLOWS, flow_key(key.task, key.cookie)));
+            out.facts.push(Observation::Net(NetFact::FlowEnded { key }));
+        }
     }
 }

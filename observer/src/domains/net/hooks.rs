@@ -27,6 +27,17 @@ pub const HOOKS: &[Hook] = &[
         columns: &[],
     },
     Hook {
+        name: "net.ends",
+        tells: "that a process has ended",
+        kind: HookKind::Event,
+        ways: &[Way {
+            name: "BTF tracepoint sched_process_exit",
+            programs: &[program("net_exit", Point::BtfTracepoint("sched_process_exit"))],
+            blind: "",
+        }],
+        columns: &[],
+    },
+    Hook {
         name: "net.sent",
         tells: "who sends: payload bytes of UDP, and of TCP sockets that several processes share",
         kind: HookKind::Event,

@@ -2,6 +2,7 @@
 
 use super::Declaration;
 
+mod bytes;
 pub mod decode;
 pub mod hooks;
 pub mod report;
@@ -13,5 +14,5 @@ pub const DECLARATION: Declaration = Declaration {
     hooks: hooks::HOOKS,
     fields: observer_common::net::FIELDS,
     optional_fields: observer_common::net::OPTIONAL_FIELDS,
-    decoder: |page_size| Box::new(decode::NetDecoder::new(page_size)),
+    decoder: |_page_size| Box::new(decode::NetDecoder::default()),
 };

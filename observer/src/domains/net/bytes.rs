@@ -1,0 +1,204 @@
+//! The kernel side's records, field by field.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use observer_common::{
+    net::{
+        FAMILY_V4, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE, SOCKET_PASSIVE, SOCKET_SEEN,
+        STATE_LISTEN, SocketRecord,
+    },
+    record::RecordHeader,
+    task::{TaskId, TaskRecord},
+};
+
+use crate::{
+    domains::Malformed,
+    observation::net::{ConnectionFact, Counters, Ends, Measures, NetFact, Protocol, SocketFact},
+};
+
+/// Reads a record from its start, in the kernel's byte order, which is this machine's.
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// From the first byte of `bytes` on.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    pub fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let Some((head, tail)) = self.bytes.split_first_chunk::<N>() else {
+            return Err(Malformed {
+                text: format!("a net record ends {} bytes early", N - self.bytes.len()),
+            });
+        };
+        self.bytes = tail;
+        Ok(*head)
+    }
+
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
+        self.bytes().map(u16::from_ne_bytes)
+    }
+
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
+        self.bytes().map(u32::from_ne_bytes)
+    }
+
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
+        self.bytes().map(u64::from_ne_bytes)
+    }
+
+    pub fn header(&mut self) -> Result<RecordHeader, Malformed> {
+        Ok(RecordHeader { kind: self.u32()?, size: self.u32()?, at: self.u64()? })
+    }
+
+    pub fn task_id(&mut self) -> Result<TaskId, Malformed> {
+        Ok(TaskId { start: self.u64()?, tgid: self.u64()? })
+    }
+
+    pub fn task(&mut self) -> Result<TaskRecord, Malformed> {
+        Ok(TaskRecord {
+            id: self.task_id()?,
+            comm: self.bytes()?,
+            uid: self.u32()?,
+            kernel_thread: self.u32()?,
+        })
+    }
+
+    pub fn socket(&mut self) -> Result<SocketRecord, Malformed> {
+        Ok(SocketRecord {
+            cookie: self.u64()?,
+            owner: self.task()?,
+            opened: self.u64()?,
+            tx: self.u64()?,
+            rx: self.u64()?,
+            retransmitted: self.u64()?,
+            pacing_rate: self.u64()?,
+            local: self.bytes()?,
+            remote: self.bytes()?,
+            netns: self.u32()?,
+            local_port: self.u16()?,
+            remote_port: self.u16()?,
+            family: self.u16()?,
+            protocol: self.u16()?,
+            state: self.u32()?,
+            flags: self.u32()?,
+            srtt: self.u32()?,
+            rtt_min: self.u32()?,
+            mss: self.u32()?,
+            cwnd: self.u32()?,
+            packets_out: self.u32()?,
+            rate_delivered: self.u32()?,
+            rate_interval: self.u32()?,
+            delivered: self.u32()?,
+            unsent: self.u32()?,
+            unacked: self.u32()?,
+            window: self.u32()?,
+            queued: self.u32()?,
+            queue_limit: self.u32()?,
+            drops: self.u32()?,
+            chrono: [self.u32()?, self.u32()?, self.u32()?],
+        })
+    }
+}
+
+/// The key of `NET_FLOWS` as bytes.
+pub fn flow_key(task: TaskId, cookie: u64) -> Vec<u8> {
+    [task.start, task.tgid, cookie].into_iter().flat_map(u64::to_ne_bytes).collect()
+}
+
+/// The protocol by its number.
+pub const fn protocol(number: u32) -> Option<Protocol> {
+    const TCP: u32 = PROTOCOL_TCP as u32;
+    const UDP: u32 = PROTOCOL_UDP as u32;
+    const UDPLITE: u32 = PROTOCOL_UDPLITE as u32;
+    const MPTCP: u32 = PROTOCOL_MPTCP as u32;
+    match number {
+        TCP => Some(Protocol::Tcp),
+        UDP => Some(Protocol::Udp),
+        UDPLITE => Some(Protocol::UdpLite),
+        MPTCP => Some(Protocol::Mptcp),
+        _ => None,
+    }
+}
+
+/// An address in network order with its port; IPv4 mapped into IPv6 is IPv4.
+pub fn address(family: u16, bytes: [u8; 16], port: u16) -> SocketAddr {
+    let ip = if family == FAMILY_V4 {
+        let [a, b, c, d, ..] = bytes;
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
+    };
+    SocketAddr::new(ip, port)
+}
+
+/// What a record of a socket means.
+pub trait Meaning {
+    fn was_seen(&self) -> bool;
+    fn connection(self, holders: Vec<TaskId>) -> ConnectionFact;
+    fn fact(self, holders: Vec<TaskId>) -> Option<NetFact>;
+}
+
+impl Meaning for SocketRecord {
+    fn was_seen(&self) -> bool {
+        self.flags & SOCKET_SEEN != 0
+    }
+
+    fn connection(self, holders: Vec<TaskId>) -> ConnectionFact {
+        ConnectionFact {
+            cookie: self.cookie,
+            opened: self.opened,
+            passive: self.flags & SOCKET_PASSIVE != 0,
+            owner: (self.owner.id.tgid != 0).then_some(self.owner.id),
+            holders,
+            ends: ends(&self),
+            state: self.state as u8,
+            counters: Counters { tx: self.tx, rx: self.rx, retransmitted: self.retransmitted },
+            measures: Measures {
+                srtt: self.srtt,
+                rtt_min: (self.rtt_min != u32::MAX).then_some(self.rtt_min),
+                mss: self.mss,
+                cwnd: self.cwnd,
+                packets_out: self.packets_out,
+                rate_delivered: self.rate_delivered,
+                rate_interval: self.rate_interval,
+                delivered: self.delivered,
+                unsent: self.unsent,
+                unacked: self.unacked,
+                window: self.window,
+                unread: self.queued,
+                pacing_rate: self.pacing_rate,
+                chrono: self.chrono,
+            },
+        }
+    }
+
+    /// `None` for a protocol that this version does not know.
+    fn fact(self, holders: Vec<TaskId>) -> Option<NetFact> {
+        let protocol = protocol(u32::from(self.protocol))?;
+        let listening = self.state == u32::from(STATE_LISTEN);
+        if protocol == Protocol::Tcp && !listening {
+            return Some(NetFact::Connection(self.connection(holders)));
+        }
+        Some(NetFact::Socket(SocketFact {
+            cookie: self.cookie,
+            protocol,
+            listening,
+            ends: ends(&self),
+            queued: self.queued,
+            queue_limit: (listening && protocol == Protocol::Tcp).then_some(self.queue_limit),
+            drops: self.drops,
+            holders,
+        }))
+    }
+}
+
+fn ends(record: &SocketRecord) -> Ends {
+    Ends {
+        netns: record.netns,
+        local: address(record.family, record.local, record.local_port),
+        remote: (record.remote_port != 0).then(|| address(record.family, record.remote, record.remote_port)),
+    }
+}
