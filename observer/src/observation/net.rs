@@ -23,10 +23,8 @@ pub enum NetFact {
     ClosedTotals(ClosedTotalsFact),
     /// An open socket without connection.
     Socket(SocketFact),
-    /// A network interface.
-    Link(LinkFact),
-    /// It is no longer there.
-    Unlinked { name: String },
+    /// Every network interface of the observer's network namespace.
+    Links(Vec<LinkFact>),
 }
 
 /// Payload bytes, cumulative.
@@ -169,7 +167,8 @@ pub struct SocketFact {
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkFact {
-    pub name: String,
+    /// As the kernel calls it.
+    pub name: Vec<u8>,
     /// Bits per second; `None` where the interface does not say.
     pub speed: Option<u64>,
     /// Bytes on the wire since the interface was made.
@@ -185,7 +184,7 @@ pub enum NetSlot {
     Socket(u64),
     Flow(FlowSlot),
     ClosedTotals(TaskId),
-    Link(String),
+    Links,
 }
 
 impl NetFact {
@@ -195,8 +194,8 @@ impl NetFact {
             Self::Socket(fact) => Some(NetSlot::Socket(fact.cookie)),
             Self::Flow(fact) => Some(NetSlot::Flow(fact.key)),
             Self::ClosedTotals(fact) => Some(NetSlot::ClosedTotals(fact.owner)),
-            Self::Link(fact) => Some(NetSlot::Link(fact.name.clone())),
-            Self::Closed(_) | Self::Vanished { .. } | Self::FlowEnded { .. } | Self::Unlinked { .. } => None,
+            Self::Links(_) => Some(NetSlot::Links),
+            Self::Closed(_) | Self::Vanished { .. } | Self::FlowEnded { .. } => None,
         }
     }
 
@@ -212,7 +211,6 @@ impl NetFact {
     pub(super) fn ends(&self) -> Vec<NetSlot> {
         match self {
             Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
-            Self::Unlinked { name } => vec![NetSlot::Link(name.clone())],
             _ => Vec::new(),
         }
     }

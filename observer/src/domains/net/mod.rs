@@ -1,12 +1,26 @@
-//! What net answers, and what it cannot see.
+//! What net answers: which process sends and receives how much, over which connections, and how full each link is.
+//!
+//! Bytes are payload, as processes write and read them; those of TCP are the kernel's own counters and exact, also for
+//! connections that live shorter than an interval and for sockets that several processes share. Over the loopback
+//! interface each byte is sent once and received once.
+//!
+//! What cannot be seen: protocols other than TCP, UDP, UDP-Lite and MPTCP; the peer of a datagram socket that is not
+//! connected; Unix sockets, which are no network traffic; who would have got what arrived on a connection that nobody
+//! accepted.
 
 use super::Declaration;
 
 mod bytes;
+mod connection;
 pub mod decode;
+mod headline;
 pub mod hooks;
+mod link;
+mod listener;
 pub mod report;
+mod sockets;
 pub mod state;
+mod traffic;
 
 /// The domain's entry in the list of domains.
 pub const DECLARATION: Declaration = Declaration {

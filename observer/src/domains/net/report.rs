@@ -1,9 +1,228 @@
 //! From the state of the net domain to rows and columns.
 
-use super::state::NetState;
-use crate::{domains::Context, report::Report};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
+
+use super::{
+    connection::{Connection, Phase},
+    headline,
+    link::Link,
+    state::NetState,
+    traffic::{Bytes, Traffic},
+};
+use crate::{
+    domains::Context,
+    identity::columns,
+    observation::TaskId,
+    report::{Column, Emphasis, Kind, Note, Report, Row, Table, Value},
+    text::printable,
+    units::bits,
+    view::View,
+};
+
+/// A share of the traffic from which a process stands out.
+const NOTABLE: f64 = 0.5;
 
 /// The report of the view that was asked for.
-pub fn report(_state: &NetState, context: &Context<'_>) -> Report {
-    context.report(Vec::new())
+pub fn report(state: &NetState, context: &Context<'_>) -> Report {
+    let rates = Rates::of(context);
+    let mut report = match context.request.view {
+        View::Connections => context.report(vec![super::sockets::connections(state, context, rates)]),
+        View::Listen => context.report(vec![super::sockets::listeners(state, context)]),
+        _ => context.report(vec![processes(state, context, rates), links(state, rates)]),
+    };
+    let all = overall(state);
+    report.totals = vec![
+        ("tx", Value::Unsigned(all.total.tx)),
+        ("rx", Value::Unsigned(all.total.rx)),
+        ("tx_rate", rates.rate(all.interval.tx)),
+        ("rx_rate", rates.rate(all.interval.rx)),
+    ];
+    report.loss.unattributed = state.unattributed;
+    report.headline = headline::lines(state, context, &all, rates);
+    if context.request.view != View::Listen {
+        let text = "What limits a connection is not judged by this version.".to_owned();
+        report.notes.push(Note { code: "limits-unjudged", text });
+    }
+    report
+}
+
+/// From bytes of an interval to bytes per second.
+#[derive(Clone, Copy)]
+pub(super) struct Rates {
+    /// Seconds; `None` while there is no interval to speak of.
+    elapsed: Option<f64>,
+}
+
+impl Rates {
+    fn of(context: &Context<'_>) -> Self {
+        let elapsed = context.now.since(context.previous);
+        Self { elapsed: (!context.first && elapsed > 0.0).then_some(elapsed) }
+    }
+
+    /// Bytes per second, as far as it is known.
+    pub fn per_second(self, bytes: u64) -> Option<f64> {
+        self.elapsed.map(|elapsed| bytes as f64 / elapsed)
+    }
+
+    /// The same as a cell.
+    pub fn rate(self, bytes: u64) -> Value {
+        Value::real(self.per_second(bytes))
+    }
+}
+
+/// What all processes together sent and received.
+pub(super) struct Overall {
+    pub total: Bytes,
+    pub interval: Bytes,
+}
+
+impl Overall {
+    /// The part that `bytes` of this interval are, 0 to 1.
+    pub fn share(&self, bytes: Bytes) -> f64 {
+        let all = self.interval.tx + self.interval.rx;
+        if all == 0 { 0.0 } else { (bytes.tx + bytes.rx) as f64 / all as f64 }
+    }
+}
+
+fn overall(state: &NetState) -> Overall {
+    let mut all = Overall { total: Bytes::default(), interval: Bytes::default() };
+    for traffic in state.processes.values() {
+        for (sum, part) in [(&mut all.total, traffic.total()), (&mut all.interval, traffic.interval())] {
+            sum.tx += part.tx;
+            sum.rx += part.rx;
+        }
+    }
+    all
+}
+
+/// Processes with traffic or connections, the busiest first.
+fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
+    let all = overall(state);
+    let open = open_connections(state);
+    let nothing = Traffic::default();
+    let ids: HashSet<TaskId> = state.processes.keys().chain(open.keys()).copied().collect();
+    let mut found: Vec<(TaskId, &Traffic)> =
+        ids.into_iter().map(|id| (id, state.processes.get(&id).unwrap_or(&nothing))).collect();
+    found.retain(|(_, traffic)| !traffic.ended || traffic.has_news());
+    found.sort_by_key(|(id, traffic)| {
+        let (now, total) = (traffic.interval(), traffic.total());
+        (Reverse(now.tx + now.rx), Reverse(total.tx + total.rx), *id)
+    });
+    let rows = found.into_iter().map(|(id, traffic)| {
+        let (now, total) = (traffic.interval(), traffic.total());
+        let share = all.share(now);
+        let connections = open.get(&id).copied().unwrap_or_default() + traffic.ended_connections;
+        let mut cells = columns::cells(id, context.processes, context.request);
+        cells.extend([
+            Value::Unsigned(total.tx),
+            Value::Unsigned(total.rx),
+            rates.rate(now.tx),
+            rates.rate(now.rx),
+            Value::real(rates.per_second(0).map(|_| share)),
+            Value::Unsigned(total.tx + total.rx),
+            object(traffic.tcp),
+            object(traffic.udp),
+            Value::Unsigned(connections),
+            Value::Unsigned(traffic.retransmitted),
+            Value::real(traffic.round_trip()),
+            Value::text(traffic.to()),
+            Value::Text("unknown".to_owned()),
+            Value::Missing,
+        ]);
+        let emphasis = match share {
+            share if share >= NOTABLE => Emphasis::Notice,
+            share if share > 0.0 => Emphasis::Plain,
+            _ => Emphasis::Faint,
+        };
+        Row { processes: vec![id], cells, emphasis, details: Vec::new(), ended: traffic.ended }
+    });
+    Table { key: "rows", rows: rows.collect(), columns: process_columns(context), hidden: Default::default() }
+}
+
+fn process_columns(context: &Context<'_>) -> Vec<Column> {
+    let mut all = columns::columns(context.request);
+    all.extend([
+        Column::json("tx", Kind::Bytes).adding(),
+        Column::json("rx", Kind::Bytes).adding(),
+        Column::new("tx_rate", Kind::BitRate, "SENDS", 1).adding(),
+        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1).adding(),
+        Column::new("share", Kind::Share, "SHARE", 3).adding(),
+        Column::people("since_start", Kind::Bytes, "SINCE START", 4).adding(),
+        Column::json("tcp", Kind::Bytes).adding(),
+        Column::json("udp", Kind::Bytes).adding(),
+        Column::new("connections", Kind::Count, "CONNECTIONS", 7).adding(),
+        Column::json("retransmitted", Kind::Bytes).adding(),
+        Column::new("rtt", Kind::Duration, "RTT", 5),
+        Column::new("to", Kind::Text, "TO", 2),
+        Column::json("limited_by", Kind::Text),
+        Column::json("evidence", Kind::Text),
+    ]);
+    all
+}
+
+fn object(bytes: Bytes) -> Value {
+    Value::Object(vec![("tx", Value::Unsigned(bytes.tx)), ("rx", Value::Unsigned(bytes.rx))])
+}
+
+/// Open TCP connections of each process that owns or holds them.
+fn open_connections(state: &NetState) -> HashMap<TaskId, u64> {
+    let mut open: HashMap<TaskId, u64> = HashMap::new();
+    for connection in state.connections.values().filter(|connection| connection.phase == Phase::Open) {
+        for id in whose(connection) {
+            *open.entry(id).or_default() += 1;
+        }
+    }
+    open
+}
+
+/// The owner of a connection, then whoever else holds it.
+pub(super) fn whose(connection: &Connection) -> Vec<TaskId> {
+    let owner = connection.owner();
+    let holders = connection.fact.holders.iter().copied().filter(|holder| Some(*holder) != owner);
+    owner.into_iter().chain(holders).collect()
+}
+
+/// The interfaces, the busiest first.
+fn links(state: &NetState, rates: Rates) -> Table {
+    let mut found: Vec<&Link> = state.links.values().collect();
+    found.sort_by_key(|link| Reverse(link.interval().map_or(0, |(tx, rx)| tx.max(rx))));
+    let rows = found.into_iter().map(|link| {
+        let usage = usage(link, rates);
+        let rate =
+            |of: fn((u64, u64)) -> u64| link.interval().map_or(Value::Missing, |bytes| rates.rate(of(bytes)));
+        let cells = vec![
+            Value::Text(printable(&link.fact.name)),
+            Value::unsigned(link.fact.speed),
+            Value::text(link.fact.speed.map(|speed| bits(speed as f64))),
+            rate(|(tx, _)| tx),
+            rate(|(_, rx)| rx),
+            Value::real(usage),
+            Value::Unsigned(link.drops()),
+        ];
+        let emphasis = match (usage, link.interval()) {
+            (Some(usage), _) if usage >= headline::SATURATED => Emphasis::Alarm,
+            (_, Some((0, 0)) | None) => Emphasis::Faint,
+            _ => Emphasis::Plain,
+        };
+        Row { cells, emphasis, ..Row::default() }
+    });
+    let columns = vec![
+        Column::new("interface", Kind::Text, "INTERFACE", 0),
+        Column::json("speed", Kind::Number),
+        Column::people("capacity", Kind::Text, "SPEED", 4),
+        Column::new("tx_rate", Kind::BitRate, "SENDS", 1),
+        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1),
+        Column::new("use", Kind::Share, "USE", 2),
+        Column::new("drops", Kind::Count, "DROPS", 3),
+    ];
+    Table { key: "links", rows: rows.collect(), columns, hidden: Default::default() }
+}
+
+/// The part of its speed that an interface uses in its busier direction; `None` where either is unknown.
+pub(super) fn usage(link: &Link, rates: Rates) -> Option<f64> {
+    let (tx, rx) = link.interval()?;
+    Some(rates.per_second(tx.max(rx))? * 8.0 / link.fact.speed? as f64)
 }

@@ -1,26 +1,268 @@
 //! From the facts of the net domain to its state.
+//!
+//! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
+//! Whose bytes they are is settled each time something is learnt about the connection.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{
+    connection::{Connection, Phase},
+    hooks::LIFE,
+    link::Link,
+    listener::{Arrival, Listener},
+    traffic::Traffic,
+};
 use crate::{
     domains::{Context, Domain},
-    observation::{Observation, session::Moment},
+    observation::{
+        Observation, TaskId,
+        net::{
+            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, FlowFact, FlowSlot, LinkFact, NetFact,
+            Protocol, SocketFact,
+        },
+        process::ProcessFact,
+        session::Moment,
+    },
     report::Report,
     wants::Wants,
 };
 
+/// Nanoseconds that a connection is remembered whose end should have been told and was not.
+const VANISHED: u64 = 60_000_000_000;
+
 /// What is known in the net domain.
 #[derive(Debug, Default)]
-pub struct NetState;
+pub struct NetState {
+    /// Whether nothing tells of a connection's beginning and end.
+    passes_only: bool,
+    /// Whether a report, or the base line, was delivered.
+    started: bool,
+    now: Moment,
+    pub(super) connections: HashMap<u64, Connection>,
+    pub(super) processes: HashMap<TaskId, Traffic>,
+    pub(super) flows: HashMap<FlowSlot, FlowTotals>,
+    pub(super) sockets: HashMap<u64, SocketFact>,
+    pub(super) listeners: HashMap<u64, Listener>,
+    pub(super) links: BTreeMap<Vec<u8>, Link>,
+    /// Last of the totals that stand for ends that were not told.
+    closed_totals: HashMap<TaskId, ClosedTotalsFact>,
+    arrivals: Vec<Arrival>,
+    pub(super) unattributed: u64,
+}
+
+/// What a process moved through a socket that does not count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowTotals {
+    pub fact: FlowFact,
+    /// At the last report.
+    pub reported: (u64, u64),
+}
 
 impl Domain for NetState {
-    fn apply(&mut self, _fact: &Observation) {}
+    fn apply(&mut self, fact: &Observation) {
+        match fact {
+            Observation::Session(session) => {
+                self.now = session.began;
+                self.passes_only = session.missing.iter().any(|missing| missing.hook == LIFE);
+            }
+            Observation::Due(now) => {
+                self.now = *now;
+                self.match_arrivals();
+            }
+            Observation::Process(ProcessFact::Ended { id, .. } | ProcessFact::Unnamed { id }) => {
+                if let Some(traffic) = self.processes.get_mut(id) {
+                    traffic.ended = true;
+                }
+            }
+            Observation::Net(fact) => self.apply_net(fact),
+            _ => {}
+        }
+    }
 
     fn report(&self, context: &Context<'_>) -> Report {
         super::report::report(self, context)
     }
 
-    fn wants(&self, _shown: &Report, _context: &Context<'_>) -> Wants {
-        Wants::default()
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
+        let rows = shown.tables.iter().flat_map(|table| &table.rows);
+        let processes = rows.flat_map(|row| row.processes.iter().copied());
+        Wants {
+            names: processes.filter(|id| context.processes.unread(*id)).collect(),
+            cmdline: context.request.cmdline,
+            ..Wants::default()
+        }
     }
 
-    fn delivered(&mut self, _now: Moment) {}
+    fn remembers(&self, id: TaskId) -> bool {
+        self.processes.contains_key(&id)
+    }
+
+    fn delivered(&mut self, now: Moment) {
+        self.started = true;
+        self.now = now;
+        self.match_arrivals();
+        self.leave_connections(now);
+        let owners: HashSet<TaskId> = self.connections.values().filter_map(Connection::owner).collect();
+        self.processes.retain(|id, traffic| {
+            traffic.delivered();
+            !traffic.ended || owners.contains(id)
+        });
+        for flow in self.flows.values_mut() {
+            flow.reported = (flow.fact.tx, flow.fact.rx);
+        }
+        for link in self.links.values_mut() {
+            link.delivered();
+        }
+    }
+}
+
+impl NetState {
+    fn apply_net(&mut self, fact: &NetFact) {
+        match fact {
+            NetFact::Connection(fact) => self.connection(fact),
+            NetFact::Closed(fact) => self.closed(fact),
+            NetFact::Vanished { cookie } => self.vanished(*cookie),
+            NetFact::Flow(fact) => self.flow(*fact),
+            NetFact::FlowEnded { key } => {
+                self.flows.remove(key);
+            }
+            NetFact::ClosedTotals(fact) => self.closed_totals(*fact),
+            NetFact::Socket(fact) if fact.listening => {
+                self.listeners.entry(fact.cookie).or_default().update(fact);
+            }
+            NetFact::Socket(fact) => {
+                self.sockets.insert(fact.cookie, fact.clone());
+            }
+            NetFact::Links(facts) => self.links(facts),
+        }
+    }
+
+    /// A pass has met a connection.
+    fn connection(&mut self, fact: &ConnectionFact) {
+        match self.connections.get_mut(&fact.cookie) {
+            Some(known) if known.is(fact) => known.update(fact.clone()),
+            _ => {
+                // Without events only the first pass finds what was there before.
+                let new = fact.opened != 0 || (self.passes_only && self.started);
+                self.connections.insert(fact.cookie, Connection::new(fact.clone(), new, None));
+                self.arrived(fact);
+            }
+        }
+        self.settle(fact.cookie);
+    }
+
+    fn closed(&mut self, fact: &ClosedFact) {
+        let connection = &fact.connection;
+        let new = connection.opened != 0;
+        match self.connections.get_mut(&connection.cookie) {
+            Some(known) if known.is(connection) => known.close(fact),
+            _ => {
+                let mut known = Connection::new(connection.clone(), new, fact.seen);
+                known.phase = Phase::Closed;
+                self.connections.insert(connection.cookie, known);
+                self.arrived(connection);
+            }
+        }
+        self.settle(connection.cookie);
+        let owner = self.connections.get(&connection.cookie).and_then(Connection::owner);
+        if let Some(owner) = owner {
+            self.processes.entry(owner).or_default().ended_connections += 1;
+        }
+    }
+
+    fn vanished(&mut self, cookie: u64) {
+        self.sockets.remove(&cookie);
+        self.listeners.remove(&cookie);
+        if let Some(connection) = self.connections.get_mut(&cookie)
+            && connection.phase == Phase::Open
+        {
+            connection.phase = Phase::Vanished(self.now.boot);
+        }
+    }
+
+    /// Somebody moved bytes through a socket that does not count them, or that is not theirs.
+    fn flow(&mut self, fact: FlowFact) {
+        let known = self
+            .flows
+            .entry(fact.key)
+            .or_insert(FlowTotals { fact: FlowFact { tx: 0, rx: 0, ..fact }, reported: (0, 0) });
+        let tx = fact.tx.saturating_sub(known.fact.tx);
+        let rx = fact.rx.saturating_sub(known.fact.rx);
+        known.fact = fact;
+        let tcp = matches!(fact.protocol, Protocol::Tcp | Protocol::Mptcp);
+        self.processes.entry(fact.key.task).or_default().add(tcp, tx, rx, fact.remote);
+        if fact.protocol == Protocol::Tcp
+            && let Some(connection) = self.connections.get_mut(&fact.key.cookie)
+        {
+            connection.shared(tx, rx);
+            self.settle(fact.key.cookie);
+        }
+    }
+
+    fn closed_totals(&mut self, fact: ClosedTotalsFact) {
+        let before = self.closed_totals.insert(fact.owner, fact);
+        let (before, connections) =
+            before.map_or_else(Default::default, |fact| (fact.counters, fact.connections));
+        let traffic = self.processes.entry(fact.owner).or_default();
+        let Counters { tx, rx, retransmitted } = fact.counters;
+        traffic.add(true, tx.saturating_sub(before.tx), rx.saturating_sub(before.rx), None);
+        traffic.retransmitted += retransmitted.saturating_sub(before.retransmitted);
+        traffic.ended_connections += fact.connections.saturating_sub(connections);
+    }
+
+    fn links(&mut self, facts: &[LinkFact]) {
+        self.links.retain(|name, _| facts.iter().any(|fact| fact.name == *name));
+        for fact in facts {
+            let started = self.started;
+            let link = self.links.entry(fact.name.clone());
+            link.and_modify(|link| link.update(fact)).or_insert_with(|| Link::new(fact, started));
+        }
+    }
+
+    fn settle(&mut self, cookie: u64) {
+        let Some(connection) = self.connections.get_mut(&cookie) else { return };
+        if let Some((owner, credit)) = connection.settle() {
+            let traffic = self.processes.entry(owner).or_default();
+            traffic.credit(credit, connection.fact.ends.remote, connection.round_trip());
+        }
+    }
+
+    /// Connections leave a report after the one that told of their end: what their sharers did last may have been read
+    /// after it.
+    fn leave_connections(&mut self, now: Moment) {
+        let (passes_only, unattributed) = (self.passes_only, &mut self.unattributed);
+        self.connections.retain(|_, connection| {
+            connection.delivered();
+            let keep = match connection.phase {
+                Phase::Open => true,
+                Phase::Vanished(since) => !passes_only && now.boot.saturating_sub(since) < VANISHED,
+                Phase::Closed => {
+                    connection.phase = Phase::Settling;
+                    true
+                }
+                Phase::Settling => false,
+            };
+            if !keep {
+                *unattributed += connection.unattributed();
+            }
+            keep
+        });
+    }
+
+    /// Remembers a connection that was accepted under observation, until the listeners of this report are known.
+    fn arrived(&mut self, fact: &ConnectionFact) {
+        let somebody = fact.owner.or_else(|| fact.holders.first().copied());
+        if let Some(owner) = somebody.filter(|_| fact.passive && fact.opened != 0) {
+            self.arrivals.push(Arrival { netns: fact.ends.netns, local: fact.ends.local, owner });
+        }
+    }
+
+    fn match_arrivals(&mut self) {
+        for arrival in self.arrivals.drain(..) {
+            let fitting = self.listeners.values_mut().filter(|listener| listener.fits(&arrival));
+            if let Some(listener) = fitting.max_by_key(|listener| listener.nearness(&arrival)) {
+                listener.accepted += 1;
+            }
+        }
+    }
 }

@@ -1,0 +1,157 @@
+//! One TCP connection: what of its counters was observed, and whose that is.
+
+use crate::observation::{
+    TaskId,
+    net::{ClosedFact, ConnectionFact, Counters},
+};
+
+/// A connection that is open, or that ended since the last report.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The latest that is known.
+    pub fact: ConnectionFact,
+    /// The counters when observation of it began.
+    base: Counters,
+    /// What other processes than the owner moved, as they said themselves.
+    others: Counters,
+    /// The part of the owner that has been credited.
+    credited: Counters,
+    /// The counters at the last report.
+    reported: Counters,
+    pub phase: Phase,
+}
+
+/// How far the life of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Open,
+    /// No pass finds it; its end has not been told. Boot-clock nanoseconds of the report before which that was so.
+    Vanished(u64),
+    /// Its end has been told since the last report.
+    Closed,
+    /// Its end has been reported, what its sharers said last can still come.
+    Settling,
+}
+
+/// Bytes to add to a process's totals. A counter that is read while the kernel changes it can be a byte too high (a
+/// FIN that is not yet known for one), so corrections go both ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Credit {
+    pub tx: i64,
+    pub rx: i64,
+    pub retransmitted: i64,
+}
+
+impl Connection {
+    /// A connection met for the first time. `new` tells that it was opened under observation, so that all of its bytes
+    /// were observed; otherwise those before `seen` (this first sight, if that is unknown) were not.
+    #[must_use]
+    pub fn new(fact: ConnectionFact, new: bool, seen: Option<Counters>) -> Self {
+        let base = if new { seen.unwrap_or_default() } else { seen.unwrap_or(fact.counters) };
+        let reported = if new { Counters::default() } else { fact.counters };
+        Self {
+            fact,
+            base,
+            others: Counters::default(),
+            credited: Counters::default(),
+            reported,
+            phase: Phase::Open,
+        }
+    }
+
+    /// The process that its bytes belong to: the first that acted on it, else the only one that holds it.
+    #[must_use]
+    pub fn owner(&self) -> Option<TaskId> {
+        match (self.fact.owner, self.fact.holders.as_slice()) {
+            (Some(owner), _) => Some(owner),
+            (None, [holder]) => Some(*holder),
+            (None, _) => None,
+        }
+    }
+
+    /// Whether `fact` tells of the same connection, and not of a later one over the same socket.
+    #[must_use]
+    pub const fn is(&self, fact: &ConnectionFact) -> bool {
+        self.fact.opened == fact.opened
+    }
+
+    /// A pass has met it.
+    pub fn update(&mut self, fact: ConnectionFact) {
+        self.fact = fact;
+        self.phase = Phase::Open;
+    }
+
+    /// It has ended; who held it is remembered, for connections that nobody acted on.
+    pub fn close(&mut self, closed: &ClosedFact) {
+        let holders = std::mem::take(&mut self.fact.holders);
+        self.fact = ConnectionFact { holders, ..closed.connection.clone() };
+        self.phase = Phase::Closed;
+    }
+
+    /// Somebody else than the owner moved so many more bytes.
+    pub const fn shared(&mut self, tx: u64, rx: u64) {
+        self.others.tx += tx;
+        self.others.rx += rx;
+    }
+
+    /// What the owner is to be credited with since the last time; nothing while there is no owner.
+    pub fn settle(&mut self) -> Option<(TaskId, Credit)> {
+        let owner = self.owner()?;
+        let own = self.own();
+        let credit = Credit {
+            tx: own.tx.wrapping_sub(self.credited.tx).cast_signed(),
+            rx: own.rx.wrapping_sub(self.credited.rx).cast_signed(),
+            retransmitted: own.retransmitted.wrapping_sub(self.credited.retransmitted).cast_signed(),
+        };
+        self.credited = own;
+        Some((owner, credit))
+    }
+
+    /// Bytes that belong to nobody who is known.
+    #[must_use]
+    pub fn unattributed(&self) -> u64 {
+        if self.owner().is_some() {
+            return 0;
+        }
+        let own = self.own();
+        own.tx + own.rx
+    }
+
+    /// What was observed less what others moved.
+    fn own(&self) -> Counters {
+        let now = &self.fact.counters;
+        Counters {
+            tx: now.tx.saturating_sub(self.base.tx).saturating_sub(self.others.tx),
+            rx: now.rx.saturating_sub(self.base.rx).saturating_sub(self.others.rx),
+            retransmitted: now.retransmitted.saturating_sub(self.base.retransmitted),
+        }
+    }
+
+    /// Bytes sent and received since the last report.
+    #[must_use]
+    pub const fn interval(&self) -> (u64, u64) {
+        let now = &self.fact.counters;
+        (now.tx.saturating_sub(self.reported.tx), now.rx.saturating_sub(self.reported.rx))
+    }
+
+    /// A report has told of it.
+    pub const fn delivered(&mut self) {
+        self.reported = self.fact.counters;
+    }
+
+    /// Bytes per second of the kernel's latest sample of deliveries; `None` before the first.
+    #[must_use]
+    pub fn delivery_rate(&self) -> Option<f64> {
+        let measures = &self.fact.measures;
+        (measures.rate_interval > 0).then(|| {
+            let bytes = f64::from(measures.rate_delivered) * f64::from(measures.mss);
+            bytes * 1e6 / f64::from(measures.rate_interval)
+        })
+    }
+
+    /// Smoothed round-trip time in seconds; `None` before the first sample.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<f64> {
+        (self.fact.measures.srtt > 0).then(|| f64::from(self.fact.measures.srtt) / 1e6)
+    }
+}

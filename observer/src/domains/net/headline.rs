@@ -1,0 +1,60 @@
+//! The answer in words.
+
+use super::{
+    report::{Overall, Rates, usage},
+    state::NetState,
+    traffic::Traffic,
+};
+use crate::{
+    domains::Context,
+    identity::columns::label,
+    observation::TaskId,
+    text::printable,
+    units::{bit_rate, bits, counted, share},
+};
+
+/// The part of its speed from which an interface is what people should look at.
+pub(super) const SATURATED: f64 = 0.8;
+/// The part of its speed from which an interface is worth naming.
+const BUSY: f64 = 0.3;
+
+/// How full the fullest link is, who takes most, in one sentence; two while rates are not known yet.
+pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rates: Rates) -> Vec<String> {
+    let (Some(tx), Some(rx)) = (rates.per_second(all.interval.tx), rates.per_second(all.interval.rx)) else {
+        let open = state.connections.len() as u64;
+        return vec![format!(
+            "{} open; what they carry is known after the first interval.",
+            counted(open, "connection is", "connections are")
+        )];
+    };
+    let busiest = state.processes.iter().max_by_key(|(id, traffic)| {
+        let now = traffic.interval();
+        (now.tx + now.rx, **id)
+    });
+    let busiest = busiest.filter(|(_, traffic)| traffic.interval().tx + traffic.interval().rx > 0);
+    let Some((id, traffic)) = busiest else {
+        return vec!["No process sends or receives.".to_owned()];
+    };
+    let who = who(*id, traffic, context, all);
+    let fullest = state.links.values().filter_map(|link| Some((usage(link, rates)?, link)));
+    let fullest = fullest.max_by(|left, right| left.0.total_cmp(&right.0)).filter(|(used, _)| *used >= BUSY);
+    if let Some((used, link)) = fullest
+        && let (Some((sent, received)), Some(speed)) = (link.interval(), link.fact.speed)
+        && let Some(rate) = rates.per_second(sent.max(received))
+    {
+        let verb = if sent >= received { "sends" } else { "receives" };
+        let name = printable(&link.fact.name);
+        let (rate, speed, used) = (bit_rate(rate), bits(speed as f64), share(used));
+        return vec![format!("{name} {verb} {rate} of {speed} ({used}): {who}.")];
+    }
+    vec![format!("Processes send {} and receive {}: {who}.", bit_rate(tx), bit_rate(rx))]
+}
+
+fn who(id: TaskId, traffic: &Traffic, context: &Context<'_>, all: &Overall) -> String {
+    let who =
+        format!("{} takes {} of it", label(id, context.processes), share(all.share(traffic.interval())));
+    match traffic.to() {
+        Some(to) => format!("{who}, most of it with {to}"),
+        None => who,
+    }
+}

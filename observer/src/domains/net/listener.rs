@@ -1,0 +1,49 @@
+//! A socket that connections arrive at.
+
+use std::net::SocketAddr;
+
+use crate::observation::{TaskId, net::SocketFact};
+
+/// A listener, and what arrived at it while observed.
+#[derive(Clone, Debug, Default)]
+pub struct Listener {
+    /// `None` only while it is being made.
+    pub fact: Option<SocketFact>,
+    /// Connections that a process took over since observation began.
+    pub accepted: u64,
+}
+
+/// A connection that somebody accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub netns: u32,
+    pub local: SocketAddr,
+    pub owner: TaskId,
+}
+
+impl Listener {
+    /// A pass has met it.
+    pub fn update(&mut self, fact: &SocketFact) {
+        self.fact = Some(fact.clone());
+    }
+
+    /// Whether the connection can have arrived here.
+    #[must_use]
+    pub fn fits(&self, arrival: &Arrival) -> bool {
+        self.fact.as_ref().is_some_and(|fact| {
+            let here = fact.ends.local;
+            fact.ends.netns == arrival.netns
+                && here.port() == arrival.local.port()
+                && (here.ip().is_unspecified() || here.ip() == arrival.local.ip())
+        })
+    }
+
+    /// How likely it arrived here and not at another that fits: several can share a port, and the most specific address
+    /// wins in the kernel too.
+    #[must_use]
+    pub fn nearness(&self, arrival: &Arrival) -> (bool, bool) {
+        self.fact.as_ref().map_or((false, false), |fact| {
+            (!fact.ends.local.ip().is_unspecified(), fact.holders.contains(&arrival.owner))
+        })
+    }
+}

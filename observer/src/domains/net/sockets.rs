@@ -1,0 +1,203 @@
+//! The views of single sockets: connections and flows, listeners.
+
+use std::cmp::Reverse;
+
+use super::{
+    connection::{Connection, Phase},
+    report::{Rates, whose},
+    state::{FlowTotals, NetState},
+};
+use crate::{
+    domains::Context,
+    identity::columns,
+    observation::{
+        TaskId,
+        net::{Protocol, SocketFact},
+    },
+    report::{Column, Emphasis, Kind, Row, Table, Value},
+};
+
+/// Connections and flows, the busiest first. Bytes are those since the connection was opened.
+pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
+    let tcp = state.connections.values().filter(|connection| {
+        matches!(connection.phase, Phase::Open | Phase::Closed)
+            || (matches!(connection.phase, Phase::Vanished(_)) && connection.interval() != (0, 0))
+    });
+    let mut found: Vec<(u64, u64, Row)> = tcp.map(|connection| tcp_row(connection, context, rates)).collect();
+    let flows = state.flows.values().filter(|flow| flow.fact.key.cookie != 0);
+    found.extend(flows.filter_map(|flow| flow_row(flow, state, context, rates)));
+    found.sort_by_key(|(now, total, row)| (Reverse(*now), Reverse(*total), row.processes.first().copied()));
+    let mut all = columns::columns(context.request);
+    all.extend([
+        Column::new("protocol", Kind::Text, "PROTOCOL", 7),
+        Column::new("local", Kind::Text, "LOCAL", 5),
+        Column::new("remote", Kind::Text, "REMOTE", 0),
+        Column::new("state", Kind::Text, "STATE", 6),
+        Column::new("tx", Kind::Bytes, "SENT", 3).adding(),
+        Column::new("rx", Kind::Bytes, "RECEIVED", 3).adding(),
+        Column::new("tx_rate", Kind::BitRate, "SENDS", 1).adding(),
+        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1).adding(),
+        Column::new("rtt", Kind::Duration, "RTT", 2),
+        Column::json("rtt_min", Kind::Duration),
+        Column::new("retransmitted", Kind::Bytes, "RETRANSMITTED", 9).adding(),
+        Column::json("delivery_rate", Kind::BitRate),
+        Column::json("queue", Kind::Duration),
+        Column::json("limited_by", Kind::Text),
+        Column::json("evidence", Kind::Text),
+        Column::new("age", Kind::Duration, "AGE", 8),
+    ]);
+    let rows = found.into_iter().map(|(_, _, row)| row).collect();
+    Table { key: "rows", rows, columns: all, hidden: Default::default() }
+}
+
+fn tcp_row(connection: &Connection, context: &Context<'_>, rates: Rates) -> (u64, u64, Row) {
+    let fact = &connection.fact;
+    let (tx, rx) = connection.interval();
+    let processes = whose(connection);
+    let mut cells = process_cells(processes.first().copied(), context);
+    let age = (fact.opened != 0).then(|| context.now.boot.saturating_sub(fact.opened) as f64 / 1e9);
+    let state = if connection.phase == Phase::Closed { "closed" } else { state_name(fact.state) };
+    cells.extend([
+        Value::Text("tcp".to_owned()),
+        Value::Text(fact.ends.local.to_string()),
+        Value::text(fact.ends.remote.map(|remote| remote.to_string())),
+        Value::Text(state.to_owned()),
+        Value::Unsigned(fact.counters.tx),
+        Value::Unsigned(fact.counters.rx),
+        rates.rate(tx),
+        rates.rate(rx),
+        Value::real(connection.round_trip()),
+        Value::real(fact.measures.rtt_min.map(|micros| f64::from(micros) / 1e6)),
+        Value::Unsigned(fact.counters.retransmitted),
+        Value::real(connection.delivery_rate()),
+        Value::Missing,
+        Value::Text("unknown".to_owned()),
+        Value::Missing,
+        Value::real(age),
+    ]);
+    let row = Row { processes, cells, emphasis: emphasis(tx + rx), ..Row::default() };
+    (tx + rx, fact.counters.tx + fact.counters.rx, row)
+}
+
+/// What one process moved through a socket that does not count itself. The part of a shared TCP connection that is not
+/// its owner's has its row, and is in the connection's too.
+fn flow_row(
+    flow: &FlowTotals,
+    state: &NetState,
+    context: &Context<'_>,
+    rates: Rates,
+) -> Option<(u64, u64, Row)> {
+    let fact = &flow.fact;
+    if fact.protocol == Protocol::Tcp {
+        return None;
+    }
+    let socket = state.sockets.get(&fact.key.cookie);
+    let (tx, rx) = (fact.tx - flow.reported.0, fact.rx - flow.reported.1);
+    let mut cells = process_cells(Some(fact.key.task), context);
+    let age = context.now.boot.saturating_sub(fact.key.created) as f64 / 1e9;
+    cells.extend([
+        Value::Text(protocol_name(fact.protocol).to_owned()),
+        Value::text(socket.map(|socket| socket.ends.local.to_string())),
+        Value::text(fact.remote.map(|remote| remote.to_string())),
+        Value::Missing,
+        Value::Unsigned(fact.tx),
+        Value::Unsigned(fact.rx),
+        rates.rate(tx),
+        rates.rate(rx),
+        Value::Missing,
+        Value::Missing,
+        Value::Missing,
+        Value::Missing,
+        Value::Missing,
+        Value::Text("unknown".to_owned()),
+        Value::Missing,
+        Value::real(Some(age)),
+    ]);
+    let row = Row { processes: vec![fact.key.task], cells, emphasis: emphasis(tx + rx), ..Row::default() };
+    Some((tx + rx, fact.tx + fact.rx, row))
+}
+
+/// Listeners and bound datagram sockets, those with a queue first.
+pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
+    let tcp = state
+        .listeners
+        .values()
+        .filter_map(|listener| Some((listener.fact.as_ref()?, Some(listener.accepted))));
+    let bound =
+        state.sockets.values().filter(|socket| socket.ends.remote.is_none() && socket.ends.local.port() != 0);
+    let mut found: Vec<(&SocketFact, Option<u64>)> = tcp.chain(bound.map(|socket| (socket, None))).collect();
+    found.sort_by_key(|(socket, _)| {
+        let waiting = if socket.listening { socket.queued } else { 0 };
+        (Reverse(waiting), socket.ends.local, socket.cookie)
+    });
+    let mut all = columns::columns(context.request);
+    all.extend([
+        Column::new("protocol", Kind::Text, "PROTOCOL", 5),
+        Column::new("local", Kind::Text, "LOCAL", 0),
+        Column::new("queued", Kind::Count, "QUEUED", 1),
+        Column::new("queue_limit", Kind::Count, "OF", 2),
+        Column::new("overflows", Kind::Count, "OVERFLOWS", 1),
+        Column::new("accepted", Kind::Count, "ACCEPTED", 3),
+    ]);
+    let rows = found.into_iter().map(|(socket, accepted)| {
+        let mut holders = socket.holders.clone();
+        holders.sort_by_key(|id| (id.start, id.tgid));
+        let mut cells = process_cells(holders.first().copied(), context);
+        let (queued, limit) = (u64::from(socket.queued), socket.queue_limit.map(u64::from));
+        cells.extend([
+            Value::Text(protocol_name(socket.protocol).to_owned()),
+            Value::Text(socket.ends.local.to_string()),
+            Value::unsigned(socket.listening.then_some(queued)),
+            Value::unsigned(limit),
+            Value::Unsigned(u64::from(socket.drops)),
+            Value::unsigned(accepted),
+        ]);
+        let emphasis = match limit {
+            Some(limit) if queued > 0 && queued >= limit => Emphasis::Alarm,
+            _ if queued > 0 && socket.listening => Emphasis::Notice,
+            _ => Emphasis::Plain,
+        };
+        Row { processes: holders, cells, emphasis, ..Row::default() }
+    });
+    Table { key: "rows", rows: rows.collect(), columns: all, hidden: Default::default() }
+}
+
+fn process_cells(id: Option<TaskId>, context: &Context<'_>) -> Vec<Value> {
+    id.map_or_else(
+        || vec![Value::Missing; columns::columns(context.request).len()],
+        |id| columns::cells(id, context.processes, context.request),
+    )
+}
+
+const fn emphasis(bytes: u64) -> Emphasis {
+    if bytes > 0 { Emphasis::Plain } else { Emphasis::Faint }
+}
+
+const fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::UdpLite => "udplite",
+        Protocol::Mptcp => "mptcp",
+    }
+}
+
+/// States as `ss` spells them in its filters.
+const fn state_name(state: u8) -> &'static str {
+    const NAMES: [&str; 13] = [
+        "unknown",
+        "established",
+        "syn-sent",
+        "syn-recv",
+        "fin-wait-1",
+        "fin-wait-2",
+        "time-wait",
+        "closed",
+        "close-wait",
+        "last-ack",
+        "listening",
+        "closing",
+        "syn-recv",
+    ];
+    if (state as usize) < NAMES.len() { NAMES[state as usize] } else { NAMES[0] }
+}
