@@ -106,7 +106,7 @@ pub const HOOKS: &[Hook] = &[
         ways: &[Way {
             name: "iterator tcp",
             programs: &[program("net_tcp", Point::Iterator("tcp"))],
-            blind: "in other network namespaces, connections without a descriptor are known when they end",
+            blind: "",
         }],
         columns: &[],
     },

@@ -5,7 +5,7 @@
 //! interface each byte is sent once and received once.
 //!
 //! What cannot be seen: protocols other than TCP, UDP, UDP-Lite and MPTCP; the peer of a datagram socket that is not
-//! connected; Unix sockets, which are no network traffic; who would have got what arrived on a connection that nobody
+//! connected; connections in other network namespaces that no descriptor holds, until they end; Unix sockets, which are no network traffic; who would have got what arrived on a connection that nobody
 //! accepted.
 
 use super::Declaration;

@@ -43,8 +43,8 @@ fn speed(root: &Path, name: &[u8]) -> Option<u64> {
     let megabits = fs::read_to_string(root.join("sys/class/net").join(name).join("speed")).ok()?;
     let megabits: i64 = megabits.trim().parse().ok()?;
     // A driver that lacks the information says so as 65535 or u32::MAX.
-    (megabits > 0 && megabits != 65_535 && megabits < i64::from(u32::MAX))
-        .then_some(megabits.cast_unsigned() * 1_000_000)
+    let known = megabits > 0 && megabits != 65_535 && megabits < i64::from(u32::MAX);
+    known.then(|| megabits.cast_unsigned() * 1_000_000)
 }
 
 #[cfg(test)]
