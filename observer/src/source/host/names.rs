@@ -187,7 +187,10 @@ fn cgroup_path(text: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
 
     use super::*;
 
@@ -330,6 +333,10 @@ mod tests {
             TaskId { start: ticks * 10_000_000, tgid: u64::from(pid) }
         };
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Its arguments are in place only when it runs: what it says back proves that.
+        let mut stdout = child.stdout.take().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        stdout.read_exact(&mut [0]).unwrap();
         let id = proc_start(child.id());
         let cat = fs::read_link(format!("/proc/{}/exe", child.id())).unwrap();
         let [ProcessFact::Named { exe, cgroup: Some(_), cmdline, .. }] =
@@ -342,7 +349,7 @@ mod tests {
 
         // Its output ends when it does; until it is waited for, it keeps its number.
         drop(child.stdin.take());
-        child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
+        stdout.read_to_end(&mut Vec::new()).unwrap();
         while !fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(") Z ") {
             std::thread::yield_now();
         }
