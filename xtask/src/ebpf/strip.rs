@@ -33,3 +33,53 @@ pub fn strip(object: &[u8]) -> Result<Vec<u8>> {
     stripped.result().context("the stripped object cannot be written")?;
     Ok(stripped.into_inner())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs, path::Path};
+
+    use object::{Object, ObjectSection, ObjectSymbol};
+
+    use super::*;
+
+    /// The sections that decide what a program does, or what the kernel knows about it, with their content.
+    fn sections(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        let file = object::File::parse(bytes).unwrap();
+        let named = file
+            .sections()
+            .map(|section| (section.name().unwrap().to_owned(), section.data().unwrap().to_vec()));
+        named.filter(|(name, _)| !name.is_empty() && !name.ends_with("strtab") && name != ".symtab").collect()
+    }
+
+    fn symbols(bytes: &[u8]) -> Vec<(String, u64, u64)> {
+        let file = object::File::parse(bytes).unwrap();
+        let named = file.symbols().filter(|symbol| symbol.is_definition() || symbol.is_undefined());
+        named.map(|symbol| (symbol.name().unwrap().to_owned(), symbol.address(), symbol.size())).collect()
+    }
+
+    #[test]
+    fn an_object_loses_dwarf_and_nothing_else() {
+        let objects = Path::new(env!("CARGO_MANIFEST_DIR")).join("../observer/objects");
+        for name in crate::ebpf::OBJECTS {
+            let whole = fs::read(objects.join(format!("{name}.o"))).unwrap();
+            let stripped = strip(&whole).unwrap();
+            let kept = sections(&stripped);
+            assert!(kept.contains_key(".BTF") && kept.contains_key(".BTF.ext"), "{:?}", kept.keys());
+            assert!(!kept.keys().any(|name| name.contains("debug")), "{:?}", kept.keys());
+            let mut before = sections(&whole);
+            before.retain(|name, _| !name.contains("debug"));
+            // Relocations name symbols by number, and the numbers change: the symbols themselves are compared below.
+            let relocations = |name: &String, _: &mut Vec<u8>| !name.starts_with(".rel");
+            let mut after = kept;
+            before.retain(relocations);
+            after.retain(relocations);
+            assert_eq!(before, after, "{name}");
+            let mut symbols_before = symbols(&whole);
+            symbols_before.sort();
+            let mut symbols_after = symbols(&stripped);
+            symbols_after.sort();
+            assert_eq!(symbols_before, symbols_after, "{name}");
+            assert_eq!(strip(&stripped).unwrap(), stripped, "stripping again changes nothing");
+        }
+    }
+}
