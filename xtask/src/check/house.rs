@@ -7,13 +7,19 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Finding, Sources, Verdict, mentions};
+use super::{
+    Finding, Sources, Verdict,
+    mentions::{self, Mentions},
+};
 
 /// Lines of plain code beyond which a file probably has more than one purpose. Tables and tests do not count.
 const LONG: usize = 400;
 
 /// What every domain states, a file each.
 const FIVE: &[&str] = &["mod.rs", "hooks.rs", "decode.rs", "state.rs", "report.rs"];
+
+/// Names that say nothing of a purpose, at the end of a type's name or as a module's.
+const EMPTY_NAMES: &[&str] = &["Manager", "Helper", "Helpers", "Util", "Utils", "Data"];
 
 /// Judges every file by itself, and the domains' folders.
 pub fn judge(sources: &Sources) -> Result<Verdict> {
@@ -27,7 +33,13 @@ pub fn judge(sources: &Sources) -> Result<Verdict> {
                     .to_owned(),
             });
         }
-        let lines = plain_lines(file, text)?;
+        let parsed = syn::parse_file(text).with_context(|| format!("{} cannot be parsed", file.display()))?;
+        let found = mentions::read(&parsed);
+        for name in empty_names(file, &found) {
+            let text = format!("`{name}` says nothing of a purpose: no Manager, Helper, Util or Data");
+            verdict.faults.push(Finding { file: file.clone(), line: 0, text });
+        }
+        let lines = plain_lines(file, text, &found);
         if lines > LONG {
             let text = format!("{lines} lines of plain code: has it one purpose?");
             verdict.warnings.push(Finding { file: file.clone(), line: 0, text });
@@ -38,15 +50,23 @@ pub fn judge(sources: &Sources) -> Result<Verdict> {
 }
 
 /// Lines that are neither tests nor tables.
-fn plain_lines(file: &Path, text: &str) -> Result<usize> {
+fn plain_lines(file: &Path, text: &str, found: &Mentions) -> usize {
     let is_test = file.starts_with("tests") || file.iter().any(|part| part == "tests" || part == "tests.rs");
     if is_test {
-        return Ok(0);
+        return 0;
     }
-    let parsed = syn::parse_file(text).with_context(|| format!("{} cannot be parsed", file.display()))?;
-    let exempt = mentions::read(&parsed).exempt;
-    let exempted = |line: usize| exempt.iter().any(|(first, last)| (*first..=*last).contains(&line));
-    Ok((1..=text.lines().count()).filter(|line| !exempted(*line)).count())
+    let exempted = |line: usize| found.exempt.iter().any(|(first, last)| (*first..=*last).contains(&line));
+    (1..=text.lines().count()).filter(|line| !exempted(*line)).count()
+}
+
+/// The types in a file that end in one of [`EMPTY_NAMES`], and the modules, the file itself among them, that are one.
+fn empty_names(file: &Path, found: &Mentions) -> Vec<String> {
+    let types = found.items.iter().map(|(_, name)| name.clone());
+    let types = types.filter(|name| EMPTY_NAMES.iter().any(|empty| name.ends_with(empty)));
+    let own = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let modules = found.inline.iter().filter_map(|path| path.last().cloned()).chain(own);
+    let modules = modules.filter(|name| EMPTY_NAMES.iter().any(|empty| *name == empty.to_lowercase()));
+    types.chain(modules).collect()
 }
 
 /// A domain is one folder with files of the same five names; a part that grew may be a folder of that name.

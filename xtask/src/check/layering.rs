@@ -20,7 +20,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "units", knows: &[], pure: true },
     Layer { name: "hook", knows: &[], pure: true },
     Layer { name: "observation", knows: &["hook"], pure: true },
-    Layer { name: "trend", knows: &["observation"], pure: true },
+    Layer { name: "trend", knows: &["observation", "units"], pure: true },
     Layer { name: "view", knows: &["observation"], pure: true },
     Layer { name: "wants", knows: &["observation"], pure: true },
     Layer { name: "report", knows: &["observation", "text", "units", "view"], pure: true },

@@ -313,12 +313,21 @@ fn a_domain_without_one_of_its_files_is_caught() {
 #[test]
 fn a_module_without_a_header_is_caught() {
     let mut sources = house();
-    sources.insert("tests/src/workload.rs".into(), "use std::fs;\n//! too late".to_owned());
+    sources.insert("tests/src/workload.rs".into(), "use std::fs;\n".to_owned());
     sources.insert("observer/src/text.rs".into(), "// x\npub fn printable() {}".to_owned());
     let faults = judged(&sources).faults;
     let headers = faults.iter().filter(|fault| fault.text.contains("header"));
     let files: Vec<_> = headers.map(|fault| fault.file.to_string_lossy()).collect();
     assert_eq!(files, ["observer/src/text.rs", "tests/src/workload.rs"], "{faults:#?}");
+}
+
+#[test]
+fn a_name_that_says_nothing_is_caught() {
+    caught("source/mod.rs", "struct SocketManager;");
+    caught("source/mod.rs", "pub mod utils { }");
+    caught("source/mod.rs", "enum MemData { }");
+    caught("source/helper.rs", "");
+    innocent("source/mod.rs", "fn data() {}\nstruct Database;");
 }
 
 #[test]
