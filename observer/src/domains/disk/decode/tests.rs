@@ -1,1 +1,160 @@
+use super::*;
+use crate::observation::process::ProcessFact;
 
+const HOLDER: TaskId = TaskId { start: 5_000, tgid: 42 };
+const INODE: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
+
+fn task(id: TaskId) -> Vec<u8> {
+    let mut bytes = id.start.to_ne_bytes().to_vec();
+    bytes.extend(id.tgid.to_ne_bytes());
+    bytes.extend(b"legacyd\0\0\0\0\0\0\0\0\0");
+    bytes.extend(1000_u32.to_ne_bytes());
+    bytes.extend(0_u32.to_ne_bytes());
+    bytes
+}
+
+struct Held {
+    id: TaskId,
+    thread: u32,
+    fd: u32,
+    flags: u32,
+    mapping: (u64, u64),
+}
+
+const FD: Held = Held { id: HOLDER, thread: 42, fd: 7, flags: 0o2001, mapping: (0, 0) };
+
+fn held(held: &Held) -> Vec<u8> {
+    let mut bytes = task(held.id);
+    bytes.extend(inode_key(INODE));
+    for number in [12_345_u64, 16_384, 0xef53, held.mapping.0, held.mapping.1] {
+        bytes.extend(number.to_ne_bytes());
+    }
+    for number in [held.thread, held.fd, held.flags, 1] {
+        bytes.extend(number.to_ne_bytes());
+    }
+    bytes
+}
+
+fn wrote(bytes: u64) -> Vec<u8> {
+    let mut record = WROTE.to_ne_bytes().to_vec();
+    record.extend((size_of::<WroteRecord>() as u32).to_ne_bytes());
+    record.extend(99_u64.to_ne_bytes());
+    record.extend(task(HOLDER));
+    record.extend(inode_key(INODE));
+    record.extend(bytes.to_ne_bytes());
+    record
+}
+
+fn pass(decoder: &mut DiskDecoder, program: &str, records: &[Held]) -> Decoded {
+    let mut out = Decoded::default();
+    let bytes: Vec<u8> = records.iter().flat_map(held).collect();
+    decoder.pass(program, &bytes, &mut out).unwrap();
+    out
+}
+
+fn facts(out: &Decoded) -> Vec<DiskFact> {
+    let facts = out.facts.iter().filter_map(|fact| match fact {
+        Observation::Disk(fact) => Some(fact.clone()),
+        _ => None,
+    });
+    facts.collect()
+}
+
+fn on(fd: u32, thread: u32) -> Descriptor {
+    Descriptor { fd, thread, append: true, writable: true }
+}
+
+#[test]
+fn one_holder_however_many_descriptors() {
+    let out = pass(&mut DiskDecoder::default(), "disk_file", &[Held { fd: 9, ..FD }, FD]);
+    let file = File { size: 12_345, allocated: 16_384, magic: 0xef53 };
+    let hold = Hold::Descriptors(vec![on(7, 42), on(9, 42)]);
+    assert_eq!(
+        facts(&out),
+        [DiskFact::File { inode: INODE, file }, DiskFact::Holder { inode: INODE, id: HOLDER, hold }]
+    );
+    let met = ProcessFact::Met { id: HOLDER, comm: b"legacyd".to_vec(), uid: 1000, kernel_thread: false };
+    assert_eq!(out.facts[0], Observation::Process(met));
+    assert_eq!(out.read, [(DELETIONS, inode_key(INODE))]);
+}
+
+#[test]
+fn threads_that_outlive_their_leader_show_one_table_once_and_one_of_their_own_beside_it() {
+    let records = [Held { thread: 43, ..FD }, Held { thread: 44, ..FD }, Held { thread: 45, fd: 8, ..FD }];
+    let out = pass(&mut DiskDecoder::default(), "disk_file", &records);
+    let hold = Hold::Descriptors(vec![on(7, 43), on(8, 45)]);
+    assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold });
+}
+
+#[test]
+fn the_lowest_mapping_stands_for_all() {
+    let records = [Held { mapping: (0x3000, 0x4000), ..FD }, Held { mapping: (0x1000, 0x2000), ..FD }];
+    let out = pass(&mut DiskDecoder::default(), "disk_mapping", &records);
+    let hold = Hold::Mapping { start: 0x1000, end: 0x2000 };
+    assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold });
+}
+
+#[test]
+fn a_total_never_goes_back_when_an_older_record_is_read_later() {
+    let mut decoder = DiskDecoder::default();
+    let mut out = Decoded::default();
+    decoder.record(&wrote(100), &mut out).unwrap();
+    let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
+    assert_eq!(out.read, [(WRITTEN, key.clone()), (DELETIONS, inode_key(INODE))]);
+    let value = [500_u64, 1].map(u64::to_ne_bytes).concat();
+    decoder.entry(WRITTEN, &key, &value, &mut out).unwrap();
+    decoder.record(&wrote(200), &mut out).unwrap();
+    assert_eq!(facts(&out).last(), Some(&DiskFact::Writers { inode: INODE, written: vec![(HOLDER, 500)] }));
+}
+
+#[test]
+fn who_deleted_it_is_asked_once_a_life() {
+    let mut decoder = DiskDecoder::default();
+    pass(&mut decoder, "disk_file", &[FD]);
+    assert_eq!(pass(&mut decoder, "disk_file", &[FD]).read, []);
+    pass(&mut decoder, "disk_file", &[]);
+    assert_eq!(pass(&mut decoder, "disk_file", &[FD]).read.len(), 1);
+    let mut out = Decoded::default();
+    let value = [task(TaskId { start: 1, tgid: 998 }), 77_u64.to_ne_bytes().to_vec()].concat();
+    decoder.entry(DELETIONS, &inode_key(INODE), &value, &mut out).unwrap();
+    let by = TaskId { start: 1, tgid: 998 };
+    assert_eq!(facts(&out), [DiskFact::Deleted { inode: INODE, by, at: 77 }]);
+}
+
+#[test]
+fn entries_of_a_file_that_nobody_holds_leave_the_kernel() {
+    let mut decoder = DiskDecoder::default();
+    decoder.record(&wrote(100), &mut Decoded::default()).unwrap();
+    let still = [Held { mapping: (1, 2), ..FD }];
+    pass(&mut decoder, "disk_mapping", &still);
+    assert_eq!(pass(&mut decoder, "disk_file", &[]).remove, [], "it is mapped");
+    pass(&mut decoder, "disk_mapping", &[]);
+    let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
+    assert_eq!(pass(&mut decoder, "disk_file", &[]).remove, [(WRITTEN, key)]);
+}
+
+#[test]
+fn a_process_writes_what_its_threads_write() {
+    let thread = |thread: u64, written: u64| {
+        let mut bytes = task(HOLDER);
+        bytes.extend([written, 10, thread].map(u64::to_ne_bytes).concat());
+        bytes
+    };
+    let mut out = Decoded::default();
+    let bytes = [thread(42, 4096), thread(43, 8192)].concat();
+    DiskDecoder::default().pass("disk_task", &bytes, &mut out).unwrap();
+    assert_eq!(facts(&out), [DiskFact::Written { id: HOLDER, written: 12_288, cancelled: 20 }]);
+}
+
+#[test]
+fn bytes_of_another_version_are_refused() {
+    let mut decoder = DiskDecoder::default();
+    let mut out = Decoded::default();
+    assert!(decoder.pass("disk_file", &[0; 111], &mut out).is_err());
+    assert!(decoder.pass("disk_socket", &[], &mut out).is_err());
+    assert!(decoder.record(&wrote(1)[..79], &mut out).is_err());
+    assert!(decoder.record(&[9; 80], &mut out).is_err());
+    assert!(decoder.entry(WRITTEN, &[0; 31], &[0; 16], &mut out).is_err());
+    assert!(decoder.entry("SIZES", &[0; 16], &[0; 8], &mut out).is_err());
+    assert_eq!(out.facts, []);
+}
