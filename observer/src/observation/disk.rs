@@ -30,6 +30,8 @@ pub enum DiskFact {
     /// Bytes that a process caused to be written to storage since its start (as `/proc/PID/io` counts them), and those
     /// of them that a truncation took back before they got there.
     Written { id: TaskId, written: u64, cancelled: u64 },
+    /// It has ended.
+    WriterGone { id: TaskId },
 }
 
 /// The inode's own numbers, as the iterators read them.
@@ -147,7 +149,7 @@ impl DiskFact {
             Self::Mounts(_) => DiskSlot::Mounts,
             Self::Space { dev, .. } => DiskSlot::Space(*dev),
             Self::Written { id, .. } => DiskSlot::Written(*id),
-            Self::FileGone { .. } | Self::HolderGone { .. } => return None,
+            Self::FileGone { .. } | Self::HolderGone { .. } | Self::WriterGone { .. } => return None,
         })
     }
 
@@ -157,6 +159,7 @@ impl DiskFact {
             Self::Holder { inode, id, hold } => {
                 Some(Self::HolderGone { inode: *inode, id: *id, how: hold.how() })
             }
+            Self::Written { id, .. } => Some(Self::WriterGone { id: *id }),
             _ => None,
         }
     }

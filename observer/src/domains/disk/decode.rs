@@ -22,6 +22,10 @@ const WRITTEN: &str = "WRITTEN";
 /// `O_APPEND`, as the kernel has it on every architecture that it runs on with BPF.
 const APPEND: u32 = 0o2000;
 
+/// A process that wrote less than so many bytes since it started is not told of: most processes of a busy machine live
+/// for a moment and write a few lines.
+const LITTLE: u64 = 1 << 20;
+
 /// Decodes what the disk object writes.
 #[derive(Debug, Default)]
 pub struct DiskDecoder {
@@ -180,20 +184,20 @@ fn descriptor(record: &HeldRecord) -> Descriptor {
 
 /// Bytes written to storage, by process: the sum over its threads.
 fn tasks(bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-    let mut processes: BTreeMap<TaskId, (u64, u64)> = BTreeMap::new();
+    let mut processes: BTreeMap<TaskId, WriterRecord> = BTreeMap::new();
     for record in Reader::records("disk_task", bytes, size_of::<WriterRecord>())? {
         let record = Reader::of("disk_task", record, size_of::<WriterRecord>())?.writer();
-        let sum = processes.entry(record.task.id).or_insert_with(|| {
-            out.facts.push(super::bytes::met(&record.task));
-            (0, 0)
-        });
-        sum.0 += record.written;
-        sum.1 += record.cancelled;
+        let first = WriterRecord { written: 0, cancelled: 0, ..record };
+        let sum = processes.entry(record.task.id).or_insert(first);
+        sum.written += record.written;
+        sum.cancelled += record.cancelled;
     }
-    let facts = processes
-        .into_iter()
-        .map(|(id, (written, cancelled))| Observation::Disk(DiskFact::Written { id, written, cancelled }));
-    out.facts.extend(facts);
+    for WriterRecord { task, written, cancelled, .. } in processes.into_values() {
+        if written >= LITTLE {
+            out.facts.push(super::bytes::met(&task));
+            out.facts.push(Observation::Disk(DiskFact::Written { id: task.id, written, cancelled }));
+        }
+    }
     Ok(())
 }
 

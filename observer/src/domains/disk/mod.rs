@@ -12,9 +12,13 @@ use super::Declaration;
 
 mod bytes;
 pub mod decode;
+mod file;
 pub mod hooks;
+mod magic;
 pub mod report;
+mod space;
 pub mod state;
+mod writer;
 
 /// The domain's entry in the list of domains.
 pub const DECLARATION: Declaration = Declaration {

@@ -1,26 +1,197 @@
 //! From the facts of the disk domain to its state.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    file::{Deletion, HeldFile},
+    space::Spaces,
+    writer::Writers,
+};
 use crate::{
     domains::{Context, Domain},
-    observation::{Observation, session::Moment},
+    observation::{
+        Observation, TaskId,
+        disk::{DiskFact, How, InodeId, Mount},
+        session::{Moment, SessionFact},
+    },
     report::Report,
+    view::{Request, View},
     wants::Wants,
 };
 
+/// So many files are asked for their exact blocks at each report, the biggest first: each costs some ten microseconds.
+const ASKED: usize = 1000;
+
+/// Nanoseconds after which mappings are read again though nothing hints at a change of them.
+const MAPPINGS_EVERY: u64 = 10_000_000_000;
+
 /// What is known in the disk domain.
-#[derive(Debug, Default)]
-pub struct DiskState;
+#[derive(Debug)]
+pub struct DiskState {
+    window: f64,
+    pub files: BTreeMap<InodeId, HeldFile>,
+    pub mounts: Vec<Mount>,
+    pub spaces: Spaces,
+    pub writers: Writers,
+    /// Whether events tell who makes a file grow, and whether passes tell who holds it.
+    pub growth_by_event: bool,
+    pub holders_by_pass: bool,
+    /// Reports that were due so far.
+    reports: u64,
+    /// When mappings were last wanted.
+    mapped_at: u64,
+    /// A hold vanished: perhaps a mapping holds on.
+    recheck: bool,
+    /// A mapping could not be reached: perhaps it is gone.
+    unreached: bool,
+}
+
+impl DiskState {
+    /// Nothing is known yet; the request says how far back growth looks.
+    #[must_use]
+    pub fn new(request: &Request) -> Self {
+        Self {
+            window: request.window,
+            files: BTreeMap::new(),
+            mounts: Vec::new(),
+            spaces: Spaces::new(request.window),
+            writers: Writers::default(),
+            growth_by_event: true,
+            holders_by_pass: true,
+            reports: 0,
+            mapped_at: 0,
+            recheck: false,
+            unreached: false,
+        }
+    }
+
+    /// The files that the view is about: those that somebody holds, or, where no pass tells of holders, those that
+    /// events saw growing.
+    pub fn held(&self) -> impl Iterator<Item = (InodeId, &HeldFile)> {
+        let held =
+            |file: &HeldFile| !file.holders.is_empty() || !self.holders_by_pass && !file.writers.is_empty();
+        self.files.iter().filter(move |(_, file)| held(file)).map(|(inode, file)| (*inode, file))
+    }
+
+    fn file(&mut self, inode: InodeId) -> &mut HeldFile {
+        let early = self.reports == 0;
+        let window = self.window;
+        self.files.entry(inode).or_insert_with(|| HeldFile::new(window, early))
+    }
+
+    fn take(&mut self, fact: &DiskFact) {
+        match fact {
+            DiskFact::File { inode, file } => self.file(*inode).file = Some(*file),
+            DiskFact::FileGone { inode } => {
+                self.files.remove(inode);
+            }
+            DiskFact::Holder { inode, id, hold } => self.file(*inode).hold(*id, hold),
+            DiskFact::HolderGone { inode, id, how } => {
+                self.recheck |= *how == How::Descriptors;
+                if let Some(file) = self.files.get_mut(inode) {
+                    file.release(*id, *how);
+                }
+            }
+            DiskFact::Deleted { inode, by, at } => {
+                self.file(*inode).deleted = Some(Deletion { by: *by, at: *at });
+            }
+            DiskFact::Writers { inode, written } => {
+                self.file(*inode).writers = written.iter().copied().collect();
+            }
+            DiskFact::Asked { inode, answer } => {
+                // An answer about a file that is gone by now.
+                let Some(file) = self.files.get_mut(inode) else { return };
+                self.unreached |= answer.path.is_none() && file.only_mapped();
+                file.answered(answer);
+            }
+            DiskFact::Mounts(mounts) => self.mounts.clone_from(mounts),
+            DiskFact::Space { dev, space } => self.spaces.take(*dev, *space),
+            DiskFact::Written { id, written, cancelled } => {
+                self.writers.take(*id, written.saturating_sub(*cancelled));
+            }
+            DiskFact::WriterGone { id } => self.writers.gone(*id),
+        }
+    }
+
+    fn session(&mut self, session: &SessionFact) {
+        let has = |hook: &str| !session.missing.iter().any(|missing| missing.hook == hook);
+        self.growth_by_event = has("disk.growth");
+        self.holders_by_pass = has("disk.descriptors");
+    }
+
+    fn due(&mut self, moment: Moment) {
+        let asked = self.biggest();
+        for (inode, file) in &mut self.files {
+            if !asked.contains(inode) {
+                file.forget_stat();
+            }
+            file.sample(moment.boot);
+        }
+        // Written by somebody, and held by nobody for a whole interval: it is gone, or held in a way that is not seen.
+        if self.holders_by_pass {
+            self.files.retain(|_, file| file.file.is_some());
+        }
+        let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
+        self.spaces.sample(moment.boot, &kept);
+        if self.wants_mappings(moment) {
+            self.mapped_at = moment.boot;
+        }
+        self.recheck = std::mem::take(&mut self.unreached);
+        self.reports += 1;
+    }
+
+    fn wants_mappings(&self, now: Moment) -> bool {
+        self.recheck || now.boot >= self.mapped_at + MAPPINGS_EVERY
+    }
+
+    /// The files that are asked for their exact blocks.
+    fn biggest(&self) -> BTreeSet<InodeId> {
+        let mut files: Vec<_> = self.held().map(|(inode, file)| (file.weight(), inode)).collect();
+        files.sort_unstable_by(|left, right| right.cmp(left));
+        files.into_iter().take(ASKED).map(|(_, inode)| inode).collect()
+    }
+}
 
 impl Domain for DiskState {
-    fn apply(&mut self, _fact: &Observation) {}
+    fn apply(&mut self, fact: &Observation) {
+        match fact {
+            Observation::Disk(fact) => self.take(fact),
+            Observation::Session(session) => self.session(session),
+            Observation::Due(moment) => self.due(*moment),
+            _ => {}
+        }
+    }
 
     fn report(&self, context: &Context<'_>) -> Report {
         super::report::report(self, context)
     }
 
-    fn wants(&self, _shown: &Report, _context: &Context<'_>) -> Wants {
-        Wants::default()
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
+        let mut wants = Wants { mappings: self.wants_mappings(context.now), ..Wants::default() };
+        let rows = shown.tables.iter().flat_map(|table| &table.rows);
+        let mut people: BTreeSet<TaskId> = rows.flat_map(|row| row.processes.iter().copied()).collect();
+        if context.request.view == View::DeletedOpen {
+            let deleters = self.held().filter_map(|(_, file)| file.deleted.map(|deletion| deletion.by));
+            people.extend(deleters);
+        }
+        wants.names = people.into_iter().filter(|id| context.processes.unread(*id)).collect();
+        wants.cmdline = context.request.cmdline;
+        wants.files =
+            self.biggest().iter().filter_map(|inode| self.files.get(inode)?.handle(*inode)).collect();
+        let table = shown.tables.first();
+        let unnamed = table.into_iter().flat_map(|table| super::report::inodes(self, table));
+        wants.files.extend(unnamed.filter_map(|inode| {
+            let file = self.files.get(&inode).filter(|file| file.path().is_none())?;
+            file.handle(inode)
+        }));
+        wants
     }
 
-    fn delivered(&mut self, _now: Moment) {}
+    fn remembers(&self, id: TaskId) -> bool {
+        self.files.values().any(|file| file.concerns(id))
+    }
+
+    fn delivered(&mut self, _now: Moment) {
+        self.writers.delivered();
+    }
 }

@@ -1,11 +1,272 @@
-//! What the disk domain needs of `/proc` and `/sys`.
+//! What the disk domain needs of `/proc` and of filesystems: mounts, free space, and what `statx` says of files that
+//! have no name any more.
+//!
+//! A network or FUSE filesystem whose server does not answer would hang whoever asks it: such filesystems are never
+//! asked for their space, and their files only for their last path, which the kernel knows by itself.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
-use crate::{observation::Observation, wants::Wants};
+use rustix::fs::{AtFlags, CWD, StatxFlags};
 
-/// Facts of the machine that every report needs, read once a report.
-pub fn tick(_root: &Path, _out: &mut Vec<Observation>) {}
+use super::mem::is;
+use crate::{
+    observation::{
+        Observation,
+        disk::{Answer, DiskFact, InodeId, Mount, Space, Stat},
+    },
+    wants::{Ask, FileHandle, Through, Wants},
+};
 
-/// Answers what the disk domain's report asked for.
-pub fn answer(_root: &Path, _wants: &Wants, _out: &mut Vec<Observation>) {}
+/// Filesystems that this machine's own kernel serves from its own storage or memory, and that can be written to.
+const LOCAL: &[&str] = &[
+    "bcachefs",
+    "btrfs",
+    "devtmpfs",
+    "exfat",
+    "ext2",
+    "ext3",
+    "ext4",
+    "f2fs",
+    "hugetlbfs",
+    "jfs",
+    "nilfs2",
+    "ntfs3",
+    "overlay",
+    "reiserfs",
+    "tmpfs",
+    "udf",
+    "vfat",
+    "xfs",
+    "zfs",
+];
+
+/// What the kernel puts behind the path of a file without a name.
+const MARK: &[u8] = b" (deleted)";
+
+/// Mounts, and the space of local filesystems.
+pub fn tick(root: &Path, out: &mut Vec<Observation>) {
+    let Ok(text) = fs::read(root.join("proc/self/mountinfo")) else { return };
+    let mounts = mounts(&text);
+    out.extend(
+        spaces(root, &mounts)
+            .into_iter()
+            .map(|(dev, space)| Observation::Disk(DiskFact::Space { dev, space })),
+    );
+    out.push(Observation::Disk(DiskFact::Mounts(mounts)));
+}
+
+/// Answers what the report asked of single files. What has gone by now has an empty answer.
+pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+    out.extend(wants.files.iter().map(|handle| {
+        let answer = ask(root, handle).unwrap_or_default();
+        Observation::Disk(DiskFact::Asked { inode: handle.inode, answer })
+    }));
+}
+
+/// The path first, then `statx`, then the holder: what is verified later vouches for what was read before.
+fn ask(root: &Path, handle: &FileHandle) -> Option<Answer> {
+    let link = link(root, handle);
+    let path = fs::read_link(&link).ok()?;
+    let stat = match handle.ask {
+        Ask::Path => None,
+        Ask::Everything | Ask::Unnumbered => Some(stat(&link, handle)?),
+    };
+    let process = root.join("proc").join(handle.holder.pid().to_string());
+    is(&process, handle.holder)
+        .then(|| Answer { stat, path: Some(without_mark(path.as_os_str().as_bytes()).to_vec()) })
+}
+
+fn link(root: &Path, handle: &FileHandle) -> PathBuf {
+    root.join(match handle.through {
+        Through::Descriptor { thread, fd } => format!("proc/{thread}/fd/{fd}"),
+        Through::Mapping { start, end } => {
+            format!("proc/{}/map_files/{start:x}-{end:x}", handle.holder.pid())
+        }
+    })
+}
+
+/// Size and blocks; `None` if the link leads to another file by now.
+fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
+    let stat = rustix::fs::statx(CWD, link, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS).ok()?;
+    let same = match handle.ask {
+        Ask::Everything => {
+            let InodeId { ino, .. } = handle.inode;
+            (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino)
+                == (handle.inode.major(), handle.inode.minor(), ino)
+        }
+        Ask::Unnumbered | Ask::Path => true,
+    };
+    // Blocks are counted in sectors of 512 bytes, whatever the filesystem's own are.
+    (same && stat.stx_nlink == 0).then(|| Stat { size: stat.stx_size, allocated: stat.stx_blocks * 512 })
+}
+
+/// Exactly one mark goes: a file may have been called `x (deleted)` itself.
+fn without_mark(path: &[u8]) -> &[u8] {
+    path.strip_suffix(MARK).unwrap_or(path)
+}
+
+/// The lines of `/proc/self/mountinfo`, in their order; a line of another shape is left out.
+fn mounts(text: &[u8]) -> Vec<Mount> {
+    text.split(|byte| *byte == b'\n').filter_map(mount).collect()
+}
+
+/// `36 35 8:1 /root /point rw,relatime shared:1 - ext4 /dev/sda1 rw`
+fn mount(line: &[u8]) -> Option<Mount> {
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let [_, _, device, root, point, options, ..] = words.as_slice() else { return None };
+    let separator = words.iter().position(|word| *word == b"-")?;
+    let (major, minor) = std::str::from_utf8(device).ok()?.split_once(':')?;
+    Some(Mount {
+        dev: major.parse::<u32>().ok()? << 20 | minor.parse::<u32>().ok()?,
+        root: unescaped(root),
+        point: unescaped(point),
+        fs: words.get(separator + 1)?.to_vec(),
+        source: unescaped(words.get(separator + 2)?),
+        read_only: options.split(|byte| *byte == b',').any(|option| option == b"ro"),
+    })
+}
+
+/// Space, tab, newline and backslash are written in octal.
+fn unescaped(word: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let octal = tail.get(..3).filter(|_| byte == b'\\');
+        let octal = octal.and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(value) => {
+                bytes.push(value);
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    bytes
+}
+
+/// The space of each local filesystem that can be reached by one of its mounts.
+fn spaces(root: &Path, mounts: &[Mount]) -> BTreeMap<u32, Space> {
+    let mut spaces = BTreeMap::new();
+    for (place, mount) in mounts.iter().enumerate() {
+        let local = LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs);
+        // A later mount at the same point hides this one.
+        let hidden = mounts[place + 1..].iter().any(|later| later.point == mount.point);
+        if !local || hidden || spaces.contains_key(&mount.dev) {
+            continue;
+        }
+        let point = Path::new(OsStr::from_bytes(&mount.point));
+        let Ok(point) = point.strip_prefix("/") else { continue };
+        if let Some(space) = space(&root.join(point)) {
+            spaces.insert(mount.dev, space);
+        }
+    }
+    spaces
+}
+
+fn space(point: &Path) -> Option<Space> {
+    let stat = rustix::fs::statvfs(point).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Some(Space {
+        size: bytes(stat.f_blocks),
+        used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)),
+        available: bytes(stat.f_bavail),
+        inodes: stat.f_files,
+        inodes_used: stat.f_files.saturating_sub(stat.f_ffree),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+    use crate::observation::TaskId;
+
+    #[test]
+    fn a_mount_is_read_with_its_spaces_and_options() {
+        let text = b"36 35 8:1 / / rw,relatime shared:1 master:2 - ext4 /dev/sda1 rw\n\
+            40 36 0:27 /a\\040b /mnt/x\\012y\\134 ro,nosuid - tmpfs my\\040tmp rw\nnonsense\n";
+        let expected = [
+            Mount {
+                dev: 8 << 20 | 1,
+                root: b"/".to_vec(),
+                point: b"/".to_vec(),
+                fs: b"ext4".to_vec(),
+                source: b"/dev/sda1".to_vec(),
+                read_only: false,
+            },
+            Mount {
+                dev: 27,
+                root: b"/a b".to_vec(),
+                point: b"/mnt/x\ny\\".to_vec(),
+                fs: b"tmpfs".to_vec(),
+                source: b"my tmp".to_vec(),
+                read_only: true,
+            },
+        ];
+        assert_eq!(mounts(text), expected);
+    }
+
+    #[test]
+    fn exactly_one_mark_is_taken_off() {
+        assert_eq!(without_mark(b"/a/x (deleted) (deleted)"), b"/a/x (deleted)");
+        assert_eq!(without_mark(b"/a/x"), b"/a/x");
+    }
+
+    #[test]
+    fn a_network_filesystem_is_never_asked() {
+        let mount = |fs: &str| Mount { point: b"/".to_vec(), fs: fs.into(), ..Mount::default() };
+        for remote in ["nfs4", "cifs", "fuse.sshfs", "9p", "ceph", "autofs"] {
+            assert!(spaces(Path::new("/"), &[mount(remote)]).is_empty(), "{remote}");
+        }
+        assert_eq!(spaces(Path::new("/"), &[mount("ext4")]).len(), 1);
+        let below = [mount("ext4"), mount("nfs4")];
+        assert!(spaces(Path::new("/"), &below).is_empty(), "what is mounted over it would be asked instead");
+    }
+
+    /// This process, as the kernel side knows it: with the resolution that `/proc` has.
+    fn this_process() -> TaskId {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let ticks: u64 = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
+        TaskId { start: ticks * 10_000_000, tgid: u64::from(std::process::id()) }
+    }
+
+    #[test]
+    fn a_file_without_a_name_is_asked_through_its_holder_and_only_believed_if_it_is_the_same() {
+        let folder = std::env::temp_dir().join(format!("observer-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let name = folder.join(OsStr::from_bytes(b"\xff (deleted)"));
+        fs::write(&name, [1; 5000]).unwrap();
+        let file = fs::File::open(&name).unwrap();
+        fs::remove_file(&name).unwrap();
+        fs::remove_dir(&folder).unwrap();
+        let own = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).unwrap();
+        let dev = own.stx_dev_major << 20 | own.stx_dev_minor;
+        let handle = FileHandle {
+            inode: InodeId { dev, generation: 0, ino: own.stx_ino },
+            holder: this_process(),
+            through: Through::Descriptor { thread: std::process::id(), fd: file.as_raw_fd() as u32 },
+            ask: Ask::Everything,
+        };
+        let root = Path::new("/");
+        let answer = ask(root, &handle).unwrap();
+        assert_eq!(answer.path.as_deref(), Some(name.as_os_str().as_bytes()));
+        assert_eq!(answer.stat, Some(Stat { size: 5000, allocated: own.stx_blocks * 512 }));
+
+        let another = InodeId { ino: handle.inode.ino + 1, ..handle.inode };
+        assert_eq!(ask(root, &FileHandle { inode: another, ..handle }), None);
+        let earlier = TaskId { start: 10_000_000, ..handle.holder };
+        assert_eq!(ask(root, &FileHandle { holder: earlier, ..handle }), None);
+        let path_only = ask(root, &FileHandle { ask: Ask::Path, ..handle }).unwrap();
+        assert_eq!((path_only.stat, path_only.path), (None, answer.path));
+    }
+}

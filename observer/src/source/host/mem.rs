@@ -66,7 +66,7 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
 }
 
 /// Whether the process whose folder this is started when `id` did: its number may have been used again.
-fn is(folder: &Path, id: TaskId) -> bool {
+pub(super) fn is(folder: &Path, id: TaskId) -> bool {
     let Ok(stat) = fs::read(folder.join("stat")) else { return false };
     // The name before it can hold anything but the end of the last parenthesis.
     let Some(end) = stat.iter().rposition(|byte| *byte == b')') else { return false };

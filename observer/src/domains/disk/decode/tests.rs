@@ -141,9 +141,9 @@ fn a_process_writes_what_its_threads_write() {
         bytes
     };
     let mut out = Decoded::default();
-    let bytes = [thread(42, 4096), thread(43, 8192)].concat();
+    let bytes = [thread(42, 4096), thread(43, LITTLE)].concat();
     DiskDecoder::default().pass("disk_task", &bytes, &mut out).unwrap();
-    assert_eq!(facts(&out), [DiskFact::Written { id: HOLDER, written: 12_288, cancelled: 20 }]);
+    assert_eq!(facts(&out), [DiskFact::Written { id: HOLDER, written: LITTLE + 4096, cancelled: 20 }]);
 }
 
 #[test]

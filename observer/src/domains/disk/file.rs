@@ -1,0 +1,201 @@
+//! A deleted file that is held: its numbers over time, its holders, who deleted it, who made it grow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::magic::{EXT4, Magic};
+use crate::{
+    observation::{
+        TaskId,
+        disk::{Answer, Descriptor, File, Hold, How, InodeId},
+    },
+    trend::window::Window,
+    wants::{FileHandle, Through},
+};
+
+/// What is known of a deleted file.
+#[derive(Debug)]
+pub struct HeldFile {
+    /// The inode's own numbers; `None` where nothing but events tells of it.
+    pub file: Option<File>,
+    pub holders: BTreeMap<TaskId, Holder>,
+    pub deleted: Option<Deletion>,
+    /// Bytes by which each process made it grow, as events tell.
+    pub writers: BTreeMap<TaskId, u64>,
+    answer: Answer,
+    /// Whether it was there when observation began.
+    pub early: bool,
+    /// Everybody who ever held it while observed: it grew by one holder's writes only if there was one.
+    past: BTreeSet<TaskId>,
+    size: Window,
+    allocated: Window,
+    /// Sum of its growth from report to report: what was cut off in between does not make it less.
+    grown: u64,
+    last_size: Option<u64>,
+}
+
+/// How a process holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    pub descriptors: Vec<Descriptor>,
+    /// The lowest mapping.
+    pub mapping: Option<(u64, u64)>,
+}
+
+/// Who took its last name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    pub by: TaskId,
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+}
+
+impl HeldFile {
+    /// Nothing is known yet; growth looks back over `window` seconds.
+    pub fn new(window: f64, early: bool) -> Self {
+        Self {
+            file: None,
+            holders: BTreeMap::new(),
+            deleted: None,
+            writers: BTreeMap::new(),
+            answer: Answer::default(),
+            early,
+            past: BTreeSet::new(),
+            size: Window::new(window),
+            allocated: Window::new(window),
+            grown: 0,
+            last_size: None,
+        }
+    }
+
+    pub fn magic(&self) -> Magic {
+        Magic(self.file.map_or(EXT4.0, |file| file.magic))
+    }
+
+    pub fn hold(&mut self, id: TaskId, hold: &Hold) {
+        self.past.insert(id);
+        let holder = self.holders.entry(id).or_default();
+        match hold {
+            Hold::Descriptors(descriptors) => holder.descriptors.clone_from(descriptors),
+            Hold::Mapping { start, end } => holder.mapping = Some((*start, *end)),
+        }
+    }
+
+    pub fn release(&mut self, id: TaskId, how: How) {
+        if let Some(holder) = self.holders.get_mut(&id) {
+            match how {
+                How::Descriptors => holder.descriptors.clear(),
+                How::Mapping => holder.mapping = None,
+            }
+            if holder.descriptors.is_empty() && holder.mapping.is_none() {
+                self.holders.remove(&id);
+            }
+        }
+    }
+
+    /// Takes in what user space found out. A path that was known stays known.
+    pub fn answered(&mut self, answer: &Answer) {
+        self.answer.stat = answer.stat;
+        if answer.path.is_some() {
+            self.answer.path.clone_from(&answer.path);
+        }
+    }
+
+    /// What `statx` said is old: it is not asked any more.
+    pub fn forget_stat(&mut self) {
+        self.answer.stat = None;
+    }
+
+    pub fn path(&self) -> Option<&[u8]> {
+        self.answer.path.as_deref()
+    }
+
+    /// Bytes of its size. The iterator's number is as exact, and read before every report while a descriptor is open.
+    pub fn size(&self) -> Option<u64> {
+        let described = self.holders.values().any(|holder| !holder.descriptors.is_empty());
+        match (self.file, self.answer.stat) {
+            (Some(file), _) if described => Some(file.size),
+            (_, Some(stat)) => Some(stat.size),
+            (file, None) => file.map(|file| file.size),
+        }
+    }
+
+    /// Bytes of its blocks: those of `statx`, which knows the promised ones; else the inode's own, unless it is known
+    /// to say nothing.
+    pub fn allocated(&self) -> Option<u64> {
+        if let Some(stat) = self.answer.stat {
+            return Some(stat.allocated);
+        }
+        let file = self.file.filter(|_| !self.magic().has_no_blocks())?;
+        (file.allocated > 0 || file.size == 0).then_some(file.allocated)
+    }
+
+    /// Bytes that it may take at most, for choosing whom to ask first.
+    pub fn weight(&self) -> u64 {
+        self.file.map_or(0, |file| file.size.max(file.allocated))
+    }
+
+    /// A report is due at `at`: its numbers are what they are now.
+    pub fn sample(&mut self, at: u64) {
+        if let Some(size) = self.size() {
+            self.size.push(at, size as f64);
+            self.grown += size.saturating_sub(self.last_size.unwrap_or(size));
+            self.last_size = Some(size);
+        }
+        if let Some(allocated) = self.allocated() {
+            self.allocated.push(at, allocated as f64);
+        }
+    }
+
+    /// The series that growth is told of: the size, or the blocks where only these changed (a hole that is filled, or
+    /// space that is reserved).
+    fn growing_series(&self, now: u64) -> &Window {
+        match (self.size.growth(now), self.allocated.growth(now)) {
+            (Some(0.0), Some(blocks)) if blocks != 0.0 => &self.allocated,
+            _ => &self.size,
+        }
+    }
+
+    /// Bytes by which it grew over the window. Where no pass reads its size, by which events saw it grow.
+    pub fn growth(&self, now: u64) -> Option<i64> {
+        match self.file {
+            Some(_) => self.growing_series(now).growth(now).map(|growth| growth as i64),
+            None => i64::try_from(self.writers.values().sum::<u64>()).ok(),
+        }
+    }
+
+    /// Bytes per second, since `previous`.
+    pub fn rate(&self, previous: u64, now: u64) -> Option<f64> {
+        self.growing_series(now).rate(previous, now)
+    }
+
+    /// Bytes of its growth that `id` wrote. `by_event` says whether events tell of it; they do on ext4 alone.
+    pub fn written(&self, id: TaskId, by_event: bool) -> Option<u64> {
+        if by_event && self.magic() == EXT4 {
+            return Some(self.writers.get(&id).copied().unwrap_or(0));
+        }
+        (self.past.len() == 1 && self.past.contains(&id) && self.file.is_some()).then_some(self.grown)
+    }
+
+    /// A way to reach it: through a descriptor rather than a mapping.
+    pub fn handle(&self, inode: InodeId) -> Option<FileHandle> {
+        let through = |holder: &Holder| {
+            let descriptor = holder.descriptors.first();
+            let descriptor =
+                descriptor.map(|first| Through::Descriptor { thread: first.thread, fd: first.fd });
+            descriptor.or(holder.mapping.map(|(start, end)| Through::Mapping { start, end }))
+        };
+        let described = self.holders.iter().find(|(_, holder)| !holder.descriptors.is_empty());
+        let (id, holder) = described.or_else(|| self.holders.iter().next())?;
+        Some(FileHandle { inode, holder: *id, through: through(holder)?, ask: self.magic().ask() })
+    }
+
+    /// Whether a mapping is all that holds it.
+    pub fn only_mapped(&self) -> bool {
+        self.holders.values().all(|holder| holder.descriptors.is_empty())
+    }
+
+    /// Everybody of whom rows about it tell.
+    pub fn concerns(&self, id: TaskId) -> bool {
+        self.deleted.is_some_and(|deletion| deletion.by == id) || self.holders.contains_key(&id)
+    }
+}
