@@ -237,6 +237,14 @@ impl Column {
     }
 }
 
+impl Row {
+    /// What stands in the column at `at`.
+    #[must_use]
+    pub fn cell(&self, at: usize) -> &Value {
+        self.cells.get(at).unwrap_or(&Value::Missing)
+    }
+}
+
 impl Table {
     /// Where the column called `name` stands.
     #[must_use]

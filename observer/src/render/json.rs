@@ -74,7 +74,7 @@ pub(super) fn text_of(report: &Report) -> String {
 fn row(table: &Table, row: &Row, text: &mut String) {
     let mut object = Object::open(text);
     for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| column.json) {
-        value(row.cells.get(at).unwrap_or(&Value::Missing), object.key(column.name));
+        value(row.cell(at), object.key(column.name));
     }
     if row.ended {
         value(&Value::Flag(true), object.key("ended"));

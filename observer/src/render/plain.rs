@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{Output, Paint, table};
+use super::{
+    Output, Paint,
+    table::{self, Notes},
+};
 use crate::report::Report;
 
 /// Writes tables.
@@ -28,7 +31,7 @@ impl<W: Write> Output for Plain<W> {
             text.push('\n');
         }
         self.started = true;
-        for line in table::lines(report, self.width, self.paint) {
+        for line in table::lines(report, self.width, self.paint, Notes::Whole) {
             text.push_str(&line);
             text.push('\n');
         }

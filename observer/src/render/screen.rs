@@ -6,7 +6,10 @@
 
 use std::io::{self, Write};
 
-use super::{Output, Paint, table};
+use super::{
+    Output, Paint,
+    table::{self, Notes},
+};
 use crate::report::{Report, Row, Table, shape};
 
 const HOME: &str = "\x1b[H";
@@ -83,8 +86,10 @@ fn fitted(report: &Report, size: Size, paint: Paint) -> Vec<String> {
     for table in &mut report.tables {
         shape::cut(table, height);
     }
+    let mut draw = |report: &Report, notes| table::lines(report, Some(size.columns.max(1)), paint, notes);
+    let notes = notes_that_fit(&report, height, &mut draw);
     loop {
-        let mut lines = table::lines(&report, Some(size.columns.max(1)), paint);
+        let mut lines = draw(&report, notes);
         let excess = lines.len().saturating_sub(height);
         // Of equally long ones the later: the first is what was asked for.
         let longest = report
@@ -102,6 +107,24 @@ fn fitted(report: &Report, size: Size, paint: Paint) -> Vec<String> {
                 return lines;
             }
         }
+    }
+}
+
+/// Notes are read once and rows at every glance: where not everything fits, notes get a fifth of the height at most.
+fn notes_that_fit(
+    report: &Report,
+    height: usize,
+    draw: &mut impl FnMut(&Report, Notes) -> Vec<String>,
+) -> Notes {
+    let whole = draw(report, Notes::Whole).len();
+    let without = draw(&Report { notes: Vec::new(), ..report.clone() }, Notes::Whole).len();
+    // The first of these is tried while rows have not been cut yet: a page that fits whole is shown whole.
+    if whole <= height || (whole - without) * 5 <= height {
+        Notes::Whole
+    } else if report.notes.len() * 6 <= height {
+        Notes::Short
+    } else {
+        Notes::Counted
     }
 }
 

@@ -7,23 +7,34 @@ use super::{
     words,
 };
 use crate::{
-    report::{Column, Emphasis, Heading, Hidden, Kind, LossTotals, Report, Row, Table, Value},
+    report::{Column, Emphasis, Heading, Hidden, Kind, LossTotals, Note, Report, Row, Table, Value},
     units,
 };
 
 /// Blanks before every row: figures do not stick to the edge.
 const MARGIN: usize = 1;
 
-/// The report in lines of at most `width` columns; in as many as it takes, without a width.
-pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint) -> Vec<String> {
+/// How much room notes get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notes {
+    Whole,
+    /// A line each, cut where it ends.
+    Short,
+    /// A line for all.
+    Counted,
+}
+
+/// The report in lines of at most `width` columns; in as long ones as it takes, without a width.
+pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint, notes: Notes) -> Vec<String> {
     let mut page = Page { lines: Vec::new(), width, paint };
     for sentence in &report.headline {
         page.sentence(Ink::Headline, sentence, 0, 0);
     }
     let mut footer = Some(footer(report, width));
-    let shown =
-        report.tables.iter().enumerate().filter(|(place, table)| *place == 0 || !table.rows.is_empty());
-    let shown: Vec<&Table> = shown.map(|(_, table)| table).collect();
+    let shown: Vec<&Table> = report.tables.iter().filter(|table| !table.rows.is_empty()).collect();
+    if shown.is_empty() && report.headline.is_empty() {
+        page.put(Ink::Headline, "Nothing to show.");
+    }
     for table in &shown {
         page.blank();
         let widest = page.table(table);
@@ -34,12 +45,7 @@ pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint) -> Vec<
             page.sentence(Ink::Footer, &more, MARGIN, MARGIN + 1);
         }
     }
-    if !report.notes.is_empty() {
-        page.blank();
-        for note in &report.notes {
-            page.sentence(Ink::Row(Emphasis::Notice), &format!("note: {}", note.text), MARGIN, MARGIN + 6);
-        }
-    }
+    page.notes(&report.notes, notes);
     if let Some(footer) = footer {
         page.sentence(loss_ink(report), &footer, MARGIN, MARGIN + 1);
     }
@@ -78,6 +84,30 @@ impl Page {
         }
     }
 
+    fn notes(&mut self, notes: &[Note], style: Notes) {
+        let ink = Ink::Row(Emphasis::Notice);
+        if !notes.is_empty() && style != Notes::Counted {
+            self.blank();
+        }
+        match style {
+            Notes::Whole => {
+                for note in notes {
+                    self.sentence(ink, &format!("note: {}", note.text), MARGIN, MARGIN + 6);
+                }
+            }
+            Notes::Short => {
+                for note in notes {
+                    self.put(ink, &format!(" note: {}", note.text));
+                }
+            }
+            Notes::Counted if notes.is_empty() => {}
+            Notes::Counted => {
+                let count = units::counted(notes.len() as u64, "note", "notes");
+                self.put(ink, &format!(" {count}: a larger terminal or --plain shows them"));
+            }
+        }
+    }
+
     /// The rows that were cut away at the left, what was lost at the right, in one line if they fit.
     fn ends(&mut self, more: Option<String>, footer: &str, widest: usize, ink: Ink) {
         if let Some(more) = more {
@@ -95,10 +125,6 @@ impl Page {
 
     /// Puts heading and rows; gives the width of the widest line.
     fn table(&mut self, table: &Table) -> usize {
-        if table.rows.is_empty() {
-            self.put(Ink::Footer, " no rows");
-            return 0;
-        }
         let columns = columns(table);
         let cells: Vec<Vec<String>> = table.rows.iter().map(|row| cells(row, &columns)).collect();
         let demands: Vec<Demand> = columns
@@ -172,7 +198,7 @@ fn cells(row: &Row, columns: &[(usize, &Column, Heading)]) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(place, (at, column, heading))| {
-            let cell = row.cells.get(*at).unwrap_or(&Value::Missing);
+            let cell = row.cell(*at);
             // A column without a title holds remarks, and no remark is no gap.
             if heading.title.is_empty() && *cell == Value::Missing {
                 return String::new();

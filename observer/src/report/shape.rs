@@ -94,10 +94,17 @@ pub fn cut(table: &mut Table, rows: usize) {
                 0 => 0.0,
                 _ => before.sums.iter().find(|(name, _)| *name == column.name)?.1,
             };
-            let sum: Option<f64> = away.iter().map(|row| row.cells.get(at)?.number()).sum();
+            let counting = away.iter().filter(|row| holds(row, at));
+            let sum: Option<f64> = counting.map(|row| row.cell(at).number()).sum();
             Some((column.name, sum? + earlier))
         });
     table.hidden = Hidden { sums: sums.collect(), rows: before.rows + away.len() };
+}
+
+/// Whether a row has its part in the sum of the column at `at`. What an ended process does not tell, it does not hold
+/// any more; what a living one does not tell is unknown, and so is the sum.
+fn holds(row: &Row, at: usize) -> bool {
+    !row.ended || *row.cell(at) != Value::Missing
 }
 
 /// Whether each row tells of processes: only then is there something to filter or to group.

@@ -157,7 +157,7 @@ impl<'a> Assessed<'a> {
 fn process_columns(context: &Context<'_>) -> Vec<Column> {
     let mut columns = columns::columns(context.request);
     columns.extend([
-        Column::new("rss", Kind::Bytes, "RSS", 1).adding(),
+        Column::new("rss", Kind::Bytes, "RSS", 0).adding(),
         Column::json("anon", Kind::Bytes).adding(),
         Column::json("file", Kind::Bytes).adding(),
         Column::json("shmem", Kind::Bytes).adding(),
@@ -232,7 +232,7 @@ const fn window_title(seconds: f64) -> &'static str {
 fn kernel(state: &MemState, context: &Context<'_>) -> Table {
     let mut columns = vec![
         Column::new("kind", Kind::Text, "KERNEL MEMORY", 0),
-        Column::new("bytes", Kind::Bytes, "SIZE", 1).adding(),
+        Column::new("bytes", Kind::Bytes, "SIZE", 0).adding(),
     ];
     columns.extend(trend_columns(context));
     columns.extend([

@@ -5,8 +5,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Column, Names, Row, Table, Value};
-use crate::{observation::TaskId, report::Kind, units::NOTHING, view::GroupBy};
+use super::{Column, Names, Row, Table, Value, holds};
+use crate::{
+    observation::TaskId,
+    report::{Heading, Kind},
+    units::NOTHING,
+    view::GroupBy,
+};
 
 /// Names that a merged row keeps where all its rows agree; other values that happen to agree would mislead.
 const DESCRIBE: [&str; 9] =
@@ -78,6 +83,9 @@ fn head(table: &mut Table, name: &'static str, title: &'static str, was_known: &
         let lost = !is_known[at] && was_known[at - 2];
         if lost || (name == "comm" && column.name == "command") {
             column.people = None;
+        } else if column.name == "pid" {
+            // Known only for a process that is alone in its group.
+            column.people = column.people.map(|heading| Heading { leaves: u8::MAX, ..heading });
         }
     }
     if let Some(at) = old {
@@ -125,13 +133,13 @@ fn merge(columns: &[Column], mut rows: Vec<Row>) -> Row {
     }
     let processes: BTreeSet<TaskId> = rows.iter().flat_map(|row| row.processes.iter().copied()).collect();
     let cells = columns.iter().enumerate().map(|(at, column)| {
-        let mut values = rows.iter().map(|row| row.cells.get(at).unwrap_or(&Value::Missing));
+        let cell = |row| Row::cell(row, at);
         if column.adds {
-            values
-                .next()
-                .cloned()
-                .map_or(Value::Missing, |first| values.fold(first, |sum, value| add(&sum, value)))
+            let mut values = rows.iter().filter(|row| holds(row, at)).map(cell);
+            let first = values.next().unwrap_or(&Value::Missing).clone();
+            values.fold(first, |sum, value| add(&sum, value))
         } else if DESCRIBE.contains(&column.name) {
+            let mut values = rows.iter().map(cell);
             let first = values.next().unwrap_or(&Value::Missing);
             if values.all(|value| value == first) { first.clone() } else { Value::Missing }
         } else {

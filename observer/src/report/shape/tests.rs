@@ -218,6 +218,15 @@ fn a_hidden_row_of_unknown_size_leaves_no_sum() {
 }
 
 #[test]
+fn what_an_ended_process_does_not_tell_it_does_not_hold() {
+    let rows = || vec![row(2, Some(9)), row(4, Some(3)), Row { ended: true, ..row(6, None) }];
+    let cut = shaped(rows(), |request| request.top = Some(1));
+    assert_eq!(cut.tables[0].hidden, Hidden { rows: 2, sums: vec![("rss", 3.0)] });
+    let grouped = shaped(rows(), |request| request.by = GroupBy::Comm);
+    assert_eq!(column(&grouped.tables[0], "rss"), [Value::Unsigned(12)]);
+}
+
+#[test]
 fn groups_add_up_exactly_to_what_they_were_made_of() {
     let whole = sum(&column(&report(many(101)).tables[0], "rss"));
     for by in [GroupBy::Unit, GroupBy::Container, GroupBy::Comm] {
