@@ -119,3 +119,101 @@ fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domains,
+        kernel::{
+            facts::{KernelTypes, attachments, type_name},
+            names::Lockdown,
+            privilege::Capabilities,
+        },
+    };
+
+    fn every() -> Vec<&'static Declaration> {
+        domains::ALL.iter().collect()
+    }
+
+    /// A kernel that has everything.
+    fn complete() -> KernelFacts {
+        let domains = every();
+        KernelFacts {
+            release: "6.99".to_owned(),
+            build: "#1".to_owned(),
+            lockdown: Lockdown::None,
+            capabilities: Capabilities(u64::MAX),
+            types: KernelTypes {
+                fields: fields(&domains).map(|field| (field.global.to_owned(), Ok(8))).collect(),
+                points: attachments(&domains).map(|at| (type_name(at.point).1, 1)).collect(),
+                last_id: 1,
+            },
+            trampolines: Ok(()),
+        }
+    }
+
+    fn hooks(plan: &LoadPlan) -> impl Iterator<Item = &HookPlan> {
+        plan.objects.iter().flat_map(|object| &object.hooks)
+    }
+
+    #[test]
+    fn a_kernel_that_has_everything_gets_the_first_way_of_each_hook() {
+        let plan = plan(complete(), &every(), Without::default());
+        assert!(hooks(&plan).count() > 8);
+        for hook in hooks(&plan) {
+            assert_eq!(hook.chosen(), hook.hook.ways.first(), "{}", hook.hook.name);
+        }
+    }
+
+    #[test]
+    fn where_functions_cannot_be_hooked_every_signal_still_has_a_way() {
+        let facts = KernelFacts { trampolines: Err("EPERM".to_owned()), ..complete() };
+        let plan = plan(facts, &every(), Without::default());
+        for hook in hooks(&plan) {
+            let way = hook.chosen().unwrap_or_else(|| panic!("{}: {}", hook.hook.name, hook.refusal()));
+            let points = way.programs.iter().filter(|program| !program.optional);
+            assert!(
+                points
+                    .map(|program| program.point)
+                    .all(|point| !matches!(point, Point::Fexit(_) | Point::Fentry(_)))
+            );
+        }
+    }
+
+    #[test]
+    fn a_tracepoint_that_is_missing_is_named() {
+        let mut facts = complete();
+        facts.types.points.remove("btf_trace_tcp_destroy_sock");
+        let plan = plan(facts, &every(), Without::default());
+        let life = hooks(&plan).find(|hook| hook.hook.name == "net.connections").expect("net has the hook");
+        assert_eq!(life.chosen(), None);
+        assert!(life.refusal().contains("no tracepoint `tcp_destroy_sock`"), "{}", life.refusal());
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_absent_to_the_programs_and_said() {
+        let mut facts = complete();
+        facts
+            .types
+            .fields
+            .insert("TASK_TGID".to_owned(), Err("this kernel has no `task_struct.tgid`".to_owned()));
+        let plan = plan(facts, &every(), Without::default());
+        for object in &plan.objects {
+            assert!(object.globals.contains(&("TASK_TGID", ABSENT)), "{}", object.domain);
+            assert!(object.lacking.iter().any(|(global, _)| *global == "TASK_TGID"), "{}", object.domain);
+        }
+    }
+
+    #[test]
+    fn either_half_can_be_switched_off() {
+        let off = Without { passes: true, events: false };
+        for hook in hooks(&plan(complete(), &every(), off)) {
+            assert_eq!(hook.chosen().is_some(), hook.hook.kind == HookKind::Event, "{}", hook.hook.name);
+        }
+        let off = Without { passes: false, events: true };
+        for hook in hooks(&plan(complete(), &every(), off)) {
+            assert_eq!(hook.chosen().is_some(), hook.hook.kind != HookKind::Event, "{}", hook.hook.name);
+        }
+    }
+}
