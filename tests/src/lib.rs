@@ -9,6 +9,7 @@ pub mod attached;
 pub mod observer;
 pub mod place;
 pub mod report;
+pub mod scene;
 pub mod workload;
 
 mod child;

@@ -245,6 +245,39 @@ fn an_hour_of_two_thousand_processes_is_small() {
 }
 
 #[test]
+fn what_vanished_unseen_is_gone_after_damage() {
+    let folder = TempDir::new("recording");
+    let counters = |tgid| {
+        let id = TaskId { start: tgid, tgid };
+        Observation::Mem(MemFact::Counters { id, memory: Memory::default(), page_tables: 0 })
+    };
+    let gone = |tgid| Observation::Mem(MemFact::Gone { id: TaskId { start: tgid, tgid } });
+    let mut recorder = Recorder::create(&folder.file("r")).unwrap();
+    let mut changes = Changes::default();
+    let mut ends = Vec::new();
+    recorder.push(&session());
+    for second in 1..=130 {
+        let mut out = Vec::new();
+        // The first goes and comes back before the key frame, the second does not come back, the third stays.
+        let there = (1..=3).filter(|tgid| *tgid == 3 || second < 20 || (*tgid == 1 && second > 30));
+        changes.pass("pass", there.map(counters).collect(), &mut out);
+        changes.single(Observation::Due(at(second)), &mut out);
+        out.iter().for_each(|fact| recorder.push(fact));
+        ends.push(fs::metadata(folder.file("r")).unwrap().len() as usize);
+        if recorder.wants_key() {
+            recorder.key(changes.keyframe());
+        }
+    }
+    recorder.finish().unwrap();
+    let mut bytes = fs::read(folder.file("r")).unwrap();
+    bytes[ends[14]..ends[40]].fill(0);
+    let (facts, errors) = replay(&bytes);
+    assert!(matches!(errors[..], [ReplayError::Damaged { to: Some(_), .. }]), "{errors:?}");
+    let told: Vec<_> = facts.iter().filter(|fact| matches!(fact, Observation::Mem(_))).cloned().collect();
+    assert_eq!(told, [counters(1), counters(2), counters(3), gone(2)], "only what the reader did not know");
+}
+
+#[test]
 fn what_is_no_recording_is_said_to_be_none() {
     for bytes in [&b""[..], b"obs", b"#!/bin/sh\n", &[0; 4096]] {
         assert!(matches!(replay(bytes).1[..], [ReplayError::NotARecording]));
