@@ -1,6 +1,6 @@
 //! A recording replays to what was seen, byte for byte.
 
-use std::process::Output;
+use std::{os::unix::process::CommandExt as _, process::Output};
 
 use observer_tests::{Observer, TempDir, Workload, require_root};
 
@@ -77,6 +77,47 @@ fn an_observer_that_is_killed_leaves_a_recording() {
     let replayed = output(&["replay", file, "mem", "--json"]);
     assert_eq!(replayed.status.code(), Some(3), "what is missing is in the exit code");
     assert!(String::from_utf8_lossy(&replayed.stderr).contains("was killed"), "{:?}", replayed.stderr);
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_not_the_view() {
+    require_root();
+    let folder = TempDir::new("replay");
+    let path = folder.file("recording");
+    let file = path.to_str().unwrap();
+    let mut command = Observer::command(&[&["mem", "--json", "--record", file], COUNT].concat());
+    // A limit on the size of files stands in for a full disk: both fail a write in its middle.
+    // SAFETY: both calls are async-signal-safe and touch no memory of ours.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 1000, rlim_max: 1000 };
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
+            Ok(())
+        });
+    }
+    let finished = Observer::spawn(command).finish();
+    assert_eq!(finished.reports.len(), 5, "the view went on");
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("bytes can be replayed"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_damaged_recording_says_what_is_missing() {
+    require_root();
+    let folder = TempDir::new("replay");
+    let path = folder.file("recording");
+    let file = path.to_str().unwrap();
+    let recorded = output(&[&["record", "-o", file, "mem"], COUNT].concat());
+    assert_eq!(recorded.status.code(), Some(0), "{}", String::from_utf8_lossy(&recorded.stderr));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(&path, bytes).unwrap();
+    let replayed = output(&["replay", file, "mem", "--json"]);
+    let said = String::from_utf8_lossy(&replayed.stderr).into_owned();
+    assert_eq!(replayed.status.code(), Some(3), "{said}");
+    assert!(said.contains("damaged"), "{said}");
 }
 
 #[test]
