@@ -85,6 +85,32 @@ impl Engine {
         Ok(Some(report))
     }
 
+    /// Whether what was asked for fits the view: known before anything is observed, by the report of nothing.
+    ///
+    /// # Errors
+    /// When what was asked for does not fit the view: an unknown column.
+    pub fn check(&self) -> Result<(), UnknownColumn> {
+        let session = SessionFact {
+            began: Moment::default(),
+            host: String::new(),
+            kernel: String::new(),
+            page_size: 4096,
+            cpus: 1,
+            observer: 0,
+            missing: Vec::new(),
+            blind: Vec::new(),
+        };
+        let context = Context {
+            session: &session,
+            processes: &self.processes,
+            request: &self.request,
+            now: session.began,
+            previous: session.began,
+            first: true,
+        };
+        shape::shape(&mut self.domain.report(&context), &self.request, &self.processes)
+    }
+
     /// What the rows that will be shown now still lack.
     ///
     /// # Errors

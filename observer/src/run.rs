@@ -36,6 +36,7 @@ fn watch(watch: Watch) -> Result<Exit, Error> {
     let output = output(watch.format, &watch.request);
     let domain = domains::of(watch.request.view);
     let engine = Engine::new(watch.request);
+    engine.check().map_err(|error| Error::usage("sorting", error))?;
     match watch.source {
         Source::Kernel { live, record } => {
             let recorder = record.map(|path| recorder(&path)).transpose()?;

@@ -92,7 +92,7 @@ pub struct Watch {
 
 #[derive(Debug, Args)]
 pub struct Record {
-    /// Where to write; an existing file is replaced
+    /// Where to write; an older recording of that name is replaced, any other file is not
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub file: PathBuf,
     /// What to record [default: all of them]

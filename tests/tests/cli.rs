@@ -1,0 +1,318 @@
+//! The command line and what comes out of it, without root: what is wrong is refused with what to do, what is shown
+//! fits where it is shown, and who closes the pipe gets no complaint.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use observer::{
+    observation::{
+        Observation, TaskId,
+        mem::{Machine, MemFact, Memory},
+        process::ProcessFact,
+        session::{Moment, SessionFact},
+    },
+    source::record::Recorder,
+};
+use observer_tests::{TempDir, observer_path};
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+use serde_json::Value;
+
+const SECOND: u64 = 1_000_000_000;
+const NAMES: [&[u8]; 4] = [b"server", b"\x1b]0;x\x07", "漢字漢字".as_bytes(), b"an-old-long-nam"];
+
+/// A recording of four processes, one of which has a name that would change the terminal's title.
+fn recording(path: &Path, seconds: u64) {
+    let mut recorder = Recorder::create(path).unwrap();
+    let at = |second: u64| Moment { boot: second * SECOND, wall: (1_800_000_000 + second) * SECOND };
+    recorder.push(&Observation::Session(SessionFact {
+        began: at(100),
+        host: "host".to_owned(),
+        kernel: "6.18".to_owned(),
+        page_size: 4096,
+        cpus: 2,
+        observer: 1,
+        missing: Vec::new(),
+        blind: Vec::new(),
+    }));
+    let machine = Machine { total: 1 << 34, free: 1 << 33, available: Some(1 << 33), ..Machine::default() };
+    recorder.push(&Observation::Mem(MemFact::Machine(machine)));
+    for second in 100..=100 + seconds {
+        for (tgid, name) in (1000..).zip(NAMES) {
+            let id = TaskId { start: SECOND, tgid };
+            if second == 100 {
+                let met = ProcessFact::Met { id, comm: name.to_vec(), uid: 1000, kernel_thread: false };
+                recorder.push(&Observation::Process(met));
+            }
+            let anon = ((tgid as i64 - 900) << 20) + ((second as i64) << 12);
+            let memory = Memory { anon, virt: 2 * anon, ..Memory::default() };
+            recorder.push(&Observation::Mem(MemFact::Counters { id, memory, page_tables: 0 }));
+        }
+        recorder.push(&Observation::Due(at(second)));
+    }
+    recorder.finish().unwrap();
+}
+
+fn observer(arguments: &[&str]) -> Command {
+    let mut command = Command::new(observer_path());
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    observer(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a command writes to a terminal of this size.
+fn in_terminal(columns: u16, rows: u16, command: &mut Command) -> String {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let inner = File::options().read(true).write(true).open(name).unwrap();
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&inner, size).unwrap();
+    let mut child = command.stdout(inner).stderr(Stdio::null()).spawn().unwrap();
+    // The command holds the inner end too: let go of it, so that the last one to close it is the child.
+    command.stdout(Stdio::null());
+    let mut outer = File::from(terminal);
+    let mut written = Vec::new();
+    let mut buffer = [0; 4096];
+    // A terminal without an inner end answers with an error.
+    while let Ok(length @ 1..) = outer.read(&mut buffer) {
+        written.extend_from_slice(&buffer[..length]);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    text(&written)
+}
+
+/// The lines of the last frame, without what moves the cursor or colours.
+fn last_frame(written: &str) -> Vec<String> {
+    let frame = written.rsplit("\x1b[H").next().unwrap();
+    let mut lines = Vec::new();
+    for line in frame.split("\r\n") {
+        let mut plain = String::new();
+        let mut rest = line;
+        while let Some(start) = rest.find("\x1b[") {
+            plain.push_str(&rest[..start]);
+            let sequence = &rest[start + 2..];
+            let end = sequence.find(|character: char| character.is_ascii_alphabetic()).unwrap();
+            rest = &sequence[end + 1..];
+        }
+        plain.push_str(rest);
+        // The terminal's driver puts a carriage return of its own before each line break.
+        lines.push(plain.trim_end_matches('\r').to_owned());
+    }
+    lines
+}
+
+fn width(line: &str) -> usize {
+    line.chars()
+        .map(|character| if ('漢'..='字').contains(&character) || character == '字' { 2 } else { 1 })
+        .sum()
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_what_to_do() {
+    for (arguments, advice) in [
+        (&["mem", "--colour"][..], "--help"),
+        (&["memory"], "mem"),
+        (&["mem", "--interval", "0"], "from 0.01"),
+        (&["mem", "--interval", "NaN"], "from 0.01"),
+        (&["mem", "--once", "--count", "2"], "cannot be used with"),
+        (&["mem", "--by", "remote"], "observer net"),
+        (&["mem", "-c", "["], "escape"),
+        (&["mem", "--sort", "resident"], "rss"),
+        (&["net", "--sort", "-bandwidth"], "tx_rate"),
+        (&["disk", "--deleted-open", "--sort", "x"], "allocated"),
+        (&["record"], "--output"),
+        (&[], "Examples:"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        let message = text(&output.stderr);
+        assert!(message.contains(advice), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn help_is_an_answer() {
+    let output = run(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = text(&output.stdout);
+    for command in ["mem", "disk", "net", "record", "replay", "doctor"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
+    }
+    assert!(!help.contains("--without"), "what only tests need is hidden");
+}
+
+#[test]
+fn a_foreign_file_is_no_recording() {
+    let folder = TempDir::new("cli");
+    let foreign = folder.file("foreign");
+    fs::write(&foreign, "this is no recording\n".repeat(100)).unwrap();
+    for path in [foreign.as_path(), &folder.file("absent"), folder.path(), Path::new("/dev/null")] {
+        let output = run(&["replay", path.to_str().unwrap(), "mem", "--json"]);
+        assert_eq!(output.status.code(), Some(1), "{}", path.display());
+        assert!(output.stdout.is_empty());
+        assert!(text(&output.stderr).contains(path.to_str().unwrap()), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_replay_is_one_object_a_line() {
+    let folder = TempDir::new("cli");
+    let file = folder.file("r");
+    recording(&file, 5);
+    let file = file.to_str().unwrap();
+    let output = run(&["replay", file, "mem", "--json", "--sort", "rss"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let reports: Vec<Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(reports.len(), 5, "the base line is no report");
+    for report in &reports {
+        assert_eq!(report["schema"], "observer.v1");
+        assert_eq!(report["elapsed"], 1.0);
+        let rows = report["rows"].as_array().unwrap();
+        let sizes: Vec<u64> = rows.iter().map(|row| row["rss"].as_u64().unwrap()).collect();
+        assert!(sizes.len() == 4 && sizes.is_sorted_by(|left, right| left >= right), "{sizes:?}");
+        assert!(rows.iter().any(|row| row["comm"] == "\\x1b]0;x\\x07"), "{rows:?}");
+    }
+    let chosen =
+        run(&["replay", file, "mem", "--json", "--count", "2", "-p", "1001", "-p", "1000", "-c", "^s"]);
+    let lines = text(&chosen.stdout);
+    assert_eq!(lines.lines().count(), 2);
+    let report: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(report["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(report["rows"][0]["comm"], "server");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let folder = TempDir::new("cli");
+    let file = folder.file("r");
+    recording(&file, 5);
+    for arguments in [
+        &["replay", file.to_str().unwrap(), "mem", "--json"][..],
+        &["replay", file.to_str().unwrap(), "mem", "--plain"],
+        &["--help"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = observer(arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let folder = TempDir::new("cli");
+    let file = folder.file("r");
+    recording(&file, 1);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let child = observer(&["replay", file.to_str().unwrap(), "mem", "--json"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("No space left"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_is_piped_holds_no_control_character() {
+    let folder = TempDir::new("cli");
+    let file = folder.file("r");
+    recording(&file, 2);
+    let mut command = observer(&["replay", file.to_str().unwrap(), "mem"]);
+    let output = command.env("TERM", "xterm").output().unwrap();
+    let shown = text(&output.stdout);
+    assert!(shown.contains("\\x1b]0;x\\x07"), "{shown}");
+    assert!(shown.chars().all(|character| character == '\n' || !character.is_control()), "{shown:?}");
+}
+
+#[test]
+fn colour_is_for_terminals_and_can_be_refused() {
+    let folder = TempDir::new("cli");
+    let file = folder.file("r");
+    recording(&file, 2);
+    let shown = |variables: &[(&str, &str)]| {
+        let mut command = observer(&["replay", file.to_str().unwrap(), "mem"]);
+        command.env("TERM", "xterm").envs(variables.iter().copied());
+        in_terminal(80, 24, &mut command)
+    };
+    assert!(shown(&[]).contains("\x1b[1m"));
+    for refusal in [("NO_COLOR", "1"), ("CLICOLOR", "0")] {
+        let shown = shown(&[refusal]);
+        assert!(
+            !shown.contains("m\x1b") && !shown.contains("\x1b[1m") && !shown.contains("\x1b[2m"),
+            "{shown:?}"
+        );
+        assert!(shown.contains("\x1b[H"), "it still redraws in place");
+    }
+    assert!(!shown(&[("TERM", "dumb")]).contains('\x1b'));
+}
+
+#[test]
+fn the_narrowest_terminal_shows_who_and_how_much() {
+    let folder = TempDir::new("cli");
+    let file = folder.file("r");
+    recording(&file, 3);
+    for (columns, rows) in [(20, 24), (20, 8), (40, 12), (80, 24), (200, 50)] {
+        let mut command = observer(&["replay", file.to_str().unwrap(), "mem", "--sort", "rss"]);
+        let written = in_terminal(columns, rows, command.env("TERM", "xterm"));
+        let lines = last_frame(&written);
+        assert!(lines.len() <= usize::from(rows), "{columns}x{rows}: {lines:#?}");
+        for line in &lines {
+            assert!(width(line) <= usize::from(columns), "{columns}: {line:?}");
+        }
+        assert!(lines.iter().any(|line| line.contains("COMMAND") && line.contains("RSS")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains("an-") && line.contains("103 MiB")), "{lines:#?}");
+    }
+}
+
+#[test]
+fn every_code_of_a_note_is_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let documented = fs::read_to_string(root.join("docs/notes.md")).unwrap();
+    let mut folders = vec![root.join("observer/src")];
+    let mut found = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs")
+                && !path.starts_with(root.join("observer/src/render"))
+            {
+                let source = fs::read_to_string(&path).unwrap();
+                let dense: String = source.split_whitespace().collect();
+                for before in ["Note{code:\"", "note(\""] {
+                    for code in dense.split(before).skip(1).map(|rest| rest.split('"').next().unwrap()) {
+                        found += 1;
+                        assert!(documented.contains(&format!("| `{code}` |")), "{}: {code}", path.display());
+                    }
+                }
+            }
+        }
+    }
+    assert!(found > 10, "this test no longer finds where codes are written");
+}
