@@ -43,10 +43,7 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     let mut groups: BTreeSet<Vec<u8>> = wants.limits.clone();
     for id in &wants.counters {
         let folder = root.join("proc").join(id.pid().to_string());
-        let Some(memory) = fs::read_to_string(folder.join("status")).ok().and_then(|text| memory(&text))
-        else {
-            continue;
-        };
+        let Some(memory) = counters(&folder) else { continue };
         let place = fs::read(folder.join("cgroup")).ok().and_then(|bytes| place(&bytes));
         // Last, so that what was read before belongs to it.
         if !is(&folder, *id) {
@@ -63,6 +60,13 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
         let nearest = mounts.nearest(&cgroup);
         Observation::Mem(MemFact::Limit { cgroup, nearest })
     }));
+}
+
+/// What the process holds. One whose main thread has ended tells it by any other thread.
+fn counters(folder: &Path) -> Option<Memory> {
+    let of = |folder: &Path| memory(&fs::read_to_string(folder.join("status")).ok()?);
+    of(folder)
+        .or_else(|| fs::read_dir(folder.join("task")).ok()?.flatten().find_map(|thread| of(&thread.path())))
 }
 
 /// Whether the process whose folder this is started when `id` did: its number may have been used again.
@@ -291,6 +295,17 @@ mod tests {
         let Some(MemFact::Limit { cgroup, nearest: Some(limit) }) = facts.last() else { panic!("{facts:?}") };
         assert_eq!(cgroup, b"memory:/jobs");
         assert_eq!((limit.limit, limit.usage, limit.file.as_str()), (4096, 1000, "memory.limit_in_bytes"));
+    }
+
+    #[test]
+    fn a_process_without_its_main_thread_tells_by_another() {
+        let root = Root::with(&[
+            ("proc/42/stat", STAT),
+            ("proc/42/status", "Name:\tx\nState:\tZ (zombie)\n"),
+            ("proc/42/task/42/status", "Name:\tx\nState:\tZ (zombie)\n"),
+            ("proc/42/task/43/status", STATUS),
+        ]);
+        assert!(matches!(root.ask(ID)[..], [MemFact::Exact { memory: Memory { anon: 12_288, .. }, .. }]));
     }
 
     #[test]
