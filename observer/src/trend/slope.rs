@@ -87,26 +87,34 @@ fn ranked(values: &mut [f64], rank: f64) -> f64 {
     *values.select_nth_unstable_by(rank, f64::total_cmp).1
 }
 
+/// The upper median; all below it stand before it afterwards, all above it after it.
 fn median(values: &mut [f64]) -> f64 {
-    let middle = (values.len() - 1) as f64 / 2.0;
-    f64::midpoint(ranked(values, middle.floor()), ranked(values, middle.ceil()))
+    ranked(values, (values.len() / 2) as f64)
 }
 
+/// The interval of the median slope `rate`, at which `slopes` have been parted.
 fn about_a_line(slopes: &mut [f64], rate: f64, points: usize, alike: f64) -> Trend {
     let (n, pairs) = (points as f64, slopes.len() as f64);
     let variance = n * (n - 1.0) * (2.0 * n + 5.0) / 18.0;
     let reach = NORMAL * (variance * inflation(points, alike)).sqrt();
+    let middle = slopes.len() / 2;
+    let (below, above) = slopes.split_at_mut(middle);
     Trend {
         rate,
-        low: ranked(slopes, ((pairs - reach) / 2.0).floor() - 1.0),
-        high: ranked(slopes, f64::midpoint(pairs, reach).ceil()),
+        low: ranked(below, ((pairs - reach) / 2.0).floor() - 1.0),
+        high: ranked(above, f64::midpoint(pairs, reach).ceil() - middle as f64),
     }
 }
 
 /// By how much autocorrelation `alike` raises the variance of a mean of `points` values.
 fn inflation(points: usize, alike: f64) -> f64 {
     let n = points as f64;
-    (1..points).map(|lag| 2.0 * (1.0 - lag as f64 / n) * alike.powi(lag as i32)).sum::<f64>().max(0.0) + 1.0
+    let (mut sum, mut power) = (1.0, 1.0);
+    for lag in 1..points {
+        power *= alike;
+        sum += 2.0 * (1.0 - lag as f64 / n) * power;
+    }
+    sum
 }
 
 fn sums_of_steps(points: &[(f64, f64)]) -> Trend {
