@@ -32,13 +32,12 @@ pub(super) fn fit(demands: &[Demand], width: Option<usize>) -> Vec<(usize, usize
         let Some((place, _)) = leaving.max_by_key(|(_, (at, _))| demands[*at].leaves) else { break };
         shown.remove(place);
     }
-    // …then texts are cut, the last first, which is where sentences stand; first as far as they can be read.
+    // …then texts are cut, always the widest, the last of equal ones; first as far as they can be read.
     for floor in [READABLE, HINT] {
-        for place in (0..shown.len()).rev() {
-            let excess = total(shown.iter().map(|(_, wide)| *wide)).saturating_sub(width);
-            let demand = &demands[shown[place].0];
-            let floor = least(demand, floor);
-            shown[place].1 = shown[place].1.saturating_sub(excess).max(floor).min(shown[place].1);
+        while total(shown.iter().map(|(_, wide)| *wide)) > width {
+            let widest = shown.iter_mut().filter(|(at, wide)| *wide > least(&demands[*at], floor));
+            let Some((_, wide)) = widest.max_by_key(|(_, wide)| *wide) else { break };
+            *wide -= 1;
         }
     }
     // What is left are numbers nobody may do without: from the right, because the first column says who.
@@ -89,6 +88,12 @@ mod tests {
         let demands = [number(5, 0), number(10, 3), words(80, 1)];
         assert_eq!(fit(&demands, Some(60)), [(0, 5), (1, 10), (2, 41)]);
         assert_eq!(fit(&demands, Some(20)), [(0, 5), (2, 13)]);
+    }
+
+    #[test]
+    fn long_texts_share_what_room_there_is() {
+        let demands = [number(9, 0), words(25, 0), words(28, 1), words(6, 0)];
+        assert_eq!(fit(&demands, Some(61)), [(0, 9), (1, 20), (2, 20), (3, 6)]);
     }
 
     #[test]
