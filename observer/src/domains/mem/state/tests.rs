@@ -1,1 +1,251 @@
+//! What facts make of the state, and the state of a report, without a kernel.
 
+use super::*;
+use crate::{
+    identity::process::Processes,
+    observation::{
+        mem::Machine,
+        session::{Missing, SessionFact},
+    },
+    report::Value,
+    view::View,
+};
+
+const MIB: i64 = 1 << 20;
+const SECOND: u64 = 1_000_000_000;
+const GROWING: TaskId = TaskId { start: 1, tgid: 10 };
+const RESTING: TaskId = TaskId { start: 2, tgid: 20 };
+
+/// A state, and what a report of it is made with.
+struct World {
+    state: MemState,
+    session: SessionFact,
+    processes: Processes,
+    request: Request,
+    now: Moment,
+}
+
+impl World {
+    fn new() -> Self {
+        let request = Request::new(View::Mem);
+        Self {
+            state: MemState::new(&request),
+            session: SessionFact {
+                began: Moment::default(),
+                host: "test".to_owned(),
+                kernel: "6.18".to_owned(),
+                page_size: 4096,
+                cpus: 2,
+                observer: 1,
+                missing: Vec::new(),
+                blind: Vec::new(),
+            },
+            processes: Processes::default(),
+            request,
+            now: Moment::default(),
+        }
+    }
+
+    fn apply(&mut self, fact: MemFact) {
+        self.state.apply(&Observation::Mem(fact));
+    }
+
+    fn counters(&mut self, id: TaskId, anon: i64) {
+        let memory = Memory { file: 3 * MIB, anon, swap: 0, shmem: MIB, virt: 100 * MIB };
+        self.apply(MemFact::Counters { id, memory, page_tables: 4096 });
+    }
+
+    fn exact(&mut self, id: TaskId, anon: i64) {
+        let memory = Memory { file: 3 * MIB, anon, swap: 0, shmem: MIB, virt: 100 * MIB };
+        self.apply(MemFact::Exact { id, memory });
+    }
+
+    fn ended(&mut self, id: TaskId) {
+        self.state.apply(&Observation::Process(ProcessFact::Ended { id, at: self.now.boot }));
+    }
+
+    /// A report is due `second` seconds after the start.
+    fn due(&mut self, second: u64) {
+        self.now = Moment { boot: second * SECOND, wall: 0 };
+        self.state.apply(&Observation::Due(self.now));
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            session: &self.session,
+            processes: &self.processes,
+            request: &self.request,
+            now: self.now,
+            previous: Moment::default(),
+            first: false,
+        }
+    }
+
+    fn report(&self) -> Report {
+        self.state.report(&self.context())
+    }
+
+    fn wants(&self) -> Wants {
+        self.state.wants(&self.report(), &self.context())
+    }
+
+    fn cell(&self, id: TaskId, column: &str) -> Value {
+        let report = self.report();
+        let row = report.tables[0].rows.iter().find(|row| row.processes == [id]).expect("a row");
+        row.cells[report.tables[0].position(column).expect("a column")].clone()
+    }
+
+    fn limit(&mut self, nearest: Option<Limit>) {
+        self.apply(MemFact::Machine(Machine {
+            total: 1 << 30,
+            available: Some(512 << 20),
+            ..Machine::default()
+        }));
+        self.apply(MemFact::Place { id: GROWING, cgroup: b"/a".to_vec() });
+        self.apply(MemFact::Limit { cgroup: b"/a".to_vec(), nearest });
+    }
+
+    /// A minute of one process that grows by a MiB a second, and one that does not.
+    fn minute(&mut self) {
+        self.counters(RESTING, 500 * MIB);
+        for second in 1..=60 {
+            self.counters(GROWING, second as i64 * MIB);
+            self.due(second);
+        }
+    }
+}
+
+#[test]
+fn every_row_has_a_cell_for_every_column() {
+    let mut world = World::new();
+    world.minute();
+    world.ended(RESTING);
+    for table in world.report().tables {
+        for row in &table.rows {
+            assert_eq!(row.cells.len(), table.columns.len());
+        }
+    }
+}
+
+#[test]
+fn exact_counters_hold_until_the_pass_sees_a_change_and_shift_it_then() {
+    let mut world = World::new();
+    world.counters(GROWING, 10 * MIB);
+    world.exact(GROWING, 11 * MIB);
+    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(11 << 20));
+    assert_eq!(world.cell(GROWING, "rss"), Value::Unsigned(15 << 20), "with file and shared memory");
+    world.counters(GROWING, 12 * MIB);
+    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(13 << 20));
+    world.exact(GROWING, 12 * MIB);
+    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(12 << 20));
+}
+
+#[test]
+fn counters_that_a_cpu_holds_back_are_never_shown_as_less_than_nothing() {
+    let mut world = World::new();
+    world.counters(GROWING, -8192);
+    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(0));
+}
+
+#[test]
+fn the_one_that_grows_comes_first_with_its_rate_and_the_end_of_the_memory() {
+    let mut world = World::new();
+    world.limit(None);
+    world.minute();
+    assert_eq!(world.report().tables[0].rows[0].processes, [GROWING], "though the other is bigger");
+    assert_eq!(world.cell(GROWING, "verdict"), Value::Text("growing".to_owned()));
+    assert_eq!(world.cell(GROWING, "growth"), Value::Signed(59 * MIB));
+    let rate = world.cell(GROWING, "rate").number().expect("a rate");
+    assert!((rate / MIB as f64 - 1.0).abs() < 0.01, "{rate}");
+    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(512 << 20), "what is available");
+    let full = world.cell(GROWING, "full_in").number().expect("an end");
+    assert!((full - 512.0).abs() < 6.0, "{full}");
+    assert_eq!(world.cell(RESTING, "verdict"), Value::Text("stable".to_owned()));
+    assert_eq!(world.cell(RESTING, "full_in"), Value::Missing);
+}
+
+#[test]
+fn the_nearest_limit_is_the_one_with_the_least_left() {
+    let limit = |limit: u64, usage: u64| Limit {
+        group: b"/a".to_vec(),
+        file: "memory.max".to_owned(),
+        limit: limit << 20,
+        usage: usage << 20,
+    };
+    let mut world = World::new();
+    world.counters(GROWING, MIB);
+    world.limit(Some(limit(200, 100)));
+    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(200 << 20));
+    world.limit(Some(limit(2000, 100)));
+    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(512 << 20), "the machine is nearer");
+}
+
+#[test]
+fn a_limit_that_was_not_read_is_unknown_and_not_the_machines() {
+    let mut world = World::new();
+    world.limit(None);
+    world.counters(RESTING, MIB);
+    assert_eq!(world.cell(RESTING, "limit"), Value::Missing);
+    assert!(world.report().notes.iter().any(|note| note.code == "mem-limit"));
+}
+
+#[test]
+fn what_ended_is_told_once_with_what_it_mapped() {
+    let mut world = World::new();
+    let totals = Totals { mapped: 7, peak: Some(4096), ..Totals::default() };
+    world.apply(MemFact::Totals { id: GROWING, totals });
+    world.ended(GROWING);
+    assert_eq!(world.cell(GROWING, "mapped"), Value::Unsigned(7));
+    assert_eq!(world.cell(GROWING, "peak"), Value::Unsigned(4096));
+    assert_eq!(world.cell(GROWING, "rss"), Value::Missing);
+    assert!(world.report().tables[0].rows[0].ended);
+    world.state.delivered(world.now);
+    assert_eq!(world.report().tables[0].rows.len(), 0);
+}
+
+#[test]
+fn who_was_not_heard_of_mapped_nothing_unless_nobody_listens() {
+    let mut world = World::new();
+    world.counters(RESTING, MIB);
+    assert_eq!(world.cell(RESTING, "mapped"), Value::Unsigned(0));
+    world.session.missing.push(Missing {
+        hook: "mem.mappings".to_owned(),
+        text: String::new(),
+        columns: vec!["mapped".to_owned()],
+    });
+    assert_eq!(world.cell(RESTING, "mapped"), Value::Missing);
+}
+
+#[test]
+fn exact_counters_are_asked_once_for_all_and_again_for_what_is_shown() {
+    let mut world = World::new();
+    for pid in 0..100 {
+        world.counters(TaskId { start: 1, tgid: pid }, MIB);
+    }
+    assert_eq!(world.wants().counters.len(), 100);
+    for pid in 0..100 {
+        world.exact(TaskId { start: 1, tgid: pid }, MIB);
+    }
+    assert_eq!(world.wants().counters.len(), 0, "too many rows to ask without a reason");
+    world.counters(TaskId { start: 1, tgid: 7 }, 2 * MIB);
+    assert_eq!(world.wants().counters, [TaskId { start: 1, tgid: 7 }].into());
+    let mut shown = world.report();
+    shown.tables[0].rows.truncate(10);
+    assert_eq!(world.state.wants(&shown, &world.context()).counters.len(), 10);
+}
+
+#[test]
+fn the_headline_says_who_grows() {
+    let mut world = World::new();
+    world.processes.apply(&ProcessFact::Met {
+        id: GROWING,
+        comm: b"worker.py".to_vec(),
+        uid: 0,
+        kernel_thread: false,
+    });
+    world.limit(None);
+    world.minute();
+    let headline = world.report().headline;
+    assert!(headline[0].starts_with("Memory 1 GiB, 50 % used"), "{headline:?}");
+    assert!(headline[1].starts_with("One process grows: 10 worker.py, +60 MiB a minute."), "{headline:?}");
+}
