@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{ebpf, packages, process};
 
-/// The crate of the tests that run the binary, and its target that needs root.
-const CRATE: &str = "observer-tests";
+/// The target of the tests that need root.
 const LIVE: &str = "live";
 
 /// Installs what the tests need, builds, and runs every test; without root only where `no_root` allows it.
@@ -24,7 +23,7 @@ pub fn run(root: &Path, no_root: bool) -> Result<()> {
     if live_runs && !no_root {
         packages::ensure(packages::TESTS)?;
     }
-    process::run(cargo(root).args(["build", "--workspace", "--exclude", "observer-ebpf", "--bins"]))?;
+    process::run(cargo(root).args(["build", "--bins"]))?;
     without_root(root)?;
     let mut summary = String::from("pure, replayed and command line tests passed");
     if no_root {
@@ -56,10 +55,10 @@ pub fn live(root: &Path, objects: Option<&Path>) -> Result<()> {
     if !process::is_root() {
         bail!("the live tests need root, and this is not root: they did not run");
     }
-    process::run(cargo(root).args(["build", "--workspace", "--exclude", "observer-ebpf", "--bins"]))?;
+    process::run(cargo(root).args(["build", "--bins"]))?;
     let mut command = cargo(root);
     // A workload's truth is exact whatever runs beside it, but two that each fill a machine would starve each other.
-    command.args(["test", "--package", CRATE, "--test", LIVE, "--", "--test-threads=1"]);
+    command.args(["test", "--test", LIVE, "--", "--test-threads=1"]);
     match objects {
         Some(folder) => {
             println!("test: live tests on the objects in {}", folder.display());
@@ -70,40 +69,28 @@ pub fn live(root: &Path, objects: Option<&Path>) -> Result<()> {
     process::run(&mut command)
 }
 
-/// Every test but the live ones.
+/// Every test but the live ones. Always the workspace's default members as a whole: a part of them would be built with
+/// other features, and so once more.
 fn without_root(root: &Path) -> Result<()> {
-    process::run(cargo(root).args([
-        "test",
-        "--workspace",
-        "--exclude",
-        "observer-ebpf",
-        "--exclude",
-        CRATE,
-    ]))?;
     let mut command = cargo(root);
-    command.args(["test", "--package", CRATE, "--lib", "--bins"]);
+    command.args(["test", "--lib", "--bins"]);
     for target in test_targets(root)?.iter().filter(|target| *target != LIVE) {
         command.args(["--test", target]);
     }
-    process::run(&mut command)
+    process::run(&mut command)?;
+    process::run(cargo(root).args(["test", "--doc"]))
 }
 
-/// The names of the test targets of the tests' crate.
+/// The names of the workspace's test targets.
 fn test_targets(root: &Path) -> Result<Vec<String>> {
     let said = process::output(cargo(root).args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&said).context("what cargo metadata says")?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
-    let targets = packages
-        .filter(|package| package["name"] == CRATE)
-        .filter_map(|package| package["targets"].as_array());
+    let targets = packages.filter_map(|package| package["targets"].as_array()).flatten();
     let is_test = |target: &&serde_json::Value| {
         target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"))
     };
-    Ok(targets
-        .flatten()
-        .filter(is_test)
-        .filter_map(|target| target["name"].as_str().map(str::to_owned))
-        .collect())
+    Ok(targets.filter(is_test).filter_map(|target| target["name"].as_str().map(str::to_owned)).collect())
 }
 
 /// The cargo that runs us.
