@@ -138,7 +138,7 @@ fn install_llvm(wanted: &[u32]) -> Result<(u32, PathBuf)> {
     });
     let Some(llvm) = llvm else {
         bail!(
-            "no LLVM of version {} to {NEWEST_LLVM} is here, and Debian's packages have none: install one with its headers, and name its folder in LLVM_PREFIX",
+            "no LLVM of version {} or newer, up to {NEWEST_LLVM}, is here, and Debian's packages have none: install one with its headers, and name its folder in LLVM_PREFIX",
             wanted[0]
         );
     };

@@ -59,52 +59,77 @@ struct Compiler {
     llvm: String,
 }
 
+/// A way to have compilers: its name, and what tries it.
+type Way<'a> = (&'a str, Box<dyn Fn() -> Result<Vec<Compiler>> + 'a>);
+
 impl Toolchain {
     /// Finds a toolchain, or sets one up: the `recorded` one where that is possible.
     ///
     /// # Errors
     /// When none is here and none can be had, with what was tried.
     pub fn ensure(recorded: Option<&Versions>) -> Result<Self> {
-        let compiler = compiler(recorded)?;
-        let linker = linker::ensure(&compiler.llvm, recorded)?;
-        let versions = Versions {
-            rustc: compiler.version,
-            rustc_llvm: compiler.llvm,
-            linker: linker.version.clone(),
-            linker_llvm: linker.llvm.clone(),
-        };
-        println!("ebpf: {versions}");
-        Ok(Self { cargo: compiler.cargo, rustc: compiler.rustc, library: compiler.library, linker, versions })
+        let mut tried = Vec::new();
+        for (name, compilers) in ways(recorded) {
+            // A compiler is of use only with a linker that reads what it writes.
+            match compilers().and_then(|compilers| first_with_linker(compilers, recorded)) {
+                Ok(toolchain) => {
+                    println!("ebpf: {}", toolchain.versions);
+                    return Ok(toolchain);
+                }
+                Err(error) => {
+                    println!("ebpf: {name}: {error:#}");
+                    tried.push(format!("{name}: {error:#}"));
+                }
+            }
+        }
+        bail!("no toolchain for the kernel's virtual machine can be had here:\n{}", tried.join("\n"))
     }
 }
 
-fn compiler(recorded: Option<&Versions>) -> Result<Compiler> {
-    let is_recorded = |found: &Compiler| recorded.is_some_and(|recorded| recorded.rustc == found.version);
-    let here = present();
-    if let Some(found) = here.iter().find(|found| is_recorded(found)) {
-        return Ok(found.clone());
-    }
-    // A distribution says in its compiler's version that it built it; what it built comes from its packages.
+/// In which order to look. A distribution says in its compiler's version that it built it; what it built comes from its
+/// packages, so where such a compiler is recorded these come before rustup.
+fn ways(recorded: Option<&Versions>) -> Vec<Way<'_>> {
     let from_debian = recorded.is_some_and(|recorded| recorded.rustc.contains("built from a source tarball"));
+    let mut ways: Vec<Way<'_>> = Vec::new();
+    if let Some(recorded) = recorded {
+        let is_recorded = |found: &Compiler| found.version == recorded.rustc;
+        ways.push((
+            "the recorded compiler",
+            Box::new(move || Ok(present().into_iter().filter(is_recorded).collect())),
+        ));
+    }
     if from_debian {
-        match debian() {
-            Ok(found) => return Ok(found),
-            Err(error) => {
-                println!("ebpf: the recorded compiler cannot be had from Debian's packages: {error:#}")
-            }
+        ways.push(("Debian's packages", Box::new(debian)));
+    }
+    ways.push(("compilers that are here", Box::new(|| Ok(present()))));
+    ways.push(("rustup's nightly", Box::new(nightly)));
+    if !from_debian {
+        ways.push(("Debian's packages", Box::new(debian)));
+    }
+    ways
+}
+
+fn first_with_linker(compilers: Vec<Compiler>, recorded: Option<&Versions>) -> Result<Toolchain> {
+    let mut outcome = Err(anyhow::anyhow!("none here has the source of its library"));
+    for compiler in compilers {
+        outcome = linker::ensure(&compiler.llvm, recorded).map(|linker| compiler.with(linker));
+        if outcome.is_ok() {
+            break;
         }
     }
-    if let Some(found) = here.into_iter().next() {
-        return Ok(found);
+    outcome
+}
+
+impl Compiler {
+    fn with(self, linker: Linker) -> Toolchain {
+        let versions = Versions {
+            rustc: self.version,
+            rustc_llvm: self.llvm,
+            linker: linker.version.clone(),
+            linker_llvm: linker.llvm.clone(),
+        };
+        Toolchain { cargo: self.cargo, rustc: self.rustc, library: self.library, linker, versions }
     }
-    let nightly = nightly();
-    let Err(no_nightly) = nightly else { return nightly };
-    let debian = if from_debian { Err(anyhow::anyhow!("tried above")) } else { debian() };
-    debian.map_err(|no_debian| {
-        anyhow::anyhow!(
-            "no compiler with the source of its library: rustup: {no_nightly:#}; Debian's packages: {no_debian:#}"
-        )
-    })
 }
 
 /// The compilers on this machine that have their library's source, rustup's nightlies before the system's own.
@@ -143,7 +168,7 @@ fn examine(cargo: PathBuf, rustc: PathBuf) -> Result<Compiler> {
     Ok(Compiler { cargo, rustc, library, version, llvm })
 }
 
-fn nightly() -> Result<Compiler> {
+fn nightly() -> Result<Vec<Compiler>> {
     if packages::find("rustup").is_none() {
         bail!("there is no rustup here");
     }
@@ -157,10 +182,10 @@ fn nightly() -> Result<Compiler> {
         "rust-src",
         "--no-self-update",
     ]))?;
-    of_rustup("nightly")
+    of_rustup("nightly").map(|found| vec![found])
 }
 
-fn debian() -> Result<Compiler> {
+fn debian() -> Result<Vec<Compiler>> {
     packages::install(DEBIAN)?;
-    of_system()
+    of_system().map(|found| vec![found])
 }

@@ -1,3 +1,5 @@
+//! A trend is told where there is one, with an interval that holds the truth, and nowhere else.
+
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;

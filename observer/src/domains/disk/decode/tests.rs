@@ -1,3 +1,5 @@
+//! What the kernel side writes becomes facts: whole, once, and nothing from bytes of another version.
+
 use super::*;
 use crate::observation::process::ProcessFact;
 
