@@ -139,9 +139,9 @@ fn slow_waves_are_not_taken_for_growth() {
 
 #[test]
 fn the_interval_holds_the_true_rate() {
-    for phi in [0.0, 0.5, 0.9] {
+    for phi in [0.0, 0.2, 0.3, 0.5, 0.9] {
         let held = share(60, autoregressive(phi, 0.3), |trend| trend.low <= 0.3 && trend.high >= 0.3);
-        assert!(held >= 0.93, "phi {phi}: {held}");
+        assert!(held >= 0.95, "phi {phi}: {held}");
     }
 }
 
