@@ -13,8 +13,8 @@ pub(super) struct Demand {
 
 /// Blanks between columns.
 pub(super) const GAP: usize = 2;
-/// Below this width a text says too little to take the place of another column.
-const READABLE: usize = 12;
+/// Below this width a text says too little to take the place of another column; a command or an address fits into it.
+const READABLE: usize = 16;
 /// Below this width a text says nothing.
 const HINT: usize = 4;
 
@@ -87,7 +87,7 @@ mod tests {
     fn a_long_text_gives_way_before_a_column_leaves() {
         let demands = [number(5, 0), number(10, 3), words(80, 1)];
         assert_eq!(fit(&demands, Some(60)), [(0, 5), (1, 10), (2, 41)]);
-        assert_eq!(fit(&demands, Some(20)), [(0, 5), (2, 13)]);
+        assert_eq!(fit(&demands, Some(26)), [(0, 5), (2, 19)]);
     }
 
     #[test]

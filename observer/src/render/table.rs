@@ -171,8 +171,10 @@ impl Page {
             widest = widest.max(words::width(&row_line));
             let ink = Ink::Row(row.emphasis);
             self.put(ink, &row_line);
+            // The row stands out for both; a paragraph in its colour would be hard to read.
+            let beside = if row.emphasis == Emphasis::Faint { ink } else { Ink::Row(Emphasis::Plain) };
             for detail in &row.details {
-                self.detail(ink, detail, indent);
+                self.detail(beside, detail, indent);
             }
         }
         widest

@@ -67,7 +67,7 @@ fn columns() -> Vec<Column> {
         Column::new("allocated", Kind::Bytes, "ALLOCATED", 0).adding(),
         Column::json("reclaimable", Kind::Bytes).adding(),
         Column::json("growth", Kind::Change).adding(),
-        Column::new("rate", Kind::ByteRate, "GROWS", 3).adding(),
+        Column::new("rate", Kind::ChangeRate, "GROWS", 3).adding(),
         Column::json("growing", Kind::Text),
         Column::json("deleted_by", Kind::Text),
         Column::json("deleted_at", Kind::Number),

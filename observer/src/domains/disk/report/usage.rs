@@ -76,7 +76,7 @@ fn filesystem_columns() -> Vec<Column> {
         Column::json("inodes_used", Kind::Count).adding(),
         Column::new("deleted_open", Kind::Bytes, "DELETED", 5).adding(),
         Column::json("unexplained", Kind::Bytes).adding(),
-        Column::new("rate", Kind::ByteRate, "GROWS", 1).adding(),
+        Column::new("rate", Kind::ChangeRate, "GROWS", 1).adding(),
         Column::new("full_in", Kind::Duration, "FULL IN", 0),
         Column::json("full_in_low", Kind::Duration),
         Column::json("full_in_high", Kind::Duration),
