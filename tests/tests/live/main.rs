@@ -7,3 +7,4 @@ mod disk;
 mod mem;
 mod net;
 mod recording;
+mod scenes;

@@ -1,0 +1,45 @@
+//! Two processes that talk, and connections that live shorter than an interval.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Scene;
+use crate::{Observer, Workload, row_of};
+
+pub const SCENE: Scene = Scene { name: "net", view: &["net", "--top", "1000"], play, check };
+
+fn play(observe: &dyn Fn() -> Observer, _folder: &Path) -> (Observer, Value) {
+    let mut long = Workload::start(&["net", "upload"]);
+    let mut short = Workload::start(&["net", "tiny"]);
+    let mut observer = observe();
+    let mut processes = Vec::new();
+    for workload in [&mut long, &mut short] {
+        let truth = workload.ask("step");
+        processes.extend(truth["processes"].as_array().cloned().unwrap_or_default());
+    }
+    observer.wait_for(|report| agrees(report, &processes).then_some(()));
+    let pids = processes.iter().map(|process| process["pid"].clone());
+    let pids: Vec<Value> = pids.chain([long.pid().into(), short.pid().into()]).collect();
+    (observer, json!({"pids": pids, "processes": processes}))
+}
+
+fn agrees(report: &Value, processes: &[Value]) -> bool {
+    processes.iter().all(|process| {
+        let row = process["pid"].as_u64().and_then(|pid| row_of(report, pid as u32));
+        row.is_some_and(|row| row["tcp"] == process["tcp"] && row["udp"] == process["udp"])
+    })
+}
+
+fn check(reports: &[Value], truth: &Value) {
+    let processes = truth["processes"].as_array().expect("a truth names its processes");
+    assert!(processes.len() >= 4, "both ends of both workloads");
+    let last = reports.last().expect("there are reports");
+    assert!(agrees(last, processes), "the truth is\n{truth:#}\nand the last report is\n{last:#}");
+    // What is said never goes down: totals are cumulative, whatever closes in between.
+    for process in processes {
+        let pid = process["pid"].as_u64().expect("a process has a number") as u32;
+        let sent = |report: &Value| row_of(report, pid).and_then(|row| row["tx"].as_u64()).unwrap_or(0);
+        assert!(reports.is_sorted_by_key(sent), "{pid}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Replays of scenes that were recorded on a real kernel: no root, no kernel, the same answers.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, path::PathBuf, process::Output};
+
+use observer_tests::{Observer, TempDir, number, rows, scene::SCENES};
+use serde_json::Value;
+
+fn data(name: &str) -> String {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "data", name].iter().collect();
+    path.to_str().unwrap().to_owned()
+}
+
+fn replay(name: &str, view: &[&str]) -> Output {
+    Observer::command(&[&["replay", &data(name)], view].concat()).output().unwrap()
+}
+
+fn reports(name: &str, view: &[&str]) -> Vec<Value> {
+    let output = replay(name, &[view, &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_scene_is_told_as_it_was() {
+    SCENES.iter().for_each(|scene| scene.replay_kept());
+}
+
+#[test]
+fn replaying_twice_says_the_same() {
+    for scene in SCENES {
+        let name = format!("{}.recording", scene.name);
+        for format in ["--json", "--plain"] {
+            let view = [scene.view, &[format]].concat();
+            let (first, second) = (replay(&name, &view), replay(&name, &view));
+            assert_eq!(first.stdout, second.stdout);
+            assert!(!first.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
+fn sums_stay_exact_by_comm() {
+    for (name, column) in [("mem", "mapped"), ("net", "tx")] {
+        let name = format!("{name}.recording");
+        let sum = |report: &Value| rows(report).iter().filter_map(|row| number(row, column)).sum::<f64>();
+        let view = name.split('.').next().unwrap();
+        let by_process = reports(&name, &[view]);
+        let by_comm = reports(&name, &[view, "--by", "comm"]);
+        assert_eq!(by_process.len(), by_comm.len());
+        for (by_process, by_comm) in by_process.iter().zip(&by_comm) {
+            assert_eq!(sum(by_process), sum(by_comm), "{column}");
+            assert!(rows(by_comm).len() <= rows(by_process).len());
+        }
+        assert!(sum(by_comm.last().unwrap()) > 0.0);
+    }
+}
+
+#[test]
+fn only_what_is_asked_for_is_shown() {
+    let all = reports("mem.recording", &["mem"]);
+    let pid = rows(&all[0])[0]["pid"].clone();
+    for report in reports("mem.recording", &["mem", "-p", &pid.to_string()]) {
+        assert!(rows(&report).iter().all(|row| row["pid"] == pid), "{report:#}");
+    }
+    for report in reports("mem.recording", &["mem", "--top", "1"]) {
+        assert!(rows(&report).len() <= 1);
+    }
+    assert_eq!(reports("mem.recording", &["mem", "--count", "2"]).len(), 2);
+    assert_eq!(reports("mem.recording", &["mem", "--once"]).len(), 1);
+}
+
+#[test]
+fn a_recording_of_another_domain_says_so_or_shows_nothing() {
+    let output = replay("mem.recording", &["net", "--json"]);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in text.lines() {
+        assert!(rows(&serde_json::from_str(line).unwrap()).is_empty());
+    }
+}
+
+#[test]
+fn a_column_that_does_not_exist_is_a_wrong_command_line() {
+    let output = replay("mem.recording", &["mem", "--json", "--sort", "colour"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("colour"));
+}
+
+#[test]
+fn a_recording_that_was_cut_is_told_up_to_there() {
+    let folder = TempDir::new("cut");
+    let bytes = fs::read(data("net.recording")).unwrap();
+    // The end frame is missing, as after a SIGKILL: every report is there, and the exit code says that it was cut.
+    let cut = folder.file("cut");
+    fs::write(&cut, &bytes[..bytes.len() - 24]).unwrap();
+    let output = Observer::command(&["replay", cut.to_str().unwrap(), "net", "--json"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("without its proper end"), "{said}");
+    assert_eq!(output.stdout, replay("net.recording", &["net", "--json"]).stdout);
+}
