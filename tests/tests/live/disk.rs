@@ -1,1 +1,432 @@
-//! What `disk` says of workloads that know their own truth.
+//! What `disk --deleted-open` says of workloads that know their own truth.
+//!
+//! The disk is the one that holds the build, which must be ext4 where growth is ascribed to one of several writers; RAM
+//! is `/dev/shm`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use observer_tests::{
+    observer::Observer,
+    place::TempDir,
+    report::{note, number, rows},
+    require_root,
+    workload::Workload,
+};
+use serde_json::{Value, json};
+
+/// A folder in RAM, removed when dropped.
+struct RamDir(PathBuf);
+
+impl RamDir {
+    fn new(name: &str) -> Self {
+        let path = Path::new("/dev/shm").join(format!("observer-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for RamDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn watch() -> Observer {
+    watch_with(&[])
+}
+
+fn watch_with(more: &[&str]) -> Observer {
+    require_root();
+    let mut arguments = vec!["disk", "--deleted-open", "--json", "--interval", "0.2", "--budget", "100"];
+    arguments.extend(more);
+    Observer::start(&arguments)
+}
+
+fn files(folder: &Path) -> Workload {
+    Workload::start(&["disk", "files", folder.to_str().unwrap()])
+}
+
+/// The row about the file of which the workload told.
+fn row<'a>(report: &'a Value, truth: &Value) -> Option<&'a Value> {
+    rows(report).iter().find(|row| row["inode"] == truth["inode"] && row["dev"] == truth["dev"])
+}
+
+fn found(observer: &mut Observer, truth: &Value) -> Value {
+    observer.wait_for(|report| row(report, truth).cloned())
+}
+
+/// Waits until a row's growth is known: from then on, everything is seen from its first byte.
+fn based(observer: &mut Observer, truth: &Value) -> Value {
+    observer.wait_for(|report| row(report, truth).filter(|row| !row["growth"].is_null()).cloned())
+}
+
+fn gone(observer: &mut Observer, truth: &Value) {
+    observer.wait_for(|report| row(report, truth).is_none().then_some(()));
+}
+
+fn holders(row: &Value) -> Vec<&Value> {
+    row["holders"].as_array().unwrap().iter().collect()
+}
+
+fn holder_of(row: &Value, pid: u32) -> Option<&Value> {
+    holders(row).into_iter().find(|holder| holder["pid"] == pid)
+}
+
+fn wall() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+#[test]
+fn files_deleted_before_the_start_and_while_it_runs_are_shown_on_disk_and_in_ram() {
+    let (disk, ram) = (TempDir::new("disk-deleted"), RamDir::new("deleted"));
+    for (folder, medium) in [(disk.path(), "disk"), (&ram.0, "ram")] {
+        let mut workload = files(folder);
+        workload.ask("open before");
+        workload.ask("write before pwrite 70000");
+        let before = workload.ask("delete before");
+        let mut observer = watch();
+        let first = observer.report();
+        let early = row(&first, &before).expect("it is in the first report");
+        assert_eq!(early["medium"], medium);
+        assert_eq!(early["path"], folder.join("before").to_str().unwrap());
+        assert_eq!((&early["size"], &early["allocated"]), (&before["size"], &before["allocated"]));
+        assert_eq!(early["reclaimable"], early["allocated"]);
+        assert_eq!((&early["deleted_by"], &early["deleted_at"]), (&Value::Null, &Value::Null));
+        assert!(note(&first, "deleted-before").is_some(), "{first:#}");
+        assert_eq!(holder_of(early, workload.pid()).unwrap()["fds"], before["fds"]);
+
+        workload.ask("open after");
+        workload.ask("write after pwrite 100");
+        let earliest = wall();
+        let after = workload.ask("delete after");
+        let latest = wall();
+        let late = found(&mut observer, &after);
+        assert_eq!(late["deleted_by"]["pid"], workload.pid(), "{late:#}");
+        assert_eq!(late["deleted_by"]["comm"], "workload");
+        let at = number(&late, "deleted_at").unwrap();
+        // Two clocks are converted, and the result has milliseconds.
+        assert!((earliest - 0.05..=latest + 0.05).contains(&at), "{earliest} {at} {latest}");
+    }
+}
+
+#[test]
+fn who_deleted_it_is_named_though_it_has_ended_and_though_it_renamed() {
+    let (disk, ram) = (TempDir::new("disk-deleter"), RamDir::new("deleter"));
+    for folder in [disk.path(), &ram.0] {
+        let mut workload = files(folder);
+        let mut observer = watch();
+        observer.report();
+        let removed = workload.ask("open removed");
+        let replaced = workload.ask("open replaced");
+        let other = folder.join("other");
+        std::fs::write(&other, "new").unwrap();
+        for (command, arguments, truth) in [
+            ("rm", vec![folder.join("removed")], &removed),
+            ("mv", vec![other, folder.join("replaced")], &replaced),
+        ] {
+            let mut child = Command::new(command).arg("-f").args(arguments).spawn().unwrap();
+            let pid = child.id();
+            assert!(child.wait().unwrap().success());
+            let row = found(&mut observer, truth);
+            assert_eq!(
+                (&row["deleted_by"]["pid"], &row["deleted_by"]["comm"]),
+                (&json!(pid), &json!(command))
+            );
+            assert_eq!(holders(&row).len(), 1, "who deleted it does not hold it");
+        }
+        let own = workload.ask("open own");
+        workload.ask("replace own");
+        assert_eq!(found(&mut observer, &own)["deleted_by"]["pid"], workload.pid());
+    }
+}
+
+#[test]
+fn one_row_an_inode_however_many_hold_it() {
+    let folder = TempDir::new("disk-holders");
+    let mut workload = files(folder.path());
+    workload.ask("open f");
+    workload.ask("dup f");
+    workload.ask("dup f");
+    let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
+    let truth = workload.ask("delete f");
+    let mut observer = watch();
+    let both = found(&mut observer, &truth);
+    assert_eq!(holders(&both).len(), 2, "{both:#}");
+    for pid in [workload.pid(), child] {
+        let holder = holder_of(&both, pid).unwrap();
+        assert_eq!((&holder["how"], &holder["fds"]), (&json!("fd"), &truth["fds"]));
+    }
+    assert_eq!(truth["fds"].as_array().unwrap().len(), 3);
+
+    workload.ask("child close f");
+    observer.wait_for(|report| (holders(row(report, &truth)?).len() == 1).then_some(()));
+    workload.ask("map f");
+    let mapped = observer.wait_for(|report| {
+        let row = row(report, &truth)?;
+        (holders(row).len() == 1 && holders(row)[0]["how"] == "mmap").then(|| row.clone())
+    });
+    assert_eq!(holders(&mapped)[0]["fds"], json!([]));
+    assert!(mapped["reclaim"].as_str().unwrap().contains("must not be truncated"), "{mapped:#}");
+    assert_eq!((&mapped["path"], &mapped["size"]), (&both["path"], &both["size"]));
+    workload.ask("close f");
+    gone(&mut observer, &truth);
+}
+
+#[test]
+fn a_thread_with_a_descriptor_table_of_its_own_holds_a_file() {
+    let folder = TempDir::new("disk-thread");
+    let mut workload = files(folder.path());
+    workload.ask("open f");
+    workload.ask("write f pwrite 5000");
+    let truth = workload.ask("delete f");
+    let thread = workload.ask("thread f");
+    let mut observer = watch();
+    let row = found(&mut observer, &truth);
+    let holder = holder_of(&row, workload.pid()).expect("the process whose thread it is");
+    assert_eq!(holder["fds"], thread["fds"]);
+    assert_eq!(row["path"], folder.file("f").to_str().unwrap(), "it is read through the thread");
+    assert_eq!(row["size"], 5000);
+    workload.ask("close f");
+    gone(&mut observer, &truth);
+}
+
+#[test]
+fn growth_is_exact_whatever_way_it_is_written() {
+    let (disk, ram) = (TempDir::new("disk-ways"), RamDir::new("ways"));
+    let ways = [
+        ("pwrite", 10_001),
+        ("writev", 50_003),
+        ("direct", 65_536),
+        ("mmap", 30_000),
+        ("uring", 70_001),
+        ("fallocate", 123_457),
+        ("truncate", 99_999),
+        ("sendfile", 33_333),
+        ("splice", 44_444),
+        ("copy", 55_555),
+    ];
+    for folder in [disk.path(), &ram.0] {
+        let mut workload = files(folder);
+        let mut observer = watch();
+        for (way, bytes) in ways {
+            // Direct input and output cannot start amid a block; tmpfs takes it since Linux 6.6.
+            workload.ask(&format!("open {way}"));
+            workload.ask(&format!("write {way} pwrite 4096"));
+            let base = workload.ask(&format!("delete {way}"));
+            assert_eq!(based(&mut observer, &base)["growth"], 0, "{way}");
+            let after = workload.ask(&format!("write {way} {way} {bytes}"));
+            let grown = observer.wait_for(|report| {
+                let row = row(report, &base)?;
+                let truth = workload.ask(&format!("stat {way}"));
+                // Blocks that were promised may be given or moved while this is compared.
+                (row["size"] == after["size"] && row["allocated"] == truth["allocated"]).then(|| row.clone())
+            });
+            assert_eq!(grown["growth"], bytes, "{way}");
+            assert_eq!(grown["growing"], true, "{way}");
+            assert_eq!(holders(&grown)[0]["written"], bytes, "{way}: {grown:#}");
+            workload.ask(&format!("close {way}"));
+        }
+    }
+}
+
+#[test]
+fn growth_by_append_frees_by_truncation_as_it_says() {
+    let folder = TempDir::new("disk-append");
+    let mut workload = files(folder.path());
+    let mut observer = watch();
+    workload.ask("append log");
+    let truth = workload.ask("delete log");
+    based(&mut observer, &truth);
+    workload.ask("write log append 3000001");
+    let grown =
+        observer.wait_for(|report| row(report, &truth).filter(|row| row["size"] == 3_000_001).cloned());
+    assert_eq!((&grown["growth"], &holders(&grown)[0]["append"]), (&json!(3_000_001), &json!(true)));
+    let reclaim = grown["reclaim"].as_str().unwrap();
+    let command = reclaim.split('`').nth(1).expect("a command between backticks");
+    assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+    let freed = observer.wait_for(|report| row(report, &truth).filter(|row| row["size"] == 0).cloned());
+    assert_eq!(freed["allocated"], 0);
+    let again = workload.ask("write log append 10");
+    assert_eq!(again["size"], 10, "whoever writes goes on at the end");
+}
+
+#[test]
+fn space_that_is_taken_without_a_change_of_size_is_growth_too() {
+    let folder = TempDir::new("disk-reserve");
+    let mut workload = files(folder.path());
+    let mut observer = watch();
+    for (way, base) in [("reserve", "pwrite"), ("hole", "truncate")] {
+        workload.ask(&format!("open {way}"));
+        workload.ask(&format!("write {way} {base} 1048576"));
+        let truth = workload.ask(&format!("delete {way}"));
+        let before = based(&mut observer, &truth);
+        workload.ask(&format!("write {way} {way} 1048576"));
+        let grown = observer.wait_for(|report| {
+            let row = row(report, &truth)?;
+            let now = workload.ask(&format!("stat {way}"));
+            let taken = row["allocated"] == now["allocated"] && row["allocated"] != before["allocated"];
+            taken.then(|| row.clone())
+        });
+        assert_eq!(grown["size"], before["size"]);
+        let taken = number(&grown, "allocated").unwrap() - number(&before, "allocated").unwrap();
+        assert!(taken >= 1_048_576.0, "{grown:#}");
+        assert_eq!((number(&grown, "growth"), &grown["growing"]), (Some(taken), &json!(true)), "{way}");
+    }
+}
+
+#[test]
+fn growth_of_a_shared_file_is_told_apart_by_writer() {
+    let folder = TempDir::new("disk-writers");
+    let mut workload = files(folder.path());
+    let mut observer = watch();
+    workload.ask("open f");
+    workload.ask("write f pwrite 4096");
+    let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
+    let truth = workload.ask("delete f");
+    based(&mut observer, &truth);
+    let (mut own, mut childs) = (0, 0);
+    for way in
+        ["direct", "pwrite", "writev", "uring", "mmap", "fallocate", "truncate", "sendfile", "splice", "copy"]
+    {
+        let (first, second) = if way == "direct" { (8192, 4096) } else { (1001, 2003) };
+        workload.ask(&format!("write f {way} {first}"));
+        workload.ask(&format!("child write f {way} {second}"));
+        own += first;
+        childs += second;
+        let size = 4096 + own + childs;
+        let row = observer.wait_for(|report| row(report, &truth).filter(|row| row["size"] == size).cloned());
+        assert_eq!(holder_of(&row, workload.pid()).unwrap()["written"], own, "{way}: {row:#}");
+        assert_eq!(holder_of(&row, child).unwrap()["written"], childs, "{way}: {row:#}");
+        assert_eq!(row["growth"], own + childs, "{way}");
+    }
+}
+
+#[test]
+fn in_ram_two_holders_writes_are_unknown_and_not_zero() {
+    let folder = RamDir::new("writers");
+    let mut workload = files(&folder.0);
+    let mut observer = watch();
+    workload.ask("open f");
+    let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
+    let truth = workload.ask("delete f");
+    based(&mut observer, &truth);
+    workload.ask("child write f pwrite 5000");
+    observer.wait_for(|report| {
+        let row = row(report, &truth).filter(|row| row["growth"] == 5000)?;
+        assert_eq!(holder_of(row, child).unwrap()["written"], Value::Null);
+        assert_eq!(holder_of(row, workload.pid()).unwrap()["written"], Value::Null);
+        assert!(note(report, "written-unknown").is_some());
+        Some(())
+    });
+}
+
+#[test]
+fn what_nobody_deleted_is_not_shown() {
+    let folder = TempDir::new("disk-not-deleted");
+    let mut workload = files(folder.path());
+    for command in ["memfd memory", "shm segment", "zero anonymous", "open linked", "link linked"] {
+        workload.ask(command);
+    }
+    workload.ask("open live\\x20(deleted)");
+    let mut observer = watch();
+    observer.report();
+    workload.ask("open sentinel");
+    let sentinel = workload.ask("delete sentinel");
+    let report = observer.wait_for(|report| row(report, &sentinel).is_some().then(|| report.clone()));
+    let shown: Vec<&Value> =
+        rows(&report).iter().filter(|row| holder_of(row, workload.pid()).is_some()).collect();
+    assert_eq!(shown.len(), 1, "{shown:#?}");
+}
+
+#[test]
+fn a_file_that_never_had_a_name_takes_space_too() {
+    let folder = TempDir::new("disk-tmpfile");
+    let mut workload = files(folder.path());
+    let mut observer = watch();
+    observer.report();
+    workload.ask("tmpfile t");
+    let truth = workload.ask("write t pwrite 12345");
+    let row = found(&mut observer, &truth);
+    assert_eq!((&row["size"], &row["deleted_by"]), (&json!(12345), &Value::Null));
+}
+
+#[test]
+fn hostile_names_are_shown_lossless_and_harmless() {
+    let folder = TempDir::new("disk-names");
+    let mut workload = files(folder.path());
+    let long = "n".repeat(255);
+    let names = [
+        ("a\\x0ab", "a\\x0ab"),
+        ("\\x1b]0;x\\x07", "\\x1b]0;x\\x07"),
+        ("\\xff\\xfe", "\\xff\\xfe"),
+        ("x\\x20(deleted)", "x (deleted)"),
+        ("back\\x5cslash", "back\\\\slash"),
+        ("\\xe2\\x80\\xae", "\\xe2\\x80\\xae"),
+        (&long, &long),
+    ];
+    let mut observer = watch();
+    for (name, shown) in names {
+        workload.ask(&format!("open {name}"));
+        let truth = workload.ask(&format!("delete {name}"));
+        let row = found(&mut observer, &truth);
+        assert_eq!(row["path"], format!("{}/{shown}", folder.path().display()));
+    }
+}
+
+#[test]
+fn the_end_of_the_last_holder_ends_the_row() {
+    let (disk, ram) = (TempDir::new("disk-release"), RamDir::new("release"));
+    let mut observer = watch();
+    for folder in [disk.path(), &ram.0] {
+        let mut workload = files(folder);
+        workload.ask("open a");
+        workload.ask("open b");
+        let (a, b) = (workload.ask("delete a"), workload.ask("delete b"));
+        found(&mut observer, &a);
+        found(&mut observer, &b);
+        workload.ask("close a");
+        gone(&mut observer, &a);
+        workload.kill();
+        gone(&mut observer, &b);
+    }
+}
+
+#[test]
+fn without_events_the_passes_tell_who_holds_what_and_how_it_grows() {
+    let folder = TempDir::new("disk-passes");
+    let mut workload = files(folder.path());
+    let mut observer = watch_with(&["--without", "events"]);
+    workload.ask("open f");
+    let truth = workload.ask("delete f");
+    based(&mut observer, &truth);
+    workload.ask("write f pwrite 77777");
+    let report = observer.wait_for(|report| {
+        row(report, &truth).filter(|row| row["size"] == 77_777).is_some().then(|| report.clone())
+    });
+    let row = row(&report, &truth).unwrap();
+    assert_eq!((&row["growth"], &row["deleted_by"]), (&json!(77_777), &Value::Null));
+    assert_eq!(holder_of(row, workload.pid()).unwrap()["written"], 77_777, "it is the only holder");
+    assert!(note(&report, "missing").is_some());
+}
+
+#[test]
+fn without_iterators_events_tell_who_deletes_and_who_makes_it_grow() {
+    let folder = TempDir::new("disk-events");
+    let mut workload = files(folder.path());
+    let mut observer = watch_with(&["--without", "iterators"]);
+    observer.report();
+    workload.ask("open f");
+    let truth = workload.ask("delete f");
+    workload.ask("write f pwrite 77777");
+    let report = observer.wait_for(|report| row(report, &truth).is_some().then(|| report.clone()));
+    let row = row(&report, &truth).unwrap();
+    let holder = holder_of(row, workload.pid()).expect("who writes holds");
+    assert_eq!((&holder["how"], &holder["written"]), (&json!("unknown"), &json!(77_777)));
+    assert_eq!((&row["growth"], &row["size"]), (&json!(77_777), &Value::Null));
+    assert_eq!(row["deleted_by"]["pid"], workload.pid());
+    assert!(note(&report, "holders-unknown").is_some());
+}

@@ -1,13 +1,43 @@
-//! Workloads of the disk domain.
+//! Workloads of the disk domain: a process that does with files what it is told, and tells what `fstat` says of them.
+//!
+//! `workload disk files FOLDER` hears one command a line, a name being that of a file in the folder:
+//!
+//! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: makes one without a name in the folder
+//! - `delete NAME`, `replace NAME` (renames another file over it), `link NAME` (a second name, the first goes)
+//! - `write NAME WAY BYTES`: see [`ways`]
+//! - `stat NAME`: nothing but the truth
+//! - `dup NAME`, `thread NAME` (a thread with a descriptor table of its own keeps it, this table does not),
+//!   `map NAME` (maps it and closes the descriptor), `close NAME` (gives up whatever holds it)
+//! - `memfd NAME`, `shm NAME`, `zero NAME`: memory that looks like a deleted file
+//! - `child` starts a process that inherits everything and does what follows `child`: `child write NAME WAY BYTES`
+//!
+//! Names are given with `\xNN` for bytes that a line cannot hold.
 
-use anyhow::{Result, bail};
+use std::{
+    collections::BTreeMap,
+    ffi::{CString, OsStr},
+    fs::{self, File},
+    io::{BufRead as _, BufReader, Write as _},
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
+    path::PathBuf,
+    sync::mpsc::{Sender, channel},
+    thread::JoinHandle,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
-use serde_json::json;
+use serde_json::{Value, json};
+
+mod ways;
 
 /// Runs the workload that the first word names.
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["idle"] => idle(),
+        ["files", folder] => files(PathBuf::from(folder)),
         _ => bail!("no such workload"),
     }
 }
@@ -19,4 +49,228 @@ fn idle() -> Result<()> {
         tell(json!({}));
     }
     Ok(())
+}
+
+fn files(folder: PathBuf) -> Result<()> {
+    let mut holder = Holder { folder, files: BTreeMap::new(), child: None };
+    tell(json!({"ready": true}));
+    while let Some(words) = hear() {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let truth = holder.obey(&words).with_context(|| words.join(" "))?;
+        tell(truth);
+    }
+    Ok(())
+}
+
+struct Holder {
+    folder: PathBuf,
+    files: BTreeMap<String, Held>,
+    child: Option<Child>,
+}
+
+/// What keeps a file.
+enum Held {
+    Descriptors(Vec<File>),
+    Mapping { _held: ways::Mapping },
+    Thread { stop: Sender<()>, thread: JoinHandle<()>, id: i32, fd: i32 },
+}
+
+/// A forked process, and the two pipes to it.
+struct Child {
+    commands: File,
+    answers: BufReader<File>,
+}
+
+impl Holder {
+    fn obey(&mut self, words: &[&str]) -> Result<Value> {
+        match words {
+            ["open", name] => self.open(name, libc::O_RDWR | libc::O_CREAT),
+            ["append", name] => self.open(name, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND),
+            ["tmpfile", name] => {
+                let file = open(&self.folder, libc::O_TMPFILE | libc::O_RDWR)?;
+                self.keep(name, file)
+            }
+            ["memfd", name] => {
+                // SAFETY: the name is a C string, and the result is checked before it is owned.
+                let file = owned(unsafe { libc::memfd_create(c"deleted".as_ptr(), 0) })?;
+                self.keep(name, file)
+            }
+            ["shm", name] => self.map(name, ways::Mapping::system_v(1 << 16)?),
+            ["zero", name] => self.map(name, ways::Mapping::shared_zero(1 << 16)?),
+            ["delete", name] => {
+                fs::remove_file(self.path(name))?;
+                self.truth(name)
+            }
+            ["replace", name] => {
+                let other = self.folder.join("replacement");
+                fs::write(&other, "new")?;
+                fs::rename(&other, self.path(name))?;
+                self.truth(name)
+            }
+            ["link", name] => {
+                fs::hard_link(self.path(name), self.folder.join("second-name"))?;
+                fs::remove_file(self.path(name))?;
+                self.truth(name)
+            }
+            ["write", name, way, bytes] => {
+                ways::write(self.file(name)?, way, bytes.parse()?)?;
+                self.truth(name)
+            }
+            ["stat", name] => self.truth(name),
+            ["dup", name] => {
+                let copy = self.file(name)?.try_clone()?;
+                if let Some(Held::Descriptors(files)) = self.files.get_mut(*name) {
+                    files.push(copy);
+                }
+                self.truth(name)
+            }
+            ["thread", name] => self.thread(name),
+            ["map", name] => {
+                let mapping = ways::Mapping::of(self.file(name)?)?;
+                let truth = self.truth(name)?;
+                self.map(name, mapping)?;
+                Ok(truth)
+            }
+            ["close", name] => {
+                if let Held::Thread { stop, thread, .. } = self.files.remove(*name).context("not held")? {
+                    drop(stop);
+                    let _ = thread.join();
+                }
+                Ok(json!({}))
+            }
+            ["child"] => self.fork(),
+            ["child", rest @ ..] => self.child.as_mut().context("no child")?.ask(&rest.join(" ")),
+            _ => bail!("no such command"),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(OsStr::from_bytes(&unescaped(name)))
+    }
+
+    fn open(&mut self, name: &str, flags: i32) -> Result<Value> {
+        let file = open(&self.path(name), flags)?;
+        self.keep(name, file)
+    }
+
+    fn keep(&mut self, name: &str, file: File) -> Result<Value> {
+        self.files.insert(name.to_owned(), Held::Descriptors(vec![file]));
+        self.truth(name)
+    }
+
+    fn map(&mut self, name: &str, mapping: ways::Mapping) -> Result<Value> {
+        self.files.insert(name.to_owned(), Held::Mapping { _held: mapping });
+        Ok(json!({}))
+    }
+
+    fn file(&self, name: &str) -> Result<&File> {
+        match self.files.get(name) {
+            Some(Held::Descriptors(files)) => files.first().context("no descriptor"),
+            _ => bail!("not held by a descriptor"),
+        }
+    }
+
+    /// What `fstat` says of a file, and by which descriptors it is held.
+    fn truth(&self, name: &str) -> Result<Value> {
+        let Some(Held::Descriptors(files)) = self.files.get(name) else { return Ok(json!({})) };
+        let stat = files.first().context("no descriptor")?.metadata()?;
+        let fds: Vec<i32> = files.iter().map(|file| file.as_raw_fd()).collect();
+        let (major, minor) = (libc::major(stat.dev()), libc::minor(stat.dev()));
+        Ok(json!({
+            "inode": stat.ino(),
+            "dev": format!("{major}:{minor}"),
+            "size": stat.size(),
+            "allocated": stat.blocks() * 512,
+            "fds": fds,
+        }))
+    }
+
+    /// Gives the file to a thread that has left this process's descriptor table.
+    fn thread(&mut self, name: &str) -> Result<Value> {
+        let truth = self.truth(name)?;
+        let fd = self.file(name)?.as_raw_fd();
+        let (stop, stopped) = channel::<()>();
+        let (started, ready) = channel();
+        let thread = std::thread::spawn(move || {
+            // SAFETY: two calls without memory; the thread has its own copy of every descriptor from here on.
+            let id = unsafe { if libc::unshare(libc::CLONE_FILES) == 0 { libc::gettid() } else { -1 } };
+            let _ = started.send(id);
+            let _ = stopped.recv();
+            // SAFETY: the descriptor of this thread's own table, which nothing else refers to.
+            unsafe { libc::close(fd) };
+        });
+        let id = ready.recv()?;
+        ensure!(id > 0, "unshare was refused");
+        self.files.insert(name.to_owned(), Held::Thread { stop, thread, id, fd });
+        let Some(Held::Thread { id, fd, .. }) = self.files.get(name) else { bail!("not kept") };
+        let mut truth = truth;
+        truth["thread"] = json!(id);
+        truth["fds"] = json!([fd]);
+        Ok(truth)
+    }
+
+    fn fork(&mut self) -> Result<Value> {
+        let (commands, to_child) = pipe()?;
+        let (from_child, answers) = pipe()?;
+        // SAFETY: this process has one thread while it forks (tests fork before they ask for threads).
+        let pid = unsafe { libc::fork() };
+        ensure!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
+        if pid == 0 {
+            drop((to_child, from_child));
+            let served = self.serve(commands, answers);
+            std::process::exit(i32::from(served.is_err()));
+        }
+        self.child = Some(Child { commands: to_child, answers: BufReader::new(from_child) });
+        Ok(json!({"child": pid}))
+    }
+
+    /// The life of a child: it ends when its parent closes the pipe.
+    fn serve(&mut self, commands: File, mut answers: File) -> Result<()> {
+        for line in BufReader::new(commands).lines() {
+            let line = line?;
+            let words: Vec<&str> = line.split_whitespace().collect();
+            writeln!(answers, "{}", self.obey(&words)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Child {
+    fn ask(&mut self, line: &str) -> Result<Value> {
+        writeln!(self.commands, "{line}")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        Ok(serde_json::from_str(&answer)?)
+    }
+}
+
+fn open(path: &std::path::Path, flags: i32) -> Result<File> {
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the name is a C string, and the result is checked before it is owned.
+    owned(unsafe { libc::open(name.as_ptr(), flags, 0o600) })
+}
+
+fn owned(fd: i32) -> Result<File> {
+    ensure!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor is new, and nothing else owns it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+fn pipe() -> Result<(File, File)> {
+    let mut ends = [0; 2];
+    // SAFETY: two descriptors are written into an array of two.
+    ensure!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } == 0, "pipe2");
+    Ok((owned(ends[0])?, owned(ends[1])?))
+}
+
+/// `\xNN` as the byte that it stands for.
+fn unescaped(name: &str) -> Vec<u8> {
+    let mut parts = name.split("\\x");
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at(2.min(part.len()));
+        bytes.extend(u8::from_str_radix(digits, 16));
+        bytes.extend(rest.as_bytes());
+    }
+    bytes
 }

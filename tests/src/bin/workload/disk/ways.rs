@@ -1,0 +1,175 @@
+//! Every way in which a program makes a file grow, and what holds a file beside a descriptor.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _},
+        unix::fs::FileExt as _,
+    },
+};
+
+use anyhow::{Result, bail, ensure};
+use io_uring::{IoUring, opcode, types};
+
+/// Alignment that `O_DIRECT` asks for on every disk here.
+const BLOCK: usize = 4096;
+
+/// Makes `file` longer by `bytes` (save `reserve` and `hole`, which only take blocks) in the way called `way`.
+pub fn write(mut file: &File, way: &str, bytes: usize) -> Result<()> {
+    let end = file.metadata()?.len();
+    let filling = vec![b'x'; bytes];
+    match way {
+        "pwrite" => file.write_all_at(&filling, end)?,
+        // Only for files opened for append: the offset is of no account.
+        "append" => file.write_all(&filling)?,
+        "writev" => {
+            let half = bytes / 2;
+            let parts = [&filling[..half], &filling[half..]]
+                .map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
+            // SAFETY: both parts live through the call, which only reads them.
+            done(unsafe { libc::pwritev(file.as_raw_fd(), parts.as_ptr(), 2, end as i64) }, bytes)?;
+        }
+        "direct" => direct(file, end, bytes)?,
+        "mmap" => {
+            file.set_len(end + bytes as u64)?;
+            Mapping::of(file)?.fill(end as usize, bytes);
+        }
+        "hole" => Mapping::of(file)?.fill(0, bytes),
+        "uring" => uring(file, end, &filling)?,
+        "fallocate" => allocate(file, 0, end, bytes)?,
+        "reserve" => allocate(file, libc::FALLOC_FL_KEEP_SIZE, end, bytes)?,
+        "truncate" => file.set_len(end + bytes as u64)?,
+        "sendfile" | "splice" | "copy" => from_another(file, way, end, &filling)?,
+        _ => bail!("no such way"),
+    }
+    Ok(())
+}
+
+fn done(result: isize, bytes: usize) -> Result<()> {
+    ensure!(result == bytes as isize, "{result} of {bytes} bytes: {}", std::io::Error::last_os_error());
+    Ok(())
+}
+
+fn allocate(file: &File, mode: i32, end: u64, bytes: usize) -> Result<()> {
+    // SAFETY: a call without memory.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), mode, end as i64, bytes as i64) };
+    ensure!(result == 0, "{}", std::io::Error::last_os_error());
+    Ok(())
+}
+
+/// The file's end and the bytes must be whole blocks.
+fn direct(file: &File, end: u64, bytes: usize) -> Result<()> {
+    let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    // SAFETY: the path is a C string, and the result is checked before it is owned.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_DIRECT) };
+    ensure!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor is new, and nothing else owns it.
+    let direct = unsafe { File::from_raw_fd(fd) };
+    let space = vec![b'd'; bytes + BLOCK];
+    let start = space.as_ptr().align_offset(BLOCK);
+    direct.write_all_at(&space[start..start + bytes], end)?;
+    Ok(())
+}
+
+fn uring(file: &File, end: u64, filling: &[u8]) -> Result<()> {
+    let mut ring = IoUring::new(2)?;
+    let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), filling.as_ptr(), filling.len() as u32)
+        .offset(end)
+        .build();
+    // SAFETY: file and filling live until the completion has been waited for.
+    unsafe { ring.submission().push(&entry)? };
+    ring.submit_and_wait(1)?;
+    let written = ring.completion().next().map_or(-1, |completion| completion.result());
+    done(written as isize, filling.len())
+}
+
+/// Bytes that come from another file or a pipe, and never through this process's memory.
+fn from_another(file: &File, way: &str, end: u64, filling: &[u8]) -> Result<()> {
+    let (bytes, out) = (filling.len(), file.as_raw_fd());
+    let path = std::env::temp_dir().join(format!("observer-source-{}", std::process::id()));
+    std::fs::write(&path, filling)?;
+    let source = File::open(&path)?;
+    std::fs::remove_file(&path)?;
+    let mut at = end as i64;
+    match way {
+        "sendfile" => {
+            // SAFETY: calls with two descriptors and a local offset.
+            let result = unsafe {
+                libc::lseek(out, at, libc::SEEK_SET);
+                libc::sendfile(out, source.as_raw_fd(), std::ptr::null_mut(), bytes)
+            };
+            done(result, bytes)
+        }
+        "copy" => {
+            // SAFETY: two descriptors and a local offset.
+            let result = unsafe {
+                libc::copy_file_range(source.as_raw_fd(), std::ptr::null_mut(), out, &raw mut at, bytes, 0)
+            };
+            done(result, bytes)
+        }
+        _ => {
+            let (read, mut write) = std::io::pipe()?;
+            ensure!(bytes <= 1 << 16, "more than a pipe holds");
+            write.write_all(filling)?;
+            // SAFETY: two descriptors and a local offset.
+            let result =
+                unsafe { libc::splice(read.as_raw_fd(), std::ptr::null_mut(), out, &raw mut at, bytes, 0) };
+            done(result, bytes)
+        }
+    }
+}
+
+/// Memory that is a file's, or that the kernel keeps as one; unmapped when dropped.
+pub struct Mapping {
+    address: *mut u8,
+    length: usize,
+}
+
+impl Mapping {
+    /// All of a file.
+    pub fn of(file: &File) -> Result<Self> {
+        Self::new(file.metadata()?.len() as usize, libc::MAP_SHARED, file.as_raw_fd())
+    }
+
+    /// Anonymous memory that is shared: a nameless file of the kernel's own.
+    pub fn shared_zero(length: usize) -> Result<Self> {
+        Self::new(length, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1)
+    }
+
+    fn new(length: usize, flags: i32, fd: i32) -> Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let address = unsafe { libc::mmap(std::ptr::null_mut(), length, access, flags, fd, 0) };
+        ensure!(address != libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
+        Ok(Self { address: address.cast(), length })
+    }
+
+    /// A System V segment that is marked for removal already: a deleted file to whoever does not look closely.
+    pub fn system_v(length: usize) -> Result<Self> {
+        // SAFETY: a new segment, attached once and removed with its last mapping.
+        let address = unsafe {
+            let segment = libc::shmget(libc::IPC_PRIVATE, length, libc::IPC_CREAT | 0o600);
+            ensure!(segment >= 0, "{}", std::io::Error::last_os_error());
+            let address = libc::shmat(segment, std::ptr::null(), 0);
+            libc::shmctl(segment, libc::IPC_RMID, std::ptr::null_mut());
+            address
+        };
+        ensure!(address as isize != -1, "{}", std::io::Error::last_os_error());
+        Ok(Self { address: address.cast(), length })
+    }
+
+    /// Writes to `bytes` bytes from `start` on.
+    pub fn fill(&self, start: usize, bytes: usize) {
+        assert!(start + bytes <= self.length);
+        // SAFETY: within the mapping, which nothing else refers to.
+        unsafe { self.address.add(start).write_bytes(b'm', bytes) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own; what `shmat` mapped goes the same way.
+        unsafe { libc::munmap(self.address.cast(), self.length) };
+    }
+}
