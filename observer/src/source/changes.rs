@@ -47,6 +47,7 @@ impl Changes {
                     let gone = value.fact.gone();
                     self.vacate(index);
                     if let Some(gone) = gone {
+                        self.forget(&gone);
                         self.observe(gone, out);
                     }
                 }
@@ -175,6 +176,18 @@ impl Changes {
                 self.known.remove(&slot);
             }
             self.free.push(index);
+        }
+    }
+
+    /// Forgets what was told beside a thing that is gone. It may come back (a file whose descriptor was closed while it is
+    /// mapped), and what is told of it then is news to whoever heard that it was gone.
+    fn forget(&mut self, gone: &Observation) {
+        for slot in gone.ends() {
+            if let Some(&index) = self.known.get(&slot)
+                && self.values[index].as_ref().is_some_and(|value| value.holders == 0)
+            {
+                self.vacate(index);
+            }
         }
     }
 
@@ -355,6 +368,21 @@ mod tests {
         }
         pass(&mut changes, "a", &[]);
         assert!(changes.is_empty());
+    }
+
+    #[test]
+    fn what_is_told_of_a_file_that_came_back_is_news() {
+        use crate::observation::disk::{Answer, DiskFact, File, InodeId};
+        let inode = InodeId::default();
+        let file = Observation::Disk(DiskFact::File { inode, file: File::default() });
+        let asked = Observation::Disk(DiskFact::Asked { inode, answer: Answer::default() });
+        let mut changes = Changes::default();
+        pass(&mut changes, "a", std::slice::from_ref(&file));
+        assert_eq!(single(&mut changes, asked.clone()), std::slice::from_ref(&asked));
+        assert_eq!(single(&mut changes, asked.clone()), []);
+        assert_eq!(pass(&mut changes, "a", &[]), [Observation::Disk(DiskFact::FileGone { inode })]);
+        pass(&mut changes, "b", &[file]);
+        assert_eq!(single(&mut changes, asked.clone()), [asked]);
     }
 
     #[test]

@@ -149,6 +149,7 @@ fn one_row_an_inode_however_many_hold_it() {
     let folder = TempDir::new("disk-holders");
     let mut workload = files(folder.path());
     workload.ask("open f");
+    workload.ask("write f pwrite 10000");
     workload.ask("dup f");
     workload.ask("dup f");
     let child = workload.ask("child")["child"].as_u64().unwrap() as u32;

@@ -113,7 +113,7 @@ impl Holder {
                 self.truth(name)
             }
             ["write", name, way, bytes] => {
-                ways::write(self.file(name)?, way, bytes.parse()?)?;
+                ways::write(self.file(name)?, &self.folder, way, bytes.parse()?)?;
                 self.truth(name)
             }
             ["stat", name] => self.truth(name),

@@ -1,1 +1,1 @@
-
+//! What is reported of made-up facts.

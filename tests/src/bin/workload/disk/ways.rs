@@ -7,6 +7,7 @@ use std::{
         fd::{AsRawFd as _, FromRawFd as _},
         unix::fs::FileExt as _,
     },
+    path::Path,
 };
 
 use anyhow::{Result, bail, ensure};
@@ -16,7 +17,9 @@ use io_uring::{IoUring, opcode, types};
 const BLOCK: usize = 4096;
 
 /// Makes `file` longer by `bytes` (save `reserve` and `hole`, which only take blocks) in the way called `way`.
-pub fn write(mut file: &File, way: &str, bytes: usize) -> Result<()> {
+///
+/// `folder` is one of the same filesystem.
+pub fn write(mut file: &File, folder: &Path, way: &str, bytes: usize) -> Result<()> {
     let end = file.metadata()?.len();
     let filling = vec![b'x'; bytes];
     match way {
@@ -40,7 +43,7 @@ pub fn write(mut file: &File, way: &str, bytes: usize) -> Result<()> {
         "fallocate" => allocate(file, 0, end, bytes)?,
         "reserve" => allocate(file, libc::FALLOC_FL_KEEP_SIZE, end, bytes)?,
         "truncate" => file.set_len(end + bytes as u64)?,
-        "sendfile" | "splice" | "copy" => from_another(file, way, end, &filling)?,
+        "sendfile" | "splice" | "copy" => from_another(file, folder, way, end, &filling)?,
         _ => bail!("no such way"),
     }
     Ok(())
@@ -85,9 +88,9 @@ fn uring(file: &File, end: u64, filling: &[u8]) -> Result<()> {
 }
 
 /// Bytes that come from another file or a pipe, and never through this process's memory.
-fn from_another(file: &File, way: &str, end: u64, filling: &[u8]) -> Result<()> {
+fn from_another(file: &File, folder: &Path, way: &str, end: u64, filling: &[u8]) -> Result<()> {
     let (bytes, out) = (filling.len(), file.as_raw_fd());
-    let path = std::env::temp_dir().join(format!("observer-source-{}", std::process::id()));
+    let path = folder.join("source");
     std::fs::write(&path, filling)?;
     let source = File::open(&path)?;
     std::fs::remove_file(&path)?;
