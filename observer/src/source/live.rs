@@ -290,7 +290,7 @@ fn blind(outcome: &Outcome) -> Option<Missing> {
     let way = outcome.way.filter(|way| !way.blind.is_empty())?;
     Some(Missing {
         hook: outcome.hook.name.to_owned(),
-        text: format!("{} is observed by {}: {}.", outcome.hook.tells, way.name, way.blind),
+        text: format!("Seen in part: {} ({}: {}).", outcome.hook.tells, way.name, way.blind),
         columns: Vec::new(),
     })
 }
