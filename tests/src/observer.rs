@@ -19,6 +19,7 @@ pub struct Observer {
     lines: Receiver<String>,
     errors: Option<JoinHandle<String>>,
     last: Option<Value>,
+    text: String,
 }
 
 /// What an observer left behind.
@@ -30,6 +31,8 @@ pub struct Finished {
     pub stderr: String,
     /// Reports that nobody had read.
     pub reports: Vec<Value>,
+    /// Everything it wrote to standard output, what was read before included.
+    pub stdout: String,
 }
 
 impl Observer {
@@ -65,7 +68,7 @@ impl Observer {
         let mut child = child::spawn(&mut command);
         let lines = child::lines(child.stdout.take().expect("standard output is piped"));
         let errors = child::all(child.stderr.take().expect("standard error is piped"));
-        Self { child, what, lines, errors: Some(errors), last: None }
+        Self { child, what, lines, errors: Some(errors), last: None, text: String::new() }
     }
 
     /// Runs it to its end.
@@ -94,6 +97,7 @@ impl Observer {
             ),
         };
         let report = parse(&line);
+        self.keep(&line);
         self.last = Some(report.clone());
         Some(report)
     }
@@ -153,8 +157,16 @@ impl Observer {
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let status = child::wait(&mut self.child, &self.what);
-        let reports = self.lines.iter().map(|line| parse(&line)).collect();
-        Finished { code: status.code(), stderr: self.stderr(), reports }
+        let unread: Vec<String> = self.lines.iter().collect();
+        unread.iter().for_each(|line| self.keep(line));
+        let reports = unread.iter().map(|line| parse(line)).collect();
+        let stdout = std::mem::take(&mut self.text);
+        Finished { code: status.code(), stderr: self.stderr(), reports, stdout }
+    }
+
+    fn keep(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
     }
 
     fn stderr(&mut self) -> String {

@@ -35,7 +35,8 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Plays it on the running kernel, checks the replay of its recording, and keeps both where that is asked for.
+    /// Plays it on the running kernel, checks that its recording replays to the truth and to what was said live, byte
+    /// for byte, and keeps recording and truth where that is asked for.
     ///
     /// # Panics
     /// When what was observed is not the truth.
@@ -53,7 +54,11 @@ impl Scene {
         observer.interrupt();
         let finished = observer.finish();
         assert_eq!(finished.code, Some(0), "{}: {}", self.name, finished.stderr);
-        self.replay(&path, &truth);
+        let replayed = self.replay(&path, &truth);
+        for (live, replayed) in finished.stdout.lines().zip(replayed.lines()) {
+            assert_eq!(live, replayed, "{}", self.name);
+        }
+        assert_eq!(finished.stdout.len(), replayed.len(), "{}: as many reports", self.name);
         if std::env::var_os("OBSERVER_KEEP_SCENES").is_some() {
             fs::create_dir_all(data()).expect("tests/data can be made");
             let kept = data().join(self.name);
@@ -74,11 +79,12 @@ impl Scene {
         self.replay(&kept.with_extension("recording"), &truth);
     }
 
-    fn replay(&self, recording: &Path, truth: &Value) {
+    fn replay(&self, recording: &Path, truth: &Value) -> String {
         let file = recording.to_str().expect("the name is ASCII");
         let finished = Observer::run(&[&["replay", file], self.view, &["--json"]].concat());
         assert_eq!(finished.code, Some(0), "{}: {}", self.name, finished.stderr);
         (self.check)(&finished.reports, truth);
+        finished.stdout
     }
 }
 
