@@ -111,14 +111,17 @@ impl Engine {
         shape::shape(&mut self.domain.report(&context), &self.request, &self.processes)
     }
 
-    /// What the rows that will be shown now still lack.
+    /// What the rows that will be shown now still lack; of each table at most the first `rows` are.
     ///
     /// # Errors
     /// As for [`Self::report`].
-    pub fn wants(&self, now: Moment) -> Result<Wants, UnknownColumn> {
-        let (Some(report), Some(context)) = (self.report(now)?, self.context(now)) else {
+    pub fn wants(&self, now: Moment, rows: Option<usize>) -> Result<Wants, UnknownColumn> {
+        let (Some(mut report), Some(context)) = (self.report(now)?, self.context(now)) else {
             return Ok(Wants::default());
         };
+        if let Some(rows) = rows {
+            report.tables.iter_mut().for_each(|table| shape::cut(table, rows));
+        }
         Ok(self.domain.wants(&report, &context))
     }
 

@@ -137,7 +137,8 @@ fn what_is_wrong_is_refused_with_what_to_do() {
         (&["mem", "--once", "--count", "2"], "cannot be used with"),
         (&["mem", "--by", "remote"], "observer net"),
         (&["mem", "-c", "["], "escape"),
-        (&["mem", "--sort", "resident"], "rss"),
+        // Refused before anything is looked at: neither privileges nor kernel types matter.
+        (&["mem", "--btf", "/absent", "--sort", "resident"], "rss"),
         (&["net", "--sort", "-bandwidth"], "tx_rate"),
         (&["disk", "--deleted-open", "--sort", "x"], "allocated"),
         (&["record"], "--output"),

@@ -64,8 +64,13 @@ impl Pipeline {
     /// When a report cannot be shaped as was asked.
     pub fn wants(&self, now: Moment) -> Result<Wants, Error> {
         let mut wants = Wants::default();
+        // A recording is for questions that nobody has asked yet: it holds what every row needs.
+        let rows = match (&self.output, &self.recorder) {
+            (Some(output), None) => output.rows_that_fit(),
+            _ => None,
+        };
         for engine in &self.engines {
-            wants.extend(engine.wants(now).map_err(unshapable)?);
+            wants.extend(engine.wants(now, rows).map_err(unshapable)?);
         }
         Ok(wants)
     }
