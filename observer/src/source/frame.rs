@@ -1,4 +1,5 @@
-//! The format of a recording: a head that every version can read, then frames that can be read each by itself.
+//! The format of a recording: a head that every version can read, then frames that can be read each by itself. See
+//! docs/recording.md.
 //!
 //! All numbers are little-endian. The head is fixed for all versions: the magic, the format's version (`u32`), the
 //! length (`u8`) and bytes of the writer's own version, and the CRC-32 of all that. A frame is a header of
