@@ -1,1 +1,201 @@
-//! What `net` says of workloads that know their own truth.
+//! What `net` says of workloads that know their own truth: every payload byte, each with its process.
+
+use observer_tests::{Observer, Workload, number, require_root, row_of, rows};
+use serde_json::Value;
+
+/// What observer runs with; the tests add to it.
+const NET: [&str; 4] = ["net", "--json", "--interval", "0.2"];
+
+fn observe(more: &[&str]) -> Observer {
+    require_root();
+    let mut observer = Observer::start(&[&NET[..], more].concat());
+    observer.report();
+    observer
+}
+
+/// Runs the workload to its end and waits until observer has said what it says itself.
+fn exact(workload: &[&str]) {
+    let mut observer = observe(&[]);
+    let mut workload = Workload::start(&[&["net"], workload].concat());
+    let truth = workload.ask("step");
+    agree(&mut observer, &truth);
+}
+
+/// Waits for a report that has each process's truth in both protocols and directions, and sees that the next one has
+/// not gone beyond it.
+fn agree(observer: &mut Observer, truth: &Value) {
+    let processes = truth["processes"].as_array().unwrap();
+    assert!(!processes.is_empty());
+    let said = |report: &Value| {
+        let same = |process: &Value| {
+            let pid = process["pid"].as_u64().unwrap() as u32;
+            row_of(report, pid)
+                .is_some_and(|row| row["tcp"] == process["tcp"] && row["udp"] == process["udp"])
+        };
+        processes.iter().all(same)
+    };
+    let mut last = Value::Null;
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        observer.wait_for(|report| {
+            last = report.clone();
+            said(report).then_some(())
+        });
+    }));
+    assert!(result.is_ok(), "the truth is\n{truth:#}\nand the last report was\n{last:#}");
+    let next = observer.report();
+    assert!(said(&next), "went beyond the truth: {next:#}");
+    assert_eq!(next["loss"]["unattributed"], 0);
+    assert_eq!(next["loss"]["ring"], 0);
+}
+
+macro_rules! exact {
+    ($($test:ident: $($word:literal),+;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                exact(&[$($word),+]);
+            }
+        )*
+    };
+}
+
+exact! {
+    what_one_flow_sends_is_exact: "upload";
+    what_one_flow_receives_is_exact: "download";
+    two_thousand_connections_are_exact: "short";
+    connections_of_one_byte_are_exact: "tiny";
+    small_messages_both_ways_are_exact: "pingpong";
+    sendfile_is_exact: "sendfile";
+    splice_to_a_socket_is_exact: "splice_to";
+    splice_from_a_socket_is_exact: "splice_from";
+    io_uring_is_exact: "io_uring";
+    what_is_looked_at_is_not_received_twice: "peek";
+    writes_that_take_a_part_are_exact: "partial";
+    ipv6_is_exact: "v6";
+    ipv4_mapped_into_ipv6_is_exact: "mapped";
+    a_server_that_closes_first_is_exact: "server_first";
+    a_reset_loses_nothing: "reset";
+    half_closed_connections_are_exact: "half_close";
+    workers_that_accept_have_what_they_received: "accepting_workers";
+    workers_that_share_a_socket_have_their_own_parts: "sharing_workers";
+    datagrams_are_exact: "udp";
+    datagrams_of_connected_sockets_are_exact: "udp_connected";
+    datagrams_over_ipv6_are_exact: "udp_v6";
+    sendmmsg_is_exact: "udp_sendmmsg";
+    another_network_namespace_is_exact: "namespace", "upload";
+    short_connections_in_another_namespace_are_exact: "namespace", "tiny";
+    datagrams_in_another_namespace_are_exact: "namespace", "udp";
+}
+
+#[test]
+fn what_flowed_before_observer_started_is_not_counted() {
+    require_root();
+    let mut workload = Workload::start(&["net", "own"]);
+    let before = workload.ready["moved"].as_u64().unwrap();
+    let mut observer = observe(&[]);
+    let after = workload.ask("step")["moved"].as_u64().unwrap();
+    assert!(after > before);
+    let moved = after - before;
+    let pid = workload.pid();
+    let said = move |report: &Value| {
+        row_of(report, pid).is_some_and(|row| {
+            number(row, "tx") == Some(moved as f64) && number(row, "rx") == Some(moved as f64)
+        })
+    };
+    observer.wait_for(|report| said(report).then_some(()));
+    assert!(said(&observer.report()));
+}
+
+#[test]
+fn a_connection_shows_its_lifetime_and_both_its_ends() {
+    require_root();
+    let mut workload = Workload::start(&["net", "own"]);
+    let mut observer = observe(&["--connections"]);
+    let moved = workload.ask("step")["moved"].as_u64().unwrap();
+    let ends = observer.wait_for(|report| {
+        let ours = rows(report).iter().filter(|row| row["pid"] == workload.pid());
+        let ours: Vec<Value> = ours.cloned().collect();
+        let sent: f64 = ours.iter().filter_map(|row| number(row, "tx")).sum();
+        (ours.len() == 2 && sent == moved as f64).then_some(ours)
+    });
+    assert_eq!(ends[0]["local"], ends[1]["remote"]);
+    assert_eq!(ends[0]["remote"], ends[1]["local"]);
+    for end in ends {
+        assert_eq!(end["state"], "established");
+        assert!(number(&end, "rtt").unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn what_a_process_left_to_the_kernel_is_still_its_own() {
+    let mut observer = observe(&[]);
+    let mut workload = Workload::start(&["net", "ending_early"]);
+    let truth = workload.ask("step");
+    let client = &truth["processes"][0];
+    let (pid, sent) = (client["pid"].as_u64().unwrap() as u32, client["tcp"]["tx"].as_f64().unwrap());
+    let row = observer.wait_for(|report| {
+        let row = row_of(report, pid)?;
+        (number(row, "tx") == Some(sent)).then(|| row.clone())
+    });
+    assert_eq!(row["ended"], true);
+    observer.wait_for(|report| row_of(report, pid).is_none().then_some(()));
+}
+
+#[test]
+fn without_passes_ends_alone_tell_all_of_short_connections() {
+    let mut observer = observe(&["--without", "iterators"]);
+    let mut workload = Workload::start(&["net", "tiny"]);
+    let truth = workload.ask("step");
+    agree(&mut observer, &truth);
+}
+
+#[test]
+fn without_passes_datagrams_are_exact() {
+    let mut observer = observe(&["--without", "iterators"]);
+    let mut workload = Workload::start(&["net", "udp"]);
+    let truth = workload.ask("step");
+    agree(&mut observer, &truth);
+}
+
+#[test]
+fn without_events_passes_alone_tell_of_open_connections() {
+    require_root();
+    let mut workload = Workload::start(&["net", "own"]);
+    let before = workload.ready["moved"].as_u64().unwrap();
+    let mut observer = observe(&["--without", "events"]);
+    let moved = workload.ask("step")["moved"].as_u64().unwrap() - before;
+    let pid = workload.pid();
+    observer.wait_for(|report| (number(row_of(report, pid)?, "tx") == Some(moved as f64)).then_some(()));
+}
+
+#[test]
+fn a_listener_shows_how_many_wait() {
+    let mut observer = observe(&["--listen"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let local = listener.local_addr().unwrap();
+    let waiting: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(local).unwrap()).collect();
+    let of = |report: &Value| rows(report).iter().find(|row| row["local"] == local.to_string()).cloned();
+    let row = observer.wait_for(|report| of(report).filter(|row| number(row, "queued") == Some(3.0)));
+    assert_eq!(row["pid"], std::process::id());
+    assert_eq!(number(&row, "accepted"), Some(0.0));
+    let accepted: Vec<_> = (0..3).map(|_| listener.accept().unwrap()).collect();
+    let row = observer.wait_for(|report| of(report).filter(|row| number(row, "accepted") == Some(3.0)));
+    assert_eq!(number(&row, "queued"), Some(0.0));
+    drop((waiting, accepted));
+}
+
+#[test]
+fn the_loopback_link_carries_at_least_the_payload() {
+    let mut observer = observe(&[]);
+    let mut workload = Workload::start(&["net", "own"]);
+    let mut wire = 0.0;
+    let before = workload.ready["moved"].as_u64().unwrap();
+    let payload = (workload.ask("step")["moved"].as_u64().unwrap() - before) as f64;
+    observer.wait_for(|report| {
+        let links = report["links"].as_array().unwrap();
+        let lo = links.iter().find(|link| link["interface"] == "lo").unwrap();
+        assert_eq!(lo["speed"], Value::Null, "loopback has no speed");
+        wire += number(lo, "tx_rate")? * report["elapsed"].as_f64().unwrap();
+        (wire >= payload).then_some(())
+    });
+}

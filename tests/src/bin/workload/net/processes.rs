@@ -1,0 +1,124 @@
+//! Several processes that count what they send and receive, in memory that they share.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::fd::FromRawFd as _,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+/// The most processes of one workload.
+const PLACES: usize = 16;
+
+/// What one process sent and received, payload bytes.
+#[derive(Debug, Default)]
+pub struct Count {
+    pid: AtomicU64,
+    pub tcp_tx: AtomicU64,
+    pub tcp_rx: AtomicU64,
+    pub udp_tx: AtomicU64,
+    pub udp_rx: AtomicU64,
+}
+
+/// Adds to a count.
+pub fn add(to: &AtomicU64, bytes: usize) {
+    to.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+/// The processes of a workload. They live on, idle, until this one ends.
+pub struct Processes {
+    counts: &'static [Count],
+    started: usize,
+    done: (File, File),
+    /// Closed by the end of this process: what the others wait for.
+    hold: (File, File),
+}
+
+impl Processes {
+    pub fn new() -> Result<Self> {
+        let size = size_of::<Count>() * PLACES;
+        // SAFETY: fresh memory of this size, zeroed, which is a valid array of counts.
+        let counts = unsafe {
+            let memory = libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            ensure!(memory != libc::MAP_FAILED, "no shared memory");
+            std::slice::from_raw_parts(memory.cast::<Count>(), PLACES)
+        };
+        Ok(Self { counts, started: 0, done: pipe()?, hold: pipe()? })
+    }
+
+    /// Starts a process that does `work` and then nothing until the workload ends; with `ends`, ends at once.
+    pub fn start(&mut self, ends: bool, work: impl FnOnce(&'static Count) -> Result<()>) -> Result<()> {
+        let count = self.counts.get(self.started).context("too many processes")?;
+        self.started += 1;
+        // SAFETY: this process has one thread, so the child may do whatever its parent may.
+        match unsafe { libc::fork() } {
+            -1 => Err(std::io::Error::last_os_error()).context("fork"),
+            0 => {
+                count.pid.store(u64::from(std::process::id()), Ordering::Relaxed);
+                let result = work(count);
+                if let Err(error) = &result {
+                    eprintln!("workload: {error:#}");
+                }
+                let verdict: u8 = u8::from(result.is_err());
+                // Another descriptor of the writing end would keep the pipe open for ever.
+                // SAFETY: the descriptor is this process's own copy.
+                unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&self.hold.1)) };
+                let mut done = &self.done.1;
+                let _ = done.write_all(&[verdict]);
+                if !ends {
+                    let mut hold = &self.hold.0;
+                    let _ = hold.read(&mut [0]);
+                }
+                // SAFETY: ends this process without running what belongs to its parent.
+                unsafe { libc::_exit(0) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until so many processes have done their work.
+    pub fn wait(&mut self, processes: usize) -> Result<()> {
+        let mut verdicts = vec![0; processes];
+        self.done.0.read_exact(&mut verdicts)?;
+        ensure!(verdicts.iter().all(|verdict| *verdict == 0), "a process failed");
+        Ok(())
+    }
+
+    /// Waits until every process that was started has done its work.
+    pub fn wait_all(&mut self) -> Result<()> {
+        self.wait(self.started)
+    }
+
+    /// What each process counted.
+    pub fn truth(&self) -> Value {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let each = self.counts[..self.started].iter().map(|count| {
+            json!({
+                "pid": of(&count.pid),
+                "tcp": {"tx": of(&count.tcp_tx), "rx": of(&count.tcp_rx)},
+                "udp": {"tx": of(&count.udp_tx), "rx": of(&count.udp_rx)},
+            })
+        });
+        json!({"processes": each.collect::<Vec<_>>()})
+    }
+}
+
+/// A pipe: reading end, writing end.
+pub fn pipe() -> Result<(File, File)> {
+    let mut ends = [0; 2];
+    // SAFETY: two new descriptors are written, and belong to nobody else.
+    unsafe {
+        ensure!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) == 0, "no pipe");
+        Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])))
+    }
+}

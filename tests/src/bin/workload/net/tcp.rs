@@ -1,0 +1,367 @@
+//! What a client and a server do over TCP, each counting its own bytes.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::fd::{AsRawFd as _, FromRawFd as _},
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{
+    processes::{Count, Processes, add, pipe},
+    uring,
+};
+
+/// One side of a conversation.
+type Side = fn(&mut TcpStream, &Count) -> Result<()>;
+
+/// A client and a server that have so many conversations one after the other.
+#[derive(Clone, Copy)]
+pub struct Pair {
+    pub address: &'static str,
+    /// Where the client connects to, when that is spelled otherwise.
+    pub to: Option<&'static str>,
+    pub conversations: usize,
+    pub client: Side,
+    pub server: Side,
+}
+
+const MEBIBYTE: usize = 1 << 20;
+
+/// The pair called `kind`.
+pub fn pair(kind: &str) -> Option<Pair> {
+    let plain = |client: Side, server: Side| Pair {
+        address: "127.0.0.1:0",
+        to: None,
+        conversations: 1,
+        client,
+        server,
+    };
+    Some(match kind {
+        "upload" => plain(|s, c| send(s, c, 64 * MEBIBYTE), receive_all),
+        "download" => plain(receive_all, |s, c| send(s, c, 64 * MEBIBYTE)),
+        "short" => Pair { conversations: 2000, ..plain(|s, c| send(s, c, 100_000), receive_all) },
+        "tiny" => Pair { conversations: 2000, ..plain(|s, c| send(s, c, 1), receive_all) },
+        "pingpong" => plain(ping, pong),
+        "sendfile" => plain(sendfile, receive_all),
+        "splice_to" => plain(splice_to, receive_all),
+        "splice_from" => plain(|s, c| send(s, c, 3 * MEBIBYTE + 11), splice_from),
+        "io_uring" => plain(|s, c| uring::send(s, c, 2 * MEBIBYTE + 7), uring::receive_all),
+        "peek" => plain(|s, c| send(s, c, 50_000), peek),
+        "partial" => plain(partial, receive_all),
+        "v6" => Pair { address: "[::1]:0", ..plain(|s, c| send(s, c, 700_001), receive_all) },
+        "mapped" => Pair {
+            address: "[::]:0",
+            to: Some("127.0.0.1"),
+            ..plain(|s, c| send(s, c, 700_003), receive_all)
+        },
+        "server_first" => Pair { conversations: 50, ..plain(receive_all, |s, c| send(s, c, 100_000)) },
+        "reset" => Pair { conversations: 50, ..plain(reset, until_reset) },
+        "half_close" => Pair { conversations: 20, ..plain(ask_and_close, answer) },
+        _ => return None,
+    })
+}
+
+impl Pair {
+    /// Starts both processes.
+    pub fn start(self, processes: &mut Processes) -> Result<()> {
+        let listener = TcpListener::bind(self.address)?;
+        let mut address = listener.local_addr()?;
+        if let Some(to) = self.to {
+            address.set_ip(to.parse()?);
+        }
+        processes.start(false, |count| {
+            for _ in 0..self.conversations {
+                let (mut stream, _) = listener.accept()?;
+                (self.server)(&mut stream, count)?;
+            }
+            Ok(())
+        })?;
+        processes.start(false, |count| {
+            for _ in 0..self.conversations {
+                let mut stream = TcpStream::connect(address)?;
+                (self.client)(&mut stream, count)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Sends so many bytes.
+pub fn send(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
+    let chunk = vec![7; bytes.min(256 * 1024)];
+    let mut left = bytes;
+    while left > 0 {
+        let sent = stream.write(&chunk[..left.min(chunk.len())])?;
+        add(&count.tcp_tx, sent);
+        left -= sent;
+    }
+    Ok(())
+}
+
+/// Receives until the other side closes.
+pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    let mut chunk = vec![0; 256 * 1024];
+    loop {
+        match stream.read(&mut chunk)? {
+            0 => return Ok(()),
+            bytes => add(&count.tcp_rx, bytes),
+        }
+    }
+}
+
+fn receive(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
+    stream.read_exact(&mut vec![0; bytes])?;
+    add(&count.tcp_rx, bytes);
+    Ok(())
+}
+
+const ROUNDS: usize = 2000;
+const MESSAGE: usize = 64;
+
+fn ping(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    stream.set_nodelay(true)?;
+    for _ in 0..ROUNDS {
+        send(stream, count, MESSAGE)?;
+        receive(stream, count, MESSAGE)?;
+    }
+    Ok(())
+}
+
+fn pong(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    stream.set_nodelay(true)?;
+    for _ in 0..ROUNDS {
+        receive(stream, count, MESSAGE)?;
+        send(stream, count, MESSAGE)?;
+    }
+    Ok(())
+}
+
+/// A file without a name, of so many bytes.
+fn file(bytes: u64) -> Result<File> {
+    // SAFETY: a new descriptor that belongs to nobody else.
+    let file = unsafe {
+        let descriptor = libc::memfd_create(c"workload".as_ptr(), 0);
+        ensure!(descriptor >= 0, "memfd_create");
+        File::from_raw_fd(descriptor)
+    };
+    file.set_len(bytes)?;
+    Ok(file)
+}
+
+fn sendfile(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    let bytes = 8 * MEBIBYTE + 3;
+    let file = file(bytes as u64)?;
+    let mut left = bytes;
+    while left > 0 {
+        // SAFETY: both descriptors are open; no offset means the file's own.
+        let sent =
+            unsafe { libc::sendfile(stream.as_raw_fd(), file.as_raw_fd(), std::ptr::null_mut(), left) };
+        ensure!(sent > 0, "sendfile: {}", std::io::Error::last_os_error());
+        add(&count.tcp_tx, sent as usize);
+        left -= sent as usize;
+    }
+    Ok(())
+}
+
+/// Moves up to `bytes` from one descriptor to another, one of which is a pipe.
+fn splice(from: i32, to: i32, bytes: usize) -> Result<usize> {
+    // SAFETY: both descriptors are open; no offsets.
+    let moved = unsafe { libc::splice(from, std::ptr::null_mut(), to, std::ptr::null_mut(), bytes, 0) };
+    ensure!(moved >= 0, "splice: {}", std::io::Error::last_os_error());
+    Ok(moved as usize)
+}
+
+fn splice_to(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    let mut left = 3 * MEBIBYTE + 5;
+    let file = file(left as u64)?;
+    let (out, into) = pipe()?;
+    while left > 0 {
+        let mut held = splice(file.as_raw_fd(), into.as_raw_fd(), left.min(65_536))?;
+        left -= held;
+        while held > 0 {
+            let sent = splice(out.as_raw_fd(), stream.as_raw_fd(), held)?;
+            add(&count.tcp_tx, sent);
+            held -= sent;
+        }
+    }
+    Ok(())
+}
+
+fn splice_from(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    let (mut out, into) = pipe()?;
+    let mut chunk = vec![0; 65_536];
+    loop {
+        let held = splice(stream.as_raw_fd(), into.as_raw_fd(), 65_536)?;
+        if held == 0 {
+            return Ok(());
+        }
+        add(&count.tcp_rx, held);
+        out.read_exact(&mut chunk[..held])?;
+    }
+}
+
+/// Looks at everything before it takes it: what is looked at is not received twice.
+fn peek(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    let mut chunk = vec![0; 10_000];
+    loop {
+        let seen = stream.peek(&mut chunk)?;
+        if seen == 0 {
+            return Ok(());
+        }
+        let bytes = stream.read(&mut chunk[..seen])?;
+        add(&count.tcp_rx, bytes);
+    }
+}
+
+/// Sends without waiting: each call takes only a part.
+fn partial(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    stream.set_nonblocking(true)?;
+    let chunk = vec![7; 8 * MEBIBYTE];
+    let mut left = chunk.len();
+    while left > 0 {
+        match stream.write(&chunk[..left]) {
+            Ok(sent) => {
+                add(&count.tcp_tx, sent);
+                left -= sent;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => thread::yield_now(),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Ends the connection by a reset, after the other side has had everything.
+fn reset(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    send(stream, count, 10_000)?;
+    receive(stream, count, 1)?;
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: the option's value is a linger, of its size.
+    let result = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of::<libc::linger>() as u32,
+        )
+    };
+    ensure!(result == 0, "SO_LINGER");
+    Ok(())
+}
+
+fn until_reset(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    receive(stream, count, 10_000)?;
+    send(stream, count, 1)?;
+    match stream.read(&mut [0]) {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(()),
+        other => bail!("no reset but {other:?}"),
+    }
+}
+
+fn ask_and_close(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    send(stream, count, 5_000)?;
+    stream.shutdown(Shutdown::Write)?;
+    receive_all(stream, count)
+}
+
+fn answer(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    receive_all(stream, count)?;
+    send(stream, count, 90_000)
+}
+
+/// Workers that accept at one listener, and a client that sends another amount over each connection.
+pub fn accepting_workers(processes: &mut Processes) -> Result<()> {
+    const WORKERS: usize = 4;
+    const EACH: usize = 25;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    for _ in 0..WORKERS {
+        let listener = listener.try_clone()?;
+        processes.start(false, move |count| {
+            for _ in 0..EACH {
+                let (mut stream, _) = listener.accept()?;
+                receive_all(&mut stream, count)?;
+                thread::yield_now();
+            }
+            Ok(())
+        })?;
+    }
+    processes.start(false, |count| {
+        for number in 0..WORKERS * EACH {
+            send(&mut TcpStream::connect(address)?, count, 1000 + 17 * number)?;
+        }
+        Ok(())
+    })
+}
+
+/// Workers that read from and write to one connection, each in turn.
+pub fn sharing_workers(processes: &mut Processes) -> Result<()> {
+    const WORKERS: usize = 3;
+    const TURNS: usize = 200;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let client = TcpStream::connect(address)?;
+    let (server, _) = listener.accept()?;
+    let turns: Vec<(File, File)> = (0..WORKERS).map(|_| pipe()).collect::<Result<_>>()?;
+    for worker in 0..WORKERS {
+        let (mut stream, size) = (server.try_clone()?, 1000 * (worker + 1));
+        let mut mine = turns[worker].0.try_clone()?;
+        let mut next = turns[(worker + 1) % WORKERS].1.try_clone()?;
+        processes.start(false, move |count| {
+            for _ in 0..TURNS {
+                mine.read_exact(&mut [0])?;
+                receive(&mut stream, count, size)?;
+                send(&mut stream, count, size / 10)?;
+                next.write_all(&[1])?;
+            }
+            Ok(())
+        })?;
+    }
+    let mut first = turns[0].1.try_clone()?;
+    processes.start(false, move |count| {
+        let mut stream = client;
+        first.write_all(&[1])?;
+        for _ in 0..TURNS {
+            for size in [1000, 2000, 3000] {
+                send(&mut stream, count, size)?;
+                receive(&mut stream, count, size / 10)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A process that writes, closes and ends while most of what it wrote is still to be sent, because the other one does
+/// not read before it has ended.
+pub fn ending_early(processes: &mut Processes) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let (mut go, mut tell) = pipe()?;
+    processes.start(true, |count| {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nonblocking(true)?;
+        let chunk = vec![7; MEBIBYTE];
+        let mut stream = stream;
+        // Until nothing more fits into the buffers of both sides.
+        loop {
+            match stream.write(&chunk) {
+                Ok(sent) => add(&count.tcp_tx, sent),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    })?;
+    processes.start(false, move |count| {
+        let (mut stream, _) = listener.accept()?;
+        go.read_exact(&mut [0]).context("the word to read")?;
+        receive_all(&mut stream, count)
+    })?;
+    processes.wait(1)?;
+    tell.write_all(&[1])?;
+    processes.wait(1)
+}

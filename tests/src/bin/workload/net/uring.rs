@@ -1,0 +1,47 @@
+//! Sending and receiving through io_uring.
+
+use std::{net::TcpStream, os::fd::AsRawFd as _};
+
+use anyhow::{Context as _, Result, ensure};
+use io_uring::{IoUring, opcode, squeue, types::Fd};
+
+use super::processes::{Count, add};
+
+const CHUNK: usize = 64 * 1024;
+
+/// Submits one operation and waits for its result.
+fn perform(ring: &mut IoUring, entry: &squeue::Entry) -> Result<usize> {
+    // SAFETY: the buffer outlives the operation, which is waited for here.
+    unsafe { ring.submission().push(entry)? };
+    ring.submit_and_wait(1)?;
+    let result = ring.completion().next().context("no completion")?.result();
+    ensure!(result >= 0, "io_uring: {}", std::io::Error::from_raw_os_error(-result));
+    Ok(result as usize)
+}
+
+/// Sends so many bytes.
+pub fn send(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
+    let mut ring = IoUring::new(8)?;
+    let chunk = vec![7; CHUNK];
+    let mut left = bytes;
+    while left > 0 {
+        let operation = opcode::Send::new(Fd(stream.as_raw_fd()), chunk.as_ptr(), left.min(CHUNK) as u32);
+        let sent = perform(&mut ring, &operation.build())?;
+        add(&count.tcp_tx, sent);
+        left -= sent;
+    }
+    Ok(())
+}
+
+/// Receives until the other side closes.
+pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    let mut ring = IoUring::new(8)?;
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let operation = opcode::Recv::new(Fd(stream.as_raw_fd()), chunk.as_mut_ptr(), CHUNK as u32);
+        match perform(&mut ring, &operation.build())? {
+            0 => return Ok(()),
+            bytes => add(&count.tcp_rx, bytes),
+        }
+    }
+}
