@@ -1,5 +1,6 @@
 //! One TCP connection: what of its counters was observed, and whose that is.
 
+use super::{listener::Arrival, traffic::Bytes};
 use crate::observation::{
     TaskId,
     net::{ClosedFact, ConnectionFact, Counters},
@@ -12,13 +13,13 @@ pub struct Connection {
     pub fact: ConnectionFact,
     /// The counters when observation of it began.
     base: Counters,
-    /// What other processes than the owner moved, as they said themselves.
-    others: Counters,
     /// The part of the owner that has been credited.
     credited: Counters,
     /// The counters at the last report.
     reported: Counters,
     pub phase: Phase,
+    /// Whether its listener has been told that somebody accepted it.
+    arrived: bool,
 }
 
 /// How far the life of a connection is.
@@ -49,14 +50,7 @@ impl Connection {
     pub fn new(fact: ConnectionFact, new: bool, seen: Option<Counters>) -> Self {
         let base = if new { seen.unwrap_or_default() } else { seen.unwrap_or(fact.counters) };
         let reported = if new { Counters::default() } else { fact.counters };
-        Self {
-            fact,
-            base,
-            others: Counters::default(),
-            credited: Counters::default(),
-            reported,
-            phase: Phase::Open,
-        }
+        Self { fact, base, credited: Counters::default(), reported, phase: Phase::Open, arrived: false }
     }
 
     /// The process that its bytes belong to: the first that acted on it, else the only one that holds it.
@@ -88,16 +82,19 @@ impl Connection {
         self.phase = Phase::Closed;
     }
 
-    /// Somebody else than the owner moved so many more bytes.
-    pub const fn shared(&mut self, tx: u64, rx: u64) {
-        self.others.tx += tx;
-        self.others.rx += rx;
+    /// Its arrival, once: when it was opened under observation by the other side, and a process has taken it over.
+    pub fn arrival(&mut self) -> Option<Arrival> {
+        let owner = self.fact.owner.or_else(|| self.fact.holders.first().copied())?;
+        let new = self.fact.passive && self.fact.opened != 0 && !self.arrived;
+        self.arrived = true;
+        new.then_some(Arrival { netns: self.fact.ends.netns, local: self.fact.ends.local, owner })
     }
 
-    /// What the owner is to be credited with since the last time; nothing while there is no owner.
-    pub fn settle(&mut self) -> Option<(TaskId, Credit)> {
+    /// What the owner is to be credited with since the last time, when `others` have moved so much; nothing while there
+    /// is no owner.
+    pub fn settle(&mut self, others: Bytes) -> Option<(TaskId, Credit)> {
         let owner = self.owner()?;
-        let own = self.own();
+        let own = self.own(others);
         let credit = Credit {
             tx: own.tx.wrapping_sub(self.credited.tx).cast_signed(),
             rx: own.rx.wrapping_sub(self.credited.rx).cast_signed(),
@@ -109,20 +106,20 @@ impl Connection {
 
     /// Bytes that belong to nobody who is known.
     #[must_use]
-    pub fn unattributed(&self) -> u64 {
+    pub fn unattributed(&self, others: Bytes) -> u64 {
         if self.owner().is_some() {
             return 0;
         }
-        let own = self.own();
+        let own = self.own(others);
         own.tx + own.rx
     }
 
     /// What was observed less what others moved.
-    fn own(&self) -> Counters {
+    fn own(&self, others: Bytes) -> Counters {
         let now = &self.fact.counters;
         Counters {
-            tx: now.tx.saturating_sub(self.base.tx).saturating_sub(self.others.tx),
-            rx: now.rx.saturating_sub(self.base.rx).saturating_sub(self.others.rx),
+            tx: now.tx.saturating_sub(self.base.tx).saturating_sub(others.tx),
+            rx: now.rx.saturating_sub(self.base.rx).saturating_sub(others.rx),
             retransmitted: now.retransmitted.saturating_sub(self.base.retransmitted),
         }
     }

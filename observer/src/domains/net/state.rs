@@ -10,7 +10,7 @@ use super::{
     hooks::LIFE,
     link::Link,
     listener::{Arrival, Listener},
-    traffic::Traffic,
+    traffic::{Bytes, Traffic},
 };
 use crate::{
     domains::{Context, Domain},
@@ -44,6 +44,8 @@ pub struct NetState {
     pub(super) sockets: HashMap<u64, SocketFact>,
     pub(super) listeners: HashMap<u64, Listener>,
     pub(super) links: BTreeMap<Vec<u8>, Link>,
+    /// What others than their owners moved through TCP connections, by cookie. It can be known before the connection.
+    shared: HashMap<u64, Bytes>,
     /// Last of the totals that stand for ends that were not told.
     closed_totals: HashMap<TaskId, ClosedTotalsFact>,
     arrivals: Vec<Arrival>,
@@ -125,6 +127,9 @@ impl NetState {
             NetFact::Flow(fact) => self.flow(*fact),
             NetFact::FlowEnded { key } => {
                 self.flows.remove(key);
+                if !self.connections.contains_key(&key.cookie) {
+                    self.shared.remove(&key.cookie);
+                }
             }
             NetFact::ClosedTotals(fact) => self.closed_totals(*fact),
             NetFact::Socket(fact) if fact.listening => {
@@ -145,7 +150,6 @@ impl NetState {
                 // Without events only the first pass finds what was there before.
                 let new = fact.opened != 0 || (self.passes_only && self.started);
                 self.connections.insert(fact.cookie, Connection::new(fact.clone(), new, None));
-                self.arrived(fact);
             }
         }
         self.settle(fact.cookie);
@@ -160,7 +164,6 @@ impl NetState {
                 let mut known = Connection::new(connection.clone(), new, fact.seen);
                 known.phase = Phase::Closed;
                 self.connections.insert(connection.cookie, known);
-                self.arrived(connection);
             }
         }
         self.settle(connection.cookie);
@@ -191,10 +194,10 @@ impl NetState {
         known.fact = fact;
         let tcp = matches!(fact.protocol, Protocol::Tcp | Protocol::Mptcp);
         self.processes.entry(fact.key.task).or_default().add(tcp, tx, rx, fact.remote);
-        if fact.protocol == Protocol::Tcp
-            && let Some(connection) = self.connections.get_mut(&fact.key.cookie)
-        {
-            connection.shared(tx, rx);
+        if fact.protocol == Protocol::Tcp {
+            let shared = self.shared.entry(fact.key.cookie).or_default();
+            shared.tx += tx;
+            shared.rx += rx;
             self.settle(fact.key.cookie);
         }
     }
@@ -221,7 +224,9 @@ impl NetState {
 
     fn settle(&mut self, cookie: u64) {
         let Some(connection) = self.connections.get_mut(&cookie) else { return };
-        if let Some((owner, credit)) = connection.settle() {
+        self.arrivals.extend(connection.arrival());
+        let others = self.shared.get(&cookie).copied().unwrap_or_default();
+        if let Some((owner, credit)) = connection.settle(others) {
             let traffic = self.processes.entry(owner).or_default();
             traffic.credit(credit, connection.fact.ends.remote, connection.round_trip());
         }
@@ -231,7 +236,8 @@ impl NetState {
     /// after it.
     fn leave_connections(&mut self, now: Moment) {
         let (passes_only, unattributed) = (self.passes_only, &mut self.unattributed);
-        self.connections.retain(|_, connection| {
+        let shared = &mut self.shared;
+        self.connections.retain(|cookie, connection| {
             connection.delivered();
             let keep = match connection.phase {
                 Phase::Open => true,
@@ -243,20 +249,14 @@ impl NetState {
                 Phase::Settling => false,
             };
             if !keep {
-                *unattributed += connection.unattributed();
+                let others = shared.remove(cookie).unwrap_or_default();
+                *unattributed += connection.unattributed(others);
             }
             keep
         });
     }
 
-    /// Remembers a connection that was accepted under observation, until the listeners of this report are known.
-    fn arrived(&mut self, fact: &ConnectionFact) {
-        let somebody = fact.owner.or_else(|| fact.holders.first().copied());
-        if let Some(owner) = somebody.filter(|_| fact.passive && fact.opened != 0) {
-            self.arrivals.push(Arrival { netns: fact.ends.netns, local: fact.ends.local, owner });
-        }
-    }
-
+    /// Counts connections at the listeners that they arrived at: those of this report are known only now.
     fn match_arrivals(&mut self) {
         for arrival in self.arrivals.drain(..) {
             let fitting = self.listeners.values_mut().filter(|listener| listener.fits(&arrival));
