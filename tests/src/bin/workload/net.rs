@@ -50,6 +50,8 @@ fn once(kind: &str) -> Result<()> {
     match kind {
         "accepting_workers" => tcp::accepting_workers(&mut processes)?,
         "sharing_workers" => tcp::sharing_workers(&mut processes)?,
+        "io_uring_only" => tcp::without_descriptor(&mut processes)?,
+        "mptcp" => tcp::multipath(&mut processes)?,
         "ending_early" => return ending_early(processes),
         _ => match tcp::pair(kind) {
             Some(pair) => pair.start(&mut processes)?,

@@ -3,8 +3,8 @@
 use std::{
     fs::File,
     io::{Read as _, Write as _},
-    net::{Shutdown, TcpListener, TcpStream},
-    os::fd::{AsRawFd as _, FromRawFd as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
     thread,
 };
 
@@ -45,6 +45,7 @@ pub fn pair(kind: &str) -> Option<Pair> {
         "download" => plain(receive_all, |s, c| send(s, c, 64 * MEBIBYTE)),
         "short" => Pair { conversations: 2000, ..plain(|s, c| send(s, c, 100_000), receive_all) },
         "tiny" => Pair { conversations: 2000, ..plain(|s, c| send(s, c, 1), receive_all) },
+        "many" => Pair { conversations: 12_000, ..plain(|s, c| send(s, c, 3), receive_all) },
         "pingpong" => plain(ping, pong),
         "sendfile" => plain(sendfile, receive_all),
         "splice_to" => plain(splice_to, receive_all),
@@ -272,6 +273,68 @@ fn ask_and_close(stream: &mut TcpStream, count: &Count) -> Result<()> {
 fn answer(stream: &mut TcpStream, count: &Count) -> Result<()> {
     receive_all(stream, count)?;
     send(stream, count, 90_000)
+}
+
+/// A client whose socket only io_uring holds; it stays connected.
+pub fn without_descriptor(processes: &mut Processes) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let SocketAddr::V4(address) = listener.local_addr()? else { bail!("no IPv4") };
+    let (mut go, mut tell) = pipe()?;
+    const BYTES: usize = MEBIBYTE + 9;
+    processes.start(false, move |count| {
+        let (mut stream, _) = listener.accept()?;
+        receive(&mut stream, count, BYTES)?;
+        tell.write_all(&[1])?;
+        // Until the client closes.
+        ensure!(stream.read(&mut [0])? == 0, "more than was sent");
+        Ok(())
+    })?;
+    processes.start(false, move |count| {
+        uring::send_without_descriptor(address, count, BYTES, || {
+            go.read_exact(&mut [0])?;
+            Ok(())
+        })
+    })
+}
+
+/// A client and a server that speak MPTCP.
+pub fn multipath(processes: &mut Processes) -> Result<()> {
+    const BYTES: usize = 3 * MEBIBYTE + 1;
+    let listener = TcpListener::from(multipath_socket()?);
+    // SAFETY: plain calls on an open descriptor; an empty address asks for any port of any address.
+    unsafe {
+        let mut address: libc::sockaddr_in = std::mem::zeroed();
+        address.sin_family = libc::AF_INET as u16;
+        let length = size_of::<libc::sockaddr_in>() as u32;
+        let listening = libc::bind(listener.as_raw_fd(), (&raw const address).cast(), length) == 0
+            && libc::listen(listener.as_raw_fd(), 8) == 0;
+        ensure!(listening, "listen: {}", std::io::Error::last_os_error());
+    }
+    let port = listener.local_addr()?.port();
+    processes.start(false, move |count| receive_all(&mut listener.accept()?.0, count))?;
+    processes.start(false, move |count| {
+        let mut stream = TcpStream::from(multipath_socket()?);
+        // SAFETY: as above.
+        unsafe {
+            let mut address: libc::sockaddr_in = std::mem::zeroed();
+            address.sin_family = libc::AF_INET as u16;
+            address.sin_port = port.to_be();
+            address.sin_addr.s_addr = u32::from(std::net::Ipv4Addr::LOCALHOST).to_be();
+            let length = size_of::<libc::sockaddr_in>() as u32;
+            let connected = libc::connect(stream.as_raw_fd(), (&raw const address).cast(), length) == 0;
+            ensure!(connected, "connect: {}", std::io::Error::last_os_error());
+        }
+        send(&mut stream, count, BYTES)
+    })
+}
+
+fn multipath_socket() -> Result<OwnedFd> {
+    // SAFETY: a new descriptor that belongs to nobody else.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, libc::IPPROTO_MPTCP);
+        ensure!(socket >= 0, "MPTCP: {}", std::io::Error::last_os_error());
+        Ok(OwnedFd::from_raw_fd(socket))
+    }
 }
 
 /// Workers that accept at one listener, and a client that sends another amount over each connection.

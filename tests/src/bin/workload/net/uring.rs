@@ -1,9 +1,15 @@
 //! Sending and receiving through io_uring.
 
-use std::{net::TcpStream, os::fd::AsRawFd as _};
+use std::{
+    net::{SocketAddrV4, TcpStream},
+    os::fd::AsRawFd as _,
+};
 
 use anyhow::{Context as _, Result, ensure};
-use io_uring::{IoUring, opcode, squeue, types::Fd};
+use io_uring::{
+    IoUring, opcode, squeue,
+    types::{DestinationSlot, Fd, Fixed},
+};
 
 use super::processes::{Count, add};
 
@@ -44,4 +50,36 @@ pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
             bytes => add(&count.tcp_rx, bytes),
         }
     }
+}
+
+/// Sends so many bytes over a socket that no descriptor ever holds, and stays connected until `go_on` returns.
+pub fn send_without_descriptor(
+    to: SocketAddrV4,
+    count: &Count,
+    bytes: usize,
+    go_on: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let mut ring = IoUring::new(8)?;
+    ring.submitter().register_files_sparse(4)?;
+    let open =
+        opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).file_index(Some(DestinationSlot::AUTO));
+    let slot = Fixed(perform(&mut ring, &open.build())? as u32);
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: to.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(*to.ip()).to_be() },
+        sin_zero: [0; 8],
+    };
+    let length = size_of::<libc::sockaddr_in>() as u32;
+    let connect = opcode::Connect::new(slot, (&raw const address).cast(), length);
+    perform(&mut ring, &connect.build())?;
+    let chunk = vec![7; CHUNK];
+    let mut left = bytes;
+    while left > 0 {
+        let operation = opcode::Send::new(slot, chunk.as_ptr(), left.min(CHUNK) as u32);
+        let sent = perform(&mut ring, &operation.build())?;
+        add(&count.tcp_tx, sent);
+        left -= sent;
+    }
+    go_on()
 }
