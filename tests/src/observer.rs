@@ -145,6 +145,16 @@ impl Observer {
         child::signal(&self.child, libc::SIGTERM);
     }
 
+    /// Stops it where it is: what happens meanwhile waits in the kernel.
+    pub fn stop(&self) {
+        child::signal(&self.child, libc::SIGSTOP);
+    }
+
+    /// Lets it go on after [`Self::stop`].
+    pub fn go_on(&self) {
+        child::signal(&self.child, libc::SIGCONT);
+    }
+
     /// Ends it without a chance to clean up.
     pub fn kill(&self) {
         child::signal(&self.child, libc::SIGKILL);

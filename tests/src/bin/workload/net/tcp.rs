@@ -45,7 +45,7 @@ pub fn pair(kind: &str) -> Option<Pair> {
         "download" => plain(receive_all, |s, c| send(s, c, 64 * MEBIBYTE)),
         "short" => Pair { conversations: 2000, ..plain(|s, c| send(s, c, 100_000), receive_all) },
         "tiny" => Pair { conversations: 2000, ..plain(|s, c| send(s, c, 1), receive_all) },
-        "many" => Pair { conversations: 12_000, ..plain(|s, c| send(s, c, 3), receive_all) },
+        "many" => Pair { conversations: 3_000, ..plain(|s, c| send(s, c, 3), receive_all) },
         "pingpong" => plain(ping, pong),
         "sendfile" => plain(sendfile, receive_all),
         "splice_to" => plain(splice_to, receive_all),

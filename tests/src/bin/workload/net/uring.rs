@@ -61,9 +61,11 @@ pub fn send_without_descriptor(
 ) -> Result<()> {
     let mut ring = IoUring::new(8)?;
     ring.submitter().register_files_sparse(4)?;
-    let open =
-        opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).file_index(Some(DestinationSlot::AUTO));
-    let slot = Fixed(perform(&mut ring, &open.build())? as u32);
+    let open = opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).file_index(Some(
+        DestinationSlot::try_from_slot_target(0).map_err(|slot| anyhow::anyhow!("slot {slot}"))?,
+    ));
+    perform(&mut ring, &open.build())?;
+    let slot = Fixed(0);
     let address = libc::sockaddr_in {
         sin_family: libc::AF_INET as u16,
         sin_port: to.port().to_be(),
