@@ -189,3 +189,39 @@ fn debian() -> Result<Vec<Compiler>> {
     packages::install(DEBIAN)?;
     of_system().map(|found| vec![found])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(rustc: Option<&str>) -> Vec<String> {
+        let text = str::to_owned;
+        let recorded = rustc.map(|rustc| Versions {
+            rustc: text(rustc),
+            rustc_llvm: text("22.1.8"),
+            linker: text("bpf-linker 0.13.0"),
+            linker_llvm: text("22.1.8"),
+        });
+        ways(recorded.as_ref()).iter().map(|(name, _)| text(name)).collect()
+    }
+
+    #[test]
+    fn what_can_be_compared_byte_for_byte_comes_first() {
+        let by_debian = order(Some("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"));
+        assert_eq!(by_debian[..2], ["the recorded compiler", "Debian's packages"]);
+        let by_rustup = order(Some("rustc 1.98.0-nightly (0123456 2026-06-01)"));
+        assert_eq!(by_rustup[..2], ["the recorded compiler", "compilers that are here"]);
+    }
+
+    #[test]
+    fn every_way_is_tried_whatever_is_recorded() {
+        for recorded in
+            [None, Some("rustc 1.98.0-nightly"), Some("rustc 1.96.0 (built from a source tarball)")]
+        {
+            let order = order(recorded);
+            for way in ["compilers that are here", "rustup's nightly", "Debian's packages"] {
+                assert_eq!(order.iter().filter(|name| *name == way).count(), 1, "{order:?}");
+            }
+        }
+    }
+}
