@@ -119,7 +119,8 @@ fn fact(totals: &MemTotals) -> Observation {
             mapped_file: positive(totals.mapped_file),
             reserved: positive(totals.reserved),
             protected: totals.protected,
-            peak: (totals.ended != 0).then_some(totals.peak),
+            // 0 where this kernel does not keep it.
+            peak: (totals.ended != 0 && totals.peak != 0).then_some(totals.peak),
         },
     })
 }

@@ -1,0 +1,210 @@
+//! Totals of each process: begun with what it holds, added to by its calls, announced once an epoch.
+
+use aya_ebpf::{
+    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    macros::map,
+    maps::{Array, HashMap},
+};
+use observer_common::{
+    loss::Loss,
+    mem::{MEM_ANNOUNCED, MemRecord, MemTotals, PAGE_SIZE},
+    task::TaskId,
+};
+use observer_ebpf::{
+    emit,
+    read::{exists, load, pointer},
+    task,
+};
+
+use crate::{
+    MM_BRK, MM_DATA_VM, MM_OWNER, TASK_MM,
+    call::{Added, Call},
+};
+
+/// Totals of each process that was met; user space removes those that ended.
+#[map]
+pub static MEM_TOTALS: HashMap<TaskId, MemTotals> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// One element: 1 once a program that follows events has run. Without them nobody would remove what the iterator seeds.
+#[map]
+static FOLLOWED: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The first passes seed a base line for every process, whether or not an event was seen before.
+const FIRST_EPOCHS: u32 = 2;
+
+/// The task that a process's memory is accounted to: `mm->owner` where the kernel keeps one, else `task` itself.
+#[inline(always)]
+pub unsafe fn owner(mm: *const u8, task: *const u8) -> *const u8 {
+    if exists(&MM_OWNER) {
+        // SAFETY: `mm` is a BTF-typed, non-null pointer.
+        let owner = unsafe { pointer(mm, &MM_OWNER) };
+        if !owner.is_null() {
+            return owner;
+        }
+    }
+    task
+}
+
+/// `mm->data_vm` in bytes.
+#[inline(always)]
+pub unsafe fn data(mm: *const u8) -> i64 {
+    // SAFETY: `mm` is a BTF-typed, non-null pointer.
+    let pages: u64 = unsafe { load(mm, &MM_DATA_VM) };
+    (pages * PAGE_SIZE) as i64
+}
+
+/// Adds to a total that other threads of the process may be adding to.
+#[inline(always)]
+unsafe fn add(total: *mut i64, amount: i64) {
+    // The one atomic instruction that every kernel since 5.10 has; the compiler offers no atomics for this target.
+    // SAFETY: the caller gives a member of a map value, aligned and alive for as long as the program runs.
+    unsafe { core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) total, in(reg) amount) }
+}
+
+/// Takes one call into the totals of the process that owns the memory.
+///
+/// A subprogram, so that each way in adds little to the object.
+#[inline(never)]
+pub unsafe fn account(call: Call, first: u64, second: u64, third: u64, result: u64) {
+    let task = task::current();
+    // SAFETY: the current task is BTF-typed and so is what is reached from it; a system call of a task that has memory
+    // cannot outlive it.
+    unsafe {
+        let mm = pointer(task, &TASK_MM);
+        if mm.is_null() {
+            return;
+        }
+        follow();
+        let owner = owner(mm, task);
+        let id = task::id(owner);
+        let now = data(mm);
+        if let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) {
+            let added = Added::by(call, first, second, third, result, now - (*totals).now, (*totals).brk);
+            take(totals, &added, mm, now);
+            if call == Call::Brk {
+                (*totals).brk = result;
+            }
+            announce(totals);
+            return;
+        }
+        // Met in the moment between attaching and the first pass: what it held before is taken to be what this call
+        // did not add, so a first call that gives back is not counted.
+        let added = Added::by(call, first, second, third, result, 0, 0);
+        let mut totals = begin(owner, mm, now - added.mapped - added.private_file);
+        totals.mapped = added.mapped;
+        totals.mapped_file = added.mapped_file;
+        totals.reserved = added.reserved;
+        totals.private_file = added.private_file;
+        totals.now = now;
+        if !keep(&id, &totals) {
+            emit::count(Loss::Unattributed, (added.mapped + added.private_file) as u64);
+            return;
+        }
+        if let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) {
+            announce(totals);
+        }
+    }
+}
+
+/// Adds what a call added, and notes the account it left behind.
+#[inline(always)]
+unsafe fn take(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
+    // SAFETY: `totals` is a map value, `mm` BTF-typed.
+    unsafe {
+        if added.mapped != 0 {
+            add(&raw mut (*totals).mapped, added.mapped);
+        }
+        if added.mapped_file != 0 {
+            add(&raw mut (*totals).mapped_file, added.mapped_file);
+            add(&raw mut (*totals).private_file, added.private_file);
+        }
+        if added.reserved != 0 {
+            add(&raw mut (*totals).reserved, added.reserved);
+        }
+        if added.protected != 0 {
+            add(&raw mut (*totals).protected, added.protected);
+        }
+        (*totals).now = now;
+        // Another thread may have changed the account and stored what it left before this store of an older value.
+        let after = data(mm);
+        if after != now {
+            (*totals).now = after;
+        }
+    }
+}
+
+/// The totals of a process whose account is `base` as observation of it begins.
+#[inline(always)]
+pub unsafe fn begin(owner: *const u8, mm: *const u8, base: i64) -> MemTotals {
+    // SAFETY: both are BTF-typed, non-null pointers.
+    unsafe {
+        MemTotals {
+            task: task::record(owner),
+            base,
+            now: base,
+            brk: load(mm, &MM_BRK),
+            // Never the current epoch: the first event announces.
+            announced: u64::from(emit::epoch()).wrapping_sub(1),
+            ..MemTotals::default()
+        }
+    }
+}
+
+/// Keeps new totals; `false`, and a counted loss, when the map is full.
+#[inline(always)]
+pub fn keep(id: &TaskId, totals: &MemTotals) -> bool {
+    const EXISTS: i32 = -17;
+    match MEM_TOTALS.insert(id, totals, u64::from(BPF_NOEXIST)) {
+        Ok(()) | Err(EXISTS) => true,
+        Err(_) => {
+            emit::count(Loss::MapFull, 1);
+            false
+        }
+    }
+}
+
+/// Says once an epoch that a process's totals have changed.
+#[inline(always)]
+pub unsafe fn announce(totals: *mut MemTotals) {
+    let epoch = u64::from(emit::epoch());
+    // SAFETY: `totals` is a map value.
+    unsafe {
+        if (*totals).announced == epoch {
+            return;
+        }
+        // One that finds no room is made again by the next event; the sweep after a loss finds the rest.
+        let record = MemRecord { header: emit::header::<MemRecord>(MEM_ANNOUNCED), totals: *totals };
+        if emit::emit(&record) {
+            (*totals).announced = epoch;
+        }
+    }
+}
+
+/// Notes that events are followed.
+#[inline(always)]
+pub fn follow() {
+    if let Some(followed) = FOLLOWED.get_ptr_mut(0) {
+        // SAFETY: an array's element; every writer writes the same.
+        unsafe {
+            if *followed == 0 {
+                *followed = 1;
+            }
+        }
+    }
+}
+
+/// Gives a process that no event has met its base line. A call that has changed the account and not yet returned is
+/// taken to belong to what was there before: it then counts as mapped and as unmapped, which cancel out.
+#[inline(always)]
+pub unsafe fn seed(task: *const u8, mm: *const u8, id: &TaskId, now: i64) {
+    let followed = FOLLOWED.get(0).copied().unwrap_or(0);
+    if followed == 0 && emit::epoch() > FIRST_EPOCHS {
+        return;
+    }
+    // SAFETY: BTF-typed, non-null pointers.
+    unsafe {
+        if MEM_TOTALS.get_ptr(id).is_none() && task::id(owner(mm, task)) == *id {
+            keep(id, &begin(task, mm, now));
+        }
+    }
+}
