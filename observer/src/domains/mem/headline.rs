@@ -37,14 +37,22 @@ fn course(state: &MemState, context: &Context<'_>) -> String {
     }
 }
 
-/// Who grows; the fastest is the first of `processes`.
+/// Who grows, or grew so far; the fastest is the first of `processes`.
 fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> {
     let known =
         processes.iter().filter(|process| process.says.trend.is_some() && !process.process.ended).count();
     let grow = processes.iter().filter(|process| process.grows()).count();
-    let Some(first) = processes.first().filter(|process| process.grows()) else {
+    let first = processes.first()?;
+    if !first.grows() && first.early() > 0.0 {
+        let who = label(first.id, context.processes);
+        return Some(format!(
+            "Too early to tell a trend; {who} grew most so far, {}.",
+            units::change(first.early() as i64)
+        ));
+    }
+    if !first.grows() {
         return (known > 0).then(|| "No process grows.".to_owned());
-    };
+    }
     let rate = first.says.trend.map_or(0.0, |trend| trend.rate);
     let who = label(first.id, context.processes);
     let rate = units::minute_rate(rate, None);

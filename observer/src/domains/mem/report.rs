@@ -63,6 +63,12 @@ impl<'a> Assessed<'a> {
         !self.process.ended && matches!(self.says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup)
     }
 
+    /// Bytes by which it grew though nobody can say yet what that means; 0 where there are none.
+    pub(super) fn early(&self) -> f64 {
+        let open = !self.process.ended && self.says.verdict == Verdict::Unknown;
+        self.says.growth.filter(|growth| open && *growth > 0.0).unwrap_or(0.0)
+    }
+
     fn rate(&self) -> f64 {
         self.says.trend.map_or(0.0, |trend| trend.rate)
     }
@@ -73,11 +79,13 @@ impl<'a> Assessed<'a> {
         Some(memory.file + memory.anon + memory.shmem)
     }
 
-    /// What grows first, the fastest before; then by what is resident; what ended last, the most mapped before.
+    /// What grows first, the fastest before; then what grew and is not judged yet; then by what is resident; what ended
+    /// last, the most mapped before.
     fn order(&self, other: &Self) -> Ordering {
         let mapped = |process: &Self| process.totals.map_or(0, |totals| totals.mapped);
         (other.grows().cmp(&self.grows()))
             .then_with(|| if self.grows() { other.rate().total_cmp(&self.rate()) } else { Ordering::Equal })
+            .then_with(|| other.early().total_cmp(&self.early()))
             .then_with(|| self.process.ended.cmp(&other.process.ended))
             .then_with(|| other.rss().cmp(&self.rss()))
             .then_with(|| mapped(other).cmp(&mapped(self)))
