@@ -129,7 +129,7 @@ pub fn state(request: &Request) -> Box<dyn Domain> {
     match request.view {
         View::Mem => Box::new(mem::state::MemState::new(request)),
         View::Disk | View::DeletedOpen => Box::new(disk::state::DiskState::new(request)),
-        View::Net | View::Connections | View::Listen => Box::new(net::state::NetState::default()),
+        View::Net | View::Connections | View::Listen => Box::new(net::state::NetState::new(request)),
     }
 }
 

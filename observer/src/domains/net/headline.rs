@@ -11,6 +11,7 @@ use crate::{
     observation::TaskId,
     text::printable,
     units::{bit_rate, bits, counted, share},
+    view::View,
 };
 
 /// The part of its speed from which an interface is what people should look at.
@@ -20,6 +21,9 @@ const BUSY: f64 = 0.3;
 
 /// How full the fullest link is, who takes most, in one sentence; two while rates are not known yet.
 pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rates: Rates) -> Vec<String> {
+    if context.request.view == View::Listen {
+        return vec![listening(state)];
+    }
     let (Some(tx), Some(rx)) = (rates.per_second(all.interval.tx), rates.per_second(all.interval.rx)) else {
         let open = state.connections.len() as u64;
         return vec![format!(
@@ -48,6 +52,28 @@ pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rate
         return vec![format!("{name} {verb} {rate} of {speed} ({used}): {who}.")];
     }
     vec![format!("Processes send {} and receive {}: {who}.", bit_rate(tx), bit_rate(rx))]
+}
+
+/// How many sockets listen, and where connections wait.
+fn listening(state: &NetState) -> String {
+    let listeners = state.listeners.values().filter_map(|listener| listener.fact.as_ref());
+    let (mut all, mut waiting, mut full) = (0, 0, Vec::new());
+    for listener in listeners {
+        all += 1;
+        waiting += u64::from(listener.queued);
+        if listener.queued > 0 && listener.queue_limit.is_some_and(|limit| listener.queued >= limit) {
+            full.push(listener.ends.local.to_string());
+        }
+    }
+    full.sort();
+    let sockets = counted(all, "socket listens", "sockets listen");
+    match (full.is_empty(), waiting) {
+        (false, _) => {
+            format!("{sockets}; the queue of {} is full: connections are refused.", full.join(", "))
+        }
+        (true, 0) => format!("{sockets}; no connection waits to be accepted."),
+        (true, _) => format!("{sockets}; {}.", counted(waiting, "connection waits", "connections wait")),
+    }
 }
 
 fn who(id: TaskId, traffic: &Traffic, context: &Context<'_>, all: &Overall) -> String {

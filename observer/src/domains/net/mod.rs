@@ -20,6 +20,8 @@ mod listener;
 pub mod report;
 mod sockets;
 pub mod state;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 /// The domain's entry in the list of domains.

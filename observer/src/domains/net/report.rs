@@ -9,19 +9,21 @@ use super::{
     connection::{Connection, Phase},
     headline,
     link::Link,
-    state::NetState,
+    state::{NetState, Part},
     traffic::{Bytes, Traffic},
 };
 use crate::{
     domains::Context,
     identity::columns,
     observation::TaskId,
-    report::{Column, Emphasis, Kind, Note, Report, Row, Table, Value},
+    report::{Column, Emphasis, Kind, Report, Row, Table, Value},
     text::printable,
     units::bits,
     view::View,
 };
 
+/// The evidence for `limited_by` being unknown.
+pub(super) const UNJUDGED: &str = "this version does not judge it";
 /// A share of the traffic from which a process stands out.
 const NOTABLE: f64 = 0.5;
 
@@ -42,10 +44,6 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     ];
     report.loss.unattributed = state.unattributed;
     report.headline = headline::lines(state, context, &all, rates);
-    if context.request.view != View::Listen {
-        let text = "What limits a connection is not judged by this version.".to_owned();
-        report.notes.push(Note { code: "limits-unjudged", text });
-    }
     report
 }
 
@@ -98,24 +96,32 @@ fn overall(state: &NetState) -> Overall {
     all
 }
 
-/// Processes with traffic or connections, the busiest first.
+/// Processes with traffic or connections, the busiest first; where rows are made of remotes, each process with each of
+/// them.
 fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let all = overall(state);
     let open = open_connections(state);
     let nothing = Traffic::default();
-    let ids: HashSet<TaskId> = state.processes.keys().chain(open.keys()).copied().collect();
-    let mut found: Vec<(TaskId, &Traffic)> =
-        ids.into_iter().map(|id| (id, state.processes.get(&id).unwrap_or(&nothing))).collect();
-    found.retain(|(_, traffic)| !traffic.ended || traffic.has_news());
-    found.sort_by_key(|(id, traffic)| {
+    let mut found: Vec<(Part, &Traffic)> = match &state.remotes {
+        Some(remotes) => remotes.iter().map(|(part, traffic)| (*part, traffic)).collect(),
+        None => state.processes.iter().map(|(id, traffic)| ((*id, None), traffic)).collect(),
+    };
+    let known: HashSet<Part> = found.iter().map(|(part, _)| *part).collect();
+    found.extend(open.keys().filter(|part| !known.contains(part)).map(|part| (*part, &nothing)));
+    let ended = |id| state.processes.get(&id).is_some_and(|process| process.ended);
+    found.retain(|((id, _), traffic)| !ended(*id) || traffic.has_news());
+    found.sort_by_key(|(part, traffic)| {
         let (now, total) = (traffic.interval(), traffic.total());
-        (Reverse(now.tx + now.rx), Reverse(total.tx + total.rx), *id)
+        (Reverse(now.tx + now.rx), Reverse(total.tx + total.rx), *part)
     });
-    let rows = found.into_iter().map(|(id, traffic)| {
+    let rows = found.into_iter().map(|((id, remote), traffic)| {
         let (now, total) = (traffic.interval(), traffic.total());
         let share = all.share(now);
-        let connections = open.get(&id).copied().unwrap_or_default() + traffic.ended_connections;
+        let connections = open.get(&(id, remote)).copied().unwrap_or_default() + traffic.ended_connections;
         let mut cells = columns::cells(id, context.processes, context.request);
+        if state.remotes.is_some() {
+            cells.push(Value::text(remote.map(|remote| remote.to_string())));
+        }
         cells.extend([
             Value::Unsigned(total.tx),
             Value::Unsigned(total.rx),
@@ -130,20 +136,24 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
             Value::real(traffic.round_trip()),
             Value::text(traffic.to()),
             Value::Text("unknown".to_owned()),
-            Value::Missing,
+            Value::Text(UNJUDGED.to_owned()),
         ]);
         let emphasis = match share {
             share if share >= NOTABLE => Emphasis::Notice,
             share if share > 0.0 => Emphasis::Plain,
             _ => Emphasis::Faint,
         };
-        Row { processes: vec![id], cells, emphasis, details: Vec::new(), ended: traffic.ended }
+        Row { processes: vec![id], cells, emphasis, details: Vec::new(), ended: ended(id) }
     });
-    Table { key: "rows", rows: rows.collect(), columns: process_columns(context), hidden: Default::default() }
+    let columns = process_columns(context, state.remotes.is_some());
+    Table { key: "rows", rows: rows.collect(), columns, hidden: Default::default() }
 }
 
-fn process_columns(context: &Context<'_>) -> Vec<Column> {
+fn process_columns(context: &Context<'_>, remotes: bool) -> Vec<Column> {
     let mut all = columns::columns(context.request);
+    if remotes {
+        all.push(Column::new("remote", Kind::Text, "REMOTE", 0));
+    }
     all.extend([
         Column::json("tx", Kind::Bytes).adding(),
         Column::json("rx", Kind::Bytes).adding(),
@@ -167,12 +177,13 @@ fn object(bytes: Bytes) -> Value {
     Value::Object(vec![("tx", Value::Unsigned(bytes.tx)), ("rx", Value::Unsigned(bytes.rx))])
 }
 
-/// Open TCP connections of each process that owns or holds them.
-fn open_connections(state: &NetState) -> HashMap<TaskId, u64> {
-    let mut open: HashMap<TaskId, u64> = HashMap::new();
+/// Open TCP connections of each process that owns or holds them, by remote where rows are made of those.
+fn open_connections(state: &NetState) -> HashMap<Part, u64> {
+    let mut open: HashMap<Part, u64> = HashMap::new();
     for connection in state.connections.values().filter(|connection| connection.phase == Phase::Open) {
+        let remote = connection.fact.ends.remote.map(|remote| remote.ip());
         for id in whose(connection) {
-            *open.entry(id).or_default() += 1;
+            *open.entry((id, remote.filter(|_| state.remotes.is_some()))).or_default() += 1;
         }
     }
     open

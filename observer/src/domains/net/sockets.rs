@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::{
     connection::{Connection, Phase},
-    report::{Rates, whose},
+    report::{Rates, UNJUDGED, whose},
     state::{FlowTotals, NetState},
 };
 use crate::{
@@ -72,7 +72,7 @@ fn tcp_row(connection: &Connection, context: &Context<'_>, rates: Rates) -> (u64
         Value::real(connection.delivery_rate()),
         Value::Missing,
         Value::Text("unknown".to_owned()),
-        Value::Missing,
+        Value::Text(UNJUDGED.to_owned()),
         Value::real(age),
     ]);
     let row = Row { processes, cells, emphasis: emphasis(tx + rx), ..Row::default() };
@@ -110,7 +110,7 @@ fn flow_row(
         Value::Missing,
         Value::Missing,
         Value::Text("unknown".to_owned()),
-        Value::Missing,
+        Value::Text(UNJUDGED.to_owned()),
         Value::real(Some(age)),
     ]);
     let row = Row { processes: vec![fact.key.task], cells, emphasis: emphasis(tx + rx), ..Row::default() };

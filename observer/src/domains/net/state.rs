@@ -3,7 +3,10 @@
 //! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
 //! Whose bytes they are is settled each time something is learnt about the connection.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::{IpAddr, SocketAddr},
+};
 
 use super::{
     connection::{Connection, Phase},
@@ -24,6 +27,7 @@ use crate::{
         session::Moment,
     },
     report::Report,
+    view::{GroupBy, Request},
     wants::Wants,
 };
 
@@ -40,6 +44,8 @@ pub struct NetState {
     now: Moment,
     pub(super) connections: HashMap<u64, Connection>,
     pub(super) processes: HashMap<TaskId, Traffic>,
+    /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
+    pub(super) remotes: Option<HashMap<Part, Traffic>>,
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
     pub(super) sockets: HashMap<u64, SocketFact>,
     pub(super) listeners: HashMap<u64, Listener>,
@@ -51,6 +57,9 @@ pub struct NetState {
     arrivals: Vec<Arrival>,
     pub(super) unattributed: u64,
 }
+
+/// The traffic of one process with one address; `None` for what no remote is known of.
+pub(super) type Part = (TaskId, Option<IpAddr>);
 
 /// What a process moved through a socket that does not count.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +118,13 @@ impl Domain for NetState {
             traffic.delivered();
             !traffic.ended || owners.contains(id)
         });
+        if let Some(remotes) = &mut self.remotes {
+            let processes = &self.processes;
+            remotes.retain(|(id, _), traffic| {
+                traffic.delivered();
+                processes.contains_key(id)
+            });
+        }
         for flow in self.flows.values_mut() {
             flow.reported = (flow.fact.tx, flow.fact.rx);
         }
@@ -119,6 +135,20 @@ impl Domain for NetState {
 }
 
 impl NetState {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(request: &Request) -> Self {
+        Self { remotes: (request.by == GroupBy::Remote).then(HashMap::new), ..Self::default() }
+    }
+
+    /// Adds to what a process moved, and where rows are made of remotes to what it moved there.
+    fn book(&mut self, id: TaskId, remote: Option<SocketAddr>, entry: impl Fn(&mut Traffic)) {
+        entry(self.processes.entry(id).or_default());
+        if let Some(remotes) = &mut self.remotes {
+            entry(remotes.entry((id, remote.map(|remote| remote.ip()))).or_default());
+        }
+    }
+
     fn apply_net(&mut self, fact: &NetFact) {
         match fact {
             NetFact::Connection(fact) => self.connection(fact),
@@ -169,7 +199,7 @@ impl NetState {
         self.settle(connection.cookie);
         let owner = self.connections.get(&connection.cookie).and_then(Connection::owner);
         if let Some(owner) = owner {
-            self.processes.entry(owner).or_default().ended_connections += 1;
+            self.book(owner, connection.ends.remote, |traffic| traffic.ended_connections += 1);
         }
     }
 
@@ -193,7 +223,7 @@ impl NetState {
         let rx = fact.rx.saturating_sub(known.fact.rx);
         known.fact = fact;
         let tcp = matches!(fact.protocol, Protocol::Tcp | Protocol::Mptcp);
-        self.processes.entry(fact.key.task).or_default().add(tcp, tx, rx, fact.remote);
+        self.book(fact.key.task, fact.remote, |traffic| traffic.add(tcp, tx, rx, fact.remote));
         if fact.protocol == Protocol::Tcp {
             let shared = self.shared.entry(fact.key.cookie).or_default();
             shared.tx += tx;
@@ -206,11 +236,12 @@ impl NetState {
         let before = self.closed_totals.insert(fact.owner, fact);
         let (before, connections) =
             before.map_or_else(Default::default, |fact| (fact.counters, fact.connections));
-        let traffic = self.processes.entry(fact.owner).or_default();
         let Counters { tx, rx, retransmitted } = fact.counters;
-        traffic.add(true, tx.saturating_sub(before.tx), rx.saturating_sub(before.rx), None);
-        traffic.retransmitted += retransmitted.saturating_sub(before.retransmitted);
-        traffic.ended_connections += fact.connections.saturating_sub(connections);
+        self.book(fact.owner, None, |traffic| {
+            traffic.add(true, tx.saturating_sub(before.tx), rx.saturating_sub(before.rx), None);
+            traffic.retransmitted += retransmitted.saturating_sub(before.retransmitted);
+            traffic.ended_connections += fact.connections.saturating_sub(connections);
+        });
     }
 
     fn links(&mut self, facts: &[LinkFact]) {
@@ -227,8 +258,8 @@ impl NetState {
         self.arrivals.extend(connection.arrival());
         let others = self.shared.get(&cookie).copied().unwrap_or_default();
         if let Some((owner, credit)) = connection.settle(others) {
-            let traffic = self.processes.entry(owner).or_default();
-            traffic.credit(credit, connection.fact.ends.remote, connection.round_trip());
+            let (remote, round_trip) = (connection.fact.ends.remote, connection.round_trip());
+            self.book(owner, remote, |traffic| traffic.credit(credit, remote, round_trip));
         }
     }
 

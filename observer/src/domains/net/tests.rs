@@ -1,0 +1,409 @@
+//! Truths of the net domain, told in facts.
+
+use std::net::SocketAddr;
+
+use super::state::NetState;
+use crate::{
+    domains::{Context, Domain as _},
+    identity::process::Processes,
+    observation::{
+        Observation, TaskId,
+        net::{
+            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Ends, FlowFact, FlowSlot, LinkFact,
+            Measures, NetFact, Protocol, SocketFact,
+        },
+        process::ProcessFact,
+        session::{Moment, SessionFact},
+    },
+    report::{Report, Row, Value},
+    view::{GroupBy, Request, View},
+};
+
+const A: TaskId = TaskId { start: 1, tgid: 100 };
+const B: TaskId = TaskId { start: 2, tgid: 200 };
+const SECOND: u64 = 1_000_000_000;
+
+/// Facts go in, a report comes out each second.
+struct Scene {
+    state: NetState,
+    processes: Processes,
+    request: Request,
+    session: SessionFact,
+    now: u64,
+    reports: u32,
+}
+
+impl Scene {
+    fn new(view: View) -> Self {
+        Self::of(Request::new(view))
+    }
+
+    fn of(request: Request) -> Self {
+        let session = SessionFact {
+            began: Moment::default(),
+            host: String::new(),
+            kernel: String::new(),
+            page_size: 4096,
+            cpus: 1,
+            observer: 1,
+            missing: Vec::new(),
+            blind: Vec::new(),
+        };
+        let mut state = NetState::new(&request);
+        state.apply(&Observation::Session(session.clone()));
+        Self { state, processes: Processes::default(), request, session, now: 0, reports: 0 }
+    }
+
+    fn say(&mut self, fact: NetFact) {
+        self.state.apply(&Observation::Net(fact));
+    }
+
+    fn process(&mut self, fact: ProcessFact) {
+        self.processes.apply(&fact);
+        self.state.apply(&Observation::Process(fact));
+    }
+
+    /// The report of the next second; the first one is the base line.
+    fn report(&mut self) -> Report {
+        let previous = Moment { boot: self.now, wall: 0 };
+        self.now += SECOND;
+        let now = Moment { boot: self.now, wall: 0 };
+        self.state.apply(&Observation::Due(now));
+        let context = Context {
+            session: &self.session,
+            processes: &self.processes,
+            request: &self.request,
+            now,
+            previous,
+            first: self.reports == 0,
+        };
+        let report = self.state.report(&context);
+        self.state.delivered(now);
+        self.reports += 1;
+        report
+    }
+
+    /// A column of the row of `id` in the next report.
+    fn next(&mut self, id: TaskId, column: &str) -> Value {
+        let report = self.report();
+        cell(&report, id, column).unwrap_or_else(|| panic!("no row of {id:?}"))
+    }
+}
+
+fn row(report: &Report, id: TaskId) -> Option<&Row> {
+    report.tables[0].rows.iter().find(|row| row.processes.contains(&id))
+}
+
+fn cell(report: &Report, id: TaskId, column: &str) -> Option<Value> {
+    let place = report.tables[0].position(column).expect(column);
+    row(report, id).map(|row| row.cells[place].clone())
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
+    ConnectionFact {
+        cookie,
+        opened,
+        passive: false,
+        owner: Some(A),
+        holders: vec![A],
+        ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: Some(address("10.0.0.2:443")) },
+        state: 1,
+        counters: Counters { tx, rx, retransmitted: 0 },
+        measures: Measures { srtt: 2000, ..Measures::default() },
+    }
+}
+
+fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {
+    NetFact::Closed(ClosedFact {
+        connection: ConnectionFact { holders: Vec::new(), ..connection },
+        seen,
+        at: 0,
+    })
+}
+
+fn flow(task: TaskId, cookie: u64, protocol: Protocol, tx: u64, rx: u64) -> NetFact {
+    let key = FlowSlot { task, cookie, created: 5 };
+    NetFact::Flow(FlowFact { key, protocol, remote: Some(address("10.0.0.9:53")), tx, rx })
+}
+
+#[test]
+fn what_was_moved_before_observation_is_not_counted() {
+    let mut scene = Scene::new(View::Net);
+    scene.say(NetFact::Connection(connection(1, 0, 1000, 500)));
+    assert_eq!(scene.next(A, "tx"), Value::Unsigned(0));
+    scene.say(NetFact::Connection(connection(1, 0, 1600, 500)));
+    assert_eq!(scene.next(A, "tx"), Value::Unsigned(600));
+    scene.say(closed(connection(1, 0, 1700, 501), Some(Counters { tx: 1600, rx: 500, retransmitted: 0 })));
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "tx"), Some(Value::Unsigned(700)));
+    assert_eq!(cell(&report, A, "rx"), Some(Value::Unsigned(1)));
+}
+
+#[test]
+fn a_connection_from_before_that_ends_before_the_first_pass_counts_nothing() {
+    let mut scene = Scene::new(View::Net);
+    scene.say(closed(connection(1, 0, 1000, 500), None));
+    assert_eq!(scene.next(A, "tx"), Value::Unsigned(0));
+}
+
+#[test]
+fn a_connection_between_two_passes_is_counted_whole() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(closed(connection(1, 7, 1000, 500), None));
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "tx"), Some(Value::Unsigned(1000)));
+    assert_eq!(cell(&report, A, "tx_rate"), Some(Value::Real(1000.0)));
+    assert_eq!(cell(&report, A, "connections"), Some(Value::Unsigned(1)));
+    assert_eq!(scene.next(A, "connections"), Value::Unsigned(0));
+}
+
+#[test]
+fn a_connection_that_was_met_and_ended_is_counted_once() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(NetFact::Connection(connection(1, 7, 400, 0)));
+    scene.report();
+    scene.say(closed(connection(1, 7, 1000, 0), Some(Counters { tx: 400, rx: 0, retransmitted: 0 })));
+    scene.say(NetFact::Vanished { cookie: 1 });
+    assert_eq!(scene.next(A, "tx"), Value::Unsigned(1000));
+    assert_eq!(scene.next(A, "tx"), Value::Unsigned(1000));
+}
+
+#[test]
+fn the_same_socket_connected_again_is_another_connection() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(NetFact::Connection(connection(1, 7, 1000, 0)));
+    scene.say(NetFact::Connection(connection(1, 8, 300, 0)));
+    assert_eq!(scene.next(A, "tx"), Value::Unsigned(1300));
+}
+
+#[test]
+fn an_end_that_is_told_after_the_connection_was_forgotten_adds_what_is_new() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(NetFact::Connection(connection(1, 7, 400, 0)));
+    scene.say(NetFact::Vanished { cookie: 1 });
+    for _ in 0..100 {
+        scene.report();
+    }
+    scene.say(closed(connection(1, 7, 1000, 0), Some(Counters { tx: 400, rx: 0, retransmitted: 0 })));
+    assert_eq!(scene.next(A, "tx"), Value::Unsigned(1000));
+}
+
+#[test]
+fn a_counter_that_was_read_a_byte_too_high_is_corrected() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(NetFact::Connection(connection(1, 7, 0, 101)));
+    assert_eq!(scene.next(A, "rx"), Value::Unsigned(101));
+    scene.say(closed(connection(1, 7, 0, 100), Some(Counters { tx: 0, rx: 101, retransmitted: 0 })));
+    assert_eq!(scene.next(A, "rx"), Value::Unsigned(100));
+}
+
+#[test]
+fn a_shared_socket_is_split_whichever_is_known_first() {
+    for flow_first in [true, false] {
+        let mut scene = Scene::new(View::Net);
+        scene.report();
+        let facts = [flow(B, 1, Protocol::Tcp, 300, 20), NetFact::Connection(connection(1, 7, 1000, 100))];
+        let mut order = Vec::from(facts);
+        if !flow_first {
+            order.reverse();
+        }
+        for fact in order {
+            scene.say(fact);
+        }
+        let report = scene.report();
+        assert_eq!(cell(&report, A, "tx"), Some(Value::Unsigned(700)));
+        assert_eq!(cell(&report, A, "rx"), Some(Value::Unsigned(80)));
+        assert_eq!(cell(&report, B, "tx"), Some(Value::Unsigned(300)));
+        // What the sharer did last may be read after the end.
+        scene.say(closed(connection(1, 7, 1000, 100), None));
+        scene.report();
+        scene.say(flow(B, 1, Protocol::Tcp, 500, 20));
+        let report = scene.report();
+        assert_eq!(cell(&report, A, "tx"), Some(Value::Unsigned(500)));
+        assert_eq!(cell(&report, B, "tx"), Some(Value::Unsigned(500)));
+    }
+}
+
+#[test]
+fn the_only_holder_owns_what_nobody_acted_on_and_several_do_not() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    let nobodys = |cookie, holders: &[TaskId], rx| {
+        let fact = connection(cookie, 7, 0, rx);
+        ConnectionFact { owner: None, holders: holders.to_vec(), ..fact }
+    };
+    scene.say(NetFact::Connection(nobodys(1, &[A], 10)));
+    scene.say(NetFact::Connection(nobodys(2, &[A, B], 1000)));
+    assert_eq!(scene.next(A, "rx"), Value::Unsigned(10));
+    scene.say(closed(nobodys(2, &[], 1000), None));
+    scene.report();
+    scene.report();
+    let report = scene.report();
+    assert_eq!(report.loss.unattributed, 1000);
+    assert_eq!(cell(&report, A, "rx"), Some(Value::Unsigned(10)));
+}
+
+#[test]
+fn a_process_that_ended_is_told_of_once_and_again_when_more_of_it_is_sent() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(NetFact::Connection(connection(1, 7, 400, 0)));
+    scene.report();
+    scene.process(ProcessFact::Ended { id: A, at: scene.now });
+    let report = scene.report();
+    assert!(row(&report, A).unwrap().ended);
+    assert!(row(&scene.report(), A).is_none(), "it was told of");
+    scene.say(closed(connection(1, 7, 1000, 0), None));
+    let report = scene.report();
+    assert!(row(&report, A).unwrap().ended);
+    assert_eq!(cell(&report, A, "tx"), Some(Value::Unsigned(1000)));
+    assert!(row(&scene.report(), A).is_none());
+}
+
+#[test]
+fn ends_without_detail_add_what_is_new_of_their_totals() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    let totals = |tx, connections| {
+        let counters = Counters { tx, rx: 1, retransmitted: 2 };
+        NetFact::ClosedTotals(ClosedTotalsFact { owner: A, counters, connections })
+    };
+    scene.say(totals(100, 3));
+    scene.say(totals(250, 5));
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "tx"), Some(Value::Unsigned(250)));
+    assert_eq!(cell(&report, A, "rx"), Some(Value::Unsigned(1)));
+    assert_eq!(cell(&report, A, "retransmitted"), Some(Value::Unsigned(2)));
+    assert_eq!(cell(&report, A, "connections"), Some(Value::Unsigned(5)));
+}
+
+#[test]
+fn datagrams_are_kept_apart_from_tcp_and_counted_anew_without_loss() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(flow(B, 9, Protocol::Udp, 100, 40));
+    let report = scene.report();
+    let both = |tx, rx| Value::Object(vec![("tx", Value::Unsigned(tx)), ("rx", Value::Unsigned(rx))]);
+    assert_eq!(cell(&report, B, "udp"), Some(both(100, 40)));
+    assert_eq!(cell(&report, B, "tcp"), Some(both(0, 0)));
+    assert_eq!(cell(&report, B, "to"), Some(Value::Text("10.0.0.9:53".to_owned())));
+    let again = FlowSlot { task: B, cookie: 9, created: 6 };
+    scene.say(NetFact::FlowEnded { key: FlowSlot { created: 5, ..again } });
+    let fact = FlowFact { key: again, protocol: Protocol::Udp, remote: None, tx: 7, rx: 0 };
+    scene.say(NetFact::Flow(fact));
+    assert_eq!(scene.next(B, "udp"), both(107, 40));
+}
+
+#[test]
+fn rates_and_shares_are_unknown_before_the_first_interval() {
+    let mut scene = Scene::new(View::Net);
+    scene.say(NetFact::Connection(connection(1, 0, 1000, 500)));
+    let report = scene.report();
+    for column in ["tx_rate", "rx_rate", "share"] {
+        assert_eq!(cell(&report, A, column), Some(Value::Missing), "{column}");
+    }
+    scene.say(NetFact::Connection(connection(1, 0, 1300, 500)));
+    scene.say(flow(B, 9, Protocol::Udp, 100, 0));
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "share"), Some(Value::Real(0.75)));
+    assert_eq!(cell(&report, B, "share"), Some(Value::Real(0.25)));
+    assert_eq!(cell(&report, A, "rtt"), Some(Value::Real(0.002)));
+    assert_eq!(report.tables[0].rows[0].processes, [A], "the biggest first");
+}
+
+#[test]
+fn rows_of_remotes_add_up_to_the_process() {
+    let mut scene = Scene::of(Request { by: GroupBy::Remote, ..Request::new(View::Net) });
+    scene.report();
+    scene.say(NetFact::Connection(connection(1, 7, 1000, 0)));
+    let mut other = connection(2, 7, 50, 0);
+    other.ends.remote = Some(address("10.0.0.3:80"));
+    scene.say(NetFact::Connection(other));
+    scene.say(flow(A, 9, Protocol::Udp, 5, 0));
+    let report = scene.report();
+    let table = &report.tables[0];
+    let place = |column: &str| table.position(column).unwrap();
+    let mut rows: Vec<(Value, Value)> = table
+        .rows
+        .iter()
+        .map(|row| (row.cells[place("remote")].clone(), row.cells[place("tx")].clone()))
+        .collect();
+    rows.sort_by_key(|(remote, _)| format!("{remote:?}"));
+    let text = |text: &str| Value::Text(text.to_owned());
+    assert_eq!(
+        rows,
+        [
+            (text("10.0.0.2"), Value::Unsigned(1000)),
+            (text("10.0.0.3"), Value::Unsigned(50)),
+            (text("10.0.0.9"), Value::Unsigned(5)),
+        ]
+    );
+}
+
+#[test]
+fn a_link_is_used_by_its_busier_direction_and_has_no_use_without_a_speed() {
+    let mut scene = Scene::new(View::Net);
+    let link = |name: &str, speed, tx, rx| LinkFact { name: name.into(), speed, tx, rx, drops: 3 };
+    scene.say(NetFact::Links(vec![link("eth0", Some(8_000_000), 0, 0), link("lo", None, 0, 0)]));
+    scene.report();
+    scene.say(NetFact::Links(vec![link("eth0", Some(8_000_000), 900_000, 10), link("lo", None, 4, 4)]));
+    scene.say(flow(B, 9, Protocol::Udp, 900_000, 0));
+    let report = scene.report();
+    let links = &report.tables[1];
+    let of = |row: usize, column: &str| links.rows[row].cells[links.position(column).unwrap()].clone();
+    assert_eq!(of(0, "interface"), Value::Text("eth0".to_owned()));
+    assert_eq!(of(0, "use"), Value::Real(0.9));
+    assert_eq!(of(0, "tx_rate"), Value::Real(900_000.0));
+    assert_eq!(of(0, "drops"), Value::Unsigned(0), "dropped before observation");
+    assert_eq!(of(1, "use"), Value::Missing);
+    assert_eq!(
+        report.headline,
+        ["eth0 sends 7.2 Mbit/s of 8 Mbit/s (90 %): 200 takes 100 % of it, most of it with 10.0.0.9:53."]
+    );
+}
+
+#[test]
+fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
+    let mut scene = Scene::new(View::Listen);
+    let listener = |cookie, local: &str| {
+        NetFact::Socket(SocketFact {
+            cookie,
+            holders: vec![A],
+            protocol: Protocol::Tcp,
+            listening: true,
+            ends: Ends { netns: 1, local: address(local), remote: None },
+            queued: 4,
+            queue_limit: Some(4),
+            drops: 2,
+        })
+    };
+    let accepted = |cookie, opened, owner: Option<TaskId>| {
+        let fact = connection(cookie, opened, 0, 0);
+        ConnectionFact { passive: true, owner, holders: owner.into_iter().collect(), ..fact }
+    };
+    scene.say(listener(50, "0.0.0.0:4000"));
+    scene.say(listener(51, "10.0.0.1:4000"));
+    scene.say(NetFact::Connection(accepted(1, 7, None)));
+    scene.report();
+    scene.say(NetFact::Connection(accepted(1, 7, Some(A))));
+    scene.say(closed(accepted(2, 8, Some(A)), None));
+    scene.say(NetFact::Connection(accepted(3, 0, Some(A))));
+    let report = scene.report();
+    let table = &report.tables[0];
+    let of = |row: usize, column: &str| table.rows[row].cells[table.position(column).unwrap()].clone();
+    assert_eq!((of(0, "local"), of(0, "accepted")), (Value::Text("0.0.0.0:4000".into()), Value::Unsigned(0)));
+    assert_eq!(
+        (of(1, "local"), of(1, "accepted")),
+        (Value::Text("10.0.0.1:4000".into()), Value::Unsigned(2))
+    );
+    assert!(report.headline[0].contains("10.0.0.1:4000 is full"), "{:?}", report.headline);
+}
