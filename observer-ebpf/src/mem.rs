@@ -14,18 +14,19 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, FExitContext},
 };
 use observer_common::{
-    mem::{MEM_ENDED, MemRecord, MemTaskRecord, MemTotals, PAGE_SIZE},
+    loss::Loss,
+    mem::{MEM_ENDED, MemTaskRecord, MemTotals, PAGE_SIZE},
     mem_fields,
 };
 use observer_ebpf::{
     emit, fields_as_globals, iterator,
-    read::{element, exists, load, pointer},
+    read::{element, exists, load, pointer, probe},
     task,
 };
 
 use crate::{
     call::{Abi, Call, argument},
-    totals::{MEM_TOTALS, account, announce, begin, data, follow, keep, owner, seed},
+    totals::{MEM_TOTALS, account, announce, begin, data, follow, keep, owner, say, seed},
 };
 
 #[path = "mem/call.rs"]
@@ -197,19 +198,17 @@ pub fn mem_exit(ctx: BtfTracePointContext) -> i32 {
             return 0;
         }
         let peak: u64 = if exists(&SIGNAL_MAX_RSS) { load(signal, &SIGNAL_MAX_RSS) } else { 0 };
-        let mut record =
-            MemRecord { header: emit::header::<MemRecord>(MEM_ENDED), totals: MemTotals::default() };
-        if let Some(totals) = MEM_TOTALS.get_ptr_mut(&who.id) {
+        let end = |totals: *mut MemTotals| {
             (*totals).task = who;
             (*totals).peak = peak * PAGE_SIZE;
             (*totals).ended = bpf_ktime_get_boot_ns();
-            record.totals = *totals;
-        } else {
-            record.totals.task = who;
-            record.totals.peak = peak * PAGE_SIZE;
-            record.totals.ended = bpf_ktime_get_boot_ns();
+            say(MEM_ENDED, totals);
+        };
+        match MEM_TOTALS.get_ptr_mut(&who.id) {
+            Some(totals) => end(totals),
+            // It was there before observation began, and did nothing since.
+            None => end(&mut MemTotals::default()),
         }
-        emit::emit(&record);
     }
     0
 }
@@ -238,14 +237,13 @@ pub extern "C" fn mem_task(ctx: *mut iterator::Task) -> i32 {
         }
         let data_vm: u64 = load(mm, &MM_DATA_VM);
         seed(task, mm, &who.id, (data_vm * PAGE_SIZE) as i64);
+        let Some(rss) = resident(mm) else {
+            emit::count(Loss::Unattributed, 1);
+            return 0;
+        };
         let record = MemTaskRecord {
             task: who,
-            rss: [
-                element(mm, &MM_RSS, &MM_RSS_STRIDE, 0),
-                element(mm, &MM_RSS, &MM_RSS_STRIDE, 1),
-                element(mm, &MM_RSS, &MM_RSS_STRIDE, 2),
-                element(mm, &MM_RSS, &MM_RSS_STRIDE, 3),
-            ],
+            rss,
             total_vm: load(mm, &MM_TOTAL_VM),
             data_vm,
             page_tables: load(mm, &MM_PAGE_TABLES),
@@ -253,4 +251,23 @@ pub extern "C" fn mem_task(ctx: *mut iterator::Task) -> i32 {
         iterator::write(meta, &record);
     }
     0
+}
+
+/// The resident counters, in pages: from 6.2 on an array of per-CPU counters, of which the part in common is read;
+/// before, an array of plain ones (f1a7941243c1, "mm: convert mm's rss stats into percpu_counter").
+#[inline(always)]
+unsafe fn resident(mm: *const u8) -> Option<[i64; 4]> {
+    // SAFETY: `mm` is BTF-typed and not null; the verifier sees constants and follows one branch only.
+    unsafe {
+        if MM_RSS_STRIDE.load() as usize == size_of::<i64>() {
+            // Verifiers of that time do not take a load from an array of a type that is a typedef.
+            return probe(mm, &MM_RSS);
+        }
+        Some([
+            element(mm, &MM_RSS, &MM_RSS_STRIDE, 0),
+            element(mm, &MM_RSS, &MM_RSS_STRIDE, 1),
+            element(mm, &MM_RSS, &MM_RSS_STRIDE, 2),
+            element(mm, &MM_RSS, &MM_RSS_STRIDE, 3),
+        ])
+    }
 }

@@ -4,7 +4,7 @@
 //! BTF is checked against that type and faults safely. Programs entered through BTF need nothing else; they work where
 //! `lockdown=confidentiality` refuses `bpf_probe_read_kernel`.
 
-use aya_ebpf::Global;
+use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
 use observer_common::field::ABSENT;
 
 /// Makes a global of every field in a domain's list; user space overrides them before loading.
@@ -62,4 +62,15 @@ pub unsafe fn member(base: *const u8, field: &Global<u32>) -> *const u8 {
 pub unsafe fn element<T: Copy>(base: *const u8, field: &Global<u32>, stride: &Global<u32>, index: u32) -> T {
     // SAFETY: the caller's promise.
     unsafe { *base.add((field.load() + stride.load() * index) as usize).cast::<T>() }
+}
+
+/// Copies a member of the kernel object at `base` by the helper, for members that the verifier lets nobody load: the
+/// program that does is refused under `lockdown=confidentiality`, unless the call is in a branch that is never taken.
+///
+/// # Safety
+/// `T` must be at most as wide as the field, and any bytes must be a value of it.
+#[inline(always)]
+pub unsafe fn probe<T: Copy>(base: *const u8, field: &Global<u32>) -> Option<T> {
+    // SAFETY: the helper checks the address; the caller promises the rest.
+    unsafe { bpf_probe_read_kernel(base.wrapping_add(field.load() as usize).cast()).ok() }
 }

@@ -78,31 +78,25 @@ pub unsafe fn account(call: Call, first: u64, second: u64, third: u64, result: u
         let owner = owner(mm, task);
         let id = task::id(owner);
         let now = data(mm);
-        if let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) {
-            let added = Added::by(call, first, second, third, result, now - (*totals).now, (*totals).brk);
-            take(totals, &added, mm, now);
-            if call == Call::Brk {
-                (*totals).brk = result;
+        if MEM_TOTALS.get_ptr(&id).is_none() {
+            // Met in the moment between attaching and the first pass: what it held before is taken to be what this
+            // call did not add, so a first call that gives back is not counted.
+            let added = Added::by(call, first, second, third, result, 0, 0);
+            let fresh = added.mapped + added.private_file;
+            if !keep(&id, &begin(owner, mm, now - fresh)) {
+                emit::count(Loss::Unattributed, fresh as u64);
+                return;
             }
-            announce(totals);
+        }
+        let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) else {
             return;
+        };
+        let added = Added::by(call, first, second, third, result, now - (*totals).now, (*totals).brk);
+        take(totals, &added, mm, now);
+        if call == Call::Brk {
+            (*totals).brk = result;
         }
-        // Met in the moment between attaching and the first pass: what it held before is taken to be what this call
-        // did not add, so a first call that gives back is not counted.
-        let added = Added::by(call, first, second, third, result, 0, 0);
-        let mut totals = begin(owner, mm, now - added.mapped - added.private_file);
-        totals.mapped = added.mapped;
-        totals.mapped_file = added.mapped_file;
-        totals.reserved = added.reserved;
-        totals.private_file = added.private_file;
-        totals.now = now;
-        if !keep(&id, &totals) {
-            emit::count(Loss::Unattributed, (added.mapped + added.private_file) as u64);
-            return;
-        }
-        if let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) {
-            announce(totals);
-        }
+        announce(totals);
     }
 }
 
@@ -173,11 +167,25 @@ pub unsafe fn announce(totals: *mut MemTotals) {
             return;
         }
         // One that finds no room is made again by the next event; the sweep after a loss finds the rest.
-        let record = MemRecord { header: emit::header::<MemRecord>(MEM_ANNOUNCED), totals: *totals };
-        if emit::emit(&record) {
+        if say(MEM_ANNOUNCED, totals) {
             (*totals).announced = epoch;
         }
     }
+}
+
+/// Puts a process's totals into the ring; `false` when there is no room.
+///
+/// # Safety
+/// `totals` must be a map value, or initialised memory of this program's.
+#[inline(always)]
+pub unsafe fn say(kind: u32, totals: *const MemTotals) -> bool {
+    emit::emit_with(|record: *mut MemRecord| {
+        // SAFETY: the caller's promise, and room for a whole record.
+        unsafe {
+            (*record).header = emit::header::<MemRecord>(kind);
+            (*record).totals = *totals;
+        }
+    })
 }
 
 /// Notes that events are followed.

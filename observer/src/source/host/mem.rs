@@ -44,7 +44,8 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     for id in &wants.counters {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some(memory) = counters(&folder) else { continue };
-        let place = fs::read(folder.join("cgroup")).ok().and_then(|bytes| place(&bytes));
+        // Without any hierarchy that could limit memory it is in the root of one.
+        let place = fs::read(folder.join("cgroup")).ok().map(|lines| place(&lines).unwrap_or(b"/".to_vec()));
         // Last, so that what was read before belongs to it.
         if !is(&folder, *id) {
             continue;
