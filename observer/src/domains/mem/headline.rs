@@ -39,8 +39,8 @@ fn course(state: &MemState, context: &Context<'_>) -> String {
 
 /// Who grows, or grew so far; the fastest is the first of `processes`.
 fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> {
-    let known =
-        processes.iter().filter(|process| process.says.trend.is_some() && !process.process.ended).count();
+    let living =
+        || processes.iter().filter(|process| process.process.memory().is_some() && !process.process.ended);
     let grow = processes.iter().filter(|process| process.grows()).count();
     let first = processes.first()?;
     if !first.grows() && first.early() > 0.0 {
@@ -51,7 +51,15 @@ fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> 
         ));
     }
     if !first.grows() {
-        return (known > 0).then(|| "No process grows.".to_owned());
+        living().next()?;
+        let open = living().filter(|process| process.says.verdict == Verdict::Unknown).count();
+        return Some(match open {
+            0 => "No process grows.".to_owned(),
+            _ => format!(
+                "No process is known to grow; of {} it cannot be told yet.",
+                units::count(open as u64)
+            ),
+        });
     }
     let rate = first.says.trend.map_or(0.0, |trend| trend.rate);
     let who = label(first.id, context.processes);
