@@ -44,7 +44,7 @@ pub async fn observe(
         return Err(Error::unable("observing", "the kernel offers none of the ways that observer knows")
             .advise("`observer doctor` says which, and why not."));
     }
-    pipeline.feed(Observation::Session(session(&loaded.outcomes, &plan.facts.release)))?;
+    pipeline.feed(Observation::Session(session(&loaded.outcomes, &plan.facts)))?;
     let mut live = Live::new(loaded.objects, domains, PathBuf::from("/"));
     let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
     if options.verbose {

@@ -9,7 +9,9 @@ use crate::{
     hook::HookKind,
     kernel::{
         activity::ProgramActivity,
+        facts::KernelFacts,
         load::{LoadedObject, Outcome},
+        privilege::{Capability, HELPFUL},
     },
     observation::{
         Observation,
@@ -259,16 +261,18 @@ pub fn now() -> Moment {
 
 /// The first fact of a live stream.
 #[must_use]
-pub fn session(outcomes: &[Outcome], kernel: &str) -> SessionFact {
+pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
+    let hooks = outcomes.iter().filter(|outcome| outcome.way.is_none()).map(missing);
+    let lacked = HELPFUL.iter().filter(|capability| !facts.capabilities.has(capability)).map(lacking);
     let names = rustix::system::uname();
     SessionFact {
         began: now(),
         host: names.nodename().to_string_lossy().into_owned(),
-        kernel: kernel.to_owned(),
+        kernel: facts.release.clone(),
         page_size: rustix::param::page_size() as u64,
         cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
         observer: std::process::id(),
-        missing: outcomes.iter().filter(|outcome| outcome.way.is_none()).map(missing).collect(),
+        missing: hooks.chain(lacked).collect(),
         blind: outcomes.iter().filter_map(blind).collect(),
     }
 }
@@ -283,6 +287,16 @@ fn missing(outcome: &Outcome) -> Missing {
         hook: outcome.hook.name.to_owned(),
         text: format!("Not observed here: {} ({}).", outcome.hook.tells, reasons.join("; ")),
         columns: outcome.hook.columns.iter().map(|&column| column.to_owned()).collect(),
+    }
+}
+
+/// What a capability that observer can do without is missed for.
+fn lacking(capability: &Capability) -> Missing {
+    let columns = if capability.name == "CAP_SYS_PTRACE" { vec!["exe".to_owned()] } else { Vec::new() };
+    Missing {
+        hook: capability.name.to_owned(),
+        text: format!("Without {} observer cannot {}.", capability.name, capability.purpose),
+        columns,
     }
 }
 

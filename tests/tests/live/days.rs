@@ -11,7 +11,7 @@ use std::{
 use observer_tests::{
     Finished, Observer, TempDir, Workload,
     attached::{assert_gone, exists, loaded_by},
-    observer_path, require_root, row_of, workload_path,
+    note, observer_path, require_root, row_of, workload_path,
 };
 
 const VIEWS: [&[&str]; 3] = [
@@ -113,26 +113,60 @@ fn without_root_it_says_what_it_lacks() {
     }
 }
 
+/// Root, but for one capability and `CAP_SYS_ADMIN`, which contains others.
+fn drop_capability(command: &mut Command, capability: u32) {
+    const SYS_ADMIN: u32 = 21;
+    // SAFETY: prctl is async-signal-safe and touches no memory of ours.
+    unsafe {
+        command.pre_exec(move || {
+            for capability in [capability, SYS_ADMIN] {
+                if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 {
+                    return Err(Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
 #[test]
 fn without_a_capability_it_names_the_one() {
-    const SYS_ADMIN: u32 = 21;
     for (name, capability) in [("CAP_BPF", 39), ("CAP_PERFMON", 38)] {
-        let without = |command: &mut Command| {
-            // SAFETY: prctl is async-signal-safe and touches no memory of ours.
-            unsafe {
-                command.pre_exec(move || {
-                    for capability in [capability, SYS_ADMIN] {
-                        if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 {
-                            return Err(Error::last_os_error());
-                        }
-                    }
-                    Ok(())
-                });
-            }
-        };
+        let without = |command: &mut Command| drop_capability(command, capability);
         for finished in refused(without, observer_path().as_os_str()) {
             assert_unable(&finished, name);
         }
+    }
+}
+
+#[test]
+fn what_it_cannot_read_is_unknown_and_said_to_be() {
+    require_root();
+    let workload = Workload::start(&["mem", "idle"]);
+    let pid = workload.pid();
+    let mut command =
+        Observer::command(&["mem", "--json", "--once", "--interval", "0.2", "-p", &pid.to_string()]);
+    drop_capability(&mut command, 19);
+    let finished = Observer::spawn(command).finish();
+    assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+    let row = row_of(&finished.reports[0], pid).unwrap();
+    assert!(row["exe"].is_null() && row["rss"].as_u64() > Some(0), "{row:#}");
+    let note = note(&finished.reports[0], "missing").unwrap();
+    assert!(note["text"].as_str().unwrap().contains("CAP_SYS_PTRACE"), "{note:#}");
+}
+
+#[test]
+fn kernel_types_that_are_none_are_refused() {
+    require_root();
+    let folder = TempDir::new("btf");
+    let types = fs::read("/sys/kernel/btf/vmlinux").unwrap();
+    for (name, bytes) in [("empty", &[][..]), ("cut", &types[..5000]), ("foreign", &[b'x'; 5000])] {
+        let path = folder.file(name);
+        fs::write(&path, bytes).unwrap();
+        let finished = Observer::run(&["mem", "--json", "--once", "--btf", path.to_str().unwrap()]);
+        assert_eq!(finished.code, Some(77), "{}", finished.stderr);
+        assert!(finished.stderr.contains(path.to_str().unwrap()), "{}", finished.stderr);
+        assert!(finished.stderr.contains("--btf"), "what to do next: {}", finished.stderr);
     }
 }
 
