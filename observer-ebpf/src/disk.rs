@@ -1,50 +1,29 @@
 //! The kernel side of the disk domain: who holds a file that no directory names any more, who deleted it, who writes.
 //!
-//! Sizes are the inode's own, read by iterators; events only say who and when.
+//! Sizes are the inode's own, read by the iterators here; events only say who and when: `deletion` of who took the last
+//! name, `growth` of who makes a nameless file longer.
 #![no_std]
 #![no_main]
 #![cfg(target_arch = "bpf")]
 
-use aya_ebpf::{
-    helpers::{
-        bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
-        generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
-    },
-    macros::{btf_tracepoint, map},
-    maps::{HashMap, LruHashMap},
-    programs::BtfTracePointContext,
-};
 use observer_common::{
-    disk::{DeletionRecord, HeldRecord, InodeId, WROTE, WriterKey, WriterRecord, WriterTotal, WroteRecord},
+    disk::{HeldRecord, InodeId, WriterRecord},
     disk_fields,
-    loss::Loss,
 };
 use observer_ebpf::{
-    emit, fields_as_globals, iterator,
+    fields_as_globals, iterator,
     read::{load, pointer},
-    task::{self, TASK_FLAGS, TASK_LEADER},
+    task::{self, TASK_LEADER},
 };
 
+use crate::growth::{EXT4, know_size};
+
+#[path = "disk/deletion.rs"]
+mod deletion;
+#[path = "disk/growth.rs"]
+mod growth;
+
 disk_fields!(fields_as_globals);
-
-/// `BPF_F_NO_PREALLOC`: few entries are expected, many are possible.
-const NO_PREALLOC: u32 = 1;
-/// `BPF_NOEXIST` of a map update.
-const NOEXIST: u64 = 1;
-
-/// The size of each nameless ext4 file when its growth was last ascribed. Entries are made by the iterators, by the
-/// deletion or by the first event, and leave when the inode is freed.
-#[map]
-static SIZES: HashMap<InodeId, u64> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
-
-/// Who made which file grow by how much. Cumulative; user space takes an entry away once the inode is gone.
-#[map]
-static WRITTEN: HashMap<WriterKey, WriterTotal> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
-
-/// Who took the last name from a held file. Looked up by user space when a pass shows an inode that it did not know, so
-/// only deletions of the last interval matter and the least recently used may go.
-#[map]
-static DELETIONS: LruHashMap<InodeId, DeletionRecord> = LruHashMap::with_max_entries(1 << 14, 0);
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFREG: u16 = 0o100_000;
@@ -53,14 +32,12 @@ const WRITABLE: u32 = 2;
 /// `SB_KERNMOUNT` and `SB_NOUSER`: superblocks that the kernel made for itself. memfd, System V shared memory and
 /// shared anonymous memory live there with no link by birth: nobody deleted them.
 const KERNEL_OWN: u64 = (1 << 22) | (1 << 31);
-/// `EXT4_SUPER_MAGIC`.
-const EXT4: u64 = 0xef53;
 /// `i_blocks` counts in sectors.
 const SECTOR: u64 = 512;
 
 /// The identity of `inode`.
 #[inline(always)]
-unsafe fn inode_id(inode: *const u8) -> InodeId {
+pub(crate) unsafe fn inode_id(inode: *const u8) -> InodeId {
     // SAFETY: the caller passes a BTF-typed inode; an inode's superblock outlives it.
     unsafe {
         InodeId {
@@ -72,7 +49,7 @@ unsafe fn inode_id(inode: *const u8) -> InodeId {
 }
 
 #[inline(always)]
-unsafe fn is_regular(inode: *const u8) -> bool {
+pub(crate) unsafe fn is_regular(inode: *const u8) -> bool {
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe { load::<u16>(inode, &INODE_MODE) & S_IFMT == S_IFREG }
 }
@@ -103,17 +80,6 @@ unsafe fn held(task: *const u8, file: *const u8) -> Option<HeldRecord> {
             ..HeldRecord::default()
         };
         Some(record)
-    }
-}
-
-/// The size from which the growth of a file is ascribed from now on, where nobody knew it yet.
-#[inline(always)]
-fn know_size(inode: &InodeId, size: u64) {
-    // Already there is as good; no room is counted, and the growth that is not ascribed where it happens.
-    const EXISTS: i32 = -17;
-    match SIZES.insert(inode, size, NOEXIST) {
-        Ok(()) | Err(EXISTS) => {}
-        Err(_) => emit::count(Loss::MapFull, 1),
     }
 }
 
@@ -187,263 +153,6 @@ pub extern "C" fn disk_task(context: *mut iterator::Task) -> i32 {
         }
         let record = WriterRecord { task: task::record(task), written, cancelled, thread: u64::from(thread) };
         iterator::write(meta, &record);
-    }
-    0
-}
-
-/// Whether growth of `inode`, an inode of ext4, is ascribed: a regular file without a name.
-#[inline(always)]
-unsafe fn is_watched(inode: *const u8) -> bool {
-    // SAFETY: the caller passes a BTF-typed inode.
-    unsafe { load::<u32>(inode, &INODE_NLINK) == 0 && is_regular(inode) }
-}
-
-/// The size of a watched inode is `size` now, by the current task. Extending writers exclude each other, so what was
-/// added since the last time is its work.
-#[inline(always)]
-unsafe fn resized(inode: *const u8, size: u64) {
-    // SAFETY: the caller passes a BTF-typed inode.
-    unsafe {
-        let id = inode_id(inode);
-        let Some(last) = SIZES.get_ptr_mut(&id) else {
-            know_size(&id, size);
-            return;
-        };
-        let before = *last;
-        if size == before {
-            return;
-        }
-        *last = size;
-        if size > before {
-            grew(id, size - before);
-        }
-    }
-}
-
-/// A buffered write of ext4 ends: the tracepoint is before the size changes, with what was really copied.
-#[inline(always)]
-fn write_end(context: &BtfTracePointContext) {
-    // SAFETY: the first argument is a live inode.
-    unsafe {
-        let inode: *const u8 = context.arg(0);
-        if !is_watched(inode) {
-            return;
-        }
-        let position: u64 = context.arg(1);
-        let copied: u32 = context.arg(3);
-        let end = position + u64::from(copied);
-        let size: u64 = load(inode, &INODE_SIZE);
-        resized(inode, if end > size { end } else { size });
-    }
-}
-
-/// tracepoint `ext4_da_write_end(struct inode *inode, loff_t pos, unsigned int len, unsigned int copied)`
-#[btf_tracepoint(function = "ext4_da_write_end")]
-pub fn disk_delayed_write(context: BtfTracePointContext) -> i32 {
-    write_end(&context);
-    0
-}
-
-/// tracepoint `ext4_write_end`: the same without delayed allocation.
-#[btf_tracepoint(function = "ext4_write_end")]
-pub fn disk_write(context: BtfTracePointContext) -> i32 {
-    write_end(&context);
-    0
-}
-
-/// tracepoint `ext4_journalled_write_end`: the same with data in the journal.
-#[btf_tracepoint(function = "ext4_journalled_write_end")]
-pub fn disk_journalled_write(context: BtfTracePointContext) -> i32 {
-    write_end(&context);
-    0
-}
-
-/// tracepoint `ext4_mark_inode_dirty(struct inode *inode, unsigned long ip)`: after the size has changed by O_DIRECT,
-/// fallocate or truncate, in the context of who did it.
-#[btf_tracepoint(function = "ext4_mark_inode_dirty")]
-pub fn disk_dirty(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is a live inode.
-    unsafe {
-        let inode: *const u8 = context.arg(0);
-        if is_watched(inode) {
-            resized(inode, load(inode, &INODE_SIZE));
-        }
-    }
-    0
-}
-
-/// tracepoint `ext4_free_inode(struct inode *inode)`: nobody holds the inode any more, and its blocks are free.
-#[btf_tracepoint(function = "ext4_free_inode")]
-pub fn disk_free(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is an inode that nobody else refers to any more.
-    unsafe {
-        let inode: *const u8 = context.arg(0);
-        if load::<u32>(inode, &INODE_NLINK) == 0 && is_regular(inode) {
-            // Most freed inodes were never held without a name, and have no entry.
-            let _ = SIZES.remove(inode_id(inode));
-        }
-    }
-    0
-}
-
-/// Ascribes growth to the task that runs now, and announces it once an epoch.
-#[inline(always)]
-unsafe fn grew(inode: InodeId, bytes: u64) {
-    // SAFETY: the current task is alive; a value's fields are plain integers.
-    unsafe {
-        let current = task::current();
-        let key = WriterKey { inode, task: task::id(current) };
-        let total = match WRITTEN.get_ptr_mut(&key) {
-            Some(total) => total,
-            None => {
-                let _ = WRITTEN.insert(&key, WriterTotal::default(), NOEXIST);
-                match WRITTEN.get_ptr_mut(&key) {
-                    Some(total) => total,
-                    None => {
-                        emit::count(Loss::MapFull, 1);
-                        emit::count(Loss::Unattributed, bytes);
-                        return;
-                    }
-                }
-            }
-        };
-        (*total).bytes += bytes;
-        let epoch = u64::from(emit::epoch()) + 1;
-        if (*total).epoch != epoch {
-            (*total).epoch = epoch;
-            let record = WroteRecord {
-                header: emit::header::<WroteRecord>(WROTE),
-                task: task::record(current),
-                inode,
-                bytes: (*total).bytes,
-            };
-            emit::emit(&record);
-        }
-    }
-}
-
-/// `TS_COMPAT` of `thread_info.status`: the task is in a 32-bit system call, whose numbers are others.
-const COMPAT: u32 = 2;
-/// `PF_IO_WORKER` of `task_struct.flags`: an io_uring worker, whose registers tell of no system call.
-const IO_WORKER: u32 = 0x10;
-
-/// Whether the current task may be taking a name away: in unlink or rename, or an io_uring worker.
-#[inline(always)]
-unsafe fn takes_names() -> bool {
-    // SAFETY: the current task is alive, and its registers with it.
-    unsafe {
-        let current = task::current();
-        if load::<u32>(current, &TASK_FLAGS) & IO_WORKER != 0 {
-            return true;
-        }
-        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
-        let call: u64 = load(registers, &REGS_SYSCALL);
-        if load::<u32>(current, &TASK_STATUS) & COMPAT != 0 {
-            // unlink, rename, unlinkat, renameat, renameat2 of the 32-bit table
-            matches!(call, 10 | 38 | 301 | 302 | 353)
-        } else {
-            // rename, unlink, unlinkat, renameat, renameat2 of the 64-bit table
-            matches!(call, 82 | 87 | 263 | 264 | 316)
-        }
-    }
-}
-
-/// Whether more than the deletion itself refers to the name of `inode`: an open file or a mapping does.
-///
-/// An inode with several aliases cannot be told this way, so it counts as held.
-#[inline(always)]
-unsafe fn is_held(inode: *const u8) -> bool {
-    // SAFETY: probing reads fault safely; the alias list is read once and not followed.
-    unsafe {
-        let alias: *const u8 = pointer(inode, &INODE_ALIAS);
-        if alias.is_null() {
-            return false;
-        }
-        let Ok(next) = bpf_probe_read_kernel(alias.cast::<u64>()) else { return true };
-        if next != 0 {
-            return true;
-        }
-        let dentry = (alias as u64) - u64::from(DENTRY_ALIAS.load());
-        let count = (dentry + u64::from(DENTRY_COUNT.load())) as *const u32;
-        bpf_probe_read_kernel(count).is_ok_and(|count| count > 1)
-    }
-}
-
-/// A regular file may lose its last name now, by the current task.
-#[inline(always)]
-unsafe fn name_taken(inode: *const u8) {
-    // SAFETY: the inode is BTF-typed and alive while its change time is set.
-    unsafe {
-        // tmpfs sets the time before it takes the link, ext4 after.
-        if load::<u32>(inode, &INODE_NLINK) > 1 || !is_regular(inode) || !takes_names() || !is_held(inode) {
-            return;
-        }
-        deleted(inode);
-    }
-}
-
-/// Remembers who deleted `inode`, and the size from which its growth is ascribed.
-#[inline(always)]
-unsafe fn deleted(inode: *const u8) {
-    // SAFETY: the inode is BTF-typed and alive.
-    unsafe {
-        let id = inode_id(inode);
-        let record = DeletionRecord { task: task::record(task::current()), at: bpf_ktime_get_boot_ns() };
-        if DELETIONS.insert(&id, record, 0).is_err() {
-            emit::count(Loss::MapFull, 1);
-        }
-        if load::<u64>(pointer(inode, &INODE_SB), &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0
-        {
-            know_size(&id, load(inode, &INODE_SIZE));
-        }
-    }
-}
-
-/// tracepoint `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 current)`, kernels >= 6.13: the change time of an
-/// inode on ext4, xfs, btrfs and tmpfs moved. Each unlink and each rename over a file sets it.
-#[btf_tracepoint(function = "ctime_ns_xchg")]
-pub fn disk_changed(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is a live inode.
-    unsafe { name_taken(context.arg(0)) }
-    0
-}
-
-/// tracepoint `ctime_xchg_skip(struct inode *inode, struct timespec64 *ctime)`: it was set to what it was.
-#[btf_tracepoint(function = "ctime_xchg_skip")]
-pub fn disk_unchanged(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is a live inode.
-    unsafe { name_taken(context.arg(0)) }
-    0
-}
-
-/// tracepoint `inode_set_ctime_to_ts(struct inode *inode, struct timespec64 *ctime)`: the same on every other filesystem.
-#[btf_tracepoint(function = "inode_set_ctime_to_ts")]
-pub fn disk_set(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is a live inode.
-    unsafe { name_taken(context.arg(0)) }
-    0
-}
-
-/// tracepoint `ext4_unlink_exit(struct dentry *dentry, int ret)`: needs no probing read and exists on every kernel, tells
-/// of ext4 alone and not of a rename over a file.
-#[btf_tracepoint(function = "ext4_unlink_exit")]
-pub fn disk_ext4_unlink(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the dentry is alive; its inode is not null after an unlink that succeeded.
-    unsafe {
-        let dentry: *const u8 = context.arg(0);
-        if context.arg::<i32>(1) != 0 {
-            return 0;
-        }
-        let inode = pointer(dentry, &DENTRY_INODE);
-        // The look-up of unlink itself holds one reference to the name; one more is an open file or a mapping.
-        if inode.is_null()
-            || load::<u32>(inode, &INODE_NLINK) != 0
-            || !is_regular(inode)
-            || load::<u32>(dentry, &DENTRY_COUNT) < 2
-        {
-            return 0;
-        }
-        deleted(inode);
     }
     0
 }

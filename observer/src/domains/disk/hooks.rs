@@ -71,7 +71,7 @@ pub const HOOKS: &[Hook] = &[
         tells: "which process makes a deleted file grow",
         kind: HookKind::Event,
         ways: &[Way {
-            name: "BTF tracepoints of ext4",
+            name: "BTF tracepoints of ext4 (elsewhere it is known where there is one holder)",
             programs: &[
                 tracepoint("disk_dirty", "ext4_mark_inode_dirty"),
                 tracepoint("disk_delayed_write", "ext4_da_write_end"),
@@ -79,7 +79,8 @@ pub const HOOKS: &[Hook] = &[
                 tracepoint("disk_journalled_write", "ext4_journalled_write_end"),
                 tracepoint("disk_free", "ext4_free_inode"),
             ],
-            blind: "on other filesystems than ext4, growth is ascribed to a holder only where it is the only one",
+            // What it does not tell is noted where a file of another filesystem is shown.
+            blind: "",
         }],
         columns: &[],
     },

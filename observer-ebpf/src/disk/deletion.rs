@@ -1,0 +1,164 @@
+//! Who took the last name from a file that somebody holds.
+//!
+//! Each unlink, and each rename over a file, sets the change time of the inode in the context of who does it, on every
+//! filesystem. So does much else, which is told apart by the system call that the task is in; a live file that was renamed
+//! leaves an entry too, which nobody ever looks up.
+
+use aya_ebpf::{
+    helpers::{
+        bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
+        generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+    },
+    macros::{btf_tracepoint, map},
+    maps::LruHashMap,
+    programs::BtfTracePointContext,
+};
+use observer_common::{
+    disk::{DeletionRecord, InodeId},
+    loss::Loss,
+};
+use observer_ebpf::{
+    emit,
+    read::{load, pointer},
+    task::{self, TASK_FLAGS},
+};
+
+use crate::{
+    DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_NLINK, INODE_SB, INODE_SIZE, REGS_SYSCALL,
+    SB_MAGIC, TASK_STATUS,
+    growth::{EXT4, know_size},
+    inode_id, is_regular,
+};
+
+/// Who took the last name from a held file. Looked up by user space when a pass shows an inode that it did not know, so
+/// only deletions of the last interval matter and the least recently used may go.
+#[map]
+static DELETIONS: LruHashMap<InodeId, DeletionRecord> = LruHashMap::with_max_entries(1 << 14, 0);
+
+/// `TS_COMPAT` of `thread_info.status`: the task is in a 32-bit system call, whose numbers are others.
+const COMPAT: u32 = 2;
+/// `PF_IO_WORKER` of `task_struct.flags`: an io_uring worker, whose registers tell of no system call.
+const IO_WORKER: u32 = 0x10;
+/// Set in the number of a call by the x32 ABI.
+const X32: u64 = 0x4000_0000;
+
+/// Whether the current task may be taking a name away: in unlink or rename, or an io_uring worker.
+#[inline(always)]
+unsafe fn takes_names() -> bool {
+    // SAFETY: the current task is alive, and its registers with it.
+    unsafe {
+        let current = task::current();
+        if load::<u32>(current, &TASK_FLAGS) & IO_WORKER != 0 {
+            return true;
+        }
+        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
+        let call = load::<u64>(registers, &REGS_SYSCALL) & !X32;
+        if load::<u32>(current, &TASK_STATUS) & COMPAT != 0 {
+            // unlink, rename, unlinkat, renameat, renameat2 of the 32-bit table
+            matches!(call, 10 | 38 | 301 | 302 | 353)
+        } else {
+            // rename, unlink, unlinkat, renameat, renameat2 of the 64-bit table
+            matches!(call, 82 | 87 | 263 | 264 | 316)
+        }
+    }
+}
+
+/// Whether more than the deletion itself refers to the name of `inode`: an open file or a mapping does.
+///
+/// An inode with several aliases cannot be told this way, so it counts as held.
+#[inline(always)]
+unsafe fn is_held(inode: *const u8) -> bool {
+    // SAFETY: probing reads fault safely; the alias list is read once and not followed.
+    unsafe {
+        let alias: *const u8 = pointer(inode, &INODE_ALIAS);
+        if alias.is_null() {
+            return false;
+        }
+        let Ok(next) = bpf_probe_read_kernel(alias.cast::<u64>()) else { return true };
+        if next != 0 {
+            return true;
+        }
+        let dentry = (alias as u64) - u64::from(DENTRY_ALIAS.load());
+        let count = (dentry + u64::from(DENTRY_COUNT.load())) as *const u32;
+        bpf_probe_read_kernel(count).is_ok_and(|count| count > 1)
+    }
+}
+
+/// A regular file may lose its last name now, by the current task.
+#[inline(always)]
+unsafe fn name_taken(inode: *const u8) {
+    // SAFETY: the inode is BTF-typed and alive while its change time is set.
+    unsafe {
+        // tmpfs sets the time before it takes the link, ext4 after.
+        if load::<u32>(inode, &INODE_NLINK) > 1 || !is_regular(inode) || !takes_names() || !is_held(inode) {
+            return;
+        }
+        deleted(inode);
+    }
+}
+
+/// Remembers who deleted `inode`, and the size from which its growth is ascribed.
+#[inline(always)]
+unsafe fn deleted(inode: *const u8) {
+    // SAFETY: the inode is BTF-typed and alive.
+    unsafe {
+        let id = inode_id(inode);
+        let record = DeletionRecord { task: task::record(task::current()), at: bpf_ktime_get_boot_ns() };
+        if DELETIONS.insert(&id, record, 0).is_err() {
+            emit::count(Loss::MapFull, 1);
+        }
+        if load::<u64>(pointer(inode, &INODE_SB), &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0
+        {
+            know_size(&id, load(inode, &INODE_SIZE));
+        }
+    }
+}
+
+/// tracepoint `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 current)`, kernels >= 6.13: the change time of an
+/// inode on ext4, xfs, btrfs and tmpfs moved. Each unlink and each rename over a file sets it.
+#[btf_tracepoint(function = "ctime_ns_xchg")]
+pub fn disk_changed(context: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a live inode.
+    unsafe { name_taken(context.arg(0)) }
+    0
+}
+
+/// tracepoint `ctime_xchg_skip(struct inode *inode, struct timespec64 *ctime)`: it was set to what it was.
+#[btf_tracepoint(function = "ctime_xchg_skip")]
+pub fn disk_unchanged(context: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a live inode.
+    unsafe { name_taken(context.arg(0)) }
+    0
+}
+
+/// tracepoint `inode_set_ctime_to_ts(struct inode *inode, struct timespec64 *ctime)`: the same on every other filesystem.
+#[btf_tracepoint(function = "inode_set_ctime_to_ts")]
+pub fn disk_set(context: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a live inode.
+    unsafe { name_taken(context.arg(0)) }
+    0
+}
+
+/// tracepoint `ext4_unlink_exit(struct dentry *dentry, int ret)`: needs no probing read and exists on every kernel, tells
+/// of ext4 alone and not of a rename over a file.
+#[btf_tracepoint(function = "ext4_unlink_exit")]
+pub fn disk_ext4_unlink(context: BtfTracePointContext) -> i32 {
+    // SAFETY: the dentry is alive; its inode is not null after an unlink that succeeded.
+    unsafe {
+        let dentry: *const u8 = context.arg(0);
+        if context.arg::<i32>(1) != 0 {
+            return 0;
+        }
+        let inode = pointer(dentry, &DENTRY_INODE);
+        // The look-up of unlink itself holds one reference to the name; one more is an open file or a mapping.
+        if inode.is_null()
+            || load::<u32>(inode, &INODE_NLINK) != 0
+            || !is_regular(inode)
+            || load::<u32>(dentry, &DENTRY_COUNT) < 2
+        {
+            return 0;
+        }
+        deleted(inode);
+    }
+    0
+}
