@@ -1,1 +1,352 @@
 //! What is reported of made-up facts.
+
+use crate::{
+    domains::{Context, Domain as _, disk::state::DiskState},
+    identity::process::Processes,
+    observation::{
+        Observation, TaskId,
+        disk::{Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Mount, Space, Stat},
+        process::ProcessFact,
+        session::{Missing, Moment, SessionFact},
+    },
+    report::{Report, Value},
+    view::{Request, View},
+    wants::{Ask, Through},
+};
+
+const LOG: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
+const LEGACY: TaskId = TaskId { start: 1, tgid: 1204 };
+const OTHER: TaskId = TaskId { start: 2, tgid: 4410 };
+const ROTATE: TaskId = TaskId { start: 3, tgid: 998 };
+const EXT4: u64 = 0xef53;
+const XFS: u64 = 0x5846_5342;
+const TMPFS: u64 = 0x0102_1994;
+const NFS: u64 = 0x6969;
+const SECOND: u64 = 1_000_000_000;
+const MIB: u64 = 1 << 20;
+
+/// A state, the processes that it tells of, and the time.
+struct World {
+    state: DiskState,
+    processes: Processes,
+    session: SessionFact,
+    request: Request,
+    now: Moment,
+    previous: Moment,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::seen(View::DeletedOpen, &[])
+    }
+
+    fn seen(view: View, missing: &[&str]) -> Self {
+        let missing = missing.iter().map(|hook| Missing {
+            hook: (*hook).to_owned(),
+            text: String::new(),
+            columns: Vec::new(),
+        });
+        let at = Moment { boot: 100 * SECOND, wall: 1_000_000 * SECOND };
+        let session = SessionFact {
+            began: at,
+            host: "h".to_owned(),
+            kernel: "6.18".to_owned(),
+            page_size: 4096,
+            cpus: 1,
+            observer: 1,
+            missing: missing.collect(),
+            blind: Vec::new(),
+        };
+        let request = Request::new(view);
+        let mut world = Self {
+            state: DiskState::new(&request),
+            processes: Processes::default(),
+            session: session.clone(),
+            request,
+            now: at,
+            previous: at,
+        };
+        world.state.apply(&Observation::Session(session));
+        for (id, comm) in [(LEGACY, "legacyd"), (OTHER, "sort"), (ROTATE, "logrotate")] {
+            let (comm, uid) = (comm.as_bytes().to_vec(), 0);
+            world.processes.apply(&ProcessFact::Met { id, comm, uid, kernel_thread: false });
+        }
+        let mount = |dev, point: &str, fs: &str| Mount {
+            dev,
+            root: b"/".to_vec(),
+            point: point.into(),
+            fs: fs.into(),
+            source: Vec::new(),
+            read_only: false,
+        };
+        world.take(DiskFact::Mounts(vec![mount(LOG.dev, "/var", "ext4"), mount(27, "/dev/shm", "tmpfs")]));
+        world
+    }
+
+    fn take(&mut self, fact: DiskFact) {
+        self.state.apply(&Observation::Disk(fact));
+    }
+
+    fn file(&mut self, inode: InodeId, size: u64, allocated: u64, magic: u64) {
+        self.take(DiskFact::File { inode, file: File { size, allocated, magic } });
+    }
+
+    fn hold(&mut self, inode: InodeId, id: TaskId, append: bool) {
+        let descriptor = Descriptor { fd: 7, thread: id.pid(), append, writable: true };
+        self.take(DiskFact::Holder { inode, id, hold: Hold::Descriptors(vec![descriptor]) });
+    }
+
+    fn asked(&mut self, inode: InodeId, allocated: u64, path: &str) {
+        let stat = Some(Stat { size: 0, allocated });
+        self.take(DiskFact::Asked { inode, answer: Answer { stat, path: Some(path.into()) } });
+    }
+
+    /// A second passes, and a report is due.
+    fn due(&mut self) -> Report {
+        self.previous = self.now;
+        self.now.boot += SECOND;
+        self.now.wall += SECOND;
+        self.state.apply(&Observation::Due(self.now));
+        self.with(|state, context| state.report(context))
+    }
+
+    fn with<T>(&self, make: impl Fn(&DiskState, &Context<'_>) -> T) -> T {
+        let context = Context {
+            session: &self.session,
+            processes: &self.processes,
+            request: &self.request,
+            now: self.now,
+            previous: self.previous,
+            first: false,
+        };
+        make(&self.state, &context)
+    }
+}
+
+fn cell(report: &Report, row: usize, name: &str) -> Value {
+    let table = &report.tables[0];
+    table.rows[row].cells[table.position(name).unwrap_or_else(|| panic!("no {name}"))].clone()
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn holders(report: &Report, row: usize) -> Vec<Vec<(&'static str, Value)>> {
+    let Value::List(holders) = cell(report, row, "holders") else { panic!() };
+    let fields = |holder| if let Value::Object(fields) = holder { fields } else { panic!() };
+    holders.into_iter().map(fields).collect()
+}
+
+fn field(fields: &[(&'static str, Value)], name: &str) -> Value {
+    fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.clone()).unwrap()
+}
+
+fn has_note(report: &Report, code: &str) -> bool {
+    report.notes.iter().any(|note| note.code == code)
+}
+
+#[test]
+fn a_growing_log_is_told_with_everything_that_is_known_of_it() {
+    let mut world = World::new();
+    world.due();
+    world.file(LOG, 2 * MIB, 0, EXT4);
+    world.hold(LOG, LEGACY, true);
+    world.asked(LOG, 2 * MIB, "/var/log/debug.log");
+    world.take(DiskFact::Deleted { inode: LOG, by: ROTATE, at: world.now.boot - SECOND / 2 });
+    world.due();
+    world.file(LOG, 5 * MIB, 0, EXT4);
+    world.take(DiskFact::Writers { inode: LOG, written: vec![(LEGACY, 3 * MIB)] });
+    let report = world.due();
+    assert_eq!(cell(&report, 0, "dev"), text("8:1"));
+    assert_eq!(cell(&report, 0, "path"), text("/var/log/debug.log"));
+    assert_eq!((cell(&report, 0, "mount"), cell(&report, 0, "fs")), (text("/var"), text("ext4")));
+    assert_eq!(cell(&report, 0, "size"), Value::Unsigned(5 * MIB));
+    assert_eq!(
+        cell(&report, 0, "allocated"),
+        Value::Unsigned(2 * MIB),
+        "promised blocks are known by asking"
+    );
+    assert_eq!(cell(&report, 0, "growth"), Value::Signed(3 * MIB as i64));
+    assert_eq!(cell(&report, 0, "rate"), Value::Real(3.0 * MIB as f64));
+    assert_eq!(cell(&report, 0, "growing"), Value::Flag(true));
+    assert_eq!(cell(&report, 0, "deleted_at"), Value::Real(1_000_000.5));
+    assert_eq!(cell(&report, 0, "deleted"), text("2 s ago by 998 logrotate"));
+    let holder = &holders(&report, 0)[0];
+    assert_eq!(field(holder, "written"), Value::Unsigned(3 * MIB));
+    assert_eq!(field(holder, "fds"), Value::List(vec![Value::Unsigned(7)]));
+    assert_eq!(
+        cell(&report, 0, "reclaim"),
+        text("opened for append: `truncate -s 0 /proc/1204/fd/7` frees it without a restart")
+    );
+    assert_eq!(report.headline, ["/var (ext4) holds 2 MiB in 1 deleted file."]);
+}
+
+#[test]
+fn truncation_is_not_advised_where_it_would_harm() {
+    let mut world = World::new();
+    world.file(LOG, MIB, MIB, EXT4);
+    world.hold(LOG, LEGACY, true);
+    world.hold(LOG, OTHER, false);
+    assert_eq!(cell(&world.due(), 0, "reclaim"), text("end or restart 1204 legacyd, 4410 sort"));
+    world.take(DiskFact::HolderGone { inode: LOG, id: OTHER, how: How::Descriptors });
+    world.take(DiskFact::Holder { inode: LOG, id: LEGACY, hold: Hold::Mapping { start: 1, end: 2 } });
+    let reclaim = "mapped into memory, so it must not be truncated: end or restart 1204 legacyd";
+    assert_eq!(cell(&world.due(), 0, "reclaim"), text(reclaim));
+    let ways: Vec<Value> = holders(&world.due(), 0).iter().map(|holder| field(holder, "how")).collect();
+    assert_eq!(ways, [text("fd"), text("mmap")]);
+}
+
+#[test]
+fn a_service_is_restarted_by_its_name() {
+    let mut world = World::new();
+    let cgroup = Some(b"/system.slice/legacy.service".to_vec());
+    world.processes.apply(&ProcessFact::Named { id: LEGACY, exe: None, cgroup, cmdline: None });
+    world.file(LOG, MIB, MIB, EXT4);
+    world.hold(LOG, LEGACY, false);
+    let report = world.due();
+    assert_eq!(cell(&report, 0, "reclaim"), text("restart legacy.service"));
+    assert_eq!(cell(&report, 0, "held_by"), text("1204 legacyd (legacy.service)"));
+    let headline =
+        "/var (ext4) holds 1 MiB in 1 deleted file. Freeing them: restart legacy.service, or see below.";
+    assert_eq!(report.headline, [headline]);
+}
+
+#[test]
+fn what_is_not_known_is_missing_and_a_note_says_why() {
+    let mut world = World::new();
+    world.file(LOG, 5000, 0, EXT4);
+    world.hold(LOG, LEGACY, false);
+    world.file(InodeId { ino: 2, ..LOG }, 5000, 8192, XFS);
+    world.hold(InodeId { ino: 2, ..LOG }, LEGACY, false);
+    let report = world.due();
+    for (row, name) in [
+        (0, "reclaimable"),
+        (0, "path"),
+        (0, "deleted_by"),
+        (0, "deleted_at"),
+        (0, "growth"),
+        (1, "allocated"),
+    ] {
+        assert_eq!(cell(&report, row, name), Value::Missing, "{name}");
+    }
+    for code in ["deleted-before", "path-unknown", "allocated-unknown", "blocks-shared", "growth-unknown"] {
+        assert!(has_note(&report, code), "{code}");
+    }
+    assert_eq!(cell(&world.due(), 0, "growth"), Value::Signed(0));
+}
+
+#[test]
+fn two_holders_without_events_have_unknown_shares_and_one_has_all() {
+    let mut world = World::seen(View::DeletedOpen, &["disk.growth"]);
+    let written = |report: &Report| -> Vec<Value> {
+        holders(report, 0).iter().map(|holder| field(holder, "written")).collect()
+    };
+    world.file(LOG, 100, 4096, EXT4);
+    world.hold(LOG, LEGACY, false);
+    world.due();
+    world.file(LOG, 900, 4096, EXT4);
+    world.due();
+    world.file(LOG, 300, 4096, EXT4);
+    world.due();
+    world.file(LOG, 400, 4096, EXT4);
+    assert_eq!(written(&world.due()), [Value::Unsigned(900)], "what was cut off was written all the same");
+    world.hold(LOG, OTHER, false);
+    let report = world.due();
+    assert_eq!(written(&report), [Value::Missing, Value::Missing]);
+    assert!(has_note(&report, "written-unknown"));
+    world.take(DiskFact::HolderGone { inode: LOG, id: OTHER, how: How::Descriptors });
+    assert_eq!(written(&world.due()), [Value::Missing], "it may have written meanwhile");
+}
+
+#[test]
+fn memory_is_told_apart_from_disk() {
+    let mut world = World::new();
+    let shm = InodeId { dev: 27, generation: 1, ino: 3 };
+    world.file(shm, MIB, MIB, TMPFS);
+    world.hold(shm, LEGACY, false);
+    let report = world.due();
+    assert_eq!((cell(&report, 0, "medium"), cell(&report, 0, "mount")), (text("ram"), text("/dev/shm")));
+    assert_eq!(report.headline, ["/dev/shm (tmpfs) holds 1 MiB of memory in 1 deleted file."]);
+    assert!(report.totals.contains(&("ram", Value::Unsigned(MIB))));
+    assert!(report.totals.contains(&("disk", Value::Unsigned(0))));
+}
+
+#[test]
+fn a_row_leaves_with_its_last_holder_and_mappings_are_looked_at_again() {
+    let mut world = World::new();
+    world.file(LOG, MIB, MIB, EXT4);
+    world.hold(LOG, LEGACY, false);
+    let report = world.due();
+    let mappings =
+        |world: &World, shown: &Report| world.with(|state, context| state.wants(shown, context).mappings);
+    let shown = report.clone();
+    world.due();
+    assert!(!mappings(&world, &shown), "nothing changed");
+    world.take(DiskFact::HolderGone { inode: LOG, id: LEGACY, how: How::Descriptors });
+    world.take(DiskFact::FileGone { inode: LOG });
+    assert!(mappings(&world, &report), "a mapping may hold on");
+    let report = world.due();
+    assert_eq!(report.tables[0].rows, []);
+    assert_eq!(report.headline, ["No deleted file is held open: nothing takes space that `du` cannot find."]);
+    for _ in 0..11 {
+        world.now.boot += SECOND;
+    }
+    assert!(mappings(&world, &report), "now and then they are read anyway");
+}
+
+#[test]
+fn a_file_on_a_network_is_asked_for_its_path_alone() {
+    let mut world = World::new();
+    world.file(LOG, MIB, 0, NFS);
+    world.hold(LOG, LEGACY, false);
+    let report = world.due();
+    let wants = world.with(|state, context| state.wants(&report, context));
+    let handle = wants.files.first().unwrap();
+    assert_eq!((handle.ask, handle.through), (Ask::Path, Through::Descriptor { thread: 1204, fd: 7 }));
+}
+
+#[test]
+fn without_passes_the_writers_are_all_that_is_known() {
+    let mut world = World::seen(View::DeletedOpen, &["disk.descriptors"]);
+    world.take(DiskFact::Writers { inode: LOG, written: vec![(LEGACY, 77)] });
+    let report = world.due();
+    assert_eq!((cell(&report, 0, "size"), cell(&report, 0, "growth")), (Value::Missing, Value::Signed(77)));
+    assert_eq!(field(&holders(&report, 0)[0], "how"), text("unknown"));
+    assert!(has_note(&report, "holders-unknown"));
+
+    let mut world = World::new();
+    world.take(DiskFact::Writers { inode: LOG, written: vec![(LEGACY, 77)] });
+    assert_eq!(world.due().tables[0].rows, [], "it is gone: a pass would find it");
+}
+
+#[test]
+fn a_filesystem_that_fills_says_when_it_is_full() {
+    let mut world = World::seen(View::Disk, &[]);
+    for second in 0..20 {
+        let used = 50 * MIB + second * MIB;
+        let space =
+            Space { size: 200 * MIB, used, available: 150 * MIB - second * MIB, inodes: 10, inodes_used: 3 };
+        world.take(DiskFact::Space { dev: LOG.dev, space });
+        world.due();
+    }
+    let report = world.due();
+    assert_eq!(cell(&report, 0, "mount"), text("/var"));
+    assert_eq!(cell(&report, 0, "deleted_open"), Value::Unsigned(0));
+    let Value::Real(full_in) = cell(&report, 0, "full_in") else { panic!("{report:#?}") };
+    assert!((100.0..170.0).contains(&full_in), "131 MiB at 1 MiB a second: {full_in}");
+}
+
+#[test]
+fn what_was_written_before_observation_began_is_not_counted() {
+    let mut world = World::seen(View::Disk, &[]);
+    let written = |written| DiskFact::Written { id: LEGACY, written, cancelled: MIB };
+    world.take(written(9 * MIB));
+    world.due();
+    world.state.delivered(world.now);
+    world.take(written(11 * MIB));
+    let report = world.due();
+    let table = &report.tables[1];
+    let cell = |name| table.rows[0].cells[table.position(name).unwrap()].clone();
+    assert_eq!((cell("written"), cell("rate")), (Value::Unsigned(2 * MIB), Value::Real(2.0 * MIB as f64)));
+}
