@@ -91,6 +91,14 @@ fn calls_by_the_32_bit_entry_count_as_well() {
 }
 
 #[test]
+fn memory_belongs_to_who_owns_it_and_not_to_who_maps() {
+    let mut workload = Workload::start(&["mem", "mappings"]);
+    let mut observer = observe(&["-p", &workload.pid().to_string()]);
+    let truth = workload.ask("vfork 4096");
+    agrees(&mut observer, workload.pid(), &truth, &ALL);
+}
+
+#[test]
 fn threads_that_map_at_the_same_time_lose_nothing() {
     let mut workload = Workload::start(&["mem", "mappings"]);
     let mut observer = observe(&["-p", &workload.pid().to_string()]);

@@ -1,10 +1,10 @@
 //! Workloads of the mem domain.
 //!
 //! `mappings` does what it is told, call by call, straight to the kernel, and adds up what it asked for: `map`, `unmap`,
-//! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat` and `threads`, each with a number of KiB.
-//! The others live and die in ways of their own.
+//! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat`, `vfork` and `threads`, each with a number of
+//! KiB. The others live and die in ways of their own.
 
-use std::{fs::File, os::fd::AsRawFd as _};
+use std::{fs::File, os::fd::AsRawFd as _, sync::atomic::AtomicU64};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
@@ -125,6 +125,10 @@ impl Truth {
                 self.mapped += length;
                 self.unmapped += length;
             }
+            "vfork" => {
+                in_a_child_that_shares_memory(length)?;
+                self.mapped += length;
+            }
             "threads" => {
                 at_once(length)?;
                 self.mapped += THREADS * TIMES * length;
@@ -167,6 +171,21 @@ fn at_once(length: usize) -> Result<()> {
         ensure!(failed.is_null(), "a thread could not map");
     }
     Ok(())
+}
+
+/// Maps in a child that shares this process's memory, as one of vfork does until it becomes another program.
+fn in_a_child_that_shares_memory(length: usize) -> Result<()> {
+    static STACK: [AtomicU64; 8192] = [const { AtomicU64::new(0) }; 8192];
+    extern "C" fn body(length: *mut libc::c_void) -> i32 {
+        let mapped = map(0, length as usize, libc::PROT_READ | libc::PROT_WRITE, 0, -1);
+        i32::from(mapped.is_err())
+    }
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: this process waits until the child has ended; its stack is used by nothing else.
+    let pid =
+        unsafe { libc::clone(body, STACK.as_ptr_range().end.cast_mut().cast(), flags, length as *mut _) };
+    ensure!(pid > 0, "clone: {}", std::io::Error::last_os_error());
+    wait(pid)
 }
 
 /// Lives on after its main thread has ended, and maps 8 MiB then.
