@@ -14,6 +14,7 @@ use crate::{
         LossTotals, Note, Report,
         shape::{self, UnknownColumn},
     },
+    text::{harmless, printable},
     view::Request,
     wants::Wants,
 };
@@ -49,7 +50,7 @@ impl Engine {
     /// Takes a fact in.
     pub fn apply(&mut self, fact: &Observation) {
         match fact {
-            Observation::Session(session) => self.session = Some(session.clone()),
+            Observation::Session(session) => self.session = Some(safe(session)),
             Observation::Process(process) => self.processes.apply(process),
             Observation::Loss(loss) => {
                 self.loss.insert(loss.domain.clone(), loss.clone());
@@ -163,4 +164,14 @@ impl Engine {
         report.notes.sort();
         report.notes.dedup();
     }
+}
+
+/// The session as outputs may show it: a recording's can hold anything.
+fn safe(session: &SessionFact) -> SessionFact {
+    let mut session = session.clone();
+    session.host = printable(session.host.as_bytes());
+    for missing in session.missing.iter_mut().chain(&mut session.blind) {
+        missing.text = harmless(&missing.text);
+    }
+    session
 }

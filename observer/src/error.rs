@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use crate::text::harmless;
+
 /// How the program ends. The numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -42,7 +44,12 @@ impl Error {
     /// Something that should have worked did not.
     #[must_use]
     pub fn failed(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Self { doing: doing.to_string(), why: why.to_string(), next: String::new(), exit: Exit::Failed }
+        Self {
+            doing: harmless(&doing.to_string()),
+            why: harmless(&why.to_string()),
+            next: String::new(),
+            exit: Exit::Failed,
+        }
     }
 
     /// What was typed cannot be done.

@@ -21,6 +21,22 @@ pub fn printable(bytes: &[u8]) -> String {
     text
 }
 
+/// Text that may hold names from outside, such as an error's, made safe for a terminal; what is safe already, and what
+/// went through [`printable`], stays as it is.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unsafe(character) && character != '\n' {
+            let mut buffer = [0; 4];
+            escape(character.encode_utf8(&mut buffer).as_bytes(), &mut safe);
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
 fn escape(bytes: &[u8], text: &mut String) {
     use std::fmt::Write as _;
     for byte in bytes {
@@ -38,7 +54,7 @@ fn is_unsafe(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{harmless, printable};
 
     #[test]
     fn an_escape_sequence_never_reaches_the_terminal() {
@@ -49,5 +65,13 @@ mod tests {
     fn raw_bytes_and_backslashes_stay_apart() {
         assert_eq!(printable(b"a\xff\\xff"), "a\\xff\\\\xff");
         assert_eq!(printable("é\u{202e}x\u{85}".as_bytes()), "é\\xe2\\x80\\xaex\\xc2\\x85");
+    }
+
+    #[test]
+    fn text_is_made_harmless_once() {
+        let text = harmless("no column `\x1b]0;x\x07` in C:\\x\n");
+        assert_eq!(text, "no column `\\x1b]0;x\\x07` in C:\\x\n");
+        assert_eq!(harmless(&text), text);
+        assert_eq!(harmless(&printable(b"\x1b\xff")), printable(b"\x1b\xff"));
     }
 }

@@ -1,18 +1,22 @@
 //! The live loop: waits for what comes first (a report is due, a ring fills, the terminal changes, the user has seen
 //! enough), collects, asks for what the report lacks, and feeds the pipeline.
 
-use std::{os::fd::OwnedFd, path::PathBuf, time::Duration};
+use std::{
+    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until},
 };
 
 use super::{
     attach::{attach, decide},
+    interruption::{Interruption, Interruptions},
     pace::Pace,
-    pipeline::Pipeline,
+    pipeline::{Pipeline, warn},
 };
 use crate::{
     cli::{self, Timing},
@@ -20,18 +24,23 @@ use crate::{
     error::Error,
     kernel::activity,
     observation::Observation,
-    source::live::{Live, now, session},
+    source::{
+        live::{Live, now, session},
+        record::Recorder,
+    },
+    text::printable,
     wants::Wants,
 };
 
-/// Observes until the limit, a signal, or the end of whoever reads the output.
+/// Observes until the limit, a signal, or the end of whoever reads the output; `record` is where a recording goes.
 ///
 /// # Errors
-/// When nothing can be attached, or the pipeline fails.
+/// When nothing can be attached, the recording cannot be begun, or the pipeline fails.
 pub async fn observe(
     domains: &[&'static Declaration],
     options: &cli::Live,
     timing: Timing,
+    record: Option<&Path>,
     pipeline: &mut Pipeline,
 ) -> Result<(), Error> {
     // Before anything is attached, so that no signal finds the default of ending the process at once.
@@ -44,11 +53,16 @@ pub async fn observe(
         return Err(Error::unable("observing", "the kernel offers none of the ways that observer knows")
             .advise("`observer doctor` says which, and why not."));
     }
+    // Not before: a start that fails leaves the recording of an earlier one as it is.
+    if let Some(path) = record {
+        let doing = || format!("recording to {}", printable(path.as_os_str().as_bytes()));
+        pipeline.record(Recorder::create(path).map_err(|error| Error::failed(doing(), error))?);
+    }
     pipeline.feed(Observation::Session(session(&loaded.outcomes, &plan.facts)))?;
     let mut live = Live::new(loaded.objects, domains, PathBuf::from("/"));
     let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
     if options.verbose {
-        eprint!("{}", activity::table(&live.activity()));
+        warn(&format_args!("what the kernel side did\n{}", activity::table(&live.activity())));
     }
     drop(counting);
     enough
@@ -142,40 +156,6 @@ async fn readable(rings: &[Ring]) {
         if asks { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
-}
-
-/// What comes from outside while observer waits.
-enum Interruption {
-    Resized,
-    Ended,
-}
-
-struct Interruptions {
-    resize: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Interruptions {
-    fn new() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(|error| Error::failed("listening for signals", error));
-        Ok(Self {
-            resize: listen(SignalKind::window_change())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Interruption {
-        tokio::select! {
-            _ = self.resize.recv() => Interruption::Resized,
-            _ = self.interrupt.recv() => Interruption::Ended,
-            _ = self.terminate.recv() => Interruption::Ended,
-            _ = self.hangup.recv() => Interruption::Ended,
-        }
-    }
 }
 
 fn processor_time() -> Duration {

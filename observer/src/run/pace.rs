@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::observation::session::PaceFact;
 
+/// However small the budget: reports come at least so often.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// The pace of reports.
 pub struct Pace {
     asked: Duration,
@@ -32,7 +35,8 @@ impl Pace {
         let cost = spent.saturating_sub(std::mem::replace(&mut self.spent, spent));
         // Whole tenths of a second, so that the pace does not change with every report.
         let needed = (cost.as_secs_f64() / self.budget * 10.0).ceil() / 10.0;
-        let interval = self.asked.max(Duration::try_from_secs_f64(needed).unwrap_or(Duration::MAX));
+        let needed = Duration::try_from_secs_f64(needed).unwrap_or(LONGEST).min(LONGEST);
+        let interval = self.asked.max(needed);
         if interval == self.interval {
             return None;
         }

@@ -2,7 +2,7 @@
 //!
 //! Live and replay differ only in who calls [`Pipeline::feed`].
 
-use std::io;
+use std::io::{self, Write as _};
 
 use crate::{
     engine::Engine,
@@ -14,6 +14,7 @@ use crate::{
     render::Output,
     report::{Report, shape::UnknownColumn},
     source::record::Recorder,
+    text::harmless,
     wants::Wants,
 };
 
@@ -34,8 +35,17 @@ pub struct Pipeline {
 impl Pipeline {
     /// One engine a view; the output, if any, shows the first engine's reports.
     #[must_use]
-    pub fn new(engines: Vec<Engine>, output: Option<Box<dyn Output>>, recorder: Option<Recorder>) -> Self {
-        Self { engines, output, recorder, session: None, due: 0, last: None, lost: false, closed: false }
+    pub fn new(engines: Vec<Engine>, output: Option<Box<dyn Output>>) -> Self {
+        Self {
+            engines,
+            output,
+            recorder: None,
+            session: None,
+            due: 0,
+            last: None,
+            lost: false,
+            closed: false,
+        }
     }
 
     /// Takes an observation in; one that says that a report is due produces it.
@@ -132,9 +142,8 @@ impl Pipeline {
         self.last.as_ref().map_or(0.0, |report| report.observed)
     }
 
-    /// Part of what was observed is missing: said at once, and remembered for the exit code.
-    pub fn incomplete(&mut self, what: &dyn std::error::Error) {
-        eprintln!("observer: {what}");
+    /// Part of what was observed is missing: remembered for the exit code.
+    pub const fn incomplete(&mut self) {
         self.lost = true;
     }
 
@@ -142,6 +151,11 @@ impl Pipeline {
     #[must_use]
     pub const fn closed(&self) -> bool {
         self.closed
+    }
+
+    /// Writes everything from now on into a recording.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// The recorder, for key frames.
@@ -160,10 +174,24 @@ impl Pipeline {
         let missing = self
             .session
             .is_some_and(|session| session.missing.iter().any(|missing| !missing.columns.is_empty()));
-        Ok(if missing || self.lost { Exit::Incomplete } else { Exit::Done })
+        if !missing && !self.lost {
+            return Ok(Exit::Done);
+        }
+        // A recording without a view has no report that says why.
+        if self.output.is_none() {
+            let notes = self.last.iter().flat_map(|report| &report.notes).map(|note| note.text.clone());
+            let lost = self.last.as_ref().map(|report| format!("lost so far: {:?}", report.loss));
+            notes.chain(lost).for_each(|text| warn(&text));
+        }
+        Ok(Exit::Incomplete)
     }
 }
 
 fn unshapable(error: UnknownColumn) -> Error {
     Error::usage("showing the report", error)
+}
+
+/// Says on standard error what a user should know; whoever closed it does not want to.
+pub fn warn(what: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "observer: {}", harmless(&what.to_string()));
 }

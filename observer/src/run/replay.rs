@@ -1,0 +1,46 @@
+//! A recording in place of the kernel: the same facts through the same pipeline.
+
+use std::{os::unix::ffi::OsStrExt as _, path::Path};
+
+use super::{
+    interruption::{Interruption, Interruptions},
+    pipeline::{Pipeline, warn},
+};
+use crate::{cli::Timing, error::Error, source::replay::Replay, text::printable};
+
+/// Replays until the recording's end, the limit, a signal, or the end of whoever reads the output.
+///
+/// # Errors
+/// When the file is no recording that this version can read, or the pipeline fails.
+pub async fn replay(path: &Path, timing: Timing, pipeline: &mut Pipeline) -> Result<(), Error> {
+    let mut interruptions = Interruptions::new()?;
+    let unreadable =
+        |error| Error::failed(format!("replaying {}", printable(path.as_os_str().as_bytes())), error);
+    let count = if timing.once { Some(1) } else { timing.count };
+    let mut reported = 0;
+    for observation in Replay::open(path).map_err(unreadable)? {
+        match observation {
+            Ok(observation) => pipeline.feed(observation)?,
+            // What was delivered stands; the rest is missing, and the exit code says so.
+            Err(error) if error.is_loss() => {
+                warn(&error);
+                pipeline.incomplete();
+            }
+            Err(error) => return Err(unreadable(error)),
+        }
+        let elapsed = timing.duration.is_some_and(|duration| pipeline.observed() >= duration.as_secs_f64());
+        if elapsed || count.is_some_and(|count| pipeline.reported() >= count) || pipeline.closed() {
+            break;
+        }
+        // A signal is looked for once a report: facts come by the thousand.
+        if pipeline.reported() > reported {
+            reported = pipeline.reported();
+            tokio::select! {
+                biased;
+                Interruption::Ended = interruptions.next() => break,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    Ok(())
+}
