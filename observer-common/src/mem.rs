@@ -25,7 +25,7 @@ pub struct MemTotals {
     pub mapped_file: i64,
     /// Private mappings without any access (`PROT_NONE`): address space, no memory.
     pub reserved: i64,
-    /// The part of `mapped_file` that `data_vm` counts: private and writable.
+    /// The part of `mapped_file` that `data_vm` counts, private and writable, less what of it was unmapped since.
     pub private_file: i64,
     /// What mprotect made private and writable, less what it took away.
     pub protected: i64,

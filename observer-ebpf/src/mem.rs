@@ -43,12 +43,17 @@ const X32: u64 = 0x4000_0000;
 /// Results of system calls above this are errors.
 const MAX_ERRNO: u64 = 4095;
 
-/// Takes a call into account with the second to fourth of its arguments, all that any of them needs.
+/// Takes a call into account with the second to fourth of its arguments, all that any of them needs; only munmap has no
+/// fourth, and needs its first.
 #[inline(always)]
 unsafe fn arguments(call: Call, regs: *const u8, abi: Abi, result: u64) {
     // SAFETY: the caller's promise.
     unsafe {
-        account(call, argument::<1>(regs, abi), argument::<2>(regs, abi), argument::<3>(regs, abi), result);
+        let third = match call {
+            Call::Munmap => argument::<0>(regs, abi),
+            _ => argument::<3>(regs, abi),
+        };
+        account(call, argument::<1>(regs, abi), argument::<2>(regs, abi), third, result);
     }
 }
 

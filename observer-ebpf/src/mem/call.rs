@@ -9,6 +9,7 @@ const PROT_WRITE: u64 = 2;
 const MAP_TYPE: u64 = 0x0f;
 const MAP_PRIVATE: u64 = 0x02;
 const MAP_DROPPABLE: u64 = 0x08;
+pub const MAP_FIXED: u64 = 0x10;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_GROWSDOWN: u64 = 0x0100;
 const MAP_HUGETLB: u64 = 0x4_0000;
@@ -71,7 +72,7 @@ pub struct Added {
 impl Added {
     /// By the call's arguments where they say it, else by the change of the account since the last event.
     ///
-    /// `first` to `third` are the call's second to fourth argument.
+    /// `first` to `third` are the call's second to fourth argument (munmap has its first as `third`).
     #[inline(always)]
     pub fn by(call: Call, first: u64, second: u64, third: u64, result: u64, change: i64, brk: u64) -> Self {
         let mut added = Self::default();

@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
     macros::map,
-    maps::{Array, HashMap},
+    maps::{Array, HashMap, LruHashMap},
 };
 use observer_common::{
     loss::Loss,
@@ -18,12 +18,26 @@ use observer_ebpf::{
 
 use crate::{
     MM_BRK, MM_DATA_VM, MM_OWNER, TASK_MM,
-    call::{Added, Call},
+    call::{Added, Call, MAP_FIXED},
 };
 
 /// Totals of each process that was met; user space removes those that ended.
 #[map]
 pub static MEM_TOTALS: HashMap<TaskId, MemTotals> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Where a private writable file mapping begins.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Mapping {
+    task: TaskId,
+    address: u64,
+}
+
+/// The length of private writable file mappings, so that unmapping one whole is not taken for memory given back. The
+/// loader's own (`MAP_FIXED`) are not among them: every exec has some, and few are ever unmapped. One that is forgotten
+/// for a younger one counts as memory when it is unmapped.
+#[map]
+static FILE_MAPPINGS: LruHashMap<Mapping, u64> = LruHashMap::with_max_entries(4096, 0);
 
 /// One element: 1 once a program that follows events has run. Without them nobody would remove what the iterator seeds.
 #[map]
@@ -91,13 +105,33 @@ pub unsafe fn account(call: Call, first: u64, second: u64, third: u64, result: u
         let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) else {
             return;
         };
-        let added = Added::by(call, first, second, third, result, now - (*totals).now, (*totals).brk);
+        let mut added = Added::by(call, first, second, third, result, now - (*totals).now, (*totals).brk);
+        if call == Call::Mmap && added.private_file != 0 && third & MAP_FIXED == 0 {
+            let mapping = Mapping { task: id, address: result };
+            // Without room for it, it counts as memory when it is unmapped.
+            let _ = FILE_MAPPINGS.insert(&mapping, &(added.private_file as u64), 0);
+        }
+        if call == Call::Munmap && (*totals).private_file > 0 {
+            added.private_file = -forget(&Mapping { task: id, address: third }, first);
+        }
         take(totals, &added, mm, now);
         if call == Call::Brk {
             (*totals).brk = result;
         }
         announce(totals);
     }
+}
+
+/// Forgets a file mapping that was unmapped whole; how long it was, 0 if there was none.
+#[inline(always)]
+fn forget(mapping: &Mapping, unmapped: u64) -> i64 {
+    // SAFETY: the value is copied at once; one that is recycled meanwhile belonged to a mapping that is gone as well.
+    let length = unsafe { FILE_MAPPINGS.get(mapping) }.copied().unwrap_or(0);
+    if length == 0 || unmapped < length {
+        return 0;
+    }
+    let _ = FILE_MAPPINGS.remove(mapping);
+    length as i64
 }
 
 /// Adds what a call added, and notes the account it left behind.
@@ -110,6 +144,8 @@ unsafe fn take(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
         }
         if added.mapped_file != 0 {
             add(&raw mut (*totals).mapped_file, added.mapped_file);
+        }
+        if added.private_file != 0 {
             add(&raw mut (*totals).private_file, added.private_file);
         }
         if added.reserved != 0 {

@@ -13,7 +13,7 @@
 //!
 //! What it cannot see: what was mapped before observation began, and what a process unmapped by its first event before
 //! the first pass; shared anonymous memory is in `shmem` once it is touched, not in `mapped`; a private writable file
-//! mapping that is unmapped counts as unmapped; the stack grows by itself and is in none. Of a process that ends
+//! mapping that is unmapped in part, or together with others as the dynamic loader does, counts as unmapped; the stack grows by itself and is in none. Of a process that ends
 //! between two reports its totals and its peak are known, not what it held.
 
 use super::Declaration;
