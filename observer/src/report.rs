@@ -53,6 +53,15 @@ pub struct Note {
     pub text: String,
 }
 
+impl Note {
+    /// Whether it tells of a promised column that no report of the run will have, or of something that was not read:
+    /// the answer is then incomplete.
+    #[must_use]
+    pub fn tells_of_a_gap(&self) -> bool {
+        matches!(self.code, "unread" | "files-unknown" | "unexplained-unknown")
+    }
+}
+
 /// Rows of one kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {

@@ -12,7 +12,7 @@ use crate::{
         session::{Moment, SessionFact},
     },
     render::Output,
-    report::{Report, shape::UnknownColumn},
+    report::{Note, Report, shape::UnknownColumn},
     source::record::Recorder,
     text::harmless,
     wants::Wants,
@@ -92,7 +92,7 @@ impl Pipeline {
         if let Some(engine) = self.engines.first()
             && let Some(report) = engine.report(now).map_err(unshapable)?
         {
-            self.lost |= report.loss.any() || report.notes.iter().any(|note| note.code == "unread");
+            self.lost |= report.loss.any() || report.notes.iter().any(Note::tells_of_a_gap);
             if shown {
                 self.write(&report)?;
             }
