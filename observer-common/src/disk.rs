@@ -133,6 +133,7 @@ macro_rules! disk_fields {
             FILE_INODE: "file.f_inode", 8;
             FILE_FLAGS: "file.f_flags", 4;
             FILE_MODE: "file.f_mode", 4;
+            BACKING_DENTRY: "backing_file.user_path.dentry", 8;
             VMA_FILE: "vm_area_struct.vm_file", 8;
             VMA_START: "vm_area_struct.vm_start", 8;
             VMA_END: "vm_area_struct.vm_end", 8;

@@ -6,13 +6,14 @@
 #![no_main]
 #![cfg(target_arch = "bpf")]
 
+use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
 use observer_common::{
     disk::{HeldRecord, InodeId, WriterRecord},
     disk_fields,
 };
 use observer_ebpf::{
     fields_as_globals, iterator,
-    read::{load, pointer},
+    read::{exists, load, pointer},
     task::{self, TASK_LEADER},
 };
 
@@ -27,6 +28,8 @@ disk_fields!(fields_as_globals);
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFREG: u16 = 0o100_000;
+/// `OVERLAYFS_SUPER_MAGIC`.
+const OVERLAY: u64 = 0x794c_7630;
 /// `FMODE_WRITE` of `file.f_mode`.
 const WRITABLE: u32 = 2;
 /// `SB_KERNMOUNT` and `SB_NOUSER`: superblocks that the kernel made for itself. memfd, System V shared memory and
@@ -107,7 +110,21 @@ pub extern "C" fn disk_file(context: *mut iterator::TaskFile) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_vma")]
 pub extern "C" fn disk_mapping(context: *mut iterator::TaskVma) -> i32 {
-    // SAFETY: the kernel calls with the context of this iterator; null members mark the end.
+    // SAFETY: the kernel calls with the context of this iterator.
+    unsafe { mapping(context, |_, _| {}) }
+}
+
+/// The same; what overlayfs mapped from the filesystem below it is told of as the overlay's file, as descriptors are.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_vma")]
+pub extern "C" fn disk_mapping_stacked(context: *mut iterator::TaskVma) -> i32 {
+    // SAFETY: the kernel calls with the context of this iterator, and `stacked` probes.
+    unsafe { mapping(context, |file, record| stacked(file, record)) }
+}
+
+#[inline(always)]
+unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &mut HeldRecord)) -> i32 {
+    // SAFETY: the context is the iterator's; null members mark the end.
     unsafe {
         let (meta, task, vma) = ((*context).meta, (*context).task, (*context).vma);
         if task.is_null() || vma.is_null() {
@@ -123,9 +140,46 @@ pub extern "C" fn disk_mapping(context: *mut iterator::TaskVma) -> i32 {
         if record.magic == EXT4 {
             know_size(&record.inode, record.size);
         }
+        correct(file, &mut record);
         iterator::write(meta, &record);
     }
     0
+}
+
+/// The member of a kernel object that the verifier knows no type of; 0 where it cannot be read.
+#[inline(always)]
+unsafe fn probe<T: Copy + Default>(base: *const u8, field: &Global<u32>) -> T {
+    // SAFETY: probing faults safely.
+    unsafe { bpf_probe_read_kernel(base.wrapping_add(field.load() as usize).cast::<T>()).unwrap_or_default() }
+}
+
+/// Makes a record of the overlay's file from that of the one behind it, where `file` is such a one.
+///
+/// The bit of `f_mode` that tells has moved between kernels. So what follows the file in memory is taken for the path that
+/// such a file has, and believed if it leads to a file of an overlay.
+#[inline(always)]
+unsafe fn stacked(file: *const u8, record: &mut HeldRecord) {
+    // SAFETY: the file is held by the mapping, its path by the file, and probing faults safely.
+    unsafe {
+        if !exists(&BACKING_DENTRY) {
+            return;
+        }
+        let dentry = probe::<u64>(file, &BACKING_DENTRY) as *const u8;
+        let inode = probe::<u64>(dentry, &DENTRY_INODE) as *const u8;
+        let superblock = probe::<u64>(inode, &INODE_SB) as *const u8;
+        let magic: u64 = probe(superblock, &SB_MAGIC);
+        if magic != OVERLAY {
+            return;
+        }
+        record.inode = InodeId {
+            dev: probe(superblock, &SB_DEV),
+            generation: probe(inode, &INODE_GENERATION),
+            ino: probe(inode, &INODE_INO),
+        };
+        record.size = probe(inode, &INODE_SIZE);
+        record.allocated = probe::<u64>(inode, &INODE_BLOCKS) * SECTOR;
+        record.magic = magic;
+    }
 }
 
 /// Bytes written of every thread; the leader's record carries what ended threads of its process wrote.

@@ -15,6 +15,7 @@ use observer_tests::{
     report::{note, number, rows},
     require_root,
     workload::Workload,
+    workload_path,
 };
 use serde_json::{Value, json};
 
@@ -394,6 +395,39 @@ fn the_end_of_the_last_holder_ends_the_row() {
         workload.kill();
         gone(&mut observer, &b);
     }
+}
+
+#[test]
+fn a_file_of_a_containers_overlay_is_one_row_by_descriptor_and_by_mapping() {
+    let folder = TempDir::new("disk-overlay");
+    // Mounts of a namespace of the workload's own, as a container has: they end with it.
+    let script = "set -e; cd \"$0\"; mount -t tmpfs none .; cd \"$0\"; mkdir lower upper work merged
+        mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged
+        exec \"$1\" disk files \"$0/merged\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).arg(folder.path()).arg(workload_path());
+    let mut workload = Workload::spawn(command);
+    workload.ask("open f");
+    workload.ask("write f pwrite 50000");
+    let truth = workload.ask("delete f");
+    let mut observer = watch();
+    let held = found(&mut observer, &truth);
+    assert_eq!(
+        (&held["fs"], &held["size"], &held["reclaimable"]),
+        (&json!("overlay"), &json!(50_000), &Value::Null)
+    );
+    let path = held["path"].as_str().unwrap();
+    assert!(path.ends_with("/merged/f"), "{path}");
+    assert_eq!(held["allocated"], truth["allocated"]);
+    workload.ask("map f");
+    let report = observer.wait_for(|report| {
+        let row = row(report, &truth)?;
+        (holders(row)[0]["how"] == "mmap").then(|| report.clone())
+    });
+    let rows = rows(&report).iter().filter(|row| holder_of(row, workload.pid()).is_some());
+    assert_eq!(rows.count(), 1, "{report:#}");
+    workload.ask("close f");
+    gone(&mut observer, &truth);
 }
 
 #[test]

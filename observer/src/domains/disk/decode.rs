@@ -60,7 +60,9 @@ impl Decode for DiskDecoder {
                 self.by_descriptor = self.held(program, bytes, How::Descriptors, out)?;
                 self.forget(out);
             }
-            "disk_mapping" => self.by_mapping = self.held(program, bytes, How::Mapping, out)?,
+            "disk_mapping" | "disk_mapping_stacked" => {
+                self.by_mapping = self.held(program, bytes, How::Mapping, out)?
+            }
             "disk_task" => tasks(bytes, out)?,
             _ => {
                 return Err(Malformed { text: format!("a pass of {program}, which is no iterator of disk") });

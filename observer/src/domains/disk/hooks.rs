@@ -36,11 +36,18 @@ pub const HOOKS: &[Hook] = &[
         name: "disk.mappings",
         tells: "which processes hold deleted files by mappings",
         kind: HookKind::PassOnDemand,
-        ways: &[Way {
-            name: "BPF iterator task_vma",
-            programs: &[iterator("disk_mapping", "task_vma")],
-            blind: "",
-        }],
+        ways: &[
+            Way {
+                name: "BPF iterator task_vma, probing",
+                programs: &[iterator("disk_mapping_stacked", "task_vma")],
+                blind: "",
+            },
+            Way {
+                name: "BPF iterator task_vma",
+                programs: &[iterator("disk_mapping", "task_vma")],
+                blind: "a mapped file of an overlay is shown as the file of the filesystem below it",
+            },
+        ],
         // Rows whose only holder is a mapping are missing without it; no column is.
         columns: &[],
     },

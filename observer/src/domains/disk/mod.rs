@@ -25,6 +25,7 @@ pub const DECLARATION: Declaration = Declaration {
     name: "disk",
     hooks: hooks::HOOKS,
     fields: observer_common::disk::FIELDS,
-    optional_fields: &[],
+    // Files of a stacked filesystem have their own type since Linux 6.5.
+    optional_fields: &["BACKING_DENTRY"],
     decoder: |_| Box::new(decode::DiskDecoder::default()),
 };

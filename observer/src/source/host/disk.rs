@@ -18,7 +18,7 @@ use super::mem::is;
 use crate::{
     observation::{
         Observation,
-        disk::{Answer, DiskFact, InodeId, Mount, Space, Stat},
+        disk::{Answer, DiskFact, Mount, Space, Stat},
     },
     wants::{Ask, FileHandle, Through, Wants},
 };
@@ -94,16 +94,19 @@ fn link(root: &Path, handle: &FileHandle) -> PathBuf {
 /// Size and blocks; `None` if the link leads to another file by now.
 fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
     let stat = rustix::fs::statx(CWD, link, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS).ok()?;
-    let same = match handle.ask {
-        Ask::Everything => {
-            let InodeId { ino, .. } = handle.inode;
-            (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino)
-                == (handle.inode.major(), handle.inode.minor(), ino)
-        }
-        Ask::Unnumbered | Ask::Path => true,
-    };
     // Blocks are counted in sectors of 512 bytes, whatever the filesystem's own are.
-    (same && stat.stx_nlink == 0).then(|| Stat { size: stat.stx_size, allocated: stat.stx_blocks * 512 })
+    let answer = |blocks: u64| Some(Stat { size: stat.stx_size, allocated: blocks * 512 });
+    let named = stat.stx_nlink > 0;
+    match handle.ask {
+        Ask::Everything => {
+            let found = (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
+            let same = found == (handle.inode.major(), handle.inode.minor(), handle.inode.ino);
+            if same && !named { answer(stat.stx_blocks) } else { None }
+        }
+        // An overlay forgets a file of its lower layer, which keeps its name there: nothing waits to be freed.
+        Ask::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
+        Ask::Path => None,
+    }
 }
 
 /// Exactly one mark goes: a file may have been called `x (deleted)` itself.
@@ -189,7 +192,7 @@ mod tests {
     use std::os::fd::AsRawFd as _;
 
     use super::*;
-    use crate::observation::TaskId;
+    use crate::observation::{TaskId, disk::InodeId};
 
     #[test]
     fn a_mount_is_read_with_its_spaces_and_options() {
