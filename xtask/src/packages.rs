@@ -21,7 +21,8 @@ pub struct Need {
     pub reason: &'static str,
 }
 
-/// What the tests need beside Rust. A live test compares with what the kernel and the field's own tools say.
+/// What the tests need beside Rust and what every Debian has. Workloads make their namespaces, sockets and files
+/// themselves, by system calls: a machine needs no tools for them.
 pub const TESTS: &[Need] = &[
     Need {
         has: "cc",
@@ -34,20 +35,6 @@ pub const TESTS: &[Need] = &[
         reason: "the C library that both are linked with",
     },
     Need { has: "python3", package: "python3", reason: "the workload that allocates as Python does" },
-    Need { has: "ip", package: "iproute2", reason: "network namespaces and veth pairs of the net tests" },
-    Need { has: "ss", package: "iproute2", reason: "a socket's own counters, to compare with" },
-    Need { has: "unshare", package: "util-linux", reason: "namespaces of mounts and processes" },
-    Need { has: "losetup", package: "util-linux", reason: "loop devices for filesystems that a test fills" },
-    Need {
-        has: "setpriv",
-        package: "util-linux",
-        reason: "runs observer without one capability or without root",
-    },
-    Need { has: "mount", package: "mount", reason: "mounts those filesystems" },
-    Need { has: "mkfs.ext4", package: "e2fsprogs", reason: "ext4, the filesystem with delayed allocation" },
-    Need { has: "ps", package: "procps", reason: "a process's memory as operators read it" },
-    Need { has: "lsof", package: "lsof", reason: "deleted files as operators find them, to compare with" },
-    Need { has: "redis-server", package: "redis-server", reason: "a real server under load" },
 ];
 
 /// What a build of bpf-linker against Debian's LLVM needs beside that LLVM.
