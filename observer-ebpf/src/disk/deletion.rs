@@ -26,7 +26,7 @@ use observer_ebpf::{
 use crate::{
     DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_NLINK, INODE_SB, INODE_SIZE, REGS_SYSCALL,
     SB_MAGIC, TASK_STATUS,
-    growth::{EXT4, know_size},
+    growth::{EXT4, NOEXIST, know_size},
     inode_id, is_regular,
 };
 
@@ -42,15 +42,22 @@ const IO_WORKER: u32 = 0x10;
 /// Set in the number of a call by the x32 ABI.
 const X32: u64 = 0x4000_0000;
 
+/// Whether the current task is an io_uring worker.
+#[inline(always)]
+unsafe fn is_worker() -> bool {
+    // SAFETY: the current task is alive.
+    unsafe { load::<u32>(task::current(), &TASK_FLAGS) & IO_WORKER != 0 }
+}
+
 /// Whether the current task may be taking a name away: in unlink or rename, or an io_uring worker.
 #[inline(always)]
 unsafe fn takes_names() -> bool {
     // SAFETY: the current task is alive, and its registers with it.
     unsafe {
-        let current = task::current();
-        if load::<u32>(current, &TASK_FLAGS) & IO_WORKER != 0 {
+        if is_worker() {
             return true;
         }
+        let current = task::current();
         let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
         let call = load::<u64>(registers, &REGS_SYSCALL) & !X32;
         if load::<u32>(current, &TASK_STATUS) & COMPAT != 0 {
@@ -90,21 +97,23 @@ unsafe fn name_taken(inode: *const u8) {
     // SAFETY: the inode is BTF-typed and alive while its change time is set.
     unsafe {
         // tmpfs sets the time before it takes the link, ext4 after.
-        if load::<u32>(inode, &INODE_NLINK) > 1 || !is_regular(inode) || !takes_names() || !is_held(inode) {
+        let links: u32 = load(inode, &INODE_NLINK);
+        if links > 1 || !is_regular(inode) || !takes_names() || !is_held(inode) {
             return;
         }
-        deleted(inode);
+        // An io_uring worker that finds no link left may as well be writing to the file: whoever is known stays.
+        deleted(inode, if links == 0 && is_worker() { NOEXIST } else { 0 });
     }
 }
 
 /// Remembers who deleted `inode`, and the size from which its growth is ascribed.
 #[inline(always)]
-unsafe fn deleted(inode: *const u8) {
+unsafe fn deleted(inode: *const u8, flags: u64) {
     // SAFETY: the inode is BTF-typed and alive.
     unsafe {
         let id = inode_id(inode);
         let record = DeletionRecord { task: task::record(task::current()), at: bpf_ktime_get_boot_ns() };
-        if DELETIONS.insert(&id, record, 0).is_err() {
+        if DELETIONS.insert(&id, record, flags).is_err() && flags == 0 {
             emit::count(Loss::MapFull, 1);
         }
         if load::<u64>(pointer(inode, &INODE_SB), &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0
@@ -158,7 +167,7 @@ pub fn disk_ext4_unlink(context: BtfTracePointContext) -> i32 {
         {
             return 0;
         }
-        deleted(inode);
+        deleted(inode, 0);
     }
     0
 }

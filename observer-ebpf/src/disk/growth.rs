@@ -21,7 +21,7 @@ use crate::{INODE_NLINK, INODE_SIZE, inode_id, is_regular};
 /// `BPF_F_NO_PREALLOC`: few entries are expected, many are possible.
 const NO_PREALLOC: u32 = 1;
 /// `BPF_NOEXIST` of a map update.
-const NOEXIST: u64 = 1;
+pub const NOEXIST: u64 = 1;
 
 /// The size of each nameless ext4 file when its growth was last ascribed. Entries are made by the iterators, by the
 /// deletion or by the first event, and leave when the inode is freed.

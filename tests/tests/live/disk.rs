@@ -142,6 +142,9 @@ fn who_deleted_it_is_named_though_it_has_ended_and_though_it_renamed() {
         let own = workload.ask("open own");
         workload.ask("replace own");
         assert_eq!(found(&mut observer, &own)["deleted_by"]["pid"], workload.pid());
+        let ring = workload.ask("open ring");
+        workload.ask("delete-uring ring");
+        assert_eq!(found(&mut observer, &ring)["deleted_by"]["pid"], workload.pid());
     }
 }
 

@@ -3,7 +3,7 @@
 //! `workload disk files FOLDER` hears one command a line, a name being that of a file in the folder:
 //!
 //! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: makes one without a name in the folder
-//! - `delete NAME`, `replace NAME` (renames another file over it), `link NAME` (a second name, the first goes)
+//! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (a second name, the first goes)
 //! - `write NAME WAY BYTES`: see [`ways`]
 //! - `stat NAME`: nothing but the truth
 //! - `dup NAME`, `thread NAME` (a thread with a descriptor table of its own keeps it, this table does not),
@@ -99,6 +99,10 @@ impl Holder {
             ["zero", name] => self.map(name, ways::Mapping::shared_zero(1 << 16)?),
             ["delete", name] => {
                 fs::remove_file(self.path(name))?;
+                self.truth(name)
+            }
+            ["delete-uring", name] => {
+                ways::delete_by_uring(&CString::new(self.path(name).as_os_str().as_bytes())?)?;
                 self.truth(name)
             }
             ["replace", name] => {

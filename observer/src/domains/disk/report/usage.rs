@@ -88,6 +88,8 @@ fn filesystem(mount: &Mount, state: &DiskState, context: &Context<'_>) -> (Row, 
     let known = state.spaces.get(mount.dev);
     let space = known.map(|known| known.space).unwrap_or_default();
     let trend = known.and_then(|known| trend(&known.used, context.now.boot));
+    // Until there is a trend, what the last interval brought: enough to see, too little to say when it is full.
+    let last = known.and_then(|known| known.used.rate(context.previous.boot, context.now.boot));
     let full_in = |rate: f64| (rate > 0.0).then(|| space.available as f64 / rate);
     let held = state.held().filter(|(inode, _)| inode.dev == mount.dev);
     let held = state.holders_by_pass.then(|| held.filter_map(|(_, file)| file.allocated()).sum::<u64>());
@@ -103,7 +105,7 @@ fn filesystem(mount: &Mount, state: &DiskState, context: &Context<'_>) -> (Row, 
         Value::unsigned(Some(space.inodes_used).filter(|_| space.inodes > 0)),
         Value::unsigned(held),
         Value::Missing,
-        Value::real(trend.map(|trend| trend.rate)),
+        Value::real(trend.map(|trend| trend.rate).or(last)),
         Value::real(expected),
         Value::real(trend.and_then(|trend| full_in(trend.high))),
         Value::real(trend.and_then(|trend| full_in(trend.low))),
