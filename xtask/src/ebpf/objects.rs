@@ -111,13 +111,23 @@ impl Paths {
     fn must_not_be_in(&self, object: &[u8]) -> Result<()> {
         let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.components().count() > 1);
         for path in self.0.iter().map(|(path, _)| path).chain(&home) {
-            let bytes = path.as_os_str().as_encoded_bytes();
-            if object.windows(bytes.len()).any(|window| window == bytes) {
+            if holds(object, path.as_os_str().as_encoded_bytes()) {
                 bail!("it holds a path of this machine: {}", path.display());
             }
         }
         Ok(())
     }
+}
+
+/// Whether `path` or a path below it stands in `object`, and not only as a part of another: `/observer` is in
+/// `/observer/src`, but neither in `./observer` nor in `/observer-ebpf`.
+fn holds(object: &[u8], path: &[u8]) -> bool {
+    let of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    object.windows(path.len()).enumerate().any(|(at, window)| {
+        let before = at.checked_sub(1).and_then(|before| object.get(before));
+        let after = object.get(at + path.len());
+        window == path && !before.is_some_and(of_a_name) && !after.is_some_and(of_a_name)
+    })
 }
 
 /// The folders that hold the crates from registries, fetched first where they are not here yet.
@@ -139,4 +149,19 @@ fn dependencies(root: &Path, toolchain: &Toolchain) -> Result<BTreeSet<PathBuf>>
             Path::new(package["manifest_path"].as_str()?).parent()?.parent().map(Path::to_path_buf)
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_the_machine_is_told_from_one_that_only_looks_like_it() {
+        for object in ["\0/observer\0", "/observer/src/lib.rs", "x\0/observer"] {
+            assert!(holds(object.as_bytes(), b"/observer"), "{object:?}");
+        }
+        for object in ["\0./observer-ebpf/src/mem.rs\0", "/observer-ebpf", "./observer/x", "", "/obs"] {
+            assert!(!holds(object.as_bytes(), b"/observer"), "{object:?}");
+        }
+    }
 }
