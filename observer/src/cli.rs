@@ -71,6 +71,8 @@ pub struct Live {
     pub objects: Option<PathBuf>,
     /// Whether what was found about this kernel build may be read from and written to the cache.
     pub cache: bool,
+    /// Hooks that are attached in no other way than this one, counted from 1; tests force each way once.
+    pub ways: Vec<(String, usize)>,
 }
 
 /// When reports are due, and when it is enough.
@@ -284,6 +286,7 @@ impl typed::Live {
             events: !self.without.contains(&typed::Without::Events),
             objects: self.objects,
             cache: !self.no_cache,
+            ways: self.ways,
         }
     }
 }

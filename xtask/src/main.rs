@@ -10,6 +10,7 @@ mod ebpf;
 mod packages;
 mod process;
 mod tests;
+mod vm;
 
 /// The commands that build, check and test observer.
 #[derive(Parser)]
@@ -35,6 +36,8 @@ enum Command {
         #[arg(long)]
         no_root: bool,
     },
+    /// Run doctor and the live tests on stock kernels of each series, under emulation
+    Vm(vm::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Ebpf { check: false } => ebpf::build(root),
         Command::Ebpf { check: true } => ebpf::check(root),
         Command::Test { no_root } => tests::run(root, *no_root),
+        Command::Vm(options) => vm::run(root, options),
     }
 }
 

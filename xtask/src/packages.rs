@@ -37,6 +37,27 @@ pub const TESTS: &[Need] = &[
     Need { has: "python3", package: "python3", reason: "the workload that allocates as Python does" },
 ];
 
+/// What the kernel matrix needs: stock kernels are booted under software emulation.
+pub const EMULATION: &[Need] = &[
+    Need {
+        has: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        reason: "the machine that the kernels run on",
+    },
+    Need { has: "/bin/busybox", package: "busybox-static", reason: "the guest's shell, without libraries" },
+    Need { has: "mkfs.ext4", package: "e2fsprogs", reason: "the guest's disk, with the binaries under test" },
+    Need { has: "dpkg-deb", package: "dpkg", reason: "unpacks kernels without installing them" },
+    Need { has: "xz", package: "xz-utils", reason: "unpacks modules" },
+    Need { has: "zstd", package: "zstd", reason: "unpacks modules" },
+    Need { has: "ldd", package: "libc-bin", reason: "names the libraries that the guest needs" },
+    Need { has: "ip", package: "iproute2", reason: "network namespaces and veth pairs in the guest" },
+    Need {
+        has: "setpriv",
+        package: "util-linux",
+        reason: "runs observer with few capabilities in the guest",
+    },
+];
+
 /// What a build of bpf-linker against Debian's LLVM needs beside that LLVM.
 pub const LINKER: &[Need] = &[
     Need { has: "cc", package: "gcc", reason: "links bpf-linker" },

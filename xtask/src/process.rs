@@ -1,6 +1,6 @@
 //! Running other programs: said before, and an error that names the program after.
 
-use std::{ffi::OsStr, process::Command};
+use std::{env, ffi::OsStr, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -40,6 +40,13 @@ pub fn output(command: &mut Command) -> Result<String> {
     }
     let text = String::from_utf8(output.stdout).with_context(|| format!("`{shown}` wrote no text"))?;
     Ok(text.trim().to_owned())
+}
+
+/// The cargo that runs us, in the workspace `root`.
+pub fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
 }
 
 /// Whether this process may do what only root may.

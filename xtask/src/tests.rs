@@ -1,10 +1,13 @@
 //! `cargo xtask test`: everything that is tested, and loudly what is not.
 
-use std::{env, path::Path, process::Command, time::Instant};
+use std::{path::Path, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{ebpf, packages, process};
+use crate::{
+    ebpf, packages,
+    process::{self, cargo},
+};
 
 /// The target of the tests that need root.
 const LIVE: &str = "live";
@@ -91,11 +94,4 @@ fn test_targets(root: &Path) -> Result<Vec<String>> {
         target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"))
     };
     Ok(targets.filter(is_test).filter_map(|target| target["name"].as_str().map(str::to_owned)).collect())
-}
-
-/// The cargo that runs us.
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
-    command
 }

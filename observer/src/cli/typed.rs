@@ -243,6 +243,8 @@ pub struct Live {
     pub objects: Option<PathBuf>,
     #[arg(long, hide = true)]
     pub no_cache: bool,
+    #[arg(long = "way", hide = true, value_name = "HOOK=N", value_parser = way)]
+    pub ways: Vec<(String, usize)>,
 }
 
 /// Half of the hooks, switched off by tests to see what the other half delivers.
@@ -254,6 +256,15 @@ pub enum Without {
 
 /// A hundredth of a second, below which observing is all that would be observed, to a year.
 const SECONDS: RangeInclusive<f64> = 0.01..=31_536_000.0;
+
+/// One way of a hook, counted from 1 in the order of doctor; tests force each, so that none is code that never ran.
+fn way(typed: &str) -> Result<(String, usize), String> {
+    let parts = typed.split_once('=').and_then(|(hook, number)| Some((hook, number.parse().ok()?)));
+    parts
+        .filter(|(_, number)| *number > 0)
+        .map(|(hook, number)| (hook.to_owned(), number))
+        .ok_or_else(|| "give the hook and the number of its way from 1, such as mem.mappings=2".to_owned())
+}
 
 fn seconds(typed: &str) -> Result<f64, String> {
     match typed.parse::<f64>() {

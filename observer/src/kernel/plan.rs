@@ -65,6 +65,28 @@ impl HookPlan {
     }
 }
 
+impl LoadPlan {
+    /// Leaves of a hook only the way with this number, counted from 1 as in its declaration.
+    ///
+    /// # Errors
+    /// Where no object has the hook, or the hook no such way.
+    pub fn force(&mut self, hook: &str, number: usize) -> Result<(), String> {
+        let mut hooks = self.objects.iter_mut().flat_map(|object| &mut object.hooks);
+        let Some(forced) = hooks.find(|plan| plan.hook.name == hook) else {
+            return Err(format!("nothing that is observed here has a hook `{hook}`"));
+        };
+        if !(1..=forced.ways.len()).contains(&number) {
+            return Err(format!("`{hook}` has no way {number}, but 1 to {}", forced.ways.len()));
+        }
+        for (index, (_, verdict)) in forced.ways.iter_mut().enumerate() {
+            if index + 1 != number && verdict.is_ok() {
+                *verdict = Err("not chosen by --way".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Decides what is attached on a kernel with these facts.
 #[must_use]
 pub fn plan(facts: KernelFacts, domains: &[&'static Declaration], without: Without) -> LoadPlan {
@@ -203,6 +225,18 @@ mod tests {
             assert!(object.globals.contains(&("TASK_TGID", ABSENT)), "{}", object.domain);
             assert!(object.lacking.iter().any(|(global, _)| *global == "TASK_TGID"), "{}", object.domain);
         }
+    }
+
+    #[test]
+    fn one_way_can_be_forced() {
+        let mut plan = plan(complete(), &every(), Without::default());
+        plan.force("mem.mappings", 2).expect("it has two");
+        let mappings = hooks(&plan).find(|hook| hook.hook.name == "mem.mappings").expect("mem has the hook");
+        assert_eq!(mappings.chosen(), mappings.hook.ways.get(1));
+        assert_eq!(mappings.ways[0].1, Err("not chosen by --way".to_owned()));
+        assert!(plan.force("mem.mappings", 0).is_err());
+        assert!(plan.force("mem.mappings", 99).is_err());
+        assert!(plan.force("mem.nothing", 1).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
 /// Gathers the facts and decides.
 ///
 /// # Errors
-/// When the kernel's types cannot be read.
+/// When the kernel's types cannot be read, or a way is chosen that there is not.
 pub fn decide(domains: &[&'static Declaration], options: &cli::Live) -> Result<LoadPlan, Error> {
     let folder = Path::new(cache::FOLDER);
     let origin =
@@ -29,7 +29,11 @@ pub fn decide(domains: &[&'static Declaration], options: &cli::Live) -> Result<L
              host's /sys/kernel/btf/vmlinux with --btf FILE.",
         )
     })?;
-    Ok(plan(facts, domains, Without { passes: !options.iterators, events: !options.events }))
+    let mut plan = plan(facts, domains, Without { passes: !options.iterators, events: !options.events });
+    for (hook, number) in &options.ways {
+        plan.force(hook, *number).map_err(|why| Error::usage("choosing with --way", why))?;
+    }
+    Ok(plan)
 }
 
 /// Loads and attaches what was decided.

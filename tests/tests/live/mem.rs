@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, fs, process::Command};
 
-use observer_tests::{Observer, TempDir, Workload, note, number, require_root, row_of, rows};
+use observer_tests::{Observer, TempDir, Workload, note, number, require_root, row_of, rows, tool::missing};
 use serde_json::Value;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -199,6 +199,9 @@ fn a_child_and_its_exec_have_an_account_of_their_own() {
 
 #[test]
 fn a_heap_in_c_without_frame_pointers() {
+    if missing("cc") {
+        return;
+    }
     let folder = TempDir::new("mem-heap");
     let program = folder.file("heap");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/mem/heap.c");
@@ -212,6 +215,9 @@ fn a_heap_in_c_without_frame_pointers() {
 
 #[test]
 fn a_heap_in_python() {
+    if missing("python3") {
+        return;
+    }
     let mut command = Command::new("python3");
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/mem/heap.py"));
     // Whatever the allocator keeps for itself, big blocks come from mmap and return by munmap.

@@ -1,0 +1,58 @@
+#!/bin/busybox sh
+# The first process on the guest's disk: brings up what a distribution would, does the steps, ends the machine.
+# What it says is on the second serial line, a line `@@ …` around each step; the kernel's messages are on the first.
+/bin/busybox --install -s /usr/sbin
+export PATH=/usr/bin:/bin:/sbin:/usr/sbin HOME=/root OBSERVER_GUEST=1 RUST_BACKTRACE=0
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t securityfs security /sys/kernel/security
+mount -t tracefs trace /sys/kernel/tracing
+mount -t bpf bpf /sys/fs/bpf
+mount -t cgroup2 cgroup /sys/fs/cgroup
+mkdir -p /dev/shm /dev/pts
+mount -t devpts devpts /dev/pts
+mount -t tmpfs shm /dev/shm
+mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run
+hostname guest
+[ -e /bin/sh ] || ln -s busybox /bin/sh
+[ -e /bin/true ] || ln -s busybox /bin/true
+ip link set lo up
+
+stty -F /dev/ttyS1 -onlcr
+exec </dev/null >/dev/ttyS1 2>&1
+
+# step SECONDS NAME COMMAND…: says what it says, and how it ended.
+step() {
+    seconds=$1 name=$2
+    shift 2
+    echo "@@ begin $name"
+    timeout -s KILL "$seconds" "$@"
+    echo "
+@@ end $name $?"
+}
+
+# Forces each way that the first answer of doctor (in /tmp/doctor) held for possible and did not need: it must attach,
+# and the command that it belongs to must answer with it.
+force() {
+    awk '/^  [^ ]+ [a-z]+\.[a-z_]+ /{hook=$2; way=0}
+         /^      [^ ]/ && !/^      unknown without it/{way++; if (/: possible, not needed$/) print hook "=" way}' /tmp/doctor |
+    while read -r way; do
+        step 60 "force $way" observer doctor --way "$way"
+        case $way in
+        mem.*) view="mem" ;;
+        disk.*) view="disk --deleted-open" ;;
+        *) view="net" ;;
+        esac
+        # shellcheck disable=SC2086 # words of a command
+        step 60 "report $way" observer $view --once --json --top 1 --way "$way"
+    done
+}
+
+echo "@@ kernel $(uname -r)"
+cd /observer || exit
+PATH=/observer/debug:$PATH
+. /steps
+echo "@@ done"
+sync
+poweroff -f

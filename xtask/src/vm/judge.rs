@@ -1,0 +1,134 @@
+//! From what a guest said to verdicts.
+
+use super::{
+    answers::{Answer, Fate},
+    guest::{Said, Step},
+    plan::Boot,
+    verdicts::{self, Verdict},
+};
+
+/// The verdict of every check of one boot, by name.
+pub fn judge(said: &Said, boot: &Boot) -> Vec<(String, Verdict)> {
+    let mut found = Vec::new();
+    for step in &said.steps {
+        match step.name.split_once(' ') {
+            None if step.name == "doctor" => found.extend(doctor(step)),
+            None if step.name == "live" => found.extend(live(step)),
+            Some(("force", way)) => found.push((step.name.clone(), forced(step, way))),
+            _ => found.push((step.name.clone(), reports(step))),
+        }
+    }
+    if boot.tests && !said.steps.iter().any(|step| step.name == "live") {
+        found.push(("live".to_owned(), Verdict::Failed("the guest ended before the live tests".to_owned())));
+    } else if !said.done {
+        found.push((
+            "the guest's end".to_owned(),
+            Verdict::Failed("it hung, or its kernel failed".to_owned()),
+        ));
+    }
+    found
+}
+
+/// Doctor itself, and each hook: a way that the plan held for possible and that the kernel refused is a failure. A signal
+/// that this kernel cannot have is none, but said; that it is no more than was known is for the page to show.
+fn doctor(step: &Step) -> Vec<(String, Verdict)> {
+    let answer = Answer::read(&step.output);
+    let own = match step.exit {
+        Some(0) if !answer.hooks.is_empty() => Verdict::Passed,
+        _ => Verdict::Failed(ended(step)),
+    };
+    let mut found = vec![("doctor".to_owned(), own)];
+    for hook in &answer.hooks {
+        let refused: Vec<String> =
+            hook.refused().map(|(way, reason)| format!("{} was refused: {reason}", way.name)).collect();
+        let verdict = if !refused.is_empty() {
+            Verdict::Failed(refused.join("; "))
+        } else if hook.in_use().is_none() {
+            let reasons = hook.ways.iter().filter_map(|way| match &way.fate {
+                Fate::Impossible(reason) => Some(format!("{}: {reason}", way.name)),
+                _ => None,
+            });
+            Verdict::NotRun(format!("not seen here: {}", reasons.collect::<Vec<_>>().join("; ")))
+        } else {
+            Verdict::Passed
+        };
+        found.push((format!("hook {}", hook.name), verdict));
+    }
+    found
+}
+
+/// A way that was forced must be in use.
+fn forced(step: &Step, way: &str) -> Verdict {
+    let answer = Answer::read(&step.output);
+    let parsed = way.split_once('=').and_then(|(hook, number)| Some((hook, number.parse::<usize>().ok()?)));
+    let Some((hook, number)) = parsed else { return Verdict::Failed(format!("`{way}` is no way")) };
+    let fate = answer.hook(hook).and_then(|hook| hook.ways.get(number - 1)).map(|way| &way.fate);
+    match fate {
+        Some(Fate::InUse(_)) => Verdict::Passed,
+        Some(Fate::Refused(reason) | Fate::Impossible(reason)) => Verdict::Failed(reason.clone()),
+        Some(Fate::Spare) => Verdict::Failed("it was not forced".to_owned()),
+        None => Verdict::Failed(ended(step)),
+    }
+}
+
+/// A command that must have answered completely with one report or more.
+fn reports(step: &Step) -> Verdict {
+    let has_report = step.output.lines().any(|line| line.starts_with("{\"schema\":"));
+    if step.exit == Some(0) && has_report { Verdict::Passed } else { Verdict::Failed(ended(step)) }
+}
+
+fn live(step: &Step) -> Vec<(String, Verdict)> {
+    let mut found = verdicts::of_tests(&step.output);
+    if found.is_empty() {
+        found.push(("live".to_owned(), Verdict::Failed(ended(step))));
+    }
+    found
+}
+
+/// How a step ended, with the last of what it said that is no report.
+fn ended(step: &Step) -> String {
+    let code = step.exit.map_or("it did not end".to_owned(), |code| format!("exit code {code}"));
+    let notes = step.output.lines().find_map(|line| {
+        line.split_once("\"notes\":").map(|(_, notes)| notes.trim_end_matches('}').to_owned())
+    });
+    let last = step.output.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with('{'));
+    format!("{code}: {}", notes.or_else(|| last.map(str::to_owned)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &str, output: &str, exit: i32) -> Step {
+        Step { name: name.to_owned(), output: output.to_owned(), exit: Some(exit) }
+    }
+
+    #[test]
+    fn a_refusal_fails_even_where_another_way_is_in_use() {
+        let text =
+            "  ✓ mem.mappings  maps\n      fexit: refused by the kernel: EINVAL\n      sys_exit: in use\n";
+        let found = doctor(&step("doctor", text, 0));
+        assert_eq!(found[0].1, Verdict::Passed);
+        assert_eq!(
+            found[1],
+            ("hook mem.mappings".to_owned(), Verdict::Failed("fexit was refused: EINVAL".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_forced_way_must_be_the_one_in_use() {
+        let text = "  ✓ mem.mappings  maps\n      fexit: not chosen by --way\n      sys_exit: in use\n";
+        assert_eq!(forced(&step("force mem.mappings=2", text, 0), "mem.mappings=2"), Verdict::Passed);
+        assert_ne!(forced(&step("force mem.mappings=1", text, 0), "mem.mappings=1"), Verdict::Passed);
+    }
+
+    #[test]
+    fn a_report_that_lacks_something_is_no_pass() {
+        assert_eq!(
+            reports(&step("smoke mem", "{\"schema\":\"observer.v1\",\"notes\":[]}\n", 0)),
+            Verdict::Passed
+        );
+        let lacking = step("smoke mem", "{\"schema\":\"observer.v1\",\"notes\":[{\"code\":\"x\"}]}\n", 3);
+        assert_eq!(reports(&lacking), Verdict::Failed("exit code 3: [{\"code\":\"x\"}]".to_owned()));
+    }
+}

@@ -1,0 +1,211 @@
+//! The kernels of the matrix: a series → the newest stock kernel of it that the mirror has, unpacked and kept.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    apt::{Apt, Package},
+    modules,
+};
+use crate::process;
+
+/// The series of the matrix. The last is whatever is newest of its major version.
+pub const SERIES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.x"];
+
+/// A kernel that can be booted.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    pub series: String,
+    /// As `uname -r` says it: `6.1.0-56-cloud-amd64`.
+    pub release: String,
+    pub image: PathBuf,
+    /// Modules to load, in this order.
+    pub modules: Vec<PathBuf>,
+}
+
+/// Gets the newest kernel of `series`, from `folder` where it was kept.
+///
+/// # Errors
+/// When the mirror has none that can be fetched and unpacked.
+pub fn newest(apt: &Apt, known: &[Package], series: &str, folder: &Path) -> Result<Kernel> {
+    let candidates = candidates(known, series);
+    let mut failed = Vec::new();
+    for (image, parts) in &candidates {
+        let kept = folder.join(series).join(format!("{}_{}", image.name, image.version));
+        if !kept.exists() {
+            println!("vm: {series}: fetching {} {}", image.name, image.version);
+            if let Err(error) = fetch(apt, image, parts, &kept) {
+                // Lists are older than the mirror: a package that was replaced since is gone.
+                println!("vm: {series}: {} {} cannot be had: {error:#}", image.name, image.version);
+                failed.push(error);
+                continue;
+            }
+            leave_only(&kept);
+        }
+        return open(series, &kept);
+    }
+    match failed.pop() {
+        Some(error) => Err(error.context(format!("no kernel of the series {series} can be fetched"))),
+        None => {
+            bail!("no package is a kernel of the series {series}: is the suite that has it still mirrored?")
+        }
+    }
+}
+
+/// All packages that can be, or be a part of, a kernel for virtual machines.
+///
+/// # Errors
+/// When apt cannot be asked.
+pub fn known(apt: &Apt) -> Result<Vec<Package>> {
+    apt.find("^linux-(image|binary|modules)-[0-9].*-cloud-amd64(-unsigned)?$")
+}
+
+/// The images of a series, newest first, each with the packages that hold its parts.
+fn candidates<'a>(known: &'a [Package], series: &str) -> Vec<(&'a Package, Vec<&'a Package>)> {
+    let is_of = |package: &&Package| match series.strip_suffix(".x") {
+        Some(major) => package.version.starts_with(&format!("{major}.")),
+        None => package.version.starts_with(&format!("{series}.")),
+    };
+    let mut found: Vec<_> = known
+        .iter()
+        .filter(|package| package.name.starts_with("linux-image-") && !package.version.contains("~rc"))
+        .filter(is_of)
+        .filter_map(|image| Some((image, parts(known, image)?)))
+        .collect();
+    // Of one version the signed image comes first: it is the one that is installed.
+    found.sort_by_key(|(image, _)| {
+        (std::cmp::Reverse(order(&image.version)), image.name.ends_with("-unsigned"))
+    });
+    found
+}
+
+/// An image package and those beside it that hold its image and modules; `None` for a package that only points to the
+/// newest one, and where a part is not in the lists.
+fn parts<'a>(known: &'a [Package], image: &'a Package) -> Option<Vec<&'a Package>> {
+    let is_part = |name: &&String| {
+        ["linux-binary-", "linux-modules-", "linux-image-"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut parts = vec![image];
+    for name in image.depends.iter().filter(is_part) {
+        if name.starts_with("linux-image-") {
+            return None;
+        }
+        parts.push(known.iter().find(|part| part.name == **name && part.version == image.version)?);
+    }
+    Some(parts)
+}
+
+/// Numbers of a version in order, enough to tell the newer of two of one series.
+fn order(version: &str) -> Vec<u64> {
+    version.split(|letter: char| !letter.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+}
+
+fn fetch(apt: &Apt, image: &Package, parts: &[&Package], kept: &Path) -> Result<()> {
+    let scratch = kept.with_extension("partial");
+    let _ = fs::remove_dir_all(&scratch);
+    let unpacked = scratch.join("unpacked");
+    fs::create_dir_all(&unpacked).with_context(|| format!("making {}", unpacked.display()))?;
+    for part in parts {
+        apt.download(&part.name, &part.version, &scratch)?;
+    }
+    for entry in fs::read_dir(&scratch).context("looking at what was fetched")?.flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "deb") {
+            process::output(Command::new("dpkg-deb").arg("--extract").arg(entry.path()).arg(&unpacked))?;
+        }
+    }
+    let files = modules::files(&unpacked);
+    let starts = |path: &&PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("vmlinuz"))
+    };
+    let vmlinuz = files
+        .iter()
+        .find(starts)
+        .with_context(|| format!("{} {} holds no vmlinuz", image.name, image.version))?;
+    let result = scratch.join("result");
+    fs::create_dir_all(&result).context("making the kernel's folder")?;
+    fs::copy(vmlinuz, result.join("vmlinuz")).context("keeping the image")?;
+    let release = image.name.trim_start_matches("linux-image-").trim_end_matches("-unsigned");
+    fs::write(result.join("release"), release).context("keeping the release")?;
+    modules::keep(&files, &result)?;
+    fs::rename(&result, kept).context("keeping the kernel")?;
+    let _ = fs::remove_dir_all(&scratch);
+    Ok(())
+}
+
+/// Removes the older kernels of the series.
+fn leave_only(kept: &Path) {
+    let beside = kept.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    for entry in beside.filter(|entry| entry.path() != kept) {
+        let _ = fs::remove_dir_all(entry.path());
+    }
+}
+
+fn open(series: &str, kept: &Path) -> Result<Kernel> {
+    let read = |name: &str| {
+        fs::read_to_string(kept.join(name))
+            .with_context(|| format!("reading {} (remove {} to fetch it anew)", name, kept.display()))
+    };
+    Ok(Kernel {
+        series: series.to_owned(),
+        release: read("release")?.trim().to_owned(),
+        image: kept.join("vmlinuz"),
+        modules: read("modules")?.lines().map(|name| kept.join(name)).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, depends: &[&str]) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            depends: depends.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    fn names(known: &[Package], series: &str) -> Vec<String> {
+        candidates(known, series).iter().map(|(image, _)| image.name.clone()).collect()
+    }
+
+    #[test]
+    fn the_newest_of_a_series_comes_first_and_signed_before_unsigned() {
+        let known = [
+            package("linux-image-6.1.0-9-cloud-amd64", "6.1.99-1", &[]),
+            package("linux-image-6.1.0-56-cloud-amd64-unsigned", "6.1.192-2", &[]),
+            package("linux-image-6.1.0-56-cloud-amd64", "6.1.192-2", &[]),
+            package("linux-image-6.12.1-cloud-amd64", "6.12.1-1", &[]),
+        ];
+        assert_eq!(
+            names(&known, "6.1"),
+            [
+                "linux-image-6.1.0-56-cloud-amd64",
+                "linux-image-6.1.0-56-cloud-amd64-unsigned",
+                "linux-image-6.1.0-9-cloud-amd64"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_image_in_parts_needs_all_of_them() {
+        let known = [
+            package("linux-image-7.3.4-cloud-amd64", "7.3.4-1", &["linux-binary-7.3.4-cloud-amd64"]),
+            package(
+                "linux-image-7.2.13-cloud-amd64",
+                "7.2.13-1",
+                &["kmod", "linux-binary-7.2.13-cloud-amd64"],
+            ),
+            package("linux-binary-7.2.13-cloud-amd64", "7.2.13-1", &[]),
+            package("linux-image-7.2-cloud-amd64", "7.2.13-1", &["linux-image-7.2.13-cloud-amd64"]),
+            package("linux-image-7.4-rc1-cloud-amd64", "7.4~rc1-1", &[]),
+        ];
+        assert_eq!(names(&known, "7.x"), ["linux-image-7.2.13-cloud-amd64"]);
+        assert_eq!(candidates(&known, "7.x")[0].1.len(), 2);
+    }
+}

@@ -1,0 +1,173 @@
+//! `cargo xtask vm`: the kernel matrix. Stock distribution kernels, one after the other under software emulation; on
+//! each what doctor says, every way of every hook forced once, and the live tests.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use self::{
+    answers::Answer,
+    apt::Apt,
+    disk::Binaries,
+    guest::Said,
+    kernels::Kernel,
+    page::Column,
+    plan::{Boot, Wanted},
+    verdicts::{Check, Verdict},
+};
+use crate::{packages, process};
+
+mod answers;
+mod apt;
+mod archive;
+mod disk;
+mod guest;
+mod judge;
+mod kernels;
+mod modules;
+mod page;
+mod plan;
+mod sources;
+mod verdicts;
+
+/// The page that the matrix writes.
+const PAGE: &str = "docs/kernels.md";
+
+/// What is wanted of the matrix; all of it where nothing is said.
+#[derive(Args)]
+pub struct Options {
+    /// Only this series, such as 6.1; repeatable
+    #[arg(long, value_name = "SERIES")]
+    kernel: Vec<String>,
+    /// Only what doctor says
+    #[arg(long, conflicts_with = "test")]
+    doctor: bool,
+    /// Only live tests whose name contains this
+    #[arg(long, value_name = "FILTER")]
+    test: Option<String>,
+}
+
+/// Runs the matrix.
+///
+/// # Errors
+/// When a check fails, a kernel cannot be had, or the emulator cannot run.
+pub fn run(root: &Path, options: &Options) -> Result<()> {
+    let began = Instant::now();
+    packages::ensure(packages::EMULATION)?;
+    let folder = root.join("target/vm");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let kernels = kernels(options, &folder)?;
+    let disk = folder.join("disk.img");
+    disk::make(&disk, &binaries(root)?)?;
+    let wanted = match (&options.test, options.doctor) {
+        (Some(filter), _) => Wanted::Tests(filter.clone()),
+        (None, true) => Wanted::Doctor,
+        (None, false) => Wanted::All,
+    };
+    let mut checks = Vec::new();
+    let mut columns = Vec::new();
+    for kernel in &kernels {
+        for boot in plan::boots(&kernel.series, &wanted) {
+            let guest_began = Instant::now();
+            let said = start(kernel, &boot, &disk, &folder)?;
+            println!(
+                "vm: {} {} ({}): {} s",
+                kernel.series,
+                boot.title,
+                kernel.release,
+                guest_began.elapsed().as_secs()
+            );
+            if let Some(step) = said.steps.iter().find(|step| step.name == "doctor") {
+                if options.doctor {
+                    println!("{}", step.output);
+                }
+                columns.push(column(kernel, &boot, Answer::read(&step.output)));
+            }
+            let title = boot.name(&kernel.series);
+            let judged = judge::judge(&said, &boot);
+            checks.extend(judged.into_iter().map(|(name, verdict)| Check {
+                kernel: title.clone(),
+                name,
+                verdict,
+            }));
+        }
+    }
+    // A page of a part of the matrix would lack the rest.
+    if options.kernel.is_empty() && options.test.is_none() {
+        checks.push(Check {
+            kernel: "all".to_owned(),
+            name: PAGE.to_owned(),
+            verdict: write_page(root, &columns)?,
+        });
+    }
+    println!("\n{}", verdicts::table(&checks));
+    let (passed, failed, not_run) = verdicts::sums(&checks);
+    println!("vm: {passed} passed, {failed} failed, {not_run} not run; {} s", began.elapsed().as_secs());
+    if failed > 0 {
+        bail!("{failed} checks failed; what each guest said is in {}", folder.join("said").display());
+    }
+    Ok(())
+}
+
+/// Writes the page; a hook that is seen otherwise than the page said before is a change to be looked at.
+fn write_page(root: &Path, columns: &[Column]) -> Result<Verdict> {
+    let path = root.join(PAGE);
+    let before = fs::read_to_string(&path).unwrap_or_default();
+    let page = page::page(columns);
+    fs::write(&path, &page).with_context(|| format!("writing {}", path.display()))?;
+    Ok(if page::agree(&before, &page) {
+        Verdict::Passed
+    } else {
+        Verdict::Failed(format!(
+            "the kernels are seen otherwise than {PAGE} said: look at the change, commit it"
+        ))
+    })
+}
+
+fn kernels(options: &Options, folder: &Path) -> Result<Vec<Kernel>> {
+    let apt = Apt::prepare(&folder.join("apt"))?;
+    let known = kernels::known(&apt)?;
+    let series: Vec<&str> = match options.kernel.as_slice() {
+        [] => kernels::SERIES.to_vec(),
+        chosen => chosen.iter().map(String::as_str).collect(),
+    };
+    let kept = folder.join("kernels");
+    series.into_iter().map(|series| kernels::newest(&apt, &known, series, &kept)).collect()
+}
+
+/// Builds what runs in the guests: the binaries of the tests on the host.
+fn binaries(root: &Path) -> Result<Binaries> {
+    let build = root.join("target/debug");
+    process::run(process::cargo(root).args(["build", "--bins"]))?;
+    let mut command = process::cargo(root);
+    command.args(["test", "--package", "observer-tests", "--test", "live", "--no-run"]);
+    let said = process::output(command.arg("--message-format=json"))?;
+    let live = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "live")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo does not say where it built the live tests")?;
+    Ok(Binaries { observer: build.join("observer"), workload: build.join("workload"), live })
+}
+
+fn start(kernel: &Kernel, boot: &Boot, disk: &Path, folder: &Path) -> Result<Said> {
+    let guest = guest::Guest {
+        kernel,
+        disk,
+        command_line: &boot.command_line,
+        steps: &boot.steps,
+        seconds: boot.seconds,
+        log: folder.join("said").join(format!("{}.log", boot.name(&kernel.series))),
+    };
+    guest.run()
+}
+
+fn column(kernel: &Kernel, boot: &Boot, answer: Answer) -> Column {
+    Column { title: boot.name(&kernel.series), release: kernel.release.clone(), answer }
+}

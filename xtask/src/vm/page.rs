@@ -1,0 +1,128 @@
+//! `docs/kernels.md`: which way to each signal is in use on each kernel, and what is not seen, as doctor said it.
+
+use std::fmt::Write as _;
+
+use super::answers::{Answer, Fate};
+
+/// Doctor's answer on one kernel of the matrix.
+pub struct Column {
+    /// The series, and how the kernel was started where not as distributed.
+    pub title: String,
+    pub release: String,
+    pub answer: Answer,
+}
+
+const COMMANDS: [(&str, &str); 3] =
+    [("mem", "observer mem"), ("disk", "observer disk"), ("net", "observer net")];
+
+/// The whole page.
+pub fn page(columns: &[Column]) -> String {
+    let mut text = String::from(
+        "# Kernels\n\n\
+         Made by `cargo xtask vm` from what `observer doctor` says on stock distribution kernels; do not edit. Numbers \
+         are the ways of a hook in order, best first: `observer doctor` names them on any machine.\n\n",
+    );
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "| kernel | release |\n| --- | --- |");
+    for column in columns {
+        let _ = writeln!(text, "| {} | {} |", column.title, column.release);
+    }
+    for (domain, command) in COMMANDS {
+        let _ = writeln!(text, "\n## `{command}`\n");
+        table(&mut text, columns, domain);
+        unseen(&mut text, columns, domain);
+    }
+    text
+}
+
+/// Whether two pages say the same of the hooks, whatever the releases of their kernels are.
+pub fn agree(one: &str, other: &str) -> bool {
+    let hooks = |page: &str| page.split_once("\n## ").map(|(_, hooks)| hooks.to_owned());
+    hooks(one) == hooks(other)
+}
+
+fn hooks<'a>(columns: &'a [Column], domain: &str) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for hook in columns.iter().flat_map(|column| &column.answer.hooks) {
+        if hook.name.split('.').next() == Some(domain) && !names.contains(&hook.name.as_str()) {
+            names.push(&hook.name);
+        }
+    }
+    names
+}
+
+fn table(text: &mut String, columns: &[Column], domain: &str) {
+    let titles: Vec<&str> = columns.iter().map(|column| column.title.as_str()).collect();
+    let _ = writeln!(text, "| hook | {} |", titles.join(" | "));
+    let _ = writeln!(text, "| --- |{}", " --- |".repeat(titles.len()));
+    for name in hooks(columns, domain) {
+        let _ = write!(text, "| {name} |");
+        for column in columns {
+            let hook = column.answer.hook(name);
+            let cell = hook.and_then(|hook| hook.in_use()).map_or("not seen", |(way, _)| way.name.as_str());
+            let _ = write!(text, " {} |", escaped(cell));
+        }
+        text.push('\n');
+    }
+}
+
+fn unseen(text: &mut String, columns: &[Column], domain: &str) {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for column in columns {
+        for hook in &column.answer.hooks {
+            if hook.name.split('.').next() != Some(domain) {
+                continue;
+            }
+            let line = match hook.in_use() {
+                Some((_, "")) => continue,
+                Some((way, blind)) => format!("{} by {}: {blind}", hook.name, way.name),
+                None => {
+                    let why = hook.ways.iter().map(|way| match &way.fate {
+                        Fate::Refused(reason) => format!("{}: refused: {reason}", way.name),
+                        Fate::Impossible(reason) => format!("{}: {reason}", way.name),
+                        Fate::InUse(_) | Fate::Spare => way.name.clone(),
+                    });
+                    let why = why.collect::<Vec<_>>().join("; ");
+                    format!("{} is not seen ({why}); unknown: {}", hook.name, hook.unknown)
+                }
+            };
+            match lines.iter_mut().find(|(known, _)| *known == line) {
+                Some((_, kernels)) => kernels.push(&column.title),
+                None => lines.push((line, vec![&column.title])),
+            }
+        }
+    }
+    if lines.is_empty() {
+        let _ = writeln!(text, "\nNothing is unseen on any of them.");
+        return;
+    }
+    let _ = writeln!(text, "\nNot seen:\n");
+    for (line, kernels) in lines {
+        let _ = writeln!(text, "- {}: {}", kernels.join(", "), escaped(&line));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_says_what_is_used_and_what_is_not_seen() {
+        let column = |title: &str, fate: &str| Column {
+            title: title.to_owned(),
+            release: format!("{title}.1"),
+            answer: Answer::read(&format!(
+                "  ✓ mem.mappings  maps\n      fexit: {fate}\n      tracepoint: in use; aio\n"
+            )),
+        };
+        let page = page(&[column("5.10", "this kernel has no function"), column("6.1", "in use")]);
+        assert!(page.contains("| mem.mappings | tracepoint | fexit |"), "{page}");
+        assert!(page.contains("- 5.10: mem.mappings by tracepoint: aio\n"), "{page}");
+        assert!(agree(&page, &page.replace("5.10.1", "5.10.2")));
+        assert!(!agree(&page, &page.replace("aio", "")));
+    }
+}

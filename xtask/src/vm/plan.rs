@@ -1,0 +1,73 @@
+//! What each guest is to do: its boots, and the steps of each.
+
+/// What is wanted of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    All,
+    Doctor,
+    Tests(String),
+}
+
+/// One start of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// How it differs from the kernel as distributed; empty if not at all.
+    pub title: &'static str,
+    /// Words for the kernel's command line.
+    pub command_line: String,
+    /// A script of `step`s.
+    pub steps: String,
+    /// Seconds after which the guest is ended.
+    pub seconds: u32,
+    /// Whether the live tests are among the steps.
+    pub tests: bool,
+}
+
+impl Boot {
+    /// The kernel's series with how it was started.
+    pub fn name(&self, series: &str) -> String {
+        if self.title.is_empty() { series.to_owned() } else { format!("{series}+{}", self.title) }
+    }
+}
+
+const DOCTOR: &str = "step 120 doctor observer doctor\n";
+
+/// What lockdown takes away is the same on all of them: the oldest kernel that is well supported and a new one.
+const LOCKED: &[&str] = &["6.1", "6.18"];
+
+const SMOKE: &str = "\
+step 60 'smoke mem' observer mem --once --json --top 1
+step 60 'smoke disk' observer disk --deleted-open --once --json --top 1
+step 60 'smoke net' observer net --top 1 --once --json
+";
+
+/// The boots of one series.
+pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
+    let live =
+        |filter: &str| format!("step 900 live {}/deps/live --test-threads=1 {filter}\n", super::disk::BUILD);
+    let plain = |steps: String, seconds, tests| Boot {
+        title: "",
+        command_line: String::new(),
+        steps,
+        seconds,
+        tests,
+    };
+    let mut boots = vec![match wanted {
+        Wanted::Doctor => plain(DOCTOR.to_owned(), 180, false),
+        Wanted::Tests(filter) => plain(live(&format!("'{filter}'")), 960, true),
+        Wanted::All => {
+            let steps = format!("{DOCTOR}observer doctor >/tmp/doctor\n{SMOKE}force\n{}", live(""));
+            plain(steps, 1500, true)
+        }
+    }];
+    if !matches!(wanted, Wanted::Tests(_)) && LOCKED.contains(&series) {
+        for (title, command_line) in
+            [("integrity", "lockdown=integrity"), ("confidentiality", "lockdown=confidentiality")]
+        {
+            let steps = if *wanted == Wanted::All { format!("{DOCTOR}{SMOKE}") } else { DOCTOR.to_owned() };
+            let command_line = command_line.to_owned();
+            boots.push(Boot { title, command_line, steps, seconds: 300, tests: false });
+        }
+    }
+    boots
+}

@@ -1,0 +1,171 @@
+//! Where packages come from: the mirrors that this machine's own apt sources name, asked for other suites too.
+//!
+//! Pure: texts in, text out. No mirror is known here; the machine's owner chose one, with its key.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+
+/// One source of packages, as apt reads it from either of its formats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub uris: Vec<String>,
+    pub suites: Vec<String>,
+    /// The keyring that must have signed it; `None` where apt's own keyrings decide.
+    pub signed_by: Option<String>,
+}
+
+/// Reads the one-line format of `sources.list`; comments, source packages and what is disabled are left out.
+pub fn one_line(text: &str) -> Vec<Source> {
+    text.lines().filter_map(line).collect()
+}
+
+fn line(line: &str) -> Option<Source> {
+    let rest = line.split('#').next()?.trim().strip_prefix("deb")?;
+    let rest = rest.strip_prefix(char::is_whitespace)?.trim_start();
+    let (options, rest) = match rest.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => ("", rest),
+    };
+    let mut words = rest.split_whitespace().map(str::to_owned);
+    let signed_by = options.split_whitespace().find_map(|option| option.strip_prefix("signed-by="));
+    Some(Source {
+        uris: vec![words.next()?],
+        suites: vec![words.next()?],
+        signed_by: signed_by.map(str::to_owned),
+    })
+}
+
+/// Reads the deb822 format of `*.sources`.
+pub fn deb822(text: &str) -> Vec<Source> {
+    let mut sources = Vec::new();
+    let mut fields = BTreeMap::<String, String>::new();
+    let mut last = String::new();
+    for line in text.lines().chain([""]) {
+        if line.starts_with('#') {
+            continue;
+        }
+        if line.trim().is_empty() {
+            sources.extend(stanza(&std::mem::take(&mut fields)));
+        } else if line.starts_with(char::is_whitespace) {
+            let value = fields.entry(last.clone()).or_default();
+            value.push('\n');
+            value.push_str(line.trim());
+        } else if let Some((name, value)) = line.split_once(':') {
+            last = name.trim().to_ascii_lowercase();
+            fields.insert(last.clone(), value.trim().to_owned());
+        }
+    }
+    sources
+}
+
+fn stanza(fields: &BTreeMap<String, String>) -> Option<Source> {
+    let words = |name: &str| -> Vec<String> {
+        fields
+            .get(name)
+            .map(|value| value.split_whitespace().map(str::to_owned).collect())
+            .unwrap_or_default()
+    };
+    let off = fields.get("enabled").is_some_and(|enabled| enabled.eq_ignore_ascii_case("no"));
+    if off || !words("types").iter().any(|kind| kind == "deb") {
+        return None;
+    }
+    // A key written into the stanza itself has no path; then apt's own keyrings decide.
+    let signed_by = words("signed-by").into_iter().next().filter(|path| path.starts_with('/'));
+    Some(Source { uris: words("uris"), suites: words("suites"), signed_by })
+}
+
+/// The sources list, in the one-line format, that knows every suite with a kernel of the matrix: `codename` is the
+/// running release's, whose mirrors are taken.
+///
+/// # Errors
+/// Where the machine's sources name no mirror of the running release.
+pub fn with_every_suite(machine: &[Source], codename: &str) -> Result<String> {
+    if codename.is_empty() {
+        bail!("this system's release has no code name: the kernels are taken from Debian's mirrors");
+    }
+    let find = |suites: &[String]| {
+        machine.iter().find(|source| source.suites.iter().any(|suite| suites.contains(suite)))
+    };
+    let main = find(&[codename.to_owned(), format!("{codename}-updates")])
+        .with_context(|| format!("apt's sources on this machine name no mirror that has {codename}"))?;
+    let security = find(&[format!("{codename}-security"), format!("{codename}/updates")]);
+    // A release keeps its kernel series for life: 5.10 is bullseye's, 6.1 is bookworm's, 6.12 is trixie's and newer
+    // ones come through backports; the newest of all is in sid.
+    let suites =
+        [codename, "bookworm", "trixie", &format!("{codename}-backports"), "trixie-backports", "sid"]
+            .map(str::to_owned);
+    let secured = ["bullseye", "bookworm", "trixie", codename].map(|release| format!("{release}-security"));
+    let mut lines = Vec::new();
+    for suite in suites {
+        lines.extend(entry(main, &suite));
+    }
+    for suite in secured {
+        lines.extend(security.and_then(|security| entry(security, &suite)));
+    }
+    lines.sort();
+    lines.dedup();
+    Ok(lines.join("\n") + "\n")
+}
+
+fn entry(source: &Source, suite: &str) -> Option<String> {
+    let key = source.signed_by.as_ref().map(|path| format!(" signed-by={path}")).unwrap_or_default();
+    Some(format!("deb [arch=amd64{key}] {} {suite} main", source.uris.first()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STANZAS: &str = "\
+Types: deb
+# a comment between fields
+URIs: https://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/archive.gpg
+
+Types: deb deb-src
+URIs: https://mirror.example/security
+Suites: bookworm-security
+Components: main
+
+Types: deb
+Enabled: no
+URIs: https://off.example/
+Suites: bookworm
+";
+
+    #[test]
+    fn both_formats_say_the_same() {
+        let lines = one_line(
+            "# a comment\ndeb [arch=amd64 signed-by=/usr/share/keyrings/archive.gpg] https://mirror.example/debian \
+             bookworm main contrib\ndeb-src https://mirror.example/debian bookworm main\n",
+        );
+        assert_eq!(lines.len(), 1);
+        let stanzas = deb822(STANZAS);
+        assert_eq!(stanzas.len(), 2, "what is disabled is left out: {stanzas:?}");
+        assert_eq!(stanzas[0].uris, lines[0].uris);
+        assert_eq!(stanzas[0].signed_by, lines[0].signed_by);
+        assert_eq!(stanzas[0].suites, ["bookworm", "bookworm-updates"]);
+    }
+
+    #[test]
+    fn every_suite_is_asked_of_the_mirror_that_the_machine_uses() {
+        let list = with_every_suite(&deb822(STANZAS), "bookworm").unwrap();
+        assert!(list.contains(
+            "deb [arch=amd64 signed-by=/usr/share/keyrings/archive.gpg] https://mirror.example/debian sid main\n"
+        ));
+        assert!(
+            list.contains("deb [arch=amd64] https://mirror.example/security bullseye-security main\n"),
+            "{list}"
+        );
+        assert_eq!(list.matches(" bookworm main").count(), 1, "{list}");
+    }
+
+    #[test]
+    fn a_machine_without_a_mirror_of_its_release_is_told() {
+        let error = with_every_suite(&deb822(STANZAS), "trixie").unwrap_err();
+        assert!(error.to_string().contains("no mirror that has trixie"), "{error}");
+    }
+}
