@@ -425,6 +425,8 @@ pub fn ending_early(processes: &mut Processes) -> Result<()> {
         receive_all(&mut stream, count)
     })?;
     processes.wait(1)?;
+    // SAFETY: waits for the first child that ends, which is the one that was started to.
+    ensure!(unsafe { libc::wait(std::ptr::null_mut()) } > 0, "wait");
     tell.write_all(&[1])?;
     processes.wait(1)
 }
