@@ -79,9 +79,7 @@ impl Decode for NetDecoder {
             let mut reader = Reader::new(record);
             let holder = reader.task()?;
             let socket = reader.socket()?;
-            for task in [&holder, &socket.owner] {
-                self.meet(task, out);
-            }
+            self.meet(&holder, out);
             let place = match places.entry(socket.cookie) {
                 Entry::Occupied(place) => *place.get(),
                 Entry::Vacant(place) => {
@@ -93,6 +91,9 @@ impl Decode for NetDecoder {
             if holder.id.tgid != 0 && !holders.contains(&holder.id) {
                 holders.push(holder.id);
             }
+        }
+        for (socket, _) in &sockets {
+            self.introduce(&socket.owner, out);
         }
         if program == HELD {
             self.passes += 1;
@@ -147,7 +148,7 @@ impl NetDecoder {
         let socket = from.socket()?;
         let seen = Counters { tx: from.u64()?, rx: from.u64()?, retransmitted: from.u64()? };
         // Its owner may have ended, and been forgotten with that: it is told of again.
-        self.meet(&socket.owner, out);
+        self.introduce(&socket.owner, out);
         let seen = socket.was_seen().then_some(seen);
         let connection = socket.connection(Vec::new());
         out.facts.push(Observation::Net(NetFact::Closed(ClosedFact { connection, seen, at: header.at })));
@@ -202,7 +203,7 @@ impl NetDecoder {
         let task = value.task()?;
         let counters = Counters { tx: value.u64()?, rx: value.u64()?, retransmitted: value.u64()? };
         let connections = value.u64()?;
-        self.meet(&task, out);
+        self.introduce(&task, out);
         let fact = ClosedTotalsFact { owner: task.id, counters, connections };
         out.facts.push(Observation::Net(NetFact::ClosedTotals(fact)));
         Ok(())
@@ -294,6 +295,22 @@ mod tests {
         assert_eq!(first.counters, Counters { tx: 1, rx: 2, retransmitted: 3 });
         let met = decoded.facts.iter().filter(|fact| matches!(fact, Observation::Process(_))).count();
         assert_eq!(met, 2, "each process is told of once");
+    }
+
+    #[test]
+    fn what_a_process_was_called_when_it_acted_first_is_not_news_later() {
+        let mut before = task(1);
+        before.comm[..3].copy_from_slice(b"old");
+        let held = HeldRecord { holder: task(1), socket: SocketRecord { owner: before, ..socket(9) } };
+        let mut decoder = NetDecoder::default();
+        let mut met = Vec::new();
+        for _ in 0..2 {
+            let mut decoded = Decoded::default();
+            decoder.pass(HELD, &bytes(&held), &mut decoded).unwrap();
+            met.extend(decoded.facts.into_iter().filter(|fact| matches!(fact, Observation::Process(_))));
+        }
+        let [Observation::Process(ProcessFact::Met { comm, .. })] = &met[..] else { panic!("{met:?}") };
+        assert_eq!(comm, b"abc");
     }
 
     #[test]
