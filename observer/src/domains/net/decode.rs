@@ -139,6 +139,13 @@ impl NetDecoder {
         }));
     }
 
+    /// Tells of a process from what it was called when it acted first: only where nothing newer is known.
+    fn introduce(&mut self, task: &TaskRecord, out: &mut Decoded) {
+        if !self.met.contains_key(&task.id) {
+            self.meet(task, out);
+        }
+    }
+
     fn closed(
         &mut self,
         header: RecordHeader,
