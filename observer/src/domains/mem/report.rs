@@ -1,6 +1,6 @@
 //! From the state of the mem domain to rows and columns.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 
 use super::{
     headline::headline,
@@ -27,7 +27,7 @@ const SPARKLINE: usize = 8;
 pub fn report(state: &MemState, context: &Context<'_>) -> Report {
     let mut processes: Vec<Assessed<'_>> =
         state.processes.iter().map(|(id, process)| Assessed::new(*id, process, state, context)).collect();
-    processes.sort_by(Assessed::order);
+    processes.sort_by_cached_key(Assessed::order);
     let rows = processes.iter().map(|process| process.row(context)).collect();
     let table = Table { key: "rows", columns: process_columns(context), rows, hidden: Hidden::default() };
     let mut report = context.report(vec![table, kernel(state, context)]);
@@ -80,16 +80,19 @@ impl<'a> Assessed<'a> {
     }
 
     /// What grows first, the fastest before; then what grew and is not judged yet; then by what is resident; what ended
-    /// last, the most mapped before.
-    fn order(&self, other: &Self) -> Ordering {
-        let mapped = |process: &Self| process.totals.map_or(0, |totals| totals.mapped);
-        (other.grows().cmp(&self.grows()))
-            .then_with(|| if self.grows() { other.rate().total_cmp(&self.rate()) } else { Ordering::Equal })
-            .then_with(|| other.early().total_cmp(&self.early()))
-            .then_with(|| self.process.ended.cmp(&other.process.ended))
-            .then_with(|| other.rss().cmp(&self.rss()))
-            .then_with(|| mapped(other).cmp(&mapped(self)))
-            .then_with(|| self.id.tgid.cmp(&other.id.tgid))
+    /// last, the most mapped before. The smallest comes first.
+    fn order(&self) -> impl Ord + use<> {
+        let grows = self.grows();
+        (
+            Reverse(grows),
+            // Whole bytes a second: what differs by less is as fast.
+            Reverse(if grows { self.rate() as i64 } else { 0 }),
+            Reverse(self.early() as i64),
+            self.process.ended,
+            Reverse(self.rss()),
+            Reverse(self.totals.map_or(0, |totals| totals.mapped)),
+            self.id,
+        )
     }
 
     /// Seconds until what is left is full: by the trend, and by the ends of its interval.
