@@ -127,6 +127,13 @@ pub enum DiskSlot {
     Written(TaskId),
 }
 
+impl DiskSlot {
+    /// What is told of a file beside its numbers and holders.
+    const fn beside(inode: InodeId) -> [Self; 3] {
+        [Self::Deleted(inode), Self::Writers(inode), Self::Asked(inode)]
+    }
+}
+
 impl Hold {
     /// Its kind.
     #[must_use]
@@ -167,11 +174,16 @@ impl DiskFact {
     /// What nobody will speak of again once the file is gone.
     pub(super) fn ends(&self) -> Vec<Slot> {
         match self {
-            Self::FileGone { inode } => {
-                [DiskSlot::Deleted(*inode), DiskSlot::Writers(*inode), DiskSlot::Asked(*inode)]
-                    .map(Slot::Disk)
-                    .to_vec()
-            }
+            Self::FileGone { inode } => DiskSlot::beside(*inode).map(Slot::Disk).to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is said beside a file, while it is found; and the space of what is mounted.
+    pub(super) fn keeps(&self) -> Vec<DiskSlot> {
+        match self {
+            Self::File { inode, .. } => DiskSlot::beside(*inode).to_vec(),
+            Self::Mounts(mounts) => mounts.iter().map(|mount| DiskSlot::Space(mount.dev)).collect(),
             _ => Vec::new(),
         }
     }

@@ -119,4 +119,22 @@ impl MemFact {
             _ => None,
         }
     }
+
+    /// What is exact is exact beside the counters of its moment; and a process in a group makes its limit news again:
+    /// whoever had none there has forgotten it.
+    pub(super) fn outdates(&self) -> Option<MemSlot> {
+        match self {
+            Self::Counters { id, .. } => Some(MemSlot::Exact(*id)),
+            Self::Place { cgroup, .. } => Some(MemSlot::Limit(cgroup.clone())),
+            _ => None,
+        }
+    }
+
+    /// A group's limit is spoken of while a process is in it.
+    pub(super) fn keeps(&self) -> Option<MemSlot> {
+        match self {
+            Self::Place { cgroup, .. } => Some(MemSlot::Limit(cgroup.clone())),
+            _ => None,
+        }
+    }
 }

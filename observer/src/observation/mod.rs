@@ -40,6 +40,18 @@ pub enum Slot {
     Net(net::NetSlot),
 }
 
+impl Slot {
+    /// Whether its value is remembered only while another fact [`Observation::keeps`] it.
+    #[must_use]
+    pub const fn needs_keeping(&self) -> bool {
+        use disk::DiskSlot::{Asked, Deleted, Space, Writers};
+        matches!(
+            self,
+            Self::Mem(mem::MemSlot::Limit(_)) | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Space(_))
+        )
+    }
+}
+
 impl Observation {
     /// The slot of a state-like fact; `None` for an event.
     #[must_use]
@@ -55,15 +67,24 @@ impl Observation {
     }
 
     /// The slot whose last value no longer counts once this fact has changed its own slot: an equal value that follows
-    /// is news again.
+    /// is news again. `known`: whether its own slot had a value before.
     #[must_use]
-    pub const fn outdates(&self) -> Option<Slot> {
+    pub fn outdates(&self, known: bool) -> Option<Slot> {
         match self {
-            Self::Process(fact) => match fact.outdates() {
-                Some(slot) => Some(Slot::Process(slot)),
-                None => None,
-            },
+            Self::Process(fact) if known => fact.outdates().map(Slot::Process),
+            Self::Mem(fact) => fact.outdates().map(Slot::Mem),
             _ => None,
+        }
+    }
+
+    /// Slots that are spoken of only because of this one: what no known fact keeps is forgotten with the report that is
+    /// due next.
+    #[must_use]
+    pub fn keeps(&self) -> Vec<Slot> {
+        match self {
+            Self::Mem(fact) => fact.keeps().into_iter().map(Slot::Mem).collect(),
+            Self::Disk(fact) => fact.keeps().into_iter().map(Slot::Disk).collect(),
+            _ => Vec::new(),
         }
     }
 

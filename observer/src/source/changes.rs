@@ -2,10 +2,25 @@
 //!
 //! A fact that is equal to the last one of its slot tells nothing and is dropped, here and not later, so that the
 //! engine, a recording and its replay all see the same stream. What a complete pass no longer finds is gone.
+//!
+//! The rule that this stands on: *what a state has forgotten is forgotten here, or is outdated, before it can be told
+//! again*; else its equal value is dropped and the state never hears it. And what nobody speaks of any more is forgotten,
+//! so that memory is bounded by what there is and not by what there was. A slot is forgotten
+//!
+//! - when no pass finds it any more, with what [`Observation::ends`] names: what a pass finds (processes, counters, files,
+//!   holders, sockets);
+//! - a report after an end ([`Observation::ends`]): what is known of a process, a flow. It is later than the states
+//!   forget, on purpose: what is said of an end twice must not bring back what ended;
+//! - when its process's number is another's, which ends it though nobody heard of its end;
+//! - with the report at which nothing [`Observation::keeps`] it: the limit of a group that no process is in, the space of
+//!   what is not mounted, the deletion and the writers of a file that nobody was found to hold.
+//!
+//! Of the rest there is a fixed number (the machine, its links and mounts, the losses of each object), or as many as a
+//! map of the kernel side has room for (totals of connections whose ends found no room in the ring).
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::collections::{HashMap, HashSet};
 
-use crate::observation::{Observation, Slot};
+use crate::observation::{Observation, Slot, TaskId, process::ProcessFact};
 
 /// The last value of every slot, and which passes still find it.
 #[derive(Debug, Default)]
@@ -21,6 +36,12 @@ pub struct Changes {
     /// Slots that ended since the last report was due, and those that had ended before it.
     ending: HashSet<Slot>,
     ended: HashSet<Slot>,
+    /// How many known values keep each slot.
+    kept: HashMap<Slot, usize>,
+    /// Slots that nothing kept when last looked at; the next report that is due decides.
+    loose: HashSet<Slot>,
+    /// The latest process of each process id.
+    latest: HashMap<u32, TaskId>,
 }
 
 #[derive(Debug)]
@@ -135,39 +156,51 @@ impl Changes {
     /// Passes `fact` on unless it is known; says where its slot's value is kept.
     fn observe(&mut self, fact: Observation, out: &mut Vec<Observation>) -> Option<usize> {
         self.ending.extend(fact.ends());
+        if let Observation::Process(ProcessFact::Met { id, .. }) = &fact {
+            self.supersede(*id);
+        }
         let Some(slot) = fact.slot() else {
             out.push(fact);
             return None;
         };
-        match self.known.entry(slot) {
-            Entry::Occupied(entry) => {
-                let index = *entry.get();
-                if let Some(value) = self.values[index].as_mut()
-                    && value.fact != fact
-                {
-                    value.fact = fact.clone();
-                    let outdated = fact.outdates();
-                    out.push(fact);
-                    if let Some(&outdated) = outdated.and_then(|slot| self.known.get(&slot)) {
-                        self.vacate(outdated);
-                    }
+        let place = self.known.get(&slot).copied();
+        let known = place.and_then(|index| self.values[index].as_mut());
+        let outdated = fact.outdates(known.is_some());
+        let index = match (place, known) {
+            (Some(index), Some(value)) => {
+                if value.fact == fact {
+                    return Some(index);
                 }
-                Some(index)
+                let before = std::mem::replace(&mut value.fact, fact.clone());
+                self.keep(&fact);
+                self.release(&before);
+                index
             }
-            Entry::Vacant(entry) => {
-                out.push(fact.clone());
-                let value = Some(Value { fact, found: 0, holders: 0 });
-                let index = if let Some(index) = self.free.pop() {
-                    self.values[index] = value;
-                    index
-                } else {
-                    self.values.push(value);
-                    self.values.len() - 1
-                };
-                entry.insert(index);
-                Some(index)
-            }
+            _ => self.remember(slot, fact.clone()),
+        };
+        if let Some(&outdated) = outdated.and_then(|slot| self.known.get(&slot)) {
+            self.vacate(outdated);
         }
+        out.push(fact);
+        Some(index)
+    }
+
+    /// Keeps the first value of `slot`; says where.
+    fn remember(&mut self, slot: Slot, fact: Observation) -> usize {
+        self.keep(&fact);
+        if slot.needs_keeping() && !self.kept.contains_key(&slot) {
+            self.loose.insert(slot.clone());
+        }
+        let value = Some(Value { fact, found: 0, holders: 0 });
+        let index = if let Some(index) = self.free.pop() {
+            self.values[index] = value;
+            index
+        } else {
+            self.values.push(value);
+            self.values.len() - 1
+        };
+        self.known.insert(slot, index);
+        index
     }
 
     fn vacate(&mut self, index: usize) {
@@ -175,222 +208,69 @@ impl Changes {
             if let Some(slot) = value.fact.slot() {
                 self.known.remove(&slot);
             }
+            self.release(&value.fact);
             self.free.push(index);
+        }
+    }
+
+    /// `fact` is known from now on.
+    fn keep(&mut self, fact: &Observation) {
+        for slot in fact.keeps() {
+            *self.kept.entry(slot).or_default() += 1;
+        }
+    }
+
+    /// `fact` is known no more.
+    fn release(&mut self, fact: &Observation) {
+        for slot in fact.keeps() {
+            if let Some(keepers) = self.kept.get_mut(&slot) {
+                *keepers -= 1;
+                if *keepers == 0 {
+                    self.kept.remove(&slot);
+                    self.loose.insert(slot);
+                }
+            }
+        }
+    }
+
+    /// A number is used again only after its process has ended, even if nobody heard of that end.
+    fn supersede(&mut self, id: TaskId) {
+        let latest = self.latest.entry(id.pid()).or_insert(id);
+        if *latest != id {
+            let ended = if latest.start <= id.start { std::mem::replace(latest, id) } else { id };
+            self.ending.extend(Observation::Process(ProcessFact::Ended { id: ended, at: 0 }).ends());
         }
     }
 
     /// Forgets what was told beside a thing that is gone. It may come back (a file whose descriptor was closed while it is
     /// mapped), and what is told of it then is news to whoever heard that it was gone.
     fn forget(&mut self, gone: &Observation) {
-        for slot in gone.ends() {
-            if let Some(&index) = self.known.get(&slot)
-                && self.values[index].as_ref().is_some_and(|value| value.holders == 0)
-            {
-                self.vacate(index);
+        gone.ends().iter().for_each(|slot| self.forget_slot(slot));
+    }
+
+    /// Forgets what ended before the last report was due: its final totals may follow its end, but not for so long. And
+    /// what nothing keeps.
+    fn forget_ended(&mut self) {
+        let ending = std::mem::take(&mut self.ending);
+        for slot in std::mem::replace(&mut self.ended, ending) {
+            self.forget_slot(&slot);
+        }
+        for slot in std::mem::take(&mut self.loose) {
+            if !self.kept.contains_key(&slot) {
+                self.forget_slot(&slot);
             }
         }
     }
 
-    /// Forgets what ended before the last report was due: its final totals may follow its end, but not for so long.
     /// What a pass still finds (a process that nobody has waited for) stays until the pass does not.
-    fn forget_ended(&mut self) {
-        let ending = std::mem::take(&mut self.ending);
-        for slot in std::mem::replace(&mut self.ended, ending) {
-            if let Some(&index) = self.known.get(&slot)
-                && self.values[index].as_ref().is_some_and(|value| value.holders == 0)
-            {
-                self.vacate(index);
-            }
+    fn forget_slot(&mut self, slot: &Slot) {
+        if let Some(&index) = self.known.get(slot)
+            && self.values[index].as_ref().is_some_and(|value| value.holders == 0)
+        {
+            self.vacate(index);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observation::{
-        TaskId,
-        mem::{MemFact, Memory},
-        process::ProcessFact,
-        session::Moment,
-    };
-
-    fn met(tgid: u64, comm: &str) -> Observation {
-        let id = TaskId { start: 7, tgid };
-        Observation::Process(ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false })
-    }
-
-    fn named(tgid: u64) -> Observation {
-        let id = TaskId { start: 7, tgid };
-        Observation::Process(ProcessFact::Named { id, exe: None, cgroup: None, cmdline: None })
-    }
-
-    fn counters(tgid: u64, anon: i64) -> Observation {
-        let id = TaskId { start: 7, tgid };
-        let memory = Memory { anon, ..Memory::default() };
-        Observation::Mem(MemFact::Counters { id, memory, page_tables: 0 })
-    }
-
-    fn exact(tgid: u64) -> Observation {
-        let id = TaskId { start: 7, tgid };
-        Observation::Mem(MemFact::Exact { id, memory: Memory::default() })
-    }
-
-    fn gone(tgid: u64) -> Observation {
-        Observation::Mem(MemFact::Gone { id: TaskId { start: 7, tgid } })
-    }
-
-    fn ended(tgid: u64) -> Observation {
-        Observation::Process(ProcessFact::Ended { id: TaskId { start: 7, tgid }, at: 9 })
-    }
-
-    fn due() -> Observation {
-        Observation::Due(Moment::default())
-    }
-
-    fn pass(changes: &mut Changes, program: &'static str, facts: &[Observation]) -> Vec<Observation> {
-        let mut out = Vec::new();
-        changes.pass(program, facts.to_vec(), &mut out);
-        out
-    }
-
-    fn single(changes: &mut Changes, fact: Observation) -> Vec<Observation> {
-        let mut out = Vec::new();
-        changes.single(fact, &mut out);
-        out
-    }
-
-    fn state(changes: &Changes) -> Vec<Observation> {
-        changes.keyframe().cloned().collect()
-    }
-
-    #[test]
-    fn what_is_equal_is_dropped_and_what_changed_is_passed_on() {
-        let mut changes = Changes::default();
-        assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]), [met(1, "x"), met(2, "y")]);
-        assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "z")]), [met(2, "z")]);
-        assert_eq!(single(&mut changes, met(2, "z")), []);
-        assert_eq!(single(&mut changes, met(2, "y")), [met(2, "y")]);
-        assert_eq!(state(&changes), [met(1, "x"), met(2, "y")]);
-    }
-
-    #[test]
-    fn names_read_again_after_an_exec_are_news_though_they_are_the_same() {
-        let mut changes = Changes::default();
-        single(&mut changes, met(1, "x"));
-        assert_eq!(single(&mut changes, named(1)), [named(1)]);
-        assert_eq!(single(&mut changes, named(1)), []);
-        single(&mut changes, met(1, "y"));
-        assert_eq!(state(&changes), [met(1, "y")]);
-        assert_eq!(single(&mut changes, named(1)), [named(1)]);
-    }
-
-    #[test]
-    fn events_are_never_dropped() {
-        let mut changes = Changes::default();
-        assert_eq!(single(&mut changes, ended(1)), [ended(1)]);
-        assert_eq!(single(&mut changes, ended(1)), [ended(1)]);
-        assert_eq!(pass(&mut changes, "a", &[ended(1)]), [ended(1)]);
-        assert_eq!(state(&changes), []);
-    }
-
-    #[test]
-    fn what_vanished_is_forgotten_and_new_when_it_comes_back() {
-        let mut changes = Changes::default();
-        pass(&mut changes, "a", &[met(1, "x"), met(2, "y"), met(1, "x")]);
-        pass(&mut changes, "a", &[met(2, "y")]);
-        assert_eq!(state(&changes), [met(2, "y")]);
-        assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]), [met(1, "x")]);
-    }
-
-    #[test]
-    fn what_vanished_is_gone_once() {
-        let mut changes = Changes::default();
-        pass(&mut changes, "a", &[counters(1, 10), counters(2, 20)]);
-        single(&mut changes, exact(1));
-        assert_eq!(pass(&mut changes, "a", &[counters(2, 20)]), [gone(1)]);
-        assert_eq!(pass(&mut changes, "a", &[counters(2, 20)]), []);
-        (0..2).for_each(|_| drop(single(&mut changes, due())));
-        assert_eq!(state(&changes), [counters(2, 20)], "what only came outside passes went with it");
-        assert_eq!(pass(&mut changes, "a", &[counters(1, 10), counters(2, 20)]), [counters(1, 10)]);
-    }
-
-    #[test]
-    fn what_another_program_still_finds_is_not_gone() {
-        let mut changes = Changes::default();
-        pass(&mut changes, "a", &[met(1, "x")]);
-        assert_eq!(pass(&mut changes, "b", &[met(1, "x")]), []);
-        pass(&mut changes, "a", &[]);
-        pass(&mut changes, "a", &[]);
-        assert_eq!(state(&changes), [met(1, "x")]);
-        pass(&mut changes, "b", &[]);
-        assert_eq!(state(&changes), []);
-    }
-
-    #[test]
-    fn an_interrupted_pass_declares_nothing_gone() {
-        let mut changes = Changes::default();
-        let mut out = Vec::new();
-        pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]);
-        changes.interrupted("a", vec![met(1, "x"), met(3, "z")], &mut out);
-        assert_eq!(out, [met(3, "z")]);
-        assert_eq!(state(&changes), [met(1, "x"), met(2, "y"), met(3, "z")]);
-        pass(&mut changes, "a", &[met(3, "z")]);
-        assert_eq!(state(&changes), [met(3, "z")]);
-        pass(&mut changes, "a", &[]);
-        assert_eq!(state(&changes), []);
-    }
-
-    #[test]
-    fn a_process_that_ended_is_forgotten_once_its_last_words_were_said() {
-        let mut changes = Changes::default();
-        single(&mut changes, met(1, "x"));
-        single(&mut changes, named(1));
-        single(&mut changes, ended(1));
-        single(&mut changes, due());
-        assert_eq!(
-            single(&mut changes, met(1, "x")),
-            [],
-            "what follows the end is still told from what is new"
-        );
-        single(&mut changes, due());
-        assert!(changes.is_empty());
-    }
-
-    #[test]
-    fn a_zombie_stays_known_while_passes_find_it() {
-        let mut changes = Changes::default();
-        pass(&mut changes, "a", &[met(1, "x")]);
-        single(&mut changes, ended(1));
-        for _ in 0..3 {
-            single(&mut changes, due());
-            assert_eq!(pass(&mut changes, "a", &[met(1, "x")]), []);
-        }
-        pass(&mut changes, "a", &[]);
-        assert!(changes.is_empty());
-    }
-
-    #[test]
-    fn what_is_told_of_a_file_that_came_back_is_news() {
-        use crate::observation::disk::{Answer, DiskFact, File, InodeId};
-        let inode = InodeId::default();
-        let file = Observation::Disk(DiskFact::File { inode, file: File::default() });
-        let asked = Observation::Disk(DiskFact::Asked { inode, answer: Answer::default() });
-        let mut changes = Changes::default();
-        pass(&mut changes, "a", std::slice::from_ref(&file));
-        assert_eq!(single(&mut changes, asked.clone()), std::slice::from_ref(&asked));
-        assert_eq!(single(&mut changes, asked.clone()), []);
-        assert_eq!(pass(&mut changes, "a", &[]), [Observation::Disk(DiskFact::FileGone { inode })]);
-        pass(&mut changes, "b", &[file]);
-        assert_eq!(single(&mut changes, asked.clone()), [asked]);
-    }
-
-    #[test]
-    fn places_are_used_again() {
-        let mut changes = Changes::default();
-        for tgid in 0..1000 {
-            pass(&mut changes, "a", &[met(tgid, "x"), met(tgid + 1, "x")]);
-        }
-        assert!(changes.values.len() <= 4, "{}", changes.values.len());
-    }
-}
+mod tests;

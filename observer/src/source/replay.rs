@@ -186,13 +186,12 @@ impl<R: BufRead + Seek> Replay<R> {
         self.used = 0;
         while self.used < self.raw.len() {
             match self.decode() {
+                Ok(_) if values.len() == MAX_SLOTS => return self.stop(ReplayError::Implausible),
                 Ok(fact) => values.push(fact),
                 Err(error) => return self.stop(error),
             }
         }
-        if values.len() > MAX_SLOTS {
-            self.stop(ReplayError::Implausible);
-        } else if last {
+        if last {
             self.correct(at, values);
         } else {
             self.key = Some(values);
@@ -201,7 +200,7 @@ impl<R: BufRead + Seek> Replay<R> {
 
     /// Everything that was known at this place is what the key frame says. After damage, what differs is delivered.
     fn correct(&mut self, at: u64, values: Vec<Observation>) {
-        let before = std::mem::take(&mut self.known);
+        let mut before = std::mem::take(&mut self.known);
         let damaged = self.damaged.take();
         if let Some(from) = damaged {
             let after = self.after();
@@ -210,6 +209,9 @@ impl<R: BufRead + Seek> Replay<R> {
         for fact in values {
             if let Some(slot) = fact.slot() {
                 if damaged.is_some() && before.get(&slot) != Some(&fact) {
+                    if let Some(outdated) = fact.outdates(before.contains_key(&slot)) {
+                        before.remove(&outdated);
+                    }
                     self.queue.push_back(Ok(fact.clone()));
                 }
                 self.known.insert(slot, fact);
@@ -246,6 +248,9 @@ impl<R: BufRead + Seek> Replay<R> {
                     self.known.remove(&slot);
                 }
                 if let Some(slot) = fact.slot() {
+                    if let Some(outdated) = fact.outdates(self.known.contains_key(&slot)) {
+                        self.known.remove(&outdated);
+                    }
                     self.known.insert(slot, fact.clone());
                 }
             }

@@ -85,7 +85,12 @@ impl MemState {
                 process.counters = Some(*memory);
                 process.page_tables = Some(*page_tables);
             }
-            MemFact::Gone { id } => self.process(*id).ended = true,
+            // Who ended before that was told of it has left already.
+            MemFact::Gone { id } => {
+                if let Some(process) = self.processes.get_mut(id) {
+                    process.ended = true;
+                }
+            }
             MemFact::Totals { id, totals } => self.process(*id).totals = Some(*totals),
             MemFact::Exact { id, memory } => {
                 let process = self.process(*id);

@@ -204,6 +204,16 @@ fn what_ended_is_told_once_with_what_it_mapped() {
 }
 
 #[test]
+fn what_has_left_does_not_come_back_when_the_passes_miss_it() {
+    let mut world = World::new();
+    world.counters(GROWING, MIB);
+    world.ended(GROWING);
+    world.state.delivered(world.now);
+    world.apply(MemFact::Gone { id: GROWING });
+    assert_eq!(world.report().tables[0].rows.len(), 0);
+}
+
+#[test]
 fn who_was_not_heard_of_mapped_nothing_unless_nobody_listens() {
     let mut world = World::new();
     world.counters(RESTING, MIB);
