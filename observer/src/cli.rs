@@ -3,11 +3,19 @@
 //! Everything that can be known to be wrong without looking at the machine is refused here, with exit code 2. Whether a
 //! column exists is known only to the view's report; `report::shape` says so then.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
-use crate::view::{GroupBy, Request, Sort, View};
+use crate::{
+    text::harmless,
+    view::{GroupBy, Request, Sort, View},
+};
 
 mod typed;
 
@@ -115,6 +123,16 @@ pub fn parse(
     surroundings: Surroundings,
 ) -> Result<Command, clap::Error> {
     typed::CommandLine::try_parse_from(arguments)?.command.meaning(surroundings)
+}
+
+/// Prints what [`parse`] gave in place of a command: help as it is, an error without what was typed raw.
+pub fn print(message: &clap::Error) {
+    // Whoever closed the stream does not want the message.
+    let _ = if message.use_stderr() {
+        write!(io::stderr(), "{}", harmless(&message.render().to_string()))
+    } else {
+        message.print()
+    };
 }
 
 impl typed::Command {

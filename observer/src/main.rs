@@ -10,7 +10,6 @@ use observer::{
     cli::{self, Surroundings},
     error::Exit,
     run,
-    text::harmless,
 };
 
 fn main() -> ExitCode {
@@ -20,12 +19,7 @@ fn main() -> ExitCode {
     let command = match cli::parse(env::args_os(), surroundings) {
         Ok(command) => command,
         Err(message) => {
-            // Whoever closed the stream does not want the message. What was typed stands in an error, not in the help.
-            let _ = if message.use_stderr() {
-                write!(io::stderr(), "{}", harmless(&message.render().to_string()))
-            } else {
-                message.print()
-            };
+            cli::print(&message);
             return ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(1));
         }
     };

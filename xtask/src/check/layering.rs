@@ -50,7 +50,7 @@ const LAYERS: &[Layer] = &[
         ],
         pure: true,
     },
-    Layer { name: "error", knows: &[], pure: false },
+    Layer { name: "error", knows: &["text"], pure: false },
     Layer { name: "kernel", knows: &["hook", "domains", "observation", "error"], pure: false },
     Layer {
         name: "source",
