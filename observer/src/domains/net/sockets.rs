@@ -17,16 +17,28 @@ use crate::{
     report::{Column, Emphasis, Kind, Row, Table, Value},
 };
 
+/// A row with what it is sorted by.
+struct Found {
+    /// Bytes of this interval, and all.
+    now: u64,
+    total: u64,
+    /// Makes the order the same each time that the same is told.
+    cookie: u64,
+    row: Row,
+}
+
 /// Connections and flows, the busiest first. Bytes are those since the connection was opened.
 pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let tcp = state.connections.values().filter(|connection| {
         matches!(connection.phase, Phase::Open | Phase::Closed)
             || (matches!(connection.phase, Phase::Vanished(_)) && connection.interval() != (0, 0))
     });
-    let mut found: Vec<(u64, u64, Row)> = tcp.map(|connection| tcp_row(connection, context, rates)).collect();
+    let mut found: Vec<Found> = tcp.map(|connection| tcp_row(connection, context, rates)).collect();
     let flows = state.flows.values().filter(|flow| flow.fact.key.cookie != 0);
     found.extend(flows.filter_map(|flow| flow_row(flow, state, context, rates)));
-    found.sort_by_key(|(now, total, row)| (Reverse(*now), Reverse(*total), row.processes.first().copied()));
+    found.sort_by_key(|found| {
+        (Reverse(found.now), Reverse(found.total), found.row.processes.first().copied(), found.cookie)
+    });
     let mut all = columns::columns(context.request);
     all.extend([
         Column::new("protocol", Kind::Text, "PROTOCOL", 7),
@@ -46,11 +58,11 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
         Column::json("evidence", Kind::Text),
         Column::new("age", Kind::Duration, "AGE", 8),
     ]);
-    let rows = found.into_iter().map(|(_, _, row)| row).collect();
+    let rows = found.into_iter().map(|found| found.row).collect();
     Table { key: "rows", rows, columns: all, hidden: Default::default() }
 }
 
-fn tcp_row(connection: &Connection, context: &Context<'_>, rates: Rates) -> (u64, u64, Row) {
+fn tcp_row(connection: &Connection, context: &Context<'_>, rates: Rates) -> Found {
     let fact = &connection.fact;
     let (tx, rx) = connection.interval();
     let processes = whose(connection);
@@ -76,17 +88,12 @@ fn tcp_row(connection: &Connection, context: &Context<'_>, rates: Rates) -> (u64
         Value::real(age),
     ]);
     let row = Row { processes, cells, emphasis: emphasis(tx + rx), ..Row::default() };
-    (tx + rx, fact.counters.tx + fact.counters.rx, row)
+    Found { now: tx + rx, total: fact.counters.tx + fact.counters.rx, cookie: fact.cookie, row }
 }
 
 /// What one process moved through a socket that does not count itself. The part of a shared TCP connection that is not
 /// its owner's has its row, and is in the connection's too.
-fn flow_row(
-    flow: &FlowTotals,
-    state: &NetState,
-    context: &Context<'_>,
-    rates: Rates,
-) -> Option<(u64, u64, Row)> {
+fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: Rates) -> Option<Found> {
     let fact = &flow.fact;
     if fact.protocol == Protocol::Tcp {
         return None;
@@ -114,7 +121,7 @@ fn flow_row(
         Value::real(Some(age)),
     ]);
     let row = Row { processes: vec![fact.key.task], cells, emphasis: emphasis(tx + rx), ..Row::default() };
-    Some((tx + rx, fact.tx + fact.rx, row))
+    Some(Found { now: tx + rx, total: fact.tx + fact.rx, cookie: fact.key.cookie, row })
 }
 
 /// Listeners and bound datagram sockets, those with a queue first.

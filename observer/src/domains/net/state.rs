@@ -290,8 +290,9 @@ impl NetState {
     /// Counts connections at the listeners that they arrived at: those of this report are known only now.
     fn match_arrivals(&mut self) {
         for arrival in self.arrivals.drain(..) {
-            let fitting = self.listeners.values_mut().filter(|listener| listener.fits(&arrival));
-            if let Some(listener) = fitting.max_by_key(|listener| listener.nearness(&arrival)) {
+            let fitting = self.listeners.iter_mut().filter(|(_, listener)| listener.fits(&arrival));
+            let nearest = fitting.max_by_key(|(cookie, listener)| (listener.nearness(&arrival), **cookie));
+            if let Some((_, listener)) = nearest {
                 listener.accepted += 1;
             }
         }
