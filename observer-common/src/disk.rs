@@ -149,7 +149,7 @@ macro_rules! disk_fields {
             SB_FLAGS: "super_block.s_flags", 8;
             SB_MAGIC: "super_block.s_magic", 8;
             DENTRY_INODE: "dentry.d_inode", 8;
-            DENTRY_ALIAS: "dentry.d_u", 16;
+            DENTRY_ALIAS: "dentry.d_u.d_alias | dentry.d_alias", 16;
             DENTRY_COUNT: "dentry.d_lockref.count", 4;
         }
     };

@@ -20,7 +20,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     emit, fields_as_globals, iterator,
-    read::{element, exists, load, pointer, probe},
+    read::{Direct, Probing, Reader, element, exists, load, pointer, probe},
     task,
 };
 
@@ -46,20 +46,31 @@ const MAX_ERRNO: u64 = 4095;
 /// Takes a call into account with the second to fourth of its arguments, all that any of them needs; only munmap has no
 /// fourth, and needs its first.
 #[inline(always)]
-unsafe fn arguments(call: Call, regs: *const u8, abi: Abi, result: u64) {
+unsafe fn arguments<R: Reader>(call: Call, regs: *const u8, abi: Abi, result: u64) {
     // SAFETY: the caller's promise.
     unsafe {
         let third = match call {
             Call::Munmap => argument::<0>(regs, abi),
             _ => argument::<3>(regs, abi),
         };
-        account(call, argument::<1>(regs, abi), argument::<2>(regs, abi), third, result);
+        account::<R>(call, argument::<1>(regs, abi), argument::<2>(regs, abi), third, result);
     }
 }
 
 /// Every system call's end; those that are not about address space leave at once.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn mem_sys_exit(ctx: BtfTracePointContext) -> i32 {
+    call_ends::<Direct>(&ctx)
+}
+
+/// The same by probing reads.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn mem_sys_exit_probing(ctx: BtfTracePointContext) -> i32 {
+    call_ends::<Probing>(&ctx)
+}
+
+#[inline(always)]
+fn call_ends<R: Reader>(ctx: &BtfTracePointContext) -> i32 {
     let regs: *const u8 = ctx.arg(0);
     let result: u64 = ctx.arg(1);
     // SAFETY: the tracepoint's first argument is the task's `pt_regs`, which keep the call's arguments at its exit.
@@ -73,7 +84,7 @@ pub fn mem_sys_exit(ctx: BtfTracePointContext) -> i32 {
         if !matches!(number, 9..=12 | 25 | 329 | 45 | 90 | 91 | 125 | 163 | 192 | 380) {
             return 0;
         }
-        let status: u32 = load(task::current(), &TASK_SYSCALL_ABI);
+        let status: u32 = R::load(R::current(), &TASK_SYSCALL_ABI);
         let (call, abi) = if status & COMPAT == 0 {
             let call = match number {
                 9 => Call::Mmap,
@@ -96,7 +107,7 @@ pub fn mem_sys_exit(ctx: BtfTracePointContext) -> i32 {
             };
             (call, Abi::Compat)
         };
-        arguments(call, regs, abi, result);
+        arguments::<R>(call, regs, abi, result);
     }
     0
 }
@@ -111,7 +122,7 @@ macro_rules! at_return {
                 let (regs, result): (*const u8, u64) = (ctx.arg(0), ctx.arg(1));
                 if result <= u64::MAX - MAX_ERRNO {
                     // SAFETY: the function's argument is a BTF-typed `pt_regs`.
-                    unsafe { arguments(Call::$call, regs, Abi::$abi, result) }
+                    unsafe { arguments::<Direct>(Call::$call, regs, Abi::$abi, result) }
                 }
                 0
             }
@@ -149,10 +160,10 @@ pub fn mem_fork(ctx: BtfTracePointContext) -> i32 {
         }
         let mm = pointer(child, &TASK_MM);
         // A child of vfork lives in its parent's memory until exec gives it its own.
-        if mm.is_null() || task::id(owner(mm, child)) != id {
+        if mm.is_null() || task::id(owner::<Direct>(mm, child)) != id {
             return 0;
         }
-        keep(&id, &begin(child, mm, data(mm)));
+        keep(&id, &begin::<Direct>(child, mm, data::<Direct>(mm)));
     }
     0
 }
@@ -169,8 +180,8 @@ pub fn mem_exec(ctx: BtfTracePointContext) -> i32 {
             return 0;
         }
         let id = task::id(task);
-        let now = data(mm);
-        if MEM_TOTALS.get_ptr_mut(&id).is_none() && !keep(&id, &begin(task, mm, now)) {
+        let now = data::<Direct>(mm);
+        if MEM_TOTALS.get_ptr_mut(&id).is_none() && !keep(&id, &begin::<Direct>(task, mm, now)) {
             return 0;
         }
         let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) else {
@@ -222,6 +233,19 @@ pub fn mem_exit(ctx: BtfTracePointContext) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub extern "C" fn mem_task(ctx: *mut iterator::Task) -> i32 {
+    // SAFETY: `process` gives a BTF-typed pointer that is not null.
+    process(ctx, |mm| unsafe { resident(mm) })
+}
+
+/// The same without the resident counters, for kernels that let no program read them: user space asks `/proc`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn mem_task_uncounted(ctx: *mut iterator::Task) -> i32 {
+    process(ctx, |_| Some([0; 4]))
+}
+
+#[inline(always)]
+fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64; 4]>) -> i32 {
     // SAFETY: the kernel's own context; its pointers are BTF-typed and checked for null.
     unsafe {
         let (meta, task) = ((*ctx).meta, (*ctx).task);
@@ -242,7 +266,7 @@ pub extern "C" fn mem_task(ctx: *mut iterator::Task) -> i32 {
         }
         let data_vm: u64 = load(mm, &MM_DATA_VM);
         seed(task, mm, &who.id, (data_vm * PAGE_SIZE) as i64);
-        let Some(rss) = resident(mm) else {
+        let Some(rss) = counters(mm) else {
             emit::count(Loss::Unattributed, 1);
             return 0;
         };

@@ -2,9 +2,15 @@
 //!
 //! An offset is a frozen global, so the verifier sees a constant: a load through a pointer that it knows to be typed by
 //! BTF is checked against that type and faults safely. Programs entered through BTF need nothing else; they work where
-//! `lockdown=confidentiality` refuses `bpf_probe_read_kernel`.
+//! `lockdown=confidentiality` refuses `bpf_probe_read_kernel`. A handler that serves programs of both
+//! kinds is generic over its [`Reader`].
 
-use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    Global,
+    helpers::{bpf_probe_read_kernel, generated},
+};
 use observer_common::field::ABSENT;
 
 /// Makes a global of every field in a domain's list; user space overrides them before loading.
@@ -73,4 +79,66 @@ pub unsafe fn element<T: Copy>(base: *const u8, field: &Global<u32>, stride: &Gl
 pub unsafe fn probe<T: Copy>(base: *const u8, field: &Global<u32>) -> Option<T> {
     // SAFETY: the helper checks the address; the caller promises the rest.
     unsafe { bpf_probe_read_kernel(base.wrapping_add(field.load() as usize).cast()).ok() }
+}
+
+/// How a program comes by the current task and reads on from there.
+pub trait Reader {
+    /// The task that runs now; never null.
+    fn current() -> *const u8;
+
+    /// Loads a member of the kernel object at `base`.
+    ///
+    /// # Safety
+    /// `base` must point to the type that `field` was resolved in, `T` be an integer, a pointer or an array of them, as
+    /// wide as the field; for [`Direct`], `base` must be typed by BTF and not null.
+    unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T;
+
+    /// Loads a pointer member, which may be null.
+    ///
+    /// # Safety
+    /// As for [`Reader::load`].
+    #[inline(always)]
+    unsafe fn pointer(base: *const u8, field: &Global<u32>) -> *const u8 {
+        // SAFETY: the caller's promise.
+        unsafe { Self::load(base, field) }
+    }
+}
+
+/// By direct loads: everything starts at a pointer that the verifier knows the type of.
+pub enum Direct {}
+
+/// By the probing helper: for kernels whose programs get the current task as a mere number (before 5.11).
+pub enum Probing {}
+
+impl Reader for Direct {
+    #[inline(always)]
+    fn current() -> *const u8 {
+        // SAFETY: a helper without arguments; the result is never null.
+        unsafe { generated::bpf_get_current_task_btf().cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { load(base, field) }
+    }
+}
+
+impl Reader for Probing {
+    #[inline(always)]
+    fn current() -> *const u8 {
+        // SAFETY: a helper without arguments; the result is never null.
+        unsafe { generated::bpf_get_current_task() as *const u8 }
+    }
+
+    #[inline(always)]
+    unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the helper checks the address and writes every byte, zeroes after a fault.
+        unsafe {
+            let from = base.wrapping_add(field.load() as usize);
+            generated::bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, from.cast());
+            value.assume_init()
+        }
+    }
 }

@@ -19,7 +19,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     emit,
-    read::{load, pointer},
+    read::{Direct, Probing, Reader, load, pointer},
     task::{self, TASK_FLAGS},
 };
 
@@ -102,17 +102,17 @@ unsafe fn name_taken(inode: *const u8) {
             return;
         }
         // An io_uring worker that finds no link left may as well be writing to the file: whoever is known stays.
-        deleted(inode, if links == 0 && is_worker() { NOEXIST } else { 0 });
+        deleted::<Direct>(inode, if links == 0 && is_worker() { NOEXIST } else { 0 });
     }
 }
 
 /// Remembers who deleted `inode`, and the size from which its growth is ascribed.
 #[inline(always)]
-unsafe fn deleted(inode: *const u8, flags: u64) {
+unsafe fn deleted<R: Reader>(inode: *const u8, flags: u64) {
     // SAFETY: the inode is BTF-typed and alive.
     unsafe {
         let id = inode_id(inode);
-        let record = DeletionRecord { task: task::record(task::current()), at: bpf_ktime_get_boot_ns() };
+        let record = DeletionRecord { task: task::record_by::<R>(R::current()), at: bpf_ktime_get_boot_ns() };
         if DELETIONS.insert(&id, record, flags).is_err() && flags == 0 {
             emit::count(Loss::MapFull, 1);
         }
@@ -152,11 +152,24 @@ pub fn disk_set(context: BtfTracePointContext) -> i32 {
 /// of ext4 alone and not of a rename over a file.
 #[btf_tracepoint(function = "ext4_unlink_exit")]
 pub fn disk_ext4_unlink(context: BtfTracePointContext) -> i32 {
+    unlinked::<Direct>(&context);
+    0
+}
+
+/// The same by probing reads.
+#[btf_tracepoint(function = "ext4_unlink_exit")]
+pub fn disk_ext4_unlink_probing(context: BtfTracePointContext) -> i32 {
+    unlinked::<Probing>(&context);
+    0
+}
+
+#[inline(always)]
+fn unlinked<R: Reader>(context: &BtfTracePointContext) {
     // SAFETY: the dentry is alive; its inode is not null after an unlink that succeeded.
     unsafe {
         let dentry: *const u8 = context.arg(0);
         if context.arg::<i32>(1) != 0 {
-            return 0;
+            return;
         }
         let inode = pointer(dentry, &DENTRY_INODE);
         // The look-up of unlink itself holds one reference to the name; one more is an open file or a mapping.
@@ -165,9 +178,8 @@ pub fn disk_ext4_unlink(context: BtfTracePointContext) -> i32 {
             || !is_regular(inode)
             || load::<u32>(dentry, &DENTRY_COUNT) < 2
         {
-            return 0;
+            return;
         }
-        deleted(inode, 0);
+        deleted::<R>(inode, 0);
     }
-    0
 }

@@ -14,7 +14,11 @@ use observer_common::{
     disk::{InodeId, WROTE, WriterKey, WriterTotal, WroteRecord},
     loss::Loss,
 };
-use observer_ebpf::{emit, read::load, task};
+use observer_ebpf::{
+    emit,
+    read::{Direct, Probing, Reader, load},
+    task,
+};
 
 use crate::{INODE_NLINK, INODE_SIZE, inode_id, is_regular};
 
@@ -55,7 +59,7 @@ unsafe fn is_watched(inode: *const u8) -> bool {
 /// The size of a watched inode is `size` now, by the current task. Extending writers exclude each other, so what was
 /// added since the last time is its work.
 #[inline(always)]
-unsafe fn resized(inode: *const u8, size: u64) {
+unsafe fn resized<R: Reader>(inode: *const u8, size: u64) {
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe {
         let id = inode_id(inode);
@@ -69,14 +73,14 @@ unsafe fn resized(inode: *const u8, size: u64) {
         }
         *last = size;
         if size > before {
-            grew(id, size - before);
+            grew::<R>(id, size - before);
         }
     }
 }
 
 /// A buffered write of ext4 ends: the tracepoint is before the size changes, with what was really copied.
 #[inline(always)]
-fn write_end(context: &BtfTracePointContext) {
+fn write_end<R: Reader>(context: &BtfTracePointContext) {
     // SAFETY: the first argument is a live inode.
     unsafe {
         let inode: *const u8 = context.arg(0);
@@ -87,28 +91,49 @@ fn write_end(context: &BtfTracePointContext) {
         let copied: u32 = context.arg(3);
         let end = position + u64::from(copied);
         let size: u64 = load(inode, &INODE_SIZE);
-        resized(inode, if end > size { end } else { size });
+        resized::<R>(inode, if end > size { end } else { size });
     }
 }
 
 /// tracepoint `ext4_da_write_end(struct inode *inode, loff_t pos, unsigned int len, unsigned int copied)`
 #[btf_tracepoint(function = "ext4_da_write_end")]
 pub fn disk_delayed_write(context: BtfTracePointContext) -> i32 {
-    write_end(&context);
+    write_end::<Direct>(&context);
+    0
+}
+
+/// The same by probing reads.
+#[btf_tracepoint(function = "ext4_da_write_end")]
+pub fn disk_delayed_write_probing(context: BtfTracePointContext) -> i32 {
+    write_end::<Probing>(&context);
     0
 }
 
 /// tracepoint `ext4_write_end`: the same without delayed allocation.
 #[btf_tracepoint(function = "ext4_write_end")]
 pub fn disk_write(context: BtfTracePointContext) -> i32 {
-    write_end(&context);
+    write_end::<Direct>(&context);
+    0
+}
+
+/// The same by probing reads.
+#[btf_tracepoint(function = "ext4_write_end")]
+pub fn disk_write_probing(context: BtfTracePointContext) -> i32 {
+    write_end::<Probing>(&context);
     0
 }
 
 /// tracepoint `ext4_journalled_write_end`: the same with data in the journal.
 #[btf_tracepoint(function = "ext4_journalled_write_end")]
 pub fn disk_journalled_write(context: BtfTracePointContext) -> i32 {
-    write_end(&context);
+    write_end::<Direct>(&context);
+    0
+}
+
+/// The same by probing reads.
+#[btf_tracepoint(function = "ext4_journalled_write_end")]
+pub fn disk_journalled_write_probing(context: BtfTracePointContext) -> i32 {
+    write_end::<Probing>(&context);
     0
 }
 
@@ -116,14 +141,26 @@ pub fn disk_journalled_write(context: BtfTracePointContext) -> i32 {
 /// fallocate or truncate, in the context of who did it.
 #[btf_tracepoint(function = "ext4_mark_inode_dirty")]
 pub fn disk_dirty(context: BtfTracePointContext) -> i32 {
+    dirtied::<Direct>(&context);
+    0
+}
+
+/// The same by probing reads.
+#[btf_tracepoint(function = "ext4_mark_inode_dirty")]
+pub fn disk_dirty_probing(context: BtfTracePointContext) -> i32 {
+    dirtied::<Probing>(&context);
+    0
+}
+
+#[inline(always)]
+fn dirtied<R: Reader>(context: &BtfTracePointContext) {
     // SAFETY: the first argument is a live inode.
     unsafe {
         let inode: *const u8 = context.arg(0);
         if is_watched(inode) {
-            resized(inode, load(inode, &INODE_SIZE));
+            resized::<R>(inode, load(inode, &INODE_SIZE));
         }
     }
-    0
 }
 
 /// tracepoint `ext4_free_inode(struct inode *inode)`: nobody holds the inode any more, and its blocks are free.
@@ -142,11 +179,11 @@ pub fn disk_free(context: BtfTracePointContext) -> i32 {
 
 /// Ascribes growth to the task that runs now, and announces it once an epoch.
 #[inline(always)]
-unsafe fn grew(inode: InodeId, bytes: u64) {
+unsafe fn grew<R: Reader>(inode: InodeId, bytes: u64) {
     // SAFETY: the current task is alive; a value's fields are plain integers.
     unsafe {
-        let current = task::current();
-        let key = WriterKey { inode, task: task::id(current) };
+        let current = R::current();
+        let key = WriterKey { inode, task: task::id_by::<R>(current) };
         let total = match WRITTEN.get_ptr_mut(&key) {
             Some(total) => total,
             None => {
@@ -167,7 +204,7 @@ unsafe fn grew(inode: InodeId, bytes: u64) {
             (*total).epoch = epoch;
             let record = WroteRecord {
                 header: emit::header::<WroteRecord>(WROTE),
-                task: task::record(current),
+                task: task::record_by::<R>(current),
                 inode,
                 bytes: (*total).bytes,
             };

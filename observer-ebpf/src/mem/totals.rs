@@ -12,7 +12,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     emit,
-    read::{exists, load, pointer},
+    read::{Direct, Reader, exists},
     task,
 };
 
@@ -48,10 +48,10 @@ const FIRST_EPOCHS: u32 = 2;
 
 /// The task that a process's memory is accounted to: `mm->owner` where the kernel keeps one, else `task` itself.
 #[inline(always)]
-pub unsafe fn owner(mm: *const u8, task: *const u8) -> *const u8 {
+pub unsafe fn owner<R: Reader>(mm: *const u8, task: *const u8) -> *const u8 {
     if exists(&MM_OWNER) {
-        // SAFETY: `mm` is a BTF-typed, non-null pointer.
-        let owner = unsafe { pointer(mm, &MM_OWNER) };
+        // SAFETY: `mm` is a non-null pointer that `R` can read.
+        let owner = unsafe { R::pointer(mm, &MM_OWNER) };
         if !owner.is_null() {
             return owner;
         }
@@ -61,9 +61,9 @@ pub unsafe fn owner(mm: *const u8, task: *const u8) -> *const u8 {
 
 /// `mm->data_vm` in bytes.
 #[inline(always)]
-pub unsafe fn data(mm: *const u8) -> i64 {
-    // SAFETY: `mm` is a BTF-typed, non-null pointer.
-    let pages: u64 = unsafe { load(mm, &MM_DATA_VM) };
+pub unsafe fn data<R: Reader>(mm: *const u8) -> i64 {
+    // SAFETY: `mm` is a non-null pointer that `R` can read.
+    let pages: u64 = unsafe { R::load(mm, &MM_DATA_VM) };
     (pages * PAGE_SIZE) as i64
 }
 
@@ -79,28 +79,24 @@ unsafe fn add(total: *mut i64, amount: i64) {
 ///
 /// A subprogram, so that each way in adds little to the object.
 #[inline(never)]
-pub unsafe fn account(call: Call, first: u64, second: u64, third: u64, result: u64) {
-    let task = task::current();
-    // SAFETY: the current task is BTF-typed and so is what is reached from it; a system call of a task that has memory
-    // cannot outlive it.
+pub unsafe fn account<R: Reader>(call: Call, first: u64, second: u64, third: u64, result: u64) {
+    let task = R::current();
+    // SAFETY: `R` can read the current task and what is reached from it; a system call of a task that has memory cannot
+    // outlive it.
     unsafe {
-        let mm = pointer(task, &TASK_MM);
+        let mm = R::pointer(task, &TASK_MM);
         if mm.is_null() {
             return;
         }
         follow();
-        let owner = owner(mm, task);
-        let id = task::id(owner);
-        let now = data(mm);
+        let id = task::id_by::<R>(owner::<R>(mm, task));
+        let now = data::<R>(mm);
         if MEM_TOTALS.get_ptr(&id).is_none() {
             // Met in the moment between attaching and the first pass: what it held before is taken to be what this
             // call did not add, so a first call that gives back is not counted.
             let added = Added::by(call, first, second, third, result, 0, 0);
             let fresh = added.mapped + added.private_file;
-            if !keep(&id, &begin(owner, mm, now - fresh)) {
-                emit::count(Loss::Unattributed, fresh as u64);
-                return;
-            }
+            meet::<R>(now - fresh, fresh);
         }
         let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) else {
             return;
@@ -114,11 +110,31 @@ pub unsafe fn account(call: Call, first: u64, second: u64, third: u64, result: u
         if call == Call::Munmap && (*totals).private_file > 0 {
             added.private_file = -forget(&Mapping { task: id, address: third }, first);
         }
-        take(totals, &added, mm, now);
+        take::<R>(totals, &added, mm, now);
         if call == Call::Brk {
             (*totals).brk = result;
         }
         announce(totals);
+    }
+}
+
+/// Begins the totals of the process whose memory the current task uses, at `base`; `fresh` bytes are lost if it cannot.
+///
+/// A subprogram, so that what it makes is not on the stack of every call: the kernel limits the sum over a chain of
+/// calls.
+#[inline(never)]
+unsafe fn meet<R: Reader>(base: i64, fresh: i64) {
+    let task = R::current();
+    // SAFETY: as for `account`, which calls this.
+    unsafe {
+        let mm = R::pointer(task, &TASK_MM);
+        if mm.is_null() {
+            return;
+        }
+        let totals = begin::<R>(owner::<R>(mm, task), mm, base);
+        if !keep(&totals.task.id, &totals) {
+            emit::count(Loss::Unattributed, fresh as u64);
+        }
     }
 }
 
@@ -136,8 +152,8 @@ fn forget(mapping: &Mapping, unmapped: u64) -> i64 {
 
 /// Adds what a call added, and notes the account it left behind.
 #[inline(always)]
-unsafe fn take(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
-    // SAFETY: `totals` is a map value, `mm` BTF-typed.
+unsafe fn take<R: Reader>(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
+    // SAFETY: `totals` is a map value, `mm` a non-null pointer that `R` can read.
     unsafe {
         if added.mapped != 0 {
             add(&raw mut (*totals).mapped, added.mapped);
@@ -156,7 +172,7 @@ unsafe fn take(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
         }
         (*totals).now = now;
         // Another thread may have changed the account and stored what it left before this store of an older value.
-        let after = data(mm);
+        let after = data::<R>(mm);
         if after != now {
             (*totals).now = after;
         }
@@ -165,14 +181,14 @@ unsafe fn take(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
 
 /// The totals of a process whose account is `base` as observation of it begins.
 #[inline(always)]
-pub unsafe fn begin(owner: *const u8, mm: *const u8, base: i64) -> MemTotals {
-    // SAFETY: both are BTF-typed, non-null pointers.
+pub unsafe fn begin<R: Reader>(owner: *const u8, mm: *const u8, base: i64) -> MemTotals {
+    // SAFETY: both are non-null pointers that `R` can read.
     unsafe {
         MemTotals {
-            task: task::record(owner),
+            task: task::record_by::<R>(owner),
             base,
             now: base,
-            brk: load(mm, &MM_BRK),
+            brk: R::load(mm, &MM_BRK),
             // Never the current epoch: the first event announces.
             announced: u64::from(emit::epoch()).wrapping_sub(1),
             ..MemTotals::default()
@@ -247,8 +263,8 @@ pub unsafe fn seed(task: *const u8, mm: *const u8, id: &TaskId, now: i64) {
     }
     // SAFETY: BTF-typed, non-null pointers.
     unsafe {
-        if MEM_TOTALS.get_ptr(id).is_none() && task::id(owner(mm, task)) == *id {
-            keep(id, &begin(task, mm, now));
+        if MEM_TOTALS.get_ptr(id).is_none() && task::id(owner::<Direct>(mm, task)) == *id {
+            keep(id, &begin::<Direct>(task, mm, now));
         }
     }
 }

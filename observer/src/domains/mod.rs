@@ -68,6 +68,9 @@ pub struct Decoded {
     pub read: Vec<(&'static str, Vec<u8>)>,
     /// Map entries whose final value has been taken: (map, key).
     pub remove: Vec<(&'static str, Vec<u8>)>,
+    /// Processes that a pass met without being able to read their counters, and the bytes of their page tables: what
+    /// they hold is to be asked of `/proc`.
+    pub uncounted: Vec<(TaskId, u64)>,
 }
 
 /// Bytes that are not what this version's kernel side writes.

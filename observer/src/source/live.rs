@@ -1,7 +1,13 @@
 //! The live kernel as a source: rings are drained, iterators run, announced map entries read, `/proc` asked, and what
 //! has changed since the last report is said.
 
-use std::{collections::BTreeSet, fs::File, io::Read, os::fd::OwnedFd, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::Read,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
 
 use super::{changes::Changes, host};
 use crate::{
@@ -97,7 +103,7 @@ impl Live {
             observed.drain(&mut self.changes, &mut out);
             ended.extend(observed.announced.iter().cloned());
             observed.read(ended, &mut self.changes, &mut out);
-            observed.passes(wants, &mut self.changes, &mut out);
+            observed.passes(&self.root, wants, &mut self.changes, &mut out);
             // What ended during the passes was perhaps seen by them; its end is in the ring by now.
             observed.drain(&mut self.changes, &mut out);
             observed.make_up_for_losses(&mut self.changes, &mut out);
@@ -175,7 +181,7 @@ impl Observed {
         }
     }
 
-    fn passes(&mut self, wants: &Wants, changes: &mut Changes, out: &mut Vec<Observation>) {
+    fn passes(&mut self, root: &Path, wants: &Wants, changes: &mut Changes, out: &mut Vec<Observation>) {
         for (hook, attachment) in self.object.passes.clone() {
             let due = match hook.kind {
                 HookKind::Pass => true,
@@ -191,7 +197,8 @@ impl Observed {
             };
             let mut decoded = Decoded::default();
             let understood = self.decoder.pass(attachment.program, &bytes, &mut decoded).is_ok();
-            let facts = std::mem::take(&mut decoded.facts);
+            let mut facts = std::mem::take(&mut decoded.facts);
+            host::mem::count(root, &std::mem::take(&mut decoded.uncounted), &mut facts);
             // Found and not announced: nothing says that it will be looked at again.
             let entries = std::mem::take(&mut decoded.read).into_iter().collect();
             if whole && understood {

@@ -70,6 +70,11 @@ pub const HOOKS: &[Hook] = &[
                 programs: &[tracepoint("disk_ext4_unlink", "ext4_unlink_exit")],
                 blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
             },
+            Way {
+                name: "BTF tracepoint ext4_unlink_exit, probing",
+                programs: &[tracepoint("disk_ext4_unlink_probing", "ext4_unlink_exit")],
+                blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
+            },
         ],
         columns: &["deleted_by", "deleted_at"],
     },
@@ -77,18 +82,31 @@ pub const HOOKS: &[Hook] = &[
         name: "disk.growth",
         tells: "which process makes a deleted file grow",
         kind: HookKind::Event,
-        ways: &[Way {
-            name: "BTF tracepoints of ext4 (elsewhere it is known where there is one holder)",
-            programs: &[
-                tracepoint("disk_dirty", "ext4_mark_inode_dirty"),
-                tracepoint("disk_delayed_write", "ext4_da_write_end"),
-                tracepoint("disk_write", "ext4_write_end"),
-                tracepoint("disk_journalled_write", "ext4_journalled_write_end"),
-                tracepoint("disk_free", "ext4_free_inode"),
-            ],
-            // What it does not tell is noted where a file of another filesystem is shown.
-            blind: "",
-        }],
+        // What neither tells is noted where a file of another filesystem is shown.
+        ways: &[
+            Way {
+                name: "BTF tracepoints of ext4 (elsewhere it is known where there is one holder)",
+                programs: &[
+                    tracepoint("disk_dirty", "ext4_mark_inode_dirty"),
+                    tracepoint("disk_delayed_write", "ext4_da_write_end"),
+                    tracepoint("disk_write", "ext4_write_end"),
+                    tracepoint("disk_journalled_write", "ext4_journalled_write_end"),
+                    tracepoint("disk_free", "ext4_free_inode"),
+                ],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoints of ext4, probing (elsewhere it is known where there is one holder)",
+                programs: &[
+                    tracepoint("disk_dirty_probing", "ext4_mark_inode_dirty"),
+                    tracepoint("disk_delayed_write_probing", "ext4_da_write_end"),
+                    tracepoint("disk_write_probing", "ext4_write_end"),
+                    tracepoint("disk_journalled_write_probing", "ext4_journalled_write_end"),
+                    tracepoint("disk_free", "ext4_free_inode"),
+                ],
+                blind: "",
+            },
+        ],
         columns: &[],
     },
     Hook {

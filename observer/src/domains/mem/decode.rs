@@ -21,6 +21,8 @@ use crate::{
 const TOTALS: &str = "MEM_TOTALS";
 /// The iterator's program.
 const PASS: &str = "mem_task";
+/// The iterator's program that leaves the counters to `/proc`.
+const UNCOUNTED: &str = "mem_task_uncounted";
 
 /// Decodes what the mem object writes.
 #[derive(Debug)]
@@ -65,7 +67,8 @@ impl Decode for MemDecoder {
 
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         const SIZE: usize = size_of::<MemTaskRecord>();
-        if program != PASS || !bytes.len().is_multiple_of(SIZE) {
+        let uncounted = program == UNCOUNTED;
+        if !(uncounted || program == PASS) || !bytes.len().is_multiple_of(SIZE) {
             let text = format!("{} bytes of {program}, expected whole records of {SIZE}", bytes.len());
             return Err(Malformed { text });
         }
@@ -75,7 +78,11 @@ impl Decode for MemDecoder {
             let record = Reader::of("task", record, SIZE)?.task_counters();
             if seen.insert(record.task.id) {
                 out.facts.push(met(&record.task));
-                out.facts.push(Observation::Mem(self.task(&record)));
+                if uncounted {
+                    out.uncounted.push((record.task.id, record.page_tables));
+                } else {
+                    out.facts.push(Observation::Mem(self.task(&record)));
+                }
             }
         }
         Ok(())
@@ -311,6 +318,16 @@ mod tests {
                 Observation::Mem(MemFact::Counters { id: ID, memory, page_tables: 4096 }),
             ]
         );
+    }
+
+    #[test]
+    fn counters_that_were_not_read_are_asked_for_and_never_zero() {
+        let mut bytes = task(b"workers");
+        bytes.extend([0_i64, 0, 0, 0, 100, 50, 4096].iter().flat_map(|member| member.to_ne_bytes()));
+        let mut out = Decoded::default();
+        MemDecoder::new(4096).pass(UNCOUNTED, &bytes, &mut out).expect("whole records");
+        assert_eq!(out.uncounted, [(ID, 4096)]);
+        assert!(!out.facts.iter().any(|fact| matches!(fact, Observation::Mem(_))));
     }
 
     #[test]

@@ -11,6 +11,10 @@ const fn fexit(program: &'static str, function: &'static str) -> Attachment {
     Attachment { program, point: Point::Fexit(function), optional: false }
 }
 
+const fn iterator(program: &'static str) -> Attachment {
+    Attachment { program, point: Point::Iterator("task"), optional: false }
+}
+
 const fn tracepoint(program: &'static str, name: &'static str) -> Attachment {
     Attachment { program, point: Point::BtfTracepoint(name), optional: false }
 }
@@ -61,6 +65,11 @@ pub const HOOKS: &[Hook] = &[
                 programs: &[tracepoint("mem_sys_exit", "sys_exit")],
                 blind: "",
             },
+            Way {
+                name: "BTF tracepoint sys_exit, probing",
+                programs: &[tracepoint("mem_sys_exit_probing", "sys_exit")],
+                blind: "",
+            },
         ],
         columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected"],
     },
@@ -68,11 +77,14 @@ pub const HOOKS: &[Hook] = &[
         name: "mem.counters",
         tells: "resident, swapped and virtual memory of every process",
         kind: HookKind::Pass,
-        ways: &[Way {
-            name: "BPF iterator task",
-            programs: &[Attachment { program: "mem_task", point: Point::Iterator("task"), optional: false }],
-            blind: "",
-        }],
+        ways: &[
+            Way { name: "BPF iterator task", programs: &[iterator("mem_task")], blind: "" },
+            Way {
+                name: "BPF iterator task, counters from /proc",
+                programs: &[iterator("mem_task_uncounted")],
+                blind: "a process that ends while it is asked for has no counters in that report",
+            },
+        ],
         columns: &[
             "rss",
             "anon",

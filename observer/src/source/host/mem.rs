@@ -63,6 +63,16 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     }));
 }
 
+/// What each of `processes` holds, with the page tables that a pass found: for kernels whose passes cannot read the
+/// counters. A process that is gone by now has none.
+pub fn count(root: &Path, processes: &[(TaskId, u64)], out: &mut Vec<Observation>) {
+    for (id, page_tables) in processes {
+        let folder = root.join("proc").join(id.pid().to_string());
+        let Some(memory) = counters(&folder).filter(|_| is(&folder, *id)) else { continue };
+        out.push(Observation::Mem(MemFact::Counters { id: *id, memory, page_tables: *page_tables }));
+    }
+}
+
 /// What the process holds. One whose main thread has ended tells it by any other thread.
 fn counters(folder: &Path) -> Option<Memory> {
     let of = |folder: &Path| memory(&fs::read_to_string(folder.join("status")).ok()?);
