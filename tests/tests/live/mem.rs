@@ -82,6 +82,23 @@ fn a_process_that_was_there_before_is_followed_to_the_byte() {
     holds_what_it_has(&mut observer, pid, &smaps(pid));
 }
 
+/// The counters of a CPU that only brings and of one that only takes away drift apart in what a pass sees; what the
+/// process holds stays what it is.
+#[test]
+fn what_one_cpu_brings_and_another_takes_away_is_no_change() {
+    let mut workload = Workload::start(&["mem", "mappings"]);
+    let pid = workload.pid();
+    let mut observer = observe(&["-p", &pid.to_string()]);
+    workload.ask("map 4096");
+    for _ in 0..20 {
+        workload.ask("wander 92");
+        // The report that is on its way may be of before.
+        observer.report();
+        let report = observer.report();
+        assert_eq!(number(row_of(&report, pid).unwrap(), "rss"), Some(rollup(&smaps(pid), "Rss")));
+    }
+}
+
 #[test]
 fn calls_by_the_32_bit_entry_count_as_well() {
     let mut workload = Workload::start(&["mem", "mappings"]);

@@ -1,8 +1,8 @@
 //! Workloads of the mem domain.
 //!
 //! `mappings` does what it is told, call by call, straight to the kernel, and adds up what it asked for: `map`, `unmap`,
-//! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat`, `vfork` and `threads`, each with a number of
-//! KiB. The others live and die in ways of their own.
+//! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat`, `vfork`, `wander` (what one CPU brought,
+//! another takes away) and `threads`, each with a number of KiB. The others live and die in ways of their own.
 
 use std::{fs::File, os::fd::AsRawFd as _, sync::atomic::AtomicU64};
 
@@ -131,6 +131,15 @@ impl Truth {
             "vfork" => {
                 in_a_child_that_shares_memory(length)?;
                 self.mapped += length;
+            }
+            "wander" => {
+                run_on(0)?;
+                let address = map(0, length, libc::PROT_READ | libc::PROT_WRITE, 0, -1)?;
+                touch(address, length);
+                run_on(1)?;
+                unmap(address, length)?;
+                self.mapped += length;
+                self.unmapped += length;
             }
             "threads" => {
                 at_once(length)?;
@@ -374,4 +383,16 @@ fn compat(number: u32, address: usize, length: usize, protection: i32) -> Result
     let result = result as u32;
     ensure!(result < u32::MAX - 4095, "32-bit call {number}: error {}", result.wrapping_neg());
     Ok(result as usize)
+}
+
+/// Goes on on this CPU and no other.
+fn run_on(cpu: usize) -> Result<()> {
+    // SAFETY: an array of bits, for which all zeroes are none.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `cpu` is far below the size of the set.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the set lives, and its size is given.
+    let done = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+    ensure!(done == 0, "sched_setaffinity: {}", std::io::Error::last_os_error());
+    Ok(())
 }
