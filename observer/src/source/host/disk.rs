@@ -14,7 +14,7 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
-use super::mem::is;
+use super::process::Clock;
 use crate::{
     observation::{
         Observation,
@@ -63,14 +63,18 @@ pub fn tick(root: &Path, out: &mut Vec<Observation>) {
 
 /// Answers what the report asked of single files. What has gone by now has an empty answer.
 pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+    if wants.files.is_empty() {
+        return;
+    }
+    let clock = Clock::of(root);
     out.extend(wants.files.iter().map(|handle| {
-        let answer = ask(root, handle).unwrap_or_default();
+        let answer = ask(root, clock, handle).unwrap_or_default();
         Observation::Disk(DiskFact::Asked { inode: handle.inode, answer })
     }));
 }
 
 /// The path first, then `statx`, then the holder: what is verified later vouches for what was read before.
-fn ask(root: &Path, handle: &FileHandle) -> Option<Answer> {
+fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
     let link = link(root, handle);
     let path = fs::read_link(&link).ok()?;
     let stat = match handle.ask {
@@ -78,7 +82,8 @@ fn ask(root: &Path, handle: &FileHandle) -> Option<Answer> {
         Ask::Everything | Ask::Unnumbered => Some(stat(&link, handle)?),
     };
     let process = root.join("proc").join(handle.holder.pid().to_string());
-    is(&process, handle.holder)
+    clock
+        .is(&process, handle.holder)
         .then(|| Answer { stat, path: Some(without_mark(path.as_os_str().as_bytes()).to_vec()) })
 }
 
@@ -261,15 +266,15 @@ mod tests {
             ask: Ask::Everything,
         };
         let root = Path::new("/");
-        let answer = ask(root, &handle).unwrap();
+        let answer = ask(root, Clock::of(root), &handle).unwrap();
         assert_eq!(answer.path.as_deref(), Some(name.as_os_str().as_bytes()));
         assert_eq!(answer.stat, Some(Stat { size: 5000, allocated: own.stx_blocks * 512 }));
 
         let another = InodeId { ino: handle.inode.ino + 1, ..handle.inode };
-        assert_eq!(ask(root, &FileHandle { inode: another, ..handle }), None);
+        assert_eq!(ask(root, Clock::of(root), &FileHandle { inode: another, ..handle }), None);
         let earlier = TaskId { start: 10_000_000, ..handle.holder };
-        assert_eq!(ask(root, &FileHandle { holder: earlier, ..handle }), None);
-        let path_only = ask(root, &FileHandle { ask: Ask::Path, ..handle }).unwrap();
+        assert_eq!(ask(root, Clock::of(root), &FileHandle { holder: earlier, ..handle }), None);
+        let path_only = ask(root, Clock::of(root), &FileHandle { ask: Ask::Path, ..handle }).unwrap();
         assert_eq!((path_only.stat, path_only.path), (None, answer.path));
     }
 }

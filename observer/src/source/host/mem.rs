@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::process::Clock;
 use crate::{
     observation::{
         Observation, TaskId,
@@ -24,8 +25,6 @@ use crate::{
 const VERSION_1: &[u8] = b"memory:";
 /// From here on a limit of version 1 is none: the kernel writes the largest number of pages that it can count.
 const UNLIMITED: u64 = 1 << 62;
-/// `start_boottime` is shown in clock ticks, 100 of them a second on every architecture.
-const NANOSECONDS_A_TICK: u64 = 10_000_000;
 
 /// Facts of the machine that every report needs, read once a report.
 pub fn tick(root: &Path, out: &mut Vec<Observation>) {
@@ -41,13 +40,14 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
         return;
     }
     let mut groups: BTreeSet<Vec<u8>> = wants.limits.clone();
+    let clock = Clock::of(root);
     for id in &wants.counters {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some(memory) = counters(&folder) else { continue };
         // Without any hierarchy that could limit memory it is in the root of one.
         let place = fs::read(folder.join("cgroup")).ok().map(|lines| place(&lines).unwrap_or(b"/".to_vec()));
         // Last, so that what was read before belongs to it.
-        if !is(&folder, *id) {
+        if !clock.is(&folder, *id) {
             continue;
         }
         out.push(Observation::Mem(MemFact::Exact { id: *id, memory }));
@@ -78,17 +78,6 @@ fn counters(folder: &Path) -> Option<Memory> {
     let of = |folder: &Path| memory(&fs::read_to_string(folder.join("status")).ok()?);
     of(folder)
         .or_else(|| fs::read_dir(folder.join("task")).ok()?.flatten().find_map(|thread| of(&thread.path())))
-}
-
-/// Whether the process whose folder this is started when `id` did: its number may have been used again.
-pub(super) fn is(folder: &Path, id: TaskId) -> bool {
-    let Ok(stat) = fs::read(folder.join("stat")) else { return false };
-    // The name before it can hold anything but the end of the last parenthesis.
-    let Some(end) = stat.iter().rposition(|byte| *byte == b')') else { return false };
-    let started = stat[end..].split(|byte| *byte == b' ').nth(20);
-    let started =
-        started.and_then(|field| std::str::from_utf8(field).ok()).and_then(|field| field.parse().ok());
-    started == Some(id.start / NANOSECONDS_A_TICK)
 }
 
 /// The value of `name` in a file of lines like `VmSize:   1364 kB`, in bytes.
@@ -324,6 +313,17 @@ mod tests {
         let root = Root::with(&[("proc/42/stat", STAT), ("proc/42/status", STATUS)]);
         assert_eq!(root.ask(TaskId { start: 123_466_789_000, tgid: 42 }), []);
         assert_eq!(root.ask(ID).len(), 1, "unlike the process itself");
+    }
+
+    #[test]
+    fn in_a_time_namespace_a_process_is_still_found() {
+        let root = Root::with(&[
+            ("proc/42/stat", STAT),
+            ("proc/42/status", STATUS),
+            ("proc/self/timens_offsets", "monotonic  0  0\nboottime  -10  500000000\n"),
+        ]);
+        assert_eq!(root.ask(TaskId { start: ID.start + 9_500_000_000, tgid: 42 }).len(), 3);
+        assert_eq!(root.ask(ID), []);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use rustix::{
     io::Errno,
 };
 
+use super::process::Clock;
 use crate::{
     observation::{Observation, TaskId, process::ProcessFact},
     wants::Wants,
@@ -94,7 +95,7 @@ impl Reader {
         let file = openat(&directory, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         // One read is one moment, and the fields up to the start time always fit.
         let length = rustix::io::read(file, &mut stat)?;
-        if start_ticks(&stat[..length]) != Some(self.clock.ticks(id.start)) {
+        if !self.clock.started(&stat[..length], id) {
             return Err(Failure::Gone);
         }
         // Kernel threads have none, and a process that ended and was not waited for has lost its own; both still have
@@ -127,45 +128,6 @@ impl Reader {
     }
 }
 
-/// How `/proc` counts the time at which a process started.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    /// Nanoseconds that this time namespace's boot clock is ahead of the initial one's, which the kernel side reads.
-    ahead: i128,
-    /// Nanoseconds.
-    tick: i128,
-}
-
-impl Clock {
-    fn of(root: &Path) -> Self {
-        // A kernel without time namespaces has no such file and no such difference.
-        let offsets = fs::read_to_string(root.join("proc/self/timens_offsets")).unwrap_or_default();
-        let tick = 1_000_000_000 / i128::from(rustix::param::clock_ticks_per_second().max(1));
-        Self { ahead: boot_offset(&offsets).unwrap_or(0), tick }
-    }
-
-    /// The start time `start` (nanoseconds of the initial boot clock) as `stat` shows it: whole ticks, rounded down.
-    fn ticks(self, start: u64) -> u64 {
-        u64::try_from((i128::from(start) + self.ahead) / self.tick).unwrap_or(0)
-    }
-}
-
-/// The boot clock's offset in the text of `timens_offsets`, nanoseconds.
-fn boot_offset(offsets: &str) -> Option<i128> {
-    let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
-    let mut numbers = line.split_whitespace().map(str::parse::<i128>);
-    Some(numbers.next()?.ok()? * 1_000_000_000 + numbers.next()?.ok()?)
-}
-
-/// The start time in the text of `stat`, ticks since boot: field 22. The second field is the command in parentheses and
-/// can hold spaces and parentheses itself, so fields are counted from the last one that closes.
-fn start_ticks(stat: &[u8]) -> Option<u64> {
-    let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
-    let field =
-        stat.get(after..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).nth(19)?;
-    std::str::from_utf8(field).ok()?.parse().ok()
-}
-
 /// The path in the text of `cgroup` that says most: that of version 2, unless all processes are in its root because
 /// version 1 is in use; else that of systemd's hierarchy; else that of the memory controller.
 fn cgroup_path(text: &[u8]) -> Option<Vec<u8>> {
@@ -192,7 +154,7 @@ mod tests {
         process::{Command, Stdio},
     };
 
-    use super::*;
+    use super::{super::process::start_ticks, *};
 
     /// A made-up `/proc`, removed in the end.
     struct Root(PathBuf);
@@ -314,15 +276,6 @@ mod tests {
         ];
         for (text, path) in cases {
             assert_eq!(cgroup_path(text.as_bytes()).as_deref(), path.map(str::as_bytes), "{text}");
-        }
-    }
-
-    #[test]
-    fn damaged_stat_has_no_start() {
-        for text in
-            ["", "7 (x", "7 (x)", "7 (x) S 1 2 3", "7 (x) S 1 1 1 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 -5 1"]
-        {
-            assert_eq!(start_ticks(text.as_bytes()), None, "{text}");
         }
     }
 

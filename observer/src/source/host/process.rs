@@ -1,0 +1,81 @@
+//! Whether a process in `/proc` is the one that was meant: a number names whoever has it now, so its start time is
+//! compared.
+//!
+//! What cannot be told apart: two processes of one number that started within one clock tick (10 ms), for which the
+//! machine would have to go through all its numbers in that time.
+
+use std::{fs, path::Path};
+
+use crate::observation::TaskId;
+
+/// How `/proc` counts the time at which a process started.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Nanoseconds that this time namespace's boot clock is ahead of the initial one's, which the kernel side reads.
+    ahead: i128,
+    /// Nanoseconds.
+    tick: i128,
+}
+
+impl Clock {
+    /// The clock of the time namespace that observer is in.
+    pub fn of(root: &Path) -> Self {
+        // A kernel without time namespaces has no such file and no such difference.
+        let offsets = fs::read_to_string(root.join("proc/self/timens_offsets")).unwrap_or_default();
+        let tick = 1_000_000_000 / i128::from(rustix::param::clock_ticks_per_second().max(1));
+        Self { ahead: boot_offset(&offsets).unwrap_or(0), tick }
+    }
+
+    /// Whether `stat`, the text of that file, is of the process `id`.
+    pub fn started(self, stat: &[u8], id: TaskId) -> bool {
+        start_ticks(stat) == Some(self.ticks(id.start))
+    }
+
+    /// Whether the process whose folder this is started when `id` did; `false` where it is gone.
+    pub fn is(self, folder: &Path, id: TaskId) -> bool {
+        fs::read(folder.join("stat")).is_ok_and(|stat| self.started(&stat, id))
+    }
+
+    /// The start time `start` (nanoseconds of the initial boot clock) as `stat` shows it: whole ticks, rounded down.
+    fn ticks(self, start: u64) -> u64 {
+        u64::try_from((i128::from(start) + self.ahead) / self.tick).unwrap_or(0)
+    }
+}
+
+/// The boot clock's offset in the text of `timens_offsets`, nanoseconds.
+fn boot_offset(offsets: &str) -> Option<i128> {
+    let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
+    let mut numbers = line.split_whitespace().map(str::parse::<i128>);
+    Some(numbers.next()?.ok()? * 1_000_000_000 + numbers.next()?.ok()?)
+}
+
+/// The start time in the text of `stat`, ticks since boot: field 22. The second field is the command in parentheses and
+/// can hold spaces and parentheses itself, so fields are counted from the last one that closes.
+pub(super) fn start_ticks(stat: &[u8]) -> Option<u64> {
+    let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let field =
+        stat.get(after..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).nth(19)?;
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_stat_has_no_start() {
+        for text in
+            ["", "7 (x", "7 (x)", "7 (x) S 1 2 3", "7 (x) S 1 1 1 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 -5 1"]
+        {
+            assert_eq!(start_ticks(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_namespace_is_ahead_or_behind() {
+        assert_eq!(boot_offset("monotonic  0  0\nboottime  -10  500000000\n"), Some(-9_500_000_000));
+        assert_eq!(boot_offset(""), None);
+        let clock = Clock { ahead: -9_500_000_000, tick: 10_000_000 };
+        assert_eq!((clock.ticks(123_459_999_999), clock.ticks(1)), (11_395, 0));
+    }
+}
