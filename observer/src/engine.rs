@@ -135,12 +135,13 @@ impl Engine {
     }
 
     fn add_losses(&self, report: &mut Report) {
-        let sum = |counter: fn(&LossFact) -> u64| self.loss.values().map(counter).sum();
+        let sum =
+            |counter: fn(&LossFact) -> u64| self.loss.values().map(counter).fold(0, u64::saturating_add);
         report.loss = LossTotals {
             ring: sum(|loss| loss.ring),
             map_full: sum(|loss| loss.map_full),
             names: self.processes.names_lost(),
-            unattributed: report.loss.unattributed + sum(|loss| loss.unattributed),
+            unattributed: report.loss.unattributed.saturating_add(sum(|loss| loss.unattributed)),
         };
     }
 
@@ -154,7 +155,7 @@ impl Engine {
                 format!("Reports come every {interval:.1} s to stay within the budget (--budget raises it).");
             report.notes.push(Note { code: "stretched", text });
         }
-        let unread: u64 = self.loss.values().map(|loss| loss.unread).sum();
+        let unread = self.loss.values().map(|loss| loss.unread).fold(0, u64::saturating_add);
         if unread > 0 {
             let text = format!(
                 "{unread} readings of the kernel's state ended early: some rows are older than the rest."

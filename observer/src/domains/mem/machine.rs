@@ -86,20 +86,26 @@ impl MachineMemory {
 
 /// Page cache: files, and what processes share.
 const fn file(machine: &Machine) -> u64 {
-    machine.cached + machine.buffers
+    machine.cached.saturating_add(machine.buffers)
 }
 
 fn kernel_other(machine: &Machine) -> Option<u64> {
     // Kernel stacks are vmalloc memory where they are mapped (CONFIG_VMAP_STACK), and in both accounts.
     let vmalloc = machine.vmalloc?.max(machine.kernel_stack);
     // Kernels before 6.1 have no account of secondary page tables, and count none apart.
-    Some(machine.page_tables + machine.secondary_page_tables.unwrap_or(0) + machine.per_cpu? + vmalloc)
+    let secondary = machine.secondary_page_tables.unwrap_or(0);
+    Some(sum(&[machine.page_tables, secondary, machine.per_cpu?, vmalloc]))
+}
+
+/// A recording can hold anything: what cannot be added up is the most that there can be.
+fn sum(accounts: &[u64]) -> u64 {
+    accounts.iter().copied().fold(0, u64::saturating_add)
 }
 
 /// The accounts are not read in one moment: a difference below zero is none.
 fn unaccounted(machine: &Machine) -> Option<u64> {
-    let named =
-        machine.free + machine.anon + file(machine) + machine.slab + machine.hugetlb + kernel_other(machine)?;
+    let kernel = [machine.slab, machine.hugetlb, kernel_other(machine)?];
+    let named = sum(&[machine.free, machine.anon, file(machine), sum(&kernel)]);
     Some(machine.total.saturating_sub(named))
 }
 

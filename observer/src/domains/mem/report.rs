@@ -76,7 +76,7 @@ impl<'a> Assessed<'a> {
     /// Bytes resident.
     fn rss(&self) -> Option<i64> {
         let memory = self.process.memory().filter(|_| !self.process.ended)?;
-        Some(memory.file + memory.anon + memory.shmem)
+        Some(memory.file.saturating_add(memory.anon).saturating_add(memory.shmem))
     }
 
     /// What grows first, the fastest before; then what grew and is not judged yet; then by what is resident; what ended
@@ -209,9 +209,12 @@ fn trend_columns(context: &Context<'_>) -> [Column; 6] {
 fn trend_cells(says: Option<&Assessment>, series: &Window, now: u64) -> Vec<Value> {
     let Some(says) = says else { return vec![Value::Missing; 6] };
     let trend = says.trend;
+    // Before there is a trend, what it grew over the time that is known; nobody can say yet how sure that is.
+    let known = series.known(now);
+    let so_far = says.growth.filter(|_| known > 0.0).map(|growth| growth / known);
     vec![
         says.growth.map_or(Value::Missing, |bytes| Value::Signed(bytes.round() as i64)),
-        Value::real(trend.map(|trend| trend.rate)),
+        Value::real(trend.map(|trend| trend.rate).or(so_far)),
         Value::real(trend.map(|trend| trend.low)),
         Value::real(trend.map(|trend| trend.high)),
         trend.map_or(Value::Missing, |trend| Value::Interval {
@@ -271,8 +274,8 @@ fn notes(processes: &[Assessed<'_>]) -> Vec<Note> {
     let mut notes = Vec::new();
     let living = || processes.iter().filter(|process| !process.process.ended);
     if living().any(|process| process.process.memory().is_some() && process.says.trend.is_none()) {
-        let text =
-            "Rates of some processes are not known yet: a trend needs ten seconds, or half the window.";
+        let text = "Rates of some processes are their growth over the time observed so far; a trend, and the interval that its \
+             rate is in, needs ten seconds, or half the window.";
         notes.push(Note { code: "mem-trend", text: text.to_owned() });
     }
     if living().any(|process| process.process.memory().is_some() && process.room.is_none()) {

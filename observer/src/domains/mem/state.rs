@@ -108,7 +108,7 @@ impl MemState {
     fn sample(&mut self, now: Moment) {
         for process in self.processes.values_mut() {
             if let Some(memory) = process.memory().filter(|_| !process.ended) {
-                process.series.push(now.boot, (memory.anon + memory.swap) as f64);
+                process.series.push(now.boot, memory.anon as f64 + memory.swap as f64);
             }
         }
         self.machine.sample(now);
@@ -138,7 +138,7 @@ impl ProcessMemory {
     pub(super) fn memory(&self) -> Option<Memory> {
         let now = self.counters?;
         let Some(Exact { memory, counters }) = self.exact else { return Some(now.map(|bytes| bytes.max(0))) };
-        let since = |exact: i64, then: i64, now: i64| (exact + now - then).max(0);
+        let since = |exact: i64, then: i64, now: i64| exact.saturating_add(now.saturating_sub(then)).max(0);
         Some(Memory {
             file: since(memory.file, counters.file, now.file),
             anon: since(memory.anon, counters.anon, now.anon),

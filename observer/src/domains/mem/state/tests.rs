@@ -204,6 +204,21 @@ fn what_ended_is_told_once_with_what_it_mapped() {
 }
 
 #[test]
+fn before_there_is_a_trend_the_rate_is_the_growth_so_far() {
+    let mut world = World::new();
+    world.counters(GROWING, MIB);
+    world.due(1);
+    assert_eq!(world.cell(GROWING, "rate"), Value::Missing, "one moment has no rate");
+    world.counters(GROWING, 5 * MIB);
+    world.due(3);
+    assert_eq!(world.cell(GROWING, "rate"), Value::Real(2.0 * MIB as f64));
+    assert_eq!(world.cell(GROWING, "rate_low"), Value::Missing);
+    assert_eq!(world.cell(GROWING, "rate_high"), Value::Missing);
+    assert_eq!(world.cell(GROWING, "verdict"), Value::Text("unknown".to_owned()));
+    assert!(world.report().notes.iter().any(|note| note.code == "mem-trend"));
+}
+
+#[test]
 fn what_has_left_does_not_come_back_when_the_passes_miss_it() {
     let mut world = World::new();
     world.counters(GROWING, MIB);
