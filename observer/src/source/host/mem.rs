@@ -15,7 +15,7 @@ use std::{
 use super::process::Clock;
 use crate::{
     observation::{
-        Observation,
+        Observation, TaskId,
         mem::{Limit, Machine, MemFact, Memory},
     },
     wants::Wants,
@@ -66,9 +66,10 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
 /// What each of `processes` holds, with the page tables that a pass found: for kernels whose passes cannot read the
 /// counters. A process that is gone by now has none.
 pub fn count(root: &Path, processes: &[(TaskId, u64)], out: &mut Vec<Observation>) {
+    let clock = Clock::of(root);
     for (id, page_tables) in processes {
         let folder = root.join("proc").join(id.pid().to_string());
-        let Some(memory) = counters(&folder).filter(|_| is(&folder, *id)) else { continue };
+        let Some(memory) = counters(&folder).filter(|_| clock.is(&folder, *id)) else { continue };
         out.push(Observation::Mem(MemFact::Counters { id: *id, memory, page_tables: *page_tables }));
     }
 }
@@ -212,7 +213,6 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::observation::TaskId;
 
     /// A made-up root of files, removed when dropped.
     struct Root(PathBuf);
