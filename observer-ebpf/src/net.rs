@@ -19,16 +19,17 @@ mod storage;
 use aya_ebpf::{
     helpers::generated::{bpf_skc_to_tcp_sock, bpf_sock_from_file},
     macros::{btf_tracepoint, fexit, map},
-    maps::PerCpuArray,
+    maps::{HashMap, PerCpuArray},
     programs::{BtfTracePointContext, FExitContext},
 };
 use observer_common::{
+    loss::Loss,
     net::{
         EndedRecord, HeldRecord, KIND_ENDED, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE,
         SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_ESTABLISHED, STATE_FIN_WAIT2,
         STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
     },
-    task::TaskRecord,
+    task::{TaskId, TaskRecord},
 };
 use observer_ebpf::{
     emit, iterator,
@@ -44,6 +45,12 @@ const MSG_PEEK: i32 = 2;
 /// Where a pass makes its record: it is larger than half a program's stack. The programs of a pass run one at a time.
 #[map]
 static HELD: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
+
+const ENDED_ENTRIES: u32 = 1 << 14;
+
+/// Ends that found no room in the ring, with the boot-clock nanoseconds of each. User space removes what it has taken.
+#[map]
+static NET_ENDED: HashMap<TaskId, u64> = HashMap::with_max_entries(ENDED_ENTRIES, 1);
 
 /// Every socket that a descriptor holds, with the process that holds it, in all network namespaces.
 #[unsafe(no_mangle)]
@@ -236,7 +243,11 @@ pub fn net_exit(context: BtfTracePointContext) -> i32 {
         // Already lowered for this thread. Two last threads can both find 0: the second says the same again.
         if !signal.is_null() && load::<i32>(signal, &SIGNAL_LIVE) == 0 {
             let header = emit::header::<EndedRecord>(KIND_ENDED);
-            emit::emit(&EndedRecord { header, task: task::id(task) });
+            let record = EndedRecord { header, task: task::id(task) };
+            // An end has no successor that would make up for it.
+            if !emit::emit(&record) && NET_ENDED.insert(&record.task, &record.header.at, 0).is_err() {
+                emit::count(Loss::MapFull, 1);
+            }
         }
     }
     0

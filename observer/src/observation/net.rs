@@ -141,6 +141,7 @@ pub enum Protocol {
 }
 
 /// Connections of one owner whose ends found no room in the ring, cumulative. Bytes are those that no pass had told of.
+/// No connections at all: the last total was taken, and what may follow counts from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedTotalsFact {
     pub owner: TaskId,
@@ -211,6 +212,9 @@ impl NetFact {
     pub(super) fn ends(&self) -> Vec<NetSlot> {
         match self {
             Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
+            Self::ClosedTotals(ClosedTotalsFact { owner, connections: 0, .. }) => {
+                vec![NetSlot::ClosedTotals(*owner)]
+            }
             _ => Vec::new(),
         }
     }

@@ -108,6 +108,11 @@ pub fn flow_key(task: TaskId, cookie: u64) -> Vec<u8> {
     [task.start, task.tgid, cookie].into_iter().flat_map(u64::to_ne_bytes).collect()
 }
 
+/// The key of `NET_CLOSED` and `NET_ENDED` as bytes.
+pub fn task_key(task: TaskId) -> Vec<u8> {
+    [task.start, task.tgid].into_iter().flat_map(u64::to_ne_bytes).collect()
+}
+
 /// The protocol by its number.
 pub const fn protocol(number: u32) -> Option<Protocol> {
     const TCP: u32 = PROTOCOL_TCP as u32;

@@ -14,7 +14,7 @@ use observer_common::{
     task::{TaskId, TaskRecord},
 };
 
-use super::bytes::{Meaning as _, Reader, address, flow_key, protocol};
+use super::bytes::{Meaning as _, Reader, address, flow_key, protocol, task_key};
 use crate::{
     domains::{Decode, Decoded, Malformed},
     observation::{
@@ -28,6 +28,8 @@ use crate::{
 const FLOWS: &str = "NET_FLOWS";
 /// The map of connections whose end found no room in the ring.
 const CLOSED: &str = "NET_CLOSED";
+/// The map of ends of processes that found no room in the ring.
+const ENDED: &str = "NET_ENDED";
 /// The pass over descriptors.
 const HELD: &str = "net_socket";
 /// The pass over what no descriptor holds.
@@ -35,15 +37,34 @@ const UNHELD: &str = "net_tcp";
 /// Passes that must find neither a socket nor an announcement before its flow's entry is removed: one may have been
 /// under way while the last bytes were counted.
 const IDLE_PASSES: u64 = 2;
+/// Passes for which the end of a process is remembered, beside those that still find a socket of it, if it was told of:
+/// what its sockets send last is told after it.
+const LINGERING_PASSES: u64 = 64;
 
 /// Decodes what the net object writes.
 #[derive(Debug, Default)]
 pub struct NetDecoder {
     /// Processes that were told of, until they end.
     met: HashMap<TaskId, TaskRecord>,
+    /// Processes that ended, for as long as they may have to be told of again.
+    ended: HashMap<TaskId, End>,
+    /// Entries of the map of connections whose end found no room, with their last value and the pass before which it
+    /// was read.
+    closed: HashMap<TaskId, (ClosedTotalsFact, u64)>,
     /// Entries of the map of flows, with the pass before which each was announced last.
     flows: HashMap<FlowSlot, u64>,
     passes: u64,
+}
+
+/// A process that has ended.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// Boot-clock nanoseconds.
+    at: u64,
+    /// What it was told of as, if it was.
+    told: Option<TaskRecord>,
+    /// The pass before which it was last heard of.
+    heard: u64,
 }
 
 impl Decode for NetDecoder {
@@ -93,11 +114,12 @@ impl Decode for NetDecoder {
             }
         }
         for (socket, _) in &sockets {
-            self.introduce(&socket.owner, out);
+            self.find_owner(&socket.owner, out);
         }
         if program == HELD {
             self.passes += 1;
             self.retire_flows(&places, out);
+            self.retire_processes(out);
         }
         for (socket, holders) in sockets {
             out.facts.extend(socket.fact(holders).map(Observation::Net));
@@ -109,6 +131,7 @@ impl Decode for NetDecoder {
         let expected = match map {
             FLOWS => (size_of::<FlowKey>(), size_of::<Flow>()),
             CLOSED => (size_of::<TaskId>(), size_of::<ClosedTotals>()),
+            ENDED => (size_of::<TaskId>(), size_of::<u64>()),
             _ => return Err(Malformed { text: format!("an entry of a map called {map}") }),
         };
         if (key.len(), value.len()) != expected {
@@ -116,27 +139,38 @@ impl Decode for NetDecoder {
             return Err(Malformed { text });
         }
         let (mut key, mut value) = (Reader::new(key), Reader::new(value));
-        if map == FLOWS { self.flow(&mut key, &mut value, out) } else { self.totals_of(&mut value, out) }
+        match map {
+            FLOWS => self.flow(&mut key, &mut value, out),
+            CLOSED => self.totals_of(&mut value, out),
+            _ => {
+                let id = key.task_id()?;
+                self.end(id, value.u64()?, out);
+                out.remove.push((ENDED, task_key(id)));
+                Ok(())
+            }
+        }
     }
 
     fn totals(&self) -> &'static [&'static str] {
-        &[FLOWS, CLOSED]
+        &[FLOWS, CLOSED, ENDED]
     }
 }
 
 impl NetDecoder {
-    /// Tells of a process once, and again when it has become another program.
+    /// Tells of a process once, and again when it has become another program; of one that has ended, that it was and
+    /// has ended: it may have been forgotten with its end, and nothing else would end it.
     fn meet(&mut self, task: &TaskRecord, out: &mut Decoded) {
-        if task.id.tgid == 0 || self.met.insert(task.id, *task) == Some(*task) {
+        if task.id.tgid == 0 {
             return;
         }
-        let end = task.comm.iter().position(|byte| *byte == 0).unwrap_or(task.comm.len());
-        out.facts.push(Observation::Process(ProcessFact::Met {
-            id: task.id,
-            comm: task.comm[..end].to_vec(),
-            uid: task.uid,
-            kernel_thread: task.kernel_thread != 0,
-        }));
+        if let Some(end) = self.ended.get_mut(&task.id) {
+            let task = end.told.get_or_insert(*task);
+            end.heard = self.passes;
+            out.facts.push(met(task));
+            out.facts.push(Observation::Process(ProcessFact::Ended { id: task.id, at: end.at }));
+        } else if self.met.insert(task.id, *task) != Some(*task) {
+            out.facts.push(met(task));
+        }
     }
 
     /// Tells of a process from what it was called when it acted first: only where nothing newer is known.
@@ -144,6 +178,23 @@ impl NetDecoder {
         if !self.met.contains_key(&task.id) {
             self.meet(task, out);
         }
+    }
+
+    /// A pass found the socket of a process: as [`Self::introduce`], but nothing about one whose end was told.
+    fn find_owner(&mut self, task: &TaskRecord, out: &mut Decoded) {
+        match self.ended.get_mut(&task.id) {
+            Some(end) if end.told.is_some() => end.heard = self.passes,
+            _ => self.introduce(task, out),
+        }
+    }
+
+    /// A process has ended, which is told of if it was.
+    fn end(&mut self, id: TaskId, at: u64, out: &mut Decoded) {
+        let told = self.met.remove(&id);
+        if told.is_some() {
+            out.facts.push(Observation::Process(ProcessFact::Ended { id, at }));
+        }
+        self.ended.entry(id).or_insert(End { at, told, heard: self.passes });
     }
 
     fn closed(
@@ -154,7 +205,6 @@ impl NetDecoder {
     ) -> Result<(), Malformed> {
         let socket = from.socket()?;
         let seen = Counters { tx: from.u64()?, rx: from.u64()?, retransmitted: from.u64()? };
-        // Its owner may have ended, and been forgotten with that: it is told of again.
         self.introduce(&socket.owner, out);
         let seen = socket.was_seen().then_some(seen);
         let connection = socket.connection(Vec::new());
@@ -176,10 +226,7 @@ impl NetDecoder {
         from: &mut Reader<'_>,
         out: &mut Decoded,
     ) -> Result<(), Malformed> {
-        let id = from.task_id()?;
-        if self.met.remove(&id).is_some() {
-            out.facts.push(Observation::Process(ProcessFact::Ended { id, at: header.at }));
-        }
+        self.end(from.task_id()?, header.at, out);
         Ok(())
     }
 
@@ -199,6 +246,10 @@ impl NetDecoder {
         let number = value.u32()?;
         let protocol = protocol(number)
             .ok_or_else(|| Malformed { text: format!("a flow of the unknown protocol {number}") })?;
+        // Its last bytes are read after its end.
+        if let Some(told) = self.ended.get(&task).and_then(|end| end.told) {
+            self.meet(&told, out);
+        }
         let key = FlowSlot { task, cookie, created };
         self.flows.insert(key, self.passes);
         let remote = (port != 0 && cookie != 0).then(|| address(family, remote, port));
@@ -210,10 +261,38 @@ impl NetDecoder {
         let task = value.task()?;
         let counters = Counters { tx: value.u64()?, rx: value.u64()?, retransmitted: value.u64()? };
         let connections = value.u64()?;
-        self.introduce(&task, out);
         let fact = ClosedTotalsFact { owner: task.id, counters, connections };
-        out.facts.push(Observation::Net(NetFact::ClosedTotals(fact)));
+        match self.closed.get(&task.id) {
+            Some((known, read)) if *known == fact => {
+                if !self.met.contains_key(&task.id) && *read + IDLE_PASSES < self.passes {
+                    self.closed.remove(&task.id);
+                    out.remove.push((CLOSED, task_key(task.id)));
+                    let none =
+                        ClosedTotalsFact { owner: task.id, counters: Counters::default(), connections: 0 };
+                    out.facts.push(Observation::Net(NetFact::ClosedTotals(none)));
+                }
+            }
+            _ => {
+                self.introduce(&task, out);
+                self.closed.insert(task.id, (fact, self.passes));
+                out.facts.push(Observation::Net(NetFact::ClosedTotals(fact)));
+            }
+        }
         Ok(())
+    }
+
+    /// Forgets ends of which nothing more is expected, and has the last totals of processes that ended read again:
+    /// where they have not changed, they are final.
+    fn retire_processes(&mut self, out: &mut Decoded) {
+        let passes = self.passes;
+        self.ended.retain(|_, end| {
+            let lasting = if end.told.is_some() { LINGERING_PASSES } else { IDLE_PASSES };
+            end.heard + lasting >= passes
+        });
+        let (met, closed) = (&self.met, &self.closed);
+        let quiet =
+            closed.iter().filter(|(id, (_, read))| !met.contains_key(id) && *read + IDLE_PASSES < passes);
+        out.read.extend(quiet.map(|(id, _)| (CLOSED, task_key(*id))));
     }
 
     /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
@@ -232,6 +311,16 @@ impl NetDecoder {
             out.facts.push(Observation::Net(NetFact::FlowEnded { key }));
         }
     }
+}
+
+fn met(task: &TaskRecord) -> Observation {
+    let end = task.comm.iter().position(|byte| *byte == 0).unwrap_or(task.comm.len());
+    Observation::Process(ProcessFact::Met {
+        id: task.id,
+        comm: task.comm[..end].to_vec(),
+        uid: task.uid,
+        kernel_thread: task.kernel_thread != 0,
+    })
 }
 
 #[cfg(test)]
@@ -382,6 +471,103 @@ mod tests {
         }
         let ended = |fact: &&Observation| matches!(fact, Observation::Process(ProcessFact::Ended { .. }));
         assert_eq!(decoded.facts.iter().filter(ended).count(), 1);
+    }
+
+    fn end(decoder: &mut NetDecoder, tgid: u64, decoded: &mut Decoded) {
+        let header = RecordHeader { kind: KIND_ENDED, size: 32, at: 50 };
+        decoder.record(&bytes(&EndedRecord { header, task: task(tgid).id }), decoded).unwrap();
+    }
+
+    fn close(decoder: &mut NetDecoder, owner: u64, decoded: &mut Decoded) {
+        let header = RecordHeader { kind: KIND_CLOSED, size: size_of::<ClosedRecord>() as u32, at: 60 };
+        let socket = SocketRecord { owner: task(owner), ..socket(9) };
+        let record = ClosedRecord { header, socket, ..ClosedRecord::default() };
+        decoder.record(&bytes(&record), decoded).unwrap();
+    }
+
+    /// Processes as the facts leave them: met, and whether ended.
+    fn living(decoded: &Decoded) -> Vec<(TaskId, bool)> {
+        let mut processes = crate::identity::process::Processes::default();
+        for fact in &decoded.facts {
+            if let Observation::Process(fact) = fact {
+                processes.apply(fact);
+            }
+        }
+        processes.iter().map(|(id, process)| (id, process.ended.is_none())).collect()
+    }
+
+    #[test]
+    fn what_is_told_after_the_end_of_a_process_does_not_bring_it_to_life() {
+        for met_before in [false, true] {
+            let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
+            if met_before {
+                close(&mut decoder, 5, &mut decoded);
+                assert_eq!(living(&decoded), [(task(5).id, true)]);
+            }
+            end(&mut decoder, 5, &mut decoded);
+            // Whoever listens has forgotten it by now.
+            decoded = Decoded::default();
+            close(&mut decoder, 5, &mut decoded);
+            assert_eq!(living(&decoded), [(task(5).id, false)]);
+            decoded = Decoded::default();
+            let lingering = bytes(&HeldRecord {
+                socket: SocketRecord { owner: task(5), ..socket(9) },
+                ..HeldRecord::default()
+            });
+            for _ in 0..2 * LINGERING_PASSES {
+                decoder.pass(HELD, &[], &mut decoded).unwrap();
+                decoder.pass(UNHELD, &lingering, &mut decoded).unwrap();
+            }
+            assert_eq!(living(&decoded), [], "told of already");
+            close(&mut decoder, 5, &mut decoded);
+            assert_eq!(living(&decoded), [(task(5).id, false)]);
+            for _ in 0..2 * LINGERING_PASSES {
+                decoder.pass(HELD, &[], &mut decoded).unwrap();
+            }
+            assert!(decoder.ended.is_empty() && decoder.met.is_empty(), "{decoder:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_without_room_in_the_ring_is_taken_from_its_map() {
+        let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
+        assert!(decoder.totals().contains(&ENDED), "swept after a loss");
+        close(&mut decoder, 5, &mut decoded);
+        let key = task_key(task(5).id);
+        decoder.entry(ENDED, &key, &50_u64.to_ne_bytes(), &mut decoded).unwrap();
+        assert_eq!(living(&decoded), [(task(5).id, false)]);
+        assert_eq!(decoded.remove, [(ENDED, key)]);
+    }
+
+    #[test]
+    fn totals_of_a_process_that_ended_are_removed_once_they_are_final() {
+        let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
+        let key = task_key(task(5).id);
+        let totals =
+            |tx| bytes(&ClosedTotals { task: task(5), tx, connections: 1, ..ClosedTotals::default() });
+        decoder.entry(CLOSED, &key, &totals(10), &mut decoded).unwrap();
+        for _ in 0..9 {
+            decoder.pass(HELD, &[], &mut decoded).unwrap();
+        }
+        assert_eq!((&decoded.read[..], &decoded.remove[..]), (&[][..], &[][..]), "it lives");
+        end(&mut decoder, 5, &mut decoded);
+        decoder.pass(HELD, &[], &mut decoded).unwrap();
+        assert_eq!(decoded.read, [(CLOSED, key.clone())]);
+        decoder.entry(CLOSED, &key, &totals(11), &mut decoded).unwrap();
+        assert_eq!(decoded.remove, [], "more had come");
+        for _ in 0..9 {
+            decoder.pass(HELD, &[], &mut decoded).unwrap();
+        }
+        decoder.entry(CLOSED, &key, &totals(11), &mut decoded).unwrap();
+        assert_eq!(decoded.remove, [(CLOSED, key)]);
+        let said: Vec<u64> = net(&decoded)
+            .iter()
+            .filter_map(
+                |fact| if let NetFact::ClosedTotals(fact) = fact { Some(fact.counters.tx) } else { None },
+            )
+            .collect();
+        assert_eq!(said, [10, 11, 0], "what follows counts from 0");
+        assert!(decoder.closed.is_empty());
     }
 
     #[test]

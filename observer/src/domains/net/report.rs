@@ -9,7 +9,7 @@ use super::{
     connection::{Connection, Phase},
     headline,
     link::Link,
-    state::{NetState, Part},
+    state::{NetState, Part, Told},
     traffic::{Bytes, Traffic},
 };
 use crate::{
@@ -86,12 +86,10 @@ impl Overall {
 }
 
 fn overall(state: &NetState) -> Overall {
-    let mut all = Overall { total: Bytes::default(), interval: Bytes::default() };
+    let mut all = Overall { total: state.left, interval: Bytes::default() };
     for traffic in state.processes.values() {
-        for (sum, part) in [(&mut all.total, traffic.total()), (&mut all.interval, traffic.interval())] {
-            sum.tx += part.tx;
-            sum.rx += part.rx;
-        }
+        all.total.add(traffic.total());
+        all.interval.add(traffic.interval());
     }
     all
 }
@@ -107,8 +105,10 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
         None => state.processes.iter().map(|(id, traffic)| ((*id, None), traffic)).collect(),
     };
     let known: HashSet<Part> = found.iter().map(|(part, _)| *part).collect();
-    found.extend(open.keys().filter(|part| !known.contains(part)).map(|part| (*part, &nothing)));
-    let ended = |id| state.processes.get(&id).is_some_and(|process| process.ended);
+    let told = |id| state.ended.get(&id) == Some(&Told::Once);
+    let idle = open.keys().filter(|part| !known.contains(part) && !told(part.0));
+    found.extend(idle.map(|part| (*part, &nothing)));
+    let ended = |id| state.ended.contains_key(&id);
     found.retain(|((id, _), traffic)| !ended(*id) || traffic.has_news());
     found.sort_by_key(|(part, traffic)| {
         let (now, total) = (traffic.interval(), traffic.total());

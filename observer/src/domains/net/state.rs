@@ -46,6 +46,10 @@ pub struct NetState {
     pub(super) processes: HashMap<TaskId, Traffic>,
     /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
     pub(super) remotes: Option<HashMap<Part, Traffic>>,
+    /// Processes that have ended, until the second report after that: what they did last may be read after their end.
+    pub(super) ended: HashMap<TaskId, Told>,
+    /// What processes moved whose rows have left.
+    pub(super) left: Bytes,
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
     pub(super) sockets: HashMap<u64, SocketFact>,
     pub(super) listeners: HashMap<u64, Listener>,
@@ -56,6 +60,13 @@ pub struct NetState {
     closed_totals: HashMap<TaskId, ClosedTotalsFact>,
     arrivals: Vec<Arrival>,
     pub(super) unattributed: u64,
+}
+
+/// Whether a report has told of a process's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    NotYet,
+    Once,
 }
 
 /// The traffic of one process with one address; `None` for what no remote is known of.
@@ -81,9 +92,7 @@ impl Domain for NetState {
                 self.match_arrivals();
             }
             Observation::Process(ProcessFact::Ended { id, .. } | ProcessFact::Unnamed { id }) => {
-                if let Some(traffic) = self.processes.get_mut(id) {
-                    traffic.ended = true;
-                }
+                self.ended.insert(*id, Told::NotYet);
             }
             Observation::Net(fact) => self.apply_net(fact),
             _ => {}
@@ -105,7 +114,7 @@ impl Domain for NetState {
     }
 
     fn remembers(&self, id: TaskId) -> bool {
-        self.processes.contains_key(&id)
+        self.processes.contains_key(&id) || self.ended.contains_key(&id)
     }
 
     fn delivered(&mut self, now: Moment) {
@@ -114,14 +123,25 @@ impl Domain for NetState {
         self.match_arrivals();
         self.leave_connections(now);
         let owners: HashSet<TaskId> = self.connections.values().filter_map(Connection::owner).collect();
+        let (ended, left) = (&mut self.ended, &mut self.left);
         self.processes.retain(|id, traffic| {
-            traffic.delivered();
-            !traffic.ended || owners.contains(id)
+            let ended = ended.contains_key(id);
+            traffic.delivered(ended);
+            let keep = !ended || owners.contains(id);
+            if !keep {
+                left.add(traffic.total());
+            }
+            keep
+        });
+        let processes = &self.processes;
+        ended.retain(|id, told| {
+            let keep = *told == Told::NotYet || processes.contains_key(id);
+            *told = Told::Once;
+            keep
         });
         if let Some(remotes) = &mut self.remotes {
-            let processes = &self.processes;
             remotes.retain(|(id, _), traffic| {
-                traffic.delivered();
+                traffic.delivered(ended.contains_key(id));
                 processes.contains_key(id)
             });
         }
@@ -222,6 +242,10 @@ impl NetState {
         let tx = fact.tx.saturating_sub(known.fact.tx);
         let rx = fact.rx.saturating_sub(known.fact.rx);
         known.fact = fact;
+        // Read again: its process may have left meanwhile, and nothing brings it back.
+        if (tx, rx) == (0, 0) {
+            return;
+        }
         let tcp = matches!(fact.protocol, Protocol::Tcp | Protocol::Mptcp);
         self.book(fact.key.task, fact.remote, |traffic| traffic.add(tcp, tx, rx, fact.remote));
         if fact.protocol == Protocol::Tcp {
@@ -233,6 +257,11 @@ impl NetState {
     }
 
     fn closed_totals(&mut self, fact: ClosedTotalsFact) {
+        // The last was taken: should more follow, it counts from 0.
+        if fact.connections == 0 {
+            self.closed_totals.remove(&fact.owner);
+            return;
+        }
         let before = self.closed_totals.insert(fact.owner, fact);
         let (before, connections) =
             before.map_or_else(Default::default, |fact| (fact.counters, fact.connections));

@@ -270,6 +270,36 @@ fn a_process_that_ended_is_told_of_once_and_again_when_more_of_it_is_sent() {
 }
 
 #[test]
+fn short_lives_are_told_of_once_as_ended_and_stay_in_the_totals() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    let lives: Vec<TaskId> = (0..150).map(|tgid| TaskId { start: 7, tgid: 1000 + tgid }).collect();
+    for (cookie, &id) in lives.iter().enumerate() {
+        scene.process(ProcessFact::Met { id, comm: b"short".to_vec(), uid: 0, kernel_thread: false });
+        scene.process(ProcessFact::Ended { id, at: scene.now });
+        scene.say(flow(id, cookie as u64 + 1, Protocol::Udp, 10, 0));
+    }
+    let report = scene.report();
+    assert!(lives.iter().all(|id| row(&report, *id).is_some_and(|row| row.ended)));
+    assert_eq!(report.totals[0], ("tx", Value::Unsigned(1500)));
+    // An entry that was announced twice is read twice.
+    scene.say(flow(lives[0], 1, Protocol::Udp, 10, 0));
+    let report = scene.report();
+    assert_eq!(report.tables[0].rows.len(), 0);
+    assert_eq!(report.totals[0], ("tx", Value::Unsigned(1500)));
+    scene.say(flow(lives[0], 1, Protocol::Udp, 12, 0));
+    scene.process(ProcessFact::Ended { id: lives[0], at: scene.now });
+    let report = scene.report();
+    assert!(row(&report, lives[0]).unwrap().ended);
+    assert_eq!(report.totals[0], ("tx", Value::Unsigned(1502)));
+    for _ in 0..3 {
+        let report = scene.report();
+        assert_eq!((report.tables[0].rows.len(), &report.totals[0].1), (0, &Value::Unsigned(1502)));
+    }
+    assert!(scene.state.ended.is_empty() && scene.state.processes.is_empty());
+}
+
+#[test]
 fn ends_without_detail_add_what_is_new_of_their_totals() {
     let mut scene = Scene::new(View::Net);
     scene.report();
@@ -284,6 +314,43 @@ fn ends_without_detail_add_what_is_new_of_their_totals() {
     assert_eq!(cell(&report, A, "rx"), Some(Value::Unsigned(1)));
     assert_eq!(cell(&report, A, "retransmitted"), Some(Value::Unsigned(2)));
     assert_eq!(cell(&report, A, "connections"), Some(Value::Unsigned(5)));
+    scene.say(totals(0, 0));
+    scene.say(totals(30, 1));
+    assert_eq!(scene.next(A, "tx"), Value::Unsigned(280));
+}
+
+#[test]
+fn facts_that_are_told_in_another_order_give_the_same_rows() {
+    let shown = |view: View, order: &dyn Fn(&mut Vec<NetFact>)| {
+        let mut scene = Scene::new(view);
+        scene.report();
+        let mut facts: Vec<NetFact> = (1..20)
+            .map(|cookie| {
+                NetFact::Socket(SocketFact {
+                    cookie,
+                    holders: vec![A],
+                    protocol: Protocol::Tcp,
+                    listening: true,
+                    ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: None },
+                    queued: 0,
+                    queue_limit: Some(4),
+                    drops: 0,
+                })
+            })
+            .collect();
+        facts.extend((21..40).map(|cookie| {
+            let mut fact = ConnectionFact { passive: true, ..connection(cookie, 7, 10, 10) };
+            fact.ends.remote = Some(SocketAddr::new([10, 0, 0, 2].into(), cookie as u16));
+            NetFact::Connection(fact)
+        }));
+        order(&mut facts);
+        facts.into_iter().for_each(|fact| scene.say(fact));
+        let rows = scene.report().tables.swap_remove(0).rows;
+        rows.into_iter().map(|row| row.cells).collect::<Vec<_>>()
+    };
+    for view in [View::Listen, View::Connections] {
+        assert_eq!(shown(view, &|_| {}), shown(view, &|facts| facts.reverse()), "{view:?}");
+    }
 }
 
 #[test]

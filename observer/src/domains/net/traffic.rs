@@ -14,6 +14,14 @@ pub struct Bytes {
     pub rx: u64,
 }
 
+impl Bytes {
+    /// Adds `other` in both directions.
+    pub const fn add(&mut self, other: Self) {
+        self.tx += other.tx;
+        self.rx += other.rx;
+    }
+}
+
 /// The totals of a process since observation began, and what the current interval has brought.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
@@ -28,10 +36,8 @@ pub struct Traffic {
     remotes: HashMap<IpAddr, Remote>,
     /// The remote with most of the last interval that had traffic.
     to: Option<String>,
-    /// The process has ended.
-    pub ended: bool,
     /// A report has told of its end.
-    pub told: bool,
+    told: bool,
 }
 
 /// Round-trip times, each weighted by the bytes that it was measured on.
@@ -117,13 +123,13 @@ impl Traffic {
         !self.told || self.interval() != Bytes::default() || self.ended_connections > 0
     }
 
-    /// A report has told of it: the next interval begins.
-    pub fn delivered(&mut self) {
+    /// A report has told of it, and of its end if it has `ended`: the next interval begins.
+    pub fn delivered(&mut self, ended: bool) {
         self.to = self.to();
         self.round_trip = RoundTrip { last: self.round_trip(), ..RoundTrip::default() };
         self.remotes.clear();
         self.ended_connections = 0;
         self.reported = self.total();
-        self.told = self.ended;
+        self.told = ended;
     }
 }
