@@ -1,6 +1,12 @@
 //! What `net` says of workloads that know their own truth: every payload byte, each with its process.
 
-use observer_tests::{Observer, Workload, number, require_root, row_of, rows};
+use std::{
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::fd::FromRawFd as _,
+    process::Command,
+};
+
+use observer_tests::{Observer, TempDir, Workload, number, require_root, row_of, rows};
 use serde_json::Value;
 
 /// What observer runs with; the tests add to it.
@@ -216,4 +222,115 @@ fn the_loopback_link_carries_at_least_the_payload() {
         wire += number(lo, "tx_rate")? * report["elapsed"].as_f64().unwrap();
         (wire >= payload).then_some(())
     });
+}
+
+/// So many listeners that share a port and this process: nothing tells which of them a connection arrived at.
+fn listeners(count: usize) -> Vec<TcpListener> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for _ in 0..count {
+        let port = listeners.first().map_or(0, |first| first.local_addr().unwrap().port());
+        // SAFETY: plain calls with an address and an option that outlive them; the descriptor is a fresh one.
+        let listener = unsafe {
+            let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+            assert!(socket >= 0);
+            let yes: libc::c_int = 1;
+            let size = size_of_val(&yes) as libc::socklen_t;
+            let option = (&raw const yes).cast();
+            assert_eq!(libc::setsockopt(socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, option, size), 0);
+            let mut address: libc::sockaddr_in = std::mem::zeroed();
+            address.sin_family = libc::AF_INET as libc::sa_family_t;
+            address.sin_port = port.to_be();
+            address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
+            let size = size_of_val(&address) as libc::socklen_t;
+            assert_eq!(libc::bind(socket, (&raw const address).cast(), size), 0);
+            assert_eq!(libc::listen(socket, 64), 0);
+            TcpListener::from_raw_fd(socket)
+        };
+        listener.set_nonblocking(true).unwrap();
+        listeners.push(listener);
+    }
+    listeners
+}
+
+/// What a view says live is what its recording says again.
+fn replays(view: &[&str]) {
+    require_root();
+    let folder = TempDir::new("net-view");
+    let path = folder.file("recording");
+    let file = path.to_str().unwrap();
+    let listeners = listeners(8);
+    let local = listeners[0].local_addr().unwrap();
+    let mut observer = Observer::start(&[view, &["--json", "--interval", "0.2", "--record", file]].concat());
+    observer.report();
+    let mut connected = Vec::new();
+    while connected.len() < 40 {
+        connected.push(TcpStream::connect(local).unwrap());
+    }
+    let mut accepted = Vec::new();
+    while accepted.len() < connected.len() {
+        accepted.extend(listeners.iter().filter_map(|listener| listener.accept().ok()));
+    }
+    for kind in ["tiny", "udp"] {
+        Workload::start(&["net", kind]).ask("step");
+        observer.report();
+    }
+    drop((connected, accepted));
+    observer.report();
+    observer.report();
+    observer.interrupt();
+    let live = observer.finish();
+    assert_eq!(live.code, Some(0), "{}", live.stderr);
+    let replayed = Observer::run(&[&["replay", file], view, &["--json"]].concat());
+    assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
+    for (live, replayed) in live.stdout.lines().zip(replayed.stdout.lines()) {
+        assert_eq!(live, replayed, "{view:?}");
+    }
+    assert_eq!(live.stdout.len(), replayed.stdout.len(), "{view:?}: as many reports");
+}
+
+#[test]
+fn connections_are_replayed_byte_for_byte() {
+    replays(&["net", "--connections"]);
+}
+
+#[test]
+fn listeners_are_replayed_byte_for_byte() {
+    replays(&["net", "--listen"]);
+}
+
+#[test]
+fn remotes_are_replayed_byte_for_byte() {
+    replays(&["net", "--by", "remote"]);
+}
+
+/// Processes that send one datagram and end are met and ended before their bytes are read.
+#[test]
+fn short_lives_are_told_of_once_and_as_ended() {
+    const LIVES: usize = 150;
+    let mut observer = observe(&[]);
+    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let send = format!("printf 12345 >/dev/udp/127.0.0.1/{}", receiver.local_addr().unwrap().port());
+    let mut lives: Vec<u32> = Vec::new();
+    while lives.len() < LIVES {
+        let mut child = Command::new("bash").args(["-c", &send]).spawn().unwrap();
+        lives.push(child.id());
+        assert!(child.wait().unwrap().success());
+    }
+    let (mut told, mut sent) = (Vec::new(), 0.0);
+    observer.wait_for(|report| {
+        let total = number(&report["totals"], "tx").unwrap();
+        assert!(total >= sent, "the total went from {sent} to {total}");
+        sent = total;
+        for row in rows(report) {
+            let pid = row["pid"].as_u64().unwrap() as u32;
+            if lives.contains(&pid) && row["ended"] == true {
+                assert!(!told.contains(&pid), "{pid} is told of again");
+                told.push(pid);
+            }
+        }
+        (told.len() == LIVES).then_some(())
+    });
+    let next = observer.report();
+    assert!(lives.iter().all(|pid| row_of(&next, *pid).is_none()), "{next:#}");
+    assert!(sent >= (5 * LIVES) as f64, "{sent}");
 }
