@@ -16,6 +16,12 @@ pub const BUILD: &str = "/observer/debug";
 /// The folder of the binaries on this machine.
 pub struct Binaries {
     pub observer: PathBuf,
+    /// Where the live tests are to run.
+    pub tests: Option<Tests>,
+}
+
+/// The live tests' binaries.
+pub struct Tests {
     pub workload: PathBuf,
     pub live: PathBuf,
 }
@@ -42,15 +48,11 @@ pub fn make(image: &Path, binaries: &Binaries) -> Result<()> {
     {
         fs::create_dir_all(root.join(folder)).context("laying out the guest's disk")?;
     }
-    let build = root.join(BUILD.trim_start_matches('/'));
     copy(&root, Path::new("/bin/busybox"), Path::new("/bin/busybox"))?;
-    for (from, to) in [
-        (&binaries.observer, build.join("observer")),
-        (&binaries.workload, build.join("workload")),
-        (&binaries.live, build.join("deps/live")),
-    ] {
-        let inside = Path::new("/").join(to.strip_prefix(&root).context("a path of the guest")?);
-        copy(&root, from, &inside)?;
+    copy(&root, &binaries.observer, &Path::new(BUILD).join("observer"))?;
+    if let Some(tests) = &binaries.tests {
+        copy(&root, &tests.workload, &Path::new(BUILD).join("workload"))?;
+        copy(&root, &tests.live, &Path::new(BUILD).join("deps/live"))?;
     }
     for tool in TOOLS {
         if let Some(path) = packages::find(tool) {

@@ -15,6 +15,7 @@ pub fn judge(said: &Said, boot: &Boot) -> Vec<(String, Verdict)> {
             None if step.name == "doctor" => found.extend(doctor(step)),
             None if step.name == "live" => found.extend(live(step)),
             Some(("force", way)) => found.push((step.name.clone(), forced(step, way))),
+            Some(("refusal", _)) => found.push((step.name.clone(), refuses(step))),
             _ => found.push((step.name.clone(), reports(step))),
         }
     }
@@ -75,6 +76,11 @@ fn forced(step: &Step, way: &str) -> Verdict {
 fn reports(step: &Step) -> Verdict {
     let has_report = step.output.lines().any(|line| line.starts_with("{\"schema\":"));
     if step.exit == Some(0) && has_report { Verdict::Passed } else { Verdict::Failed(ended(step)) }
+}
+
+/// A script that ends well where the refusal was the right one.
+fn refuses(step: &Step) -> Verdict {
+    if step.exit == Some(0) { Verdict::Passed } else { Verdict::Failed(ended(step)) }
 }
 
 fn live(step: &Step) -> Vec<(String, Verdict)> {

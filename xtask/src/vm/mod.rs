@@ -13,7 +13,7 @@ use clap::Args;
 use self::{
     answers::Answer,
     apt::Apt,
-    disk::Binaries,
+    disk::{Binaries, Tests},
     guest::Said,
     kernels::Kernel,
     page::Column,
@@ -63,12 +63,12 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let kernels = kernels(options, &folder)?;
     let disk = folder.join("disk.img");
-    disk::make(&disk, &binaries(root)?)?;
     let wanted = match (&options.test, options.doctor) {
         (Some(filter), _) => Wanted::Tests(filter.clone()),
         (None, true) => Wanted::Doctor,
         (None, false) => Wanted::All,
     };
+    disk::make(&disk, &binaries(root, wanted != Wanted::Doctor)?)?;
     let mut checks = Vec::new();
     let mut columns = Vec::new();
     for kernel in &kernels {
@@ -140,10 +140,19 @@ fn kernels(options: &Options, folder: &Path) -> Result<Vec<Kernel>> {
     series.into_iter().map(|series| kernels::newest(&apt, &known, series, &kept)).collect()
 }
 
-/// Builds what runs in the guests: the binaries of the tests on the host.
-fn binaries(root: &Path) -> Result<Binaries> {
-    let build = root.join("target/debug");
-    process::run(process::cargo(root).args(["build", "--bins"]))?;
+/// Builds what runs in the guests: observer and, with `tests`, the tests of the host. Each test starts observer, and under
+/// emulation what is not optimised takes a multiple of the time: then it is built as it is released.
+fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
+    let target = root.join("target");
+    let mut build = process::cargo(root);
+    build.args(["build", "--package", "observer", "--bin", "observer"]);
+    if !tests {
+        process::run(&mut build)?;
+        return Ok(Binaries { observer: target.join("debug/observer"), tests: None });
+    }
+    process::run(build.arg("--release"))?;
+    let observer = target.join("release/observer");
+    process::run(process::cargo(root).args(["build", "--package", "observer-tests", "--bins"]))?;
     let mut command = process::cargo(root);
     command.args(["test", "--package", "observer-tests", "--test", "live", "--no-run"]);
     let said = process::output(command.arg("--message-format=json"))?;
@@ -153,7 +162,7 @@ fn binaries(root: &Path) -> Result<Binaries> {
         .filter(|message| message["target"]["name"] == "live")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo does not say where it built the live tests")?;
-    Ok(Binaries { observer: build.join("observer"), workload: build.join("workload"), live })
+    Ok(Binaries { observer, tests: Some(Tests { workload: target.join("debug/workload"), live }) })
 }
 
 fn start(kernel: &Kernel, boot: &Boot, disk: &Path, folder: &Path) -> Result<Said> {
