@@ -61,6 +61,9 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     packages::ensure(packages::EMULATION)?;
     let folder = root.join("target/vm");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    // Two runs would write over each other's kernels, disk and logs: the second waits for the first.
+    let lock = fs::File::create(folder.join("lock")).context("making the matrix's lock")?;
+    lock.lock().context("waiting for another run of the matrix")?;
     let kernels = kernels(options, &folder)?;
     let disk = folder.join("disk.img");
     let wanted = match (&options.test, options.doctor) {

@@ -60,8 +60,9 @@ step 60 'smoke a clock that jumps' sh -c \
 
 /// The boots of one series.
 pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
-    let live =
-        |filter: &str| format!("step 900 live {}/deps/live --test-threads=1 {filter}\n", super::disk::BUILD);
+    let live = |filter: &str| {
+        format!("step 900 live {}/deps/live --test-threads=1 --nocapture {filter}\n", super::disk::BUILD)
+    };
     let plain = |steps: String, seconds, tests| Boot {
         title: "",
         command_line: String::new(),

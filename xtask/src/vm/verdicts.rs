@@ -20,52 +20,46 @@ pub struct Check {
     pub verdict: Verdict,
 }
 
-/// Reads what a test binary says when it runs one test after the other. A test that has no verdict did not end.
+/// Reads what a test binary says when it runs one test after the other and captures nothing. A test that has no verdict
+/// did not end.
 pub fn of_tests(output: &str) -> Vec<(String, Verdict)> {
     let mut found: Vec<(String, Verdict)> = Vec::new();
-    let mut open: Option<(String, Option<String>)> = None;
+    let mut open: Option<(String, Vec<&str>)> = None;
     for line in output.lines() {
         let mut rest = line;
         if let Some((name, after)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) {
             found.extend(open.take().map(unended));
-            open = Some((name.to_owned(), None));
+            open = Some((name.to_owned(), Vec::new()));
             rest = after;
         }
-        let Some((name, missing)) = &mut open else { continue };
+        let Some((name, said)) = &mut open else { continue };
         // What a test writes itself comes between its name and its verdict.
-        if let Some((_, reason)) = rest.split_once("NOT RUN: ") {
-            *missing = Some(reason.to_owned());
-        }
         let verdict = match rest {
-            "ok" => missing.take().map_or(Verdict::Passed, Verdict::NotRun),
-            "FAILED" => Verdict::Failed(String::new()),
-            rest if rest.starts_with("ignored") => Verdict::NotRun(rest.to_owned()),
-            _ => continue,
+            "ok" => match said.iter().find_map(|line| line.split_once("NOT RUN: ")) {
+                Some((_, missing)) => Verdict::NotRun(missing.to_owned()),
+                None => Verdict::Passed,
+            },
+            "FAILED" => Verdict::Failed(reason(said)),
+            rest => {
+                said.push(rest);
+                continue;
+            }
         };
         found.push((std::mem::take(name), verdict));
         open = None;
     }
     found.extend(open.map(unended));
-    for (name, verdict) in &mut found {
-        if let Verdict::Failed(why) = verdict
-            && why.is_empty()
-        {
-            *why = reason(output, name);
-        }
-    }
     found
 }
 
-fn unended((name, _): (String, Option<String>)) -> (String, Verdict) {
-    (name, Verdict::Failed("it did not end".to_owned()))
+fn unended((name, said): (String, Vec<&str>)) -> (String, Verdict) {
+    (name, Verdict::Failed(format!("it did not end; {}", reason(&said))))
 }
 
-/// The first lines of what a failed test said: where it panicked and why.
-fn reason(output: &str, name: &str) -> String {
-    let heading = format!("---- {name} stdout ----");
-    let said = output.split_once(&heading).map(|(_, after)| after).unwrap_or_default();
-    let lines = said.lines().skip_while(|line| !line.contains(" panicked at ")).take(4);
-    lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+/// Where a test panicked, and the first lines of why.
+fn reason(said: &[&str]) -> String {
+    let lines = said.iter().skip_while(|line| !line.contains(" panicked at ")).take(4);
+    lines.map(|line| line.trim()).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The table kernel × check, then each failure with its reason, then the sum.
@@ -130,8 +124,8 @@ mod tests {
     use super::*;
 
     const OUTPUT: &str = "\nrunning 4 tests\ntest days::one ... ok\ntest mem::two ... NOT RUN: python3 is not here\nok\n\
-        test mem::three ... FAILED\ntest net::four ... \n---- mem::three stdout ----\n\n\
-        thread 'main' panicked at tests/live/mem.rs:10:5:\nassertion failed: a\n";
+        test mem::three ... \nthread 'main' panicked at tests/live/mem.rs:10:5:\nassertion failed: a\nFAILED\n\
+        test net::four ... \n";
 
     #[test]
     fn every_test_has_its_verdict() {
@@ -140,7 +134,7 @@ mod tests {
         assert_eq!(verdicts[1], ("mem::two".to_owned(), Verdict::NotRun("python3 is not here".to_owned())));
         let Verdict::Failed(why) = &verdicts[2].1 else { panic!("{verdicts:?}") };
         assert!(why.contains("mem.rs:10:5: assertion failed: a"), "{why}");
-        assert_eq!(verdicts[3], ("net::four".to_owned(), Verdict::Failed("it did not end".to_owned())));
+        assert_eq!(verdicts[3], ("net::four".to_owned(), Verdict::Failed("it did not end; ".to_owned())));
     }
 
     #[test]
