@@ -19,8 +19,8 @@ const COMMANDS: [(&str, &str); 3] =
 pub fn page(columns: &[Column]) -> String {
     let mut text = String::from(
         "# Kernels\n\n\
-         Made by `cargo xtask vm` from what `observer doctor` says on stock distribution kernels; do not edit. Numbers \
-         are the ways of a hook in order, best first: `observer doctor` names them on any machine.\n\n",
+         Made by `cargo xtask vm` from what `observer doctor` says on stock distribution kernels; do not edit. \
+         `observer doctor` says the same of any machine.\n\n",
     );
     // Writing to a String cannot fail.
     let _ = writeln!(text, "| kernel | release |\n| --- | --- |");
@@ -83,7 +83,8 @@ fn unseen(text: &mut String, columns: &[Column], domain: &str) {
                         Fate::InUse(_) | Fate::Spare => way.name.clone(),
                     });
                     let why = why.collect::<Vec<_>>().join("; ");
-                    format!("{} is not seen ({why}); unknown: {}", hook.name, hook.unknown)
+                    let unknown = if hook.unknown.is_empty() { "" } else { "; unknown: " };
+                    format!("{} is not seen ({why}){unknown}{}", hook.name, hook.unknown)
                 }
             };
             match lines.iter_mut().find(|(known, _)| *known == line) {
