@@ -138,7 +138,7 @@ impl HeldFile {
     pub fn sample(&mut self, at: u64) {
         if let Some(size) = self.size() {
             self.size.push(at, size as f64);
-            self.grown += size.saturating_sub(self.last_size.unwrap_or(size));
+            self.grown = self.grown.saturating_add(size.saturating_sub(self.last_size.unwrap_or(size)));
             self.last_size = Some(size);
         }
         if let Some(allocated) = self.allocated() {
@@ -159,7 +159,10 @@ impl HeldFile {
     pub fn growth(&self, now: u64) -> Option<i64> {
         match self.file {
             Some(_) => self.growing_series(now).growth(now).map(|growth| growth as i64),
-            None => i64::try_from(self.writers.values().sum::<u64>()).ok(),
+            None => {
+                i64::try_from(self.writers.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes)))
+                    .ok()
+            }
         }
     }
 

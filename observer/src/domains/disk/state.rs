@@ -141,7 +141,7 @@ impl DiskState {
     }
 
     fn wants_mappings(&self, now: Moment) -> bool {
-        self.recheck || now.boot >= self.mapped_at + MAPPINGS_EVERY
+        self.recheck || now.boot >= self.mapped_at.saturating_add(MAPPINGS_EVERY)
     }
 
     /// The files that are asked for their exact blocks.

@@ -219,7 +219,7 @@ fn headline(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context
     for (inode, file) in files {
         let share = shares.entry(inode.dev).or_default();
         share.files += 1;
-        share.allocated += file.allocated().unwrap_or(0);
+        share.allocated = share.allocated.saturating_add(file.allocated().unwrap_or(0));
         share.in_ram = file.magic().in_ram();
         let allocated = file.allocated().unwrap_or(0);
         let holders = file.holders.keys().filter(|_| allocated >= WORTH_A_LINE);
@@ -230,7 +230,7 @@ fn headline(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context
     let mut lines: Vec<String> =
         shares.iter().take(NAMED).map(|(dev, share)| sentence(*dev, share, state)).collect();
     if shares.len() > NAMED {
-        let rest = shares.iter().skip(NAMED).map(|(_, share)| share.allocated).sum::<u64>();
+        let rest = shares.iter().skip(NAMED).map(|(_, share)| share.allocated).fold(0, u64::saturating_add);
         let others = units::counted((shares.len() - NAMED) as u64, "other filesystem", "other filesystems");
         lines.push(format!("{others} hold {} in deleted files.", units::bytes(rest)));
     }
@@ -259,11 +259,11 @@ fn sentence(dev: u32, share: &Share, state: &DiskState) -> String {
 fn totals(files: &[(InodeId, &HeldFile)]) -> Vec<(&'static str, Value)> {
     let sum = |in_ram: bool| {
         let files = files.iter().filter(|(_, file)| file.magic().in_ram() == in_ram);
-        files.filter_map(|(_, file)| file.allocated()).sum::<u64>()
+        files.filter_map(|(_, file)| file.allocated()).fold(0, u64::saturating_add)
     };
     vec![
         ("files", Value::Unsigned(files.len() as u64)),
-        ("allocated", Value::Unsigned(sum(false) + sum(true))),
+        ("allocated", Value::Unsigned(sum(false).saturating_add(sum(true)))),
         ("disk", Value::Unsigned(sum(false))),
         ("ram", Value::Unsigned(sum(true))),
     ]

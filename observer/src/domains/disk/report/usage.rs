@@ -92,7 +92,9 @@ fn filesystem(mount: &Mount, state: &DiskState, context: &Context<'_>) -> (Row, 
     let last = known.and_then(|known| known.used.rate(context.previous.boot, context.now.boot));
     let full_in = |rate: f64| (rate > 0.0).then(|| space.available as f64 / rate);
     let held = state.held().filter(|(inode, _)| inode.dev == mount.dev);
-    let held = state.holders_by_pass.then(|| held.filter_map(|(_, file)| file.allocated()).sum::<u64>());
+    let held = state
+        .holders_by_pass
+        .then(|| held.filter_map(|(_, file)| file.allocated()).fold(0, u64::saturating_add));
     let expected = trend.and_then(|trend| full_in(trend.rate));
     let cells = vec![
         Value::Text(printable(&mount.point)),
@@ -111,7 +113,7 @@ fn filesystem(mount: &Mount, state: &DiskState, context: &Context<'_>) -> (Row, 
         Value::real(trend.and_then(|trend| full_in(trend.low))),
     ];
     // As `df` counts it: of what a user without privileges could have.
-    let usable = space.used + space.available;
+    let usable = space.used.saturating_add(space.available);
     let used = if usable == 0 { 0.0 } else { space.used as f64 / usable as f64 };
     let full = expected.map(|seconds| format!(", full in about {}", units::duration(seconds)));
     let sentence = format!(

@@ -1,0 +1,330 @@
+//! A recording can hold any numbers: whatever they are, the views of memory and disks are reports and never a panic.
+//!
+//! The facts are made up, from few processes, files, sockets and groups, so that they meet, and of numbers at the ends of
+//! what their types hold. The binary under test checks its arithmetic.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use observer::{
+    observation::{
+        Observation, TaskId,
+        disk::{Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Mount, Space, Stat},
+        loss::LossFact,
+        mem::{Limit, Machine, MemFact, Memory, Totals},
+        net::{
+            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Ends, FlowFact, FlowSlot, LinkFact,
+            Measures, NetFact, Protocol, SocketFact,
+        },
+        process::ProcessFact,
+        session::{Moment, PaceFact, SessionFact},
+    },
+    source::record::Recorder,
+};
+use observer_tests::{Observer, TempDir};
+
+/// Numbers that are the same in every run (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn any(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.any() % end
+    }
+
+    /// A number, most of all one at an end.
+    fn extreme(&mut self) -> u64 {
+        match self.below(8) {
+            0 => 0,
+            1 => 1,
+            2 => u64::MAX,
+            3 => u64::MAX - 1,
+            4 => i64::MAX as u64,
+            5 => i64::MIN as u64,
+            6 => u64::from(u32::MAX),
+            _ => self.any() >> self.below(64),
+        }
+    }
+
+    fn signed(&mut self) -> i64 {
+        self.extreme() as i64
+    }
+
+    fn half(&mut self) -> u32 {
+        let number = self.extreme();
+        if self.below(2) == 0 { number as u32 } else { (number >> 32) as u32 }
+    }
+
+    fn maybe(&mut self) -> Option<u64> {
+        let number = self.extreme();
+        (self.below(3) > 0).then_some(number)
+    }
+
+    fn id(&mut self) -> TaskId {
+        TaskId { start: self.below(2) * self.extreme(), tgid: 1 + self.below(4) }
+    }
+
+    fn inode(&mut self) -> InodeId {
+        InodeId { dev: self.below(2) as u32, ino: self.below(3), ..InodeId::default() }
+    }
+
+    fn memory(&mut self) -> Memory {
+        Memory {
+            file: self.signed(),
+            anon: self.signed(),
+            swap: self.signed(),
+            shmem: self.signed(),
+            virt: self.signed(),
+        }
+    }
+
+    fn mem(&mut self) -> MemFact {
+        let id = self.id();
+        let cgroup = vec![b'/', b'a' + self.below(2) as u8];
+        match self.below(8) {
+            0 | 1 => MemFact::Counters { id, memory: self.memory(), page_tables: self.extreme() },
+            2 => MemFact::Exact { id, memory: self.memory() },
+            3 => MemFact::Totals {
+                id,
+                totals: Totals {
+                    mapped: self.extreme(),
+                    unmapped: self.extreme(),
+                    mapped_file: self.extreme(),
+                    reserved: self.extreme(),
+                    protected: self.signed(),
+                    peak: self.maybe(),
+                },
+            },
+            4 => MemFact::Place { id, cgroup },
+            5 => MemFact::Limit {
+                cgroup,
+                nearest: Some(Limit { limit: self.extreme(), usage: self.extreme(), ..Limit::default() }),
+            },
+            6 => MemFact::Gone { id },
+            _ => MemFact::Machine(Machine {
+                total: self.extreme(),
+                free: self.extreme(),
+                available: self.maybe(),
+                buffers: self.extreme(),
+                cached: self.extreme(),
+                swap_cached: self.extreme(),
+                anon: self.extreme(),
+                shmem: self.extreme(),
+                slab: self.extreme(),
+                kernel_stack: self.extreme(),
+                page_tables: self.extreme(),
+                secondary_page_tables: self.maybe(),
+                per_cpu: self.maybe(),
+                vmalloc: self.maybe(),
+                hugetlb: self.extreme(),
+                swap_total: self.extreme(),
+                swap_free: self.extreme(),
+            }),
+        }
+    }
+
+    fn disk(&mut self) -> DiskFact {
+        let (inode, id) = (self.inode(), self.id());
+        match self.below(11) {
+            0 | 1 => {
+                let file = File { size: self.extreme(), allocated: self.extreme(), magic: self.extreme() };
+                DiskFact::File { inode, file }
+            }
+            2 => {
+                let descriptor =
+                    Descriptor { fd: self.half(), thread: self.half(), append: true, writable: true };
+                DiskFact::Holder { inode, id, hold: Hold::Descriptors(vec![descriptor]) }
+            }
+            3 => {
+                let hold = Hold::Mapping { start: self.extreme(), end: self.extreme() };
+                DiskFact::Holder { inode, id, hold }
+            }
+            4 => DiskFact::HolderGone { inode, id, how: How::Mapping },
+            5 => DiskFact::Deleted { inode, by: id, at: self.extreme() },
+            6 => {
+                DiskFact::Writers { inode, written: vec![(id, self.extreme()), (self.id(), self.extreme())] }
+            }
+            7 => {
+                let stat = Some(Stat { size: self.extreme(), allocated: self.extreme() });
+                DiskFact::Asked { inode, answer: Answer { stat, path: Some(b"/x".to_vec()) } }
+            }
+            8 => {
+                let mounts = (0..2).map(|dev| Mount { dev, fs: b"ext4".to_vec(), ..Mount::default() });
+                DiskFact::Mounts(mounts.collect())
+            }
+            9 => {
+                let space = Space {
+                    size: self.extreme(),
+                    used: self.extreme(),
+                    available: self.extreme(),
+                    inodes: self.extreme(),
+                    inodes_used: self.extreme(),
+                };
+                DiskFact::Space { dev: self.below(2) as u32, space }
+            }
+            _ => DiskFact::Written { id, written: self.extreme(), cancelled: self.extreme() },
+        }
+    }
+
+    fn counters(&mut self) -> Counters {
+        Counters { tx: self.extreme(), rx: self.extreme(), retransmitted: self.extreme() }
+    }
+
+    fn ends(&mut self) -> Ends {
+        let mut end = || SocketAddr::from((Ipv4Addr::from(self.half()), self.half() as u16));
+        Ends { netns: 1, local: end(), remote: Some(end()) }
+    }
+
+    fn connection(&mut self) -> ConnectionFact {
+        ConnectionFact {
+            cookie: self.below(3),
+            opened: self.extreme(),
+            passive: self.below(2) == 0,
+            owner: Some(self.id()),
+            holders: vec![self.id()],
+            ends: self.ends(),
+            state: self.below(14) as u8,
+            counters: self.counters(),
+            measures: Measures {
+                srtt: self.half(),
+                rtt_min: Some(self.half()),
+                mss: self.half(),
+                cwnd: self.half(),
+                packets_out: self.half(),
+                rate_delivered: self.half(),
+                rate_interval: self.half(),
+                delivered: self.half(),
+                unsent: self.half(),
+                unacked: self.half(),
+                window: self.half(),
+                unread: self.half(),
+                pacing_rate: self.extreme(),
+                chrono: [self.half(), self.half(), self.half()],
+            },
+        }
+    }
+
+    fn net(&mut self) -> NetFact {
+        let key = FlowSlot { task: self.id(), cookie: self.below(3), created: self.below(2) };
+        let protocol =
+            [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Mptcp][self.below(4) as usize];
+        match self.below(8) {
+            0 | 1 => NetFact::Connection(self.connection()),
+            2 => {
+                let (connection, counters) = (self.connection(), self.counters());
+                NetFact::Closed(ClosedFact { connection, seen: Some(counters), at: self.extreme() })
+            }
+            3 => NetFact::Vanished { cookie: self.below(3) },
+            4 => {
+                let (tx, rx) = (self.extreme(), self.extreme());
+                NetFact::Flow(FlowFact { key, protocol, remote: None, tx, rx })
+            }
+            5 => NetFact::ClosedTotals(ClosedTotalsFact {
+                owner: self.id(),
+                counters: self.counters(),
+                connections: self.extreme(),
+            }),
+            6 => NetFact::Socket(SocketFact {
+                cookie: self.below(3),
+                holders: vec![self.id()],
+                protocol,
+                listening: self.below(2) == 0,
+                ends: self.ends(),
+                queued: self.half(),
+                queue_limit: Some(self.half()),
+                drops: self.half(),
+            }),
+            _ => NetFact::Links(vec![LinkFact {
+                name: b"eth0".to_vec(),
+                speed: self.maybe(),
+                tx: self.extreme(),
+                rx: self.extreme(),
+                drops: self.extreme(),
+            }]),
+        }
+    }
+
+    fn process(&mut self) -> ProcessFact {
+        let id = self.id();
+        match self.below(6) {
+            0 => ProcessFact::Ended { id, at: self.extreme() },
+            1 => ProcessFact::Unnamed { id },
+            _ => ProcessFact::Met { id, comm: b"x".to_vec(), uid: self.half(), kernel_thread: false },
+        }
+    }
+
+    fn loss(&mut self) -> LossFact {
+        LossFact {
+            domain: ["mem", "disk", "net"][self.below(3) as usize].to_owned(),
+            ring: self.extreme(),
+            map_full: self.extreme(),
+            unattributed: self.extreme(),
+            unread: self.extreme(),
+        }
+    }
+
+    fn fact(&mut self) -> Observation {
+        match self.below(20) {
+            0 => Observation::Loss(self.loss()),
+            1 => Observation::Pace(PaceFact { interval: f64::MAX, asked: 0.0 }),
+            2..5 => Observation::Process(self.process()),
+            5..10 => Observation::Mem(self.mem()),
+            10..15 => Observation::Disk(self.disk()),
+            _ => Observation::Net(self.net()),
+        }
+    }
+}
+
+fn session(began: Moment) -> Observation {
+    Observation::Session(SessionFact {
+        began,
+        host: "h".to_owned(),
+        kernel: "k".to_owned(),
+        page_size: 4096,
+        cpus: 1,
+        observer: 1,
+        missing: Vec::new(),
+        blind: Vec::new(),
+    })
+}
+
+#[test]
+fn whatever_a_recording_says_is_reported() {
+    let folder = TempDir::new("extremes");
+    for seed in 1..=3 {
+        let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15 ^ seed);
+        let path = folder.file("extreme.recording");
+        let _ = std::fs::remove_file(&path);
+        let mut recorder = Recorder::create(&path).unwrap();
+        let moment = |boot: u64| Moment { boot, wall: boot };
+        recorder.push(&session(moment(0)));
+        for report in 1..=40_u64 {
+            for _ in 0..60 {
+                recorder.push(&numbers.fact());
+            }
+            // The last moments are at the end of time.
+            let at = if report > 38 { u64::MAX - 40 + report } else { report * 1_000_000_000 };
+            recorder.push(&Observation::Due(moment(at)));
+        }
+        recorder.finish().unwrap();
+        let views: [&[&str]; 4] =
+            [&["mem"], &["mem", "--by", "comm"], &["disk"], &["disk", "--deleted-open"]];
+        for view in views {
+            for format in ["--json", "--plain"] {
+                let path = path.to_str().unwrap();
+                let words = [&["replay", path], view, &[format]].concat();
+                let output = Observer::command(&words).output().unwrap();
+                let errors = String::from_utf8_lossy(&output.stderr);
+                assert!(matches!(output.status.code(), Some(0 | 3)), "seed {seed}, {view:?}: {errors}");
+                assert!(!output.stdout.is_empty());
+            }
+        }
+    }
+}
