@@ -50,6 +50,9 @@ pub trait Decode {
     /// When the bytes are not whole records.
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
+    /// Every pass of a report has run, each to its end: what none of them found may be forgotten.
+    fn passed(&mut self, _out: &mut Decoded) {}
+
     /// An entry of a map, asked for by [`Decoded::read`] or met when a map was swept after a loss.
     ///
     /// # Errors

@@ -99,6 +99,17 @@ impl Observation {
         }
     }
 
+    /// Whether a pass that only runs on demand may find the thing that this fact is about, when the pass that used to
+    /// find it does not: a file stays while it is mapped, though its descriptor is closed.
+    #[must_use]
+    pub const fn may_be_elsewhere(&self) -> bool {
+        use disk::{
+            DiskFact::{File, Holder},
+            Hold::Descriptors,
+        };
+        matches!(self, Self::Disk(File { .. } | Holder { hold: Descriptors(_), .. }))
+    }
+
     /// Slots about which, after this fact, nothing more will be said: their last values need not be kept. Only for
     /// what no pass would miss; what a pass found and no longer finds is forgotten without this.
     #[must_use]

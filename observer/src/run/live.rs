@@ -118,7 +118,9 @@ fn report(live: &mut Live, wants: &mut Wants, pipeline: &mut Pipeline) -> Result
     for fact in live.answer(wants) {
         pipeline.feed(fact)?;
     }
-    pipeline.feed(Observation::Due(moment))?;
+    for fact in live.due(moment) {
+        pipeline.feed(fact)?;
+    }
     if let Some(recorder) = pipeline.recorder()
         && recorder.wants_key()
     {

@@ -7,7 +7,7 @@
 //! again*; else its equal value is dropped and the state never hears it. And what nobody speaks of any more is forgotten,
 //! so that memory is bounded by what there is and not by what there was. A slot is forgotten
 //!
-//! - when no pass finds it any more, with what [`Observation::ends`] names: what a pass finds (processes, counters, files,
+//! - when no pass of a report finds it any more, with what [`Observation::ends`] names: what a pass finds (processes, counters, files,
 //!   holders, sockets);
 //! - a report after an end ([`Observation::ends`]): what is known of a process, a flow. It is later than the states
 //!   forget, on purpose: what is said of an end twice must not bring back what ended;
@@ -31,6 +31,8 @@ pub struct Changes {
     free: Vec<usize>,
     /// Each program with what its latest pass found, as indices into `values`. A handful of programs.
     passes: Vec<(&'static str, Vec<usize>)>,
+    /// What the passes since the last judgement no longer found.
+    missed: Vec<Slot>,
     /// Passes counted, so that a mark of an earlier one is never taken for this one's.
     pass: u64,
     /// Slots that ended since the last report was due, and those that had ended before it.
@@ -54,9 +56,8 @@ struct Value {
 }
 
 impl Changes {
-    /// Takes the facts of one complete pass of `program`: what differs from the last fact of its slot goes to `out`,
-    /// then the [`Observation::gone`] of each slot that this program's previous pass had, this one has not, and no
-    /// other program's latest pass has.
+    /// Takes the facts of one complete pass of `program`: what differs from the last fact of its slot goes to `out`.
+    /// What this program's previous pass had and this one has not is missed until [`Self::settle`] judges.
     pub fn pass(&mut self, program: &'static str, facts: Vec<Observation>, out: &mut Vec<Observation>) {
         let (place, previous) = self.begin(program);
         let found = self.take(facts, out);
@@ -65,16 +66,38 @@ impl Changes {
             if let Some(value) = self.values[index].as_mut() {
                 value.holders -= 1;
                 if value.holders == 0 {
-                    let gone = value.fact.gone();
-                    self.vacate(index);
-                    if let Some(gone) = gone {
-                        self.forget(&gone);
-                        self.observe(gone, out);
-                    }
+                    self.missed.extend(value.fact.slot());
                 }
             }
         }
         self.passes[place].1 = found;
+    }
+
+    /// Whether something is missed that a pass on demand may yet find.
+    #[must_use]
+    pub fn seeks(&self) -> bool {
+        self.missed.iter().any(|slot| self.unfound(slot).is_some_and(|(_, fact)| fact.may_be_elsewhere()))
+    }
+
+    /// All passes of a report have run: what no program's latest pass finds is forgotten, and its
+    /// [`Observation::gone`] goes to `out`.
+    pub fn settle(&mut self, out: &mut Vec<Observation>) {
+        for slot in std::mem::take(&mut self.missed) {
+            let Some((index, fact)) = self.unfound(&slot) else { continue };
+            let gone = fact.gone();
+            self.vacate(index);
+            if let Some(gone) = gone {
+                self.forget(&gone);
+                self.observe(gone, out);
+            }
+        }
+    }
+
+    /// The value of `slot`, and its place, unless a pass finds it.
+    fn unfound(&self, slot: &Slot) -> Option<(usize, &Observation)> {
+        let index = *self.known.get(slot)?;
+        let value = self.values[index].as_ref().filter(|value| value.holders == 0)?;
+        Some((index, &value.fact))
     }
 
     /// Takes the facts of a pass that failed midway: changes are passed on; nothing is gone, because what it did not

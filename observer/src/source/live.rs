@@ -130,6 +130,13 @@ impl Live {
         out
     }
 
+    /// A report is due: what nobody speaks of any more is forgotten.
+    pub fn due(&mut self, moment: Moment) -> Vec<Observation> {
+        let mut out = Vec::new();
+        self.changes.single(Observation::Due(moment), &mut out);
+        out
+    }
+
     /// What the attached programs cost so far.
     #[must_use]
     pub fn activity(&self) -> Vec<ProgramActivity> {
@@ -182,35 +189,54 @@ impl Observed {
     }
 
     fn passes(&mut self, root: &Path, wants: &Wants, changes: &mut Changes, out: &mut Vec<Observation>) {
-        for (hook, attachment) in self.object.passes.clone() {
-            let due = match hook.kind {
-                HookKind::Pass => true,
-                HookKind::PassOnDemand => !self.started || wants.mappings,
-                HookKind::Event => false,
-            };
-            if !due {
-                continue;
+        let passes = self.object.passes.clone();
+        let of = |kind| passes.iter().filter(move |(hook, _)| hook.kind == kind).map(|(_, way)| way.program);
+        let mut complete = true;
+        for program in of(HookKind::Pass) {
+            complete &= self.pass(program, root, changes, out);
+        }
+        // What has left one pass may be found by another, and is only gone if it is not.
+        if !self.started || wants.mappings || changes.seeks() {
+            for program in of(HookKind::PassOnDemand) {
+                complete &= self.pass(program, root, changes, out);
             }
-            let (bytes, whole) = match self.object.open_pass(attachment.program) {
-                Ok(file) => read_pass(file),
-                Err(_) => (Vec::new(), false),
-            };
+        }
+        changes.settle(out);
+        if complete {
             let mut decoded = Decoded::default();
-            let understood = self.decoder.pass(attachment.program, &bytes, &mut decoded).is_ok();
-            let mut facts = std::mem::take(&mut decoded.facts);
-            host::mem::count(root, &std::mem::take(&mut decoded.uncounted), &mut facts);
-            // Found and not announced: nothing says that it will be looked at again.
-            let entries = std::mem::take(&mut decoded.read).into_iter().collect();
-            if whole && understood {
-                changes.pass(attachment.program, facts, out);
-            } else {
-                self.unread += 1;
-                changes.interrupted(attachment.program, facts, out);
-            }
+            self.decoder.passed(&mut decoded);
             self.settle(decoded, changes, out);
-            self.read(entries, changes, out);
         }
         self.started = true;
+    }
+
+    /// Runs one pass; whether it reached its end.
+    fn pass(
+        &mut self,
+        program: &'static str,
+        root: &Path,
+        changes: &mut Changes,
+        out: &mut Vec<Observation>,
+    ) -> bool {
+        let (bytes, whole) = match self.object.open_pass(program) {
+            Ok(file) => read_pass(file),
+            Err(_) => (Vec::new(), false),
+        };
+        let mut decoded = Decoded::default();
+        let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && whole;
+        let mut facts = std::mem::take(&mut decoded.facts);
+        host::mem::count(root, &std::mem::take(&mut decoded.uncounted), &mut facts);
+        // Found and not announced: nothing says that it will be looked at again.
+        let entries = std::mem::take(&mut decoded.read).into_iter().collect();
+        if complete {
+            changes.pass(program, facts, out);
+        } else {
+            self.unread += 1;
+            changes.interrupted(program, facts, out);
+        }
+        self.settle(decoded, changes, out);
+        self.read(entries, changes, out);
+        complete
     }
 
     /// A ring that lost records lost announcements: every entry of the maps is read instead.

@@ -32,6 +32,8 @@ pub struct DiskDecoder {
     /// Inodes that the latest pass over descriptors, and over mappings, found.
     by_descriptor: BTreeSet<InodeId>,
     by_mapping: BTreeSet<InodeId>,
+    /// Whether descriptors were ever looked at.
+    looked: bool,
     /// Inodes whose deletion was looked up: its entry does not change any more.
     looked_up: BTreeSet<InodeId>,
     /// The entries of the map `WRITTEN`, by inode.
@@ -58,7 +60,7 @@ impl Decode for DiskDecoder {
         match program {
             "disk_file" => {
                 self.by_descriptor = self.held(program, bytes, How::Descriptors, out)?;
-                self.forget(out);
+                self.looked = true;
             }
             "disk_mapping" | "disk_mapping_stacked" => {
                 self.by_mapping = self.held(program, bytes, How::Mapping, out)?
@@ -69,6 +71,13 @@ impl Decode for DiskDecoder {
             }
         }
         Ok(())
+    }
+
+    fn passed(&mut self, out: &mut Decoded) {
+        // Where no pass tells of holders, nothing is known to be gone.
+        if self.looked {
+            self.forget(out);
+        }
     }
 
     fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {

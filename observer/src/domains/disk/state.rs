@@ -11,7 +11,7 @@ use crate::{
     domains::{Context, Domain},
     observation::{
         Observation, TaskId,
-        disk::{DiskFact, How, InodeId, Mount},
+        disk::{DiskFact, InodeId, Mount},
         session::{Moment, SessionFact},
     },
     report::Report,
@@ -40,9 +40,8 @@ pub struct DiskState {
     reports: u64,
     /// When mappings were last wanted.
     mapped_at: u64,
-    /// A hold vanished: perhaps a mapping holds on.
+    /// A mapping could not be reached: perhaps it is gone, and is looked at with the next report.
     recheck: bool,
-    /// A mapping could not be reached: perhaps it is gone.
     unreached: bool,
 }
 
@@ -87,7 +86,6 @@ impl DiskState {
             }
             DiskFact::Holder { inode, id, hold } => self.file(*inode).hold(*id, hold),
             DiskFact::HolderGone { inode, id, how } => {
-                self.recheck |= *how == How::Descriptors;
                 if let Some(file) = self.files.get_mut(inode) {
                     file.release(*id, *how);
                 }

@@ -44,6 +44,7 @@ fn due() -> Observation {
 fn pass(changes: &mut Changes, program: &'static str, facts: &[Observation]) -> Vec<Observation> {
     let mut out = Vec::new();
     changes.pass(program, facts.to_vec(), &mut out);
+    changes.settle(&mut out);
     out
 }
 
@@ -285,6 +286,7 @@ fn lived(changes: &mut Changes, life: u64) {
     let written = DiskFact::Written { id, written: 1, cancelled: 0 };
     let file = DiskFact::File { inode, file: File::default() };
     changes.pass("disk", [file, holder, written].map(disk).to_vec(), &mut out);
+    changes.settle(&mut out);
     singles.into_iter().chain([due()]).for_each(|fact| changes.single(fact, &mut out));
 }
 
@@ -298,4 +300,22 @@ fn what_is_known_is_bounded_by_what_there_is() {
     assert_eq!(changes.values.len(), values);
     assert!(changes.kept.len() <= len && changes.loose.is_empty(), "{:?} {:?}", changes.kept, changes.loose);
     assert!(len < 100, "{len}");
+}
+
+#[test]
+fn what_another_pass_of_the_same_report_finds_was_never_gone() {
+    use crate::observation::disk::{DiskFact, File, InodeId};
+    let file = Observation::Disk(DiskFact::File { inode: InodeId::default(), file: File::default() });
+    let gone = Observation::Disk(DiskFact::FileGone { inode: InodeId::default() });
+    let (mut changes, mut out) = (Changes::default(), Vec::new());
+    pass(&mut changes, "descriptors", &[file.clone(), met(1, "x")]);
+    changes.pass("descriptors", vec![file.clone()], &mut out);
+    assert!(!changes.seeks(), "nobody else looks for processes");
+    changes.pass("descriptors", Vec::new(), &mut out);
+    assert!(changes.seeks(), "a mapping may hold it");
+    changes.pass("mappings", vec![file], &mut out);
+    assert!(!changes.seeks());
+    changes.settle(&mut out);
+    assert_eq!(out, []);
+    assert_eq!(pass(&mut changes, "mappings", &[]), [gone]);
 }

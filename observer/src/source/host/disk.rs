@@ -46,7 +46,8 @@ const LOCAL: &[&str] = &[
     "zfs",
 ];
 
-/// What the kernel puts behind the path of a file without a name.
+/// What the kernel puts behind the path of a file without a name. Exactly one goes: a file may have been called
+/// `x (deleted)` itself.
 const MARK: &[u8] = b" (deleted)";
 
 /// Mounts, and the space of local filesystems.
@@ -77,14 +78,14 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
 fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
     let link = link(root, handle);
     let path = fs::read_link(&link).ok()?;
+    // A live file's link has no mark: the number is another file's by now.
+    let path = path.as_os_str().as_bytes().strip_suffix(MARK)?;
     let stat = match handle.ask {
         Ask::Path => None,
         Ask::Everything | Ask::Unnumbered => Some(stat(&link, handle)?),
     };
     let process = root.join("proc").join(handle.holder.pid().to_string());
-    clock
-        .is(&process, handle.holder)
-        .then(|| Answer { stat, path: Some(without_mark(path.as_os_str().as_bytes()).to_vec()) })
+    clock.is(&process, handle.holder).then(|| Answer { stat, path: Some(path.to_vec()) })
 }
 
 fn link(root: &Path, handle: &FileHandle) -> PathBuf {
@@ -112,11 +113,6 @@ fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
         Ask::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
         Ask::Path => None,
     }
-}
-
-/// Exactly one mark goes: a file may have been called `x (deleted)` itself.
-fn without_mark(path: &[u8]) -> &[u8] {
-    path.strip_suffix(MARK).unwrap_or(path)
 }
 
 /// The lines of `/proc/self/mountinfo`, in their order; a line of another shape is left out.
@@ -225,12 +221,6 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_mark_is_taken_off() {
-        assert_eq!(without_mark(b"/a/x (deleted) (deleted)"), b"/a/x (deleted)");
-        assert_eq!(without_mark(b"/a/x"), b"/a/x");
-    }
-
-    #[test]
     fn a_network_filesystem_is_never_asked() {
         let mount = |fs: &str| Mount { point: b"/".to_vec(), fs: fs.into(), ..Mount::default() };
         for remote in ["nfs4", "cifs", "fuse.sshfs", "9p", "ceph", "autofs"] {
@@ -276,5 +266,12 @@ mod tests {
         assert_eq!(ask(root, Clock::of(root), &FileHandle { holder: earlier, ..handle }), None);
         let path_only = ask(root, Clock::of(root), &FileHandle { ask: Ask::Path, ..handle }).unwrap();
         assert_eq!((path_only.stat, path_only.path), (None, answer.path));
+
+        let live = fs::File::open("/proc/self/exe").unwrap();
+        let through = Through::Descriptor { thread: std::process::id(), fd: live.as_raw_fd() as u32 };
+        for question in [Ask::Path, Ask::Unnumbered, Ask::Everything] {
+            let handle = FileHandle { through, ask: question, ..handle };
+            assert_eq!(ask(root, Clock::of(root), &handle), None, "the number is a live file's by now");
+        }
     }
 }

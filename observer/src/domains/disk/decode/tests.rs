@@ -51,6 +51,7 @@ fn pass(decoder: &mut DiskDecoder, program: &str, records: &[Held]) -> Decoded {
     let mut out = Decoded::default();
     let bytes: Vec<u8> = records.iter().flat_map(held).collect();
     decoder.pass(program, &bytes, &mut out).unwrap();
+    decoder.passed(&mut out);
     out
 }
 
@@ -130,9 +131,20 @@ fn entries_of_a_file_that_nobody_holds_leave_the_kernel() {
     let still = [Held { mapping: (1, 2), ..FD }];
     pass(&mut decoder, "disk_mapping", &still);
     assert_eq!(pass(&mut decoder, "disk_file", &[]).remove, [], "it is mapped");
-    pass(&mut decoder, "disk_mapping", &[]);
     let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
-    assert_eq!(pass(&mut decoder, "disk_file", &[]).remove, [(WRITTEN, key)]);
+    assert_eq!(pass(&mut decoder, "disk_mapping", &[]).remove, [(WRITTEN, key)]);
+}
+
+#[test]
+fn who_wrote_is_remembered_when_a_descriptor_is_closed_while_the_file_is_mapped() {
+    let mut decoder = DiskDecoder::default();
+    decoder.record(&wrote(100), &mut Decoded::default()).unwrap();
+    pass(&mut decoder, "disk_file", &[FD]);
+    let mut out = Decoded::default();
+    decoder.pass("disk_file", &[], &mut out).unwrap();
+    decoder.pass("disk_mapping", &held(&Held { mapping: (1, 2), ..FD }), &mut out).unwrap();
+    decoder.passed(&mut out);
+    assert_eq!(out.remove, []);
 }
 
 #[test]

@@ -273,7 +273,7 @@ fn memory_is_told_apart_from_disk() {
 }
 
 #[test]
-fn a_row_leaves_with_its_last_holder_and_mappings_are_looked_at_again() {
+fn a_row_leaves_with_its_last_holder_and_mappings_are_looked_at_now_and_then() {
     let mut world = World::new();
     world.file(LOG, MIB, MIB, EXT4);
     world.hold(LOG, LEGACY, false);
@@ -285,7 +285,7 @@ fn a_row_leaves_with_its_last_holder_and_mappings_are_looked_at_again() {
     assert!(!mappings(&world, &shown), "nothing changed");
     world.take(DiskFact::HolderGone { inode: LOG, id: LEGACY, how: How::Descriptors });
     world.take(DiskFact::FileGone { inode: LOG });
-    assert!(mappings(&world, &report), "a mapping may hold on");
+    assert!(!mappings(&world, &report), "they were looked at before it was said to be gone");
     let report = world.due();
     assert_eq!(report.tables[0].rows, []);
     assert_eq!(report.headline, ["No deleted file is held open: nothing takes space that `du` cannot find."]);
