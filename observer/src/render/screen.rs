@@ -102,6 +102,10 @@ fn fitted(report: &Report, size: Size, paint: Paint) -> Vec<String> {
                 let rows = table.rows.len() - fewer(table, excess);
                 shape::cut(table, rows.max(1));
             }
+            // The rows are the evidence of the headline: where one of them must go, its later sentences do.
+            _ if excess > 0 && report.headline.len() > 1 => {
+                report.headline.pop();
+            }
             _ => {
                 lines.truncate(height);
                 return lines;
