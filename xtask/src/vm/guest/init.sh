@@ -1,8 +1,8 @@
 #!/bin/busybox sh
 # The first process on the guest's disk: brings up what a distribution would, does the steps, ends the machine.
 # What it says is on the second serial line, a line `@@ …` around each step; the kernel's messages are on the first.
-/bin/busybox --install -s /usr/sbin
-export PATH=/usr/bin:/bin:/sbin:/usr/sbin HOME=/root OBSERVER_GUEST=1 RUST_BACKTRACE=0
+/bin/busybox --install -s /bin
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root OBSERVER_GUEST=1 RUST_BACKTRACE=0
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t securityfs security /sys/kernel/security
@@ -15,8 +15,6 @@ mount -t tmpfs shm /dev/shm
 mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 hostname guest
-[ -e /bin/sh ] || ln -s busybox /bin/sh
-[ -e /bin/true ] || ln -s busybox /bin/true
 ip link set lo up
 
 stty -F /dev/ttyS1 -onlcr
