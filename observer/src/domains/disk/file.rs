@@ -21,6 +21,8 @@ pub struct HeldFile {
     pub deleted: Option<Deletion>,
     /// Bytes by which each process made it grow, as events tell.
     pub writers: BTreeMap<TaskId, u64>,
+    /// The same when its growth was first measured: what was written before is no part of it.
+    before: BTreeMap<TaskId, u64>,
     answer: Answer,
     /// Whether it was there when observation began.
     pub early: bool,
@@ -57,6 +59,7 @@ impl HeldFile {
             holders: BTreeMap::new(),
             deleted: None,
             writers: BTreeMap::new(),
+            before: BTreeMap::new(),
             answer: Answer::default(),
             early,
             past: BTreeSet::new(),
@@ -137,6 +140,9 @@ impl HeldFile {
     /// A report is due at `at`: its numbers are what they are now.
     pub fn sample(&mut self, at: u64) {
         if let Some(size) = self.size() {
+            if self.last_size.is_none() {
+                self.before.clone_from(&self.writers);
+            }
             self.size.push(at, size as f64);
             self.grown = self.grown.saturating_add(size.saturating_sub(self.last_size.unwrap_or(size)));
             self.last_size = Some(size);
@@ -174,7 +180,8 @@ impl HeldFile {
     /// Bytes of its growth that `id` wrote. `by_event` says whether events tell of it; they do on ext4 alone.
     pub fn written(&self, id: TaskId, by_event: bool) -> Option<u64> {
         if by_event && self.magic() == EXT4 {
-            return Some(self.writers.get(&id).copied().unwrap_or(0));
+            let of = |totals: &BTreeMap<TaskId, u64>| totals.get(&id).copied().unwrap_or(0);
+            return Some(of(&self.writers).saturating_sub(of(&self.before)));
         }
         (self.past.len() == 1 && self.past.contains(&id) && self.file.is_some()).then_some(self.grown)
     }

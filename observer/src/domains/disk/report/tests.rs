@@ -183,6 +183,21 @@ fn a_growing_log_is_told_with_everything_that_is_known_of_it() {
 }
 
 #[test]
+fn a_holder_wrote_no_more_than_the_file_has_grown() {
+    let mut world = World::new();
+    world.take(DiskFact::Writers { inode: LOG, written: vec![(LEGACY, 2 * MIB)] });
+    world.file(LOG, 2 * MIB, 0, EXT4);
+    world.hold(LOG, LEGACY, true);
+    let written = |report: &Report| field(&holders(report, 0)[0], "written");
+    assert_eq!(written(&world.due()), Value::Unsigned(0), "what was before the base line is not growth");
+    world.take(DiskFact::Writers { inode: LOG, written: vec![(LEGACY, 5 * MIB)] });
+    world.file(LOG, 5 * MIB, 0, EXT4);
+    let report = world.due();
+    assert_eq!(cell(&report, 0, "growth"), Value::Signed(3 * MIB as i64));
+    assert_eq!(written(&report), Value::Unsigned(3 * MIB));
+}
+
+#[test]
 fn truncation_is_not_advised_where_it_would_harm() {
     let mut world = World::new();
     world.file(LOG, MIB, MIB, EXT4);
