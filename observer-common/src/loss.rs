@@ -10,7 +10,9 @@ pub enum Loss {
     MapFull = 1,
     /// Bytes (or events where the signal has no bytes) that could be ascribed to nobody for that reason.
     Unattributed = 2,
+    /// A record of a pass that its reader refused: what it held is older than it could be.
+    Unread = 3,
 }
 
 /// Number of counters, the size of the map.
-pub const LOSS_COUNTERS: u32 = 3;
+pub const LOSS_COUNTERS: u32 = 4;

@@ -65,7 +65,7 @@ pub unsafe fn write<T>(meta: *mut Meta, record: &T) -> bool {
     // -EOVERFLOW asks for another call; anything else would be a record that never arrives.
     const OVERFLOW: i64 = -75;
     if result < 0 && result as i64 != OVERFLOW {
-        emit::count(Loss::Unattributed, 1);
+        emit::count(Loss::Unread, 1);
     }
     result >= 0
 }

@@ -258,7 +258,7 @@ impl LoadedObject {
             ring: sums[Loss::Ring as usize],
             map_full: sums[Loss::MapFull as usize],
             unattributed: sums[Loss::Unattributed as usize],
-            unread: 0,
+            unread: sums[Loss::Unread as usize],
         }
     }
 

@@ -110,7 +110,7 @@ impl Live {
             let mut facts = Vec::new();
             host::tick(observed.object.domain, &self.root, &mut facts);
             let mut loss = observed.object.losses();
-            loss.unread = observed.unread;
+            loss.unread += observed.unread;
             facts.push(Observation::Loss(loss));
             for fact in facts {
                 self.changes.single(fact, &mut out);
