@@ -1,4 +1,4 @@
-//! A recording can hold any numbers: whatever they are, the views of memory and disks are reports and never a panic.
+//! A recording can hold any numbers: whatever they are, every view is a report and never a panic.
 //!
 //! The facts are made up, from few processes, files, sockets and groups, so that they meet, and of numbers at the ends of
 //! what their types hold. The binary under test checks its arithmetic.
@@ -314,8 +314,17 @@ fn whatever_a_recording_says_is_reported() {
             recorder.push(&Observation::Due(moment(at)));
         }
         recorder.finish().unwrap();
-        let views: [&[&str]; 4] =
-            [&["mem"], &["mem", "--by", "comm"], &["disk"], &["disk", "--deleted-open"]];
+        let views: [&[&str]; 9] = [
+            &["mem"],
+            &["mem", "--by", "comm"],
+            &["disk"],
+            &["disk", "--deleted-open"],
+            &["net"],
+            &["net", "--by", "comm"],
+            &["net", "--by", "remote"],
+            &["net", "--connections"],
+            &["net", "--listen"],
+        ];
         for view in views {
             for format in ["--json", "--plain"] {
                 let path = path.to_str().unwrap();

@@ -111,7 +111,7 @@ impl Connection {
             return 0;
         }
         let own = self.own(others);
-        own.tx + own.rx
+        own.tx.saturating_add(own.rx)
     }
 
     /// What was observed less what others moved.

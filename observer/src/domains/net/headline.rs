@@ -33,9 +33,9 @@ pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rate
     };
     let busiest = state.processes.iter().max_by_key(|(id, traffic)| {
         let now = traffic.interval();
-        (now.tx + now.rx, **id)
+        (now.both(), **id)
     });
-    let busiest = busiest.filter(|(_, traffic)| traffic.interval().tx + traffic.interval().rx > 0);
+    let busiest = busiest.filter(|(_, traffic)| traffic.interval().both() > 0);
     let Some((id, traffic)) = busiest else {
         return vec!["No process sends or receives.".to_owned()];
     };

@@ -80,8 +80,8 @@ pub(super) struct Overall {
 impl Overall {
     /// The part that `bytes` of this interval are, 0 to 1.
     pub fn share(&self, bytes: Bytes) -> f64 {
-        let all = self.interval.tx + self.interval.rx;
-        if all == 0 { 0.0 } else { (bytes.tx + bytes.rx) as f64 / all as f64 }
+        let all = self.interval.both();
+        if all == 0 { 0.0 } else { bytes.both() as f64 / all as f64 }
     }
 }
 
@@ -112,12 +112,13 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     found.retain(|((id, _), traffic)| !ended(*id) || traffic.has_news());
     found.sort_by_key(|(part, traffic)| {
         let (now, total) = (traffic.interval(), traffic.total());
-        (Reverse(now.tx + now.rx), Reverse(total.tx + total.rx), *part)
+        (Reverse(now.both()), Reverse(total.both()), *part)
     });
     let rows = found.into_iter().map(|((id, remote), traffic)| {
         let (now, total) = (traffic.interval(), traffic.total());
         let share = all.share(now);
-        let connections = open.get(&(id, remote)).copied().unwrap_or_default() + traffic.ended_connections;
+        let connections =
+            open.get(&(id, remote)).copied().unwrap_or_default().saturating_add(traffic.ended_connections);
         let mut cells = columns::cells(id, context.processes, context.request);
         if state.remotes.is_some() {
             cells.push(Value::text(remote.map(|remote| remote.to_string())));
@@ -128,7 +129,7 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
             rates.rate(now.tx),
             rates.rate(now.rx),
             Value::real(rates.per_second(0).map(|_| share)),
-            Value::Unsigned(total.tx + total.rx),
+            Value::Unsigned(total.both()),
             object(traffic.tcp),
             object(traffic.udp),
             Value::Unsigned(connections),

@@ -87,8 +87,9 @@ fn tcp_row(connection: &Connection, context: &Context<'_>, rates: Rates) -> Foun
         Value::Text(UNJUDGED.to_owned()),
         Value::real(age),
     ]);
-    let row = Row { processes, cells, emphasis: emphasis(tx + rx), ..Row::default() };
-    Found { now: tx + rx, total: fact.counters.tx + fact.counters.rx, cookie: fact.cookie, row }
+    let now = tx.saturating_add(rx);
+    let row = Row { processes, cells, emphasis: emphasis(now), ..Row::default() };
+    Found { now, total: fact.counters.tx.saturating_add(fact.counters.rx), cookie: fact.cookie, row }
 }
 
 /// What one process moved through a socket that does not count itself. The part of a shared TCP connection that is not
@@ -99,7 +100,7 @@ fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: R
         return None;
     }
     let socket = state.sockets.get(&fact.key.cookie);
-    let (tx, rx) = (fact.tx - flow.reported.0, fact.rx - flow.reported.1);
+    let (tx, rx) = (fact.tx.saturating_sub(flow.reported.0), fact.rx.saturating_sub(flow.reported.1));
     let mut cells = process_cells(Some(fact.key.task), context);
     let age = context.now.boot.saturating_sub(fact.key.created) as f64 / 1e9;
     cells.extend([
@@ -120,8 +121,9 @@ fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: R
         Value::Text(UNJUDGED.to_owned()),
         Value::real(Some(age)),
     ]);
-    let row = Row { processes: vec![fact.key.task], cells, emphasis: emphasis(tx + rx), ..Row::default() };
-    Some(Found { now: tx + rx, total: fact.tx + fact.rx, cookie: fact.key.cookie, row })
+    let now = tx.saturating_add(rx);
+    let row = Row { processes: vec![fact.key.task], cells, emphasis: emphasis(now), ..Row::default() };
+    Some(Found { now, total: fact.tx.saturating_add(fact.rx), cookie: fact.key.cookie, row })
 }
 
 /// Listeners and bound datagram sockets, those with a queue first.

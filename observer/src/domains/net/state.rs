@@ -250,8 +250,7 @@ impl NetState {
         self.book(fact.key.task, fact.remote, |traffic| traffic.add(tcp, tx, rx, fact.remote));
         if fact.protocol == Protocol::Tcp {
             let shared = self.shared.entry(fact.key.cookie).or_default();
-            shared.tx += tx;
-            shared.rx += rx;
+            shared.add(Bytes { tx, rx });
             self.settle(fact.key.cookie);
         }
     }
@@ -268,8 +267,10 @@ impl NetState {
         let Counters { tx, rx, retransmitted } = fact.counters;
         self.book(fact.owner, None, |traffic| {
             traffic.add(true, tx.saturating_sub(before.tx), rx.saturating_sub(before.rx), None);
-            traffic.retransmitted += retransmitted.saturating_sub(before.retransmitted);
-            traffic.ended_connections += fact.connections.saturating_sub(connections);
+            let retransmitted = retransmitted.saturating_sub(before.retransmitted);
+            traffic.retransmitted = traffic.retransmitted.saturating_add(retransmitted);
+            let connections = fact.connections.saturating_sub(connections);
+            traffic.ended_connections = traffic.ended_connections.saturating_add(connections);
         });
     }
 
@@ -310,7 +311,7 @@ impl NetState {
             };
             if !keep {
                 let others = shared.remove(cookie).unwrap_or_default();
-                *unattributed += connection.unattributed(others);
+                *unattributed = unattributed.saturating_add(connection.unattributed(others));
             }
             keep
         });

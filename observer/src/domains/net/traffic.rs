@@ -17,8 +17,14 @@ pub struct Bytes {
 impl Bytes {
     /// Adds `other` in both directions.
     pub const fn add(&mut self, other: Self) {
-        self.tx += other.tx;
-        self.rx += other.rx;
+        self.tx = self.tx.saturating_add(other.tx);
+        self.rx = self.rx.saturating_add(other.rx);
+    }
+
+    /// Both directions together.
+    #[must_use]
+    pub const fn both(self) -> u64 {
+        self.tx.saturating_add(self.rx)
     }
 }
 
@@ -61,7 +67,9 @@ impl Traffic {
     /// Bytes of every protocol since observation began.
     #[must_use]
     pub const fn total(&self) -> Bytes {
-        Bytes { tx: self.tcp.tx + self.udp.tx, rx: self.tcp.rx + self.udp.rx }
+        let mut total = self.tcp;
+        total.add(self.udp);
+        total
     }
 
     /// Bytes since the last report.
@@ -76,7 +84,7 @@ impl Traffic {
         self.tcp.tx = self.tcp.tx.saturating_add_signed(credit.tx);
         self.tcp.rx = self.tcp.rx.saturating_add_signed(credit.rx);
         self.retransmitted = self.retransmitted.saturating_add_signed(credit.retransmitted);
-        let bytes = (credit.tx + credit.rx).max(0).cast_unsigned();
+        let bytes = credit.tx.saturating_add(credit.rx).max(0).cast_unsigned();
         self.met(remote, bytes);
         if let Some(seconds) = round_trip {
             self.round_trip.bytes += bytes as f64;
@@ -87,15 +95,14 @@ impl Traffic {
     /// Adds what was moved through a socket that does not count.
     pub fn add(&mut self, tcp: bool, tx: u64, rx: u64, remote: Option<SocketAddr>) {
         let bytes = if tcp { &mut self.tcp } else { &mut self.udp };
-        bytes.tx += tx;
-        bytes.rx += rx;
-        self.met(remote, tx + rx);
+        bytes.add(Bytes { tx, rx });
+        self.met(remote, tx.saturating_add(rx));
     }
 
     fn met(&mut self, remote: Option<SocketAddr>, bytes: u64) {
         let Some(remote) = remote.filter(|_| bytes > 0) else { return };
         let entry = self.remotes.entry(remote.ip()).or_insert(Remote { bytes: 0, port: Some(remote.port()) });
-        entry.bytes += bytes;
+        entry.bytes = entry.bytes.saturating_add(bytes);
         entry.port = entry.port.filter(|port| *port == remote.port());
     }
 
