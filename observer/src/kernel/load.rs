@@ -11,17 +11,18 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, MapData, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError},
+    programs::{Iter, ProgramError},
 };
 use observer_common::loss::{LOSS_COUNTERS, Loss};
 
 use super::{
     ids::attach_types,
     plan::{LoadPlan, ObjectPlan},
+    program::{self, Verdicts},
 };
 use crate::{
     error::Error,
-    hook::{Attachment, Hook, HookKind, Point, Way},
+    hook::{Attachment, Hook, HookKind, Way},
     observation::loss::LossFact,
 };
 
@@ -58,6 +59,8 @@ pub struct LoadedObject {
     pub ring: RingBuf<MapData>,
     loss: PerCpuArray<MapData, u64>,
     epoch: Array<MapData, u32>,
+    /// Programs that were loaded and are not attached yet.
+    verdicts: Verdicts,
     /// The iterators to run, by hook.
     pub passes: Vec<(&'static Hook, &'static Attachment)>,
 }
@@ -70,10 +73,14 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     raise_memory_lock_limit();
     let points = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(|hook| hook.hook.ways);
     let points = points.flat_map(|way| way.programs).map(|attachment| attachment.point);
-    let types = attach_types(&plan.facts.types, points)
-        .map_err(|error| Error::failed("naming the kernel's types to the loader", error))?;
-    let mut loader = EbpfLoader::new();
-    // The loader reads the kernel's types by itself, for relocations that these objects do not have.
+    // The loader reads the kernel's types by itself, for relocations that these objects do not have. That cannot be
+    // helped and takes longer than all else that is done here, so the rest is done beside it.
+    let (types, loader) = std::thread::scope(|scope| {
+        let loader = scope.spawn(EbpfLoader::new);
+        (attach_types(&plan.facts.types, points), loader.join())
+    });
+    let types = types.map_err(|error| Error::failed("naming the kernel's types to the loader", error))?;
+    let mut loader = loader.unwrap_or_default();
     loader.btf(None);
     let mut loaded = Loaded { objects: Vec::new(), outcomes: Vec::new() };
     for object in &plan.objects {
@@ -85,6 +92,9 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
             Error::failed(format!("loading the {} object into the kernel", object.domain), chain(&error))
         })?;
         let mut in_kernel = LoadedObject::new(object.domain, ebpf)?;
+        let chosen = object.hooks.iter().filter_map(super::plan::HookPlan::chosen);
+        let wanted: Vec<&'static Attachment> = chosen.flat_map(|way| way.programs).collect();
+        in_kernel.verdicts = program::load_all(&mut in_kernel.ebpf, &wanted, &types);
         for hook in &object.hooks {
             loaded.outcomes.push(in_kernel.attach(object, hook, &types));
         }
@@ -125,7 +135,7 @@ impl LoadedObject {
         let ring = RingBuf::try_from(take("EVENTS")?).map_err(wrong)?;
         let loss = PerCpuArray::try_from(take("LOSS")?).map_err(wrong)?;
         let epoch = Array::try_from(take("EPOCH")?).map_err(wrong)?;
-        Ok(Self { domain, ebpf, ring, loss, epoch, passes: Vec::new() })
+        Ok(Self { domain, ebpf, ring, loss, epoch, verdicts: Verdicts::new(), passes: Vec::new() })
     }
 
     fn attach(&mut self, object: &ObjectPlan, hook: &super::plan::HookPlan, types: &Btf) -> Outcome {
@@ -179,18 +189,11 @@ impl LoadedObject {
     ) -> Result<(), String> {
         let program = self.ebpf.program_mut(attachment.program);
         let program = program.ok_or_else(|| format!("the object has no program {}", attachment.program))?;
-        let result = match attachment.point {
-            Point::Iterator(target) => {
-                <&mut Iter>::try_from(program).and_then(|iterator| iterator.load(target, types))
-            }
-            Point::BtfTracepoint(target) => <&mut BtfTracePoint>::try_from(program)
-                .and_then(|program| program.load(target, types).and_then(|()| program.attach().map(drop))),
-            Point::Fentry(target) => <&mut FEntry>::try_from(program)
-                .and_then(|program| program.load(target, types).and_then(|()| program.attach().map(drop))),
-            Point::Fexit(target) => <&mut FExit>::try_from(program)
-                .and_then(|program| program.load(target, types).and_then(|()| program.attach().map(drop))),
-        };
-        result.map_err(|error| refusal(&error))?;
+        match self.verdicts.remove(attachment.program) {
+            Some(verdict) => verdict?,
+            None => program::load(program, attachment.point, types)?,
+        }
+        program::attach(program)?;
         if hook.kind != HookKind::Event {
             self.passes.push((hook, attachment));
         }
@@ -199,14 +202,9 @@ impl LoadedObject {
 
     fn detach(&mut self, name: &str) {
         self.passes.retain(|(_, attachment)| attachment.program != name);
-        // A program that cannot be unloaded goes with this process.
-        let _ = match self.ebpf.program_mut(name) {
-            Some(Program::Iter(program)) => program.unload(),
-            Some(Program::BtfTracePoint(program)) => program.unload(),
-            Some(Program::FEntry(program)) => program.unload(),
-            Some(Program::FExit(program)) => program.unload(),
-            _ => Ok(()),
-        };
+        if let Some(program) = self.ebpf.program_mut(name) {
+            program::unload(program);
+        }
     }
 
     /// Opens one pass of an iterator: reading it runs the program over everything that exists.
@@ -270,7 +268,7 @@ impl LoadedObject {
 }
 
 /// The kernel's refusal of a program: its words, and of a verifier's log the lines that decide.
-fn refusal(error: &ProgramError) -> String {
+pub(super) fn refusal(error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
     let log = verifier_log.to_string();
     let telling = log.lines().filter(|line| !line.starts_with("processed ") && !line.trim().is_empty());

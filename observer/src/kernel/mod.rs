@@ -14,3 +14,4 @@ pub mod names;
 pub mod plan;
 pub mod privilege;
 pub mod probe;
+pub mod program;

@@ -43,6 +43,7 @@ pub async fn observe(
     record: Option<&Path>,
     pipeline: &mut Pipeline,
 ) -> Result<(), Error> {
+    let began = Instant::now();
     // Before anything is attached, so that no signal finds the default of ending the process at once.
     let mut interruptions = Interruptions::new()?;
     let plan = decide(domains, options)?;
@@ -53,6 +54,7 @@ pub async fn observe(
         return Err(Error::unable("observing", "the kernel offers none of the ways that observer knows")
             .advise("`observer doctor` says which, and why not."));
     }
+    let attached = began.elapsed();
     // Not before: a start that fails leaves the recording of an earlier one as it is.
     if let Some(path) = record {
         let doing = || format!("recording to {}", printable(path.as_os_str().as_bytes()));
@@ -62,7 +64,8 @@ pub async fn observe(
     let mut live = Live::new(loaded.objects, domains, PathBuf::from("/"));
     let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
     if options.verbose {
-        warn(&format_args!("what the kernel side did\n{}", activity::table(&live.activity())));
+        let activity = activity::table(&live.activity());
+        warn(&format_args!("all was attached after {:.1} ms\n{activity}", attached.as_secs_f64() * 1e3));
     }
     drop(counting);
     enough

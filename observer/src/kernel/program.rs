@@ -1,0 +1,89 @@
+//! One program of an object: loaded, attached, unloaded, by what kind of place it is for.
+//!
+//! Loading is what takes time at a start: before 7.0 the verifier searches all types of the kernel by name at each
+//! pointer that a program follows. Programs are verified independently of one another, so all are loaded at once.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use aya::{
+    Btf, Ebpf,
+    programs::{BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError},
+};
+
+use super::load::refusal;
+use crate::hook::{Attachment, Point};
+
+/// What became of the programs that were loaded before they were needed, by name.
+pub type Verdicts = HashMap<&'static str, Result<(), String>>;
+
+/// Gives a program to the verifier.
+///
+/// # Errors
+/// The kernel's refusal, in words.
+pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), String> {
+    let loaded = match point {
+        Point::Iterator(target) => {
+            <&mut Iter>::try_from(program).and_then(|program| program.load(target, types))
+        }
+        Point::BtfTracepoint(target) => {
+            <&mut BtfTracePoint>::try_from(program).and_then(|program| program.load(target, types))
+        }
+        Point::Fentry(target) => {
+            <&mut FEntry>::try_from(program).and_then(|program| program.load(target, types))
+        }
+        Point::Fexit(target) => {
+            <&mut FExit>::try_from(program).and_then(|program| program.load(target, types))
+        }
+    };
+    loaded.map_err(|error| refusal(&error))
+}
+
+/// Lets a loaded program run. An iterator is attached anew for each of its passes.
+///
+/// # Errors
+/// The kernel's refusal, in words.
+pub fn attach(program: &mut Program) -> Result<(), String> {
+    let attached = match program {
+        Program::BtfTracePoint(program) => program.attach().map(drop),
+        Program::FEntry(program) => program.attach().map(drop),
+        Program::FExit(program) => program.attach().map(drop),
+        Program::Iter(_) => Ok(()),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    attached.map_err(|error| refusal(&error))
+}
+
+/// Detaches and forgets a program; one that cannot be unloaded goes with this process.
+pub fn unload(program: &mut Program) {
+    let _ = match program {
+        Program::Iter(program) => program.unload(),
+        Program::BtfTracePoint(program) => program.unload(),
+        Program::FEntry(program) => program.unload(),
+        Program::FExit(program) => program.unload(),
+        _ => Ok(()),
+    };
+}
+
+/// Loads the programs of `wanted`, as many at a time as there are processors.
+pub fn load_all(ebpf: &mut Ebpf, wanted: &[&'static Attachment], types: &Btf) -> Verdicts {
+    let programs = ebpf.programs_mut().filter_map(|(name, program)| {
+        wanted.iter().find(|attachment| attachment.program == name).map(|attachment| (*attachment, program))
+    });
+    let waiting: Mutex<Vec<(&'static Attachment, &mut Program)>> = Mutex::new(programs.collect());
+    let next = || waiting.lock().ok().and_then(|mut waiting| waiting.pop());
+    let work = || {
+        let mut verdicts = Verdicts::new();
+        while let Some((attachment, program)) = next() {
+            verdicts.insert(attachment.program, load(program, attachment.point, types));
+        }
+        verdicts
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(wanted.len().max(1));
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let mut verdicts = work();
+        // A worker that panicked has no verdicts: its programs are loaded when they are needed.
+        verdicts.extend(helpers.into_iter().filter_map(|helper| helper.join().ok()).flatten());
+        verdicts
+    })
+}
