@@ -59,6 +59,11 @@ pub trait Decode {
     /// When key or value have another size than this version's.
     fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
+    /// Whether its records tell of the end of every process that it meets; else the source looks for itself.
+    fn tells_ends(&self) -> bool {
+        false
+    }
+
     /// Maps that hold cumulative totals: swept whole when a ring lost records.
     fn totals(&self) -> &'static [&'static str];
 }

@@ -130,6 +130,11 @@ impl Changes {
         self.observe(fact, out);
     }
 
+    /// Every process that is known.
+    pub fn processes(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.latest.values().copied()
+    }
+
     /// The current value of every slot, in the order of the slots: what a reader needs to go on from here.
     pub fn keyframe(&self) -> impl Iterator<Item = &Observation> {
         let mut slots: Vec<(&Slot, usize)> = self.known.iter().map(|(slot, index)| (slot, *index)).collect();

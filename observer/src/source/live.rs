@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{changes::Changes, host};
+use super::{
+    changes::Changes,
+    host::{self, process::Clock},
+};
 use crate::{
     domains::{Declaration, Decode, Decoded},
     hook::HookKind,
@@ -21,6 +24,7 @@ use crate::{
     },
     observation::{
         Observation,
+        process::ProcessFact,
         session::{Missing, Moment, SessionFact},
     },
     wants::Wants,
@@ -28,6 +32,9 @@ use crate::{
 
 /// What one `read` of an iterator may return: the kernel fills at most its own eight pages at a time.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How often ended processes are looked for where nothing tells of them, nanoseconds.
+const LOOK_AGAIN: u64 = 60_000_000_000;
 
 /// Everything that is attached, and what was last seen of it.
 pub struct Live {
@@ -37,6 +44,8 @@ pub struct Live {
     pending: Vec<Observation>,
     root: PathBuf,
     epoch: u32,
+    /// When ended processes were last looked for, nanoseconds of the boot clock.
+    looked: u64,
 }
 
 /// An entry of a map: the map's name, and the key.
@@ -71,7 +80,14 @@ impl Live {
                 started: false,
             })
         });
-        Self { objects: objects.collect(), changes: Changes::default(), pending: Vec::new(), root, epoch: 0 }
+        Self {
+            objects: objects.collect(),
+            changes: Changes::default(),
+            pending: Vec::new(),
+            root,
+            epoch: 0,
+            looked: 0,
+        }
     }
 
     /// Descriptors that become readable when a ring is half full.
@@ -134,7 +150,23 @@ impl Live {
     pub fn due(&mut self, moment: Moment) -> Vec<Observation> {
         let mut out = Vec::new();
         self.changes.single(Observation::Due(moment), &mut out);
+        self.look_for_ends(moment, &mut out);
         out
+    }
+
+    /// Where nothing in the kernel tells of ends, what is known of processes would pile up.
+    fn look_for_ends(&mut self, now: Moment, out: &mut Vec<Observation>) {
+        let told = self.objects.iter().any(|observed| observed.decoder.tells_ends());
+        if told || now.boot.saturating_sub(self.looked) < LOOK_AGAIN {
+            return;
+        }
+        self.looked = now.boot;
+        let (clock, processes) = (Clock::of(&self.root), self.root.join("proc"));
+        let ended =
+            self.changes.processes().filter(|id| !clock.is(&processes.join(id.pid().to_string()), *id));
+        for id in ended.collect::<Vec<_>>() {
+            self.changes.single(Observation::Process(ProcessFact::Ended { id, at: now.boot }), out);
+        }
     }
 
     /// What the attached programs cost so far.

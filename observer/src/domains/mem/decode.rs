@@ -102,6 +102,10 @@ impl Decode for MemDecoder {
         Ok(())
     }
 
+    fn tells_ends(&self) -> bool {
+        true
+    }
+
     fn totals(&self) -> &'static [&'static str] {
         &[TOTALS]
     }

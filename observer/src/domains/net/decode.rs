@@ -151,6 +151,10 @@ impl Decode for NetDecoder {
         }
     }
 
+    fn tells_ends(&self) -> bool {
+        true
+    }
+
     fn totals(&self) -> &'static [&'static str] {
         &[FLOWS, CLOSED, ENDED]
     }

@@ -9,7 +9,7 @@ pub mod disk;
 pub mod mem;
 pub mod names;
 pub mod net;
-mod process;
+pub(super) mod process;
 
 /// What every report of `domain` needs.
 pub fn tick(domain: &str, root: &Path, out: &mut Vec<Observation>) {
