@@ -17,6 +17,7 @@ use crate::{
     wants::Wants,
 };
 
+mod bytes;
 pub mod disk;
 pub mod mem;
 pub mod net;

@@ -7,9 +7,12 @@ use observer_common::{
     task::TaskId,
 };
 
-use super::bytes::{Reader, inode_key, writer_key};
+use super::bytes::{Members as _, inode_key, writer_key};
 use crate::{
-    domains::{Decode, Decoded, Malformed},
+    domains::{
+        Decode, Decoded, Malformed,
+        bytes::{Reader, met},
+    },
     observation::{
         Observation,
         disk::{Descriptor, DiskFact, File, Hold, How},
@@ -42,13 +45,13 @@ pub struct DiskDecoder {
 
 impl Decode for DiskDecoder {
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let mut reader = Reader::of("record", bytes, size_of::<WroteRecord>())?;
-        let kind = reader.header().kind;
+        let mut reader = Reader::of("disk record", bytes, size_of::<WroteRecord>())?;
+        let kind = reader.header()?.kind;
         if kind != WROTE {
             return Err(Malformed { text: format!("disk record of unknown kind {kind}") });
         }
-        let (task, inode, written) = (reader.task(), reader.inode(), reader.u64());
-        out.facts.push(super::bytes::met(&task));
+        let (task, inode, written) = (reader.task()?, reader.inode()?, reader.u64()?);
+        out.facts.push(met(&task));
         self.wrote(WriterKey { inode, task: task.id }, written, out);
         // The entry may have grown since it was announced.
         out.read.push((WRITTEN, writer_key(WriterKey { inode, task: task.id })));
@@ -84,16 +87,16 @@ impl Decode for DiskDecoder {
         match map {
             WRITTEN => {
                 let mut reader = Reader::of("key of WRITTEN", key, size_of::<WriterKey>())?;
-                let key = WriterKey { inode: reader.inode(), task: reader.id() };
-                let written = Reader::of(map, value, size_of::<WriterTotal>())?.u64();
+                let key = WriterKey { inode: reader.inode()?, task: reader.task_id()? };
+                let written = Reader::of(map, value, size_of::<WriterTotal>())?.u64()?;
                 self.wrote(key, written, out);
             }
             DELETIONS => {
-                let inode = Reader::of("key of DELETIONS", key, size_of::<InodeId>())?.inode();
+                let inode = Reader::of("key of DELETIONS", key, size_of::<InodeId>())?.inode()?;
                 let mut reader = Reader::of(map, value, size_of::<DeletionRecord>())?;
-                let task = reader.task();
-                out.facts.push(super::bytes::met(&task));
-                let fact = DiskFact::Deleted { inode, by: task.id, at: reader.u64() };
+                let task = reader.task()?;
+                out.facts.push(met(&task));
+                let fact = DiskFact::Deleted { inode, by: task.id, at: reader.u64()? };
                 out.facts.push(Observation::Disk(fact));
             }
             _ => return Err(Malformed { text: format!("an entry of {map}, which is no map of disk") }),
@@ -134,11 +137,11 @@ impl DiskDecoder {
     ) -> Result<BTreeSet<InodeId>, Malformed> {
         let mut files: BTreeMap<InodeId, File> = BTreeMap::new();
         let mut holds: BTreeMap<(InodeId, TaskId), Hold> = BTreeMap::new();
-        let mut met = BTreeSet::new();
-        for record in Reader::records(program, bytes, size_of::<HeldRecord>())? {
-            let record = Reader::of(program, record, size_of::<HeldRecord>())?.held();
-            if met.insert(record.task.id) {
-                out.facts.push(super::bytes::met(&record.task));
+        let mut known = BTreeSet::new();
+        for mut reader in Reader::records(program, bytes, size_of::<HeldRecord>())? {
+            let record = reader.held()?;
+            if known.insert(record.task.id) {
+                out.facts.push(met(&record.task));
             }
             let HeldRecord { size, allocated, magic, .. } = record;
             files.insert(record.inode, File { size, allocated, magic });
@@ -196,8 +199,8 @@ fn descriptor(record: &HeldRecord) -> Descriptor {
 /// Bytes written to storage, by process: the sum over its threads.
 fn tasks(bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
     let mut processes: BTreeMap<TaskId, WriterRecord> = BTreeMap::new();
-    for record in Reader::records("disk_task", bytes, size_of::<WriterRecord>())? {
-        let record = Reader::of("disk_task", record, size_of::<WriterRecord>())?.writer();
+    for mut reader in Reader::records("disk_task", bytes, size_of::<WriterRecord>())? {
+        let record = reader.writer()?;
         let first = WriterRecord { written: 0, cancelled: 0, ..record };
         let sum = processes.entry(record.task.id).or_insert(first);
         sum.written += record.written;
@@ -205,7 +208,7 @@ fn tasks(bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
     }
     for WriterRecord { task, written, cancelled, .. } in processes.into_values() {
         if written >= LITTLE {
-            out.facts.push(super::bytes::met(&task));
+            out.facts.push(met(&task));
             out.facts.push(Observation::Disk(DiskFact::Written { id: task.id, written, cancelled }));
         }
     }

@@ -4,12 +4,14 @@ use std::collections::HashSet;
 
 use observer_common::{
     mem::{MEM_ANNOUNCED, MEM_ENDED, MemRecord, MemTaskRecord, MemTotals},
-    record::RecordHeader,
-    task::{COMM_LEN, TaskId, TaskRecord},
+    task::TaskId,
 };
 
 use crate::{
-    domains::{Decode, Decoded, Malformed},
+    domains::{
+        Decode, Decoded, Malformed,
+        bytes::{Reader, met, task_key},
+    },
     observation::{
         Observation,
         mem::{MemFact, Memory, Totals},
@@ -50,14 +52,14 @@ impl MemDecoder {
 
 impl Decode for MemDecoder {
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let mut reader = Reader::of("record", bytes, size_of::<MemRecord>())?;
-        let header = reader.header();
-        let totals = reader.totals();
+        let mut reader = Reader::of("mem record", bytes, size_of::<MemRecord>())?;
+        let header = reader.header()?;
+        let totals = totals(&mut reader)?;
         match header.kind {
             MEM_ANNOUNCED => {
                 out.facts.push(met(&totals.task));
                 out.facts.push(fact(&totals));
-                out.read.push((TOTALS, key(totals.task.id)));
+                out.read.push((TOTALS, task_key(totals.task.id)));
             }
             MEM_ENDED => end(&totals, out),
             kind => return Err(Malformed { text: format!("mem record of unknown kind {kind}") }),
@@ -68,14 +70,13 @@ impl Decode for MemDecoder {
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         const SIZE: usize = size_of::<MemTaskRecord>();
         let uncounted = program == UNCOUNTED;
-        if !(uncounted || program == PASS) || !bytes.len().is_multiple_of(SIZE) {
-            let text = format!("{} bytes of {program}, expected whole records of {SIZE}", bytes.len());
-            return Err(Malformed { text });
+        if !(uncounted || program == PASS) {
+            return Err(Malformed { text: format!("a pass of {program}, which is no iterator of mem") });
         }
         // Threads that outlive their leader are met one by one; the memory is the same.
         let mut seen = HashSet::with_capacity(bytes.len() / SIZE);
-        for record in bytes.chunks_exact(SIZE) {
-            let record = Reader::of("task", record, SIZE)?.task_counters();
+        for mut reader in Reader::records(program, bytes, SIZE)? {
+            let record = task_counters(&mut reader)?;
             if seen.insert(record.task.id) {
                 out.facts.push(met(&record.task));
                 if uncounted {
@@ -92,7 +93,7 @@ impl Decode for MemDecoder {
         if map != TOTALS || entry.len() != size_of::<TaskId>() {
             return Err(Malformed { text: format!("entry of {map} with a key of {} bytes", entry.len()) });
         }
-        let totals = Reader::of(TOTALS, value, size_of::<MemTotals>())?.totals();
+        let totals = totals(&mut Reader::of(TOTALS, value, size_of::<MemTotals>())?)?;
         if totals.ended == 0 {
             out.facts.push(met(&totals.task));
             out.facts.push(fact(&totals));
@@ -116,7 +117,7 @@ fn end(totals: &MemTotals, out: &mut Decoded) {
     out.facts.push(met(&totals.task));
     out.facts.push(fact(totals));
     out.facts.push(Observation::Process(ProcessFact::Ended { id: totals.task.id, at: totals.ended }));
-    out.remove.push((TOTALS, key(totals.task.id)));
+    out.remove.push((TOTALS, task_key(totals.task.id)));
 }
 
 fn fact(totals: &MemTotals) -> Observation {
@@ -136,105 +137,43 @@ fn fact(totals: &MemTotals) -> Observation {
     })
 }
 
-fn met(task: &TaskRecord) -> Observation {
-    let length = task.comm.iter().position(|byte| *byte == 0).unwrap_or(COMM_LEN);
-    Observation::Process(ProcessFact::Met {
-        id: task.id,
-        comm: task.comm[..length].to_vec(),
-        uid: task.uid,
-        kernel_thread: task.kernel_thread != 0,
+fn totals(reader: &mut Reader<'_>) -> Result<MemTotals, Malformed> {
+    Ok(MemTotals {
+        task: reader.task()?,
+        mapped: reader.i64()?,
+        mapped_file: reader.i64()?,
+        reserved: reader.i64()?,
+        private_file: reader.i64()?,
+        protected: reader.i64()?,
+        base: reader.i64()?,
+        now: reader.i64()?,
+        brk: reader.u64()?,
+        ended: reader.u64()?,
+        peak: reader.u64()?,
+        announced: reader.u64()?,
     })
 }
 
-/// A process's key in the maps, as the kernel side lays it out.
-fn key(id: TaskId) -> Vec<u8> {
-    [id.start.to_ne_bytes(), id.tgid.to_ne_bytes()].concat()
-}
-
-/// Takes a record apart, member after member in the order of its declaration. The size has been checked: reading past
-/// the end gives zeroes.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn of(what: &str, bytes: &'a [u8], size: usize) -> Result<Self, Malformed> {
-        if bytes.len() == size {
-            Ok(Self { rest: bytes })
-        } else {
-            Err(Malformed { text: format!("mem {what} of {} bytes, expected {size}", bytes.len()) })
-        }
-    }
-
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        let Some((head, rest)) = self.rest.split_first_chunk() else {
-            return [0; N];
-        };
-        self.rest = rest;
-        *head
-    }
-
-    fn u32(&mut self) -> u32 {
-        u32::from_ne_bytes(self.bytes())
-    }
-
-    fn u64(&mut self) -> u64 {
-        u64::from_ne_bytes(self.bytes())
-    }
-
-    fn i64(&mut self) -> i64 {
-        i64::from_ne_bytes(self.bytes())
-    }
-
-    fn header(&mut self) -> RecordHeader {
-        RecordHeader { kind: self.u32(), size: self.u32(), at: self.u64() }
-    }
-
-    fn task(&mut self) -> TaskRecord {
-        TaskRecord {
-            id: TaskId { start: self.u64(), tgid: self.u64() },
-            comm: self.bytes(),
-            uid: self.u32(),
-            kernel_thread: self.u32(),
-        }
-    }
-
-    fn totals(&mut self) -> MemTotals {
-        MemTotals {
-            task: self.task(),
-            mapped: self.i64(),
-            mapped_file: self.i64(),
-            reserved: self.i64(),
-            private_file: self.i64(),
-            protected: self.i64(),
-            base: self.i64(),
-            now: self.i64(),
-            brk: self.u64(),
-            ended: self.u64(),
-            peak: self.u64(),
-            announced: self.u64(),
-        }
-    }
-
-    fn task_counters(&mut self) -> MemTaskRecord {
-        MemTaskRecord {
-            task: self.task(),
-            rss: [self.i64(), self.i64(), self.i64(), self.i64()],
-            total_vm: self.u64(),
-            data_vm: self.u64(),
-            page_tables: self.u64(),
-        }
-    }
+fn task_counters(reader: &mut Reader<'_>) -> Result<MemTaskRecord, Malformed> {
+    Ok(MemTaskRecord {
+        task: reader.task()?,
+        rss: [reader.i64()?, reader.i64()?, reader.i64()?, reader.i64()?],
+        total_vm: reader.u64()?,
+        data_vm: reader.u64()?,
+        page_tables: reader.u64()?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use observer_common::task::COMM_LEN;
+
     use super::*;
 
     const ID: TaskId = TaskId { start: 5_000, tgid: 42 };
 
     fn task(comm: &[u8]) -> Vec<u8> {
-        let mut bytes = key(ID);
+        let mut bytes = task_key(ID);
         let mut name = [0; COMM_LEN];
         name[..comm.len()].copy_from_slice(comm);
         bytes.extend(name);
@@ -278,7 +217,7 @@ mod tests {
         let expected =
             Totals { mapped: 64, unmapped: 29, mapped_file: 20, reserved: 32, protected: 5, peak: None };
         assert_eq!(found(&out), expected);
-        assert_eq!(out.read, [(TOTALS, key(ID))]);
+        assert_eq!(out.read, [(TOTALS, task_key(ID))]);
         assert!(out.remove.is_empty());
     }
 
@@ -288,7 +227,7 @@ mod tests {
         let bytes = record(MEM_ENDED, [64, 0, 0, 0, 0, 100, 164, 0, 9_000, 8_192, 3]);
         MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");
         assert_eq!(found(&out).peak, Some(8_192));
-        assert_eq!(out.remove, [(TOTALS, key(ID))]);
+        assert_eq!(out.remove, [(TOTALS, task_key(ID))]);
         assert!(out.read.is_empty());
         assert!(out.facts.contains(&Observation::Process(ProcessFact::Ended { id: ID, at: 9_000 })));
     }
@@ -297,9 +236,9 @@ mod tests {
     fn an_end_that_the_ring_lost_is_found_by_the_sweep() {
         let mut out = Decoded::default();
         let bytes = totals([64, 0, 0, 0, 0, 0, 64, 0, 9_000, 0, 3]);
-        MemDecoder::new(4096).entry(TOTALS, &key(ID), &bytes, &mut out).expect("a whole entry");
+        MemDecoder::new(4096).entry(TOTALS, &task_key(ID), &bytes, &mut out).expect("a whole entry");
         assert_eq!(found(&out).mapped, 64);
-        assert_eq!(out.remove, [(TOTALS, key(ID))]);
+        assert_eq!(out.remove, [(TOTALS, task_key(ID))]);
     }
 
     #[test]
@@ -342,6 +281,6 @@ mod tests {
         assert!(decoder.record(&record(77, [0; 11]), &mut out).is_err());
         assert!(decoder.pass(PASS, &[0; 95], &mut out).is_err());
         assert!(decoder.entry(TOTALS, &[0; 8], &[0; 128], &mut out).is_err());
-        assert!(decoder.entry(TOTALS, &key(ID), &[0; 127], &mut out).is_err());
+        assert!(decoder.entry(TOTALS, &task_key(ID), &[0; 127], &mut out).is_err());
     }
 }

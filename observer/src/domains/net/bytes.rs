@@ -7,66 +7,21 @@ use observer_common::{
         FAMILY_V4, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE, SOCKET_PASSIVE, SOCKET_SEEN,
         STATE_LISTEN, SocketRecord,
     },
-    record::RecordHeader,
-    task::{TaskId, TaskRecord},
+    task::TaskId,
 };
 
 use crate::{
-    domains::Malformed,
+    domains::{Malformed, bytes::Reader},
     observation::net::{ConnectionFact, Counters, Ends, Measures, NetFact, Protocol, SocketFact},
 };
 
-/// Reads a record from its start, in the kernel's byte order, which is this machine's.
-pub struct Reader<'a> {
-    bytes: &'a [u8],
+/// The members that only this domain's records have.
+pub trait Members {
+    fn socket(&mut self) -> Result<SocketRecord, Malformed>;
 }
 
-impl<'a> Reader<'a> {
-    /// From the first byte of `bytes` on.
-    pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
-    }
-
-    pub fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let Some((head, tail)) = self.bytes.split_first_chunk::<N>() else {
-            return Err(Malformed {
-                text: format!("a net record ends {} bytes early", N - self.bytes.len()),
-            });
-        };
-        self.bytes = tail;
-        Ok(*head)
-    }
-
-    pub fn u16(&mut self) -> Result<u16, Malformed> {
-        self.bytes().map(u16::from_ne_bytes)
-    }
-
-    pub fn u32(&mut self) -> Result<u32, Malformed> {
-        self.bytes().map(u32::from_ne_bytes)
-    }
-
-    pub fn u64(&mut self) -> Result<u64, Malformed> {
-        self.bytes().map(u64::from_ne_bytes)
-    }
-
-    pub fn header(&mut self) -> Result<RecordHeader, Malformed> {
-        Ok(RecordHeader { kind: self.u32()?, size: self.u32()?, at: self.u64()? })
-    }
-
-    pub fn task_id(&mut self) -> Result<TaskId, Malformed> {
-        Ok(TaskId { start: self.u64()?, tgid: self.u64()? })
-    }
-
-    pub fn task(&mut self) -> Result<TaskRecord, Malformed> {
-        Ok(TaskRecord {
-            id: self.task_id()?,
-            comm: self.bytes()?,
-            uid: self.u32()?,
-            kernel_thread: self.u32()?,
-        })
-    }
-
-    pub fn socket(&mut self) -> Result<SocketRecord, Malformed> {
+impl Members for Reader<'_> {
+    fn socket(&mut self) -> Result<SocketRecord, Malformed> {
         Ok(SocketRecord {
             cookie: self.u64()?,
             owner: self.task()?,
@@ -106,11 +61,6 @@ impl<'a> Reader<'a> {
 /// The key of `NET_FLOWS` as bytes.
 pub fn flow_key(task: TaskId, cookie: u64) -> Vec<u8> {
     [task.start, task.tgid, cookie].into_iter().flat_map(u64::to_ne_bytes).collect()
-}
-
-/// The key of `NET_CLOSED` and `NET_ENDED` as bytes.
-pub fn task_key(task: TaskId) -> Vec<u8> {
-    [task.start, task.tgid].into_iter().flat_map(u64::to_ne_bytes).collect()
 }
 
 /// The protocol by its number.

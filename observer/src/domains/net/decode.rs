@@ -14,9 +14,12 @@ use observer_common::{
     task::{TaskId, TaskRecord},
 };
 
-use super::bytes::{Meaning as _, Reader, address, flow_key, protocol, task_key};
+use super::bytes::{Meaning as _, Members as _, address, flow_key, protocol};
 use crate::{
-    domains::{Decode, Decoded, Malformed},
+    domains::{
+        Decode, Decoded, Malformed,
+        bytes::{Reader, met, task_key},
+    },
     observation::{
         Observation,
         net::{ClosedFact, ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact},
@@ -69,7 +72,7 @@ struct End {
 
 impl Decode for NetDecoder {
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let header = Reader::new(bytes).header()?;
+        let header = Reader::new("net record", bytes).header()?;
         let expected = match header.kind {
             KIND_CLOSED => size_of::<ClosedRecord>(),
             KIND_FLOW => size_of::<FlowRecord>(),
@@ -80,7 +83,7 @@ impl Decode for NetDecoder {
             let text = format!("net record {} of {} bytes, not {expected}", header.kind, bytes.len());
             return Err(Malformed { text });
         }
-        let mut reader = Reader::new(&bytes[size_of::<RecordHeader>()..]);
+        let mut reader = Reader::new("net record", &bytes[size_of::<RecordHeader>()..]);
         match header.kind {
             KIND_CLOSED => self.closed(header, &mut reader, out),
             KIND_FLOW => self.announced(&mut reader, out),
@@ -90,14 +93,12 @@ impl Decode for NetDecoder {
 
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         const SIZE: usize = size_of::<HeldRecord>();
-        if !matches!(program, HELD | UNHELD) || !bytes.len().is_multiple_of(SIZE) {
-            let text = format!("{} bytes of {program}, not whole records of {SIZE}", bytes.len());
-            return Err(Malformed { text });
+        if !matches!(program, HELD | UNHELD) {
+            return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
         }
         let mut places: HashMap<u64, usize> = HashMap::with_capacity(bytes.len() / SIZE);
         let mut sockets = Vec::with_capacity(bytes.len() / SIZE);
-        for record in bytes.chunks_exact(SIZE) {
-            let mut reader = Reader::new(record);
+        for mut reader in Reader::records(program, bytes, SIZE)? {
             let holder = reader.task()?;
             let socket = reader.socket()?;
             self.meet(&holder, out);
@@ -138,7 +139,7 @@ impl Decode for NetDecoder {
             let text = format!("an entry of {map} of {} and {} bytes", key.len(), value.len());
             return Err(Malformed { text });
         }
-        let (mut key, mut value) = (Reader::new(key), Reader::new(value));
+        let (mut key, mut value) = (Reader::new(map, key), Reader::new(map, value));
         match map {
             FLOWS => self.flow(&mut key, &mut value, out),
             CLOSED => self.totals_of(&mut value, out),
@@ -315,16 +316,6 @@ impl NetDecoder {
             out.facts.push(Observation::Net(NetFact::FlowEnded { key }));
         }
     }
-}
-
-fn met(task: &TaskRecord) -> Observation {
-    let end = task.comm.iter().position(|byte| *byte == 0).unwrap_or(task.comm.len());
-    Observation::Process(ProcessFact::Met {
-        id: task.id,
-        comm: task.comm[..end].to_vec(),
-        uid: task.uid,
-        kernel_thread: task.kernel_thread != 0,
-    })
 }
 
 #[cfg(test)]
