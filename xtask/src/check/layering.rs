@@ -89,6 +89,8 @@ const LAYERS: &[Layer] = &[
 /// What a domain keeps and reports is nobody's business below the engine: the kernel layer and the source know its
 /// declaration and its decoder only.
 const INNER_PARTS: &[&str] = &["state", "report"];
+/// What belongs to no domain in `domains`, and all of them may name.
+const SHARED_BY_DOMAINS: &[&str] = &["bytes"];
 const INNER_NAMES: &[&str] = &["Domain", "Context", "state"];
 
 /// Whether the outermost module `name` is of the part that sees no clock, no file and no kernel.
@@ -185,5 +187,6 @@ fn between_domains(layer: &Layer, named: &Named, path: &[String]) -> Option<Stri
     let own = named.module.get(1)?;
     let other = path.get(2)?;
     let is_domain = other.chars().all(|c| c.is_ascii_lowercase() || c == '_') && path.len() > 3;
-    (is_domain && own != other && other != "tests" && own != "tests").then(|| other.clone())
+    let shared = SHARED_BY_DOMAINS.contains(&other.as_str());
+    (is_domain && !shared && own != other && other != "tests" && own != "tests").then(|| other.clone())
 }

@@ -194,7 +194,9 @@ fn a_re_export_in_a_circle_ends() {
 fn a_domain_that_knows_another_is_caught() {
     caught("domains/mem/state.rs", "use crate::domains::net::state;");
     caught("domains/mem/state.rs", "fn g() { super::super::net::state::f(); }");
+    caught("domains/bytes.rs", "use crate::domains::net::state;");
     innocent("domains/mem/state.rs", "use crate::domains::Declaration;");
+    innocent("domains/mem/decode.rs", "use crate::domains::bytes::Reader;");
 }
 
 #[test]
