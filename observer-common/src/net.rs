@@ -108,8 +108,37 @@ pub struct SocketRecord {
     pub queue_limit: u32,
     /// `sk_drops`: datagrams that found no room; on a listener, connections that did not.
     pub drops: u32,
-    /// Jiffies spent busy, limited by the receiver's window, and limited by the send buffer.
+    /// Jiffies spent busy and not limited, limited by the receiver's window, and limited by the send buffer; what is under
+    /// way is in it.
     pub chrono: [u32; 3],
+    pub pace: PaceRecord,
+}
+
+/// What TCP keeps of the pace of a connection. Moments are jiffies, wrapping.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PaceRecord {
+    /// When it was read.
+    pub jiffies: u32,
+    /// When data was last sent, and last received.
+    pub last_sent: u32,
+    pub last_received: u32,
+    /// Slow start threshold in segments.
+    pub ssthresh: u32,
+    /// Segments taken for lost since the beginning, wrapping.
+    pub lost: u32,
+    /// Not 0 while the latest rate samples were made of too little data to fill the congestion window.
+    pub app_limited: u32,
+    /// Segments with data since the beginning, wrapping.
+    pub segments_out: u32,
+    pub segments_in: u32,
+    /// Bytes of memory that the send queue may take, and takes.
+    pub send_buffer: u32,
+    pub send_queued: u32,
+    /// Bytes of memory that the receive queue may take.
+    pub receive_buffer: u32,
+    /// Bytes that this side last allowed the peer to have in flight.
+    pub receive_window: u32,
 }
 
 /// What `net_socket` and `net_tcp` write: one socket of one process.
@@ -189,9 +218,9 @@ pub struct ClosedTotals {
     pub connections: u64,
 }
 
-const _: () = assert!(size_of::<SocketRecord>() == 208);
-const _: () = assert!(size_of::<HeldRecord>() == 248);
-const _: () = assert!(size_of::<ClosedRecord>() == 248);
+const _: () = assert!(size_of::<SocketRecord>() == 256);
+const _: () = assert!(size_of::<HeldRecord>() == 296);
+const _: () = assert!(size_of::<ClosedRecord>() == 296);
 const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<Flow>() == 56);
 const _: () = assert!(size_of::<FlowRecord>() == 64);
@@ -243,6 +272,19 @@ macro_rules! net_fields {
             TCP_RCV_NXT: "tcp_sock.rcv_nxt", 4;
             TCP_COPIED_SEQ: "tcp_sock.copied_seq", 4;
             TCP_CHRONO: "tcp_sock.chrono_stat", 12;
+            TCP_CHRONO_START: "tcp_sock.chrono_start", 4;
+            TCP_CHRONO_TYPE: "tcp_sock.chrono_type", 1;
+            TCP_LAST_SENT: "tcp_sock.lsndtime", 4;
+            TCP_LAST_RECEIVED: "tcp_sock.inet_conn.icsk_ack.lrcvtime", 4;
+            TCP_SSTHRESH: "tcp_sock.snd_ssthresh", 4;
+            TCP_LOST: "tcp_sock.lost", 4;
+            TCP_APP_LIMITED: "tcp_sock.app_limited", 4;
+            TCP_SEGMENTS_OUT: "tcp_sock.data_segs_out", 4;
+            TCP_SEGMENTS_IN: "tcp_sock.data_segs_in", 4;
+            TCP_RCV_WND: "tcp_sock.rcv_wnd", 4;
+            SOCK_SNDBUF: "sock.sk_sndbuf", 4;
+            SOCK_RCVBUF: "sock.sk_rcvbuf", 4;
+            SOCK_WMEM_QUEUED: "sock.sk_wmem_queued", 4;
             TCP_IS_MPTCP: "tcp_sock.is_mptcp", 1;
         }
     };

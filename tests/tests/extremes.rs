@@ -15,7 +15,7 @@ use observer::{
         mem::{Limit, Machine, MemFact, Memory, Totals},
         net::{
             ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Ends, FlowFact, FlowSlot, LinkFact,
-            Measures, NetFact, Protocol, SocketFact,
+            Measures, NetFact, Pace, Protocol, SocketFact,
         },
         process::ProcessFact,
         session::{Moment, PaceFact, SessionFact},
@@ -211,12 +211,30 @@ impl Numbers {
         }
     }
 
+    fn pace(&mut self) -> Pace {
+        Pace {
+            last_sent: self.half(),
+            last_received: self.half(),
+            ssthresh: self.half(),
+            lost: self.half(),
+            app_limited: self.half(),
+            segments_out: self.half(),
+            segments_in: self.half(),
+            send_buffer: self.half(),
+            send_queued: self.half(),
+            receive_buffer: self.half(),
+            receive_window: self.half(),
+        }
+    }
+
     fn net(&mut self) -> NetFact {
         let key = FlowSlot { task: self.id(), cookie: self.below(3), created: self.below(2) };
         let protocol =
             [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Mptcp][self.below(4) as usize];
-        match self.below(8) {
-            0 | 1 => NetFact::Connection(self.connection()),
+        match self.below(10) {
+            0 => NetFact::Connection(self.connection()),
+            1 | 8 => NetFact::Paced(self.connection(), self.pace()),
+            9 => NetFact::Jiffies(self.half()),
             2 => {
                 let (connection, counters) = (self.connection(), self.counters());
                 NetFact::Closed(ClosedFact { connection, seen: Some(counters), at: self.extreme() })

@@ -1,6 +1,6 @@
 //! From a socket to the record that describes it.
 
-use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_jiffies64};
 use observer_common::{
     net::{FAMILY_V4, FAMILY_V6, SocketRecord},
     net_fields,
@@ -164,8 +164,41 @@ pub unsafe fn fill_tcp(record: *mut SocketRecord, tcp: *const u8) {
         (*record).unacked = next.wrapping_sub(load(tcp, &TCP_SND_UNA));
         (*record).window = load(tcp, &TCP_SND_WND);
         (*record).queued = load::<u32>(tcp, &TCP_RCV_NXT).wrapping_sub(load(tcp, &TCP_COPIED_SEQ));
+        fill_pace(record, tcp);
+    }
+}
+
+/// Adds how the connection spends its time.
+#[inline(always)]
+unsafe fn fill_pace(record: *mut SocketRecord, tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let now = bpf_jiffies64() as u32;
         let chrono = member(tcp, &TCP_CHRONO).cast::<u32>();
-        (*record).chrono = [*chrono, *chrono.add(1), *chrono.add(2)];
+        let mut spent = [*chrono, *chrono.add(1), *chrono.add(2)];
+        // What is under way is added to the kernel's counter only when it ends. The two low bits: the type shares its
+        // byte with flags up to 6.17. Read without the socket's lock, the start can be of the next period.
+        let running = now.wrapping_sub(load(tcp, &TCP_CHRONO_START));
+        let running = if running > i32::MAX as u32 { 0 } else { running };
+        match load::<u8>(tcp, &TCP_CHRONO_TYPE) & 3 {
+            1 => spent[0] = spent[0].wrapping_add(running),
+            2 => spent[1] = spent[1].wrapping_add(running),
+            3 => spent[2] = spent[2].wrapping_add(running),
+            _ => {}
+        }
+        (*record).chrono = spent;
+        (*record).pace.jiffies = now;
+        (*record).pace.last_sent = load(tcp, &TCP_LAST_SENT);
+        (*record).pace.last_received = load(tcp, &TCP_LAST_RECEIVED);
+        (*record).pace.ssthresh = load(tcp, &TCP_SSTHRESH);
+        (*record).pace.lost = load(tcp, &TCP_LOST);
+        (*record).pace.app_limited = load(tcp, &TCP_APP_LIMITED);
+        (*record).pace.segments_out = load(tcp, &TCP_SEGMENTS_OUT);
+        (*record).pace.segments_in = load(tcp, &TCP_SEGMENTS_IN);
+        (*record).pace.send_buffer = load(tcp, &SOCK_SNDBUF);
+        (*record).pace.send_queued = load(tcp, &SOCK_WMEM_QUEUED);
+        (*record).pace.receive_buffer = load(tcp, &SOCK_RCVBUF);
+        (*record).pace.receive_window = load(tcp, &TCP_RCV_WND);
     }
 }
 

@@ -9,7 +9,7 @@ use super::TaskId;
 /// What was observed in the net domain. The order of variants is part of the recording format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NetFact {
-    /// A TCP connection as it stands.
+    /// A TCP connection as it stands; recordings of versions that did not tell its [`Pace`] have it.
     Connection(ConnectionFact),
     /// A TCP connection has ended; these are its last counters.
     Closed(ClosedFact),
@@ -25,6 +25,10 @@ pub enum NetFact {
     Socket(SocketFact),
     /// Every network interface of the observer's network namespace.
     Links(Vec<LinkFact>),
+    /// A TCP connection as it stands, and what tells its pace.
+    Paced(ConnectionFact, Pace),
+    /// The kernel's clock in jiffies when the sockets were read, wrapping: what the moments of a [`Pace`] are counted in.
+    Jiffies(u32),
 }
 
 /// Payload bytes, cumulative.
@@ -95,8 +99,32 @@ pub struct Measures {
     pub unread: u32,
     /// Bytes per second.
     pub pacing_rate: u64,
-    /// Jiffies spent busy, limited by the receiver's window, limited by the send buffer.
+    /// Jiffies spent busy and not limited, limited by the receiver's window, limited by the send buffer.
     pub chrono: [u32; 3],
+}
+
+/// What TCP keeps of the pace of a connection. Moments are jiffies, wrapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// When data was last sent, and last received.
+    pub last_sent: u32,
+    pub last_received: u32,
+    /// Slow start threshold in segments.
+    pub ssthresh: u32,
+    /// Segments taken for lost since the beginning, wrapping.
+    pub lost: u32,
+    /// Not 0 while the latest rate samples were made of too little data to fill the congestion window.
+    pub app_limited: u32,
+    /// Segments with data since the beginning, wrapping.
+    pub segments_out: u32,
+    pub segments_in: u32,
+    /// Bytes of memory that the send queue may take, and takes.
+    pub send_buffer: u32,
+    pub send_queued: u32,
+    /// Bytes of memory that the receive queue may take.
+    pub receive_buffer: u32,
+    /// Bytes that this side last allowed the peer to have in flight.
+    pub receive_window: u32,
 }
 
 /// The end of a TCP connection.
@@ -186,25 +214,27 @@ pub enum NetSlot {
     Flow(FlowSlot),
     ClosedTotals(TaskId),
     Links,
+    Jiffies,
 }
 
 impl NetFact {
     pub(super) fn slot(&self) -> Option<NetSlot> {
         match self {
-            Self::Connection(fact) => Some(NetSlot::Socket(fact.cookie)),
+            Self::Connection(fact) | Self::Paced(fact, _) => Some(NetSlot::Socket(fact.cookie)),
             Self::Socket(fact) => Some(NetSlot::Socket(fact.cookie)),
             Self::Flow(fact) => Some(NetSlot::Flow(fact.key)),
             Self::ClosedTotals(fact) => Some(NetSlot::ClosedTotals(fact.owner)),
             Self::Links(_) => Some(NetSlot::Links),
+            Self::Jiffies(_) => Some(NetSlot::Jiffies),
             Self::Closed(_) | Self::Vanished { .. } | Self::FlowEnded { .. } => None,
         }
     }
 
     pub(super) fn gone(&self) -> Option<Self> {
         match self {
-            Self::Connection(ConnectionFact { cookie, .. }) | Self::Socket(SocketFact { cookie, .. }) => {
-                Some(Self::Vanished { cookie: *cookie })
-            }
+            Self::Connection(ConnectionFact { cookie, .. })
+            | Self::Paced(ConnectionFact { cookie, .. }, _)
+            | Self::Socket(SocketFact { cookie, .. }) => Some(Self::Vanished { cookie: *cookie }),
             _ => None,
         }
     }

@@ -4,20 +4,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use observer_common::{
     net::{
-        FAMILY_V4, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE, SOCKET_PASSIVE, SOCKET_SEEN,
-        STATE_LISTEN, SocketRecord,
+        FAMILY_V4, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE, PaceRecord, SOCKET_PASSIVE,
+        SOCKET_SEEN, STATE_LISTEN, SocketRecord,
     },
     task::TaskId,
 };
 
 use crate::{
     domains::{Malformed, bytes::Reader},
-    observation::net::{ConnectionFact, Counters, Ends, Measures, NetFact, Protocol, SocketFact},
+    observation::net::{ConnectionFact, Counters, Ends, Measures, NetFact, Pace, Protocol, SocketFact},
 };
 
 /// The members that only this domain's records have.
 pub trait Members {
     fn socket(&mut self) -> Result<SocketRecord, Malformed>;
+    fn pace(&mut self) -> Result<PaceRecord, Malformed>;
 }
 
 impl Members for Reader<'_> {
@@ -54,6 +55,24 @@ impl Members for Reader<'_> {
             queue_limit: self.u32()?,
             drops: self.u32()?,
             chrono: [self.u32()?, self.u32()?, self.u32()?],
+            pace: self.pace()?,
+        })
+    }
+
+    fn pace(&mut self) -> Result<PaceRecord, Malformed> {
+        Ok(PaceRecord {
+            jiffies: self.u32()?,
+            last_sent: self.u32()?,
+            last_received: self.u32()?,
+            ssthresh: self.u32()?,
+            lost: self.u32()?,
+            app_limited: self.u32()?,
+            segments_out: self.u32()?,
+            segments_in: self.u32()?,
+            send_buffer: self.u32()?,
+            send_queued: self.u32()?,
+            receive_buffer: self.u32()?,
+            receive_window: self.u32()?,
         })
     }
 }
@@ -135,7 +154,8 @@ impl Meaning for SocketRecord {
         let protocol = protocol(u32::from(self.protocol))?;
         let listening = self.state == u32::from(STATE_LISTEN);
         if protocol == Protocol::Tcp && !listening {
-            return Some(NetFact::Connection(self.connection(holders)));
+            let pace = pace(&self.pace);
+            return Some(NetFact::Paced(self.connection(holders), pace));
         }
         Some(NetFact::Socket(SocketFact {
             cookie: self.cookie,
@@ -147,6 +167,22 @@ impl Meaning for SocketRecord {
             drops: self.drops,
             holders,
         }))
+    }
+}
+
+fn pace(record: &PaceRecord) -> Pace {
+    Pace {
+        last_sent: record.last_sent,
+        last_received: record.last_received,
+        ssthresh: record.ssthresh,
+        lost: record.lost,
+        app_limited: record.app_limited,
+        segments_out: record.segments_out,
+        segments_in: record.segments_in,
+        send_buffer: record.send_buffer,
+        send_queued: record.send_queued,
+        receive_buffer: record.receive_buffer,
+        receive_window: record.receive_window,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{listener::Arrival, traffic::Bytes};
 use crate::observation::{
     TaskId,
-    net::{ClosedFact, ConnectionFact, Counters},
+    net::{ClosedFact, ConnectionFact, Counters, Pace},
 };
 
 /// A connection that is open, or that ended since the last report.
@@ -11,6 +11,8 @@ use crate::observation::{
 pub struct Connection {
     /// The latest that is known.
     pub fact: ConnectionFact,
+    /// What tells its pace, where that is observed.
+    pub pace: Option<Pace>,
     /// The counters when observation of it began.
     base: Counters,
     /// The part of the owner that has been credited.
@@ -50,7 +52,15 @@ impl Connection {
     pub fn new(fact: ConnectionFact, new: bool, seen: Option<Counters>) -> Self {
         let base = if new { seen.unwrap_or_default() } else { seen.unwrap_or(fact.counters) };
         let reported = if new { Counters::default() } else { fact.counters };
-        Self { fact, base, credited: Counters::default(), reported, phase: Phase::Open, arrived: false }
+        Self {
+            fact,
+            pace: None,
+            base,
+            credited: Counters::default(),
+            reported,
+            phase: Phase::Open,
+            arrived: false,
+        }
     }
 
     /// The process that its bytes belong to: the first that acted on it, else the only one that holds it.
@@ -70,8 +80,9 @@ impl Connection {
     }
 
     /// A pass has met it.
-    pub fn update(&mut self, fact: ConnectionFact) {
+    pub fn update(&mut self, fact: ConnectionFact, pace: Option<Pace>) {
         self.fact = fact;
+        self.pace = pace;
         self.phase = Phase::Open;
     }
 

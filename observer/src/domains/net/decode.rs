@@ -119,6 +119,9 @@ impl Decode for NetDecoder {
         }
         if program == HELD {
             self.passes += 1;
+            // Only TCP connections tell the time.
+            let jiffies = sockets.iter().map(|(socket, _)| socket.pace.jiffies).find(|jiffies| *jiffies != 0);
+            out.facts.extend(jiffies.map(|jiffies| Observation::Net(NetFact::Jiffies(jiffies))));
             self.retire_flows(&places, out);
             self.retire_processes(out);
         }

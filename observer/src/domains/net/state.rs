@@ -21,7 +21,7 @@ use crate::{
         Observation, TaskId,
         net::{
             ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, FlowFact, FlowSlot, LinkFact, NetFact,
-            Protocol, SocketFact,
+            Pace, Protocol, SocketFact,
         },
         process::ProcessFact,
         session::Moment,
@@ -42,6 +42,8 @@ pub struct NetState {
     /// Whether a report, or the base line, was delivered.
     started: bool,
     now: Moment,
+    /// The kernel's clock when the sockets were last read.
+    pub(super) jiffies: Option<u32>,
     pub(super) connections: HashMap<u64, Connection>,
     pub(super) processes: HashMap<TaskId, Traffic>,
     /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
@@ -171,7 +173,9 @@ impl NetState {
 
     fn apply_net(&mut self, fact: &NetFact) {
         match fact {
-            NetFact::Connection(fact) => self.connection(fact),
+            NetFact::Connection(fact) => self.connection(fact, None),
+            NetFact::Paced(fact, pace) => self.connection(fact, Some(*pace)),
+            NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
             NetFact::Closed(fact) => self.closed(fact),
             NetFact::Vanished { cookie } => self.vanished(*cookie),
             NetFact::Flow(fact) => self.flow(*fact),
@@ -193,13 +197,15 @@ impl NetState {
     }
 
     /// A pass has met a connection.
-    fn connection(&mut self, fact: &ConnectionFact) {
+    fn connection(&mut self, fact: &ConnectionFact, pace: Option<Pace>) {
         match self.connections.get_mut(&fact.cookie) {
-            Some(known) if known.is(fact) => known.update(fact.clone()),
+            Some(known) if known.is(fact) => known.update(fact.clone(), pace),
             _ => {
                 // Without events only the first pass finds what was there before.
                 let new = fact.opened != 0 || (self.passes_only && self.started);
-                self.connections.insert(fact.cookie, Connection::new(fact.clone(), new, None));
+                let mut met = Connection::new(fact.clone(), new, None);
+                met.pace = pace;
+                self.connections.insert(fact.cookie, met);
             }
         }
         self.settle(fact.cookie);

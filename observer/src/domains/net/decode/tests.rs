@@ -1,6 +1,6 @@
 //! What the net decoder makes of records, passes and entries of maps.
 
-use observer_common::net::{FAMILY_V6, PROTOCOL_TCP, SOCKET_SEEN, SocketRecord};
+use observer_common::net::{FAMILY_V6, PROTOCOL_TCP, PaceRecord, SOCKET_SEEN, SocketRecord};
 
 use super::*;
 
@@ -38,6 +38,7 @@ fn socket(cookie: u64) -> SocketRecord {
         rtt_min: u32::MAX,
         chrono: [21, 22, 23],
         drops: 24,
+        pace: PaceRecord { jiffies: 99, last_sent: 98, receive_window: 97, ..PaceRecord::default() },
         ..SocketRecord::default()
     }
 }
@@ -54,13 +55,16 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     decoder.pass(HELD, &pass, &mut decoded).unwrap();
     let facts = net(&decoded);
-    let [NetFact::Connection(first), NetFact::Connection(second)] = facts[..] else { panic!("{facts:?}") };
+    let [NetFact::Jiffies(99), NetFact::Paced(first, pace), NetFact::Paced(second, _)] = facts[..] else {
+        panic!("{facts:?}")
+    };
     assert_eq!(first.holders, [task(1).id, task(2).id]);
     assert_eq!(second.holders, [task(1).id]);
     assert_eq!(first.ends.local.to_string(), "10.0.0.1:80");
     assert_eq!(first.owner, None);
     assert_eq!(first.measures.rtt_min, None);
     assert_eq!(first.measures.chrono, [21, 22, 23]);
+    assert_eq!((pace.last_sent, pace.receive_window), (98, 97));
     assert_eq!(first.counters, Counters { tx: 1, rx: 2, retransmitted: 3 });
     let met = decoded.facts.iter().filter(|fact| matches!(fact, Observation::Process(_))).count();
     assert_eq!(met, 2, "each process is told of once");
