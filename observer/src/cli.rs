@@ -28,6 +28,8 @@ pub enum Command {
     Record(Record),
     /// Say what this kernel and these privileges allow.
     Doctor(Live),
+    /// Print what this kernel's types say of all that observer relies on, as JSON.
+    Survey(Live),
 }
 
 /// A view and where it comes from and goes to.
@@ -155,7 +157,8 @@ impl typed::Command {
                     source: Source::Recording(replay.file),
                 }))
             }
-            Self::Doctor(live) => Ok(Command::Doctor(live.meaning())),
+            Self::Doctor(doctor) if doctor.survey => Ok(Command::Survey(doctor.live.meaning())),
+            Self::Doctor(doctor) => Ok(Command::Doctor(doctor.live.meaning())),
         }
     }
 }

@@ -32,8 +32,22 @@ pub struct Way {
     /// Short and for people: "BTF tracepoint sys_exit".
     pub name: &'static str,
     pub programs: &'static [Attachment],
+    /// What its programs ask of the kernel beside their places.
+    pub needs: &'static [Need],
     /// What this way does not see that a better one would; empty if nothing.
     pub blind: &'static str,
+}
+
+/// Something that programs call, and that a kernel may lack or refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A helper function younger than Linux 5.10, by its name without `bpf_`.
+    Helper(&'static str),
+    /// Reading kernel memory at any address, which `lockdown=confidentiality` forbids.
+    Probing,
+    /// The same, where this field, by the name of its global, has this value: the kernel has a shape that nothing else
+    /// can read.
+    ProbingWhere { global: &'static str, is: u32 },
 }
 
 /// A program of the domain's kernel object and where it is attached.

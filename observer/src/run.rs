@@ -1,11 +1,14 @@
 //! Wiring: source → engine → output, as the command line asked. The only place that sees both ends.
 
+use std::path::Path;
+
 use crate::{
     cli::{self, Command, Format, Record, Source, Watch},
     doctor,
     domains::{self, Declaration},
     engine::Engine,
     error::{Error, Exit},
+    kernel::{facts::KERNEL_TYPES, survey::Surveyed},
     render::{self, Output},
     view::{Request, View},
 };
@@ -27,6 +30,7 @@ pub fn run(command: Command) -> Result<Exit, Error> {
         Command::Watch(watch) => self::watch(watch),
         Command::Record(record) => self::record(record),
         Command::Doctor(options) => examine(&options),
+        Command::Survey(options) => survey(&options),
     }
 }
 
@@ -74,6 +78,18 @@ fn examine(options: &cli::Live) -> Result<Exit, Error> {
     let plan = attach::decide(&domains, options)?;
     let outcomes = attach::attach(&plan, options).map(|loaded| loaded.outcomes);
     render::print(&doctor::explain(&plan, &outcomes)).map_err(|error| Error::output(&error))?;
+    Ok(Exit::Done)
+}
+
+fn survey(options: &cli::Live) -> Result<Exit, Error> {
+    let domains: Vec<&'static Declaration> = domains::ALL.iter().collect();
+    let plan = attach::decide(&domains, options)?;
+    let types = options.btf.clone().unwrap_or_else(|| Path::new("/").join(KERNEL_TYPES));
+    let doing = "surveying the kernel's types";
+    let surveyed =
+        Surveyed::of(&plan.facts, &domains, &types).map_err(|error| Error::unable(doing, error))?;
+    let text = serde_json::to_string_pretty(&surveyed).map_err(|error| Error::failed(doing, error))?;
+    render::print(&format!("{text}\n")).map_err(|error| Error::output(&error))?;
     Ok(Exit::Done)
 }
 

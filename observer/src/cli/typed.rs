@@ -42,7 +42,16 @@ pub enum Command {
     /// The same views from a recording, with no root and no kernel
     Replay(Replay),
     /// What this kernel and these privileges allow, each hook with the alternative chosen and why
-    Doctor(Live),
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub live: Live,
+    /// What this kernel's types say of all that observer relies on, for the tests of plans
+    #[arg(long, hide = true)]
+    pub survey: bool,
 }
 
 #[derive(Debug, Args)]

@@ -40,15 +40,36 @@ pub enum Named {
     Struct,
     Typedef,
     Function,
+    Enum,
 }
 
 /// A resolved field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Place {
     /// Bytes from the start of the outermost type; for `type.member[]` the size of an element.
     pub value: u32,
     /// Bytes.
     pub width: u32,
+}
+
+/// As data: `at 1256, 4 wide`.
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        format!("at {}, {} wide", place.value, place.width)
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parts = text.strip_prefix("at ").and_then(|text| text.strip_suffix(" wide"));
+        let numbers = parts.and_then(|parts| parts.split_once(", "));
+        let place = numbers
+            .and_then(|(value, width)| Some(Self { value: value.parse().ok()?, width: width.parse().ok()? }));
+        place.ok_or_else(|| format!("`{text}` is no place of a field"))
+    }
 }
 
 /// Why the types could not be read or a field not be found.
@@ -130,6 +151,7 @@ impl Btf {
                 kind::STRUCT => Named::Struct,
                 kind::TYPEDEF => Named::Typedef,
                 kind::FUNCTION => Named::Function,
+                kind::ENUM => Named::Enum,
                 _ => continue,
             };
             let name = self.name(self.word(*begin as usize));
@@ -158,6 +180,59 @@ impl Btf {
     #[must_use]
     pub fn id(&self, named: Named, name: &str) -> Option<u32> {
         self.names.get(&(named, name.as_bytes().to_vec()))?.first().copied()
+    }
+
+    /// What the wanted function takes and returns, or what the wanted tracepoint hands to programs: each argument as
+    /// its width in bits or the type that it points to, such as `sock *, 32, 32 -> 64`.
+    #[must_use]
+    pub fn prototype(&self, named: Named, name: &str) -> Option<String> {
+        let mut at = self.begin(self.id(named, name)?)?;
+        // A tracepoint's type is a pointer to a function whose first argument is the program's own data.
+        let own = usize::from(named == Named::Typedef);
+        for _ in 0..MAX_DEPTH {
+            let info = self.word(at + 4);
+            if info >> 24 & 31 != kind::PROTOTYPE {
+                at = self.begin(self.word(at + 8))?;
+                continue;
+            }
+            let argument = |index: usize| self.described(self.word(at + 16 + index * 8));
+            let count = (info & 0xffff) as usize;
+            let arguments: Vec<String> = (own..count).map(argument).collect();
+            let mut text = arguments.join(", ");
+            let result = self.word(at + 8);
+            if own == 0 && result != 0 {
+                text.push_str(" -> ");
+                text.push_str(&self.described(result));
+            }
+            return Some(text);
+        }
+        None
+    }
+
+    /// A type as far as it matters to who is handed a value of it.
+    fn described(&self, id: u32) -> String {
+        let id = self.bare(id);
+        let named = |id: u32| {
+            let begin = self.begin(id)?;
+            let name = self.name(self.word(begin));
+            (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
+        };
+        match self.kind(id) {
+            Some(kind::POINTER) => {
+                let to = self.bare(self.begin(id).map_or(0, |begin| self.word(begin + 8)));
+                format!("{} *", named(to).unwrap_or_else(|| "void".to_owned()))
+            }
+            Some(kind::STRUCT | kind::UNION) => named(id).unwrap_or_else(|| "struct".to_owned()),
+            _ => self.size(id, 0).map_or_else(|| "?".to_owned(), |bytes| (bytes * 8).to_string()),
+        }
+    }
+
+    /// Whether the wanted enumeration has a value of this name.
+    #[must_use]
+    pub fn enumerates(&self, name: &str, value: &str) -> bool {
+        let Some(begin) = self.id(Named::Enum, name).and_then(|id| self.begin(id)) else { return false };
+        let count = (self.word(begin + 4) & 0xffff) as usize;
+        (0..count).any(|index| self.name(self.word(begin + 12 + index * 8)) == value.as_bytes())
     }
 
     /// Resolves a path as `observer_common::field` describes it.
@@ -316,7 +391,7 @@ mod tests {
 
     /// `struct outer { int a; struct { long b; struct pair { int x, y; } pairs[4]; }; }` and a function, by hand.
     fn sample() -> Vec<u8> {
-        let strings = b"\0int\0long\0outer\0a\0b\0pair\0x\0y\0pairs\0run\0";
+        let strings = b"\0int\0long\0outer\0a\0b\0pair\0x\0y\0pairs\0run\0happened\0numbers\0ONE\0";
         let at = |name: &str| {
             let needle = [b"\0", name.as_bytes(), b"\0"].concat();
             strings.windows(needle.len()).position(|window| window == needle).map_or(0, |at| at as u32 + 1)
@@ -328,8 +403,13 @@ mod tests {
         words.extend([0, kind::ARRAY << 24, 0, 3, 1, 4]); // 4
         words.extend([0, kind::STRUCT << 24 | 2, 40, at("b"), 2, 0, at("pairs"), 4, 64]); // 5
         words.extend([at("outer"), kind::STRUCT << 24 | 2, 48, at("a"), 1, 0, 0, 5, 64]); // 6
-        words.extend([0, kind::PROTOTYPE << 24, 0]); // 7
+        words.extend([0, kind::PROTOTYPE << 24 | 2, 2, 0, 9, 0, 1]); // 7
         words.extend([at("run"), kind::FUNCTION << 24, 7]); // 8
+        words.extend([0, kind::POINTER << 24, 10]); // 9
+        words.extend([0, kind::CONST << 24, 3]); // 10
+        words.extend([0, kind::POINTER << 24, 7]); // 11
+        words.extend([at("happened"), kind::TYPEDEF << 24, 11]); // 12
+        words.extend([at("numbers"), kind::ENUM << 24 | 1, 4, at("ONE"), 1]); // 13
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let header = [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32]
             .map(u32::to_ne_bytes)
@@ -338,8 +418,14 @@ mod tests {
     }
 
     fn parsed() -> Btf {
-        Btf::parse(sample(), &[(Named::Struct, "outer"), (Named::Function, "run"), (Named::Function, "nil")])
-            .expect("sample parses")
+        let wanted = [
+            (Named::Struct, "outer"),
+            (Named::Function, "run"),
+            (Named::Function, "nil"),
+            (Named::Typedef, "happened"),
+            (Named::Enum, "numbers"),
+        ];
+        Btf::parse(sample(), &wanted).expect("sample parses")
     }
 
     #[test]
@@ -349,6 +435,16 @@ mod tests {
         assert_eq!(btf.place("outer.b"), Ok(Place { value: 8, width: 8 }));
         assert_eq!(btf.place("outer.pairs.y"), Ok(Place { value: 20, width: 4 }));
         assert_eq!(btf.place("outer.pairs[]"), Ok(Place { value: 8, width: 8 }));
+    }
+
+    #[test]
+    fn a_prototype_is_what_programs_are_handed() {
+        let btf = parsed();
+        assert_eq!(btf.prototype(Named::Function, "run").as_deref(), Some("pair *, 32 -> 64"));
+        assert_eq!(btf.prototype(Named::Typedef, "happened").as_deref(), Some("32"));
+        assert_eq!(btf.prototype(Named::Function, "nil"), None);
+        assert!(btf.enumerates("numbers", "ONE"));
+        assert!(!btf.enumerates("numbers", "TWO"));
     }
 
     #[test]
@@ -377,6 +473,8 @@ mod tests {
             if let Ok(btf) = Btf::parse(bytes, &[(Named::Struct, "outer")]) {
                 let _ = btf.place("outer.pairs.y");
                 let _ = btf.place("outer.pairs[]");
+                let _ = btf.prototype(Named::Typedef, "happened");
+                let _ = btf.enumerates("numbers", "ONE");
             }
         }
     }

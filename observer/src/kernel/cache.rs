@@ -10,11 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::facts::{KernelTypes, attachments, fields};
+use super::facts::{KernelTypes, attachments, fields, helpers};
 use crate::domains::Declaration;
 
 /// Where entries are kept.
 pub const FOLDER: &str = "/var/cache/observer";
+
+/// The shape of an entry; another number for another shape.
+const FORMAT: u32 = 2;
 
 /// What an entry is good for: anything that changes here makes it stale.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +40,8 @@ impl Key {
         notes.and_then(|notes| std::fs::read(notes).ok()).hash(&mut hasher);
         let names: Vec<&str> = domains.iter().map(|domain| domain.name).collect();
         let version = env!("CARGO_PKG_VERSION");
-        Self(format!("{version} {} {build} {size} {:016x}", names.join("+"), hasher.finish()))
+        helpers(domains).for_each(|helper| helper.hash(&mut hasher));
+        Self(format!("{version}.{FORMAT} {} {build} {size} {:016x}", names.join("+"), hasher.finish()))
     }
 }
 

@@ -1,19 +1,23 @@
 //! What this kernel offers: gathered once, from its type information, and a plain value from then on.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    btf::{Btf, BtfError, Named},
+    btf::{BtfError, Named},
     cache, names,
     names::Lockdown,
     privilege::Capabilities,
     probe,
+    survey::Survey,
 };
 use crate::{
     domains::Declaration,
-    hook::{Attachment, Point},
+    hook::{Attachment, Need, Point},
 };
 
 /// Where the kernel says what its types are.
@@ -38,9 +42,19 @@ pub struct KernelFacts {
 pub struct KernelTypes {
     /// Offset of each field by the name of its global, or why there is none.
     pub fields: BTreeMap<String, Result<u32, String>>,
-    /// Type id of each place that a program can be attached to, by the name that it has in the types.
-    pub points: BTreeMap<String, u32>,
+    /// Each place that a program can be attached to, by the name that it has in the types.
+    pub points: BTreeMap<String, PointType>,
+    /// Helper functions that the kernel has, of those that some way needs.
+    pub helpers: BTreeSet<String>,
     pub last_id: u32,
+}
+
+/// A place as the kernel's types tell of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointType {
+    pub id: u32,
+    /// What programs are handed there, as [`super::btf::Btf::prototype`] writes it.
+    pub prototype: String,
 }
 
 /// Where facts come from.
@@ -105,31 +119,13 @@ impl KernelTypes {
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn read(domains: &[&Declaration], path: &Path) -> Result<Self, BtfError> {
-        let points: Vec<(Named, String)> = attachments(domains).map(|at| type_name(at.point)).collect();
-        let shapes = fields(domains).flat_map(|field| field.path.split(" | "));
-        let roots = shapes.map(|shape| shape.split('.').next().unwrap_or(shape));
-        let mut wanted: Vec<(Named, &str)> = roots.map(|root| (Named::Struct, root)).collect();
-        wanted.extend(points.iter().map(|(named, name)| (*named, name.as_str())));
-        wanted.sort_unstable();
-        wanted.dedup();
-        let btf = Btf::open(path, &wanted)?;
-        let fields = fields(domains).map(|field| {
-            let place = btf.place(field.path).map_err(|error| error.to_string());
-            let checked = place.and_then(|place| match field.width {
-                0 => Ok(place.value),
-                width if width == place.width => Ok(place.value),
-                width => Err(format!("`{}` is {} bytes wide here, not {width}", field.path, place.width)),
-            });
-            (field.global.to_owned(), checked)
-        });
-        let found = points.iter().filter_map(|(named, name)| Some((name.clone(), btf.id(*named, name)?)));
-        Ok(Self { fields: fields.collect(), points: found.collect(), last_id: btf.last_id() })
+        Ok(Survey::read(domains, path)?.types(domains))
     }
 
     /// The type id of the place that `point` names.
     #[must_use]
     pub fn id(&self, point: Point) -> Option<u32> {
-        self.points.get(&type_name(point).1).copied()
+        self.points.get(&type_name(point).1).map(|place| place.id)
     }
 }
 
@@ -137,6 +133,15 @@ impl KernelTypes {
 pub fn attachments<'a>(domains: &'a [&Declaration]) -> impl Iterator<Item = &'static Attachment> + 'a {
     let hooks = domains.iter().flat_map(|domain| domain.hooks);
     hooks.flat_map(|hook| hook.ways).flat_map(|way| way.programs)
+}
+
+/// Every helper function that some way of `domains` needs and a kernel may lack.
+pub fn helpers<'a>(domains: &'a [&Declaration]) -> impl Iterator<Item = &'static str> + 'a {
+    let hooks = domains.iter().flat_map(|domain| domain.hooks);
+    hooks.flat_map(|hook| hook.ways).flat_map(|way| way.needs).filter_map(|need| match need {
+        Need::Helper(name) => Some(*name),
+        Need::Probing | Need::ProbingWhere { .. } => None,
+    })
 }
 
 /// Every field that programs of `domains` read.

@@ -28,7 +28,7 @@ pub fn attach_types(types: &KernelTypes, points: impl Iterator<Item = Point>) ->
         let kind = match named {
             Named::Function => FUNCTION,
             Named::Typedef => TYPEDEF,
-            Named::Struct => continue,
+            Named::Struct | Named::Enum => continue,
         };
         let at = (id as usize).saturating_sub(1) * 3;
         if let Some(place) = words.get_mut(at..at + 3) {

@@ -15,3 +15,5 @@ pub mod plan;
 pub mod privilege;
 pub mod probe;
 pub mod program;
+pub mod prototype;
+pub mod survey;

@@ -4,10 +4,14 @@
 
 use observer_common::field::ABSENT;
 
-use super::facts::{KernelFacts, fields};
+use super::{
+    facts::{KernelFacts, fields, type_name},
+    names::Lockdown,
+    prototype,
+};
 use crate::{
     domains::Declaration,
-    hook::{Hook, HookKind, Point, Way},
+    hook::{Hook, HookKind, Need, Point, Way},
 };
 
 /// What to load and attach.
@@ -138,8 +142,39 @@ fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Re
         if matches!(attachment.point, Point::Fentry(_) | Point::Fexit(_)) {
             facts.trampolines.clone()?;
         }
+        arguments(facts, attachment.point)?;
+    }
+    way.needs.iter().try_for_each(|need| needed(facts, need))
+}
+
+/// Whether the kernel has, and allows, what programs call.
+fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
+    let probing = match need {
+        Need::Helper(name) if !facts.types.helpers.contains(*name) => {
+            return Err(format!("this kernel has no helper `bpf_{name}`"));
+        }
+        Need::Helper(_) => false,
+        Need::Probing => true,
+        Need::ProbingWhere { global, is } => facts.types.fields.get(*global) == Some(&Ok(*is)),
+    };
+    if probing && facts.lockdown == Lockdown::Confidentiality {
+        return Err("lockdown=confidentiality forbids to probe kernel memory".to_owned());
     }
     Ok(())
+}
+
+/// Whether programs at `point` are handed what they expect.
+fn arguments(facts: &KernelFacts, point: Point) -> Result<(), String> {
+    let name = type_name(point).1;
+    let Some(expected) = prototype::expected(&name) else {
+        return Err(format!("what programs at `{name}` expect is not declared"));
+    };
+    match facts.types.points.get(&name) {
+        Some(found) if !prototype::fits(point, expected, &found.prototype) => {
+            Err(format!("what this kernel hands over at `{name}` is ({}), not ({expected})", found.prototype))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -148,14 +183,20 @@ mod tests {
     use crate::{
         domains,
         kernel::{
-            facts::{KernelTypes, attachments, type_name},
-            names::Lockdown,
+            facts::{KernelTypes, PointType, attachments, helpers},
             privilege::Capabilities,
         },
     };
 
     fn every() -> Vec<&'static Declaration> {
         domains::ALL.iter().collect()
+    }
+
+    /// A place as the programs there expect it.
+    fn place(point: Point) -> (String, PointType) {
+        let name = type_name(point).1;
+        let prototype = prototype::expected(&name).unwrap_or_default().to_owned();
+        (name, PointType { id: 1, prototype })
     }
 
     /// A kernel that has everything.
@@ -168,7 +209,8 @@ mod tests {
             capabilities: Capabilities(u64::MAX),
             types: KernelTypes {
                 fields: fields(&domains).map(|field| (field.global.to_owned(), Ok(8))).collect(),
-                points: attachments(&domains).map(|at| (type_name(at.point).1, 1)).collect(),
+                points: attachments(&domains).map(|at| place(at.point)).collect(),
+                helpers: helpers(&domains).map(str::to_owned).collect(),
                 last_id: 1,
             },
             trampolines: Ok(()),

@@ -1,5 +1,5 @@
-//! `cargo xtask vm`: the kernel matrix. Stock distribution kernels, one after the other under software emulation; on
-//! each what doctor says, every way of every hook forced once, and the live tests.
+//! `cargo xtask vm`: the kernel matrix. Stock distribution kernels under software emulation, as many side by side
+//! as there are processors; on each what doctor says, every way of every hook forced once, and the live tests.
 
 use std::{
     fs,
@@ -33,6 +33,8 @@ mod modules;
 mod page;
 mod plan;
 mod sources;
+mod surveys;
+mod together;
 mod verdicts;
 
 /// The page that the matrix writes.
@@ -72,34 +74,37 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         (None, false) => Wanted::All,
     };
     disk::make(&disk, &binaries(root, wanted != Wanted::Doctor)?)?;
+    let guests: Vec<(&Kernel, Boot)> = kernels
+        .iter()
+        .flat_map(|kernel| plan::boots(&kernel.series, &wanted).into_iter().map(move |boot| (kernel, boot)))
+        .collect();
     let mut checks = Vec::new();
     let mut columns = Vec::new();
-    for kernel in &kernels {
-        for boot in plan::boots(&kernel.series, &wanted) {
-            let guest_began = Instant::now();
-            let said = start(kernel, &boot, &disk, &folder)?;
-            println!(
-                "vm: {} {} ({}): {} s",
-                kernel.series,
-                boot.title,
-                kernel.release,
-                guest_began.elapsed().as_secs()
-            );
-            if let Some(step) = said.steps.iter().find(|step| step.name == "doctor") {
-                if options.doctor {
-                    println!("{}", step.output);
-                }
-                columns.push(column(kernel, &boot, Answer::read(&step.output)));
+    let mut surveys = surveys::Surveys::default();
+    for ((kernel, boot), said) in guests.iter().zip(together::run(&guests, |(kernel, boot)| {
+        let said = start(kernel, boot, &disk, &folder);
+        println!("vm: {} ({}): {} s", boot.name(&kernel.series), kernel.release, began.elapsed().as_secs());
+        said
+    })) {
+        let said = said?;
+        if let Some(step) = said.steps.iter().find(|step| step.name == "doctor") {
+            if options.doctor {
+                println!("{}", step.output);
             }
-            let title = boot.name(&kernel.series);
-            let judged = judge::judge(&said, &boot);
-            checks.extend(judged.into_iter().map(|(name, verdict)| Check {
-                kernel: title.clone(),
-                name,
-                verdict,
-            }));
+            columns.push(column(kernel, boot, Answer::read(&step.output)));
         }
+        if let Some(step) = said.steps.iter().find(|step| step.name == "survey") {
+            surveys.add(&kernel.series, boot.title, &step.output);
+        }
+        let title = boot.name(&kernel.series);
+        let judged = judge::judge(&said, boot);
+        checks.extend(judged.into_iter().map(|(name, verdict)| Check {
+            kernel: title.clone(),
+            name,
+            verdict,
+        }));
     }
+    checks.extend(surveys.keep(&root.join(surveys::FOLDER))?);
     // A page of a part of the matrix would lack the rest.
     if options.kernel.is_empty() && options.test.is_none() {
         checks.push(Check {

@@ -30,7 +30,10 @@ impl Boot {
     }
 }
 
-const DOCTOR: &str = "step 120 doctor observer doctor\n";
+const DOCTOR: &str = "\
+step 120 doctor observer doctor
+step 60 survey observer doctor --survey
+";
 
 /// What lockdown takes away is the same on all of them: the oldest kernel that is well supported and a new one.
 const LOCKED: &[&str] = &["6.1", "6.18"];

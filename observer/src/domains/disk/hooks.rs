@@ -1,6 +1,6 @@
 //! What the disk domain attaches, alternatives in order.
 
-use crate::hook::{Attachment, Hook, HookKind, Point, Way};
+use crate::hook::{Attachment, Hook, HookKind, Need, Point, Way};
 
 const fn iterator(program: &'static str, target: &'static str) -> Attachment {
     Attachment { program, point: Point::Iterator(target), optional: false }
@@ -19,6 +19,7 @@ pub const HOOKS: &[Hook] = &[
         ways: &[Way {
             name: "BPF iterator task_file",
             programs: &[iterator("disk_file", "task_file")],
+            needs: &[],
             blind: "",
         }],
         columns: &[
@@ -40,11 +41,13 @@ pub const HOOKS: &[Hook] = &[
             Way {
                 name: "BPF iterator task_vma, probing",
                 programs: &[iterator("disk_mapping_stacked", "task_vma")],
+                needs: &[Need::Probing],
                 blind: "",
             },
             Way {
                 name: "BPF iterator task_vma",
                 programs: &[iterator("disk_mapping", "task_vma")],
+                needs: &[],
                 blind: "a mapped file of an overlay is shown as the file of the filesystem below it",
             },
         ],
@@ -63,16 +66,19 @@ pub const HOOKS: &[Hook] = &[
                     tracepoint("disk_unchanged", "ctime_xchg_skip"),
                     tracepoint("disk_set", "inode_set_ctime_to_ts"),
                 ],
+                needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs"), Need::Probing],
                 blind: "",
             },
             Way {
                 name: "BTF tracepoint ext4_unlink_exit",
                 programs: &[tracepoint("disk_ext4_unlink", "ext4_unlink_exit")],
+                needs: &[Need::Helper("get_current_task_btf")],
                 blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
             },
             Way {
                 name: "BTF tracepoint ext4_unlink_exit, probing",
                 programs: &[tracepoint("disk_ext4_unlink_probing", "ext4_unlink_exit")],
+                needs: &[Need::Probing],
                 blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
             },
         ],
@@ -93,6 +99,7 @@ pub const HOOKS: &[Hook] = &[
                     tracepoint("disk_journalled_write", "ext4_journalled_write_end"),
                     tracepoint("disk_free", "ext4_free_inode"),
                 ],
+                needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
             Way {
@@ -104,6 +111,7 @@ pub const HOOKS: &[Hook] = &[
                     tracepoint("disk_journalled_write_probing", "ext4_journalled_write_end"),
                     tracepoint("disk_free", "ext4_free_inode"),
                 ],
+                needs: &[Need::Probing],
                 blind: "",
             },
         ],
@@ -113,7 +121,12 @@ pub const HOOKS: &[Hook] = &[
         name: "disk.writers",
         tells: "how much each process writes to storage",
         kind: HookKind::Pass,
-        ways: &[Way { name: "BPF iterator task", programs: &[iterator("disk_task", "task")], blind: "" }],
+        ways: &[Way {
+            name: "BPF iterator task",
+            programs: &[iterator("disk_task", "task")],
+            needs: &[],
+            blind: "",
+        }],
         columns: &["written"],
     },
 ];

@@ -1,6 +1,6 @@
 //! What the mem domain attaches, alternatives in order.
 
-use crate::hook::{Attachment, Hook, HookKind, Point, Way};
+use crate::hook::{Attachment, Hook, HookKind, Need, Point, Way};
 
 /// What a kernel without 32-bit system calls does not have.
 const fn optional(program: &'static str, function: &'static str) -> Attachment {
@@ -32,6 +32,7 @@ pub const HOOKS: &[Hook] = &[
                 tracepoint("mem_exec", "sched_process_exec"),
                 tracepoint("mem_exit", "sched_process_exit"),
             ],
+            needs: &[],
             blind: "",
         }],
         columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected", "peak"],
@@ -58,16 +59,19 @@ pub const HOOKS: &[Hook] = &[
                     optional("mem_mprotect_32", "__ia32_sys_mprotect"),
                     optional("mem_pkey_mprotect_32", "__ia32_sys_pkey_mprotect"),
                 ],
+                needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
             Way {
                 name: "BTF tracepoint sys_exit",
                 programs: &[tracepoint("mem_sys_exit", "sys_exit")],
+                needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
             Way {
                 name: "BTF tracepoint sys_exit, probing",
                 programs: &[tracepoint("mem_sys_exit_probing", "sys_exit")],
+                needs: &[Need::Probing],
                 blind: "",
             },
         ],
@@ -78,10 +82,16 @@ pub const HOOKS: &[Hook] = &[
         tells: "resident, swapped and virtual memory of every process",
         kind: HookKind::Pass,
         ways: &[
-            Way { name: "BPF iterator task", programs: &[iterator("mem_task")], blind: "" },
+            Way {
+                name: "BPF iterator task",
+                programs: &[iterator("mem_task")],
+                needs: &[Need::ProbingWhere { global: "MM_RSS_STRIDE", is: 8 }],
+                blind: "",
+            },
             Way {
                 name: "BPF iterator task, counters from /proc",
                 programs: &[iterator("mem_task_uncounted")],
+                needs: &[],
                 blind: "a process that ends while it is asked for has no counters in that report",
             },
         ],

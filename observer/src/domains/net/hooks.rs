@@ -1,9 +1,14 @@
 //! What the net domain attaches, alternatives in order.
 
-use crate::hook::{Attachment, Hook, HookKind, Point, Way};
+use crate::hook::{Attachment, Hook, HookKind, Need, Point, Way};
 
 /// The hook whose absence means that connections are only known from passes.
 pub const LIFE: &str = "net.connections";
+
+/// What a socket is remembered by: storage in the socket itself, claimed by an exchange. Both came to programs of this
+/// kind with Linux 5.11 and 5.12, and no list of the kernel's tells: the helper that came with the second does.
+const STORAGE: &[Need] =
+    &[Need::Helper("get_current_task_btf"), Need::Helper("sock_from_file"), Need::Helper("check_mtu")];
 
 const fn program(program: &'static str, point: Point) -> Attachment {
     Attachment { program, point, optional: false }
@@ -22,6 +27,7 @@ pub const HOOKS: &[Hook] = &[
                 program("net_state", Point::BtfTracepoint("inet_sock_set_state")),
                 program("net_destroy", Point::BtfTracepoint("tcp_destroy_sock")),
             ],
+            needs: STORAGE,
             blind: "",
         }],
         columns: &[],
@@ -33,6 +39,7 @@ pub const HOOKS: &[Hook] = &[
         ways: &[Way {
             name: "BTF tracepoint sched_process_exit",
             programs: &[program("net_exit", Point::BtfTracepoint("sched_process_exit"))],
+            needs: &[],
             blind: "",
         }],
         columns: &[],
@@ -45,6 +52,7 @@ pub const HOOKS: &[Hook] = &[
             Way {
                 name: "BTF tracepoint sock_send_length",
                 programs: &[program("net_sent", Point::BtfTracepoint("sock_send_length"))],
+                needs: STORAGE,
                 blind: "",
             },
             Way {
@@ -57,6 +65,7 @@ pub const HOOKS: &[Hook] = &[
                         optional: true,
                     },
                 ],
+                needs: STORAGE,
                 blind: "what sendfile and splice send over UDP or a shared TCP socket is ascribed to the socket's \
                         first user",
             },
@@ -71,6 +80,7 @@ pub const HOOKS: &[Hook] = &[
             Way {
                 name: "BTF tracepoint sock_recv_length",
                 programs: &[program("net_received", Point::BtfTracepoint("sock_recv_length"))],
+                needs: STORAGE,
                 blind: "",
             },
             Way {
@@ -83,6 +93,7 @@ pub const HOOKS: &[Hook] = &[
                         optional: true,
                     },
                 ],
+                needs: STORAGE,
                 blind: "",
             },
         ],
@@ -95,6 +106,7 @@ pub const HOOKS: &[Hook] = &[
         ways: &[Way {
             name: "iterator task_file",
             programs: &[program("net_socket", Point::Iterator("task_file"))],
+            needs: STORAGE,
             blind: "",
         }],
         columns: &["to"],
@@ -106,6 +118,7 @@ pub const HOOKS: &[Hook] = &[
         ways: &[Way {
             name: "iterator tcp",
             programs: &[program("net_tcp", Point::Iterator("tcp"))],
+            needs: STORAGE,
             blind: "",
         }],
         columns: &[],

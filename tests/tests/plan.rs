@@ -1,0 +1,164 @@
+//! Plans for the kernels of the matrix, without any of them: what each offers is kept in `tests/data/kernels`, written by
+//! `cargo xtask vm`, and beside it the plan that follows, so that a change of a plan is seen when it is reviewed.
+//!
+//! `OBSERVER_KEEP_PLANS=1` writes the plans anew.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use observer::{
+    domains::{self, Declaration},
+    kernel::{
+        facts::{attachments, fields, helpers, type_name},
+        plan::{LoadPlan, Without, plan},
+        prototype,
+        survey::Surveyed,
+    },
+};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/kernels")
+}
+
+fn every() -> Vec<&'static Declaration> {
+    domains::ALL.iter().collect()
+}
+
+/// Every kernel of the matrix, by series.
+fn kernels() -> BTreeMap<String, Surveyed> {
+    let files = fs::read_dir(data()).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let kernel = |path: PathBuf| {
+        let kernel = serde_json::from_slice(&fs::read(&path).unwrap());
+        let series = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        (series, kernel.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    };
+    let kernels: BTreeMap<String, Surveyed> = files.map(kernel).collect();
+    assert_eq!(kernels.len(), 5, "5.10, 6.1, 6.12, 6.18 and the newest");
+    kernels
+}
+
+/// A plan in lines: each hook, its ways in order, and what is lacking.
+fn written(plan: &LoadPlan) -> String {
+    let mut text = String::new();
+    for object in &plan.objects {
+        writeln!(text, "{}", object.domain).unwrap();
+        for hook in &object.hooks {
+            writeln!(text, "  {}", hook.hook.name).unwrap();
+            let chosen = hook.chosen();
+            for (way, verdict) in &hook.ways {
+                let said = match verdict {
+                    Ok(()) if chosen == Some(way) => "CHOSEN",
+                    Ok(()) => "possible",
+                    Err(reason) => reason,
+                };
+                writeln!(text, "    {}: {said}", way.name).unwrap();
+            }
+        }
+        for (global, reason) in &object.lacking {
+            writeln!(text, "  LACKING {global}: {reason}").unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn the_plan_for_each_kernel_is_the_one_that_was_reviewed() {
+    let keep = std::env::var_os("OBSERVER_KEEP_PLANS").is_some();
+    let mut changed = Vec::new();
+    for (series, kernel) in kernels() {
+        for (start, facts) in kernel.facts(&every()) {
+            let name = if start.is_empty() { series.clone() } else { format!("{series}+{start}") };
+            let path = data().join(format!("{name}.plan"));
+            let now = written(&plan(facts, &every(), Without::default()));
+            if keep {
+                fs::write(&path, &now).unwrap();
+            }
+            let reviewed = fs::read_to_string(&path).unwrap_or_default();
+            let lines = now.lines().filter(|line| !reviewed.lines().any(|known| known == *line));
+            let lines: Vec<&str> = lines.collect();
+            if reviewed != now {
+                changed.push(format!("{name}: {lines:#?}"));
+            }
+        }
+    }
+    assert!(changed.is_empty(), "OBSERVER_KEEP_PLANS=1 writes them anew\n{}", changed.join("\n"));
+}
+
+/// A name that is nowhere is a mistake in the declaration, or a kernel whose data is to be surveyed anew.
+#[test]
+fn every_field_is_where_it_is_declared_on_some_kernel_and_as_wide_on_each() {
+    let kernels = kernels();
+    for field in fields(&every()) {
+        let mut found = 0;
+        for (series, kernel) in &kernels {
+            let place = kernel.survey.fields.get(field.path);
+            let place = place.unwrap_or_else(|| {
+                panic!("`{}` was never looked up on {series}: `cargo xtask vm --doctor` does", field.path)
+            });
+            let Some(place) = place else { continue };
+            found += 1;
+            assert!(field.width == 0 || place.width == field.width, "{} on {series}: {place:?}", field.path);
+        }
+        assert!(found > 0, "no kernel has `{}`", field.path);
+    }
+}
+
+/// As for fields; a kernel that hands over something else must be one that the plan leaves out knowingly.
+#[test]
+fn every_place_hands_over_what_its_programs_expect() {
+    let kernels = kernels();
+    for attachment in attachments(&every()) {
+        let name = type_name(attachment.point).1;
+        let expected = prototype::expected(&name)
+            .unwrap_or_else(|| panic!("what programs at `{name}` expect is not declared"));
+        let mut found = 0;
+        for (series, kernel) in &kernels {
+            let handed = kernel.survey.points.get(&name);
+            let handed = handed.unwrap_or_else(|| {
+                panic!("`{name}` was never looked up on {series}: `cargo xtask vm --doctor` does")
+            });
+            let Some(handed) = handed else { continue };
+            found += 1;
+            assert!(
+                prototype::fits(attachment.point, expected, handed),
+                "{} on {series}: `{name}` hands over ({handed}), not ({expected})",
+                attachment.program
+            );
+        }
+        assert!(found > 0, "no kernel has `{name}`");
+    }
+}
+
+#[test]
+fn every_helper_is_one_that_some_kernel_has() {
+    let kernels = kernels();
+    for helper in helpers(&every()) {
+        assert!(
+            kernels.values().any(|kernel| kernel.survey.helpers.get(helper) == Some(&true)),
+            "no kernel has `bpf_{helper}`"
+        );
+    }
+}
+
+#[test]
+fn data_and_plans_are_of_the_same_kernels() {
+    let starts = kernels().into_iter().flat_map(|(series, kernel)| {
+        let name = move |start: &String| {
+            if start.is_empty() { series.clone() } else { format!("{series}+{start}") }
+        };
+        kernel.starts.keys().map(name).collect::<Vec<_>>()
+    });
+    let mut expected: Vec<String> = starts.map(|start| format!("{start}.plan")).collect();
+    let names = fs::read_dir(data()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut plans: Vec<String> = names.filter(|name| name.ends_with(".plan")).collect();
+    expected.sort();
+    plans.sort();
+    assert_eq!(plans, expected);
+}

@@ -1,0 +1,106 @@
+//! What each kernel offers, kept as data for the tests of plans: `doctor --survey` of each start of a series in one file.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::verdicts::{Check, Verdict};
+
+/// Where the data is kept.
+pub const FOLDER: &str = "tests/data/kernels";
+
+/// The surveys of a run, by series.
+#[derive(Default)]
+pub struct Surveys {
+    found: BTreeMap<String, Value>,
+}
+
+impl Surveys {
+    /// Takes in what a guest said. A guest that said nothing of use fails by its own steps.
+    pub fn add(&mut self, series: &str, start: &str, said: &str) {
+        let Ok(survey) = serde_json::from_str::<Value>(said.trim()) else { return };
+        let own = survey["starts"][""].clone();
+        let whole = self.found.entry(series.to_owned()).or_insert_with(|| {
+            let mut empty = survey;
+            empty["starts"] = Value::Object(serde_json::Map::new());
+            empty
+        });
+        whole["starts"][start] = own;
+    }
+
+    /// Writes the files, and says where a kernel offers something else than was known of it.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn keep(&self, folder: &Path) -> Result<Vec<Check>> {
+        let mut checks = Vec::new();
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        for (series, survey) in &self.found {
+            let path = folder.join(format!("{series}.json"));
+            let before = fs::read(&path).ok().and_then(|known| serde_json::from_slice::<Value>(&known).ok());
+            let text = serde_json::to_string_pretty(survey).context("writing a survey")? + "\n";
+            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+            let verdict = match before.map(|before| changes(&before, survey)) {
+                Some(changed) if changed.is_empty() => Verdict::Passed,
+                Some(changed) => Verdict::Failed(format!(
+                    "the kernel offers something else than {FOLDER} said: look at the change, commit it: {}",
+                    changed.join(", ")
+                )),
+                None => Verdict::Failed(format!("it was not in {FOLDER}: commit it")),
+            };
+            checks.push(Check { kernel: series.clone(), name: "survey".to_owned(), verdict });
+        }
+        Ok(checks)
+    }
+}
+
+/// What changed between two surveys. Offsets move with a release, and programs are told where they are: no change.
+fn changes(before: &Value, after: &Value) -> Vec<String> {
+    let mut changed = Vec::new();
+    for part in ["starts", "points", "helpers", "fields"] {
+        let of = |survey: &Value| {
+            let entries = survey[part].as_object().into_iter().flatten();
+            entries.map(|(name, value)| (name.clone(), settled(value))).collect::<BTreeMap<_, _>>()
+        };
+        let (before, after) = (of(before), of(after));
+        let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+        changed.extend(names.filter(|name| before.get(*name) != after.get(*name)).cloned());
+    }
+    changed
+}
+
+/// A value without the offset: `at 8, 4 wide` is 4 wide.
+fn settled(value: &Value) -> Value {
+    match value.as_str().and_then(|text| text.strip_prefix("at ")?.split_once(", ")) {
+        Some((_, width)) => Value::from(width),
+        None => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_offset_that_moved_is_no_change_and_a_width_is() {
+        let survey = |field: &str| json!({"release": "6.1", "fields": {"a.b": field, "a.c": null}});
+        assert_eq!(changes(&survey("at 8, 4 wide"), &survey("at 16, 4 wide")), Vec::<String>::new());
+        assert_eq!(changes(&survey("at 8, 4 wide"), &survey("at 8, 8 wide")), ["a.b"]);
+        assert_eq!(changes(&json!({}), &survey("at 8, 8 wide")), ["a.b", "a.c"]);
+    }
+
+    #[test]
+    fn the_starts_of_one_series_are_one_survey() {
+        let said =
+            |lockdown: &str| format!("{}\n", json!({"starts": {"": {"lockdown": lockdown}}, "fields": {}}));
+        let mut surveys = Surveys::default();
+        surveys.add("6.1", "", &said("None"));
+        surveys.add("6.1", "integrity", &said("Integrity"));
+        surveys.add("6.1", "broken", "no JSON");
+        let starts = &surveys.found["6.1"]["starts"];
+        assert_eq!(starts, &json!({"": {"lockdown": "None"}, "integrity": {"lockdown": "Integrity"}}));
+    }
+}
