@@ -61,28 +61,36 @@ impl Engine {
         self.domain.apply(fact);
     }
 
-    fn context(&self, now: Moment) -> Option<Context<'_>> {
+    fn context<'a>(&'a self, request: &'a Request, now: Moment) -> Option<Context<'a>> {
         let session = self.session.as_ref()?;
         Some(Context {
             session,
             processes: &self.processes,
-            request: &self.request,
+            request,
             now,
             previous: self.previous.unwrap_or(session.began),
             first: self.previous.is_none(),
         })
     }
 
-    /// The report of this moment, shaped as was asked; `None` before anything began.
+    /// What was asked for, where of each table only the first `rows` rows are looked at.
+    fn request(&self, rows: Option<usize>) -> Request {
+        let top = self.request.top.into_iter().chain(rows).min();
+        Request { top, ..self.request.clone() }
+    }
+
+    /// The report of this moment, shaped as was asked, of each table about processes at most `rows` rows; `None` before
+    /// anything began.
     ///
     /// # Errors
     /// When what was asked for does not fit the view: an unknown column.
-    pub fn report(&self, now: Moment) -> Result<Option<Report>, UnknownColumn> {
-        let Some(context) = self.context(now) else { return Ok(None) };
+    pub fn report(&self, now: Moment, rows: Option<usize>) -> Result<Option<Report>, UnknownColumn> {
+        let request = self.request(rows);
+        let Some(context) = self.context(&request, now) else { return Ok(None) };
         let mut report = self.domain.report(&context);
         self.add_losses(&mut report);
         self.add_notes(&mut report, context.session);
-        shape::shape(&mut report, &self.request, &self.processes)?;
+        shape::shape(&mut report, &request, &self.processes)?;
         Ok(Some(report))
     }
 
@@ -117,9 +125,10 @@ impl Engine {
     /// # Errors
     /// As for [`Self::report`].
     pub fn wants(&self, now: Moment, rows: Option<usize>) -> Result<Wants, UnknownColumn> {
-        let (Some(mut report), Some(context)) = (self.report(now)?, self.context(now)) else {
-            return Ok(Wants::default());
-        };
+        let request = self.request(rows);
+        let Some(context) = self.context(&request, now) else { return Ok(Wants::default()) };
+        let mut report = self.domain.draft(&context);
+        shape::shape(&mut report, &request, &self.processes)?;
         if let Some(rows) = rows {
             report.tables.iter_mut().for_each(|table| shape::cut(table, rows));
         }

@@ -97,7 +97,12 @@ pub trait Domain {
     /// The whole report of a view of this domain: every row, before filters, sorting and `--top`.
     fn report(&self, context: &Context<'_>) -> Report;
 
-    /// What the rows that will be shown (`shown` has been shaped already) still lack.
+    /// The same rows as [`Self::report`] for the same request, with no more in them than [`Self::wants`] looks at.
+    fn draft(&self, context: &Context<'_>) -> Report {
+        self.report(context)
+    }
+
+    /// What the rows that will be shown (`shown` is a draft, shaped already) still lack.
     fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants;
 
     /// Whether rows still to come tell of the process `id` though it has ended: who deleted a file, for one. Its names

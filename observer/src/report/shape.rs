@@ -3,7 +3,7 @@
 //! Totals, headline and notes are of the whole machine and stay as they are. What is cut away is counted and added up,
 //! so that the rows shown and [`Hidden`] together are always the whole.
 
-use std::{cmp::Ordering, error, fmt};
+use std::{error, fmt};
 
 use super::{Column, Hidden, Report, Row, Table, Value};
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
 };
 
 mod group;
+mod order;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -94,17 +96,17 @@ pub fn cut(table: &mut Table, rows: usize) {
                 0 => 0.0,
                 _ => before.sums.iter().find(|(name, _)| *name == column.name)?.1,
             };
-            let counting = away.iter().filter(|row| holds(row, at));
+            let counting = away.iter().filter(|row| holds(row.ended, row.cell(at)));
             let sum: Option<f64> = counting.map(|row| row.cell(at).number()).sum();
             Some((column.name, sum? + earlier))
         });
     table.hidden = Hidden { sums: sums.collect(), rows: before.rows + away.len() };
 }
 
-/// Whether a row has its part in the sum of the column at `at`. What an ended process does not tell, it does not hold
+/// Whether a row, ended or not, with this cell has its part in the sum of the column. What an ended process does not tell, it does not hold
 /// any more; what a living one does not tell is unknown, and so is the sum.
-fn holds(row: &Row, at: usize) -> bool {
-    !row.ended || *row.cell(at) != Value::Missing
+fn holds(ended: bool, cell: &Value) -> bool {
+    !ended || *cell != Value::Missing
 }
 
 /// Whether each row tells of processes: only then is there something to filter or to group.
@@ -115,19 +117,22 @@ fn about_processes(table: &Table) -> bool {
 }
 
 fn filter(report: &mut Report, request: &Request, names: &dyn Names) {
-    if request.pids.is_empty() && request.comm.is_none() {
-        return;
+    let Some(wanted) = wanted(request, names) else { return };
+    for table in report.tables.iter_mut().filter(|table| about_processes(table)) {
+        table.rows.retain(|row| row.processes.iter().any(&wanted));
     }
-    let wanted = |id: &TaskId| {
+}
+
+/// Whether a process is one of those that were asked for; `None` where all are.
+fn wanted<'a>(request: &'a Request, names: &'a dyn Names) -> Option<impl Fn(&TaskId) -> bool + 'a> {
+    let all = request.pids.is_empty() && request.comm.is_none();
+    (!all).then_some(move |id: &TaskId| {
         (request.pids.is_empty() || request.pids.contains(&id.pid()))
             && request
                 .comm
                 .as_ref()
                 .is_none_or(|pattern| names.comm(*id).is_some_and(|comm| pattern.is_match(&comm)))
-    };
-    for table in report.tables.iter_mut().filter(|table| about_processes(table)) {
-        table.rows.retain(|row| row.processes.iter().any(wanted));
-    }
+    })
 }
 
 fn unknown(report: &Report, sort: &Sort) -> UnknownColumn {
@@ -140,60 +145,11 @@ fn unknown(report: &Report, sort: &Sort) -> UnknownColumn {
     UnknownColumn { asked: sort.column.clone(), view: report.view, exist }
 }
 
-/// Sorts stably, so rows that are equal stay in the order they had; what is missing comes last either way.
+/// Sorts stably, so rows that are equal stay in the order they had.
 fn sort_table(table: &mut Table, sort: &Sort) {
     let Some(at) = table.position(&sort.column) else { return };
     table.rows.sort_by(|left, right| {
-        let (left, right) = (left.cells.get(at), right.cells.get(at));
-        match (left.and_then(key), right.and_then(key)) {
-            (Some(left), Some(right)) if sort.ascending => compare(&left, &right),
-            (Some(left), Some(right)) => compare(&right, &left),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        }
+        let (left, right) = (order::key(left.cell(at)), order::key(right.cell(at)));
+        order::compare(left.as_ref(), right.as_ref(), sort.ascending)
     });
-}
-
-/// What a cell is sorted by.
-enum SortKey<'a> {
-    Integer(i128),
-    Real(f64),
-    Text(&'a str),
-}
-
-/// The key of a cell: a list's is its length, an object's the sum of its numbers; `None` where there is nothing to
-/// compare.
-fn key(cell: &Value) -> Option<SortKey<'_>> {
-    match cell {
-        Value::Text(text) => Some(SortKey::Text(text)),
-        Value::Unsigned(number) => Some(SortKey::Integer(i128::from(*number))),
-        Value::Signed(number) => Some(SortKey::Integer(i128::from(*number))),
-        Value::List(items) => Some(SortKey::Integer(items.len() as i128)),
-        Value::Object(fields) => {
-            fields.iter().filter_map(|(_, field)| field.number()).reduce(|a, b| a + b).map(SortKey::Real)
-        }
-        Value::Series(values) => values.last().copied().map(SortKey::Real),
-        Value::Missing | Value::Real(_) | Value::Flag(_) | Value::Interval { .. } => {
-            cell.number().map(SortKey::Real)
-        }
-    }
-}
-
-fn compare(left: &SortKey<'_>, right: &SortKey<'_>) -> Ordering {
-    match (left, right) {
-        (SortKey::Text(left), SortKey::Text(right)) => left.cmp(right),
-        (SortKey::Integer(left), SortKey::Integer(right)) => left.cmp(right),
-        (SortKey::Text(_), _) => Ordering::Less,
-        (_, SortKey::Text(_)) => Ordering::Greater,
-        (left, right) => real(left).total_cmp(&real(right)),
-    }
-}
-
-fn real(key: &SortKey<'_>) -> f64 {
-    match key {
-        SortKey::Integer(number) => *number as f64,
-        SortKey::Real(number) => *number,
-        SortKey::Text(_) => f64::NAN,
-    }
 }

@@ -89,8 +89,9 @@ impl Pipeline {
         // The first is the base line: rates are unknown in it. A terminal shows it at once, a script never sees it.
         let shown = self.due > 0 || self.output.as_ref().is_some_and(|output| output.shows_base_line());
         self.due += 1;
+        let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
         if let Some(engine) = self.engines.first()
-            && let Some(report) = engine.report(now).map_err(unshapable)?
+            && let Some(report) = engine.report(now, rows).map_err(unshapable)?
         {
             self.lost |= report.loss.any() || report.notes.iter().any(Note::tells_of_a_gap);
             if shown {

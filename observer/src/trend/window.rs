@@ -88,6 +88,13 @@ impl Window {
         Some(self.samples.front()?.at.max(now.saturating_sub(self.length)))
     }
 
+    /// Whether the series kept one value for all of the window that is known. Two series that did, and that began
+    /// together, differ in nothing but that value.
+    #[must_use]
+    pub fn rests(&self, now: u64) -> bool {
+        self.samples.back().is_none_or(|last| Some(last.at) <= self.begin(now))
+    }
+
     /// Seconds up to `now` for which the series is known, at most the window's length; 0 if it is not known at all.
     #[must_use]
     pub fn known(&self, now: u64) -> f64 {
@@ -305,6 +312,14 @@ mod tests {
         assert_eq!(window.sparkline(30 * SECOND, 6), [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
         assert_eq!(window.sparkline(24 * SECOND, 6), [1.0, 1.0, 2.0]);
         assert_eq!(window.sparkline(3 * SECOND, 6), Vec::<f64>::new());
+    }
+
+    #[test]
+    fn a_series_rests_when_its_last_change_has_left_the_window() {
+        let window = window(&[(0, 1.0), (3, 2.0)]);
+        assert!(!window.rests(12 * SECOND));
+        assert!(window.rests(13 * SECOND), "the window begins with the change");
+        assert!(Window::default().rests(SECOND));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The answer in words: how full the machine is, when it will be full, and who grows.
 
-use super::{report::Assessed, state::MemState};
+use super::{assessed::Assessed, state::MemState};
 use crate::{
     domains::Context,
     identity::columns::label,
@@ -37,12 +37,11 @@ fn course(state: &MemState, context: &Context<'_>) -> String {
     }
 }
 
-/// Who grows, or grew so far; the fastest is the first of `processes`.
+/// Who grows, or grew so far.
 fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> {
-    let living =
-        || processes.iter().filter(|process| process.process.memory().is_some() && !process.process.ended);
+    let living = || processes.iter().filter(|process| process.memory.is_some());
     let grow = processes.iter().filter(|process| process.grows()).count();
-    let first = processes.first()?;
+    let first = processes.iter().min_by_key(|process| process.order())?;
     if !first.grows() && first.early() > 0.0 {
         let who = label(first.id, context.processes);
         return Some(format!(

@@ -18,6 +18,7 @@
 
 use super::Declaration;
 
+mod assessed;
 pub mod decode;
 mod headline;
 pub mod hooks;

@@ -1,6 +1,11 @@
 //! From the facts of the mem domain to its state.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use super::machine::MachineMemory;
 use crate::{
@@ -12,7 +17,10 @@ use crate::{
         session::Moment,
     },
     report::Report,
-    trend::window::Window,
+    trend::{
+        verdict::{Assessment, assess},
+        window::Window,
+    },
     view::Request,
     wants::Wants,
 };
@@ -27,9 +35,23 @@ pub struct MemState {
     /// Seconds that growth and trends look back over.
     window: f64,
     pub(super) processes: HashMap<TaskId, ProcessMemory>,
-    /// By control group, as [`MemFact::Place`] names it.
-    limits: HashMap<Vec<u8>, Option<Limit>>,
+    /// By name, as [`MemFact::Place`] has it; forgotten with the last process in it.
+    groups: HashMap<Vec<u8>, Rc<Group>>,
     pub(super) machine: MachineMemory,
+    /// When series were judged last, nanoseconds of the boot clock.
+    judged: Option<u64>,
+    /// What series that rest say, by when what is known of them began: on most machines most of them do.
+    resting: BTreeMap<Option<u64>, Assessment>,
+    /// Whether a process ended that has not left yet.
+    leaving: bool,
+}
+
+/// A control group.
+#[derive(Debug)]
+struct Group {
+    name: Vec<u8>,
+    /// The nearest limit, if there is any; the outer `None` while it is not known.
+    nearest: RefCell<Option<Option<Limit>>>,
 }
 
 /// What is known of one process's memory.
@@ -40,9 +62,11 @@ pub(super) struct ProcessMemory {
     page_tables: Option<u64>,
     exact: Option<Exact>,
     totals: Option<Totals>,
-    place: Option<Vec<u8>>,
+    place: Option<Rc<Group>>,
     /// Anonymous memory and swap, in bytes.
     pub(super) series: Window,
+    /// What the series said when it was judged last; `None` where it rested.
+    says: Option<Box<Assessment>>,
     pub(super) ended: bool,
 }
 
@@ -60,8 +84,11 @@ impl MemState {
         Self {
             window: request.window,
             processes: HashMap::new(),
-            limits: HashMap::new(),
+            groups: HashMap::new(),
             machine: MachineMemory::new(request.window),
+            judged: None,
+            resting: BTreeMap::new(),
+            leaving: false,
         }
     }
 
@@ -74,8 +101,26 @@ impl MemState {
             totals: None,
             place: None,
             series: Window::new(window),
+            says: None,
             ended: false,
         })
+    }
+
+    fn group(&mut self, name: &[u8]) -> Rc<Group> {
+        if let Some(group) = self.groups.get(name) {
+            return Rc::clone(group);
+        }
+        let group = Rc::new(Group { name: name.to_vec(), nearest: RefCell::new(None) });
+        self.groups.insert(name.to_vec(), Rc::clone(&group));
+        group
+    }
+
+    fn end(&mut self, id: TaskId) {
+        // Who ended before that was told of it has left already.
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.ended = true;
+            self.leaving = true;
+        }
     }
 
     fn take(&mut self, fact: &MemFact) {
@@ -85,41 +130,62 @@ impl MemState {
                 process.counters = Some(*memory);
                 process.page_tables = Some(*page_tables);
             }
-            // Who ended before that was told of it has left already.
-            MemFact::Gone { id } => {
-                if let Some(process) = self.processes.get_mut(id) {
-                    process.ended = true;
-                }
-            }
+            MemFact::Gone { id } => self.end(*id),
             MemFact::Totals { id, totals } => self.process(*id).totals = Some(*totals),
             MemFact::Exact { id, memory } => {
                 let process = self.process(*id);
                 process.exact = process.counters.map(|counters| Exact { memory: *memory, counters });
             }
-            MemFact::Place { id, cgroup } => self.process(*id).place = Some(cgroup.clone()),
+            MemFact::Place { id, cgroup } => {
+                let group = self.group(cgroup);
+                self.process(*id).place = Some(group);
+            }
             MemFact::Limit { cgroup, nearest } => {
-                self.limits.insert(cgroup.clone(), nearest.clone());
+                self.group(cgroup).nearest.replace(Some(nearest.clone()));
             }
             MemFact::Machine(machine) => self.machine.take(machine),
         }
     }
 
-    /// Every series goes on to `now`.
+    /// Every series goes on to `now` and is judged: those that rest together, the others each by itself.
     fn sample(&mut self, now: Moment) {
-        for process in self.processes.values_mut() {
-            if let Some(memory) = process.memory().filter(|_| !process.ended) {
-                process.series.push(now.boot, memory.anon as f64 + memory.swap as f64);
+        let now = now.boot;
+        self.resting.clear();
+        for process in self.processes.values_mut().filter(|process| !process.ended) {
+            if let Some(memory) = process.memory() {
+                process.series.push(now, process_bytes(memory));
+            }
+            let series = &process.series;
+            process.says = None;
+            if series.rests(now) {
+                self.resting.entry(series.begin(now)).or_insert_with(|| assess(series, now));
+            } else {
+                process.says = Some(Box::new(assess(series, now)));
             }
         }
-        self.machine.sample(now);
+        self.judged = Some(now);
+    }
+
+    /// What the series of `process` said when it was judged last; `None` if it never was.
+    pub(super) fn says<'a>(&'a self, process: &'a ProcessMemory) -> Option<&'a Assessment> {
+        let own = process.says.as_deref();
+        own.or_else(|| self.resting.get(&process.series.begin(self.judged?)))
+    }
+
+    /// What the series of `process` says at `now`.
+    pub(super) fn assessment<'a>(&'a self, process: &'a ProcessMemory, now: u64) -> Cow<'a, Assessment> {
+        let judged = self.says(process).filter(|_| self.judged == Some(now));
+        judged.map_or_else(|| Cow::Owned(assess(&process.series, now)), Cow::Borrowed)
     }
 
     /// The bytes of the nearest limit above `process`, and how many of them are left; `None` while its group's limit is
     /// not known.
     pub(super) fn room(&self, process: &ProcessMemory) -> Option<Room> {
-        let group = self.limits.get(process.place.as_ref()?)?.as_ref();
-        let group =
-            group.map(|limit| Room { limit: limit.limit, left: limit.limit.saturating_sub(limit.usage) });
+        let nearest = process.place.as_ref()?.nearest.borrow();
+        let group = nearest
+            .as_ref()?
+            .as_ref()
+            .map(|limit| Room { limit: limit.limit, left: limit.limit.saturating_sub(limit.usage) });
         let machine = self.machine.available().map(|available| Room { limit: available, left: available });
         group.into_iter().chain(machine).min_by_key(|room| room.left)
     }
@@ -162,6 +228,11 @@ impl ProcessMemory {
     }
 }
 
+/// What nobody but the process can give back: what is judged.
+pub(super) fn process_bytes(memory: Memory) -> f64 {
+    memory.anon as f64 + memory.swap as f64
+}
+
 impl Memory {
     fn map(self, each: impl Fn(i64) -> i64) -> Self {
         Self {
@@ -178,18 +249,21 @@ impl Domain for MemState {
     fn apply(&mut self, fact: &Observation) {
         match fact {
             Observation::Mem(fact) => self.take(fact),
-            Observation::Process(ProcessFact::Ended { id, .. }) => {
-                if let Some(process) = self.processes.get_mut(id) {
-                    process.ended = true;
-                }
+            Observation::Process(ProcessFact::Ended { id, .. }) => self.end(*id),
+            Observation::Due(now) => {
+                self.sample(*now);
+                self.machine.sample(*now);
             }
-            Observation::Due(now) => self.sample(*now),
             _ => {}
         }
     }
 
     fn report(&self, context: &Context<'_>) -> Report {
         super::report::report(self, context)
+    }
+
+    fn draft(&self, context: &Context<'_>) -> Report {
+        super::report::draft(self, context)
     }
 
     fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
@@ -204,7 +278,7 @@ impl Domain for MemState {
             if process.outdated() || (few && process.counters.is_some()) {
                 wants.counters.insert(*id);
             }
-            wants.limits.extend(process.place.clone());
+            wants.limits.extend(process.place.as_ref().map(|group| group.name.clone()));
         }
         // Once for every process, so that a row that is shown later has no step where its exact counters begin.
         wants.counters.extend(
@@ -219,10 +293,10 @@ impl Domain for MemState {
     }
 
     fn delivered(&mut self, _now: Moment) {
-        self.processes.retain(|_, process| !process.ended);
-        let places: std::collections::HashSet<_> =
-            self.processes.values().filter_map(|process| process.place.as_ref()).collect();
-        self.limits.retain(|cgroup, _| places.contains(cgroup));
+        if std::mem::take(&mut self.leaving) {
+            self.processes.retain(|_, process| !process.ended);
+        }
+        self.groups.retain(|_, group| Rc::strong_count(group) > 1);
     }
 }
 

@@ -135,7 +135,7 @@ fn merge(columns: &[Column], mut rows: Vec<Row>) -> Row {
     let cells = columns.iter().enumerate().map(|(at, column)| {
         let cell = |row| Row::cell(row, at);
         if column.adds {
-            let mut values = rows.iter().filter(|row| holds(row, at)).map(cell);
+            let mut values = rows.iter().filter(|row| holds(row.ended, row.cell(at))).map(cell);
             let first = values.next().unwrap_or(&Value::Missing).clone();
             values.fold(first, |sum, value| add(&sum, value))
         } else if DESCRIBE.contains(&column.name) {

@@ -7,8 +7,8 @@ use crate::{
         mem::Machine,
         session::{Missing, SessionFact},
     },
-    report::Value,
-    view::View,
+    report::{Value, shape},
+    view::{Sort, View},
 };
 
 const MIB: i64 = 1 << 20;
@@ -273,4 +273,72 @@ fn the_headline_says_who_grows() {
     let headline = world.report().headline;
     assert!(headline[0].starts_with("Memory 1 GiB, 50 % used"), "{headline:?}");
     assert!(headline[1].starts_with("One process grows: 10 worker.py, +60 MiB a minute."), "{headline:?}");
+}
+
+/// Processes of which some grow, some rest, some have just come, one has ended.
+fn crowd() -> World {
+    let mut world = World::new();
+    let id = |tgid| TaskId { start: tgid, tgid };
+    for second in 1..=30 {
+        for tgid in 1..=50 {
+            world.counters(id(tgid), 10 * MIB + (tgid as i64 % 5) * (second as i64) * MIB / 3);
+        }
+        world.due(second);
+    }
+    for tgid in 51..=60 {
+        world.counters(id(tgid), tgid as i64 * MIB);
+    }
+    world.apply(MemFact::Totals { id: id(7), totals: Totals { mapped: 9, ..Totals::default() } });
+    world.ended(id(7));
+    world.due(31);
+    world
+}
+
+#[test]
+fn rows_that_are_not_shown_are_not_made_and_add_up_all_the_same() {
+    let mut world = crowd();
+    let whole = world.report();
+    for sort in [None, Some(("rss", false)), Some(("growth", true)), Some(("pid", true))] {
+        world.request.sort = sort.map(|(column, ascending)| Sort { column: column.to_owned(), ascending });
+        for top in [0, 1, 10, 59, 60, 1000] {
+            world.request.top = Some(top);
+            let mut shaped = whole.clone();
+            shape::shape(&mut shaped, &world.request, &world.processes).expect("a column that exists");
+            assert_eq!(world.report().tables[0], shaped.tables[0], "{top} by {sort:?}");
+        }
+    }
+}
+
+#[test]
+fn a_draft_names_the_processes_that_the_report_will_show() {
+    let mut world = crowd();
+    let shown = |report: &Report| -> Vec<TaskId> {
+        report.tables[0].rows.iter().flat_map(|row| row.processes.clone()).collect()
+    };
+    world.request.top = Some(45);
+    let draft = world.state.draft(&world.context());
+    assert_eq!(shown(&draft), shown(&world.report()));
+    assert!(draft.tables[0].rows.iter().all(|row| row.cells.is_empty()));
+    // What jumps just before the first report is shown by it, and so is in its draft.
+    world.counters(TaskId { start: 55, tgid: 55 }, 900 * MIB);
+    world.now.boot += SECOND;
+    let draft = shown(&world.state.draft(&world.context()));
+    world.due(32);
+    assert!(draft.contains(&TaskId { start: 55, tgid: 55 }));
+    assert_eq!(draft, shown(&world.report()));
+}
+
+#[test]
+fn what_rests_says_the_same_at_any_level() {
+    let mut world = World::new();
+    for tgid in 1..=9 {
+        world.counters(TaskId { start: 1, tgid }, MIB << tgid);
+    }
+    for second in 1..=90 {
+        world.due(second);
+        for process in world.state.processes.values() {
+            let own = assess(&process.series, world.now.boot);
+            assert_eq!(*world.state.assessment(process, world.now.boot), own, "second {second}");
+        }
+    }
 }

@@ -1,0 +1,162 @@
+//! A process and what its series says: what it is ranked by, before any row is made.
+
+use std::{borrow::Cow, cmp::Reverse};
+
+use super::state::{MemState, ProcessMemory, Room, process_bytes};
+use crate::{
+    domains::Context,
+    observation::{
+        TaskId,
+        mem::{Memory, Totals},
+    },
+    report::Emphasis,
+    trend::verdict::{Assessment, Verdict},
+    units,
+};
+
+/// Growth that fills what is left within this many seconds is an alarm.
+const SOON: f64 = 3600.0;
+
+/// What is said of a process that was never judged, where nobody will read it.
+static UNJUDGED: Assessment =
+    Assessment { growth: None, trend: None, verdict: Verdict::Unknown, reason: String::new() };
+
+/// A process and what its series says.
+pub(super) struct Assessed<'a> {
+    pub id: TaskId,
+    pub process: &'a ProcessMemory,
+    /// What it holds; `None` for one that has ended, or that no pass has met.
+    pub memory: Option<Memory>,
+    pub room: Option<Room>,
+    pub says: Cow<'a, Assessment>,
+    /// `None` where events are not followed; who has not been heard of has mapped nothing.
+    pub totals: Option<Totals>,
+    /// Growth over the window, or as far as it is known, in bytes.
+    growth: Option<f64>,
+    /// Nanoseconds of the boot clock.
+    pub now: u64,
+}
+
+/// How far the processes have been judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A report is due soon: what they hold now is known, what that means was last looked at for the report before.
+    Draft,
+    /// A report is due.
+    Final,
+}
+
+/// Every process, in no order.
+pub(super) fn assessed<'a>(state: &'a MemState, context: &Context<'_>, stage: Stage) -> Vec<Assessed<'a>> {
+    let missing = &context.session.missing;
+    let followed = !missing.iter().any(|hook| hook.columns.iter().any(|name| name == "mapped"));
+    let of = |(id, process)| Assessed::new(id, process, state, context.now.boot, followed, stage);
+    state.processes.iter().map(|(id, process)| (*id, process)).map(of).collect()
+}
+
+impl<'a> Assessed<'a> {
+    fn new(
+        id: TaskId,
+        process: &'a ProcessMemory,
+        state: &'a MemState,
+        now: u64,
+        followed: bool,
+        stage: Stage,
+    ) -> Self {
+        let memory = process.memory().filter(|_| !process.ended);
+        let (says, growth) = match stage {
+            Stage::Final => {
+                let says = state.assessment(process, now);
+                let growth = says.growth;
+                (says, growth)
+            }
+            Stage::Draft => {
+                let series = &process.series;
+                let began = series.begin(now).and_then(|begin| series.value_at(begin));
+                let growth = memory.zip(began).map(|(memory, began)| process_bytes(memory) - began);
+                (Cow::Borrowed(state.says(process).unwrap_or(&UNJUDGED)), growth)
+            }
+        };
+        Self {
+            id,
+            process,
+            memory,
+            room: state.room(process),
+            says,
+            totals: process.totals().or_else(|| followed.then(Totals::default)),
+            growth,
+            now,
+        }
+    }
+
+    /// Whether it grows, and so belongs to the answer.
+    pub(super) fn grows(&self) -> bool {
+        !self.process.ended && matches!(self.says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup)
+    }
+
+    /// Bytes by which it grew though nobody can say yet what that means; 0 where there are none.
+    pub(super) fn early(&self) -> f64 {
+        let open = !self.process.ended && self.says.verdict == Verdict::Unknown;
+        self.growth.filter(|growth| open && *growth > 0.0).unwrap_or(0.0)
+    }
+
+    fn rate(&self) -> f64 {
+        self.says.trend.map_or(0.0, |trend| trend.rate)
+    }
+
+    /// Bytes resident.
+    pub(super) fn rss(&self) -> Option<i64> {
+        let memory = self.memory?;
+        Some(memory.file.saturating_add(memory.anon).saturating_add(memory.shmem))
+    }
+
+    /// What grows first, the fastest before; then what grew and is not judged yet; then by what is resident; what ended
+    /// last, the most mapped before. The smallest comes first.
+    pub(super) fn order(&self) -> impl Ord + use<> {
+        let grows = self.grows();
+        (
+            Reverse(grows),
+            // Whole bytes a second: what differs by less is as fast.
+            Reverse(if grows { self.rate() as i64 } else { 0 }),
+            Reverse(self.early() as i64),
+            self.process.ended,
+            Reverse(self.rss()),
+            Reverse(self.totals.map_or(0, |totals| totals.mapped)),
+            self.id,
+        )
+    }
+
+    /// Seconds until what is left is full: by the trend, and by the ends of its interval.
+    pub(super) fn full_in(&self) -> [Option<f64>; 3] {
+        let (Some(trend), Some(room), true) = (self.says.trend, self.room, self.grows()) else {
+            return [None; 3];
+        };
+        let at = |rate: f64| (rate > 0.0).then(|| room.left as f64 / rate);
+        [at(trend.rate), at(trend.high), at(trend.low)]
+    }
+
+    pub(super) fn emphasis(&self) -> Emphasis {
+        let soon = self.full_in()[0].is_some_and(|seconds| seconds < SOON);
+        match self.says.verdict {
+            _ if self.process.ended => Emphasis::Faint,
+            Verdict::Leak => Emphasis::Alarm,
+            Verdict::Growing | Verdict::Warmup if soon => Emphasis::Alarm,
+            Verdict::Growing | Verdict::Warmup => Emphasis::Notice,
+            Verdict::Shrinking | Verdict::Stable | Verdict::Unknown => Emphasis::Plain,
+        }
+    }
+
+    /// What is left to say of a process that has ended.
+    pub(super) fn end(&self) -> String {
+        match self.totals.and_then(|totals| Some((totals.mapped, totals.peak?))) {
+            Some((mapped, peak)) => {
+                format!(
+                    "it ended; at most {} was resident, {} mapped",
+                    units::bytes(peak),
+                    units::bytes(mapped)
+                )
+            }
+            None => "it ended".to_owned(),
+        }
+    }
+}
