@@ -131,6 +131,7 @@ macro_rules! disk_fields {
             TASK_STATUS: "task_struct.thread_info.status", 4;
             REGS_SYSCALL: "pt_regs.orig_ax", 8;
             FILE_INODE: "file.f_inode", 8;
+            FILE_DENTRY: "file.f_path.dentry", 8;
             FILE_FLAGS: "file.f_flags", 4;
             FILE_MODE: "file.f_mode", 4;
             BACKING_DENTRY: "backing_file.user_path.dentry", 8;

@@ -140,10 +140,35 @@ unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &
         if record.magic == EXT4 {
             know_size(&record.inode, record.size);
         }
+        named(file, &mut record);
         correct(file, &mut record);
         iterator::write(meta, &record);
     }
     0
+}
+
+/// Makes a record of the overlay's file from that of the one behind it: before Linux 6.8, what overlayfs maps is a file of
+/// the filesystem below by its inode, and the overlay's by its name.
+#[inline(always)]
+unsafe fn named(file: *const u8, record: &mut HeldRecord) {
+    // SAFETY: the file is BTF-typed, and holds its name.
+    unsafe {
+        let dentry = pointer(file, &FILE_DENTRY);
+        if dentry.is_null() {
+            return;
+        }
+        let inode = pointer(dentry, &DENTRY_INODE);
+        if inode.is_null() {
+            return;
+        }
+        let magic: u64 = load(pointer(inode, &INODE_SB), &SB_MAGIC);
+        if magic == OVERLAY {
+            record.inode = inode_id(inode);
+            record.size = load(inode, &INODE_SIZE);
+            record.allocated = load::<u64>(inode, &INODE_BLOCKS) * SECTOR;
+            record.magic = magic;
+        }
+    }
 }
 
 /// The member of a kernel object that the verifier knows no type of; 0 where it cannot be read.

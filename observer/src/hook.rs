@@ -45,9 +45,9 @@ pub enum Need {
     Helper(&'static str),
     /// Reading kernel memory at any address, which `lockdown=confidentiality` forbids.
     Probing,
-    /// The same, where this field, by the name of its global, has this value: the kernel has a shape that nothing else
-    /// can read.
-    ProbingWhere { global: &'static str, is: u32 },
+    /// The same, where the kernel has this field, by the name of its global, and at this offset if one is given: a shape
+    /// that nothing else can read.
+    ProbingWhere { global: &'static str, is: Option<u32> },
 }
 
 /// A program of the domain's kernel object and where it is attached.

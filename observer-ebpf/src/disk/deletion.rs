@@ -9,9 +9,9 @@ use aya_ebpf::{
         bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
         generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
     },
-    macros::{btf_tracepoint, map},
+    macros::{btf_tracepoint, fexit, map},
     maps::LruHashMap,
-    programs::BtfTracePointContext,
+    programs::{BtfTracePointContext, FExitContext},
 };
 use observer_common::{
     disk::{DeletionRecord, InodeId},
@@ -145,6 +145,37 @@ pub fn disk_unchanged(context: BtfTracePointContext) -> i32 {
 pub fn disk_set(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
     unsafe { name_taken(context.arg(0)) }
+    0
+}
+
+/// The return of `drop_nlink(struct inode *inode)`: what unlink, and rename over a file, call on every filesystem.
+#[fexit(function = "drop_nlink")]
+pub fn disk_dropped_probing(context: FExitContext) -> i32 {
+    // SAFETY: the argument is a live inode, whose link the current task has taken.
+    unsafe {
+        let inode: *const u8 = context.arg(0);
+        if load::<u32>(inode, &INODE_NLINK) == 0 && is_regular(inode) && is_held(inode) {
+            deleted::<Probing>(inode, 0);
+        }
+    }
+    0
+}
+
+/// The same without probing reads: whether somebody holds the file cannot be told, so each that loses its last name is
+/// remembered.
+#[fexit(function = "drop_nlink")]
+pub fn disk_dropped(context: FExitContext) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        let inode: *const u8 = context.arg(0);
+        // A file that is made without a name loses the link that it was born with, and was never in a directory.
+        if load::<u32>(inode, &INODE_NLINK) == 0
+            && is_regular(inode)
+            && !pointer(inode, &INODE_ALIAS).is_null()
+        {
+            deleted::<Direct>(inode, 0);
+        }
+    }
     0
 }
 

@@ -155,7 +155,10 @@ fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
         }
         Need::Helper(_) => false,
         Need::Probing => true,
-        Need::ProbingWhere { global, is } => facts.types.fields.get(*global) == Some(&Ok(*is)),
+        Need::ProbingWhere { global, is } => match facts.types.fields.get(*global) {
+            Some(Ok(offset)) => is.is_none_or(|is| is == *offset),
+            _ => false,
+        },
     };
     if probing && facts.lockdown == Lockdown::Confidentiality {
         return Err("lockdown=confidentiality forbids to probe kernel memory".to_owned());

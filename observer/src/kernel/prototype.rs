@@ -40,6 +40,7 @@ const PROTOTYPES: &[(&str, &str)] = &[
     ("btf_trace_sock_send_length", "sock *, 32, 32"),
     ("btf_trace_sys_exit", "pt_regs *, 64"),
     ("btf_trace_tcp_destroy_sock", "sock *"),
+    ("drop_nlink", "inode *"),
     ("inet6_recvmsg", "socket *, msghdr *, 64, 32 -> 32"),
     ("inet6_sendmsg", "socket *, msghdr *, 64 -> 32"),
     ("inet_recvmsg", "socket *, msghdr *, 64, 32 -> 32"),

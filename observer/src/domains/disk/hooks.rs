@@ -10,6 +10,10 @@ const fn tracepoint(program: &'static str, name: &'static str) -> Attachment {
     Attachment { program, point: Point::BtfTracepoint(name), optional: false }
 }
 
+const fn fexit(program: &'static str, function: &'static str) -> Attachment {
+    Attachment { program, point: Point::Fexit(function), optional: false }
+}
+
 /// The domain's hooks.
 pub const HOOKS: &[Hook] = &[
     Hook {
@@ -41,7 +45,7 @@ pub const HOOKS: &[Hook] = &[
             Way {
                 name: "BPF iterator task_vma, probing",
                 programs: &[iterator("disk_mapping_stacked", "task_vma")],
-                needs: &[Need::Probing],
+                needs: &[Need::ProbingWhere { global: "BACKING_DENTRY", is: None }],
                 blind: "",
             },
             Way {
@@ -68,6 +72,18 @@ pub const HOOKS: &[Hook] = &[
                 ],
                 needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs"), Need::Probing],
                 blind: "",
+            },
+            Way {
+                name: "return of drop_nlink, probing",
+                programs: &[fexit("disk_dropped_probing", "drop_nlink")],
+                needs: &[Need::Probing],
+                blind: "",
+            },
+            Way {
+                name: "return of drop_nlink",
+                programs: &[fexit("disk_dropped", "drop_nlink")],
+                needs: &[Need::Helper("get_current_task_btf")],
+                blind: "where more than 16,384 files are deleted between two reports, some have no known deleter",
             },
             Way {
                 name: "BTF tracepoint ext4_unlink_exit",

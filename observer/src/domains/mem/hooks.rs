@@ -85,7 +85,7 @@ pub const HOOKS: &[Hook] = &[
             Way {
                 name: "BPF iterator task",
                 programs: &[iterator("mem_task")],
-                needs: &[Need::ProbingWhere { global: "MM_RSS_STRIDE", is: 8 }],
+                needs: &[Need::ProbingWhere { global: "MM_RSS_STRIDE", is: Some(8) }],
                 blind: "",
             },
             Way {
