@@ -116,8 +116,9 @@ fn every_place_hands_over_what_its_programs_expect() {
     let kernels = kernels();
     for attachment in attachments(&every()) {
         let name = type_name(attachment.point).1;
-        let expected = prototype::expected(&name)
-            .unwrap_or_else(|| panic!("what programs at `{name}` expect is not declared"));
+        let expected = prototype::expected(&name).unwrap_or_else(|| {
+            panic!("what programs at `{name}` expect is not declared in kernel/prototype.rs")
+        });
         let mut found = 0;
         for (series, kernel) in &kernels {
             let handed = kernel.survey.points.get(&name);
