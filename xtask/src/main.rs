@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod check;
 mod ebpf;
 mod packages;
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure what observer costs beside what people use instead; writes docs/performance.md. Needs root
+    Bench(bench::Options),
     /// Check the layering and the rules of the house
     Check,
     /// Build the kernel objects from source, with a toolchain that is set up where it is missing
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<()> {
     let root = workspace()?;
     match command {
+        Command::Bench(options) => bench::run(root, options),
         Command::Check => check::run(root),
         Command::Ebpf { check: false } => ebpf::build(root),
         Command::Ebpf { check: true } => ebpf::check(root),

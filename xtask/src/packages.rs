@@ -58,6 +58,25 @@ pub const EMULATION: &[Need] = &[
     },
 ];
 
+/// What the benchmark needs: loads, and what people use where they do not use observer. bandwhich is no package of
+/// Debian's and is built by cargo.
+pub const PEERS: &[Need] = &[
+    Need { has: "cc", package: "gcc", reason: "builds the minimal scanner of /proc" },
+    Need { has: "redis-server", package: "redis-server", reason: "a load" },
+    Need { has: "redis-benchmark", package: "redis-tools", reason: "a load" },
+    Need { has: "nginx", package: "nginx-light", reason: "a load" },
+    Need { has: "wrk", package: "wrk", reason: "the load on nginx" },
+    Need { has: "iperf3", package: "iperf3", reason: "a load" },
+    Need { has: "ip", package: "iproute2", reason: "network namespaces, and the peer ss" },
+    Need { has: "lsof", package: "lsof", reason: "a peer of disk" },
+    Need { has: "lsfd", package: "util-linux-extra", reason: "a peer of disk" },
+    Need { has: "top", package: "procps", reason: "a peer of mem, as is ps" },
+    Need { has: "pidstat", package: "sysstat", reason: "a peer of mem" },
+    Need { has: "nethogs", package: "nethogs", reason: "a peer of net" },
+    Need { has: "iftop", package: "iftop", reason: "a peer of net" },
+    Need { has: "bpftrace", package: "bpftrace", reason: "a peer that counts the same events" },
+];
+
 /// What a build of bpf-linker against Debian's LLVM needs beside that LLVM.
 pub const LINKER: &[Need] = &[
     Need { has: "cc", package: "gcc", reason: "links bpf-linker" },

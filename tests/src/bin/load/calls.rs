@@ -1,0 +1,301 @@
+//! Calls into the kernel, timed by themselves: what one takes with this or that attached.
+//!
+//! `load calls FOLDER` hears `NAME MILLISECONDS`, makes the call for that long in batches of about a millisecond, and
+//! answers with the lower quartile over the batches in nanoseconds a call, of processor time: what else the machine did
+//! meanwhile is in neither. What a call makes the kernel do for it (a loopback's other end) is its own time too.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::{fd::AsRawFd as _, unix::fs::FileExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use observer_tests::workload::{hear, tell};
+use serde_json::json;
+
+const PAGE: usize = 4096;
+/// A file is made short again at this length, so that a long run fills no disk.
+const LONGEST_FILE: u64 = 64 << 20;
+
+/// Says what it can, then does what it is told.
+pub fn run(folder: &Path) -> Result<()> {
+    let mut calls = Calls::new(folder)?;
+    pin()?;
+    tell(json!({"ready": true, "calls": NAMES}));
+    while let Some(words) = hear() {
+        let [name, milliseconds] = &words[..] else { bail!("give a call and milliseconds") };
+        let time = Duration::from_millis(milliseconds.parse()?);
+        // A line is heard in words, and names have spaces.
+        let name = name.replace('_', " ");
+        let nanoseconds = calls.time(&name, time).with_context(|| name.clone())?;
+        tell(json!({"call": name, "ns": nanoseconds}));
+    }
+    Ok(())
+}
+
+/// Every call, in the order of the table.
+const NAMES: [&str; 14] = [
+    "getppid",
+    "mmap+touch+munmap",
+    "brk up+down",
+    "page fault",
+    "write 1 B",
+    "append 100 B",
+    "append 100 B, deleted file",
+    "open+unlink",
+    "TCP 64 B",
+    "TCP 64 KiB",
+    "UDP 64 B",
+    "connect+close",
+    "fork+exit",
+    "exec+exit",
+];
+
+struct Calls {
+    folder: PathBuf,
+    named: File,
+    deleted: File,
+    appended: u64,
+    heap: usize,
+    fault: *mut u8,
+    listener: TcpListener,
+    client: TcpStream,
+    server: TcpStream,
+    datagrams: UdpSocket,
+    buffer: Vec<u8>,
+}
+
+/// Pages that are given back and touched again.
+const FAULTS: usize = 256;
+
+impl Calls {
+    fn new(folder: &Path) -> Result<Self> {
+        let named = File::create(folder.join("named"))?;
+        let deleted = File::create(folder.join("deleted"))?;
+        fs::remove_file(folder.join("deleted"))?;
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let client = TcpStream::connect(listener.local_addr()?)?;
+        let (server, _) = listener.accept()?;
+        client.set_nodelay(true)?;
+        let datagrams = UdpSocket::bind("127.0.0.1:0")?;
+        datagrams.connect(datagrams.local_addr()?)?;
+        // SAFETY: asks for the present end of the heap.
+        let heap = unsafe { libc::syscall(libc::SYS_brk, 0) } as usize;
+        Ok(Self {
+            folder: folder.to_owned(),
+            named,
+            deleted,
+            appended: 0,
+            heap,
+            fault: map(FAULTS * PAGE)?,
+            listener,
+            client,
+            server,
+            datagrams,
+            buffer: vec![7; 65_536],
+        })
+    }
+
+    /// Nanoseconds of a call.
+    fn time(&mut self, name: &str, time: Duration) -> Result<f64> {
+        // The first calls also warm caches.
+        let mut batch = 1;
+        while self.batch(name, batch)? < Duration::from_millis(1) && batch < 1 << 20 {
+            batch *= 2;
+        }
+        let end = Instant::now() + time;
+        let mut each = Vec::new();
+        while Instant::now() < end || each.len() < 3 {
+            each.push(self.batch(name, batch)?.as_nanos() as f64 / batch as f64);
+        }
+        each.sort_by(f64::total_cmp);
+        Ok(each[each.len() / 4])
+    }
+
+    fn batch(&mut self, name: &str, count: usize) -> Result<Duration> {
+        self.appended = 0;
+        self.named.set_len(0)?;
+        self.deleted.set_len(0)?;
+        let began = spent();
+        match name {
+            "page fault" => {
+                for _ in 0..count.div_ceil(FAULTS) {
+                    self.faults();
+                }
+                // Whole rounds only: the rest is taken off by what was really done.
+                let done = count.div_ceil(FAULTS) * FAULTS;
+                return Ok((spent() - began).mul_f64(count as f64 / done as f64));
+            }
+            _ => (0..count).try_for_each(|_| self.call(name))?,
+        }
+        Ok(spent() - began)
+    }
+
+    fn call(&mut self, name: &str) -> Result<()> {
+        match name {
+            // SAFETY: a call without arguments.
+            "getppid" => unsafe {
+                libc::syscall(libc::SYS_getppid);
+            },
+            "mmap+touch+munmap" => map_touch_unmap()?,
+            "brk up+down" => self.brk(),
+            "write 1 B" => self.named.write_all_at(b"x", 0)?,
+            "append 100 B" => append(&self.named, &mut self.appended, &self.buffer[..100])?,
+            "append 100 B, deleted file" => append(&self.deleted, &mut self.appended, &self.buffer[..100])?,
+            "open+unlink" => {
+                let path = self.folder.join("unlinked");
+                drop(File::create(&path)?);
+                fs::remove_file(&path)?;
+            }
+            "TCP 64 B" => self.tcp(64)?,
+            "TCP 64 KiB" => self.tcp(65_536)?,
+            "UDP 64 B" => {
+                self.datagrams.send(&self.buffer[..64])?;
+                self.datagrams.recv(&mut self.buffer)?;
+            }
+            "connect+close" => {
+                let client = TcpStream::connect(self.listener.local_addr()?)?;
+                let (server, _) = self.listener.accept()?;
+                reset(&server)?;
+                drop((server, client));
+            }
+            "fork+exit" => fork()?,
+            "exec+exit" => {
+                let status = Command::new(std::env::current_exe()?).arg("nothing").status()?;
+                ensure!(status.success(), "{status}");
+            }
+            _ => bail!("no such call"),
+        }
+        Ok(())
+    }
+
+    /// A page more and a page less, which glibc's heap does not notice.
+    fn brk(&self) {
+        // SAFETY: the heap ends where it ended before; nobody else in this process moves it meanwhile.
+        unsafe {
+            libc::syscall(libc::SYS_brk, self.heap + 16 * PAGE);
+            libc::syscall(libc::SYS_brk, self.heap);
+        }
+    }
+
+    fn faults(&mut self) {
+        // SAFETY: the pages are a private mapping of this process's own, and nobody else looks at them.
+        unsafe {
+            libc::madvise(self.fault.cast(), FAULTS * PAGE, libc::MADV_DONTNEED);
+            for page in 0..FAULTS {
+                self.fault.add(page * PAGE).write_volatile(1);
+            }
+        }
+    }
+
+    fn tcp(&mut self, length: usize) -> Result<()> {
+        self.client.write_all(&self.buffer[..length])?;
+        self.server.read_exact(&mut self.buffer[..length])?;
+        Ok(())
+    }
+}
+
+fn append(mut file: &File, length: &mut u64, bytes: &[u8]) -> Result<()> {
+    if *length == 0 || *length > LONGEST_FILE {
+        file.set_len(0)?;
+        std::io::Seek::rewind(&mut file)?;
+        *length = 0;
+    }
+    file.write_all(bytes)?;
+    *length += bytes.len() as u64;
+    Ok(())
+}
+
+fn map_touch_unmap() -> Result<()> {
+    let pages = map(4 * PAGE)?;
+    // SAFETY: the mapping was just made and is this function's own.
+    unsafe {
+        for page in 0..4 {
+            pages.add(page * PAGE).write_volatile(1);
+        }
+        libc::munmap(pages.cast(), 4 * PAGE);
+    }
+    Ok(())
+}
+
+fn map(length: usize) -> Result<*mut u8> {
+    // SAFETY: a new private mapping touches nothing that is there.
+    let address = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    ensure!(address != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+    // Huge pages would make one fault of many, now and then.
+    // SAFETY: the mapping was just made.
+    unsafe { libc::madvise(address, length, libc::MADV_NOHUGEPAGE) };
+    Ok(address.cast())
+}
+
+/// A connection closed by a reset leaves no address behind that would be used up.
+pub fn reset(stream: &TcpStream) -> Result<()> {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: the value is a `linger` and lives across the call.
+    let result = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of_val(&linger) as libc::socklen_t,
+        )
+    };
+    ensure!(result == 0, "SO_LINGER: {}", std::io::Error::last_os_error());
+    Ok(())
+}
+
+fn fork() -> Result<()> {
+    // SAFETY: the child does nothing but end, without any of this process's cleaning up.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            libc::_exit(0);
+        }
+        ensure!(child > 0, "fork: {}", std::io::Error::last_os_error());
+        libc::waitpid(child, std::ptr::null_mut(), 0);
+    }
+    Ok(())
+}
+
+/// Processor time of this thread so far, and of the children that have ended.
+fn spent() -> Duration {
+    // SAFETY: both are plain values that live across the calls.
+    let (own, children) = unsafe {
+        let mut own: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut own);
+        let mut children: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut children);
+        (own, children)
+    };
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, 1000 * time.tv_usec as u32);
+    let own = Duration::new(own.tv_sec as u64, own.tv_nsec as u32);
+    own + time(children.ru_utime) + time(children.ru_stime)
+}
+
+/// Keeps to the last processor, so that a call does not begin on one and end on another.
+fn pin() -> Result<()> {
+    let last = std::thread::available_parallelism()?.get() - 1;
+    // SAFETY: the set is a plain value, and the processor exists.
+    let result = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(last, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
+    };
+    ensure!(result == 0, "sched_setaffinity: {}", std::io::Error::last_os_error());
+    Ok(())
+}

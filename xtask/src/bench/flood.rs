@@ -1,0 +1,130 @@
+//! As many events as the machine can make: whether what was done is what was reported, plus what was counted as lost.
+
+use std::{thread::sleep, time::Duration};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{
+    child::Speaker,
+    place::Place,
+    table::{Cell, Table, Unit},
+};
+
+/// A flood, the command that sees it, and the column of the load's row that must be the truth.
+struct Flood {
+    name: &'static str,
+    kind: &'static str,
+    view: &'static [&'static str],
+    /// Bytes that the report says of the process `pid`.
+    reported: fn(&Value, u32) -> Option<u64>,
+    /// What the load is known to have done beside its events: nothing for most.
+    unit: &'static str,
+}
+
+const FLOODS: [Flood; 4] = [
+    Flood {
+        name: "heap calls",
+        kind: "mem",
+        view: &["mem"],
+        reported: |report, pid| row(report, pid)?["mapped"].as_u64(),
+        unit: "bytes mapped",
+    },
+    Flood {
+        name: "writes of 1 byte to a deleted file",
+        kind: "disk",
+        view: &["disk", "--deleted-open"],
+        reported: |report, pid| {
+            let rows = report["rows"].as_array()?.iter();
+            let mut holders = rows.flat_map(|row| row["holders"].as_array().into_iter().flatten());
+            holders.find(|holder| holder["pid"] == pid)?["written"].as_u64()
+        },
+        unit: "bytes written",
+    },
+    Flood {
+        name: "datagrams of 64 bytes",
+        kind: "net",
+        view: &["net"],
+        reported: |report, pid| row(report, pid)?["udp"]["tx"].as_u64(),
+        unit: "bytes sent",
+    },
+    Flood {
+        name: "connections, each of 100 bytes",
+        kind: "connections",
+        view: &["net"],
+        reported: |report, pid| row(report, pid)?["tcp"]["tx"].as_u64(),
+        unit: "bytes sent",
+    },
+];
+
+fn row(report: &Value, pid: u32) -> Option<&Value> {
+    report["rows"].as_array()?.iter().find(|row| row["pid"] == pid)
+}
+
+/// Floods each command for a while.
+pub fn run(place: &Place) -> Result<Table> {
+    let seconds = place.choose(5, 60);
+    let mut table = Table::new(
+        "flood",
+        "Floods",
+        &format!(
+            "One process makes events as fast as it can for {seconds} s while observer runs as usual; afterwards what it did is \
+             compared with what observer reports of it. Not reported is what is missing of the truth; lost is what observer says \
+             it lost, records of the ring among it, which cost no total."
+        ),
+        &["events", "a second", "truth", "reported", "not reported", "lost: ring, map, unattributed"],
+    );
+    for flood in &FLOODS {
+        let mut load = place.load(&["flood", flood.kind, "0", &place.folder_name()])?;
+        let observer = start(place, flood.view)?;
+        load.say("go")?;
+        sleep(Duration::from_secs(seconds));
+        let truth = load.ask("stop")?;
+        let (events, bytes) = (number(&truth, "events")?, number(&truth, "bytes")?);
+        let pid = load.pid();
+        // The report after the one in which the flood ended has all of it; one more, for a machine that is slow.
+        let mut reported = 0;
+        let mut last = Value::Null;
+        observer.unheard();
+        for _ in 0..4 {
+            last = observer.value()?;
+            reported = (flood.reported)(&last, pid).unwrap_or(reported);
+            if reported == bytes {
+                break;
+            }
+        }
+        observer.end()?;
+        let loss = |what: &str| last["loss"][what].as_u64().unwrap_or(0);
+        let lost = loss("unattributed");
+        let missing = bytes as i128 - i128::from(reported);
+        let rate = events as f64 / truth["seconds"].as_f64().unwrap_or(f64::NAN);
+        table.row(
+            flood.name,
+            vec![
+                Cell::exact(rate, Unit::PerSecond),
+                Cell::words(format!("{bytes} {}", flood.unit)),
+                Cell::words(reported.to_string()),
+                Cell::words(missing.to_string()),
+                Cell::words(format!("{}, {}, {lost}", loss("ring"), loss("map_full"))),
+            ],
+        );
+        table.goal(
+            format!("{}: the truth is what was reported plus what was counted as lost", flood.name),
+            format!("{missing} missing, {lost} counted as lost"),
+            missing == i128::from(lost),
+        );
+        drop(load);
+    }
+    Ok(table)
+}
+
+fn start(place: &Place, view: &[&str]) -> Result<Speaker> {
+    let mut command = place.program("observer");
+    let observer = Speaker::start(command.args(view).args(["--json", "-n", "--interval", "0.5"]))?;
+    observer.value()?;
+    Ok(observer)
+}
+
+fn number(truth: &Value, name: &str) -> Result<u64> {
+    truth[name].as_u64().with_context(|| format!("no {name} in {truth}"))
+}

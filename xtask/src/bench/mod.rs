@@ -1,0 +1,101 @@
+//! `cargo xtask bench`: what observer costs, measured beside what people would use instead, on one machine in one run.
+//!
+//! Loads and peers are the benchmark's own to start; what is compared is measured in turns; no goal is an absolute time.
+//! What cannot be measured on a machine is named with its reason. Seconds are for people: against regressions stand
+//! instructions (`--guard`), which do not depend on how busy a machine is.
+
+use std::{fs, path::Path, time::Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use serde_json::json;
+
+use self::{
+    place::{FOLDER, Place},
+    table::Table,
+};
+use crate::process;
+
+mod added;
+mod beside;
+mod child;
+mod flood;
+mod measure;
+mod own;
+mod page;
+mod peers;
+mod place;
+mod start;
+mod table;
+mod throughput;
+
+/// What is wanted of the benchmark; all of it where nothing is said.
+#[derive(Args)]
+pub struct Options {
+    /// One benchmark alone: its table and its JSON, and no page
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// More rounds, larger scales, longer floods, and a clean build
+    #[arg(long)]
+    thorough: bool,
+}
+
+type Benchmark = (&'static str, fn(&Place) -> Result<Table>);
+
+/// Every benchmark, in the order of the page.
+const ALL: &[Benchmark] = &[
+    ("added", added::run),
+    ("throughput", throughput::run),
+    ("own", own::run),
+    ("disk", beside::disk),
+    ("mem", beside::mem),
+    ("start", start::run),
+    ("flood", flood::run),
+];
+
+/// Measures, prints, and writes what was found.
+///
+/// # Errors
+/// Without root, when something cannot be built, or a benchmark breaks off; the others are run all the same.
+pub fn run(root: &Path, options: &Options) -> Result<()> {
+    let began = Instant::now();
+    ensure!(process::is_root(), "the benchmark loads programs into the kernel and needs root");
+    let wanted: Vec<&Benchmark> =
+        ALL.iter().filter(|(name, _)| options.name.as_ref().is_none_or(|wanted| wanted == name)).collect();
+    if wanted.is_empty() {
+        let names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+        bail!("there is no such benchmark: give one of {}", names.join(", "));
+    }
+    peers::install();
+    let place = Place::new(root, options.thorough)?;
+    let mut tables = Vec::new();
+    let mut broken = Vec::new();
+    for (name, benchmark) in wanted {
+        let began = Instant::now();
+        println!("bench: {name} …");
+        match benchmark(&place) {
+            Ok(table) => {
+                println!("{}bench: {name} took {} s\n", table.markdown(), began.elapsed().as_secs());
+                write(root, &table)?;
+                tables.push(table);
+            }
+            Err(error) => {
+                println!("bench: {name} BROKE OFF: {error:#}\n");
+                broken.push(format!("{name}: {error:#}"));
+            }
+        }
+    }
+    if options.name.is_none() && broken.is_empty() {
+        page::write(root, &tables, options.thorough, began.elapsed())?;
+    }
+    println!("bench: {} s", began.elapsed().as_secs());
+    ensure!(broken.is_empty(), "broken off: {}", broken.join("; "));
+    Ok(())
+}
+
+/// The table as JSON, for scripts.
+fn write(root: &Path, table: &Table) -> Result<()> {
+    let path = root.join(FOLDER).join(format!("{}.json", table.name));
+    let value = json!({"machine": place::machine(), "kernel": place::kernel(), "table": table});
+    fs::write(&path, format!("{value:#}\n")).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,259 @@
+//! What observer itself takes: processor time a report, memory, wake-ups; by how much there is to report.
+
+use std::{thread::sleep, time::Duration};
+
+use anyhow::Result;
+
+use super::{
+    child::{self, Speaker},
+    measure::Figure,
+    place::{COMMANDS, Place},
+    table::{Cell, Table, Unit},
+};
+
+/// The goals: of one core on an idle machine; resident, maps included; by how much a thing may cost more where there are
+/// more of them.
+const IDLE: f64 = 0.002;
+const MEMORY: f64 = 40e6;
+const GROWTH: f64 = 1.25;
+
+/// What one observer takes.
+struct Taken {
+    /// Milliseconds of processor time, by report.
+    reports: Vec<f64>,
+    /// Resident at most since the start, and the kernel's memory for its maps and programs, bytes.
+    resident: f64,
+    maps: f64,
+}
+
+impl Taken {
+    fn memory(&self) -> f64 {
+        self.resident + self.maps
+    }
+}
+
+/// Measures each command among more and more processes, descriptors, connections and events.
+pub fn run(place: &Place) -> Result<Table> {
+    let mut table = Table::new(
+        "own",
+        "What observer itself takes",
+        "Processor time of each command a report (`--json --top`, the ten biggest rows), all of its threads, and memory: the \
+         most that was ever resident since its start plus what the kernel keeps for its maps and programs. Events are those \
+         that the command counts: heap calls, appended bytes of a deleted file, datagrams.",
+        &[
+            "there are",
+            "mem, a report",
+            "disk, a report",
+            "net, a report",
+            "mem, memory",
+            "disk, memory",
+            "net, memory",
+        ],
+    );
+    let mut largest: f64 = 0.0;
+    idle(place, &mut table)?;
+    let folder = place.folder_name();
+    let processes: Vec<(u64, Vec<String>)> =
+        [100, 1_000, 10_000].map(|count| (count, words(&["processes", &count.to_string()]))).into();
+    let descriptors: Vec<(u64, Vec<String>)> = [(1_000, 10), (100_000, 100), (1_000_000, 200)]
+        .map(|(count, holders)| {
+            let each = (count / holders).to_string();
+            (count, words(&["descriptors", &holders.to_string(), &each, "3", &folder]))
+        })
+        .into();
+    let connections: Vec<(u64, Vec<String>)> =
+        [100, 10_000, 100_000].map(|count| (count, words(&["connections", &count.to_string()]))).into();
+    for (what, scales, views) in [
+        ("processes", processes, &[0, 1, 2][..]),
+        ("descriptors", descriptors, &[1, 2]),
+        ("connections", connections, &[2]),
+    ] {
+        let mut costs: Vec<(u64, Vec<f64>)> = Vec::new();
+        for (count, arguments) in scales {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let load = place.load(&arguments)?;
+            let taken = of_views(place, views)?;
+            drop(load);
+            largest = taken.iter().flatten().map(Taken::memory).fold(largest, f64::max);
+            costs.push((count, taken.iter().flatten().filter_map(Taken::typical).collect()));
+            row(&mut table, format!("{} {what}", thousands(count)), &taken);
+        }
+        growth(&mut table, what, &costs);
+    }
+    events(place, &mut table, &mut largest)?;
+    table.goal(
+        format!("never more than {} resident, maps included", Unit::Bytes.text(MEMORY)),
+        Unit::Bytes.text(largest),
+        largest <= MEMORY,
+    );
+    Ok(table)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// An idle machine: what each command takes of a core, and how often it wakes between two reports.
+fn idle(place: &Place, table: &mut Table) -> Result<()> {
+    let mut cells = Vec::new();
+    for (name, view) in COMMANDS {
+        let observer = place.observer(view, Duration::from_secs(1))?;
+        let pid = observer.pid();
+        let mut shares = Vec::new();
+        let mut wakes = 0;
+        for _ in 0..place.choose(5, 20) {
+            let before = child::processor_time(pid)?;
+            observer.line()?;
+            let spent = child::processor_time(pid)? - before;
+            shares.push(spent.as_secs_f64());
+            // The report is written: until the next, nothing is to be done.
+            sleep(Duration::from_millis(200));
+            let waits = child::waits(pid)?;
+            sleep(Duration::from_millis(500));
+            wakes += child::waits(pid)? - waits;
+        }
+        let figure = Figure::of(&shares);
+        cells.push(Cell::of(figure, Unit::Part));
+        if let Some(share) = figure {
+            table.goal(
+                format!("{name}, idle: at most {} of one core", Unit::Part.text(IDLE)),
+                Unit::Part.figure(&share),
+                share.median <= IDLE,
+            );
+        }
+        table.goal(format!("{name}, idle: no wake-up between reports"), format!("{wakes}"), wakes == 0);
+    }
+    cells.resize_with(6, || Cell::None);
+    table.row("an idle machine, a report a second, of one core", cells);
+    Ok(())
+}
+
+fn of_views(place: &Place, views: &[usize]) -> Result<Vec<Option<Taken>>> {
+    (0..COMMANDS.len()).map(|view| views.contains(&view).then(|| take(place, view)).transpose()).collect()
+}
+
+fn take(place: &Place, view: usize) -> Result<Taken> {
+    let observer = place.observer(COMMANDS[view].1, Duration::from_millis(250))?;
+    let pid = observer.pid();
+    let mut before = child::processor_time(pid)?;
+    let mut reports = Vec::new();
+    for _ in 0..place.choose(5, 20) {
+        observer.line()?;
+        let now = child::processor_time(pid)?;
+        reports.push((now - before).as_secs_f64() * 1e3);
+        before = now;
+    }
+    memory(&observer, reports)
+}
+
+fn memory(observer: &Speaker, reports: Vec<f64>) -> Result<Taken> {
+    let pid = observer.pid();
+    let resident = child::status(pid, "VmHWM")? as f64;
+    Ok(Taken { reports, resident, maps: child::map_memory(pid)? as f64 })
+}
+
+impl Taken {
+    fn typical(&self) -> Option<f64> {
+        Figure::of(&self.reports).map(|figure| figure.median)
+    }
+}
+
+fn row(table: &mut Table, name: String, taken: &[Option<Taken>]) {
+    let time = |taken: &Option<Taken>| {
+        Cell::of(taken.as_ref().and_then(|taken| Figure::of(&taken.reports)), Unit::Milliseconds)
+    };
+    let space = |taken: &Option<Taken>| {
+        taken.as_ref().map_or(Cell::None, |taken| {
+            let (resident, maps) = (Unit::Bytes.text(taken.resident), Unit::Bytes.text(taken.maps));
+            Cell::words(format!("{resident} + {maps}"))
+        })
+    };
+    table.row(name, taken.iter().map(time).chain(taken.iter().map(space)).collect());
+}
+
+/// From the second scale to the third, a thing must not cost much more: the first is mostly what a report costs anyway.
+fn growth(table: &mut Table, what: &str, costs: &[(u64, Vec<f64>)]) {
+    let [.., (few, before), (many, after)] = costs else { return };
+    let growth = before.iter().zip(after).map(|(before, after)| {
+        let (each_before, each_after) = (before / *few as f64, after / *many as f64);
+        each_after / each_before
+    });
+    let worst = growth.fold(0.0, f64::max);
+    table.goal(
+        format!(
+            "{}: cost of one among {} at most {GROWTH} × that among {}",
+            what,
+            thousands(*many),
+            thousands(*few)
+        ),
+        Unit::Times.text(worst),
+        worst <= GROWTH,
+    );
+}
+
+/// Each command while the events come that it counts, at growing rates.
+fn events(place: &Place, table: &mut Table, largest: &mut f64) -> Result<()> {
+    let folder = place.folder_name();
+    let mut costs: Vec<[f64; 3]> = Vec::new();
+    for rate in [1_000_u64, 10_000, 100_000, 1_000_000] {
+        let mut all = Vec::new();
+        let mut reached = Vec::new();
+        let mut cost = [0.0; 3];
+        for (view, (name, _)) in COMMANDS.iter().enumerate() {
+            let mut load = place.load(&["flood", name, &rate.to_string(), &folder])?;
+            load.say("go")?;
+            let taken = take(place, view)?;
+            let truth = load.ask("stop")?;
+            let (events, seconds) = (truth["events"].as_f64(), truth["seconds"].as_f64());
+            reached.push(events.zip(seconds).map_or(0.0, |(events, seconds)| events / seconds));
+            *largest = largest.max(taken.memory());
+            cost[view] = taken.typical().unwrap_or(f64::NAN);
+            all.push(Some(taken));
+        }
+        let slowest = reached.into_iter().fold(f64::INFINITY, f64::min);
+        let name = if slowest < 0.9 * rate as f64 {
+            format!(
+                "{} events a second wanted, at least {} reached",
+                thousands(rate),
+                Unit::PerSecond.text(slowest)
+            )
+        } else {
+            format!("{} events a second", thousands(rate))
+        };
+        row(table, name, &all);
+        costs.push(cost);
+    }
+    if let [first, .., last] = &costs[..] {
+        let worst = first.iter().zip(last).map(|(first, last)| last / first).fold(0.0, f64::max);
+        let found = Unit::Times.text(worst);
+        table.goal(
+            "a report of 1,000,000 events costs at most 2 × one of 1,000 by the same process",
+            found,
+            worst <= 2.0,
+        );
+    }
+    Ok(())
+}
+
+/// `1,000,000`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_groups_of_three() {
+        assert_eq!([7, 1_000, 12_345_678].map(thousands), ["7", "1,000", "12,345,678"]);
+    }
+}

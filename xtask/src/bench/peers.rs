@@ -1,0 +1,72 @@
+//! What people use where they do not use observer: whether it runs here, and how it is started.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    child::Speaker,
+    place::{FOLDER, Place},
+};
+use crate::{packages, process};
+
+/// Installs every peer that can be had. One that cannot is named where it is missed.
+pub fn install() {
+    for need in packages::PEERS {
+        if let Err(error) = packages::ensure(std::slice::from_ref(need)) {
+            println!("bench: without {}: {error:#}", need.has);
+        }
+    }
+}
+
+/// A program of PATH.
+///
+/// # Errors
+/// When it is not there.
+pub fn program(name: &str) -> Result<Command> {
+    packages::find(name).map(Command::new).with_context(|| format!("{name} is not installed"))
+}
+
+/// A script for bpftrace that says when it is attached, once that has been tried.
+///
+/// # Errors
+/// When bpftrace cannot attach it here.
+pub fn bpftrace(place: &Place, script: &str) -> Result<PathBuf> {
+    let path = place.folder().join("script.bt");
+    fs::write(&path, format!("BEGIN {{ printf(\"ready\\n\"); }}\n{script}"))?;
+    start_bpftrace(&path)?.end()?;
+    Ok(path)
+}
+
+/// Starts bpftrace and waits until everything is attached.
+///
+/// # Errors
+/// When it does not attach.
+pub fn start_bpftrace(script: &Path) -> Result<Speaker> {
+    program("bpftrace")?;
+    // It looks for tracepoints in tracefs, which is mounted for it alone where the machine has not mounted it.
+    let mount = "test -d /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing || exit 1; \
+                 exec bpftrace \"$0\"";
+    let mut command = Command::new("unshare");
+    let tracer = Speaker::start(command.args(["--mount", "sh", "-c", mount]).arg(script))?;
+    while tracer.line().context("bpftrace attached nothing")? != "ready" {}
+    Ok(tracer)
+}
+
+/// Builds the minimal scanner of `/proc`.
+///
+/// # Errors
+/// Without a C compiler.
+pub fn scanner(root: &Path) -> Result<PathBuf> {
+    let path = root.join(FOLDER).join("scan-proc");
+    if packages::find("cc").is_none() {
+        bail!("there is no C compiler");
+    }
+    let source = root.join("xtask/src/bench/scan-proc.c");
+    process::output(Command::new("cc").args(["-O2", "-o"]).arg(&path).arg(source))?;
+    Ok(path)
+}

@@ -1,0 +1,112 @@
+//! What a benchmark has to work with: the built binaries, a folder for files, how often to repeat, the machine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+use super::child::Speaker;
+use crate::process::{self, cargo};
+
+/// Where results, peers and temporary files are.
+pub const FOLDER: &str = "target/bench";
+
+/// The commands whose cost is measured, as one would type them; all three are every hook.
+pub const COMMANDS: [(&str, &[&str]); 3] =
+    [("mem", &["mem"]), ("disk", &["disk", "--deleted-open"]), ("net", &["net"])];
+
+/// Everything that is the same for each benchmark.
+pub struct Place {
+    pub root: PathBuf,
+    /// Longer, more often, more of everything.
+    pub thorough: bool,
+    folder: PathBuf,
+}
+
+impl Place {
+    /// Builds what is measured, as users get it, and the loads.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn new(root: &Path, thorough: bool) -> Result<Self> {
+        let packages = ["--package", "observer", "--package", "observer-tests"];
+        process::run(cargo(root).args(["build", "--release", "--bins"]).args(packages))?;
+        let folder = root.join(FOLDER).join(format!("files-{}", std::process::id()));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Self { root: root.to_owned(), thorough, folder })
+    }
+
+    /// A folder on a disk, for files that go when the benchmark ends.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// `quick` in a usual run, `thorough` in a thorough one.
+    pub fn choose<T>(&self, quick: T, thorough: T) -> T {
+        if self.thorough { thorough } else { quick }
+    }
+
+    /// One of the built programs.
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.root.join("target/release").join(name))
+    }
+
+    /// A load that is ready.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn load(&self, arguments: &[&str]) -> Result<Speaker> {
+        Speaker::load(self.program("load").args(arguments))
+    }
+
+    /// The folder's name as an argument.
+    pub fn folder_name(&self) -> String {
+        self.folder.to_string_lossy().into_owned()
+    }
+
+    /// An observer that has reported once, so that everything is attached.
+    ///
+    /// # Errors
+    /// When it does not report.
+    pub fn observer(&self, view: &[&str], interval: Duration) -> Result<Speaker> {
+        let mut command = self.program("observer");
+        command.args(view).args(["--json", "--top", "-n", "--budget", "100", "--interval"]);
+        let observer = Speaker::start(command.arg(interval.as_secs_f64().to_string()))?;
+        observer.value()?;
+        Ok(observer)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What machine this is, for the head of the page: its kind, and nothing that names it.
+pub fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let info = read("/proc/cpuinfo");
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name));
+        line.and_then(|line| line.split_once(':')).map_or("", |(_, value)| value.trim()).to_owned()
+    };
+    let virtual_machine = field("flags").split(' ').any(|flag| flag == "hypervisor");
+    let memory = read("/proc/meminfo");
+    let kibibytes = memory.split_whitespace().nth(1).and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
+    let kind = if virtual_machine { "a virtual machine with" } else { "" };
+    let model = field("model name");
+    let gibibytes = kibibytes / f64::from(1 << 20);
+    format!("{kind} {cpus} cores of {model}, {gibibytes:.0} GiB of memory").trim().to_owned()
+}
+
+/// The running kernel's series and patch level: `6.18.44`.
+pub fn kernel() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().split(['-', '+']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,250 @@
+//! What observing takes away from whole programs: requests, bytes, a build, a second.
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    child::{self, Speaker},
+    measure::Rounds,
+    peers,
+    place::{COMMANDS, Place},
+    table::{Cell, Table, Unit},
+};
+
+/// The goal: what the three commands together may take of a throughput.
+const GOAL: f64 = 0.05;
+
+/// A load and its throughput in one measurement, the higher the better.
+trait Load {
+    fn name(&self) -> &'static str;
+    fn measure(&mut self) -> Result<f64>;
+}
+
+type Start = fn(&Place) -> Result<Box<dyn Load>>;
+
+const LOADS: [(&str, Start); 4] =
+    [("redis-benchmark", redis), ("nginx under wrk", nginx), ("iperf3", iperf), ("a compile", compile)];
+
+/// Measures each load alone and observed, in turns.
+pub fn run(place: &Place) -> Result<Table> {
+    let mut table = Table::new(
+        "throughput",
+        "What the throughput of the observed loses",
+        "Each load with nothing attached, and with `observer mem`, `disk --deleted-open` and `net` all running, in turns. \
+         Negative: less throughput than without.",
+        &["load", "nothing attached", "all three", "change"],
+    );
+    for (name, start) in LOADS {
+        match start(place) {
+            Ok(load) => row(place, &mut table, load)?,
+            Err(error) => table.missing.push(format!("{name}: {error:#}")),
+        }
+    }
+    Ok(table)
+}
+
+fn row(place: &Place, table: &mut Table, mut load: Box<dyn Load>) -> Result<()> {
+    let mut rounds = Rounds::default();
+    // The first warms it up.
+    load.measure()?;
+    let mut observed = Vec::new();
+    for _ in 0..place.choose(7, 15) {
+        rounds.baseline(load.measure()?);
+        let second = Duration::from_secs(1);
+        let observers: Vec<Speaker> =
+            COMMANDS.iter().map(|(_, view)| place.observer(view, second)).collect::<Result<_>>()?;
+        let value = load.measure()?;
+        observers.into_iter().try_for_each(|observer| observer.end().map(drop))?;
+        rounds.other(0, value);
+        observed.push(value);
+    }
+    rounds.baseline(load.measure()?);
+    let change = rounds.ratio(0).map(|mut ratio| {
+        ratio.median -= 1.0;
+        ratio.low -= 1.0;
+        ratio.high -= 1.0;
+        ratio
+    });
+    if let Some(change) = change {
+        table.goal(
+            format!("{}: at most {:.0} % lost", load.name(), GOAL * 100.0),
+            Unit::Part.figure(&change),
+            change.median >= -GOAL,
+        );
+    }
+    let observed = super::measure::Figure::of(&observed);
+    table.row(
+        load.name(),
+        vec![
+            Cell::of(rounds.baselines(), Unit::PerSecond),
+            Cell::of(observed, Unit::PerSecond),
+            Cell::of(change, Unit::Part),
+        ],
+    );
+    Ok(())
+}
+
+/// A port of the loopback interface that nobody uses.
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Waits until somebody listens at `port`.
+fn wait_for(port: u16) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if Instant::now() > deadline {
+            bail!("nobody listens at port {port}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// What a program says after a word, as a number.
+fn number_after(text: &str, word: &str) -> Result<f64> {
+    let rest = text.split(word).nth(1).with_context(|| format!("no `{word}` in {text}"))?;
+    let digits: String =
+        rest.trim_start().chars().take_while(|letter| letter.is_ascii_digit() || *letter == '.').collect();
+    digits.parse().with_context(|| format!("no number after `{word}` in {text}"))
+}
+
+/// A server on a port, and the program that loads it.
+struct Served {
+    name: &'static str,
+    _server: Speaker,
+    client: fn(u16, bool) -> Result<Command>,
+    read: fn(&str) -> Result<f64>,
+    port: u16,
+    thorough: bool,
+}
+
+impl Load for Served {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn measure(&mut self) -> Result<f64> {
+        let (_, said) = child::measure_output(&mut (self.client)(self.port, self.thorough)?)?;
+        (self.read)(&said)
+    }
+}
+
+fn redis(place: &Place) -> Result<Box<dyn Load>> {
+    let port = free_port()?;
+    let mut server = peers::program("redis-server")?;
+    server.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", &port.to_string()]);
+    let server = Speaker::start(server.current_dir(place.folder()))?;
+    wait_for(port)?;
+    let client = |port: u16, thorough| {
+        let mut command = peers::program("redis-benchmark")?;
+        let requests = if thorough { "500000" } else { "120000" };
+        command.args(["-p", &port.to_string(), "-t", "set", "-n", requests, "-c", "50", "--csv"]);
+        Ok(command)
+    };
+    // "test","rps",… and then "SET","81234.5",…
+    let read = |said: &str| {
+        let line = said
+            .lines()
+            .find(|line| line.starts_with("\"SET\""))
+            .context("redis-benchmark gave no result")?;
+        Ok(line.split('"').nth(3).unwrap_or_default().parse()?)
+    };
+    let name = "redis-benchmark (SET, requests)";
+    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.thorough }))
+}
+
+fn nginx(place: &Place) -> Result<Box<dyn Load>> {
+    let port = free_port()?;
+    let folder = place.folder().join("nginx");
+    fs::create_dir_all(folder.join("logs"))?;
+    fs::write(folder.join("index.html"), vec![b'x'; 1024])?;
+    let configuration = format!(
+        "daemon off; worker_processes 1; pid nginx.pid; error_log logs/error.log;\nevents {{ worker_connections 512; }}\n\
+         http {{ access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n\
+         uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
+         server {{ listen 127.0.0.1:{port}; root .; }} }}\n"
+    );
+    // A worker is another user, who may not come into this folder: the master's user is taken instead.
+    fs::write(folder.join("nginx.conf"), format!("user root;\n{configuration}"))?;
+    let mut server = peers::program("nginx")?;
+    server.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "logs/error.log"]);
+    let server = Speaker::start(&mut server)?;
+    wait_for(port)?;
+    let client = |port: u16, thorough| {
+        let mut command = peers::program("wrk")?;
+        let time = if thorough { "4s" } else { "1s" };
+        command.args(["-t", "1", "-c", "32", "-d", time, &format!("http://127.0.0.1:{port}/index.html")]);
+        Ok(command)
+    };
+    let read = |said: &str| number_after(said, "Requests/sec:");
+    let name = "nginx under wrk (1 KiB, requests)";
+    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.thorough }))
+}
+
+fn iperf(place: &Place) -> Result<Box<dyn Load>> {
+    let port = free_port()?;
+    let mut server = peers::program("iperf3")?;
+    let server = Speaker::start(server.args(["-s", "-B", "127.0.0.1", "-p", &port.to_string()]))?;
+    wait_for(port)?;
+    let client = |port: u16, thorough| {
+        let mut command = peers::program("iperf3")?;
+        let time = if thorough { "4" } else { "1" };
+        command.args(["-c", "127.0.0.1", "-p", &port.to_string(), "-t", time, "--json"]);
+        Ok(command)
+    };
+    let read = |said: &str| {
+        let value: serde_json::Value = serde_json::from_str(said).context("what iperf3 says")?;
+        value["end"]["sum_received"]["bits_per_second"]
+            .as_f64()
+            .map(|bits| bits / 8.0)
+            .with_context(|| format!("iperf3 says no throughput: {}", value["error"]))
+    };
+    let name = "iperf3 (bytes)";
+    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.thorough }))
+}
+
+/// A C compiler on a source that it has much to do with.
+struct Compile {
+    source: PathBuf,
+}
+
+fn compile(place: &Place) -> Result<Box<dyn Load>> {
+    peers::program("cc")?;
+    let source = place.folder().join("compiled.c");
+    // Many functions and all of the C library's headers: processes, files and memory, as in any build.
+    let mut text =
+        String::from("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <math.h>\n");
+    for number in 0..200 {
+        text.push_str(&format!(
+            "int f{number}(int *a, int n) {{ int s = {number}; for (int i = 0; i < n; i++) \
+             {{ if (a[i] % 7 == s % 5) s += a[i] * {number}; else s ^= a[n - 1 - i]; }} return s; }}\n"
+        ));
+    }
+    fs::write(&source, text)?;
+    Ok(Box::new(Compile { source }))
+}
+
+impl Load for Compile {
+    fn name(&self) -> &'static str {
+        "a compile (cc -O1, files)"
+    }
+
+    fn measure(&mut self) -> Result<f64> {
+        let began = Instant::now();
+        let count = 4;
+        for _ in 0..count {
+            let mut command = peers::program("cc")?;
+            let used = child::measure(command.args(["-O1", "-c", "-o", "/dev/null"]).arg(&self.source))?;
+            anyhow::ensure!(used.processor > Duration::ZERO, "the compiler did nothing");
+        }
+        Ok(f64::from(count) / began.elapsed().as_secs_f64())
+    }
+}
