@@ -61,7 +61,8 @@ pub struct MemRecord {
     pub totals: MemTotals,
 }
 
-/// What the iterator writes of each process that has memory.
+/// What the iterator writes of each process that has memory; and, before Linux 6.2, of each thread that keeps changes of
+/// the counters to itself for a while: these in `rss`, and nothing else.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemTaskRecord {
@@ -91,6 +92,7 @@ macro_rules! mem_fields {
             TASK_SYSCALL_ABI: "task_struct.thread_info.status", 4;
             SIGNAL_LIVE: "signal_struct.live", 4;
             SIGNAL_MAX_RSS: "signal_struct.maxrss", 8;
+            TASK_RSS: "task_struct.rss_stat.count", 16;
             MM_OWNER: "mm_struct.owner", 8;
             MM_RSS: "mm_struct.rss_stat.count", 0;
             MM_RSS_STRIDE: "mm_struct.rss_stat[] | mm_struct.rss_stat.count[]", 0;

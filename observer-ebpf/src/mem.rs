@@ -20,7 +20,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     emit, fields_as_globals, iterator,
-    read::{Direct, Probing, Reader, element, exists, load, pointer, probe},
+    read::{Direct, Probing, Reader, element, exists, load, member, pointer, probe},
     task,
 };
 
@@ -256,6 +256,7 @@ fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64
         if mm.is_null() {
             return 0;
         }
+        unsettled(meta, task);
         let leader = pointer(task, &task::TASK_LEADER);
         if leader != task && !pointer(leader, &TASK_MM).is_null() {
             return 0;
@@ -280,6 +281,24 @@ fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64
         iterator::write(meta, &record);
     }
     0
+}
+
+/// Before 6.2 each thread hands changes of the counters in after 64 page faults (34e55232e59f, "mm: avoid false sharing
+/// of mm_counter"): what it still has is a record of its own.
+#[inline(always)]
+unsafe fn unsettled(meta: *mut iterator::Meta, task: *const u8) {
+    if !exists(&TASK_RSS) {
+        return;
+    }
+    // SAFETY: `task` is BTF-typed and not null, `meta` the iterator's.
+    unsafe {
+        let kept = member(task, &TASK_RSS).cast::<i32>();
+        let rss = [*kept, *kept.add(1), *kept.add(2), *kept.add(3)].map(i64::from);
+        if rss != [0; 4] {
+            let record = MemTaskRecord { task: task::record(task), rss, ..MemTaskRecord::default() };
+            iterator::write(meta, &record);
+        }
+    }
 }
 
 /// The resident counters, in pages: from 6.2 on an array of per-CPU counters, of which the part in common is read;

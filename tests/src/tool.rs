@@ -1,6 +1,8 @@
 //! Programs of others that a test asks.
 
-use std::io::Write as _;
+use std::{io::Write as _, process::Command};
+
+use crate::observer_path;
 
 /// Whether `program` is missing in a guest of the kernel matrix, which has few: then the test says so and returns, and
 /// the matrix counts it as not run. Elsewhere nothing is missing: `cargo xtask test` installs it, or the test fails.
@@ -11,7 +13,27 @@ pub fn missing(program: &str) -> bool {
     if found || std::env::var_os("OBSERVER_GUEST").is_none() {
         return false;
     }
-    // What is printed, the test runner keeps for itself where a test passes; what is written, it does not.
-    let _ = writeln!(std::io::stderr(), "NOT RUN: {program} is not in this guest");
+    not_run(&format!("{program} is not in this guest"));
     true
+}
+
+/// Whether a guest's kernel has no way to what this hook tells, as doctor says: then the test says so and leaves out what
+/// needs it. That it is no less than was known is for the page of kernels to show. Elsewhere every hook has a way.
+#[must_use]
+pub fn unseen(hook: &str) -> bool {
+    if std::env::var_os("OBSERVER_GUEST").is_none() {
+        return false;
+    }
+    let said = Command::new(observer_path()).arg("doctor").output().expect("observer can be started").stdout;
+    let said = String::from_utf8_lossy(&said);
+    let unseen = said.lines().any(|line| line.starts_with(&format!("  ✗ {hook} ")));
+    if unseen {
+        not_run(&format!("this kernel has no way to {hook}"));
+    }
+    unseen
+}
+
+fn not_run(why: &str) {
+    // What is printed, the test runner keeps for itself where a test passes; what is written, it does not.
+    let _ = writeln!(std::io::stderr(), "NOT RUN: {why}");
 }

@@ -3,6 +3,8 @@
 //! A domain is one folder with files of the same five names. Adding one: its folder, its file in `observation`, its
 //! object in `observer-ebpf`, its records in `observer-common`, and a line in each of the two lists below.
 
+use std::collections::HashMap;
+
 use observer_common::field::Field;
 
 use crate::{
@@ -77,6 +79,9 @@ pub struct Decoded {
     pub read: Vec<(&'static str, Vec<u8>)>,
     /// Map entries whose final value has been taken: (map, key).
     pub remove: Vec<(&'static str, Vec<u8>)>,
+    /// What threads of a process keep of changes to the kernel's counters, in bytes: file, anonymous, swap, shared. What
+    /// `/proc` says of the process is without it.
+    pub unsettled: HashMap<TaskId, [i64; 4]>,
     /// Processes that a pass met without being able to read their counters, and the bytes of their page tables: what
     /// they hold is to be asked of `/proc`.
     pub uncounted: Vec<(TaskId, u64)>,

@@ -2,7 +2,7 @@
 //! has changed since the last report is said.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs::File,
     io::Read,
     os::fd::OwnedFd,
@@ -23,7 +23,7 @@ use crate::{
         privilege::{Capability, HELPFUL},
     },
     observation::{
-        Observation,
+        Observation, TaskId,
         process::ProcessFact,
         session::{Missing, Moment, SessionFact},
     },
@@ -61,6 +61,8 @@ struct Observed {
     swept: u64,
     unread: u64,
     started: bool,
+    /// What threads keep of the kernel's counters of memory, as the last pass found it.
+    unsettled: HashMap<TaskId, [i64; 4]>,
 }
 
 impl Live {
@@ -78,6 +80,7 @@ impl Live {
                 swept: 0,
                 unread: 0,
                 started: false,
+                unsettled: HashMap::new(),
             })
         });
         Self {
@@ -139,6 +142,9 @@ impl Live {
     pub fn answer(&mut self, wants: &Wants) -> Vec<Observation> {
         let mut facts = Vec::new();
         host::answer(&self.root, wants, &mut facts);
+        for observed in &self.objects {
+            host::mem::settle(&observed.unsettled, &mut facts);
+        }
         let mut out = Vec::new();
         for fact in facts {
             self.changes.single(fact, &mut out);
@@ -258,6 +264,8 @@ impl Observed {
         let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && whole;
         let mut facts = std::mem::take(&mut decoded.facts);
         host::mem::count(root, &std::mem::take(&mut decoded.uncounted), &mut facts);
+        self.unsettled = std::mem::take(&mut decoded.unsettled);
+        host::mem::settle(&self.unsettled, &mut facts);
         // Found and not announced: nothing says that it will be looked at again.
         let entries = std::mem::take(&mut decoded.read).into_iter().collect();
         if complete {

@@ -4,6 +4,7 @@
 //! is `/dev/shm`.
 
 use std::{
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{SystemTime, UNIX_EPOCH},
@@ -14,6 +15,7 @@ use observer_tests::{
     place::TempDir,
     report::{note, number, rows},
     require_root,
+    tool::unseen,
     workload::Workload,
     workload_path,
 };
@@ -169,6 +171,9 @@ fn one_row_an_inode_however_many_hold_it() {
 
     workload.ask("child close f");
     observer.wait_for(|report| (holders(row(report, &truth)?).len() == 1).then_some(()));
+    if unseen("disk.mappings") {
+        return;
+    }
     workload.ask("map f");
     let mapped = observer.wait_for(|report| {
         let row = row(report, &truth).expect("it is held by a descriptor or a mapping all the time");
@@ -200,6 +205,15 @@ fn a_thread_with_a_descriptor_table_of_its_own_holds_a_file() {
     gone(&mut observer, &truth);
 }
 
+/// Whether files in `folder` can be written around the page cache: in tmpfs since Linux 6.6.
+fn takes_direct(folder: &Path) -> bool {
+    let probe = folder.join("probe");
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create(true).custom_flags(libc::O_DIRECT).open(&probe);
+    let _ = std::fs::remove_file(probe);
+    opened.is_ok()
+}
+
 #[test]
 fn growth_is_exact_whatever_way_it_is_written() {
     let (disk, ram) = (TempDir::new("disk-ways"), RamDir::new("ways"));
@@ -219,7 +233,10 @@ fn growth_is_exact_whatever_way_it_is_written() {
         let mut workload = files(folder);
         let mut observer = watch();
         for (way, bytes) in ways {
-            // Direct input and output cannot start amid a block; tmpfs takes it since Linux 6.6.
+            if way == "direct" && !takes_direct(folder) {
+                continue;
+            }
+            // Direct input and output cannot start amid a block.
             workload.ask(&format!("open {way}"));
             workload.ask(&format!("write {way} pwrite 4096"));
             let base = workload.ask(&format!("delete {way}"));
@@ -235,6 +252,8 @@ fn growth_is_exact_whatever_way_it_is_written() {
             assert_eq!(grown["growing"], true, "{way}");
             assert_eq!(holders(&grown)[0]["written"], bytes, "{way}: {grown:#}");
             workload.ask(&format!("close {way}"));
+            // The next file may be given its number.
+            gone(&mut observer, &base);
         }
     }
 }
@@ -423,6 +442,9 @@ fn a_file_of_a_containers_overlay_is_one_row_by_descriptor_and_by_mapping() {
     let path = held["path"].as_str().unwrap();
     assert!(path.ends_with("/merged/f"), "{path}");
     assert_eq!(held["allocated"], truth["allocated"]);
+    if unseen("disk.mappings") {
+        return;
+    }
     workload.ask("map f");
     let report = observer.wait_for(|report| {
         let row = row(report, &truth)?;

@@ -43,11 +43,12 @@ fn rollup(path: &str, name: &str) -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
 }
 
-/// Waits until resident and anonymous memory of a resting process are what a walk over its pages finds, to the byte.
+/// Waits until resident and anonymous memory of a process that comes to rest are what a walk over its pages finds, to
+/// the byte.
 fn holds_what_it_has(observer: &mut Observer, pid: u32, path: &str) {
-    let (rss, anon) = (rollup(path, "Rss"), rollup(path, "Anonymous"));
     observer.wait_for(|report| {
         let row = row_of(report, pid)?;
+        let (rss, anon) = (rollup(path, "Rss"), rollup(path, "Anonymous"));
         (number(row, "rss") == Some(rss) && number(row, "anon") == Some(anon)).then_some(())
     });
 }

@@ -75,15 +75,25 @@ impl Decode for MemDecoder {
         }
         // Threads that outlive their leader are met one by one; the memory is the same.
         let mut seen = HashSet::with_capacity(bytes.len() / SIZE);
+        let mut records = Vec::with_capacity(bytes.len() / SIZE);
         for mut reader in Reader::records(program, bytes, SIZE)? {
             let record = task_counters(&mut reader)?;
-            if seen.insert(record.task.id) {
-                out.facts.push(met(&record.task));
-                if uncounted {
-                    out.uncounted.push((record.task.id, record.page_tables));
-                } else {
-                    out.facts.push(Observation::Mem(self.task(&record)));
+            // Whoever has memory has address space; without any it is what a thread keeps of the counters.
+            if record.total_vm == 0 {
+                let kept = out.unsettled.entry(record.task.id).or_default();
+                for (sum, pages) in kept.iter_mut().zip(record.rss) {
+                    *sum = sum.saturating_add(pages.saturating_mul(self.page_size));
                 }
+            } else if seen.insert(record.task.id) {
+                records.push(record);
+            }
+        }
+        for record in records {
+            out.facts.push(met(&record.task));
+            if uncounted {
+                out.uncounted.push((record.task.id, record.page_tables));
+            } else {
+                out.facts.push(Observation::Mem(self.task(&record)));
             }
         }
         Ok(())
@@ -261,6 +271,20 @@ mod tests {
                 Observation::Mem(MemFact::Counters { id: ID, memory, page_tables: 4096 }),
             ]
         );
+    }
+
+    #[test]
+    fn what_threads_keep_of_the_counters_is_told_apart() {
+        let record = |rss: [i64; 4], total_vm: i64| {
+            let mut bytes = task(b"workers");
+            bytes.extend(rss.iter().chain(&[total_vm, 0, 0]).flat_map(|member| member.to_ne_bytes()));
+            bytes
+        };
+        let bytes = [record([1, 2, 0, 0], 0), record([10, 20, 0, 0], 100), record([0, -3, 0, 1], 0)].concat();
+        let mut out = Decoded::default();
+        MemDecoder::new(4096).pass(PASS, &bytes, &mut out).expect("whole records");
+        assert_eq!(out.unsettled, [(ID, [4_096, -4_096, 0, 4_096])].into());
+        assert_eq!(out.facts.len(), 2, "one process, met and counted");
     }
 
     #[test]

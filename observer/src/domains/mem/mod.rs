@@ -2,7 +2,7 @@
 //!
 //! Where the numbers come from: resident, swapped and virtual memory of every process are the kernel's own counters,
 //! read by an iterator at each report (from 6.2 on without what single CPUs still hold: the exact ones are read from
-//! `/proc` for the rows that are shown). Mapped and unmapped bytes are added up by events. The series that is judged is
+//! `/proc` for the rows that are shown; before, with what each thread still holds, which `/proc` lacks). Mapped and unmapped bytes are added up by events. The series that is judged is
 //! anonymous memory and swap: what nobody but the process can give back.
 //!
 //! How mappings count. `mapped` is private writable anonymous memory, by mmap, mremap and brk. `unmapped` is what left
@@ -13,8 +13,10 @@
 //!
 //! What it cannot see: what was mapped before observation began, and what a process unmapped by its first event before
 //! the first pass; shared anonymous memory is in `shmem` once it is touched, not in `mapped`; a private writable file
-//! mapping that is unmapped in part, or together with others as the dynamic loader does, counts as unmapped; the stack grows by itself and is in none. Of a process that ends
-//! between two reports its totals and its peak are known, not what it held.
+//! mapping that is unmapped in part, or together with others as the dynamic loader does, counts as unmapped; the stack grows by itself and is in none. What one thread
+//! unmaps at the moment at which another calls mprotect can be taken for the work of that call: it is then missing from
+//! `unmapped` and from `protected`. Of a process that ends between two reports its totals and its peak are known, not what
+//! it held.
 
 use super::Declaration;
 
@@ -31,6 +33,6 @@ pub const DECLARATION: Declaration = Declaration {
     name: "mem",
     hooks: hooks::HOOKS,
     fields: observer_common::mem::FIELDS,
-    optional_fields: &["MM_OWNER", "SIGNAL_MAX_RSS"],
+    optional_fields: &["MM_OWNER", "SIGNAL_MAX_RSS", "TASK_RSS"],
     decoder: |page_size| Box::new(decode::MemDecoder::new(page_size)),
 };

@@ -5,7 +5,7 @@
 //! batch a CPU. What a process's group may use is read as far up as this mount of the hierarchy shows.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt as _,
@@ -61,6 +61,24 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
         let nearest = mounts.nearest(&cgroup);
         Observation::Mem(MemFact::Limit { cgroup, nearest })
     }));
+}
+
+/// Adds what threads keep of the counters to what the kernel said of their processes.
+pub fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Observation]) {
+    if unsettled.is_empty() {
+        return;
+    }
+    for fact in facts {
+        let Observation::Mem(MemFact::Counters { id, memory, .. } | MemFact::Exact { id, memory }) = fact
+        else {
+            continue;
+        };
+        let Some([file, anon, swap, shmem]) = unsettled.get(id) else { continue };
+        memory.file = memory.file.saturating_add(*file);
+        memory.anon = memory.anon.saturating_add(*anon);
+        memory.swap = memory.swap.saturating_add(*swap);
+        memory.shmem = memory.shmem.saturating_add(*shmem);
+    }
 }
 
 /// What each of `processes` holds, with the page tables that a pass found: for kernels whose passes cannot read the
@@ -307,6 +325,15 @@ mod tests {
             ("proc/42/task/43/status", STATUS),
         ]);
         assert!(matches!(root.ask(ID)[..], [MemFact::Exact { memory: Memory { anon: 12_288, .. }, .. }]));
+    }
+
+    #[test]
+    fn what_threads_keep_is_added_to_what_the_kernel_says() {
+        let memory = Memory { file: 8, anon: 12, swap: 16, shmem: 4, virt: 100 };
+        let mut facts = [Observation::Mem(MemFact::Exact { id: ID, memory })];
+        settle(&[(ID, [1, -2, 0, 3])].into(), &mut facts);
+        let memory = Memory { file: 9, anon: 10, swap: 16, shmem: 7, virt: 100 };
+        assert_eq!(facts, [Observation::Mem(MemFact::Exact { id: ID, memory })]);
     }
 
     #[test]

@@ -4,7 +4,11 @@
 //! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat`, `vfork`, `wander` (what one CPU brought,
 //! another takes away) and `threads`, each with a number of KiB. The others live and die in ways of their own.
 
-use std::{fs::File, os::fd::AsRawFd as _, sync::atomic::AtomicU64};
+use std::{
+    fs::File,
+    os::fd::AsRawFd as _,
+    sync::{Barrier, atomic::AtomicU64},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
@@ -164,8 +168,11 @@ const TIMES: usize = 500;
 
 /// Maps and unmaps in several threads, made by the C library: the standard library's map a signal stack of their own.
 fn at_once(length: usize) -> Result<()> {
+    // Making a thread maps and protects its stack: that is over when all of them begin.
+    static BEGIN: Barrier = Barrier::new(THREADS);
     extern "C" fn body(length: *mut libc::c_void) -> *mut libc::c_void {
         let length = length as usize;
+        BEGIN.wait();
         let done = (0..TIMES)
             .try_for_each(|_| unmap(map(0, length, libc::PROT_READ | libc::PROT_WRITE, 0, -1)?, length));
         usize::from(done.is_err()) as *mut _
