@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::DEADLINE;
-
 /// A BPF object by its number: the kernel gives numbers in a circle, so one is not soon used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loaded {
@@ -45,15 +43,15 @@ pub fn loaded_by(pid: u32) -> BTreeSet<Loaded> {
 /// Waits until the kernel has none of them any more: it lets go of them soon after their last holder, not at once.
 ///
 /// # Panics
-/// When some are still there after [`DEADLINE`].
+/// When some are still there after [`deadline`](crate::deadline).
 pub fn assert_gone(loaded: &BTreeSet<Loaded>) {
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + crate::deadline();
     loop {
         let left: Vec<_> = loaded.iter().filter(|object| exists(**object)).collect();
         if left.is_empty() {
             return;
         }
-        assert!(Instant::now() < deadline, "still in the kernel after {DEADLINE:?}: {left:?}");
+        assert!(Instant::now() < deadline, "still in the kernel after {:?}: {left:?}", crate::deadline());
         // Nothing tells when the kernel has freed it; asking is all there is.
         std::thread::sleep(Duration::from_millis(10));
     }

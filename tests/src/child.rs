@@ -9,8 +9,6 @@ use std::{
     time::Instant,
 };
 
-use crate::DEADLINE;
-
 /// Starts `command`; the kernel kills it when the thread that started it is gone, however that came about.
 pub fn spawn(command: &mut Command) -> Child {
     // SAFETY: prctl is async-signal-safe and touches no memory of ours.
@@ -52,7 +50,7 @@ pub fn wait(child: &mut Child, what: &str) -> ExitStatus {
     // SAFETY: pidfd_open takes two integers and returns a descriptor or -1.
     let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
     assert!(descriptor >= 0, "pidfd_open of {what}: {}", std::io::Error::last_os_error());
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + crate::deadline();
     let mut poll = libc::pollfd { fd: descriptor as i32, events: libc::POLLIN, revents: 0 };
     let ended = loop {
         let left = deadline.saturating_duration_since(Instant::now()).as_millis() as i32;
@@ -67,7 +65,7 @@ pub fn wait(child: &mut Child, what: &str) -> ExitStatus {
     if !ended {
         let _ = child.kill();
         let _ = child.wait();
-        panic!("{what} did not end within {DEADLINE:?}");
+        panic!("{what} did not end within {:?}", crate::deadline());
     }
     child.wait().unwrap_or_else(|error| panic!("wait for {what}: {error}"))
 }

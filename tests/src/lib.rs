@@ -1,7 +1,7 @@
 //! Shared by the tests: running observer, starting workloads that count their own truth, reading reports.
 //!
 //! Nothing here waits for a time to pass: a test waits for a line of its workload, or for a report that satisfies a
-//! condition, and gives up after [`DEADLINE`], which no sound run comes near.
+//! condition, and gives up after [`deadline`], which no sound run comes near.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -20,8 +20,12 @@ pub use place::TempDir;
 pub use report::{note, number, row_of, rows};
 pub use workload::Workload;
 
-/// How long a test waits for something that must come.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a test waits for something that must come; an emulated machine is slower by far.
+#[must_use]
+pub fn deadline() -> Duration {
+    let emulated = std::env::var_os("OBSERVER_GUEST").is_some();
+    Duration::from_secs(if emulated { 180 } else { 60 })
+}
 
 /// The binary under test.
 #[must_use]

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{DEADLINE, child, observer_path};
+use crate::{child, observer_path};
 
 /// An observer that is running, writing JSON; killed when dropped.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Observer {
     /// # Panics
     /// When none comes.
     pub fn report(&mut self) -> Value {
-        match self.next_report(DEADLINE) {
+        match self.next_report(crate::deadline()) {
             Some(report) => report,
             None => self.ended_too_early(),
         }
@@ -116,16 +116,20 @@ impl Observer {
     /// Reads reports until `wanted` finds in one what it looks for.
     ///
     /// # Panics
-    /// When it is not found within [`DEADLINE`]: with the last report.
+    /// When it is not found within [`deadline`](crate::deadline): with the last report.
     pub fn wait_for<T>(&mut self, mut wanted: impl FnMut(&Value) -> Option<T>) -> T {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + crate::deadline();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Some(report) = self.next_report(left) else { self.ended_too_early() };
             if let Some(found) = wanted(&report) {
                 return found;
             }
-            assert!(!left.is_zero(), "not found within {DEADLINE:?}; the last report was\n{report:#}");
+            assert!(
+                !left.is_zero(),
+                "not found within {:?}; the last report was\n{report:#}",
+                crate::deadline()
+            );
         }
     }
 

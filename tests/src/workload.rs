@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{DEADLINE, child, workload_path};
+use crate::{child, workload_path};
 
 /// A workload that is running; killed when dropped.
 #[derive(Debug)]
@@ -70,9 +70,9 @@ impl Workload {
     /// What it says next.
     ///
     /// # Panics
-    /// When it says nothing within [`DEADLINE`], has ended, or says something else than JSON.
+    /// When it says nothing within [`deadline`](crate::deadline), has ended, or says something else than JSON.
     pub fn read(&mut self) -> Value {
-        match self.lines.recv_timeout(DEADLINE) {
+        match self.lines.recv_timeout(crate::deadline()) {
             Ok(line) => serde_json::from_str(&line)
                 .unwrap_or_else(|error| panic!("{} said no JSON ({error}): {line}", self.what)),
             Err(error) => panic!("{} says nothing: {error}", self.what),

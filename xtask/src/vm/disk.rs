@@ -27,8 +27,20 @@ pub struct Tests {
 }
 
 /// The field's own tools that tests ask, where this machine has them. A test whose tool is missing says so.
-const TOOLS: &[&str] =
-    &["ip", "ss", "tc", "losetup", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "setpriv", "unshare", "ps", "lsof"];
+const TOOLS: &[&str] = &[
+    "bash",
+    "ip",
+    "ss",
+    "tc",
+    "losetup",
+    "mkfs.ext4",
+    "mkfs.xfs",
+    "mkfs.btrfs",
+    "setpriv",
+    "unshare",
+    "ps",
+    "lsof",
+];
 
 /// A disk is mostly a hole: it takes on this machine what is written in it.
 const SIZE: &str = "2G";
