@@ -30,12 +30,15 @@ impl InodeId {
     }
 }
 
-/// One way in which one task holds a file that no directory names any more: what both iterators write.
+/// One way in which one task holds a file that no directory names any more: what the iterators over holders write.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeldRecord {
     pub task: TaskRecord,
     pub inode: InodeId,
+    /// The file of the filesystem below that has the data of a stacked filesystem's; all 0 for any other, and where it
+    /// could not be read.
+    pub backing: InodeId,
     /// `i_size` in bytes.
     pub size: u64,
     /// `i_blocks` in bytes. Blocks that ext4 has only promised (delayed allocation) are not in it.
@@ -47,13 +50,48 @@ pub struct HeldRecord {
     pub end: u64,
     /// The thread whose descriptor table this is: another than the process's leader where a thread has its own.
     pub thread: u32,
-    /// The descriptor's number; 0 for a mapping.
+    /// The descriptor's number: of the file, of the ring that it is registered with, of the socket that it is on its way
+    /// to; 0 for a mapping.
     pub fd: u32,
     /// `file.f_flags`: `O_APPEND` and friends.
     pub flags: u32,
     /// 1 where the file was opened for writing.
     pub writable: u32,
+    /// `HELD_…`
+    pub how: u32,
+    pub _pad: u32,
 }
+
+/// Values of [`HeldRecord::how`]: by a descriptor, by a mapping, as the executable that runs, registered with an io_uring
+/// ring, on the way through a unix socket.
+pub const HELD_DESCRIPTOR: u32 = 0;
+pub const HELD_MAPPING: u32 = 1;
+pub const HELD_EXECUTABLE: u32 = 2;
+pub const HELD_RING: u32 = 3;
+pub const HELD_SOCKET: u32 = 4;
+
+/// A file that no directory names any more, found in the list that its filesystem keeps of all inodes in memory: what the
+/// iterator `disk_listed` writes. The bytes of its path follow: `name` of them, padded to eight, the last component first,
+/// each component ended by a NUL; they begin at the root of its filesystem, and are none where the kernel knows no name.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListedRecord {
+    pub inode: InodeId,
+    /// `i_size` in bytes; of [`LISTED_END`], the inodes that were looked at.
+    pub size: u64,
+    /// `i_blocks` in bytes; of [`LISTED_END`], 1 where every list was read to its end.
+    pub allocated: u64,
+    /// `super_block.s_magic`.
+    pub magic: u64,
+    /// `LISTED_…`
+    pub kind: u32,
+    pub name: u32,
+}
+
+/// Values of [`ListedRecord::kind`]: a file, one that the kernel swaps to, the end of the lists.
+pub const LISTED_FILE: u32 = 0;
+pub const LISTED_SWAP: u32 = 1;
+pub const LISTED_END: u32 = 2;
 
 /// Kind of [`WroteRecord`].
 pub const WROTE: u32 = 1;
@@ -110,7 +148,8 @@ pub struct WriterRecord {
 }
 
 const _: () = assert!(size_of::<InodeId>() == 16);
-const _: () = assert!(size_of::<HeldRecord>() == 112);
+const _: () = assert!(size_of::<HeldRecord>() == 136);
+const _: () = assert!(size_of::<ListedRecord>() == 48);
 const _: () = assert!(size_of::<WroteRecord>() == 80);
 const _: () = assert!(size_of::<WriterKey>() == 32);
 const _: () = assert!(size_of::<WriterTotal>() == 16);
@@ -123,6 +162,11 @@ macro_rules! disk_fields {
     ($with:path) => {
         $with! {
             TASK_PID: "task_struct.pid", 4;
+            TASK_MM: "task_struct.mm", 8;
+            TASK_FS: "task_struct.fs", 8;
+            MM_EXECUTABLE: "mm_struct.exe_file", 8;
+            FS_MOUNT: "fs_struct.root.mnt", 8;
+            MOUNT_SB: "vfsmount.mnt_sb", 8;
             TASK_SIGNAL: "task_struct.signal", 8;
             TASK_WRITTEN: "task_struct.ioac.write_bytes", 8;
             TASK_CANCELLED: "task_struct.ioac.cancelled_write_bytes", 8;
@@ -134,6 +178,7 @@ macro_rules! disk_fields {
             FILE_DENTRY: "file.f_path.dentry", 8;
             FILE_FLAGS: "file.f_flags", 4;
             FILE_MODE: "file.f_mode", 4;
+            FILE_PRIVATE: "file.private_data", 8;
             BACKING_DENTRY: "backing_file.user_path.dentry", 8;
             VMA_FILE: "vm_area_struct.vm_file", 8;
             VMA_START: "vm_area_struct.vm_start", 8;
@@ -146,12 +191,37 @@ macro_rules! disk_fields {
             INODE_SIZE: "inode.i_size", 8;
             INODE_BLOCKS: "inode.i_blocks", 8;
             INODE_ALIAS: "inode.i_dentry.first", 8;
+            INODE_COUNT: "inode.i_count.counter", 4;
+            INODE_FLAGS: "inode.i_flags", 4;
+            INODE_IN_LIST: "inode.i_sb_list", 16;
             SB_DEV: "super_block.s_dev", 4;
             SB_FLAGS: "super_block.s_flags", 8;
             SB_MAGIC: "super_block.s_magic", 8;
+            SB_ROOT: "super_block.s_root", 8;
+            SB_BDEV: "super_block.s_bdev", 8;
+            SB_INODES: "super_block.s_inodes", 16;
+            SB_IN_LIST: "super_block.s_list", 16;
             DENTRY_INODE: "dentry.d_inode", 8;
+            DENTRY_SB: "dentry.d_sb", 8;
+            DENTRY_PARENT: "dentry.d_parent", 8;
+            DENTRY_NAME: "dentry.d_name.name", 8;
             DENTRY_ALIAS: "dentry.d_u.d_alias | dentry.d_alias", 16;
             DENTRY_COUNT: "dentry.d_lockref.count", 4;
+            SOCKET_SK: "socket.sk", 8;
+            SK_FAMILY: "sock.__sk_common.skc_family", 2;
+            SK_QUEUE: "sock.sk_receive_queue", 0;
+            SKB_NEXT: "sk_buff.next", 8;
+            SKB_CONTROL: "sk_buff.cb", 48;
+            CONTROL_FILES: "unix_skb_parms.fp", 8;
+            FILES_COUNT: "scm_fp_list.count", 2;
+            FILES_FIRST: "scm_fp_list.fp", 0;
+            RING_SLOTS: "io_ring_ctx.file_table.data.nr | io_ring_ctx.nr_user_files", 4;
+            RING_NODES: "io_ring_ctx.file_table.data.nodes", 8;
+            NODE_FILE: "io_rsrc_node.file_ptr", 8;
+            RING_FILES: "io_ring_ctx.file_table.files", 8;
+            RING_TABLES: "io_ring_ctx.file_data", 8;
+            TABLES_FIRST: "fixed_file_data.table", 8;
+            TABLE_FILES: "fixed_file_table.files", 8;
         }
     };
 }

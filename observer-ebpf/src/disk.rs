@@ -8,7 +8,7 @@
 
 use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
 use observer_common::{
-    disk::{HeldRecord, InodeId, WriterRecord},
+    disk::{HELD_EXECUTABLE, HELD_MAPPING, HeldRecord, InodeId, WriterRecord},
     disk_fields,
 };
 use observer_ebpf::{
@@ -19,24 +19,30 @@ use observer_ebpf::{
 
 use crate::growth::{EXT4, know_size};
 
+#[path = "disk/carried.rs"]
+mod carried;
 #[path = "disk/deletion.rs"]
 mod deletion;
 #[path = "disk/growth.rs"]
 mod growth;
+#[path = "disk/listed.rs"]
+mod listed;
+#[path = "disk/path.rs"]
+mod path;
 
 disk_fields!(fields_as_globals);
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFREG: u16 = 0o100_000;
 /// `OVERLAYFS_SUPER_MAGIC`.
-const OVERLAY: u64 = 0x794c_7630;
+pub(crate) const OVERLAY: u64 = 0x794c_7630;
 /// `FMODE_WRITE` of `file.f_mode`.
 const WRITABLE: u32 = 2;
 /// `SB_KERNMOUNT` and `SB_NOUSER`: superblocks that the kernel made for itself. memfd, System V shared memory and
 /// shared anonymous memory live there with no link by birth: nobody deleted them.
-const KERNEL_OWN: u64 = (1 << 22) | (1 << 31);
+pub(crate) const KERNEL_OWN: u64 = (1 << 22) | (1 << 31);
 /// `i_blocks` counts in sectors.
-const SECTOR: u64 = 512;
+pub(crate) const SECTOR: u64 = 512;
 
 /// The identity of `inode`.
 #[inline(always)]
@@ -135,6 +141,7 @@ unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &
             return 0;
         }
         let Some(mut record) = held(task, file) else { return 0 };
+        record.how = HELD_MAPPING;
         record.start = load(vma, &VMA_START);
         record.end = load(vma, &VMA_END);
         if record.magic == EXT4 {
@@ -163,6 +170,7 @@ unsafe fn named(file: *const u8, record: &mut HeldRecord) {
         }
         let magic: u64 = load(pointer(inode, &INODE_SB), &SB_MAGIC);
         if magic == OVERLAY {
+            record.backing = record.inode;
             record.inode = inode_id(inode);
             record.size = load(inode, &INODE_SIZE);
             record.allocated = load::<u64>(inode, &INODE_BLOCKS) * SECTOR;
@@ -171,9 +179,35 @@ unsafe fn named(file: *const u8, record: &mut HeldRecord) {
     }
 }
 
+/// The executable of every process: it stays though its text is unmapped.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn disk_executable(context: *mut iterator::Task) -> i32 {
+    // SAFETY: the kernel calls with the context of this iterator; a null task marks the end.
+    unsafe {
+        let (meta, task) = ((*context).meta, (*context).task);
+        if task.is_null() {
+            return 0;
+        }
+        // Any thread will do: the leader of a process may have ended before the others.
+        let memory = pointer(task, &TASK_MM);
+        if memory.is_null() {
+            return 0;
+        }
+        let file = pointer(memory, &MM_EXECUTABLE);
+        if file.is_null() {
+            return 0;
+        }
+        let Some(mut record) = held(task, file) else { return 0 };
+        record.how = HELD_EXECUTABLE;
+        iterator::write(meta, &record);
+    }
+    0
+}
+
 /// The member of a kernel object that the verifier knows no type of; 0 where it cannot be read.
 #[inline(always)]
-unsafe fn probe<T: Copy + Default>(base: *const u8, field: &Global<u32>) -> T {
+pub(crate) unsafe fn probe<T: Copy + Default>(base: *const u8, field: &Global<u32>) -> T {
     // SAFETY: probing faults safely.
     unsafe { bpf_probe_read_kernel(base.wrapping_add(field.load() as usize).cast::<T>()).unwrap_or_default() }
 }
@@ -196,6 +230,7 @@ unsafe fn stacked(file: *const u8, record: &mut HeldRecord) {
         if magic != OVERLAY {
             return;
         }
+        record.backing = record.inode;
         record.inode = InodeId {
             dev: probe(superblock, &SB_DEV),
             generation: probe(inode, &INODE_GENERATION),

@@ -1,6 +1,6 @@
 //! What BPF iterators hand to their programs, and how a program answers.
 
-use aya_ebpf::helpers::generated::bpf_seq_write;
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_seq_write};
 use observer_common::loss::Loss;
 
 use crate::emit;
@@ -44,6 +44,16 @@ pub struct Tcp {
     pub meta: *mut Meta,
     pub sk_common: *const u8,
     pub uid: u32,
+}
+
+/// Calls `callback` so many times, until it returns 1 (Linux 5.17). The verifier looks at the callback once, not once a turn.
+///
+/// # Safety
+/// `context` must be on the stack.
+#[inline(always)]
+pub unsafe fn repeat<T>(times: u32, callback: unsafe extern "C" fn(u32, *mut T) -> i64, context: *mut T) {
+    // SAFETY: the callback has the shape that the helper calls; the caller promises the rest.
+    unsafe { bpf_loop(times, callback as *mut _, context.cast(), 0) };
 }
 
 /// Writes a record to the reader of the iterator; `false` if it is not written, or not yet.

@@ -22,6 +22,9 @@ pub enum HookKind {
     Pass,
     /// An iterator that runs before the first report, and later only when a report wants it.
     PassOnDemand,
+    /// An iterator that runs before the first report, and later only when a report wants just this: it takes long, and may
+    /// take several passes.
+    PassSeldom,
     /// Programs that run when something happens.
     Event,
 }

@@ -21,6 +21,10 @@ pub struct Wants {
     pub files: BTreeSet<FileHandle>,
     /// Whether the mappings of all processes must be read in the next pass.
     pub mappings: bool,
+    /// Whether the lists of all inodes must be read with it.
+    pub inodes: bool,
+    /// Whether the files of loop devices are wanted.
+    pub loops: bool,
 }
 
 /// A way to reach a file that has no name any more.
@@ -49,6 +53,8 @@ pub enum Ask {
 pub enum Through {
     /// `/proc/THREAD/fd/N`: the process's leader, or a thread with a table of its own.
     Descriptor { thread: u32, fd: u32 },
+    /// `/proc/PID/exe`
+    Executable,
     /// `/proc/PID/map_files/START-END`
     Mapping { start: u64, end: u64 },
 }
@@ -62,5 +68,7 @@ impl Wants {
         self.limits.extend(other.limits);
         self.files.extend(other.files);
         self.mappings |= other.mappings;
+        self.inodes |= other.inodes;
+        self.loops |= other.loops;
     }
 }

@@ -56,6 +56,22 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
+    /// Whether everything has been read.
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// So many bytes, and those that pad them to eight.
+    pub fn padded(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let whole = length.next_multiple_of(8);
+        let Some((bytes, rest)) = self.rest.split_at_checked(whole) else {
+            let text = format!("{} ends {} bytes early", self.what, whole - self.rest.len());
+            return Err(Malformed { text });
+        };
+        self.rest = rest;
+        Ok(&bytes[..length])
+    }
+
     pub fn u16(&mut self) -> Result<u16, Malformed> {
         self.bytes().map(u16::from_ne_bytes)
     }

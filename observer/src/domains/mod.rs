@@ -85,6 +85,8 @@ pub struct Decoded {
     /// Processes that a pass met without being able to read their counters, and the bytes of their page tables: what
     /// they hold is to be asked of `/proc`.
     pub uncounted: Vec<(TaskId, u64)>,
+    /// The pass stopped on its way: another one goes on, and only then there is something to tell.
+    pub partial: bool,
 }
 
 /// Bytes that are not what this version's kernel side writes.

@@ -62,6 +62,13 @@ pub fn object(id: TaskId, processes: &Processes, request: &Request) -> Value {
     )
 }
 
+/// As [`object`] where no process is meant: every member is missing.
+#[must_use]
+pub fn nobody(request: &Request) -> Vec<(&'static str, Value)> {
+    let fields = columns(request).into_iter().filter(|column| column.json);
+    fields.map(|column| (column.name, Value::Missing)).collect()
+}
+
 /// `PID COMMAND`, as people name a process in a sentence or a list: `1204 legacyd`.
 #[must_use]
 pub fn label(id: TaskId, processes: &Processes) -> String {

@@ -124,7 +124,7 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -
 
 fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Result<(), String> {
     let off = match hook.kind {
-        HookKind::Pass | HookKind::PassOnDemand => without.passes,
+        HookKind::Pass | HookKind::PassOnDemand | HookKind::PassSeldom => without.passes,
         HookKind::Event => without.events,
     };
     if off {

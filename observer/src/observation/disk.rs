@@ -32,6 +32,42 @@ pub enum DiskFact {
     Written { id: TaskId, written: u64, cancelled: u64 },
     /// It has ended.
     WriterGone { id: TaskId },
+    /// A filesystem's list of inodes has it, and no process leads to it; or none whose `/proc` knows the path.
+    Listed { inode: InodeId, listing: Listing },
+    /// It is there no more, or something else leads to it.
+    Unlisted { inode: InodeId },
+    /// The lists of inodes have been read.
+    Walked(Walk),
+    /// All loop devices that have a file.
+    Loops(Vec<Loop>),
+}
+
+/// What the list of inodes tells of a file beside its numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// Whether the kernel swaps to it.
+    pub swap: bool,
+    /// The last path that it had, from the root of its filesystem on.
+    pub path: Option<Vec<u8>>,
+}
+
+/// How the reading of the lists of inodes went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// Inodes that were looked at.
+    pub inodes: u64,
+    /// Whether every list was read to its end.
+    pub complete: bool,
+}
+
+/// A loop device, and its file as `statx` tells of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loop {
+    /// `/dev/loopN`
+    pub number: u32,
+    /// Packed as the kernel packs it.
+    pub dev: u32,
+    pub ino: u64,
 }
 
 /// The inode's own numbers, as the iterators read them.
@@ -52,6 +88,12 @@ pub enum Hold {
     Descriptors(Vec<Descriptor>),
     /// By a mapping: the lowest one's addresses. Several of them are one way.
     Mapping { start: u64, end: u64 },
+    /// It is the executable that the process runs.
+    Executable,
+    /// It is registered with the io_uring ring of this descriptor.
+    Registered { ring: u32 },
+    /// It was sent to the unix socket of this descriptor, and not taken yet.
+    InFlight { socket: u32 },
 }
 
 /// The kind of a [`Hold`].
@@ -59,6 +101,9 @@ pub enum Hold {
 pub enum How {
     Descriptors,
     Mapping,
+    Executable,
+    Registered,
+    InFlight,
 }
 
 /// A descriptor of a process.
@@ -125,6 +170,9 @@ pub enum DiskSlot {
     Mounts,
     Space(u32),
     Written(TaskId),
+    Listed(InodeId),
+    Walked,
+    Loops,
 }
 
 impl DiskSlot {
@@ -141,6 +189,9 @@ impl Hold {
         match self {
             Self::Descriptors(_) => How::Descriptors,
             Self::Mapping { .. } => How::Mapping,
+            Self::Executable => How::Executable,
+            Self::Registered { .. } => How::Registered,
+            Self::InFlight { .. } => How::InFlight,
         }
     }
 }
@@ -156,7 +207,13 @@ impl DiskFact {
             Self::Mounts(_) => DiskSlot::Mounts,
             Self::Space { dev, .. } => DiskSlot::Space(*dev),
             Self::Written { id, .. } => DiskSlot::Written(*id),
-            Self::FileGone { .. } | Self::HolderGone { .. } | Self::WriterGone { .. } => return None,
+            Self::Listed { inode, .. } => DiskSlot::Listed(*inode),
+            Self::Walked(_) => DiskSlot::Walked,
+            Self::Loops(_) => DiskSlot::Loops,
+            Self::FileGone { .. }
+            | Self::HolderGone { .. }
+            | Self::WriterGone { .. }
+            | Self::Unlisted { .. } => return None,
         })
     }
 
@@ -167,6 +224,7 @@ impl DiskFact {
                 Some(Self::HolderGone { inode: *inode, id: *id, how: hold.how() })
             }
             Self::Written { id, .. } => Some(Self::WriterGone { id: *id }),
+            Self::Listed { inode, .. } => Some(Self::Unlisted { inode: *inode }),
             _ => None,
         }
     }

@@ -33,6 +33,9 @@ use crate::{
 /// What one `read` of an iterator may return: the kernel fills at most its own eight pages at a time.
 const READ_BYTES: usize = 64 * 1024;
 
+/// How often a pass that takes several is run for one report.
+const PASSES: usize = 4;
+
 /// How often ended processes are looked for where nothing tells of them, nanoseconds.
 const LOOK_AGAIN: u64 = 60_000_000_000;
 
@@ -63,6 +66,8 @@ struct Observed {
     started: bool,
     /// What threads keep of the kernel's counters of memory, as the last pass found it.
     unsettled: HashMap<TaskId, [i64; 4]>,
+    /// A pass that takes several stopped on its way.
+    unfinished: bool,
 }
 
 impl Live {
@@ -81,6 +86,7 @@ impl Live {
                 unread: 0,
                 started: false,
                 unsettled: HashMap::new(),
+                unfinished: false,
             })
         });
         Self {
@@ -239,6 +245,18 @@ impl Observed {
                 complete &= self.pass(program, root, changes, out);
             }
         }
+        if !self.started || wants.inodes || self.unfinished {
+            for program in of(HookKind::PassSeldom) {
+                // What takes longer goes on with the next report.
+                for _ in 0..PASSES {
+                    self.unfinished = false;
+                    complete &= self.pass(program, root, changes, out);
+                    if !self.unfinished {
+                        break;
+                    }
+                }
+            }
+        }
         changes.settle(out);
         if complete {
             let mut decoded = Decoded::default();
@@ -268,7 +286,10 @@ impl Observed {
         host::mem::settle(&self.unsettled, &mut facts);
         // Found and not announced: nothing says that it will be looked at again.
         let entries = std::mem::take(&mut decoded.read).into_iter().collect();
-        if complete {
+        self.unfinished |= decoded.partial;
+        if decoded.partial {
+            // Nothing yet: what the last of its passes tells is told of all of them.
+        } else if complete {
             changes.pass(program, facts, out);
         } else {
             self.unread += 1;

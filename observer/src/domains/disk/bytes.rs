@@ -1,6 +1,6 @@
 //! The layout of the disk object's records and keys.
 
-use observer_common::disk::{HeldRecord, InodeId, WriterKey, WriterRecord};
+use observer_common::disk::{HeldRecord, InodeId, ListedRecord, WriterKey, WriterRecord};
 
 use crate::domains::{
     Malformed,
@@ -11,6 +11,7 @@ use crate::domains::{
 pub trait Members {
     fn inode(&mut self) -> Result<InodeId, Malformed>;
     fn held(&mut self) -> Result<HeldRecord, Malformed>;
+    fn listed(&mut self) -> Result<ListedRecord, Malformed>;
     fn writer(&mut self) -> Result<WriterRecord, Malformed>;
 }
 
@@ -23,6 +24,7 @@ impl Members for Reader<'_> {
         Ok(HeldRecord {
             task: self.task()?,
             inode: self.inode()?,
+            backing: self.inode()?,
             size: self.u64()?,
             allocated: self.u64()?,
             magic: self.u64()?,
@@ -32,6 +34,19 @@ impl Members for Reader<'_> {
             fd: self.u32()?,
             flags: self.u32()?,
             writable: self.u32()?,
+            how: self.u32()?,
+            _pad: self.u32()?,
+        })
+    }
+
+    fn listed(&mut self) -> Result<ListedRecord, Malformed> {
+        Ok(ListedRecord {
+            inode: self.inode()?,
+            size: self.u64()?,
+            allocated: self.u64()?,
+            magic: self.u64()?,
+            kind: self.u32()?,
+            name: self.u32()?,
         })
     }
 

@@ -3,27 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use observer_common::{
-    disk::{DeletionRecord, HeldRecord, InodeId, WROTE, WriterKey, WriterRecord, WriterTotal, WroteRecord},
+    disk::{DeletionRecord, InodeId, WROTE, WriterKey, WriterRecord, WriterTotal, WroteRecord},
     task::TaskId,
 };
 
-use super::bytes::{Members as _, inode_key, writer_key};
+use super::{
+    bytes::{Members as _, inode_key, writer_key},
+    holders::Holders,
+};
 use crate::{
     domains::{
         Decode, Decoded, Malformed,
         bytes::{Reader, met},
     },
-    observation::{
-        Observation,
-        disk::{Descriptor, DiskFact, File, Hold, How},
-    },
+    observation::{Observation, disk::DiskFact},
 };
 
 const DELETIONS: &str = "DELETIONS";
 const WRITTEN: &str = "WRITTEN";
-
-/// `O_APPEND`, as the kernel has it on every architecture that it runs on with BPF.
-const APPEND: u32 = 0o2000;
 
 /// A process that wrote less than so many bytes since it started is not told of: most processes of a busy machine live
 /// for a moment and write a few lines.
@@ -32,11 +29,7 @@ const LITTLE: u64 = 1 << 20;
 /// Decodes what the disk object writes.
 #[derive(Debug, Default)]
 pub struct DiskDecoder {
-    /// Inodes that the latest pass over descriptors, and over mappings, found.
-    by_descriptor: BTreeSet<InodeId>,
-    by_mapping: BTreeSet<InodeId>,
-    /// Whether descriptors were ever looked at.
-    looked: bool,
+    holders: Holders,
     /// Inodes whose deletion was looked up: its entry does not change any more.
     looked_up: BTreeSet<InodeId>,
     /// The entries of the map `WRITTEN`, by inode.
@@ -61,12 +54,13 @@ impl Decode for DiskDecoder {
 
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match program {
-            "disk_file" => {
-                self.by_descriptor = self.held(program, bytes, How::Descriptors, out)?;
-                self.looked = true;
+            "disk_file" | "disk_mapping" | "disk_mapping_stacked" | "disk_executable" | "disk_carried" => {
+                let found = self.holders.held(program, bytes, out)?.clone();
+                self.look_up_all(found, out);
             }
-            "disk_mapping" | "disk_mapping_stacked" => {
-                self.by_mapping = self.held(program, bytes, How::Mapping, out)?
+            "disk_listed" => {
+                let found = self.holders.listed(program, bytes, out)?;
+                self.look_up_all(found, out);
             }
             "disk_task" => tasks(bytes, out)?,
             _ => {
@@ -78,7 +72,7 @@ impl Decode for DiskDecoder {
 
     fn passed(&mut self, out: &mut Decoded) {
         // Where no pass tells of holders, nothing is known to be gone.
-        if self.looked {
+        if self.holders.looked() {
             self.forget(out);
         }
     }
@@ -127,55 +121,16 @@ impl DiskDecoder {
         }
     }
 
-    /// What one pass tells of holders of one kind; the inodes that it found.
-    fn held(
-        &mut self,
-        program: &str,
-        bytes: &[u8],
-        how: How,
-        out: &mut Decoded,
-    ) -> Result<BTreeSet<InodeId>, Malformed> {
-        let mut files: BTreeMap<InodeId, File> = BTreeMap::new();
-        let mut holds: BTreeMap<(InodeId, TaskId), Hold> = BTreeMap::new();
-        let mut known = BTreeSet::new();
-        for mut reader in Reader::records(program, bytes, size_of::<HeldRecord>())? {
-            let record = reader.held()?;
-            if known.insert(record.task.id) {
-                out.facts.push(met(&record.task));
-            }
-            let HeldRecord { size, allocated, magic, .. } = record;
-            files.insert(record.inode, File { size, allocated, magic });
-            let hold = holds.entry((record.inode, record.task.id)).or_insert_with(|| match how {
-                How::Descriptors => Hold::Descriptors(Vec::new()),
-                How::Mapping => Hold::Mapping { start: record.start, end: record.end },
-            });
-            match hold {
-                Hold::Descriptors(descriptors) => descriptors.push(descriptor(&record)),
-                Hold::Mapping { start, end } if record.start < *start => {
-                    (*start, *end) = (record.start, record.end);
-                }
-                Hold::Mapping { .. } => {}
-            }
+    fn look_up_all(&mut self, inodes: BTreeSet<InodeId>, out: &mut Decoded) {
+        for inode in inodes {
+            self.look_up(inode, out);
         }
-        for (inode, file) in &files {
-            self.look_up(*inode, out);
-            out.facts.push(Observation::Disk(DiskFact::File { inode: *inode, file: *file }));
-        }
-        for ((inode, id), mut hold) in holds {
-            if let Hold::Descriptors(descriptors) = &mut hold {
-                // Threads that outlive their leader show one table several times: one thread of it is enough.
-                descriptors.sort_unstable();
-                descriptors.dedup_by_key(|descriptor| descriptor.fd);
-            }
-            out.facts.push(Observation::Disk(DiskFact::Holder { inode, id, hold }));
-        }
-        Ok(files.into_keys().collect())
     }
 
     /// Drops what is known of inodes that nobody holds any more, here and in the kernel.
     fn forget(&mut self, out: &mut Decoded) {
-        let held = |inode: &InodeId| self.by_descriptor.contains(inode) || self.by_mapping.contains(inode);
-        self.looked_up.retain(|inode| held(inode));
+        let held = |inode: &InodeId| self.holders.has(inode);
+        self.looked_up.retain(held);
         self.writers.retain(|inode, writers| {
             let keep = held(inode);
             if !keep {
@@ -184,15 +139,6 @@ impl DiskDecoder {
             }
             keep
         });
-    }
-}
-
-fn descriptor(record: &HeldRecord) -> Descriptor {
-    Descriptor {
-        fd: record.fd,
-        thread: record.thread,
-        append: record.flags & APPEND != 0,
-        writable: record.writable != 0,
     }
 }
 

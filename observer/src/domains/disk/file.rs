@@ -6,7 +6,7 @@ use super::magic::{EXT4, Magic};
 use crate::{
     observation::{
         TaskId,
-        disk::{Answer, Descriptor, File, Hold, How, InodeId},
+        disk::{Answer, Descriptor, File, Hold, How, InodeId, Listing},
     },
     trend::window::Window,
     wants::{FileHandle, Through},
@@ -24,6 +24,8 @@ pub struct HeldFile {
     /// The same when its growth was first measured: what was written before is no part of it.
     before: BTreeMap<TaskId, u64>,
     answer: Answer,
+    /// Where a filesystem's list of inodes tells of it, and nothing that could be asked for its path holds it.
+    pub listing: Option<Listing>,
     /// Whether it was there when observation began.
     pub early: bool,
     /// Everybody who ever held it while observed: it grew by one holder's writes only if there was one.
@@ -41,6 +43,12 @@ pub struct Holder {
     pub descriptors: Vec<Descriptor>,
     /// The lowest mapping.
     pub mapping: Option<(u64, u64)>,
+    /// It runs it.
+    pub executable: bool,
+    /// The descriptor of the ring that it is registered with.
+    pub ring: Option<u32>,
+    /// The descriptor of the socket that it waits in.
+    pub socket: Option<u32>,
 }
 
 /// Who took its last name.
@@ -61,6 +69,7 @@ impl HeldFile {
             writers: BTreeMap::new(),
             before: BTreeMap::new(),
             answer: Answer::default(),
+            listing: None,
             early,
             past: BTreeSet::new(),
             size: Window::new(window),
@@ -80,6 +89,9 @@ impl HeldFile {
         match hold {
             Hold::Descriptors(descriptors) => holder.descriptors.clone_from(descriptors),
             Hold::Mapping { start, end } => holder.mapping = Some((*start, *end)),
+            Hold::Executable => holder.executable = true,
+            Hold::Registered { ring } => holder.ring = Some(*ring),
+            Hold::InFlight { socket } => holder.socket = Some(*socket),
         }
     }
 
@@ -88,8 +100,11 @@ impl HeldFile {
             match how {
                 How::Descriptors => holder.descriptors.clear(),
                 How::Mapping => holder.mapping = None,
+                How::Executable => holder.executable = false,
+                How::Registered => holder.ring = None,
+                How::InFlight => holder.socket = None,
             }
-            if holder.descriptors.is_empty() && holder.mapping.is_none() {
+            if *holder == Holder::default() {
                 self.holders.remove(&id);
             }
         }
@@ -192,16 +207,23 @@ impl HeldFile {
             let descriptor = holder.descriptors.first();
             let descriptor =
                 descriptor.map(|first| Through::Descriptor { thread: first.thread, fd: first.fd });
-            descriptor.or(holder.mapping.map(|(start, end)| Through::Mapping { start, end }))
+            let mapping = holder.mapping.map(|(start, end)| Through::Mapping { start, end });
+            descriptor.or(mapping).or(holder.executable.then_some(Through::Executable))
         };
-        let described = self.holders.iter().find(|(_, holder)| !holder.descriptors.is_empty());
-        let (id, holder) = described.or_else(|| self.holders.iter().next())?;
-        Some(FileHandle { inode, holder: *id, through: through(holder)?, ask: self.magic().ask() })
+        let ways = self.holders.iter().filter_map(|(id, holder)| Some((*id, through(holder)?)));
+        let (holder, through) = ways.min_by_key(|(_, through)| *through)?;
+        Some(FileHandle { inode, holder, through, ask: self.magic().ask() })
     }
 
-    /// Whether a mapping is all that holds it.
-    pub fn only_mapped(&self) -> bool {
+    /// Whether no descriptor is open of it, so that only a pass on demand reads its numbers.
+    pub fn undescribed(&self) -> bool {
         self.holders.values().all(|holder| holder.descriptors.is_empty())
+    }
+
+    /// Whether nothing that could be asked for its numbers holds it.
+    pub fn unreachable(&self) -> bool {
+        self.undescribed()
+            && self.holders.values().all(|holder| holder.mapping.is_none() && !holder.executable)
     }
 
     /// Everybody of whom rows about it tell.

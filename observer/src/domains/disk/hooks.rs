@@ -59,6 +59,39 @@ pub const HOOKS: &[Hook] = &[
         columns: &[],
     },
     Hook {
+        name: "disk.executables",
+        tells: "which processes run deleted files",
+        kind: HookKind::PassOnDemand,
+        ways: &[Way {
+            name: "BPF iterator task",
+            programs: &[iterator("disk_executable", "task")],
+            blind: "",
+        }],
+        columns: &[],
+    },
+    Hook {
+        name: "disk.carried",
+        tells: "which deleted files are registered with io_uring, or wait in unix sockets",
+        kind: HookKind::PassOnDemand,
+        ways: &[Way {
+            name: "BPF iterator task_file, probing",
+            programs: &[iterator("disk_carried", "task_file")],
+            blind: "",
+        }],
+        columns: &[],
+    },
+    Hook {
+        name: "disk.inodes",
+        tells: "deleted files that no process holds: behind loop devices, swapped to, opened by the kernel",
+        kind: HookKind::PassSeldom,
+        ways: &[Way {
+            name: "the lists of all inodes, by BPF iterator task, probing",
+            programs: &[iterator("disk_listed", "task")],
+            blind: "",
+        }],
+        columns: &[],
+    },
+    Hook {
         name: "disk.deletions",
         tells: "who deleted a file and when",
         kind: HookKind::Event,

@@ -71,6 +71,11 @@ impl Magic {
         self == OVERLAY
     }
 
+    /// Whether `statx` names the device that its superblock has.
+    pub fn has_own_device(self) -> bool {
+        self.ask() != Ask::Unnumbered
+    }
+
     /// What its files may be asked.
     pub fn ask(self) -> Ask {
         match self {

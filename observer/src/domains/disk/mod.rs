@@ -1,11 +1,12 @@
 //! Which deleted files still take space, who holds them and makes them grow; which filesystems fill, and who writes.
 //!
-//! Seen: holders by descriptor (also in threads with a table of their own) and by mapping; every file that has no name
+//! Seen: holders by descriptor (also in threads with a table of their own), by mapping, as the executable that runs, by a
+//! ring of io_uring that a file is registered with, by a unix socket that it waits in; and, where the lists of inodes can be
+//! read, files that nothing of these holds: behind loop devices, swapped to, opened by the kernel itself. Every file that has no name
 //! any more, those that never had one (`O_TMPFILE`) included, in RAM as on disk. Sizes are the inode's own; who made a
 //! file grow is told by events on ext4, elsewhere it is known where there is one holder.
 //!
-//! Not seen: holders without descriptor or mapping (files registered with io_uring, descriptors in flight in a socket,
-//! loop devices, swap files); who deleted a file before observation began; shared blocks (reflinks), for which nobody
+//! Not seen: which part of the kernel holds a file that is neither swapped to nor behind a loop device; who deleted a file before observation began; shared blocks (reflinks), for which nobody
 //! can say what the end of a holder gives back; which file a process writes to while it has a name.
 
 use super::Declaration;
@@ -13,7 +14,9 @@ use super::Declaration;
 mod bytes;
 pub mod decode;
 mod file;
+mod holders;
 pub mod hooks;
+mod lists;
 mod magic;
 pub mod report;
 mod space;
@@ -26,6 +29,16 @@ pub const DECLARATION: Declaration = Declaration {
     hooks: hooks::HOOKS,
     fields: observer_common::disk::FIELDS,
     // Files of a stacked filesystem have their own type since Linux 6.5.
-    optional_fields: &["BACKING_DENTRY"],
+    // How io_uring keeps registered files has changed more than once.
+    optional_fields: &[
+        "BACKING_DENTRY",
+        "RING_SLOTS",
+        "RING_NODES",
+        "NODE_FILE",
+        "RING_FILES",
+        "RING_TABLES",
+        "TABLES_FIRST",
+        "TABLE_FILES",
+    ],
     decoder: |_| Box::new(decode::DiskDecoder::default()),
 };

@@ -4,7 +4,8 @@ use super::state::DiskState;
 use crate::{domains::Context, report::Report, view::View};
 
 mod deleted;
-mod mounted;
+mod holders;
+pub(super) mod mounted;
 mod reclaim;
 mod usage;
 

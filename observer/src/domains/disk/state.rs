@@ -1,9 +1,14 @@
 //! From the facts of the disk domain to its state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     file::{Deletion, HeldFile},
+    lists::Lists,
+    report::mounted,
     space::Spaces,
     writer::Writers,
 };
@@ -11,7 +16,7 @@ use crate::{
     domains::{Context, Domain},
     observation::{
         Observation, TaskId,
-        disk::{DiskFact, InodeId, Mount},
+        disk::{DiskFact, InodeId, Loop, Mount},
         session::{Moment, SessionFact},
     },
     report::Report,
@@ -25,6 +30,9 @@ const ASKED: usize = 1000;
 /// Nanoseconds after which mappings are read again though nothing hints at a change of them.
 const MAPPINGS_EVERY: u64 = 10_000_000_000;
 
+/// The same while a file is held by something that cannot be asked for its numbers.
+const UNREACHABLE_EVERY: u64 = 2_000_000_000;
+
 /// What is known in the disk domain.
 #[derive(Debug)]
 pub struct DiskState {
@@ -33,9 +41,14 @@ pub struct DiskState {
     pub mounts: Vec<Mount>,
     pub spaces: Spaces,
     pub writers: Writers,
+    pub lists: Lists,
+    /// Loop devices with a file.
+    pub loops: Vec<Loop>,
     /// Whether events tell who makes a file grow, and whether passes tell who holds it.
     pub growth_by_event: bool,
     pub holders_by_pass: bool,
+    /// Whether the lists of inodes can be read.
+    pub lists_by_pass: bool,
     /// Reports that were due so far.
     reports: u64,
     /// When mappings were last wanted.
@@ -55,8 +68,11 @@ impl DiskState {
             mounts: Vec::new(),
             spaces: Spaces::new(request.window),
             writers: Writers::default(),
+            lists: Lists::default(),
+            loops: Vec::new(),
             growth_by_event: true,
             holders_by_pass: true,
+            lists_by_pass: true,
             reports: 0,
             mapped_at: 0,
             recheck: false,
@@ -67,8 +83,11 @@ impl DiskState {
     /// The files that the view is about: those that somebody holds, or, where no pass tells of holders, those that
     /// events saw growing.
     pub fn held(&self) -> impl Iterator<Item = (InodeId, &HeldFile)> {
-        let held =
-            |file: &HeldFile| !file.holders.is_empty() || !self.holders_by_pass && !file.writers.is_empty();
+        let held = |file: &HeldFile| {
+            !file.holders.is_empty()
+                || file.listing.is_some()
+                || !self.holders_by_pass && !file.writers.is_empty()
+        };
         self.files.iter().filter(move |(_, file)| held(file)).map(|(inode, file)| (*inode, file))
     }
 
@@ -83,6 +102,7 @@ impl DiskState {
             DiskFact::File { inode, file } => self.file(*inode).file = Some(*file),
             DiskFact::FileGone { inode } => {
                 self.files.remove(inode);
+                self.lists.released = true;
             }
             DiskFact::Holder { inode, id, hold } => self.file(*inode).hold(*id, hold),
             DiskFact::HolderGone { inode, id, how } => {
@@ -99,7 +119,7 @@ impl DiskState {
             DiskFact::Asked { inode, answer } => {
                 // An answer about a file that is gone by now.
                 let Some(file) = self.files.get_mut(inode) else { return };
-                self.unreached |= answer.path.is_none() && file.only_mapped();
+                self.unreached |= answer.path.is_none() && file.undescribed();
                 file.answered(answer);
             }
             DiskFact::Mounts(mounts) => self.mounts.clone_from(mounts),
@@ -108,6 +128,14 @@ impl DiskState {
                 self.writers.take(*id, written.saturating_sub(*cancelled));
             }
             DiskFact::WriterGone { id } => self.writers.gone(*id),
+            DiskFact::Listed { inode, listing } => self.file(*inode).listing = Some(listing.clone()),
+            DiskFact::Unlisted { inode } => {
+                if let Some(file) = self.files.get_mut(inode) {
+                    file.listing = None;
+                }
+            }
+            DiskFact::Walked(walk) => self.lists.walk = Some(*walk),
+            DiskFact::Loops(loops) => self.loops.clone_from(loops),
         }
     }
 
@@ -115,6 +143,7 @@ impl DiskState {
         let has = |hook: &str| !session.missing.iter().any(|missing| missing.hook == hook);
         self.growth_by_event = has("disk.growth");
         self.holders_by_pass = has("disk.descriptors");
+        self.lists_by_pass = has("disk.inodes");
     }
 
     fn due(&mut self, moment: Moment) {
@@ -131,15 +160,38 @@ impl DiskState {
         }
         let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
         self.spaces.sample(moment.boot, &kept);
-        if self.wants_mappings(moment) {
+        let (mappings, inodes) = (self.wants_mappings(moment), self.wants_inodes(moment));
+        if mappings {
             self.mapped_at = moment.boot;
+        }
+        if inodes {
+            self.lists.read(moment.boot);
         }
         self.recheck = std::mem::take(&mut self.unreached);
         self.reports += 1;
     }
 
+    /// Whether holders without descriptor are looked for: now and then, and often while a file's numbers are read by no
+    /// other pass.
     fn wants_mappings(&self, now: Moment) -> bool {
-        self.recheck || now.boot >= self.mapped_at.saturating_add(MAPPINGS_EVERY)
+        let unreachable = self.held().any(|(_, file)| !file.holders.is_empty() && file.unreachable());
+        let every = if unreachable { UNREACHABLE_EVERY } else { MAPPINGS_EVERY };
+        self.recheck || now.boot >= self.mapped_at.saturating_add(every) || self.wants_inodes(now)
+    }
+
+    fn wants_inodes(&self, now: Moment) -> bool {
+        let unreachable = self.files.values().any(|file| file.listing.is_some());
+        self.lists.due(now.boot, unreachable)
+    }
+
+    /// The last path of a file: as its holder's `/proc` tells it, else where its filesystem is mounted here.
+    #[must_use]
+    pub fn path<'a>(&'a self, inode: InodeId, file: &'a HeldFile) -> Option<Cow<'a, [u8]>> {
+        let listed = || file.listing.as_ref()?.path.as_deref();
+        match file.path() {
+            Some(path) => Some(Cow::Borrowed(path)),
+            None => listed().and_then(|path| mounted::below(&self.mounts, inode.dev, path)).map(Cow::Owned),
+        }
     }
 
     /// The files that are asked for their exact blocks.
@@ -165,7 +217,12 @@ impl Domain for DiskState {
     }
 
     fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
-        let mut wants = Wants { mappings: self.wants_mappings(context.now), ..Wants::default() };
+        let mut wants = Wants {
+            mappings: self.wants_mappings(context.now),
+            inodes: self.wants_inodes(context.now),
+            loops: self.files.values().any(|file| file.holders.is_empty() && file.listing.is_some()),
+            ..Wants::default()
+        };
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let mut people: BTreeSet<TaskId> = rows.flat_map(|row| row.processes.iter().copied()).collect();
         if context.request.view == View::DeletedOpen {

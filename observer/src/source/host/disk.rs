@@ -48,7 +48,7 @@ const LOCAL: &[&str] = &[
 
 /// What the kernel puts behind the path of a file without a name. Exactly one goes: a file may have been called
 /// `x (deleted)` itself.
-const MARK: &[u8] = b" (deleted)";
+pub(super) const MARK: &[u8] = b" (deleted)";
 
 /// Mounts, and the space of local filesystems.
 pub fn tick(root: &Path, out: &mut Vec<Observation>) {
@@ -64,6 +64,9 @@ pub fn tick(root: &Path, out: &mut Vec<Observation>) {
 
 /// Answers what the report asked of single files. What has gone by now has an empty answer.
 pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+    if wants.loops {
+        out.push(Observation::Disk(DiskFact::Loops(super::loops::deleted(root))));
+    }
     if wants.files.is_empty() {
         return;
     }
@@ -91,6 +94,7 @@ fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
 fn link(root: &Path, handle: &FileHandle) -> PathBuf {
     root.join(match handle.through {
         Through::Descriptor { thread, fd } => format!("proc/{thread}/fd/{fd}"),
+        Through::Executable => format!("proc/{}/exe", handle.holder.pid()),
         Through::Mapping { start, end } => {
             format!("proc/{}/map_files/{start:x}-{end:x}", handle.holder.pid())
         }
@@ -113,6 +117,29 @@ fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
         Ask::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
         Ask::Path => None,
     }
+}
+
+/// Where each filesystem is mounted, and whether it is a local one, in the order of the mounts.
+pub(super) struct LocalPoints(Vec<(Vec<u8>, bool)>);
+
+/// What is mounted where in observer's own mount namespace.
+pub(super) fn local_points(root: &Path) -> LocalPoints {
+    let text = fs::read(root.join("proc/self/mountinfo")).unwrap_or_default();
+    LocalPoints(mounts(&text).into_iter().map(|mount| (mount.point.clone(), is_local(&mount))).collect())
+}
+
+impl LocalPoints {
+    /// Whether `path` lies in a local filesystem.
+    pub fn contains(&self, path: &[u8]) -> bool {
+        let path = Path::new(OsStr::from_bytes(path));
+        let above = self.0.iter().filter(|(point, _)| path.starts_with(OsStr::from_bytes(point)));
+        // Of several at one point, the last hides the others.
+        above.max_by_key(|(point, _)| point.len()).is_some_and(|(_, local)| *local)
+    }
+}
+
+fn is_local(mount: &Mount) -> bool {
+    LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs)
 }
 
 /// The lines of `/proc/self/mountinfo`, in their order; a line of another shape is left out.
@@ -161,7 +188,7 @@ fn unescaped(word: &[u8]) -> Vec<u8> {
 fn spaces(root: &Path, mounts: &[Mount]) -> BTreeMap<u32, Space> {
     let mut spaces = BTreeMap::new();
     for (place, mount) in mounts.iter().enumerate() {
-        let local = LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs);
+        let local = is_local(mount);
         // A later mount at the same point hides this one.
         let hidden = mounts[place + 1..].iter().any(|later| later.point == mount.point);
         if !local || hidden || spaces.contains_key(&mount.dev) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::{observation::Observation, wants::Wants};
 
 pub mod disk;
+mod loops;
 pub mod mem;
 pub mod names;
 pub mod net;

@@ -2,18 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{mounted, reclaim};
+use super::{holders, mounted, reclaim};
 use crate::{
     domains::{
         Context,
-        disk::{
-            file::{HeldFile, Holder},
-            magic::Magic,
-            state::DiskState,
-        },
+        disk::{file::HeldFile, magic::Magic, state::DiskState},
     },
     identity::columns,
-    observation::{TaskId, disk::InodeId},
+    observation::disk::InodeId,
     report::{Column, Emphasis, Hidden, Kind, Note, Report, Row, Table, Value},
     text::printable,
     units,
@@ -81,13 +77,13 @@ fn columns() -> Vec<Column> {
 
 fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Row {
     let (magic, now) = (file.magic(), context.now.boot);
-    let mount = mounted::of(&state.mounts, inode.dev, file.path());
+    let known = state.path(inode, file);
+    let mount = mounted::of(&state.mounts, inode.dev, known.as_deref());
     let fs = mount.map(|mount| printable(&mount.fs)).or_else(|| magic.name().map(str::to_owned));
-    let path = file.path().map(printable);
+    let path = known.as_deref().map(printable);
     let allocated = file.allocated();
     let growth = file.growth(now);
-    let holders: Vec<TaskId> = file.holders.keys().chain(unseen(file)).copied().collect();
-    let reclaim = reclaim::sentence(file, context);
+    let reclaim = reclaim::sentence(inode, file, state, context);
     let deleted_by = file
         .deleted
         .map_or(Value::Missing, |deletion| columns::object(deletion.by, context.processes, context.request));
@@ -106,16 +102,16 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
         growth.map_or(Value::Missing, |growth| Value::Flag(growth > 0)),
         deleted_by,
         Value::real(file.deleted.map(|deletion| wall(deletion.at, context))),
-        Value::List(holders.iter().flat_map(|id| holder(*id, file, state, context)).collect()),
+        holders::list(inode, file, state, context),
         Value::Text(reclaim.clone()),
         Value::Text(path.unwrap_or_else(|| format!("inode {} (path unknown)", inode.ino))),
-        Value::Text(held_by(&holders, context)),
+        Value::Text(holders::named(inode, file, state, context)),
         Value::Text(deleted(file, context)),
     ];
     let grows = growth.is_some_and(|growth| growth > 0);
     let worth = allocated.unwrap_or(0) >= WORTH_A_LINE;
     Row {
-        processes: holders,
+        processes: holders::processes(file),
         cells,
         emphasis: emphasis(grows, worth, magic),
         details: if grows || worth { vec![reclaim] } else { Vec::new() },
@@ -132,62 +128,10 @@ fn emphasis(grows: bool, worth: bool, magic: Magic) -> Emphasis {
     }
 }
 
-/// Who wrote to a file of which no pass told who holds it.
-fn unseen(file: &HeldFile) -> impl Iterator<Item = &TaskId> {
-    file.writers.keys().filter(|_| file.file.is_none() && file.holders.is_empty())
-}
-
-/// A holder as JSON has it: an object for each way in which it holds the file.
-fn holder(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Vec<Value> {
-    let unknown = Holder::default();
-    let holder = file.holders.get(&id).unwrap_or(&unknown);
-    let mut ways = Vec::new();
-    if !holder.descriptors.is_empty() {
-        ways.push("fd");
-    }
-    if holder.mapping.is_some() {
-        ways.push("mmap");
-    }
-    if ways.is_empty() {
-        ways.push("unknown");
-    }
-    let written = file.written(id, state.growth_by_event);
-    let object = |(place, how): (usize, &str)| {
-        let Value::Object(mut fields) = columns::object(id, context.processes, context.request) else {
-            return Value::Missing;
-        };
-        let fds = holder.descriptors.iter().filter(|_| how == "fd");
-        fields.push(("how", Value::Text(how.to_owned())));
-        fields.push((
-            "fds",
-            Value::List(fds.map(|descriptor| Value::Unsigned(u64::from(descriptor.fd))).collect()),
-        ));
-        // A process that holds in two ways wrote once: the sum over holders stays the sum.
-        fields.push(("written", if place == 0 { Value::unsigned(written) } else { Value::Missing }));
-        fields.push(("append", Value::Flag(how == "fd" && reclaim::appends(holder))));
-        Value::Object(fields)
-    };
-    ways.into_iter().enumerate().map(object).collect()
-}
-
 /// Seconds of the Unix epoch at a moment of the boot clock, to the millisecond.
 fn wall(at: u64, context: &Context<'_>) -> f64 {
     let ago = context.now.boot.saturating_sub(at);
     (context.now.wall.saturating_sub(ago) / 1_000_000) as f64 / 1e3
-}
-
-fn held_by(holders: &[TaskId], context: &Context<'_>) -> String {
-    let names: Vec<String> = holders
-        .iter()
-        .map(|id| {
-            let label = columns::label(*id, context.processes);
-            match reclaim::service(*id, context) {
-                Some(service) => format!("{label} ({service})"),
-                None => label,
-            }
-        })
-        .collect();
-    reclaim::listed(&names)
 }
 
 fn deleted(file: &HeldFile, context: &Context<'_>) -> String {
@@ -272,8 +216,13 @@ fn totals(files: &[(InodeId, &HeldFile)]) -> Vec<(&'static str, Value)> {
 /// Why values are missing.
 fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
-    let mut note = |code: &'static str, is_missing: &dyn Fn(&HeldFile) -> bool, text: &str| {
-        let count = files.iter().filter(|(_, file)| is_missing(file)).count() as u64;
+    let pathless: BTreeSet<InodeId> = files
+        .iter()
+        .filter(|(inode, file)| state.path(*inode, file).is_none())
+        .map(|(inode, _)| *inode)
+        .collect();
+    let mut note = |code: &'static str, is_missing: &dyn Fn(InodeId, &HeldFile) -> bool, text: &str| {
+        let count = files.iter().filter(|(inode, file)| is_missing(*inode, file)).count() as u64;
         if count > 0 {
             let files = units::counted(count, "file", "files");
             notes.push(Note { code, text: format!("{files}: {text}") });
@@ -281,45 +230,61 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
     };
     note(
         "deleted-before",
-        &|file| file.early && file.deleted.is_none(),
+        &|_, file| file.early && file.deleted.is_none(),
         "deleted before observation began, so nobody can say by whom and when.",
     );
     note(
         "deleter-unknown",
-        &|file| !file.early && file.deleted.is_none(),
+        &|_, file| !file.early && file.deleted.is_none(),
         "no event told who deleted it; a file made without a name (`O_TMPFILE`) was never deleted.",
     );
     note(
         "path-unknown",
-        &|file| file.path().is_none(),
-        "the last path could not be read from /proc: the holder ended or may not be inspected.",
+        &|inode, _| pathless.contains(&inode),
+        "the last path could not be read: the holder ended or may not be inspected, or no /proc leads to the file.",
     );
     note(
         "allocated-unknown",
-        &|file| file.allocated().is_none(),
+        &|_, file| file.allocated().is_none(),
         "the blocks that it takes are not known: its filesystem was not asked, or did not answer.",
     );
     note(
         "blocks-shared",
-        &|file| file.allocated().is_some() && !file.magic().frees(),
+        &|_, file| file.allocated().is_some() && !file.magic().frees(),
         "its filesystem may share blocks between files, so what freeing it gives back is not known.",
     );
     note(
         "growth-unknown",
-        &|file| file.growth(context.now.boot).is_none(),
+        &|_, file| file.growth(context.now.boot).is_none(),
         "seen for the first time: growth is known from the next report on.",
     );
     note(
         "written-unknown",
-        &|file| file.holders.keys().any(|id| file.written(*id, state.growth_by_event).is_none()),
+        &|_, file| file.holders.keys().any(|id| file.written(*id, state.growth_by_event).is_none()),
         "has had several holders, and no event here tells which of them wrote.",
+    );
+    let keeper = |inode, file: &HeldFile| holders::keeper(inode, file, state);
+    note(
+        "kept-by-kernel",
+        &|inode, file| keeper(inode, file) == Some(holders::Keeper::Unknown),
+        "no process holds it, nor a loop device or swap: the kernel itself does (a file server, accounting, a descriptor \
+         within a descriptor on its way), or it was let go of while observer looked.",
     );
     if !state.holders_by_pass {
         note(
             "holders-unknown",
-            &|_| true,
+            &|_, _| true,
             "known from its writers alone; who else holds it, how big it is and when it is freed is not known.",
         );
     }
+    let unread = match state.lists.walk {
+        _ if !state.lists_by_pass => None,
+        None => Some("they are still being read"),
+        Some(walk) => (!walk.complete).then_some("they changed while they were read"),
+    };
+    notes.extend(unread.map(|why| Note {
+        code: "inodes-unread",
+        text: format!("Files that no process holds may be missing: the kernel's lists of inodes were not read to their end, {why}."),
+    }));
     notes
 }

@@ -2,13 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use super::holders::{self, Keeper};
 use crate::{
     domains::{
         Context,
-        disk::file::{HeldFile, Holder},
+        disk::{
+            file::{HeldFile, Holder},
+            state::DiskState,
+        },
     },
     identity::{columns, process::Names},
-    observation::{TaskId, disk::Descriptor},
+    observation::{
+        TaskId,
+        disk::{Descriptor, InodeId},
+    },
     text::printable,
 };
 
@@ -16,8 +23,26 @@ use crate::{
 const NAMED: usize = 3;
 
 /// One sentence: what gives the space back.
-pub fn sentence(file: &HeldFile, context: &Context<'_>) -> String {
+pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
+    match holders::keeper(inode, file, state) {
+        Some(Keeper::Swap) => {
+            return "swapped to, and no path leads to it any more: only a restart of the machine frees it"
+                .to_owned();
+        }
+        Some(Keeper::Loop(number)) => {
+            return format!(
+                "unmount what is on /dev/loop{number}, and `losetup -d /dev/loop{number}` frees it"
+            );
+        }
+        Some(Keeper::Unknown) => {
+            return "held by the kernel: nothing is known that frees it safely".to_owned();
+        }
+        None => {}
+    }
     let restart = restart(file, context);
+    if file.holders.values().any(|holder| holder.executable) {
+        return format!("a program that runs, so it must not be truncated: {restart}");
+    }
     let mapped = file.holders.values().any(|holder| holder.mapping.is_some());
     if mapped {
         return format!("mapped into memory, so it must not be truncated: {restart}");

@@ -1,0 +1,288 @@
+//! Files without a name that no descriptor refers to, but something that a descriptor refers to: a ring of io_uring that
+//! they are registered with, a unix socket that they were sent to and not taken from, an overlay's file that keeps its
+//! data in them.
+//!
+//! The lists are read without their locks: an entry may change while it is looked at, so a file counts only if it leads
+//! to a filesystem that leads back to itself. Of each ring and of each socket 128 files are told of; what is beyond that, and
+//! what sits in a socket that is itself on its way, the lists of inodes find (`listed`).
+
+use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::map, maps::PerCpuArray};
+use observer_common::disk::{HELD_RING, HELD_SOCKET, HeldRecord, InodeId};
+use observer_ebpf::{
+    iterator,
+    iterator::repeat,
+    read::{exists, load, pointer},
+    task,
+};
+
+use crate::{
+    CONTROL_FILES, DENTRY_NAME, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE, FILE_PRIVATE, FILES_COUNT,
+    FILES_FIRST, INODE_BLOCKS, INODE_GENERATION, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE,
+    KERNEL_OWN, NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, RING_TABLES, S_IFMT, S_IFREG, SB_DEV,
+    SB_FLAGS, SB_MAGIC, SECTOR, SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TABLE_FILES,
+    TABLES_FIRST, TASK_PID, WRITABLE, held, listed::is_superblock, probe,
+};
+
+const S_IFSOCK: u16 = 0o140_000;
+/// `ANON_INODE_FS_MAGIC`.
+const ANONYMOUS: u64 = 0x0904_1934;
+/// `AF_UNIX`.
+const UNIX: u16 = 1;
+/// Slots of a ring, and steps through a socket's queue, that are made at most: as many slots as a ring can have.
+const SLOTS: u32 = 1 << 15;
+const QUEUED: u32 = 4096;
+/// Files that are told of a carrier: the kernel takes no more of one call than fits into its buffer.
+const MOST: u64 = 128;
+/// Flags in the lowest bits of the address of a registered file.
+const SLOT_FLAGS: u64 = 7;
+/// `SCM_MAX_FD`
+const MOST_FILES: u64 = 253;
+/// `[io_urin`: how the name of a ring's file begins.
+const RING_NAME: u64 = u64::from_ne_bytes(*b"[io_urin");
+
+#[map]
+static CARRIED: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// What is carried by each descriptor of every process.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub extern "C" fn disk_carried(context: *mut iterator::TaskFile) -> i32 {
+    // SAFETY: the kernel calls with the context of this iterator; null members mark the end.
+    unsafe {
+        let (meta, task, file, fd) = ((*context).meta, (*context).task, (*context).file, (*context).fd);
+        if task.is_null() || file.is_null() {
+            return 0;
+        }
+        let inode = pointer(file, &FILE_INODE);
+        if inode.is_null() {
+            return 0;
+        }
+        let mode: u16 = load(inode, &INODE_MODE);
+        let magic: u64 = load(pointer(inode, &INODE_SB), &SB_MAGIC);
+        let Some(record) = CARRIED.get_ptr_mut(0) else { return 0 };
+        // Always 0, which the verifier does not know: it would follow a constant through each value that it takes.
+        let zero = u64::from((*record)._pad);
+        let mut carrier = Carrier {
+            meta,
+            task,
+            fd: u64::from(fd),
+            told: zero,
+            list: zero,
+            head: zero,
+            buffer: zero,
+            left: zero,
+        };
+        if mode & S_IFMT == S_IFSOCK {
+            carrier.socket(file);
+        } else if magic == ANONYMOUS {
+            carrier.ring(file);
+        } else if magic == OVERLAY && load::<u32>(inode, &INODE_NLINK) == 0 {
+            carrier.overlay(file);
+        }
+    }
+    0
+}
+
+/// The descriptor that leads there, and where its files stand.
+struct Carrier {
+    meta: *mut iterator::Meta,
+    task: *const u8,
+    /// Words of eight bytes, as the verifier follows them through the stack.
+    fd: u64,
+    /// Files told of so far.
+    told: u64,
+    /// Addresses of files, or of what leads to them.
+    list: u64,
+    /// Of a socket: the head of its queue, the buffer whose turn is next, and how many files of the last one are left.
+    head: u64,
+    buffer: u64,
+    left: u64,
+}
+
+/// Slot number `slot` of a ring; 1 where enough have been told of.
+unsafe extern "C" fn slot(slot: u32, carrier: *mut Carrier) -> i64 {
+    // SAFETY: the carrier is on the caller's stack, everything behind it is probed.
+    unsafe {
+        let carrier = &mut *carrier;
+        let entry = (carrier.list + u64::from(slot) * 8) as *const u64;
+        let mut entry = bpf_probe_read_kernel(entry).unwrap_or_default();
+        if exists(&RING_NODES) && entry != 0 {
+            entry = probe(entry as *const u8, &NODE_FILE);
+        }
+        if entry != 0 {
+            carrier.tell(entry & !SLOT_FLAGS, HELD_RING);
+        }
+        i64::from(carrier.told >= MOST)
+    }
+}
+
+/// The next file, or the next buffer, of a socket's queue; 1 at its end, and where enough have been told of.
+unsafe extern "C" fn queued(_: u32, carrier: *mut Carrier) -> i64 {
+    // SAFETY: the carrier is on the caller's stack, everything behind it is probed.
+    unsafe {
+        let carrier = &mut *carrier;
+        if carrier.left > 0 {
+            carrier.left -= 1;
+            let entry = (carrier.list + u64::from(carrier.left) * 8) as *const u64;
+            let entry = bpf_probe_read_kernel(entry).unwrap_or_default();
+            carrier.tell(entry, HELD_SOCKET);
+            return i64::from(carrier.told >= MOST);
+        }
+        let buffer = carrier.buffer;
+        if buffer == carrier.head || buffer == 0 {
+            return 1;
+        }
+        let control = buffer + u64::from(SKB_CONTROL.load());
+        let files: u64 = probe(control as *const u8, &CONTROL_FILES);
+        if files != 0 {
+            let count = u64::from(probe::<u16>(files as *const u8, &FILES_COUNT));
+            carrier.left = if count > MOST_FILES { 0 } else { count };
+            carrier.list = files + u64::from(FILES_FIRST.load());
+        }
+        carrier.buffer = probe(buffer as *const u8, &SKB_NEXT);
+        0
+    }
+}
+
+/// The inode of what may be a file; null unless it is surely one.
+#[inline(always)]
+unsafe fn inode_of(file: u64) -> *const u8 {
+    // SAFETY: probing faults safely.
+    unsafe {
+        let inode: u64 = probe(file as *const u8, &FILE_INODE);
+        let superblock: u64 = probe(inode as *const u8, &INODE_SB);
+        if is_superblock(superblock) { inode as *const u8 } else { core::ptr::null() }
+    }
+}
+
+#[inline(always)]
+unsafe fn probed_id(inode: *const u8, superblock: *const u8) -> InodeId {
+    // SAFETY: probing faults safely.
+    unsafe {
+        InodeId {
+            dev: probe(superblock, &SB_DEV),
+            generation: probe(inode, &INODE_GENERATION),
+            ino: probe(inode, &INODE_INO),
+        }
+    }
+}
+
+impl Carrier {
+    /// Tells of what may be a file, if it is one without a name.
+    #[inline(always)]
+    unsafe fn tell(&mut self, file: u64, how: u32) {
+        // SAFETY: probing faults safely, the task is the iterator's.
+        unsafe {
+            let inode: u64 = probe(file as *const u8, &FILE_INODE);
+            let inode = inode as *const u8;
+            let links: u32 = probe(inode, &INODE_NLINK);
+            let mode: u16 = probe(inode, &INODE_MODE);
+            if links != 0 || mode & S_IFMT != S_IFREG {
+                return;
+            }
+            let superblock: u64 = probe(inode, &INODE_SB);
+            if !is_superblock(superblock) {
+                return;
+            }
+            let superblock = superblock as *const u8;
+            if probe::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {
+                return;
+            }
+            // The stack, which is shared with the caller, has no room for it.
+            let Some(record) = CARRIED.get_ptr_mut(0) else { return };
+            let record = &mut *record;
+            let opened: u32 = probe(file as *const u8, &FILE_MODE);
+            record.task = task::record(self.task);
+            record.inode = probed_id(inode, superblock);
+            record.size = probe(inode, &INODE_SIZE);
+            record.allocated = probe::<u64>(inode, &INODE_BLOCKS) * SECTOR;
+            record.magic = probe(superblock, &SB_MAGIC);
+            record.thread = load(self.task, &TASK_PID);
+            record.fd = self.fd as u32;
+            record.flags = probe(file as *const u8, &FILE_FLAGS);
+            record.writable = u32::from(opened & WRITABLE != 0);
+            record.how = how;
+            iterator::write(self.meta, record);
+            self.told += 1;
+        }
+    }
+
+    /// Files that are registered with a ring.
+    #[inline(always)]
+    unsafe fn ring(&mut self, file: *const u8) {
+        // SAFETY: the file is the iterator's, everything behind it is probed.
+        unsafe {
+            let dentry = pointer(file, &FILE_DENTRY);
+            let name: u64 = probe(dentry, &DENTRY_NAME);
+            let name: u64 = bpf_probe_read_kernel(name as *const u64).unwrap_or_default();
+            if name != RING_NAME {
+                return;
+            }
+            let ring: *const u8 = pointer(file, &FILE_PRIVATE);
+            let slots: u32 = probe(ring, &RING_SLOTS);
+            self.list = slot_list(ring);
+            repeat(if slots < SLOTS { slots } else { SLOTS }, slot, self);
+        }
+    }
+
+    /// Files that wait in the queue of a unix socket.
+    #[inline(always)]
+    unsafe fn socket(&mut self, file: *const u8) {
+        // SAFETY: the file is the iterator's, everything behind it is probed.
+        unsafe {
+            let socket: *const u8 = pointer(file, &FILE_PRIVATE);
+            let sock = probe::<u64>(socket, &SOCKET_SK) as *const u8;
+            if probe::<u16>(sock, &SK_FAMILY) != UNIX {
+                return;
+            }
+            // The queue's head begins as a buffer does, with the next one.
+            let head = sock as u64 + u64::from(SK_QUEUE.load());
+            self.head = head;
+            self.buffer = probe(head as *const u8, &SKB_NEXT);
+            repeat(QUEUED, queued, self);
+        }
+    }
+
+    /// The file below that of an overlay: `private_data` is that file, or a structure that begins with its address (6.13).
+    #[inline(always)]
+    unsafe fn overlay(&self, file: *const u8) {
+        // SAFETY: task and file are the iterator's, everything behind them is probed.
+        unsafe {
+            let Some(mut record) = held(self.task, file) else { return };
+            record.fd = self.fd as u32;
+            let private: *const u8 = pointer(file, &FILE_PRIVATE);
+            let mut below = inode_of(private as u64);
+            if below.is_null() {
+                let first = bpf_probe_read_kernel(private.cast::<u64>());
+                below = inode_of(first.unwrap_or_default());
+            }
+            if below.is_null() {
+                return;
+            }
+            record.backing = probed_id(below, probe::<u64>(below, &INODE_SB) as *const u8);
+            iterator::write(self.meta, &record);
+        }
+    }
+}
+
+/// Where the addresses of a ring's registered files, or of what leads to them, stand.
+#[inline(always)]
+unsafe fn slot_list(ring: *const u8) -> u64 {
+    // SAFETY: probing faults safely.
+    unsafe {
+        if exists(&RING_NODES) {
+            // From 6.13 on: nodes, each with its file.
+            probe(ring, &RING_NODES)
+        } else if exists(&RING_FILES) {
+            // From 5.15 on: one flat table.
+            probe(ring, &RING_FILES)
+        } else if exists(&TABLES_FIRST) {
+            // Tables of 512 each, of which the first is looked at.
+            let data: u64 = probe(ring, &RING_TABLES);
+            let tables: u64 = probe(data as *const u8, &TABLES_FIRST);
+            probe(tables as *const u8, &TABLE_FILES)
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Files without a name, whoever holds them: from the lists that filesystems keep of all their inodes in memory.
+//!
+//! This finds what nothing in the process table leads to: files behind loop devices, swap files, files that the kernel
+//! itself opened, descriptors on their way through sockets that are on their way. It says that they are there, and not
+//! who holds them.
+//!
+//! The lists are read without their locks, some thousand inodes a call of the program: so each step is checked. An inode
+//! must say that it belongs to the filesystem, and the next one that it follows; where the place in the list was lost,
+//! the filesystem is begun anew, and after some attempts left, which the record of the end tells. Nothing is asked of a
+//! filesystem: a server that does not answer is not noticed.
+
+use aya_ebpf::{
+    helpers::generated::bpf_seq_write,
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
+use observer_common::disk::{InodeId, LISTED_END, LISTED_FILE, LISTED_SWAP, ListedRecord};
+use observer_ebpf::{
+    iterator,
+    iterator::repeat,
+    read::{load, pointer},
+};
+
+use crate::{
+    DENTRY_ALIAS, DENTRY_INODE, DENTRY_SB, FS_MOUNT, INODE_ALIAS, INODE_BLOCKS, INODE_COUNT, INODE_FLAGS,
+    INODE_GENERATION, INODE_IN_LIST, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE, KERNEL_OWN,
+    MOUNT_SB, S_IFMT, S_IFREG, SB_BDEV, SB_DEV, SB_FLAGS, SB_IN_LIST, SB_INODES, SB_MAGIC, SB_ROOT, SECTOR,
+    TASK_FS,
+    path::{self, Path},
+    probe,
+};
+
+/// Inodes that are passed over in one call, on the way to the one that it tells of.
+const STEPS: u32 = 4096;
+/// Inodes that are looked at in one pass; the reader asks for another.
+const A_PASS: u64 = 1 << 16;
+/// How often a filesystem is begun anew.
+const ATTEMPTS: u64 = 8;
+/// Filesystems that are gone through at most: more would be a list that has been lost.
+const MOST: u64 = 1 << 14;
+/// `S_SWAPFILE` of `inode.i_flags`.
+const SWAP: u32 = 1 << 8;
+/// tmpfs, ramfs, hugetlbfs, overlay, btrfs, bcachefs: with files, and without a block device.
+const WITHOUT_DEVICE: [u64; 6] =
+    [0x0102_1994, 0x8584_58f6, 0x9584_58f6, 0x794c_7630, 0x9123_683e, 0xca45_1a4e];
+
+/// Where the reading of the lists is.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Walk {
+    /// The filesystem that it began with, and the one that it is in.
+    first: u64,
+    superblock: u64,
+    /// The entry of the list that was looked at last; the head of the list at its beginning.
+    place: u64,
+    /// Inodes looked at, in all and in this pass.
+    inodes: u64,
+    in_pass: u64,
+    /// The pass that this is.
+    session: u64,
+    /// The inode that the way to it ended at; 0 for none.
+    found: u64,
+    superblocks: u64,
+    attempts: u64,
+    /// 1 while it is under way.
+    running: u64,
+    /// 1 while every list was read to its end.
+    complete: u64,
+}
+
+#[map]
+static WALK: Array<Walk> = Array::with_max_entries(1, 0);
+
+#[repr(C)]
+struct Scratch {
+    record: ListedRecord,
+    path: Path,
+}
+
+#[map]
+static LISTED: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Whether there is a superblock: its root says that it is of it.
+#[inline(always)]
+pub unsafe fn is_superblock(superblock: u64) -> bool {
+    // SAFETY: probing faults safely.
+    unsafe {
+        let root: u64 = probe(superblock as *const u8, &SB_ROOT);
+        let back: u64 = probe(root as *const u8, &DENTRY_SB);
+        superblock != 0 && back == superblock
+    }
+}
+
+/// A part of the way, as long as the number of processes times what a call may do.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn disk_listed(context: *mut iterator::Task) -> i32 {
+    // SAFETY: the kernel calls with the context of this iterator; a null task marks the end.
+    unsafe {
+        let (meta, task) = ((*context).meta, (*context).task);
+        if task.is_null() {
+            return 0;
+        }
+        let (Some(kept), Some(scratch)) = (WALK.get_ptr_mut(0), LISTED.get_ptr_mut(0)) else { return 0 };
+        let mut walk = *kept;
+        let session = (*meta).session_id;
+        if walk.session != session {
+            walk.session = session;
+            walk.in_pass = 0;
+            if walk.running == 0 {
+                let Some(begun) = begin(task, session) else { return 0 };
+                // Read back, so that the verifier takes no number for a constant: it would follow each of its values.
+                *kept = begun;
+                walk = kept.read_volatile();
+            }
+        }
+        if walk.running == 0 || walk.in_pass >= A_PASS {
+            *kept = walk;
+            return 0;
+        }
+        walk.resume();
+        walk.found = 0;
+        repeat(STEPS, step, &raw mut walk);
+        // What could not be written is written by the next call, which begins where this one did.
+        if walk.found != 0 && !tell(meta, scratch, walk.found as *const u8) {
+            return 0;
+        }
+        if walk.running == 0 && !end(meta, &walk) {
+            return 0;
+        }
+        *kept = walk;
+    }
+    0
+}
+
+/// One step further; 1 where the way ends.
+unsafe extern "C" fn step(_: u32, walk: *mut Walk) -> i64 {
+    // SAFETY: the walk is on the caller's stack.
+    unsafe {
+        let walk = &mut *walk;
+        if walk.running != 0 {
+            walk.found = walk.step() as u64;
+        }
+        i64::from(walk.running == 0 || walk.found != 0)
+    }
+}
+
+/// Begins with the filesystem that is the root of a task. All loads are direct, so a kernel without the lists refuses the
+/// program.
+#[inline(always)]
+unsafe fn begin(task: *const u8, session: u64) -> Option<Walk> {
+    // SAFETY: the task is the iterator's; the rest is typed, and checked for null.
+    unsafe {
+        let folder = pointer(task, &TASK_FS);
+        if folder.is_null() {
+            return None;
+        }
+        let mount = pointer(folder, &FS_MOUNT);
+        if mount.is_null() {
+            return None;
+        }
+        let superblock = pointer(mount, &MOUNT_SB);
+        if superblock.is_null() {
+            return None;
+        }
+        let root = pointer(superblock, &SB_ROOT);
+        if root.is_null() {
+            return None;
+        }
+        let inode = pointer(root, &DENTRY_INODE);
+        if inode.is_null() {
+            return None;
+        }
+        let (list, entry): (u64, u64) = (load(superblock, &SB_INODES), load(inode, &INODE_IN_LIST));
+        if list == 0 || entry == 0 {
+            return None;
+        }
+        let first = superblock as u64;
+        Some(Walk {
+            first,
+            superblock: first,
+            place: head_of(first),
+            inodes: 0,
+            in_pass: 0,
+            session,
+            found: 0,
+            superblocks: 0,
+            attempts: 0,
+            running: 1,
+            complete: 1,
+        })
+    }
+}
+
+#[inline(always)]
+fn head_of(superblock: u64) -> u64 {
+    superblock + u64::from(SB_INODES.load())
+}
+
+#[inline(always)]
+fn inode_at(place: u64) -> *const u8 {
+    (place - u64::from(INODE_IN_LIST.load())) as *const u8
+}
+
+/// The first and second word of an entry of a list: the next and the previous one.
+#[inline(always)]
+unsafe fn word(address: u64) -> u64 {
+    // SAFETY: probing faults safely.
+    unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(address as *const u64).unwrap_or_default() }
+}
+
+impl Walk {
+    /// Looks whether the place where the last call stopped is still one.
+    #[inline(always)]
+    unsafe fn resume(&mut self) {
+        // SAFETY: probing faults safely.
+        unsafe {
+            if !is_superblock(self.superblock) {
+                // It was unmounted, and with it goes the way to the next one.
+                self.running = 0;
+                self.complete = 0;
+                return;
+            }
+            let head = head_of(self.superblock);
+            if self.place != head {
+                let owner: u64 = probe(inode_at(self.place), &INODE_SB);
+                if owner != self.superblock || word(word(self.place) + 8) != self.place {
+                    self.again();
+                }
+            }
+        }
+    }
+
+    /// The place in the list was lost: the filesystem is begun anew, or left.
+    #[inline(always)]
+    unsafe fn again(&mut self) {
+        self.attempts += 1;
+        self.place = head_of(self.superblock);
+        if self.attempts > ATTEMPTS {
+            self.complete = 0;
+            // SAFETY: the superblock was there at the beginning of this call.
+            unsafe { self.leave() }
+        }
+    }
+
+    /// Goes on to the next filesystem.
+    #[inline(always)]
+    unsafe fn leave(&mut self) {
+        // SAFETY: probing faults safely.
+        unsafe {
+            let list = u64::from(SB_IN_LIST.load());
+            self.superblock = word(self.superblock + list) - list;
+            self.place = head_of(self.superblock);
+            self.attempts = 0;
+            self.superblocks += 1;
+            if self.superblock == self.first {
+                self.running = 0;
+            } else if self.superblocks > MOST || self.superblock.wrapping_add(list) == 0 {
+                self.running = 0;
+                self.complete = 0;
+            }
+        }
+    }
+
+    /// Whether files of the filesystem that it is in may have been deleted. The head of the list of filesystems is none.
+    #[inline(always)]
+    unsafe fn has_files(&self) -> bool {
+        // SAFETY: probing faults safely.
+        unsafe {
+            let superblock = self.superblock as *const u8;
+            if !is_superblock(self.superblock) || probe::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {
+                return false;
+            }
+            let magic: u64 = probe(superblock, &SB_MAGIC);
+            probe::<u64>(superblock, &SB_BDEV) != 0 || WITHOUT_DEVICE.contains(&magic)
+        }
+    }
+
+    /// One inode further: it, if it has no name and is held.
+    #[inline(always)]
+    unsafe fn step(&mut self) -> *const u8 {
+        // SAFETY: probing faults safely.
+        unsafe {
+            let head = head_of(self.superblock);
+            if self.place == head && !self.has_files() {
+                self.leave();
+                return core::ptr::null();
+            }
+            let next = word(self.place);
+            if next == head {
+                self.leave();
+                return core::ptr::null();
+            }
+            let inode = inode_at(next);
+            // What was taken from the list while it was looked at follows itself.
+            if next == self.place || probe::<u64>(inode, &INODE_SB) != self.superblock {
+                self.again();
+                return core::ptr::null();
+            }
+            self.place = next;
+            self.inodes += 1;
+            self.in_pass += 1;
+            if probe::<u32>(inode, &INODE_NLINK) != 0
+                || probe::<u16>(inode, &INODE_MODE) & S_IFMT != S_IFREG
+                || probe::<i32>(inode, &INODE_COUNT) <= 0
+            {
+                return core::ptr::null();
+            }
+            inode
+        }
+    }
+}
+
+/// Writes of an inode that has no name; whether it is written.
+#[inline(always)]
+unsafe fn tell(meta: *mut iterator::Meta, scratch: *mut Scratch, inode: *const u8) -> bool {
+    // SAFETY: the scratch is this CPU's own, everything else is probed.
+    unsafe {
+        let superblock = probe::<u64>(inode, &INODE_SB) as *const u8;
+        let alias: u64 = probe(inode, &INODE_ALIAS);
+        let name = if alias == 0 {
+            0
+        } else {
+            path::read(alias.wrapping_sub(u64::from(DENTRY_ALIAS.load())), &raw mut (*scratch).path)
+        };
+        let swap = probe::<u32>(inode, &INODE_FLAGS) & SWAP != 0;
+        (*scratch).record = ListedRecord {
+            inode: InodeId {
+                dev: probe(superblock, &SB_DEV),
+                generation: probe(inode, &INODE_GENERATION),
+                ino: probe(inode, &INODE_INO),
+            },
+            size: probe(inode, &INODE_SIZE),
+            allocated: probe::<u64>(inode, &INODE_BLOCKS) * SECTOR,
+            magic: probe(superblock, &SB_MAGIC),
+            kind: if swap { LISTED_SWAP } else { LISTED_FILE },
+            name,
+        };
+        let mut length = size_of::<ListedRecord>() as u32 + ((name + 7) & !7);
+        if length > size_of::<Scratch>() as u32 {
+            length = size_of::<Scratch>() as u32;
+        }
+        bpf_seq_write((*meta).seq.cast(), scratch.cast(), length) >= 0
+    }
+}
+
+/// Writes that the lists have been read; whether it is written.
+#[inline(always)]
+unsafe fn end(meta: *mut iterator::Meta, walk: &Walk) -> bool {
+    let record = ListedRecord {
+        size: walk.inodes,
+        allocated: walk.complete,
+        kind: LISTED_END,
+        ..ListedRecord::default()
+    };
+    // SAFETY: `meta` is the iterator's.
+    unsafe { iterator::write(meta, &record) }
+}

@@ -1,0 +1,62 @@
+//! The last path of a file that nobody's descriptor leads to: component by component, from the last one up.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use observer_ebpf::iterator::repeat;
+
+use crate::{DENTRY_NAME, DENTRY_PARENT, probe};
+
+/// Bytes of a path that are read at most: `PATH_MAX`, and what the last component may reach beyond it.
+pub const PATH_BYTES: usize = 4096;
+const NAME_BYTES: usize = 256;
+/// Components that are read at most: as many as `PATH_MAX` has room for.
+const DEPTH: u32 = 2048;
+
+/// Room for a path.
+pub type Path = [u8; PATH_BYTES + NAME_BYTES];
+
+struct Way {
+    dentry: u64,
+    path: *mut Path,
+    used: u64,
+    whole: u64,
+}
+
+/// Writes the components of the path that ends at `dentry`, each ended by a NUL, and says how many bytes they are. Nothing
+/// where there are more than can be read: half a path is none.
+///
+/// # Safety
+/// `path` must be valid; `dentry` may be anything.
+#[inline(always)]
+pub unsafe fn read(dentry: u64, path: *mut Path) -> u32 {
+    let mut way = Way { dentry, path, used: 0, whole: 0 };
+    // SAFETY: the way is on this stack.
+    unsafe { repeat(DEPTH, component, &raw mut way) };
+    if way.whole != 0 { way.used as u32 & (2 * PATH_BYTES as u32 - 1) } else { 0 }
+}
+
+unsafe extern "C" fn component(_: u32, way: *mut Way) -> i64 {
+    // SAFETY: the way is on the caller's stack; probing faults safely, and a name ends before the path does.
+    unsafe {
+        let way = &mut *way;
+        let dentry = way.dentry as *const u8;
+        let parent: u64 = probe(dentry, &DENTRY_PARENT);
+        if parent == way.dentry {
+            way.whole = 1;
+            return 1;
+        }
+        let used = way.used;
+        if used >= PATH_BYTES as u64 {
+            return 1;
+        }
+        let name: u64 = probe(dentry, &DENTRY_NAME);
+        let room = way.path.cast::<u8>().add(used as usize);
+        let length = bpf_probe_read_kernel_str(room.cast(), NAME_BYTES as u32, name as *const _);
+        // An empty name is its NUL.
+        if length <= 1 {
+            return 1;
+        }
+        way.used = used + length as u64;
+        way.dentry = parent;
+        0
+    }
+}

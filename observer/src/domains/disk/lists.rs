@@ -1,0 +1,58 @@
+//! When the lists of all inodes in memory are read: they may be long, so the time that it takes decides.
+
+use crate::observation::disk::Walk;
+
+/// Nanoseconds after which they are read again though nothing hints at a change.
+const EVERY: u64 = 10_000_000_000;
+
+/// The same when a file was let go of, which something else may hold, or while a file is known from them alone.
+const SOON: u64 = 1_000_000_000;
+
+/// Between two readings passes at least so long for each inode: one takes a tenth of a microsecond, so reading takes no
+/// more than a thousandth of a processor.
+const AN_INODE: u64 = 100_000;
+
+/// What is known of the lists and when they were last read.
+#[derive(Debug, Default)]
+pub struct Lists {
+    /// How the last reading went; `None` before the first was finished.
+    pub walk: Option<Walk>,
+    /// A file was let go of since.
+    pub released: bool,
+    at: u64,
+}
+
+impl Lists {
+    /// Whether they are to be read at `now`; `unreachable` says that a file is known from them alone.
+    pub fn due(&self, now: u64, unreachable: bool) -> bool {
+        let every = if self.released || unreachable { SOON } else { EVERY };
+        let inodes = self.walk.map_or(0, |walk| walk.inodes);
+        now >= self.at.saturating_add(every.max(inodes.saturating_mul(AN_INODE)))
+    }
+
+    /// They are read at `now`.
+    pub fn read(&mut self, now: u64) {
+        self.at = now;
+        self.released = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_read_as_seldom_as_they_are_long_and_soon_after_a_file_was_let_go_of() {
+        let mut lists = Lists::default();
+        lists.read(EVERY);
+        assert!(!lists.due(EVERY + SOON, false));
+        assert!(lists.due(EVERY + SOON, true));
+        lists.released = true;
+        assert!(lists.due(EVERY + SOON, false));
+        lists.walk = Some(Walk { inodes: 1_000_000, complete: true });
+        assert!(!lists.due(EVERY + SOON, false), "a million inodes take a tenth of a second");
+        assert!(lists.due(EVERY + 100_000_000_000, false));
+        lists.read(u64::MAX);
+        assert!(lists.due(u64::MAX, false), "the end of time is no overflow");
+    }
+}
