@@ -10,7 +10,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use observer::{
     observation::{
         Observation, TaskId,
-        disk::{Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Mount, Space, Stat},
+        disk::{
+            Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Listing, Loop, Mount, Space, Stat, Walk,
+        },
         loss::LossFact,
         mem::{Limit, Machine, MemFact, Memory, Totals},
         net::{
@@ -132,7 +134,7 @@ impl Numbers {
 
     fn disk(&mut self) -> DiskFact {
         let (inode, id) = (self.inode(), self.id());
-        match self.below(11) {
+        match self.below(15) {
             0 | 1 => {
                 let file = File { size: self.extreme(), allocated: self.extreme(), magic: self.extreme() };
                 DiskFact::File { inode, file }
@@ -169,7 +171,22 @@ impl Numbers {
                 };
                 DiskFact::Space { dev: self.below(2) as u32, space }
             }
-            _ => DiskFact::Written { id, written: self.extreme(), cancelled: self.extreme() },
+            10 => DiskFact::Written { id, written: self.extreme(), cancelled: self.extreme() },
+            11 => {
+                let listing = Listing { swap: self.below(2) == 0, path: Some(b"/x".to_vec()) };
+                DiskFact::Listed { inode, listing }
+            }
+            12 => DiskFact::Walked(Walk { inodes: self.extreme(), complete: self.below(2) == 0 }),
+            13 => DiskFact::Loops(vec![Loop { number: self.half(), dev: self.half(), ino: self.below(3) }]),
+            _ => {
+                let ways = [
+                    Hold::Executable,
+                    Hold::Registered { ring: self.half() },
+                    Hold::InFlight { socket: self.half() },
+                ];
+                let hold = ways[self.below(3) as usize].clone();
+                DiskFact::Holder { inode, id, hold }
+            }
         }
     }
 

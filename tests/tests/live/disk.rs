@@ -22,10 +22,10 @@ use observer_tests::{
 use serde_json::{Value, json};
 
 /// A folder in RAM, removed when dropped.
-struct RamDir(PathBuf);
+pub struct RamDir(pub PathBuf);
 
 impl RamDir {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let path = Path::new("/dev/shm").join(format!("observer-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -38,44 +38,44 @@ impl Drop for RamDir {
     }
 }
 
-fn watch() -> Observer {
+pub fn watch() -> Observer {
     watch_with(&[])
 }
 
-fn watch_with(more: &[&str]) -> Observer {
+pub fn watch_with(more: &[&str]) -> Observer {
     require_root();
     let mut arguments = vec!["disk", "--deleted-open", "--json", "--interval", "0.2", "--budget", "100"];
     arguments.extend(more);
     Observer::start(&arguments)
 }
 
-fn files(folder: &Path) -> Workload {
+pub fn files(folder: &Path) -> Workload {
     Workload::start(&["disk", "files", folder.to_str().unwrap()])
 }
 
 /// The row about the file of which the workload told.
-fn row<'a>(report: &'a Value, truth: &Value) -> Option<&'a Value> {
+pub fn row<'a>(report: &'a Value, truth: &Value) -> Option<&'a Value> {
     rows(report).iter().find(|row| row["inode"] == truth["inode"] && row["dev"] == truth["dev"])
 }
 
-fn found(observer: &mut Observer, truth: &Value) -> Value {
+pub fn found(observer: &mut Observer, truth: &Value) -> Value {
     observer.wait_for(|report| row(report, truth).cloned())
 }
 
 /// Waits until a row's growth is known: from then on, everything is seen from its first byte.
-fn based(observer: &mut Observer, truth: &Value) -> Value {
+pub fn based(observer: &mut Observer, truth: &Value) -> Value {
     observer.wait_for(|report| row(report, truth).filter(|row| !row["growth"].is_null()).cloned())
 }
 
-fn gone(observer: &mut Observer, truth: &Value) {
+pub fn gone(observer: &mut Observer, truth: &Value) {
     observer.wait_for(|report| row(report, truth).is_none().then_some(()));
 }
 
-fn holders(row: &Value) -> Vec<&Value> {
+pub fn holders(row: &Value) -> Vec<&Value> {
     row["holders"].as_array().unwrap().iter().collect()
 }
 
-fn holder_of(row: &Value, pid: u32) -> Option<&Value> {
+pub fn holder_of(row: &Value, pid: u32) -> Option<&Value> {
     holders(row).into_iter().find(|holder| holder["pid"] == pid)
 }
 

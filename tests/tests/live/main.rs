@@ -4,6 +4,7 @@
 
 mod days;
 mod disk;
+mod holders;
 mod mem;
 mod net;
 mod recording;

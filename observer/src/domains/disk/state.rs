@@ -176,11 +176,13 @@ impl DiskState {
     fn wants_mappings(&self, now: Moment) -> bool {
         let unreachable = self.held().any(|(_, file)| !file.holders.is_empty() && file.unreachable());
         let every = if unreachable { UNREACHABLE_EVERY } else { MAPPINGS_EVERY };
-        self.recheck || now.boot >= self.mapped_at.saturating_add(every) || self.wants_inodes(now)
+        self.recheck || now.boot >= self.mapped_at.saturating_add(every)
     }
 
     fn wants_inodes(&self, now: Moment) -> bool {
-        let unreachable = self.files.values().any(|file| file.listing.is_some());
+        let unreachable = self.held().any(|(_, file)| {
+            file.listing.is_some() || file.unreachable() && file.path().is_none() && self.lists_by_pass
+        });
         self.lists.due(now.boot, unreachable)
     }
 

@@ -5,9 +5,12 @@
 //! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: makes one without a name in the folder
 //! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (a second name, the first goes)
 //! - `write NAME WAY BYTES`: see [`ways`]
-//! - `stat NAME`: nothing but the truth
+//! - `stat NAME`: nothing but the truth; `sync NAME`: the same, once all of it is written back
 //! - `dup NAME`, `thread NAME` (a thread with a descriptor table of its own keeps it, this table does not),
-//!   `map NAME` (maps it and closes the descriptor), `close NAME` (gives up whatever holds it)
+//!   `map NAME` (maps it and closes the descriptor), `register NAME` (the same with a ring of io_uring), `send NAME` (sends
+//!   it through a unix socket that nobody reads, and closes it), `loop NAME` (the same with a loop device),
+//!   `close NAME` (gives up whatever holds it)
+//! - `run NAME`: makes an executable, deletes it while a process runs it
 //! - `memfd NAME`, `shm NAME`, `zero NAME`: memory that looks like a deleted file
 //! - `child` starts a process that inherits everything and does what follows `child`: `child write NAME WAY BYTES`
 //!
@@ -31,6 +34,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
 use serde_json::{Value, json};
 
+mod elsewhere;
 mod ways;
 
 /// Runs the workload that the first word names.
@@ -72,6 +76,7 @@ struct Holder {
 enum Held {
     Descriptors(Vec<File>),
     Mapping { _held: ways::Mapping },
+    Elsewhere { _held: elsewhere::Elsewhere },
     Thread { stop: Sender<()>, thread: JoinHandle<()>, id: i32, fd: i32 },
 }
 
@@ -121,6 +126,10 @@ impl Holder {
                 self.truth(name)
             }
             ["stat", name] => self.truth(name),
+            ["sync", name] => {
+                self.file(name)?.sync_all()?;
+                self.truth(name)
+            }
             ["dup", name] => {
                 let copy = self.file(name)?.try_clone()?;
                 if let Some(Held::Descriptors(files)) = self.files.get_mut(*name) {
@@ -135,6 +144,7 @@ impl Holder {
                 self.map(name, mapping)?;
                 Ok(truth)
             }
+            ["register" | "send" | "loop" | "run", name] => self.elsewhere(words[0], name),
             ["close", name] => {
                 if let Held::Thread { stop, thread, .. } = self.files.remove(*name).context("not held")? {
                     drop(stop);
@@ -187,6 +197,24 @@ impl Holder {
             "allocated": stat.blocks() * 512,
             "fds": fds,
         }))
+    }
+
+    /// Gives the file to what is no descriptor.
+    fn elsewhere(&mut self, way: &str, name: &str) -> Result<Value> {
+        let path = self.path(name);
+        if way == "run" {
+            let (held, file) = elsewhere::run(&path)?;
+            let truth = self.keep(name, file)?;
+            let mut truth = truth;
+            truth["through"] = held.through();
+            self.files.insert(name.to_owned(), Held::Elsewhere { _held: held });
+            return Ok(truth);
+        }
+        let mut truth = self.truth(name)?;
+        let held = elsewhere::keep(way, self.file(name)?)?;
+        truth["through"] = held.through();
+        self.files.insert(name.to_owned(), Held::Elsewhere { _held: held });
+        Ok(truth)
     }
 
     /// Gives the file to a thread that has left this process's descriptor table.

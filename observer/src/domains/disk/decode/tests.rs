@@ -1,7 +1,15 @@
 //! What the kernel side writes becomes facts: whole, once, and nothing from bytes of another version.
 
+use observer_common::disk::{
+    HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING, HELD_SOCKET, LISTED_END, LISTED_FILE,
+    LISTED_SWAP,
+};
+
 use super::*;
-use crate::observation::process::ProcessFact;
+use crate::observation::{
+    disk::{Descriptor, File, Hold, Listing, Walk},
+    process::ProcessFact,
+};
 
 const HOLDER: TaskId = TaskId { start: 5_000, tgid: 42 };
 const INODE: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
@@ -21,17 +29,41 @@ struct Held {
     fd: u32,
     flags: u32,
     mapping: (u64, u64),
+    how: u32,
+    backing: InodeId,
 }
 
-const FD: Held = Held { id: HOLDER, thread: 42, fd: 7, flags: 0o2001, mapping: (0, 0) };
+const FD: Held = Held {
+    id: HOLDER,
+    thread: 42,
+    fd: 7,
+    flags: 0o2001,
+    mapping: (0, 0),
+    how: HELD_DESCRIPTOR,
+    backing: InodeId { dev: 0, generation: 0, ino: 0 },
+};
+
+const MAPPING: Held = Held { how: HELD_MAPPING, ..FD };
+
+/// A record of the lists of inodes, and the path that follows it.
+fn listed(inode: InodeId, kind: u32, numbers: [u64; 2], path: &[u8]) -> Vec<u8> {
+    let mut bytes = inode_key(inode);
+    bytes.extend([numbers[0], numbers[1], 0xef53].map(u64::to_ne_bytes).concat());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend((path.len() as u32).to_ne_bytes());
+    bytes.extend(path);
+    bytes.resize(bytes.len().next_multiple_of(8), 0xee);
+    bytes
+}
 
 fn held(held: &Held) -> Vec<u8> {
     let mut bytes = task(held.id);
     bytes.extend(inode_key(INODE));
+    bytes.extend(inode_key(held.backing));
     for number in [12_345_u64, 16_384, 0xef53, held.mapping.0, held.mapping.1] {
         bytes.extend(number.to_ne_bytes());
     }
-    for number in [held.thread, held.fd, held.flags, 1] {
+    for number in [held.thread, held.fd, held.flags, 1, held.how, 0] {
         bytes.extend(number.to_ne_bytes());
     }
     bytes
@@ -91,10 +123,74 @@ fn threads_that_outlive_their_leader_show_one_table_once_and_one_of_their_own_be
 
 #[test]
 fn the_lowest_mapping_stands_for_all() {
-    let records = [Held { mapping: (0x3000, 0x4000), ..FD }, Held { mapping: (0x1000, 0x2000), ..FD }];
+    let records =
+        [Held { mapping: (0x3000, 0x4000), ..MAPPING }, Held { mapping: (0x1000, 0x2000), ..MAPPING }];
     let out = pass(&mut DiskDecoder::default(), "disk_mapping", &records);
     let hold = Hold::Mapping { start: 0x1000, end: 0x2000 };
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold });
+}
+
+#[test]
+fn what_carries_a_file_is_told_with_the_descriptor_that_leads_to_it() {
+    let mut decoder = DiskDecoder::default();
+    let records =
+        [Held { how: HELD_RING, fd: 5, ..FD }, Held { how: HELD_SOCKET, fd: 6, ..FD }, Held { fd: 8, ..FD }];
+    let out = pass(&mut decoder, "disk_carried", &records);
+    let holds: Vec<Hold> = facts(&out)
+        .into_iter()
+        .filter_map(|fact| match fact {
+            DiskFact::Holder { hold, .. } => Some(hold),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        holds,
+        [Hold::Registered { ring: 5 }, Hold::InFlight { socket: 6 }],
+        "the descriptor is another pass's"
+    );
+    let out = pass(&mut decoder, "disk_executable", &[Held { how: HELD_EXECUTABLE, ..FD }]);
+    assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold: Hold::Executable });
+    assert!(decoder.pass("disk_carried", &held(&Held { how: 9, ..FD }), &mut Decoded::default()).is_err());
+}
+
+#[test]
+fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_end() {
+    let inode = |ino| InodeId { ino, ..INODE };
+    let mut decoder = DiskDecoder::default();
+    pass(&mut decoder, "disk_file", &[FD]);
+    // The overlay's file 20 is held by a descriptor; its data is in file 21.
+    let overlay = Held { backing: inode(21), ..FD };
+    pass(&mut decoder, "disk_carried", &[overlay]);
+    let mut out = Decoded::default();
+    let first = [
+        listed(INODE, LISTED_FILE, [1, 0], b"x\0"),
+        listed(inode(21), LISTED_FILE, [1, 0], b""),
+        listed(inode(22), LISTED_SWAP, [7, 4096], b"swap file\0var\0"),
+    ]
+    .concat();
+    decoder.pass("disk_listed", &first, &mut out).unwrap();
+    assert_eq!((facts(&out), out.partial), (vec![], true), "another pass goes on");
+    let mut out = Decoded::default();
+    let last =
+        [listed(inode(23), LISTED_FILE, [9, 0], b""), listed(InodeId::default(), LISTED_END, [99, 1], b"")];
+    decoder.pass("disk_listed", &last.concat(), &mut out).unwrap();
+    let file = |ino, size, allocated| DiskFact::File {
+        inode: inode(ino),
+        file: File { size, allocated, magic: 0xef53 },
+    };
+    let listed = |ino, swap, path: Option<&[u8]>| DiskFact::Listed {
+        inode: inode(ino),
+        listing: Listing { swap, path: path.map(<[u8]>::to_vec) },
+    };
+    let expected = [
+        file(22, 7, 4096),
+        listed(22, true, Some(b"/var/swap file")),
+        file(23, 9, 0),
+        listed(23, false, None),
+        DiskFact::Walked(Walk { inodes: 99, complete: true }),
+    ];
+    assert_eq!((facts(&out), out.partial), (expected.to_vec(), false));
+    assert!(decoder.pass("disk_listed", &last[0][..40], &mut Decoded::default()).is_err());
 }
 
 #[test]
@@ -128,7 +224,7 @@ fn who_deleted_it_is_asked_once_a_life() {
 fn entries_of_a_file_that_nobody_holds_leave_the_kernel() {
     let mut decoder = DiskDecoder::default();
     decoder.record(&wrote(100), &mut Decoded::default()).unwrap();
-    let still = [Held { mapping: (1, 2), ..FD }];
+    let still = [Held { mapping: (1, 2), ..MAPPING }];
     pass(&mut decoder, "disk_mapping", &still);
     assert_eq!(pass(&mut decoder, "disk_file", &[]).remove, [], "it is mapped");
     let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
@@ -142,7 +238,7 @@ fn who_wrote_is_remembered_when_a_descriptor_is_closed_while_the_file_is_mapped(
     pass(&mut decoder, "disk_file", &[FD]);
     let mut out = Decoded::default();
     decoder.pass("disk_file", &[], &mut out).unwrap();
-    decoder.pass("disk_mapping", &held(&Held { mapping: (1, 2), ..FD }), &mut out).unwrap();
+    decoder.pass("disk_mapping", &held(&Held { mapping: (1, 2), ..MAPPING }), &mut out).unwrap();
     decoder.passed(&mut out);
     assert_eq!(out.remove, []);
 }
@@ -164,7 +260,7 @@ fn a_process_writes_what_its_threads_write() {
 fn bytes_of_another_version_are_refused() {
     let mut decoder = DiskDecoder::default();
     let mut out = Decoded::default();
-    assert!(decoder.pass("disk_file", &[0; 111], &mut out).is_err());
+    assert!(decoder.pass("disk_file", &[0; 135], &mut out).is_err());
     assert!(decoder.pass("disk_socket", &[], &mut out).is_err());
     assert!(decoder.record(&wrote(1)[..79], &mut out).is_err());
     assert!(decoder.record(&[9; 80], &mut out).is_err());

@@ -1,0 +1,83 @@
+//! What `disk --deleted-open` says of files that neither a descriptor nor a mapping holds.
+
+use std::io::Write as _;
+
+use observer_tests::{TempDir, Workload, note};
+use serde_json::{Value, json};
+
+use crate::disk::{RamDir, files, found, gone, holder_of, holders, row, watch};
+
+/// A file of 70,000 bytes that has been written back, so that its inode's own blocks are all of its blocks.
+fn made(workload: &mut Workload, name: &str) -> Value {
+    workload.ask(&format!("open {name}"));
+    workload.ask(&format!("write {name} pwrite 70000"));
+    workload.ask(&format!("sync {name}"));
+    workload.ask(&format!("delete {name}"))
+}
+
+/// Whether this kernel cannot be asked for its lists of inodes: before 5.17, and where it is locked down.
+fn is_blind(report: &Value) -> bool {
+    let notes = report["notes"].as_array().unwrap().iter();
+    let blind =
+        notes.filter_map(|note| note["text"].as_str()).any(|text| text.contains("the lists of all inodes"));
+    if blind {
+        // What is printed, the test runner keeps for itself where a test passes; what is written, it does not.
+        let _ = writeln!(std::io::stderr(), "NOT RUN: this kernel's lists of inodes cannot be read");
+    }
+    blind
+}
+
+#[test]
+fn a_file_is_found_in_a_ring_in_a_socket_behind_a_loop_device_and_running() {
+    let (disk, ram) = (TempDir::new("disk-elsewhere"), RamDir::new("elsewhere"));
+    let mut observer = watch();
+    if is_blind(&observer.report()) {
+        return;
+    }
+    for folder in [disk.path(), &ram.0] {
+        let mut workload = files(folder);
+        for (way, how, device) in
+            [("register", "io_uring", false), ("send", "in_flight", false), ("loop", "loop", true)]
+        {
+            let truth = made(&mut workload, way);
+            let through = workload.ask(&format!("{way} {way}"))["through"].clone();
+            let report = observer.wait_for(|report| {
+                let row = row(report, &truth)?;
+                (holders(row)[0]["how"] == how && !row["path"].is_null()).then(|| report.clone())
+            });
+            let row = row(&report, &truth).unwrap();
+            assert_eq!(
+                (&row["size"], &row["allocated"]),
+                (&truth["size"], &truth["allocated"]),
+                "{way}: {row:#}"
+            );
+            assert_eq!(row["path"], folder.join(way).to_str().unwrap(), "{way}: {row:#}");
+            assert_eq!(row["deleted_by"]["pid"], workload.pid(), "{way}: {row:#}");
+            let holder = holders(row)[0];
+            if device {
+                assert_eq!((&holder["pid"], &holder["device"]), (&Value::Null, &through), "{row:#}");
+                assert!(row["reclaim"].as_str().unwrap().contains(through.as_str().unwrap()), "{row:#}");
+            } else {
+                assert_eq!((&holder["pid"], &holder["fds"]), (&json!(workload.pid()), &json!([through])));
+            }
+            assert_eq!(holders(row).len(), 1, "{way}: {row:#}");
+            assert!(note(&report, "inodes-unread").is_none(), "{report:#}");
+            workload.ask(&format!("close {way}"));
+            gone(&mut observer, &truth);
+        }
+        let truth = workload.ask("run program");
+        let row = found(&mut observer, &truth);
+        let child = truth["through"].as_u64().unwrap() as u32;
+        let ways: Vec<&Value> = holders(&row)
+            .iter()
+            .filter(|holder| holder["pid"] == child)
+            .map(|holder| &holder["how"])
+            .collect();
+        assert_eq!(ways, ["mmap", "exe"], "{row:#}");
+        assert!(holder_of(&row, child).is_some());
+        assert_eq!(row["size"], truth["size"]);
+        assert!(row["reclaim"].as_str().unwrap().starts_with("a program that runs"), "{row:#}");
+        workload.ask("close program");
+        gone(&mut observer, &truth);
+    }
+}
