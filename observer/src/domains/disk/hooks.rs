@@ -65,6 +65,7 @@ pub const HOOKS: &[Hook] = &[
         ways: &[Way {
             name: "BPF iterator task",
             programs: &[iterator("disk_executable", "task")],
+            needs: &[],
             blind: "",
         }],
         columns: &[],
@@ -76,6 +77,7 @@ pub const HOOKS: &[Hook] = &[
         ways: &[Way {
             name: "BPF iterator task_file, probing",
             programs: &[iterator("disk_carried", "task_file")],
+            needs: &[Need::Helper("loop"), Need::Probing],
             blind: "",
         }],
         columns: &[],
@@ -87,6 +89,7 @@ pub const HOOKS: &[Hook] = &[
         ways: &[Way {
             name: "the lists of all inodes, by BPF iterator task, probing",
             programs: &[iterator("disk_listed", "task")],
+            needs: &[Need::Helper("loop"), Need::Probing],
             blind: "",
         }],
         columns: &[],
