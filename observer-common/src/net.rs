@@ -42,8 +42,22 @@ pub const SOCKET_PASSIVE: u32 = 1;
 pub const SOCKET_REPORTED: u32 = 2;
 /// A pass has met the socket, so `seen_*` are valid.
 pub const SOCKET_SEEN: u32 = 4;
-/// The subflow of an MPTCP connection: its bytes are counted on the connection.
-pub const SOCKET_SUBFLOW: u32 = 8;
+/// Several processes hold the socket, and since `shared_*` what each of them moves is added up.
+pub const SOCKET_SHARED: u32 = 16;
+/// No descriptor holds the socket, and it is not left to itself either: io_uring has it, or it is on its way from one
+/// process to another.
+pub const SOCKET_HIDDEN: u32 = 32;
+
+/// Places of `NET_ORDERS`. 1: the programs of send and receive are attached.
+pub const ORDER_WATCHED: u32 = 0;
+/// 1: passes leave out TCP connections that have not changed since a pass told of them.
+pub const ORDER_CHANGES: u32 = 1;
+/// 1: some socket has [`SOCKET_SHARED`] or [`SOCKET_HIDDEN`].
+pub const ORDER_SHARING: u32 = 2;
+/// The last pass that told of a TCP connection: each tells of one at least, and so of its time.
+pub const ORDER_TOLD: u32 = 3;
+/// How many places there are.
+pub const ORDERS: u32 = 4;
 
 /// A socket as it stands: what a pass tells of an open one, and the last that is known of a closed one.
 ///
@@ -148,6 +162,9 @@ pub struct HeldRecord {
     /// The process with a descriptor for it; `tgid` 0 for a socket that no descriptor holds.
     pub holder: TaskRecord,
     pub socket: SocketRecord,
+    /// What it had sent or was about to, and what had been read from it, when it was marked with [`SOCKET_SHARED`].
+    pub shared_tx: u64,
+    pub shared_rx: u64,
 }
 
 /// A connection has ended.
@@ -219,7 +236,7 @@ pub struct ClosedTotals {
 }
 
 const _: () = assert!(size_of::<SocketRecord>() == 256);
-const _: () = assert!(size_of::<HeldRecord>() == 296);
+const _: () = assert!(size_of::<HeldRecord>() == 312);
 const _: () = assert!(size_of::<ClosedRecord>() == 296);
 const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<Flow>() == 56);
@@ -247,6 +264,7 @@ macro_rules! net_fields {
             SOCK_FLAGS: "sock.__sk_common.skc_flags", 8;
             SOCK_PROTOCOL: "sock.sk_protocol", 2;
             SOCK_OWNED: "sock.sk_lock.owned", 4;
+            SOCK_SOCKET: "sock.sk_socket", 8;
             SOCK_DROPS: "sock.sk_drops.counter", 4;
             SOCK_ACK_BACKLOG: "sock.sk_ack_backlog", 4;
             SOCK_MAX_ACK_BACKLOG: "sock.sk_max_ack_backlog", 4;
@@ -257,6 +275,8 @@ macro_rules! net_fields {
             TCP_BYTES_SENT: "tcp_sock.bytes_sent", 8;
             TCP_BYTES_RETRANS: "tcp_sock.bytes_retrans", 8;
             TCP_BYTES_RECEIVED: "tcp_sock.bytes_received", 8;
+            TCP_SEGS_IN: "tcp_sock.segs_in", 4;
+            TCP_SEGS_OUT: "tcp_sock.segs_out", 4;
             TCP_SRTT: "tcp_sock.srtt_us", 4;
             TCP_RTT_MIN: "tcp_sock.rtt_min.s.v", 4;
             TCP_MSS: "tcp_sock.mss_cache", 4;

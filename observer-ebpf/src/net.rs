@@ -11,6 +11,12 @@
 mod closed;
 #[path = "net/flow.rs"]
 mod flow;
+#[path = "net/orders.rs"]
+mod orders;
+#[path = "net/pass.rs"]
+mod pass;
+#[path = "net/share.rs"]
+mod share;
 #[path = "net/socket.rs"]
 mod socket;
 #[path = "net/storage.rs"]
@@ -36,8 +42,8 @@ use observer_ebpf::{
     read::{load, pointer},
     task,
 };
+use pass::pass_tcp;
 use socket::{SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL};
-use storage::Storage;
 
 /// `MSG_PEEK` of `recv`: what is only looked at is received later.
 const MSG_PEEK: i32 = 2;
@@ -109,54 +115,6 @@ pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
         }
     }
     0
-}
-
-/// Writes what a pass has met, unless this pass has written it for the same holder before.
-///
-/// # Safety
-/// `tcp` must be a BTF-typed pointer to a `tcp_sock`, and `held` valid with its holder filled in.
-#[inline(always)]
-unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let state = u32::from(socket::state(tcp));
-        let holder = (*held).holder.id.tgid;
-        if state == u32::from(STATE_LISTEN) {
-            if holder != 0 {
-                socket::fill_listener(&raw mut (*held).socket, tcp);
-                iterator::write(meta, &*held);
-            }
-            return;
-        }
-        // A socket that was never connected has no peer.
-        if socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
-            return;
-        }
-        let storage = storage::get_or_create(tcp);
-        if storage.is_null() {
-            // Without storage it is reported all the same: only its owner and what was seen before are unknown.
-            socket::fill_any(&raw mut (*held).socket, tcp);
-            socket::fill_tcp(&raw mut (*held).socket, tcp);
-            iterator::write(meta, &*held);
-            return;
-        }
-        if (*storage).flags & SOCKET_REPORTED != 0 {
-            return;
-        }
-        // Epochs begin at 0, storage too: 0 must mean that no pass has met it.
-        let pass = emit::epoch() + 1;
-        if (*storage).pass == pass && (holder == 0 || (*storage).holder == holder) {
-            return;
-        }
-        socket::fill_any(&raw mut (*held).socket, tcp);
-        socket::fill_tcp(&raw mut (*held).socket, tcp);
-        storage::describe(storage, &raw mut (*held).socket);
-        if iterator::write(meta, &*held) {
-            (*storage).pass = pass;
-            (*storage).holder = holder;
-            storage::see(storage, &(*held).socket);
-        }
-    }
 }
 
 /// `inet_sock_set_state(struct sock *sk, int old, int new)`: births, owners, and the last counters of a connection.
@@ -327,17 +285,17 @@ fn returned_from_receive(context: &FExitContext) -> i32 {
 unsafe fn moved(sk: *const u8, tx: u64, rx: u64) {
     // SAFETY: the caller's promise.
     unsafe {
-        if sk.is_null() || !socket::is_internet(sk) {
+        if sk.is_null() {
             return;
         }
+        // Most of what moves is TCP, which counts itself: leave before anything is looked up.
         match socket::protocol(sk) {
             PROTOCOL_TCP => {
-                let storage: *mut Storage = storage::get_or_create(sk);
-                if !storage.is_null() && !storage::belongs_to_current(storage) {
+                if share::exists() && share::is_others(sk) {
                     flow::add(sk, tx, rx);
                 }
             }
-            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP => flow::add(sk, tx, rx),
+            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP if socket::is_internet(sk) => flow::add(sk, tx, rx),
             _ => {}
         }
     }

@@ -27,6 +27,16 @@ pub enum HookKind {
     PassSeldom,
     /// Programs that run when something happens.
     Event,
+    /// The same, attached only while there is something for them to tell of.
+    EventOnDemand,
+}
+
+impl HookKind {
+    /// Whether it tells what happens, and does not read what exists.
+    #[must_use]
+    pub const fn is_event(self) -> bool {
+        matches!(self, Self::Event | Self::EventOnDemand)
+    }
 }
 
 /// One way to a signal: the programs that must all be attached for it.

@@ -63,6 +63,39 @@ pub unsafe fn is_subflow(tcp: *const u8) -> bool {
     exists(&TCP_IS_MPTCP) && unsafe { load::<u8>(tcp, &TCP_IS_MPTCP) != 0 }
 }
 
+/// What changes with everything that happens to a TCP socket: segments in and out, what was read and written by a
+/// process, the state, and whether it has an owner.
+pub type Activity = [u32; 5];
+
+/// The activity of `tcp`, which is in `state`.
+#[inline(always)]
+pub unsafe fn activity(tcp: *const u8, state: u32, claimed: bool) -> Activity {
+    // SAFETY: the caller's promise.
+    unsafe {
+        [
+            load(tcp, &TCP_SEGS_IN),
+            load(tcp, &TCP_SEGS_OUT),
+            load(tcp, &TCP_COPIED_SEQ),
+            load(tcp, &TCP_WRITE_SEQ),
+            state | u32::from(claimed) << 8,
+        ]
+    }
+}
+
+/// Whether the time that it spends sending, or waiting to, is being counted: that changes though nothing happens.
+#[inline(always)]
+pub unsafe fn is_busy(tcp: *const u8) -> bool {
+    // SAFETY: the caller's promise. The two low bits: the type shares its byte with flags up to 6.17.
+    unsafe { load::<u8>(tcp, &TCP_CHRONO_TYPE) & 3 != 0 }
+}
+
+/// Whether something in the kernel still holds it open: not so before it is accepted and after it is closed.
+#[inline(always)]
+pub unsafe fn is_open(sk: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { !pointer(sk, &SOCK_SOCKET).is_null() }
+}
+
 /// Payload bytes of a TCP socket: sent, received, retransmitted.
 #[inline(always)]
 pub unsafe fn counters(tcp: *const u8) -> [u64; 3] {

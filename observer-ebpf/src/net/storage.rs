@@ -17,6 +17,8 @@ use observer_common::{
 };
 use observer_ebpf::{atomic, task};
 
+use crate::socket::Activity;
+
 /// Nobody has acted yet; somebody is being written down; `owner` is valid.
 const UNCLAIMED: u64 = 0;
 const CLAIMING: u64 = 1;
@@ -31,12 +33,18 @@ pub struct Storage {
     pub seen_tx: u64,
     pub seen_rx: u64,
     pub seen_retransmitted: u64,
+    /// The counters when it was marked as shared.
+    pub shared_tx: u64,
+    pub shared_rx: u64,
     /// The process for which the last pass wrote it.
     pub holder: u64,
     /// The last pass that wrote it, one more than its epoch; 0 for none.
     pub pass: u32,
     /// `SOCKET_…`
     pub flags: u32,
+    /// What [`crate::socket::activity`] was when the last pass wrote it.
+    pub activity: Activity,
+    pub _padding: u32,
     /// One of the three above. Two processes may act on a new socket at the same time; one of them writes.
     claim: u64,
 }

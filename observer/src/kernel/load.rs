@@ -18,7 +18,7 @@ use observer_common::loss::{LOSS_COUNTERS, Loss};
 use super::{
     ids::attach_types,
     plan::{LoadPlan, ObjectPlan},
-    program::{self, Verdicts},
+    program::{self, Attached, Verdicts},
 };
 use crate::{
     error::Error,
@@ -63,6 +63,12 @@ pub struct LoadedObject {
     verdicts: Verdicts,
     /// The iterators to run, by hook.
     pub passes: Vec<(&'static Hook, &'static Attachment)>,
+    /// Programs that are attached only while they are needed, each with its attachment while it has one.
+    demanded: Vec<(&'static str, Option<Attached>)>,
+    /// Hooks of which a way is attached.
+    hooks: Vec<&'static str>,
+    /// What user space tells the programs, where they listen.
+    orders: Option<Array<MapData, u32>>,
 }
 
 /// Loads and attaches all of `plan`; `folder` holds other objects than the embedded ones.
@@ -135,7 +141,20 @@ impl LoadedObject {
         let ring = RingBuf::try_from(take("EVENTS")?).map_err(wrong)?;
         let loss = PerCpuArray::try_from(take("LOSS")?).map_err(wrong)?;
         let epoch = Array::try_from(take("EPOCH")?).map_err(wrong)?;
-        Ok(Self { domain, ebpf, ring, loss, epoch, verdicts: Verdicts::new(), passes: Vec::new() })
+        let orders = ebpf.take_map(&format!("{}_ORDERS", domain.to_uppercase()));
+        let orders = orders.map(Array::try_from).transpose().map_err(wrong)?;
+        Ok(Self {
+            domain,
+            ebpf,
+            ring,
+            loss,
+            epoch,
+            verdicts: Verdicts::new(),
+            passes: Vec::new(),
+            demanded: Vec::new(),
+            hooks: Vec::new(),
+            orders,
+        })
     }
 
     fn attach(&mut self, object: &ObjectPlan, hook: &super::plan::HookPlan, types: &Btf) -> Outcome {
@@ -143,6 +162,7 @@ impl LoadedObject {
         for way in hook.possible() {
             match self.attach_way(hook.hook, way, types) {
                 Ok(()) => {
+                    self.hooks.push(hook.hook.name);
                     return Outcome {
                         domain: self.domain,
                         hook: hook.hook,
@@ -193,8 +213,13 @@ impl LoadedObject {
             Some(verdict) => verdict?,
             None => program::load(program, attachment.point, types)?,
         }
+        if hook.kind == HookKind::EventOnDemand {
+            let attached = program::attach_for_now(program)?;
+            self.demanded.push((attachment.program, Some(attached)));
+            return Ok(());
+        }
         program::attach(program)?;
-        if hook.kind != HookKind::Event {
+        if !hook.kind.is_event() {
             self.passes.push((hook, attachment));
         }
         Ok(())
@@ -202,8 +227,43 @@ impl LoadedObject {
 
     fn detach(&mut self, name: &str) {
         self.passes.retain(|(_, attachment)| attachment.program != name);
+        self.demanded.retain(|(program, _)| *program != name);
         if let Some(program) = self.ebpf.program_mut(name) {
             program::unload(program);
+        }
+    }
+
+    /// Whether a way of the hook called `name` is attached; of one on demand, whether it can be.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.hooks.contains(&name)
+    }
+
+    /// Whether it has programs that are attached on demand, and they are.
+    #[must_use]
+    pub fn attends(&self) -> bool {
+        self.demanded.iter().any(|(_, attached)| attached.is_some())
+    }
+
+    /// Attaches what is attached on demand, or detaches it. What the kernel refuses now and took at the start stays as it
+    /// is, and is tried again.
+    pub fn attend(&mut self, needed: bool) {
+        for (name, attached) in &mut self.demanded {
+            if !needed {
+                *attached = None;
+            } else if attached.is_none()
+                && let Some(program) = self.ebpf.program_mut(name)
+            {
+                *attached = program::attach_for_now(program).ok();
+            }
+        }
+    }
+
+    /// Tells the programs a number, which stands at `place`.
+    pub fn order(&mut self, place: u32, number: u32) {
+        if let Some(orders) = &mut self.orders {
+            // There is nothing that could refuse: the place is one that the programs have.
+            let _ = orders.set(place, number, 0);
         }
     }
 

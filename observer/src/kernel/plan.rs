@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domains::Declaration,
-    hook::{Hook, HookKind, Need, Point, Way},
+    hook::{Hook, Need, Point, Way},
 };
 
 /// What to load and attach.
@@ -123,10 +123,7 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -
 }
 
 fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Result<(), String> {
-    let off = match hook.kind {
-        HookKind::Pass | HookKind::PassOnDemand | HookKind::PassSeldom => without.passes,
-        HookKind::Event => without.events,
-    };
+    let off = if hook.kind.is_event() { without.events } else { without.passes };
     if off {
         return Err("switched off by --without".to_owned());
     }
@@ -287,11 +284,11 @@ mod tests {
     fn either_half_can_be_switched_off() {
         let off = Without { passes: true, events: false };
         for hook in hooks(&plan(complete(), &every(), off)) {
-            assert_eq!(hook.chosen().is_some(), hook.hook.kind == HookKind::Event, "{}", hook.hook.name);
+            assert_eq!(hook.chosen().is_some(), hook.hook.kind.is_event(), "{}", hook.hook.name);
         }
         let off = Without { passes: false, events: true };
         for hook in hooks(&plan(complete(), &every(), off)) {
-            assert_eq!(hook.chosen().is_some(), hook.hook.kind != HookKind::Event, "{}", hook.hook.name);
+            assert_eq!(hook.chosen().is_some(), !hook.hook.kind.is_event(), "{}", hook.hook.name);
         }
     }
 }

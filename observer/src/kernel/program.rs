@@ -7,7 +7,10 @@ use std::{collections::HashMap, sync::Mutex};
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError},
+    programs::{
+        BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError, fentry::FEntryLink, fexit::FExitLink,
+        tp_btf::BtfTracePointLink,
+    },
 };
 
 use super::load::refusal;
@@ -48,6 +51,30 @@ pub fn attach(program: &mut Program) -> Result<(), String> {
         Program::FEntry(program) => program.attach().map(drop),
         Program::FExit(program) => program.attach().map(drop),
         Program::Iter(_) => Ok(()),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    attached.map_err(|error| refusal(&error))
+}
+
+/// A program's attachment, which lasts as long as this.
+#[derive(Debug)]
+pub enum Attached {
+    BtfTracepoint(#[expect(dead_code, reason = "held to be dropped")] BtfTracePointLink),
+    Fentry(#[expect(dead_code, reason = "held to be dropped")] FEntryLink),
+    Fexit(#[expect(dead_code, reason = "held to be dropped")] FExitLink),
+}
+
+/// As [`attach`], until the result is dropped.
+///
+/// # Errors
+/// The kernel's refusal, in words.
+pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
+    let attached = match program {
+        Program::BtfTracePoint(program) => {
+            program.attach().and_then(|id| program.take_link(id)).map(Attached::BtfTracepoint)
+        }
+        Program::FEntry(program) => program.attach().and_then(|id| program.take_link(id)).map(Attached::Fentry),
+        Program::FExit(program) => program.attach().and_then(|id| program.take_link(id)).map(Attached::Fexit),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
     attached.map_err(|error| refusal(&error))

@@ -47,7 +47,7 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         name: "net.sent",
         tells: "who sends: payload bytes of UDP, and of TCP sockets that several processes share",
-        kind: HookKind::Event,
+        kind: HookKind::EventOnDemand,
         ways: &[
             Way {
                 name: "BTF tracepoint sock_send_length",
@@ -75,7 +75,7 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         name: "net.received",
         tells: "who receives: payload bytes of UDP, and of TCP sockets that several processes share",
-        kind: HookKind::Event,
+        kind: HookKind::EventOnDemand,
         ways: &[
             Way {
                 name: "BTF tracepoint sock_recv_length",

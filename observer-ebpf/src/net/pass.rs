@@ -1,0 +1,83 @@
+//! What a pass writes of a TCP socket: everything, or nothing where nothing has changed.
+
+use observer_common::net::{
+    HeldRecord, ORDER_CHANGES, ORDER_TOLD, SOCKET_HIDDEN, SOCKET_REPORTED, SOCKET_SEEN, SOCKET_SHARED, STATE_LISTEN,
+};
+use observer_ebpf::{emit, iterator};
+
+use crate::{orders, share, socket, storage};
+
+/// Writes what a pass has met, unless this pass has written it for the same holder before, or an earlier one has and
+/// nothing has happened since.
+///
+/// # Safety
+/// `tcp` must be a BTF-typed pointer to a `tcp_sock`, and `held` valid with its holder filled in.
+#[inline(always)]
+pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let state = u32::from(socket::state(tcp));
+        let holder = (*held).holder.id.tgid;
+        if state == u32::from(STATE_LISTEN) {
+            if holder != 0 {
+                socket::fill_listener(&raw mut (*held).socket, tcp);
+                iterator::write(meta, &*held);
+            }
+            return;
+        }
+        // A socket that was never connected has no peer.
+        if socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
+            return;
+        }
+        let storage = storage::get_or_create(tcp);
+        if storage.is_null() {
+            // Without storage it is reported all the same: only its owner and what was seen before are unknown.
+            socket::fill_any(&raw mut (*held).socket, tcp);
+            socket::fill_tcp(&raw mut (*held).socket, tcp);
+            iterator::write(meta, &*held);
+            return;
+        }
+        if (*storage).flags & SOCKET_REPORTED != 0 {
+            return;
+        }
+        // Epochs begin at 0, storage too: 0 must mean that no pass has met it.
+        let pass = emit::epoch() + 1;
+        let met = (*storage).pass == pass;
+        if met && (holder == 0 || (*storage).holder == holder) {
+            return;
+        }
+        if holder == 0 && socket::is_open(tcp) {
+            share::hide(storage);
+        } else if (*storage).flags & SOCKET_HIDDEN != 0 {
+            (*storage).flags &= !SOCKET_HIDDEN;
+        }
+        let activity = socket::activity(tcp, state, storage::is_claimed(storage));
+        // All holders of a shared one are told each time: which of them is the last is known only afterwards.
+        let quiet = orders::get(ORDER_CHANGES) != 0
+            && (*storage).flags & (SOCKET_SEEN | SOCKET_SHARED | SOCKET_HIDDEN) == SOCKET_SEEN
+            && !met
+            && orders::get(ORDER_TOLD) == pass
+            && !socket::is_busy(tcp)
+            && (*storage).holder == holder
+            && (*storage).activity == activity;
+        if quiet {
+            (*storage).pass = pass;
+            return;
+        }
+        socket::fill_any(&raw mut (*held).socket, tcp);
+        socket::fill_tcp(&raw mut (*held).socket, tcp);
+        if met && holder != 0 && (*storage).holder != 0 {
+            share::mark(storage, &raw mut (*held).socket);
+        }
+        storage::describe(storage, &raw mut (*held).socket);
+        (*held).shared_tx = (*storage).shared_tx;
+        (*held).shared_rx = (*storage).shared_rx;
+        if iterator::write(meta, &*held) {
+            (*storage).pass = pass;
+            (*storage).holder = holder;
+            (*storage).activity = activity;
+            storage::see(storage, &(*held).socket);
+            orders::set(ORDER_TOLD, pass);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! TCP sockets that several processes hold, or none by a descriptor: only there must somebody look at who moves what.
+//!
+//! A pass that meets a socket with a second holder marks it, once the programs of send and receive are attached. From
+//! the counters of that moment on, what others than the owner move is added up.
+
+use observer_common::net::{ORDER_SHARING, ORDER_WATCHED, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord};
+
+use crate::{
+    orders,
+    storage::{self, Storage},
+};
+
+/// Whether any socket was ever marked.
+#[inline(always)]
+pub fn exists() -> bool {
+    orders::get(ORDER_SHARING) != 0
+}
+
+/// Whether `sk` is marked and what the current process moves through it is not its owner's; the first to act becomes the
+/// owner.
+///
+/// # Safety
+/// `sk` must be a BTF-typed pointer to a `sock`.
+#[inline(always)]
+pub unsafe fn is_others(sk: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let storage = storage::get(sk);
+        !storage.is_null()
+            && (*storage).flags & (SOCKET_SHARED | SOCKET_HIDDEN) != 0
+            && !storage::belongs_to_current(storage)
+    }
+}
+
+/// Marks a socket that a pass has met with a second holder, if somebody watches from now on.
+///
+/// # Safety
+/// `storage` must be the storage of the socket that `record` describes as it stands.
+#[inline(always)]
+pub unsafe fn mark(storage: *mut Storage, record: *mut SocketRecord) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if (*storage).flags & SOCKET_SHARED == 0 && orders::get(ORDER_WATCHED) != 0 {
+            orders::set(ORDER_SHARING, 1);
+            // What was written and not sent yet, and what has arrived and was not read yet.
+            (*storage).shared_tx = (*record).tx.wrapping_add(u64::from((*record).unsent));
+            (*storage).shared_rx = (*record).rx.saturating_sub(u64::from((*record).queued));
+            (*storage).flags |= SOCKET_SHARED;
+        }
+    }
+}
+
+/// Marks a socket that is open without a descriptor, so that the first to act on it becomes its owner.
+///
+/// # Safety
+/// As for [`mark`].
+#[inline(always)]
+pub unsafe fn hide(storage: *mut Storage) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        orders::set(ORDER_SHARING, 1);
+        (*storage).flags |= SOCKET_HIDDEN;
+    }
+}
