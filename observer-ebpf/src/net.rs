@@ -295,7 +295,9 @@ unsafe fn moved(sk: *const u8, tx: u64, rx: u64) {
                     flow::add(sk, tx, rx);
                 }
             }
-            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP if socket::is_internet(sk) => flow::add(sk, tx, rx),
+            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP if socket::is_internet(sk) => {
+                flow::add(sk, tx, rx)
+            }
             _ => {}
         }
     }

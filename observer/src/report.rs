@@ -58,7 +58,7 @@ impl Note {
     /// the answer is then incomplete.
     #[must_use]
     pub fn tells_of_a_gap(&self) -> bool {
-        matches!(self.code, "unread" | "files-unknown" | "unexplained-unknown")
+        matches!(self.code, "unread" | "datagrams-unseen" | "files-unknown" | "unexplained-unknown")
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a pass writes of a TCP socket: everything, or nothing where nothing has changed.
 
 use observer_common::net::{
-    HeldRecord, ORDER_CHANGES, ORDER_TOLD, SOCKET_HIDDEN, SOCKET_REPORTED, SOCKET_SEEN, SOCKET_SHARED, STATE_LISTEN,
+    HeldRecord, ORDER_CHANGES, ORDER_TOLD, SOCKET_HIDDEN, SOCKET_REPORTED, SOCKET_SEEN, SOCKET_SHARED,
+    STATE_LISTEN,
 };
 use observer_ebpf::{emit, iterator};
 
@@ -51,11 +52,15 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         } else if (*storage).flags & SOCKET_HIDDEN != 0 {
             (*storage).flags &= !SOCKET_HIDDEN;
         }
+        // Its holder is not its owner, or not the only one: who moves what can no longer be told from its counters.
+        let foreign =
+            holder != 0 && ((met && (*storage).holder != 0) || storage::is_anothers(storage, holder));
         let activity = socket::activity(tcp, state, storage::is_claimed(storage));
         // All holders of a shared one are told each time: which of them is the last is known only afterwards.
         let quiet = orders::get(ORDER_CHANGES) != 0
             && (*storage).flags & (SOCKET_SEEN | SOCKET_SHARED | SOCKET_HIDDEN) == SOCKET_SEEN
             && !met
+            && !foreign
             && orders::get(ORDER_TOLD) == pass
             && !socket::is_busy(tcp)
             && (*storage).holder == holder
@@ -66,7 +71,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         }
         socket::fill_any(&raw mut (*held).socket, tcp);
         socket::fill_tcp(&raw mut (*held).socket, tcp);
-        if met && holder != 0 && (*storage).holder != 0 {
+        if foreign {
             share::mark(storage, &raw mut (*held).socket);
         }
         storage::describe(storage, &raw mut (*held).socket);

@@ -1,7 +1,8 @@
 //! TCP sockets that several processes hold, or none by a descriptor: only there must somebody look at who moves what.
 //!
 //! A pass that meets a socket with a second holder marks it, once the programs of send and receive are attached. From
-//! the counters of that moment on, what others than the owner move is added up.
+//! the counters of that moment on, what others than the owner move is added up. A call that is under way at that moment
+//! may be on either side of it.
 
 use observer_common::net::{ORDER_SHARING, ORDER_WATCHED, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord};
 

@@ -131,6 +131,16 @@ pub unsafe fn is_claimed(storage: *mut Storage) -> bool {
     unsafe { (&raw const (*storage).claim).read_volatile() == CLAIMED }
 }
 
+/// Whether the owner is known and is not the process `tgid`.
+///
+/// # Safety
+/// As for [`open`].
+#[inline(always)]
+pub unsafe fn is_anothers(storage: *mut Storage, tgid: u64) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { is_claimed(storage) && (*storage).owner.id.tgid != tgid }
+}
+
 /// Whether what the current process moves is the owner's; the first to act becomes the owner.
 ///
 /// # Safety

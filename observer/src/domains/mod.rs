@@ -67,6 +67,27 @@ pub trait Decode {
         false
     }
 
+    /// Whether the hooks of kind [`crate::hook::HookKind::EventOnDemand`] have something to tell of, as the passes found.
+    fn demands(&self) -> bool {
+        true
+    }
+
+    /// Numbers to tell the programs before the passes of a report: (place, number).
+    fn orders(&self, _round: Round) -> Vec<(u32, u32)> {
+        Vec::new()
+    }
+
+    /// The hook that tells of each end of what passes may then keep silent about while nothing changes; `None` where
+    /// every pass tells of everything.
+    fn keeps_silent_with(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether the pass of `program` is worth its cost in this report.
+    fn has_use_for(&self, _program: &str, _round: Round) -> bool {
+        true
+    }
+
     /// Maps that hold cumulative totals: swept whole when a ring lost records.
     fn totals(&self) -> &'static [&'static str];
 }
@@ -87,6 +108,15 @@ pub struct Decoded {
     pub uncounted: Vec<(TaskId, u64)>,
     /// The pass stopped on its way: another one goes on, and only then there is something to tell.
     pub partial: bool,
+}
+
+/// What is known when the passes of a report begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// Everything is told, not only changes.
+    pub whole: bool,
+    /// Hooks on demand are attached.
+    pub attended: bool,
 }
 
 /// Bytes that are not what this version's kernel side writes.

@@ -59,9 +59,9 @@ pub fn attach(program: &mut Program) -> Result<(), String> {
 /// A program's attachment, which lasts as long as this.
 #[derive(Debug)]
 pub enum Attached {
-    BtfTracepoint(#[expect(dead_code, reason = "held to be dropped")] BtfTracePointLink),
-    Fentry(#[expect(dead_code, reason = "held to be dropped")] FEntryLink),
-    Fexit(#[expect(dead_code, reason = "held to be dropped")] FExitLink),
+    BtfTracepoint(BtfTracePointLink),
+    Fentry(FEntryLink),
+    Fexit(FExitLink),
 }
 
 /// As [`attach`], until the result is dropped.
@@ -73,7 +73,9 @@ pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
         Program::BtfTracePoint(program) => {
             program.attach().and_then(|id| program.take_link(id)).map(Attached::BtfTracepoint)
         }
-        Program::FEntry(program) => program.attach().and_then(|id| program.take_link(id)).map(Attached::Fentry),
+        Program::FEntry(program) => {
+            program.attach().and_then(|id| program.take_link(id)).map(Attached::Fentry)
+        }
         Program::FExit(program) => program.attach().and_then(|id| program.take_link(id)).map(Attached::Fexit),
         _ => Err(ProgramError::UnexpectedProgramType),
     };

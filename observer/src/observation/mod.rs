@@ -110,6 +110,12 @@ impl Observation {
         matches!(self, Self::Disk(File { .. } | Holder { hold: Descriptors(_), .. }))
     }
 
+    /// Whether a pass over changes says nothing of it while it stays as it is: it lasts until its end is told.
+    #[must_use]
+    pub const fn lasts_unsaid(&self) -> bool {
+        matches!(self, Self::Net(net::NetFact::Connection(_) | net::NetFact::Paced(..)))
+    }
+
     /// Slots about which, after this fact, nothing more will be said: their last values need not be kept. Only for
     /// what no pass would miss; what a pass found and no longer finds is forgotten without this.
     #[must_use]

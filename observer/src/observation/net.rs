@@ -29,6 +29,18 @@ pub enum NetFact {
     Paced(ConnectionFact, Pace),
     /// The kernel's clock in jiffies when the sockets were read, wrapping: what the moments of a [`Pace`] are counted in.
     Jiffies(u32),
+    /// Several processes hold a TCP connection, or one that did not open it; from here on it is known what each of them
+    /// moves.
+    Shared { cookie: u64, since: Written },
+    /// Datagrams that went by in observer's network namespace while nobody looked at who sends and receives, cumulative.
+    Unwatched { datagrams: u64 },
+}
+
+/// Payload bytes of a TCP connection, cumulative, as its processes see them: written to it, read from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    pub tx: u64,
+    pub rx: u64,
 }
 
 /// Payload bytes, cumulative.
@@ -68,6 +80,27 @@ pub struct ConnectionFact {
     pub state: u8,
     pub counters: Counters,
     pub measures: Measures,
+}
+
+impl ConnectionFact {
+    /// What its processes have written to it and read from it.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        Written {
+            tx: self.counters.tx.saturating_add(self.measures.unsent.into()),
+            rx: self.counters.rx.saturating_sub(self.measures.unread.into()),
+        }
+    }
+
+    /// Whether somebody holds it who did not open or accept it, as far as that is known.
+    #[must_use]
+    pub fn has_foreign_holder(&self) -> bool {
+        match self.holders.as_slice() {
+            [] => false,
+            [holder] => self.owner.is_some_and(|owner| owner != *holder),
+            _ => true,
+        }
+    }
 }
 
 /// What TCP keeps of how a connection fares.
@@ -215,6 +248,8 @@ pub enum NetSlot {
     ClosedTotals(TaskId),
     Links,
     Jiffies,
+    Shared(u64),
+    Unwatched,
 }
 
 impl NetFact {
@@ -226,6 +261,8 @@ impl NetFact {
             Self::ClosedTotals(fact) => Some(NetSlot::ClosedTotals(fact.owner)),
             Self::Links(_) => Some(NetSlot::Links),
             Self::Jiffies(_) => Some(NetSlot::Jiffies),
+            Self::Shared { cookie, .. } => Some(NetSlot::Shared(*cookie)),
+            Self::Unwatched { .. } => Some(NetSlot::Unwatched),
             Self::Closed(_) | Self::Vanished { .. } | Self::FlowEnded { .. } => None,
         }
     }
@@ -242,6 +279,11 @@ impl NetFact {
     pub(super) fn ends(&self) -> Vec<NetSlot> {
         match self {
             Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
+            // Passes keep silent about a connection that does not change: without this it would be known for ever.
+            Self::Closed(fact) => {
+                vec![NetSlot::Socket(fact.connection.cookie), NetSlot::Shared(fact.connection.cookie)]
+            }
+            Self::Vanished { cookie } => vec![NetSlot::Shared(*cookie)],
             Self::ClosedTotals(ClosedTotalsFact { owner, connections: 0, .. }) => {
                 vec![NetSlot::ClosedTotals(*owner)]
             }

@@ -29,12 +29,14 @@ pub struct Changes {
     /// Indexed by the values of `known`; a free place is `None`.
     values: Vec<Option<Value>>,
     free: Vec<usize>,
-    /// Each program with what its latest pass found, as indices into `values`. A handful of programs.
-    passes: Vec<(&'static str, Vec<usize>)>,
+    /// Each program with what its latest pass found. A handful of programs.
+    passes: Vec<(&'static str, Vec<Place>)>,
     /// What the passes since the last judgement no longer found.
     missed: Vec<Slot>,
     /// Passes counted, so that a mark of an earlier one is never taken for this one's.
     pass: u64,
+    /// Values counted.
+    numbers: u64,
     /// Slots that ended since the last report was due, and those that had ended before it.
     ending: HashSet<Slot>,
     ended: HashSet<Slot>,
@@ -46,9 +48,13 @@ pub struct Changes {
     latest: HashMap<u32, TaskId>,
 }
 
+/// An index into the values, and the number of the value that was meant: the index is used again.
+type Place = (usize, u64);
+
 #[derive(Debug)]
 struct Value {
     fact: Observation,
+    number: u64,
     /// The last pass that found it.
     found: u64,
     /// Programs whose latest pass found it; 0 where it only came outside passes.
@@ -59,18 +65,18 @@ impl Changes {
     /// Takes the facts of one complete pass of `program`: what differs from the last fact of its slot goes to `out`.
     /// What this program's previous pass had and this one has not is missed until [`Self::settle`] judges.
     pub fn pass(&mut self, program: &'static str, facts: Vec<Observation>, out: &mut Vec<Observation>) {
-        let (place, previous) = self.begin(program);
-        let found = self.take(facts, out);
-        // Those that this pass found again were counted twice now, those that it did not once too often.
-        for index in previous {
-            if let Some(value) = self.values[index].as_mut() {
-                value.holders -= 1;
-                if value.holders == 0 {
-                    self.missed.extend(value.fact.slot());
-                }
-            }
-        }
-        self.passes[place].1 = found;
+        self.replace(program, facts, |_| false, out);
+    }
+
+    /// As [`Self::pass`], where the pass has kept silent about what lasts and has not changed
+    /// ([`Observation::lasts_unsaid`]): that is found as long as its end is not told.
+    pub fn pass_over_changes(
+        &mut self,
+        program: &'static str,
+        facts: Vec<Observation>,
+        out: &mut Vec<Observation>,
+    ) {
+        self.replace(program, facts, Observation::lasts_unsaid, out);
     }
 
     /// Whether something is missed that a pass on demand may yet find.
@@ -108,15 +114,32 @@ impl Changes {
         facts: Vec<Observation>,
         out: &mut Vec<Observation>,
     ) {
+        self.replace(program, facts, |_| true, out);
+    }
+
+    /// Takes the facts of a pass, and the place of what the program's previous pass found; what that had and this one has
+    /// not is missed, unless it `stays`.
+    fn replace(
+        &mut self,
+        program: &'static str,
+        facts: Vec<Observation>,
+        stays: impl Fn(&Observation) -> bool,
+        out: &mut Vec<Observation>,
+    ) {
         let (place, previous) = self.begin(program);
         let mut found = self.take(facts, out);
-        for index in previous {
-            if let Some(value) = self.values[index].as_mut() {
-                if value.found == self.pass {
-                    value.holders -= 1;
-                } else {
-                    found.push(index);
-                }
+        for (index, number) in previous {
+            let Some(value) = self.values[index].as_mut().filter(|value| value.number == number) else {
+                continue;
+            };
+            // Those that this pass found again were counted twice now, those that it did not once too often.
+            if value.found != self.pass && stays(&value.fact) {
+                found.push((index, number));
+                continue;
+            }
+            value.holders -= 1;
+            if value.holders == 0 {
+                self.missed.extend(value.fact.slot());
             }
         }
         self.passes[place].1 = found;
@@ -155,7 +178,7 @@ impl Changes {
     }
 
     /// Starts a pass; its program's place, and what its previous pass found.
-    fn begin(&mut self, program: &'static str) -> (usize, Vec<usize>) {
+    fn begin(&mut self, program: &'static str) -> (usize, Vec<Place>) {
         self.pass += 1;
         let place = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
             self.passes.push((program, Vec::new()));
@@ -166,7 +189,7 @@ impl Changes {
     }
 
     /// Observes the facts of a pass, and counts it as a holder of each slot once.
-    fn take(&mut self, facts: Vec<Observation>, out: &mut Vec<Observation>) -> Vec<usize> {
+    fn take(&mut self, facts: Vec<Observation>, out: &mut Vec<Observation>) -> Vec<Place> {
         let mut found = Vec::with_capacity(facts.len());
         for fact in facts {
             if let Some(index) = self.observe(fact, out)
@@ -175,7 +198,7 @@ impl Changes {
             {
                 value.found = self.pass;
                 value.holders += 1;
-                found.push(index);
+                found.push((index, value.number));
             }
         }
         found
@@ -191,6 +214,11 @@ impl Changes {
             out.push(fact);
             return None;
         };
+        // A socket can be connected again after its connection's end.
+        if fact.lasts_unsaid() && !(self.ending.is_empty() && self.ended.is_empty()) {
+            self.ending.remove(&slot);
+            self.ended.remove(&slot);
+        }
         let place = self.known.get(&slot).copied();
         let known = place.and_then(|index| self.values[index].as_mut());
         let outdated = fact.outdates(known.is_some());
@@ -219,7 +247,8 @@ impl Changes {
         if slot.needs_keeping() && !self.kept.contains_key(&slot) {
             self.loose.insert(slot.clone());
         }
-        let value = Some(Value { fact, found: 0, holders: 0 });
+        self.numbers += 1;
+        let value = Some(Value { fact, number: self.numbers, found: 0, holders: 0 });
         let index = if let Some(index) = self.free.pop() {
             self.values[index] = value;
             index
@@ -290,10 +319,12 @@ impl Changes {
         }
     }
 
-    /// What a pass still finds (a process that nobody has waited for) stays until the pass does not.
+    /// What a pass still finds (a process that nobody has waited for) stays until the pass does not; what passes keep
+    /// silent about goes with its end.
     fn forget_slot(&mut self, slot: &Slot) {
         if let Some(&index) = self.known.get(slot)
-            && self.values[index].as_ref().is_some_and(|value| value.holders == 0)
+            && let Some(value) = &self.values[index]
+            && (value.holders == 0 || value.fact.lasts_unsaid())
         {
             self.vacate(index);
         }

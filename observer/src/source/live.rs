@@ -10,11 +10,12 @@ use std::{
 };
 
 use super::{
+    attention::Attention,
     changes::Changes,
     host::{self, process::Clock},
 };
 use crate::{
-    domains::{Declaration, Decode, Decoded},
+    domains::{Declaration, Decode, Decoded, Round},
     hook::HookKind,
     kernel::{
         activity::ProgramActivity,
@@ -35,6 +36,9 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// How often a pass that takes several is run for one report.
 const PASSES: usize = 4;
+
+/// Passes that may tell of changes only before one tells of everything again.
+const SILENT_PASSES: u32 = 30;
 
 /// How often ended processes are looked for where nothing tells of them, nanoseconds.
 const LOOK_AGAIN: u64 = 60_000_000_000;
@@ -68,6 +72,9 @@ struct Observed {
     unsettled: HashMap<TaskId, [i64; 4]>,
     /// A pass that takes several stopped on its way.
     unfinished: bool,
+    attention: Attention,
+    /// Passes since the last one that told of everything; `None` where the next must.
+    silent: Option<u32>,
 }
 
 impl Live {
@@ -87,6 +94,8 @@ impl Live {
                 started: false,
                 unsettled: HashMap::new(),
                 unfinished: false,
+                attention: Attention::default(),
+                silent: None,
             })
         });
         Self {
@@ -129,11 +138,18 @@ impl Live {
             ended.extend(observed.announced.iter().cloned());
             observed.read(ended, &mut self.changes, &mut out);
             observed.passes(&self.root, wants, &mut self.changes, &mut out);
+            if observed.attention.judge(&mut observed.object, &*observed.decoder, &self.root, now().boot) {
+                // From now on it is told who does what: what stands now is where that begins.
+                self.epoch = self.epoch.wrapping_add(1);
+                observed.object.begin_epoch(self.epoch);
+                observed.passes(&self.root, wants, &mut self.changes, &mut out);
+            }
             // What ended during the passes was perhaps seen by them; its end is in the ring by now.
             observed.drain(&mut self.changes, &mut out);
             observed.make_up_for_losses(&mut self.changes, &mut out);
             let mut facts = Vec::new();
             host::tick(observed.object.domain, &self.root, &mut facts);
+            host::missed(observed.object.domain, observed.attention.missed(), &mut facts);
             let mut loss = observed.object.losses();
             loss.unread += observed.unread;
             facts.push(Observation::Loss(loss));
@@ -233,16 +249,22 @@ impl Observed {
     }
 
     fn passes(&mut self, root: &Path, wants: &Wants, changes: &mut Changes, out: &mut Vec<Observation>) {
+        let round = self.round();
+        for (place, number) in self.decoder.orders(round) {
+            self.object.order(place, number);
+        }
         let passes = self.object.passes.clone();
         let of = |kind| passes.iter().filter(move |(hook, _)| hook.kind == kind).map(|(_, way)| way.program);
         let mut complete = true;
         for program in of(HookKind::Pass) {
-            complete &= self.pass(program, root, changes, out);
+            if self.decoder.has_use_for(program, round) {
+                complete &= self.pass(program, round, root, changes, out);
+            }
         }
         // What has left one pass may be found by another, and is only gone if it is not.
         if !self.started || wants.mappings || changes.seeks() {
             for program in of(HookKind::PassOnDemand) {
-                complete &= self.pass(program, root, changes, out);
+                complete &= self.pass(program, round, root, changes, out);
             }
         }
         if !self.started || wants.inodes || self.unfinished {
@@ -250,7 +272,7 @@ impl Observed {
                 // What takes longer goes on with the next report.
                 for _ in 0..PASSES {
                     self.unfinished = false;
-                    complete &= self.pass(program, root, changes, out);
+                    complete &= self.pass(program, round, root, changes, out);
                     if !self.unfinished {
                         break;
                     }
@@ -264,12 +286,24 @@ impl Observed {
             self.settle(decoded, changes, out);
         }
         self.started = true;
+        // What an unfinished pass has told of, the next would keep silent about, though it may have got lost.
+        let silent = if round.whole { 0 } else { self.silent.unwrap_or_default() + 1 };
+        self.silent = complete.then_some(silent);
+    }
+
+    /// Whether the passes that begin now tell of everything: where ends are not told, or may have been lost, and every
+    /// now and then, so that no error lasts.
+    fn round(&self) -> Round {
+        let told = self.decoder.keeps_silent_with().is_some_and(|hook| self.object.has(hook));
+        let whole = !told || self.silent.is_none_or(|silent| silent >= SILENT_PASSES);
+        Round { whole, attended: self.object.attends() }
     }
 
     /// Runs one pass; whether it reached its end.
     fn pass(
         &mut self,
         program: &'static str,
+        round: Round,
         root: &Path,
         changes: &mut Changes,
         out: &mut Vec<Observation>,
@@ -289,8 +323,10 @@ impl Observed {
         self.unfinished |= decoded.partial;
         if decoded.partial {
             // Nothing yet: what the last of its passes tells is told of all of them.
-        } else if complete {
+        } else if complete && round.whole {
             changes.pass(program, facts, out);
+        } else if complete {
+            changes.pass_over_changes(program, facts, out);
         } else {
             self.unread += 1;
             changes.interrupted(program, facts, out);
@@ -307,6 +343,8 @@ impl Observed {
             return;
         }
         self.swept = lost;
+        // An end may be among what was lost: silence about a connection no longer means that it is there.
+        self.silent = None;
         let mut entries = BTreeSet::new();
         for name in self.decoder.totals() {
             let keys = self.object.totals(name).map(|map| map.keys());

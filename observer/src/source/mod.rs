@@ -1,5 +1,6 @@
 //! Where observations come from: the live kernel, or a recording.
 
+pub mod attention;
 pub mod changes;
 pub mod frame;
 pub mod host;

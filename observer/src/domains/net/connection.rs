@@ -3,7 +3,7 @@
 use super::{listener::Arrival, traffic::Bytes};
 use crate::observation::{
     TaskId,
-    net::{ClosedFact, ConnectionFact, Counters, Pace},
+    net::{ClosedFact, ConnectionFact, Counters, Pace, Written},
 };
 
 /// A connection that is open, or that ended since the last report.
@@ -20,6 +20,11 @@ pub struct Connection {
     /// The counters at the last report.
     reported: Counters,
     pub phase: Phase,
+    /// What its processes had written and read when the owner alone held it last.
+    certain: Written,
+    /// What they did from then on until it was watched who moves what: that is nobody's.
+    unclear: Bytes,
+    shared: bool,
     /// Whether its listener has been told that somebody accepted it.
     arrived: bool,
 }
@@ -52,6 +57,15 @@ impl Connection {
     pub fn new(fact: ConnectionFact, new: bool, seen: Option<Counters>) -> Self {
         let base = if new { seen.unwrap_or_default() } else { seen.unwrap_or(fact.counters) };
         let reported = if new { Counters::default() } else { fact.counters };
+        let certain = if fact.has_foreign_holder() {
+            // What was before observation is not asked about.
+            Written {
+                tx: base.tx.saturating_add(if new { 0 } else { fact.measures.unsent.into() }),
+                rx: base.rx,
+            }
+        } else {
+            fact.written()
+        };
         Self {
             fact,
             pace: None,
@@ -59,6 +73,9 @@ impl Connection {
             credited: Counters::default(),
             reported,
             phase: Phase::Open,
+            certain,
+            unclear: Bytes::default(),
+            shared: false,
             arrived: false,
         }
     }
@@ -81,9 +98,26 @@ impl Connection {
 
     /// A pass has met it.
     pub fn update(&mut self, fact: ConnectionFact, pace: Option<Pace>) {
+        if !fact.has_foreign_holder() {
+            self.certain = fact.written();
+        }
         self.fact = fact;
         self.pace = pace;
         self.phase = Phase::Open;
+    }
+
+    /// It is watched from now on who moves what; returns the bytes before that which are nobody's. Told again it changes
+    /// nothing.
+    pub fn share(&mut self, since: Written) -> u64 {
+        if self.shared {
+            return 0;
+        }
+        self.shared = true;
+        self.unclear = Bytes {
+            tx: since.tx.saturating_sub(self.certain.tx),
+            rx: since.rx.saturating_sub(self.certain.rx),
+        };
+        self.unclear.both()
     }
 
     /// It has ended; who held it is remembered, for connections that nobody acted on.
@@ -125,12 +159,12 @@ impl Connection {
         own.tx.saturating_add(own.rx)
     }
 
-    /// What was observed less what others moved.
+    /// What was observed less what others moved, and what nobody can be said to have moved.
     fn own(&self, others: Bytes) -> Counters {
         let now = &self.fact.counters;
         Counters {
-            tx: now.tx.saturating_sub(self.base.tx).saturating_sub(others.tx),
-            rx: now.rx.saturating_sub(self.base.rx).saturating_sub(others.rx),
+            tx: now.tx.saturating_sub(self.base.tx).saturating_sub(others.tx).saturating_sub(self.unclear.tx),
+            rx: now.rx.saturating_sub(self.base.rx).saturating_sub(others.rx).saturating_sub(self.unclear.rx),
             retransmitted: now.retransmitted.saturating_sub(self.base.retransmitted),
         }
     }

@@ -8,21 +8,25 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 use observer_common::{
     net::{
         ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED,
-        KIND_ENDED, KIND_FLOW,
+        KIND_ENDED, KIND_FLOW, ORDER_CHANGES, ORDER_WATCHED, PROTOCOL_TCP, SOCKET_HIDDEN, SOCKET_SHARED,
+        SocketRecord,
     },
     record::RecordHeader,
     task::{TaskId, TaskRecord},
 };
 
-use super::bytes::{Meaning as _, Members as _, address, flow_key, protocol};
+use super::{
+    bytes::{Meaning as _, Members as _, address, flow_key, protocol},
+    hooks::LIFE,
+};
 use crate::{
     domains::{
-        Decode, Decoded, Malformed,
+        Decode, Decoded, Malformed, Round,
         bytes::{Reader, met, task_key},
     },
     observation::{
         Observation,
-        net::{ClosedFact, ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact},
+        net::{ClosedFact, ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, Written},
         process::ProcessFact,
     },
 };
@@ -43,6 +47,8 @@ const IDLE_PASSES: u64 = 2;
 /// Passes for which the end of a process is remembered, beside those that still find a socket of it, if it was told of:
 /// what its sockets send last is told after it.
 const LINGERING_PASSES: u64 = 64;
+/// Reports between two looks at what no descriptor holds, while nothing is known to be hidden there.
+const LOOK_EVERY: u64 = 5;
 
 /// Decodes what the net object writes.
 #[derive(Debug, Default)]
@@ -57,6 +63,14 @@ pub struct NetDecoder {
     /// Entries of the map of flows, with the pass before which each was announced last.
     flows: HashMap<FlowSlot, u64>,
     passes: u64,
+    /// Whether the last pass over descriptors met what only send and receive tell of: datagrams, shared sockets.
+    uncounted: bool,
+    /// Whether the last pass over what no descriptor holds met a socket that something else does, and one of those whose
+    /// owner nobody knows.
+    hidden: bool,
+    unowned: bool,
+    /// Passes before that one.
+    looked: u64,
 }
 
 /// A process that has ended.
@@ -96,16 +110,20 @@ impl Decode for NetDecoder {
         if !matches!(program, HELD | UNHELD) {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
         }
+        let held = program == HELD;
+        let mut uncounted = false;
         let mut places: HashMap<u64, usize> = HashMap::with_capacity(bytes.len() / SIZE);
         let mut sockets = Vec::with_capacity(bytes.len() / SIZE);
         for mut reader in Reader::records(program, bytes, SIZE)? {
             let holder = reader.task()?;
             let socket = reader.socket()?;
+            let shared = Written { tx: reader.u64()?, rx: reader.u64()? };
+            uncounted |= socket.protocol != PROTOCOL_TCP;
             self.meet(&holder, out);
             let place = match places.entry(socket.cookie) {
                 Entry::Occupied(place) => *place.get(),
                 Entry::Vacant(place) => {
-                    sockets.push((socket, Vec::new()));
+                    sockets.push((socket, Vec::new(), shared));
                     *place.insert(sockets.len() - 1)
                 }
             };
@@ -114,19 +132,31 @@ impl Decode for NetDecoder {
                 holders.push(holder.id);
             }
         }
-        for (socket, _) in &sockets {
+        for (socket, holders, _) in &sockets {
             self.find_owner(&socket.owner, out);
+            uncounted |= is_shared(socket, holders);
         }
-        if program == HELD {
+        if held {
             self.passes += 1;
+            self.uncounted = uncounted;
             // Only TCP connections tell the time.
-            let jiffies = sockets.iter().map(|(socket, _)| socket.pace.jiffies).find(|jiffies| *jiffies != 0);
+            let jiffies =
+                sockets.iter().map(|(socket, ..)| socket.pace.jiffies).find(|jiffies| *jiffies != 0);
             out.facts.extend(jiffies.map(|jiffies| Observation::Net(NetFact::Jiffies(jiffies))));
             self.retire_flows(&places, out);
             self.retire_processes(out);
         }
-        for (socket, holders) in sockets {
-            out.facts.extend(socket.fact(holders).map(Observation::Net));
+        if !held {
+            let unowned =
+                |socket: &SocketRecord| socket.flags & SOCKET_HIDDEN != 0 && socket.owner.id.tgid == 0;
+            self.unowned = sockets.iter().any(|(socket, ..)| unowned(socket));
+            self.hidden = sockets.iter().any(|(socket, ..)| socket.flags & SOCKET_HIDDEN != 0);
+            self.looked = self.passes;
+        }
+        for (socket, holders, shared) in sockets {
+            let marked = socket.flags & SOCKET_SHARED != 0;
+            let shared = marked.then_some(NetFact::Shared { cookie: socket.cookie, since: shared });
+            out.facts.extend(socket.fact(holders).into_iter().chain(shared).map(Observation::Net));
         }
         Ok(())
     }
@@ -157,6 +187,24 @@ impl Decode for NetDecoder {
 
     fn tells_ends(&self) -> bool {
         true
+    }
+
+    fn demands(&self) -> bool {
+        self.uncounted || self.unowned
+    }
+
+    fn orders(&self, round: Round) -> Vec<(u32, u32)> {
+        vec![(ORDER_WATCHED, round.attended.into()), (ORDER_CHANGES, (!round.whole).into())]
+    }
+
+    fn keeps_silent_with(&self) -> Option<&'static str> {
+        Some(LIFE)
+    }
+
+    /// The kernel locks each socket for the second pass, which makes it as dear as the first; what it finds is rarely
+    /// more than what is about to end.
+    fn has_use_for(&self, program: &str, round: Round) -> bool {
+        program != UNHELD || round.whole || self.hidden || self.passes >= self.looked + LOOK_EVERY
     }
 
     fn totals(&self) -> &'static [&'static str] {
@@ -319,6 +367,18 @@ impl NetDecoder {
             out.facts.push(Observation::Net(NetFact::FlowEnded { key }));
         }
     }
+}
+
+/// Whether its counters do not tell who of several processes moved what: it has more than one holder, or one that is not
+/// its owner.
+fn is_shared(socket: &SocketRecord, holders: &[TaskId]) -> bool {
+    socket.protocol == PROTOCOL_TCP
+        && socket.remote_port != 0
+        && match holders {
+            [] => false,
+            [holder] => socket.owner.id.tgid != 0 && socket.owner.id.tgid != holder.tgid,
+            _ => true,
+        }
 }
 
 #[cfg(test)]

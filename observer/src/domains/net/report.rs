@@ -16,9 +16,9 @@ use crate::{
     domains::Context,
     identity::columns,
     observation::TaskId,
-    report::{Column, Emphasis, Kind, Report, Row, Table, Value},
+    report::{Column, Emphasis, Kind, Note, Report, Row, Table, Value},
     text::printable,
-    units::bits,
+    units::{bits, counted},
     view::View,
 };
 
@@ -43,6 +43,14 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
         ("rx_rate", rates.rate(all.interval.rx)),
     ];
     report.loss.unattributed = state.unattributed;
+    if state.unwatched > 0 {
+        let went = counted(state.unwatched, "datagram went", "datagrams went");
+        let text = format!(
+            "{went} by before observer looked whose they were: it looks while a socket for datagrams is open, and for \
+             ten minutes after."
+        );
+        report.notes.push(Note { code: "datagrams-unseen", text });
+    }
     report.headline = headline::lines(state, context, &all, rates);
     report
 }

@@ -62,6 +62,8 @@ pub struct NetState {
     closed_totals: HashMap<TaskId, ClosedTotalsFact>,
     arrivals: Vec<Arrival>,
     pub(super) unattributed: u64,
+    /// Datagrams that went by while nobody looked who sends and receives them.
+    pub(super) unwatched: u64,
 }
 
 /// Whether a report has told of a process's end.
@@ -175,6 +177,14 @@ impl NetState {
         match fact {
             NetFact::Connection(fact) => self.connection(fact, None),
             NetFact::Paced(fact, pace) => self.connection(fact, Some(*pace)),
+            NetFact::Shared { cookie, since } => {
+                if let Some(connection) = self.connections.get_mut(cookie) {
+                    let unclear = connection.share(*since);
+                    self.unattributed = self.unattributed.saturating_add(unclear);
+                    self.settle(*cookie);
+                }
+            }
+            NetFact::Unwatched { datagrams } => self.unwatched = *datagrams,
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
             NetFact::Closed(fact) => self.closed(fact),
             NetFact::Vanished { cookie } => self.vanished(*cookie),

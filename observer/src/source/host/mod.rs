@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use crate::{observation::Observation, wants::Wants};
+use crate::{
+    observation::{Observation, net::NetFact},
+    wants::Wants,
+};
 
 pub mod disk;
 mod loops;
@@ -19,6 +22,19 @@ pub fn tick(domain: &str, root: &Path, out: &mut Vec<Observation>) {
         "disk" => disk::tick(root, out),
         "net" => net::tick(root, out),
         _ => {}
+    }
+}
+
+/// What the kernel has counted so far of what the programs of `domain` tell that are attached on demand.
+#[must_use]
+pub fn uncounted(domain: &str, root: &Path) -> Option<u64> {
+    if domain == "net" { net::datagrams(root) } else { None }
+}
+
+/// How much of that they have not seen.
+pub fn missed(domain: &str, amount: u64, out: &mut Vec<Observation>) {
+    if domain == "net" && amount > 0 {
+        out.push(Observation::Net(NetFact::Unwatched { datagrams: amount }));
     }
 }
 

@@ -20,6 +20,37 @@ pub fn tick(root: &Path, out: &mut Vec<Observation>) {
 /// Answers what the net domain's report asked for.
 pub fn answer(_root: &Path, _wants: &Wants, _out: &mut Vec<Observation>) {}
 
+/// Datagrams that were sent and received in this network namespace since it was made; `None` where they are not counted.
+#[must_use]
+pub fn datagrams(root: &Path) -> Option<u64> {
+    let four = fs::read_to_string(root.join("proc/net/snmp")).ok()?;
+    let six = fs::read_to_string(root.join("proc/net/snmp6")).unwrap_or_default();
+    Some(datagrams_v4(&four).saturating_add(datagrams_v6(&six)))
+}
+
+/// Lines come in pairs: `Udp: InDatagrams NoPorts …`, `Udp: 17 0 …`.
+fn datagrams_v4(table: &str) -> u64 {
+    let lines: Vec<&str> = table.lines().collect();
+    let pairs = lines.chunks_exact(2).filter(|pair| pair[0].starts_with("Udp"));
+    let fields =
+        pairs.flat_map(|pair| pair[0].split_ascii_whitespace().zip(pair[1].split_ascii_whitespace()));
+    sum(fields.filter(|(name, _)| matches!(*name, "InDatagrams" | "OutDatagrams")).map(|(_, value)| value))
+}
+
+/// A line a counter: `Udp6InDatagrams  17`.
+fn datagrams_v6(table: &str) -> u64 {
+    let fields = table.lines().filter_map(|line| {
+        let (name, value) = line.split_once(char::is_whitespace)?;
+        let moved = name.ends_with("InDatagrams") || name.ends_with("OutDatagrams");
+        (name.starts_with("Udp") && moved).then(|| value.trim())
+    });
+    sum(fields)
+}
+
+fn sum<'a>(values: impl Iterator<Item = &'a str>) -> u64 {
+    values.filter_map(|value| value.parse::<u64>().ok()).fold(0, u64::saturating_add)
+}
+
 /// An interface's line of `/proc/net/dev`: `name: rx bytes, packets, errors, dropped, four more, and the same of tx`.
 /// The two lines of the heading have no colon.
 fn link(root: &Path, line: &[u8]) -> Option<LinkFact> {
@@ -80,6 +111,17 @@ mod tests {
             drops: 7,
         };
         assert_eq!(out, [Observation::Net(NetFact::Links(vec![lo, eth0]))]);
+    }
+
+    #[test]
+    fn datagrams_of_every_kind_are_counted() {
+        let four = "Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: InSegs OutSegs\nTcp: 9 9\n\
+                    Udp: InDatagrams NoPorts InErrors OutDatagrams\nUdp: 10 7 7 200\n\
+                    UdpLite: InDatagrams NoPorts InErrors OutDatagrams\nUdpLite: 1 0 0 2\n";
+        assert_eq!(datagrams_v4(four), 213);
+        let six = "Ip6InReceives  5\nUdp6InDatagrams  3000\nUdp6NoPorts  8\nUdp6OutDatagrams  40000\n\
+                   UdpLite6OutDatagrams\t500000\n";
+        assert_eq!(datagrams_v6(six), 543_000);
     }
 
     #[test]

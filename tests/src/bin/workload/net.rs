@@ -11,6 +11,7 @@ use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
 mod processes;
+mod sharing;
 mod tcp;
 mod udp;
 mod uring;
@@ -22,6 +23,8 @@ pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["idle"] => idle(),
         ["own"] => own(),
+        ["sharing"] => sharing::workers(),
+        ["passing"] => sharing::passing(),
         ["namespace", rest @ ..] => {
             enter_namespace()?;
             run(rest)
@@ -49,7 +52,6 @@ fn once(kind: &str) -> Result<()> {
     let mut processes = Processes::new()?;
     match kind {
         "accepting_workers" => tcp::accepting_workers(&mut processes)?,
-        "sharing_workers" => tcp::sharing_workers(&mut processes)?,
         "io_uring_only" => tcp::without_descriptor(&mut processes)?,
         "mptcp" => tcp::multipath(&mut processes)?,
         "ending_early" => return ending_early(processes),

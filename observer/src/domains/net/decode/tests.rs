@@ -50,7 +50,9 @@ fn net(decoded: &Decoded) -> Vec<&NetFact> {
 
 #[test]
 fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
-    let held = |tgid, cookie| bytes(&HeldRecord { holder: task(tgid), socket: socket(cookie) });
+    let held = |tgid, cookie| {
+        bytes(&HeldRecord { holder: task(tgid), socket: socket(cookie), ..HeldRecord::default() })
+    };
     let pass = [held(1, 9), held(2, 9), held(1, 9), held(1, 10)].concat();
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     decoder.pass(HELD, &pass, &mut decoded).unwrap();
@@ -74,7 +76,11 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
 fn what_a_process_was_called_when_it_acted_first_is_not_news_later() {
     let mut before = task(1);
     before.comm[..3].copy_from_slice(b"old");
-    let held = HeldRecord { holder: task(1), socket: SocketRecord { owner: before, ..socket(9) } };
+    let held = HeldRecord {
+        holder: task(1),
+        socket: SocketRecord { owner: before, ..socket(9) },
+        ..HeldRecord::default()
+    };
     let mut decoder = NetDecoder::default();
     let mut met = Vec::new();
     for _ in 0..2 {
@@ -123,7 +129,7 @@ fn a_flow_is_read_after_its_announcement_and_removed_once_nobody_can_add_to_it()
     decoder.entry(FLOWS, &key, &bytes(&flow), &mut decoded).unwrap();
     let [NetFact::Flow(fact)] = net(&decoded)[..] else { panic!() };
     assert_eq!((fact.tx, fact.rx, fact.remote), (30, 40, None));
-    let open = bytes(&HeldRecord { holder: task(5), socket: socket(9) });
+    let open = bytes(&HeldRecord { holder: task(5), socket: socket(9), ..HeldRecord::default() });
     for pass in [open.as_slice(), &[], &[], &[]] {
         decoder.pass(HELD, pass, &mut decoded).unwrap();
         decoder.entry(FLOWS, &key, &bytes(&flow), &mut decoded).unwrap();
@@ -138,7 +144,7 @@ fn a_flow_is_read_after_its_announcement_and_removed_once_nobody_can_add_to_it()
 #[test]
 fn the_end_of_a_process_is_told_only_if_it_was() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
-    let held = HeldRecord { holder: task(1), socket: socket(9) };
+    let held = HeldRecord { holder: task(1), socket: socket(9), ..HeldRecord::default() };
     decoder.pass(HELD, &bytes(&held), &mut decoded).unwrap();
     for tgid in [1, 2, 1] {
         let header = RecordHeader { kind: KIND_ENDED, size: 32, at: 50 };

@@ -64,6 +64,11 @@ impl Processes {
         match unsafe { libc::fork() } {
             -1 => Err(std::io::Error::last_os_error()).context("fork"),
             0 => {
+                if !ends {
+                    // Work that never returns ends with the workload too.
+                    // SAFETY: a plain call.
+                    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+                }
                 count.pid.store(u64::from(std::process::id()), Ordering::Relaxed);
                 let result = work(count);
                 if let Err(error) = &result {

@@ -114,7 +114,8 @@ pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
     }
 }
 
-fn receive(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
+/// Receives so many bytes.
+pub fn receive(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
     stream.read_exact(&mut vec![0; bytes])?;
     add(&count.tcp_rx, bytes);
     Ok(())
@@ -357,43 +358,6 @@ pub fn accepting_workers(processes: &mut Processes) -> Result<()> {
     processes.start(false, |count| {
         for number in 0..WORKERS * EACH {
             send(&mut TcpStream::connect(address)?, count, 1000 + 17 * number)?;
-        }
-        Ok(())
-    })
-}
-
-/// Workers that read from and write to one connection, each in turn.
-pub fn sharing_workers(processes: &mut Processes) -> Result<()> {
-    const WORKERS: usize = 3;
-    const TURNS: usize = 200;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let client = TcpStream::connect(address)?;
-    let (server, _) = listener.accept()?;
-    let turns: Vec<(File, File)> = (0..WORKERS).map(|_| pipe()).collect::<Result<_>>()?;
-    for worker in 0..WORKERS {
-        let (mut stream, size) = (server.try_clone()?, 1000 * (worker + 1));
-        let mut mine = turns[worker].0.try_clone()?;
-        let mut next = turns[(worker + 1) % WORKERS].1.try_clone()?;
-        processes.start(false, move |count| {
-            for _ in 0..TURNS {
-                mine.read_exact(&mut [0])?;
-                receive(&mut stream, count, size)?;
-                send(&mut stream, count, size / 10)?;
-                next.write_all(&[1])?;
-            }
-            Ok(())
-        })?;
-    }
-    let mut first = turns[0].1.try_clone()?;
-    processes.start(false, move |count| {
-        let mut stream = client;
-        first.write_all(&[1])?;
-        for _ in 0..TURNS {
-            for size in [1000, 2000, 3000] {
-                send(&mut stream, count, size)?;
-                receive(&mut stream, count, size / 10)?;
-            }
         }
         Ok(())
     })
