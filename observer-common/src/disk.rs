@@ -95,17 +95,61 @@ pub const LISTED_END: u32 = 2;
 
 /// Kind of [`WroteRecord`].
 pub const WROTE: u32 = 1;
+/// Kind of [`FreedRecord`].
+pub const FREED: u32 = 2;
 
-/// A process made a deleted file grow; announced once an epoch for each entry of the map `WRITTEN`.
+/// A process works on a file; announced once an epoch for each of the two. The totals are in the maps `FILES` and
+/// `WRITTEN`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WroteRecord {
     pub header: RecordHeader,
     pub task: TaskRecord,
     pub inode: InodeId,
-    /// Bytes by which the process made the file grow so far.
-    pub bytes: u64,
+    /// Who owned the file until now, where that changed.
+    pub previous: TaskId,
 }
+
+/// A file of the map `FILES` is freed, or, with inode 0, the entry of its filesystem in the map `FREED` has grown.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FreedRecord {
+    pub header: RecordHeader,
+    pub inode: InodeId,
+}
+
+/// Value of the map `FILES`, keyed by [`InodeId`]: a file that somebody works on.
+///
+/// `owner` is who worked on it last: what it has grown since is this one's. What it wrote is in `bytes` as long as it stays the owner, and goes to the map
+/// `WRITTEN` with the next one: a file that one process appends to costs one look-up an append.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileTotal {
+    /// All zeroes where nobody has worked on it yet.
+    pub owner: TaskId,
+    /// Bytes by which the owner made it longer so far.
+    pub bytes: u64,
+    /// How often somebody made it longer, as events tell.
+    pub appends: u64,
+    /// `i_size` up to which its growth has been ascribed.
+    pub size: u64,
+    /// `i_size` and bytes of `i_blocks` when it was first met.
+    pub first_size: u64,
+    pub first_blocks: u64,
+    /// `super_block.s_magic`.
+    pub magic: u64,
+    /// The report interval in which the owner was last announced.
+    pub epoch: u64,
+    /// [`NAMELESS`], [`EXACT`], [`GONE`].
+    pub flags: u64,
+}
+
+/// Of [`FileTotal::flags`]: no directory names the file.
+pub const NAMELESS: u64 = 1;
+/// Events tell of each time that somebody makes it longer.
+pub const EXACT: u64 = 2;
+/// It is freed.
+pub const GONE: u64 = 4;
 
 /// Key of the map `WRITTEN`.
 #[repr(C)]
@@ -115,7 +159,8 @@ pub struct WriterKey {
     pub task: TaskId,
 }
 
-/// Value of the map `WRITTEN`: cumulative.
+/// Value of the maps `WRITTEN` and `FREED` (keyed by device: bytes of blocks of files that were freed and not in
+/// `FILES`): cumulative.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriterTotal {
@@ -150,7 +195,9 @@ pub struct WriterRecord {
 const _: () = assert!(size_of::<InodeId>() == 16);
 const _: () = assert!(size_of::<HeldRecord>() == 136);
 const _: () = assert!(size_of::<ListedRecord>() == 48);
-const _: () = assert!(size_of::<WroteRecord>() == 80);
+const _: () = assert!(size_of::<WroteRecord>() == 88);
+const _: () = assert!(size_of::<FreedRecord>() == 32);
+const _: () = assert!(size_of::<FileTotal>() == 80);
 const _: () = assert!(size_of::<WriterKey>() == 32);
 const _: () = assert!(size_of::<WriterTotal>() == 16);
 const _: () = assert!(size_of::<DeletionRecord>() == 48);
@@ -190,6 +237,8 @@ macro_rules! disk_fields {
             INODE_GENERATION: "inode.i_generation", 4;
             INODE_SIZE: "inode.i_size", 8;
             INODE_BLOCKS: "inode.i_blocks", 8;
+            INODE_LOCKER: "inode.i_rwsem.owner.counter", 8;
+            TASK_STARTED: "task_struct.start_boottime", 8;
             INODE_ALIAS: "inode.i_dentry.first", 8;
             INODE_COUNT: "inode.i_count.counter", 4;
             INODE_FLAGS: "inode.i_flags", 4;
@@ -201,6 +250,8 @@ macro_rules! disk_fields {
             SB_BDEV: "super_block.s_bdev", 8;
             SB_INODES: "super_block.s_inodes", 16;
             SB_IN_LIST: "super_block.s_list", 16;
+            ITER_INODE: "iomap_iter.inode", 8;
+            ITER_FLAGS: "iomap_iter.flags", 4;
             DENTRY_INODE: "dentry.d_inode", 8;
             DENTRY_SB: "dentry.d_sb", 8;
             DENTRY_PARENT: "dentry.d_parent", 8;

@@ -1,7 +1,8 @@
 //! The kernel side of the disk domain: who holds a file that no directory names any more, who deleted it, who writes.
 //!
-//! Sizes are the inode's own, read by the iterators here; events only say who and when: `deletion` of who took the last
-//! name, `growth` of who makes a nameless file longer.
+//! Sizes are the inode's own, read by the iterators here and by user space; events only say who and when: `deletion` who
+//! took the last name, `growth` who makes a file longer, as `ext4`, `iomap` and `elsewhere` hear of it, `freed` what
+//! deletions give back.
 #![no_std]
 #![no_main]
 #![cfg(target_arch = "bpf")]
@@ -17,14 +18,22 @@ use observer_ebpf::{
     task::{self, TASK_LEADER},
 };
 
-use crate::growth::{EXT4, know_size};
+use crate::growth::{EXT4, meet};
 
 #[path = "disk/carried.rs"]
 mod carried;
 #[path = "disk/deletion.rs"]
 mod deletion;
+#[path = "disk/elsewhere.rs"]
+mod elsewhere;
+#[path = "disk/ext4.rs"]
+mod ext4;
+#[path = "disk/freed.rs"]
+mod freed;
 #[path = "disk/growth.rs"]
 mod growth;
+#[path = "disk/iomap.rs"]
+mod iomap;
 #[path = "disk/listed.rs"]
 mod listed;
 #[path = "disk/path.rs"]
@@ -105,7 +114,7 @@ pub extern "C" fn disk_file(context: *mut iterator::TaskFile) -> i32 {
         let Some(mut record) = held(task, file) else { return 0 };
         record.fd = fd;
         if record.magic == EXT4 {
-            know_size(&record.inode, record.size);
+            meet(pointer(file, &FILE_INODE), &record.inode);
         }
         iterator::write(meta, &record);
     }
@@ -145,7 +154,7 @@ unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &
         record.start = load(vma, &VMA_START);
         record.end = load(vma, &VMA_END);
         if record.magic == EXT4 {
-            know_size(&record.inode, record.size);
+            meet(pointer(file, &FILE_INODE), &record.inode);
         }
         named(file, &mut record);
         correct(file, &mut record);

@@ -19,6 +19,10 @@ pub struct Wants {
     pub limits: BTreeSet<Vec<u8>>,
     /// Deleted files whose `statx` and last known path are wanted.
     pub files: BTreeSet<FileHandle>,
+    /// Files that grow, whose `statx` and path are wanted; where any is, the space of filesystems is read after them.
+    pub growing: BTreeSet<NumberedFile>,
+    /// Processes of which it is wanted whether they have ended.
+    pub alive: BTreeSet<TaskId>,
     /// Whether the mappings of all processes must be read in the next pass.
     pub mappings: bool,
     /// Whether the lists of all inodes must be read with it.
@@ -35,6 +39,23 @@ pub struct FileHandle {
     pub holder: TaskId,
     pub through: Through,
     pub ask: Ask,
+}
+
+/// A file that is known by its number, and how it may be reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NumberedFile {
+    /// As the kernel counts it (`s_dev`, `i_ino`, `i_generation`): the answer is checked against it.
+    pub inode: InodeId,
+    /// Where its filesystem is mounted.
+    pub mount: Vec<u8>,
+    /// Whether number and generation are a file handle of its filesystem.
+    pub has_handle: bool,
+    /// Whether `statx` gives the device and the number that the kernel has.
+    pub is_numbered: bool,
+    /// The path that it had when last asked.
+    pub path: Option<Vec<u8>>,
+    /// Who may have it open.
+    pub workers: Vec<TaskId>,
 }
 
 /// What a file may be asked, which its filesystem decides.
@@ -67,6 +88,8 @@ impl Wants {
         self.counters.extend(other.counters);
         self.limits.extend(other.limits);
         self.files.extend(other.files);
+        self.growing.extend(other.growing);
+        self.alive.extend(other.alive);
         self.mappings |= other.mappings;
         self.inodes |= other.inodes;
         self.loops |= other.loops;

@@ -24,9 +24,9 @@ use observer_ebpf::{
 };
 
 use crate::{
-    DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_NLINK, INODE_SB, INODE_SIZE, REGS_SYSCALL,
-    SB_MAGIC, TASK_STATUS,
-    growth::{EXT4, NOEXIST, know_size},
+    DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_NLINK, INODE_SB, REGS_SYSCALL, SB_MAGIC,
+    TASK_STATUS,
+    growth::{EXT4, NOEXIST, meet},
     inode_id, is_regular,
 };
 
@@ -51,7 +51,7 @@ unsafe fn is_worker() -> bool {
 
 /// Whether the current task may be taking a name away: in unlink or rename, or an io_uring worker.
 #[inline(always)]
-unsafe fn takes_names() -> bool {
+pub unsafe fn takes_names() -> bool {
     // SAFETY: the current task is alive, and its registers with it.
     unsafe {
         if is_worker() {
@@ -118,7 +118,7 @@ unsafe fn deleted<R: Reader>(inode: *const u8, flags: u64) {
         }
         if load::<u64>(pointer(inode, &INODE_SB), &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0
         {
-            know_size(&id, load(inode, &INODE_SIZE));
+            meet(inode, &id);
         }
     }
 }

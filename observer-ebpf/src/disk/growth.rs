@@ -1,214 +1,237 @@
-//! Who makes a nameless file of ext4 grow.
+//! Who makes which file grow.
 //!
-//! The size of the inode at each event, less its size at the last one, is the work of the task that runs: extending
-//! writers of one inode exclude each other. A buffered write is told of before the size changes, everything else after.
-//! A page fault in a shared mapping may look at the size amid another task's write, and would be ascribed what that one
-//! has added so far: a matter of nanoseconds, not met in tests.
+//! How much a file grew is its inode's to say; events only split that among the processes. An event comes ahead of a
+//! change, in the context of who is about to make it: what the file has grown by since the last one is the work of the
+//! process that came with that. Writers that make a file longer exclude each other, so nothing is ascribed to another
+//! than who did it. What the file has grown by since its last event is left to whoever reads its size.
+//!
+//! A file that one process appends to costs next to nothing: each CPU remembers for whom it last did the work here, and
+//! while nothing else happens to the file there is nothing to be done.
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, map},
-    maps::HashMap,
-    programs::BtfTracePointContext,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray},
 };
 use observer_common::{
-    disk::{InodeId, WROTE, WriterKey, WriterTotal, WroteRecord},
+    disk::{EXACT, FileTotal, GONE, InodeId, NAMELESS, WROTE, WriterKey, WriterTotal, WroteRecord},
     loss::Loss,
+    task::TaskId,
 };
 use observer_ebpf::{
     emit,
-    read::{Direct, Probing, Reader, load},
+    read::{Reader, exists, load, pointer},
     task,
 };
 
-use crate::{INODE_NLINK, INODE_SIZE, inode_id, is_regular};
+use crate::{
+    INODE_BLOCKS, INODE_GENERATION, INODE_INO, INODE_LOCKER, INODE_NLINK, INODE_SB, INODE_SIZE, SB_MAGIC,
+    SECTOR, TASK_STARTED, inode_id,
+};
 
 /// `BPF_F_NO_PREALLOC`: few entries are expected, many are possible.
-const NO_PREALLOC: u32 = 1;
+pub const NO_PREALLOC: u32 = 1;
 /// `BPF_NOEXIST` of a map update.
 pub const NOEXIST: u64 = 1;
 
-/// The size of each nameless ext4 file when its growth was last ascribed. Entries are made by the iterators, by the
-/// deletion or by the first event, and leave when the inode is freed.
+/// Every file that somebody works on, and every nameless one that somebody holds. User space takes an entry away once
+/// the file is freed, or long after the last event.
 #[map]
-static SIZES: HashMap<InodeId, u64> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
+pub static FILES: HashMap<InodeId, FileTotal> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
 
-/// Who made which file grow by how much. Cumulative; user space takes an entry away once the inode is gone.
+/// Who made which file grow by how much, of those who are not its owner now. Cumulative; goes with the file.
 #[map]
 static WRITTEN: HashMap<WriterKey, WriterTotal> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
 
+/// The work that each CPU did last.
+#[map]
+static LATEST: PerCpuArray<Latest> = PerCpuArray::with_max_entries(1, 0);
+
+/// One element: how often a file has passed from one owner to another. What a CPU remembers is void after the next time.
+#[map]
+static PASSED_ON: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Which task worked on which inode, when what else was the case.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Latest {
+    /// Addresses, which another inode or task may have soon: number and start tell them apart.
+    inode: u64,
+    task: u64,
+    started: u64,
+    ino: u64,
+    generation: u32,
+    epoch: u32,
+    passed_on: u64,
+    /// Events since that needed no work.
+    repeated: u64,
+}
+
 /// `EXT4_SUPER_MAGIC`.
 pub const EXT4: u64 = 0xef53;
-/// The size from which the growth of a file is ascribed from now on, where nobody knew it yet.
+/// `XFS_SUPER_MAGIC`.
+pub const XFS: u64 = 0x5846_5342;
+/// `RWSEM_OWNER_FLAGS_MASK`: bits of the owner's address that mean something else.
+const LOCK_FLAGS: u64 = 7;
+
+/// The magic number of the inode's filesystem.
 #[inline(always)]
-pub fn know_size(inode: &InodeId, size: u64) {
-    // Already there is as good; no room is counted, and the growth that is not ascribed where it happens.
-    const EXISTS: i32 = -17;
-    match SIZES.insert(inode, size, NOEXIST) {
-        Ok(()) | Err(EXISTS) => {}
-        Err(_) => emit::count(Loss::MapFull, 1),
+pub unsafe fn magic(inode: *const u8) -> u64 {
+    // SAFETY: the caller passes a BTF-typed inode; an inode's superblock outlives it.
+    unsafe { load(pointer(inode, &INODE_SB), &SB_MAGIC) }
+}
+
+/// Whether the current task has locked the inode for a change; who only reads it, or writes it back, has not.
+#[inline(always)]
+pub unsafe fn is_locked_by_current<R: Reader>(inode: *const u8) -> bool {
+    // SAFETY: the caller passes a BTF-typed inode.
+    unsafe {
+        !exists(&INODE_LOCKER) || load::<u64>(inode, &INODE_LOCKER) & !LOCK_FLAGS == R::current() as u64
     }
 }
 
-/// Whether growth of `inode`, an inode of ext4, is ascribed: a regular file without a name.
+/// Makes an entry for a file that has none. Already there is as good; where there is no room, that is counted, and the
+/// growth that is not ascribed is known from its size.
 #[inline(always)]
-unsafe fn is_watched(inode: *const u8) -> bool {
+pub unsafe fn meet(inode: *const u8, id: &InodeId) {
+    const EXISTS: i32 = -17;
     // SAFETY: the caller passes a BTF-typed inode.
-    unsafe { load::<u32>(inode, &INODE_NLINK) == 0 && is_regular(inode) }
+    unsafe {
+        let (size, blocks): (u64, u64) = (load(inode, &INODE_SIZE), load(inode, &INODE_BLOCKS));
+        let total = FileTotal {
+            size,
+            first_size: size,
+            first_blocks: blocks * SECTOR,
+            magic: magic(inode),
+            flags: nameless(inode),
+            ..FileTotal::default()
+        };
+        match FILES.insert(id, total, NOEXIST) {
+            Ok(()) | Err(EXISTS) => {}
+            Err(_) => emit::count(Loss::MapFull, 1),
+        }
+    }
 }
 
-/// The size of a watched inode is `size` now, by the current task. Extending writers exclude each other, so what was
-/// added since the last time is its work.
 #[inline(always)]
-unsafe fn resized<R: Reader>(inode: *const u8, size: u64) {
+unsafe fn nameless(inode: *const u8) -> u64 {
     // SAFETY: the caller passes a BTF-typed inode.
+    if unsafe { load::<u32>(inode, &INODE_NLINK) } == 0 { NAMELESS } else { 0 }
+}
+
+/// Whether this CPU's latest work was this task's on this inode, and nothing has happened since that matters to it.
+#[inline(always)]
+pub unsafe fn is_repeated<R: Reader>(inode: *const u8) -> bool {
+    // SAFETY: the caller passes a BTF-typed inode, the current task is alive, and the element is this CPU's own.
+    unsafe {
+        let Some(latest) = LATEST.get_ptr_mut(0) else { return false };
+        let latest = &mut *latest;
+        let current = R::current();
+        let repeated = latest.inode == inode as u64
+            && latest.task == current as u64
+            && latest.ino == load::<u64>(inode, &INODE_INO)
+            && latest.started == R::load::<u64>(current, &TASK_STARTED)
+            && latest.epoch == emit::epoch()
+            && latest.generation == load::<u32>(inode, &INODE_GENERATION)
+            && PASSED_ON.get(0).is_some_and(|passed_on| *passed_on == latest.passed_on);
+        latest.repeated += u64::from(repeated);
+        repeated
+    }
+}
+
+/// The current task is about to work on `inode`, a regular file. `first`: whether it may be met by this event, because it
+/// cannot have changed yet; `exact`: whether events come ahead of every change.
+#[inline(always)]
+pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
+    // SAFETY: the caller passes a BTF-typed inode; the fields of a map's value are plain integers.
     unsafe {
         let id = inode_id(inode);
-        let Some(last) = SIZES.get_ptr_mut(&id) else {
-            know_size(&id, size);
-            return;
-        };
-        let before = *last;
-        if size == before {
-            return;
-        }
-        *last = size;
-        if size > before {
-            grew::<R>(id, size - before);
-        }
-    }
-}
-
-/// A buffered write of ext4 ends: the tracepoint is before the size changes, with what was really copied.
-#[inline(always)]
-fn write_end<R: Reader>(context: &BtfTracePointContext) {
-    // SAFETY: the first argument is a live inode.
-    unsafe {
-        let inode: *const u8 = context.arg(0);
-        if !is_watched(inode) {
-            return;
-        }
-        let position: u64 = context.arg(1);
-        let copied: u32 = context.arg(3);
-        let end = position + u64::from(copied);
-        let size: u64 = load(inode, &INODE_SIZE);
-        resized::<R>(inode, if end > size { end } else { size });
-    }
-}
-
-/// tracepoint `ext4_da_write_end(struct inode *inode, loff_t pos, unsigned int len, unsigned int copied)`
-#[btf_tracepoint(function = "ext4_da_write_end")]
-pub fn disk_delayed_write(context: BtfTracePointContext) -> i32 {
-    write_end::<Direct>(&context);
-    0
-}
-
-/// The same by probing reads.
-#[btf_tracepoint(function = "ext4_da_write_end")]
-pub fn disk_delayed_write_probing(context: BtfTracePointContext) -> i32 {
-    write_end::<Probing>(&context);
-    0
-}
-
-/// tracepoint `ext4_write_end`: the same without delayed allocation.
-#[btf_tracepoint(function = "ext4_write_end")]
-pub fn disk_write(context: BtfTracePointContext) -> i32 {
-    write_end::<Direct>(&context);
-    0
-}
-
-/// The same by probing reads.
-#[btf_tracepoint(function = "ext4_write_end")]
-pub fn disk_write_probing(context: BtfTracePointContext) -> i32 {
-    write_end::<Probing>(&context);
-    0
-}
-
-/// tracepoint `ext4_journalled_write_end`: the same with data in the journal.
-#[btf_tracepoint(function = "ext4_journalled_write_end")]
-pub fn disk_journalled_write(context: BtfTracePointContext) -> i32 {
-    write_end::<Direct>(&context);
-    0
-}
-
-/// The same by probing reads.
-#[btf_tracepoint(function = "ext4_journalled_write_end")]
-pub fn disk_journalled_write_probing(context: BtfTracePointContext) -> i32 {
-    write_end::<Probing>(&context);
-    0
-}
-
-/// tracepoint `ext4_mark_inode_dirty(struct inode *inode, unsigned long ip)`: after the size has changed by O_DIRECT,
-/// fallocate or truncate, in the context of who did it.
-#[btf_tracepoint(function = "ext4_mark_inode_dirty")]
-pub fn disk_dirty(context: BtfTracePointContext) -> i32 {
-    dirtied::<Direct>(&context);
-    0
-}
-
-/// The same by probing reads.
-#[btf_tracepoint(function = "ext4_mark_inode_dirty")]
-pub fn disk_dirty_probing(context: BtfTracePointContext) -> i32 {
-    dirtied::<Probing>(&context);
-    0
-}
-
-#[inline(always)]
-fn dirtied<R: Reader>(context: &BtfTracePointContext) {
-    // SAFETY: the first argument is a live inode.
-    unsafe {
-        let inode: *const u8 = context.arg(0);
-        if is_watched(inode) {
-            resized::<R>(inode, load(inode, &INODE_SIZE));
-        }
-    }
-}
-
-/// tracepoint `ext4_free_inode(struct inode *inode)`: nobody holds the inode any more, and its blocks are free.
-#[btf_tracepoint(function = "ext4_free_inode")]
-pub fn disk_free(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is an inode that nobody else refers to any more.
-    unsafe {
-        let inode: *const u8 = context.arg(0);
-        if load::<u32>(inode, &INODE_NLINK) == 0 && is_regular(inode) {
-            // Most freed inodes were never held without a name, and have no entry.
-            let _ = SIZES.remove(inode_id(inode));
-        }
-    }
-    0
-}
-
-/// Ascribes growth to the task that runs now, and announces it once an epoch.
-#[inline(always)]
-unsafe fn grew<R: Reader>(inode: InodeId, bytes: u64) {
-    // SAFETY: the current task is alive; a value's fields are plain integers.
-    unsafe {
-        let current = R::current();
-        let key = WriterKey { inode, task: task::id_by::<R>(current) };
-        let total = match WRITTEN.get_ptr_mut(&key) {
+        let total = match FILES.get_ptr_mut(&id) {
             Some(total) => total,
-            None => {
-                let _ = WRITTEN.insert(&key, WriterTotal::default(), NOEXIST);
-                match WRITTEN.get_ptr_mut(&key) {
+            None if first => {
+                meet(inode, &id);
+                match FILES.get_ptr_mut(&id) {
                     Some(total) => total,
-                    None => {
-                        emit::count(Loss::MapFull, 1);
-                        emit::count(Loss::Unattributed, bytes);
-                        return;
-                    }
+                    None => return,
                 }
             }
+            None => return,
         };
-        (*total).bytes += bytes;
-        let epoch = u64::from(emit::epoch()) + 1;
-        if (*total).epoch != epoch {
-            (*total).epoch = epoch;
+        let total = &mut *total;
+        if total.flags & GONE != 0 {
+            return;
+        }
+        let size: u64 = load(inode, &INODE_SIZE);
+        if size > total.size {
+            total.bytes += size - total.size;
+            total.appends += 1;
+        }
+        total.size = size;
+        total.flags = nameless(inode) | if exact { EXACT } else { total.flags & EXACT };
+        let current = R::current();
+        let runs = task::id_by::<R>(current);
+        let previous = total.owner;
+        if previous.tgid != runs.tgid || previous.start != runs.start {
+            pass_on(total, id, runs);
+        }
+        let epoch = emit::epoch();
+        remember::<R>(inode, current, epoch, total);
+        if total.epoch != u64::from(epoch) + 1 {
+            total.epoch = u64::from(epoch) + 1;
             let record = WroteRecord {
                 header: emit::header::<WroteRecord>(WROTE),
                 task: task::record_by::<R>(current),
-                inode,
-                bytes: (*total).bytes,
+                inode: id,
+                previous,
             };
             emit::emit(&record);
         }
+    }
+}
+
+/// This CPU's latest work is this one.
+#[inline(always)]
+unsafe fn remember<R: Reader>(inode: *const u8, current: *const u8, epoch: u32, total: &mut FileTotal) {
+    // SAFETY: as for `is_repeated`. Should another task run on this CPU amid the writes, what it leaves fits neither.
+    unsafe {
+        let (Some(latest), Some(passed_on)) = (LATEST.get_ptr_mut(0), PASSED_ON.get(0)) else { return };
+        let latest = &mut *latest;
+        if latest.inode == inode as u64 && latest.ino == load::<u64>(inode, &INODE_INO) {
+            total.appends += latest.repeated;
+        }
+        *latest = Latest {
+            inode: inode as u64,
+            task: current as u64,
+            started: R::load(current, &TASK_STARTED),
+            ino: load(inode, &INODE_INO),
+            generation: load(inode, &INODE_GENERATION),
+            epoch,
+            passed_on: *passed_on,
+            repeated: 0,
+        };
+    }
+}
+
+/// The process `next` is the owner from now on.
+#[inline(always)]
+fn pass_on(total: &mut FileTotal, inode: InodeId, next: TaskId) {
+    if total.owner.tgid != 0 {
+        let key = WriterKey { inode, task: total.owner };
+        let written = WriterTotal { bytes: total.bytes, epoch: total.epoch };
+        if WRITTEN.insert(&key, written, 0).is_err() {
+            emit::count(Loss::MapFull, 1);
+            emit::count(Loss::Unattributed, total.bytes);
+        }
+    }
+    let before = match WRITTEN.get_ptr(&WriterKey { inode, task: next }) {
+        // SAFETY: a map's value, plain integers.
+        Some(before) => unsafe { *before },
+        None => WriterTotal::default(),
+    };
+    total.owner = next;
+    total.bytes = before.bytes;
+    total.epoch = before.epoch;
+    if let Some(passed_on) = PASSED_ON.get_ptr_mut(0) {
+        // SAFETY: a map's value; the addition is atomic, because any CPU may do it.
+        unsafe { observer_ebpf::atomic::add(passed_on, 1) }
     }
 }

@@ -19,7 +19,8 @@ pub enum DiskFact {
     HolderGone { inode: InodeId, id: TaskId, how: How },
     /// Who took its last name, and when (nanoseconds of the boot clock).
     Deleted { inode: InodeId, by: TaskId, at: u64 },
-    /// Bytes by which each process made it grow while observed: cumulative, ordered by process.
+    /// Bytes by which each process made it grow while observed: cumulative, ordered by process. In recordings before
+    /// [`DiskFact::Growing`].
     Writers { inode: InodeId, written: Vec<(TaskId, u64)> },
     /// What `statx` and its link in `/proc` said, asked for by a report.
     Asked { inode: InodeId, answer: Answer },
@@ -40,6 +41,14 @@ pub enum DiskFact {
     Walked(Walk),
     /// All loop devices that have a file.
     Loops(Vec<Loop>),
+    /// Somebody works on a file: by how much who made it grow.
+    Growing { inode: InodeId, growing: Growing },
+    /// Nothing more will be said of its growth; whether that is because the file is freed.
+    GrowingGone { inode: InodeId, freed: bool },
+    /// What `statx` and its path said of a file that grows, asked for by a report.
+    Found { inode: InodeId, found: Found },
+    /// Bytes of blocks of files on a device that deletions freed while observed, of files that did not grow: cumulative.
+    Freed { dev: u32, bytes: u64 },
 }
 
 /// What the list of inodes tells of a file beside its numbers.
@@ -68,6 +77,39 @@ pub struct Loop {
     /// Packed as the kernel packs it.
     pub dev: u32,
     pub ino: u64,
+}
+
+/// What events tell of a file that somebody works on. Totals are cumulative.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Growing {
+    /// `s_magic` of its filesystem.
+    pub magic: u64,
+    /// Its size up to which growth has been ascribed, bytes.
+    pub size: u64,
+    /// Its size and the bytes of its blocks before anybody was seen to work on it.
+    pub first_size: u64,
+    pub first_allocated: u64,
+    /// Whether no directory names it.
+    pub nameless: bool,
+    /// Whether events tell of each time that it gets longer; else, with several writers, nobody knows who wrote how much.
+    pub exact: bool,
+    /// How often events saw it get longer.
+    pub appends: u64,
+    /// Who worked on it last: what it has grown since is this one's.
+    pub owner: Option<TaskId>,
+    /// Bytes by which each process made it longer, ordered by process.
+    pub writers: Vec<(TaskId, u64)>,
+}
+
+/// What asking for a file by its number gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Found {
+    /// It could not be reached.
+    Unreached,
+    /// There is no such file any more.
+    Gone,
+    /// Its numbers, and its path where it has one that observer can see.
+    File { stat: Stat, path: Option<Vec<u8>> },
 }
 
 /// The inode's own numbers, as the iterators read them.
@@ -173,6 +215,9 @@ pub enum DiskSlot {
     Listed(InodeId),
     Walked,
     Loops,
+    Growing(InodeId),
+    Found(InodeId),
+    Freed(u32),
 }
 
 impl DiskSlot {
@@ -210,10 +255,14 @@ impl DiskFact {
             Self::Listed { inode, .. } => DiskSlot::Listed(*inode),
             Self::Walked(_) => DiskSlot::Walked,
             Self::Loops(_) => DiskSlot::Loops,
+            Self::Growing { inode, .. } => DiskSlot::Growing(*inode),
+            Self::Found { inode, .. } => DiskSlot::Found(*inode),
+            Self::Freed { dev, .. } => DiskSlot::Freed(*dev),
             Self::FileGone { .. }
             | Self::HolderGone { .. }
             | Self::WriterGone { .. }
-            | Self::Unlisted { .. } => return None,
+            | Self::Unlisted { .. }
+            | Self::GrowingGone { .. } => return None,
         })
     }
 
@@ -233,6 +282,9 @@ impl DiskFact {
     pub(super) fn ends(&self) -> Vec<Slot> {
         match self {
             Self::FileGone { inode } => DiskSlot::beside(*inode).map(Slot::Disk).to_vec(),
+            Self::GrowingGone { inode, .. } => {
+                [DiskSlot::Growing(*inode), DiskSlot::Found(*inode)].map(Slot::Disk).to_vec()
+            }
             _ => Vec::new(),
         }
     }
@@ -241,6 +293,7 @@ impl DiskFact {
     pub(super) fn keeps(&self) -> Vec<DiskSlot> {
         match self {
             Self::File { inode, .. } => DiskSlot::beside(*inode).to_vec(),
+            Self::Growing { inode, .. } => vec![DiskSlot::Found(*inode)],
             Self::Mounts(mounts) => mounts.iter().map(|mount| DiskSlot::Space(mount.dev)).collect(),
             _ => Vec::new(),
         }

@@ -44,10 +44,11 @@ impl Slot {
     /// Whether its value is remembered only while another fact [`Observation::keeps`] it.
     #[must_use]
     pub const fn needs_keeping(&self) -> bool {
-        use disk::DiskSlot::{Asked, Deleted, Space, Writers};
+        use disk::DiskSlot::{Asked, Deleted, Found, Space, Writers};
         matches!(
             self,
-            Self::Mem(mem::MemSlot::Limit(_)) | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Space(_))
+            Self::Mem(mem::MemSlot::Limit(_))
+                | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Found(_) | Space(_))
         )
     }
 }

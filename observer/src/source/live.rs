@@ -233,7 +233,12 @@ impl Observed {
             };
             self.unread += u64::from(!entry);
         }
+        // What an entry leads to is not announced: nothing says that it will be looked at again.
+        let more: BTreeSet<Entry> = std::mem::take(&mut decoded.read).into_iter().collect();
         self.settle(decoded, changes, out);
+        if !more.is_empty() {
+            self.read(more, changes, out);
+        }
     }
 
     /// Passes the facts on, remembers what was announced, removes what has been taken.

@@ -1,6 +1,6 @@
 //! The layout of the disk object's records and keys.
 
-use observer_common::disk::{HeldRecord, InodeId, ListedRecord, WriterKey, WriterRecord};
+use observer_common::disk::{FileTotal, HeldRecord, InodeId, ListedRecord, WriterKey, WriterRecord};
 
 use crate::domains::{
     Malformed,
@@ -13,6 +13,7 @@ pub trait Members {
     fn held(&mut self) -> Result<HeldRecord, Malformed>;
     fn listed(&mut self) -> Result<ListedRecord, Malformed>;
     fn writer(&mut self) -> Result<WriterRecord, Malformed>;
+    fn file_total(&mut self) -> Result<FileTotal, Malformed>;
 }
 
 impl Members for Reader<'_> {
@@ -56,6 +57,20 @@ impl Members for Reader<'_> {
             written: self.u64()?,
             cancelled: self.u64()?,
             thread: self.u64()?,
+        })
+    }
+
+    fn file_total(&mut self) -> Result<FileTotal, Malformed> {
+        Ok(FileTotal {
+            owner: self.task_id()?,
+            bytes: self.u64()?,
+            appends: self.u64()?,
+            size: self.u64()?,
+            first_size: self.u64()?,
+            first_blocks: self.u64()?,
+            magic: self.u64()?,
+            epoch: self.u64()?,
+            flags: self.u64()?,
         })
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use observer_common::{
-    disk::{DeletionRecord, InodeId, WROTE, WriterKey, WriterRecord, WriterTotal, WroteRecord},
+    disk::{DeletionRecord, InodeId, WriterRecord},
     task::TaskId,
 };
 
+use self::growth::{FILES, FREED, Growth, WRITTEN};
 use super::{
-    bytes::{Members as _, inode_key, writer_key},
+    bytes::{Members as _, inode_key},
     holders::Holders,
 };
 use crate::{
@@ -19,8 +20,9 @@ use crate::{
     observation::{Observation, disk::DiskFact},
 };
 
+mod growth;
+
 const DELETIONS: &str = "DELETIONS";
-const WRITTEN: &str = "WRITTEN";
 
 /// A process that wrote less than so many bytes since it started is not told of: most processes of a busy machine live
 /// for a moment and write a few lines.
@@ -32,24 +34,12 @@ pub struct DiskDecoder {
     holders: Holders,
     /// Inodes whose deletion was looked up: its entry does not change any more.
     looked_up: BTreeSet<InodeId>,
-    /// The entries of the map `WRITTEN`, by inode.
-    writers: BTreeMap<InodeId, BTreeMap<TaskId, u64>>,
+    growth: Growth,
 }
 
 impl Decode for DiskDecoder {
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let mut reader = Reader::of("disk record", bytes, size_of::<WroteRecord>())?;
-        let kind = reader.header()?.kind;
-        if kind != WROTE {
-            return Err(Malformed { text: format!("disk record of unknown kind {kind}") });
-        }
-        let (task, inode, written) = (reader.task()?, reader.inode()?, reader.u64()?);
-        out.facts.push(met(&task));
-        self.wrote(WriterKey { inode, task: task.id }, written, out);
-        // The entry may have grown since it was announced.
-        out.read.push((WRITTEN, writer_key(WriterKey { inode, task: task.id })));
-        self.look_up(inode, out);
-        Ok(())
+        self.growth.record(bytes, out)
     }
 
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
@@ -71,19 +61,20 @@ impl Decode for DiskDecoder {
     }
 
     fn passed(&mut self, out: &mut Decoded) {
+        let held = |inode: &InodeId| self.holders.has(inode);
+        self.growth.passed(held, out);
         // Where no pass tells of holders, nothing is known to be gone.
         if self.holders.looked() {
-            self.forget(out);
+            self.looked_up.retain(held);
         }
     }
 
     fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match map {
-            WRITTEN => {
-                let mut reader = Reader::of("key of WRITTEN", key, size_of::<WriterKey>())?;
-                let key = WriterKey { inode: reader.inode()?, task: reader.task_id()? };
-                let written = Reader::of(map, value, size_of::<WriterTotal>())?.u64()?;
-                self.wrote(key, written, out);
+            FILES | WRITTEN | FREED => {
+                if let Some(nameless) = self.growth.entry(map, key, value, out)? {
+                    self.look_up(nameless, out);
+                }
             }
             DELETIONS => {
                 let inode = Reader::of("key of DELETIONS", key, size_of::<InodeId>())?.inode()?;
@@ -99,21 +90,11 @@ impl Decode for DiskDecoder {
     }
 
     fn totals(&self) -> &'static [&'static str] {
-        &[WRITTEN]
+        &[FILES, WRITTEN, FREED]
     }
 }
 
 impl DiskDecoder {
-    /// The total of a writer; all writers of the inode are told of together.
-    fn wrote(&mut self, key: WriterKey, written: u64, out: &mut Decoded) {
-        let writers = self.writers.entry(key.inode).or_default();
-        // A record that was announced earlier may be read later: totals only grow.
-        let total = writers.entry(key.task).or_default();
-        *total = written.max(*total);
-        let written = writers.iter().map(|(id, written)| (*id, *written)).collect();
-        out.facts.push(Observation::Disk(DiskFact::Writers { inode: key.inode, written }));
-    }
-
     /// Asks who deleted an inode that was not known before.
     fn look_up(&mut self, inode: InodeId, out: &mut Decoded) {
         if self.looked_up.insert(inode) {
@@ -125,20 +106,6 @@ impl DiskDecoder {
         for inode in inodes {
             self.look_up(inode, out);
         }
-    }
-
-    /// Drops what is known of inodes that nobody holds any more, here and in the kernel.
-    fn forget(&mut self, out: &mut Decoded) {
-        let held = |inode: &InodeId| self.holders.has(inode);
-        self.looked_up.retain(held);
-        self.writers.retain(|inode, writers| {
-            let keep = held(inode);
-            if !keep {
-                let keys = writers.keys().map(|task| WriterKey { inode: *inode, task: *task });
-                out.remove.extend(keys.map(|key| (WRITTEN, writer_key(key))));
-            }
-            keep
-        });
     }
 }
 

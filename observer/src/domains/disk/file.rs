@@ -6,7 +6,7 @@ use super::magic::{EXT4, Magic};
 use crate::{
     observation::{
         TaskId,
-        disk::{Answer, Descriptor, File, Hold, How, InodeId, Listing},
+        disk::{Answer, Descriptor, File, Growing, Hold, How, InodeId, Listing},
     },
     trend::window::Window,
     wants::{FileHandle, Through},
@@ -19,10 +19,17 @@ pub struct HeldFile {
     pub file: Option<File>,
     pub holders: BTreeMap<TaskId, Holder>,
     pub deleted: Option<Deletion>,
-    /// Bytes by which each process made it grow, as events tell.
+    /// Bytes by which each process made it grow, as events tell, up to the size `ascribed`.
     pub writers: BTreeMap<TaskId, u64>,
-    /// The same when its growth was first measured: what was written before is no part of it.
+    ascribed: u64,
+    /// What it has grown by since is this one's work.
+    owner: Option<TaskId>,
+    /// Whether events tell of every time that it grows.
+    exact: bool,
+    /// What each had written when its growth was first measured: that is no part of it.
     before: BTreeMap<TaskId, u64>,
+    /// Its size as asked by its number, where no pass tells of it.
+    found: Option<u64>,
     answer: Answer,
     /// Where a filesystem's list of inodes tells of it, and nothing that could be asked for its path holds it.
     pub listing: Option<Listing>,
@@ -67,6 +74,10 @@ impl HeldFile {
             holders: BTreeMap::new(),
             deleted: None,
             writers: BTreeMap::new(),
+            ascribed: 0,
+            owner: None,
+            exact: false,
+            found: None,
             before: BTreeMap::new(),
             answer: Answer::default(),
             listing: None,
@@ -108,6 +119,19 @@ impl HeldFile {
                 self.holders.remove(&id);
             }
         }
+    }
+
+    /// Takes in who works on it.
+    pub fn grows(&mut self, growing: &Growing) {
+        self.ascribed = growing.size;
+        self.owner = growing.owner;
+        self.exact = growing.exact;
+        self.writers = growing.writers.iter().copied().collect();
+    }
+
+    /// Takes in its size, asked by its number.
+    pub fn found(&mut self, size: u64) {
+        self.found = Some(size);
     }
 
     /// Takes in what user space found out. A path that was known stays known.
@@ -156,7 +180,7 @@ impl HeldFile {
     pub fn sample(&mut self, at: u64) {
         if let Some(size) = self.size() {
             if self.last_size.is_none() {
-                self.before.clone_from(&self.writers);
+                self.before = self.writers.keys().map(|id| (*id, self.total(*id))).collect();
             }
             self.size.push(at, size as f64);
             self.grown = self.grown.saturating_add(size.saturating_sub(self.last_size.unwrap_or(size)));
@@ -181,8 +205,8 @@ impl HeldFile {
         match self.file {
             Some(_) => self.growing_series(now).growth(now).map(|growth| growth as i64),
             None => {
-                i64::try_from(self.writers.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes)))
-                    .ok()
+                let written = self.writers.keys().map(|id| self.total(*id));
+                i64::try_from(written.fold(0, u64::saturating_add)).ok()
             }
         }
     }
@@ -192,13 +216,19 @@ impl HeldFile {
         self.growing_series(now).rate(previous, now)
     }
 
-    /// Bytes of its growth that `id` wrote. `by_event` says whether events tell of it; they do on ext4 alone.
+    /// Bytes of its growth that `id` wrote. `by_event` says whether events tell of it on ext4.
     pub fn written(&self, id: TaskId, by_event: bool) -> Option<u64> {
-        if by_event && self.magic() == EXT4 {
-            let of = |totals: &BTreeMap<TaskId, u64>| totals.get(&id).copied().unwrap_or(0);
-            return Some(of(&self.writers).saturating_sub(of(&self.before)));
+        if self.exact || by_event && self.magic() == EXT4 {
+            return Some(self.total(id).saturating_sub(self.before.get(&id).copied().unwrap_or(0)));
         }
         (self.past.len() == 1 && self.past.contains(&id) && self.file.is_some()).then_some(self.grown)
+    }
+
+    /// Bytes by which `id` made it grow since events tell of it.
+    fn total(&self, id: TaskId) -> u64 {
+        let told = self.writers.get(&id).copied().unwrap_or(0);
+        let size = self.size().or(self.found).filter(|_| self.owner == Some(id));
+        told.saturating_add(size.map_or(0, |size| size.saturating_sub(self.ascribed)))
     }
 
     /// A way to reach it: through a descriptor rather than a mapping.

@@ -14,6 +14,10 @@ const fn fexit(program: &'static str, function: &'static str) -> Attachment {
     Attachment { program, point: Point::Fexit(function), optional: false }
 }
 
+const fn optional(program: &'static str, name: &'static str) -> Attachment {
+    Attachment { program, point: Point::BtfTracepoint(name), optional: true }
+}
+
 /// The domain's hooks.
 pub const HOOKS: &[Hook] = &[
     Hook {
@@ -138,33 +142,76 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.growth",
-        tells: "which process makes a deleted file grow",
+        tells: "which process makes which file of ext4 grow, and what deletions free",
         kind: HookKind::Event,
-        // What neither tells is noted where a file of another filesystem is shown.
         ways: &[
             Way {
-                name: "BTF tracepoints of ext4 (elsewhere it is known where there is one holder)",
+                name: "BTF tracepoints of ext4",
                 programs: &[
-                    tracepoint("disk_dirty", "ext4_mark_inode_dirty"),
                     tracepoint("disk_delayed_write", "ext4_da_write_end"),
                     tracepoint("disk_write", "ext4_write_end"),
                     tracepoint("disk_journalled_write", "ext4_journalled_write_end"),
-                    tracepoint("disk_free", "ext4_free_inode"),
+                    tracepoint("disk_fallocate", "ext4_fallocate_enter"),
+                    tracepoint("disk_reserve", "ext4_da_reserve_space"),
+                    tracepoint("disk_truncate", "ext4_truncate_enter"),
+                    tracepoint("disk_dirty", "ext4_mark_inode_dirty"),
+                    optional("disk_journal", "ext4_journal_start_inode"),
+                    tracepoint("disk_evict", "ext4_evict_inode"),
                 ],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
             Way {
-                name: "BTF tracepoints of ext4, probing (elsewhere it is known where there is one holder)",
+                name: "BTF tracepoints of ext4, probing",
                 programs: &[
-                    tracepoint("disk_dirty_probing", "ext4_mark_inode_dirty"),
                     tracepoint("disk_delayed_write_probing", "ext4_da_write_end"),
                     tracepoint("disk_write_probing", "ext4_write_end"),
                     tracepoint("disk_journalled_write_probing", "ext4_journalled_write_end"),
-                    tracepoint("disk_free", "ext4_free_inode"),
+                    tracepoint("disk_fallocate_probing", "ext4_fallocate_enter"),
+                    tracepoint("disk_reserve_probing", "ext4_da_reserve_space"),
+                    tracepoint("disk_truncate_probing", "ext4_truncate_enter"),
+                    tracepoint("disk_dirty_probing", "ext4_mark_inode_dirty"),
+                    optional("disk_journal_probing", "ext4_journal_start_inode"),
+                    tracepoint("disk_evict", "ext4_evict_inode"),
                 ],
                 needs: &[Need::Probing],
                 blind: "",
+            },
+        ],
+        columns: &["files", "unexplained"],
+    },
+    Hook {
+        name: "disk.work",
+        tells: "which process works on which file of other filesystems",
+        kind: HookKind::Event,
+        // What neither tells is noted where a file with several writers is shown.
+        ways: &[
+            Way {
+                name: "BTF tracepoints of iomap, of the change time of inodes (Linux 6.13), of dirty pages",
+                programs: &[
+                    tracepoint("disk_iomap", "iomap_iter"),
+                    tracepoint("disk_touched", "ctime_ns_xchg"),
+                    tracepoint("disk_touched_elsewhere", "inode_set_ctime_to_ts"),
+                    tracepoint("disk_dirty_pages", "writeback_mark_inode_dirty"),
+                ],
+                needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs")],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoints of iomap and of dirty pages",
+                programs: &[
+                    tracepoint("disk_iomap", "iomap_iter"),
+                    tracepoint("disk_dirty_pages", "writeback_mark_inode_dirty"),
+                ],
+                needs: &[Need::Helper("get_current_task_btf")],
+                blind: "files in RAM are known only while they are deleted and held",
+            },
+            Way {
+                name: "BTF tracepoint of dirty pages, probing",
+                programs: &[tracepoint("disk_dirty_pages_probing", "writeback_mark_inode_dirty")],
+                needs: &[Need::Probing],
+                blind: "files in RAM are known only while they are deleted and held; several writers of a file of xfs are \
+                        not told apart",
             },
         ],
         columns: &[],

@@ -76,6 +76,11 @@ impl Magic {
         self.ask() != Ask::Unnumbered
     }
 
+    /// Whether the number and generation of an inode make a file handle.
+    pub fn has_handles(self) -> bool {
+        matches!(self, EXT4 | XFS | F2FS | JFS)
+    }
+
     /// What its files may be asked.
     pub fn ask(self) -> Ask {
         match self {

@@ -11,9 +11,12 @@
 
 use super::Declaration;
 
+mod account;
 mod bytes;
 pub mod decode;
 mod file;
+mod growing;
+mod grown;
 mod holders;
 pub mod hooks;
 mod lists;
@@ -28,10 +31,14 @@ pub const DECLARATION: Declaration = Declaration {
     name: "disk",
     hooks: hooks::HOOKS,
     fields: observer_common::disk::FIELDS,
-    // Files of a stacked filesystem have their own type since Linux 6.5.
+    // Files of a stacked filesystem have their own type since Linux 6.5, operations of iomap since 5.15; locks of a real-time
+    // kernel know no owner.
     // How io_uring keeps registered files has changed more than once.
     optional_fields: &[
         "BACKING_DENTRY",
+        "ITER_INODE",
+        "ITER_FLAGS",
+        "INODE_LOCKER",
         "RING_SLOTS",
         "RING_NODES",
         "NODE_FILE",

@@ -1,15 +1,22 @@
 //! From the state of the disk domain to rows and columns.
 
 use super::state::DiskState;
-use crate::{domains::Context, report::Report, view::View};
+use crate::{domains::Context, observation::disk::Mount, report::Report, view::View};
 
 mod deleted;
+mod filesystem;
 mod holders;
 pub(super) mod mounted;
 mod reclaim;
 mod usage;
+mod writing;
 
 pub use deleted::inodes;
+
+/// The mount by which the filesystem of `dev` is reached.
+pub fn mount_of(state: &DiskState, dev: u32) -> Option<&Mount> {
+    mounted::of(&state.mounts, dev, None)
+}
 
 /// The report of the view that was asked for.
 pub fn report(state: &DiskState, context: &Context<'_>) -> Report {

@@ -7,6 +7,8 @@ use std::{
 
 use super::{
     file::{Deletion, HeldFile},
+    growing::GrowingFile,
+    grown::Grown,
     lists::Lists,
     report::mounted,
     space::Spaces,
@@ -16,12 +18,13 @@ use crate::{
     domains::{Context, Domain},
     observation::{
         Observation, TaskId,
-        disk::{DiskFact, InodeId, Loop, Mount},
+        disk::{DiskFact, Found, InodeId, Loop, Mount},
+        process::ProcessFact,
         session::{Moment, SessionFact},
     },
     report::Report,
     view::{Request, View},
-    wants::Wants,
+    wants::{Ask, NumberedFile, Wants},
 };
 
 /// So many files are asked for their exact blocks at each report, the biggest first: each costs some ten microseconds.
@@ -44,8 +47,12 @@ pub struct DiskState {
     pub lists: Lists,
     /// Loop devices with a file.
     pub loops: Vec<Loop>,
+    pub grown: Grown,
     /// Whether events tell who makes a file grow, and whether passes tell who holds it.
     pub growth_by_event: bool,
+    /// Whether events tell who works on files of other filesystems than ext4, and of those in RAM.
+    pub work_by_event: bool,
+    pub work_in_ram: bool,
     pub holders_by_pass: bool,
     /// Whether the lists of inodes can be read.
     pub lists_by_pass: bool,
@@ -70,7 +77,10 @@ impl DiskState {
             writers: Writers::default(),
             lists: Lists::default(),
             loops: Vec::new(),
+            grown: Grown::new(request.window),
             growth_by_event: true,
+            work_by_event: true,
+            work_in_ram: true,
             holders_by_pass: true,
             lists_by_pass: true,
             reports: 0,
@@ -94,7 +104,15 @@ impl DiskState {
     fn file(&mut self, inode: InodeId) -> &mut HeldFile {
         let early = self.reports == 0;
         let window = self.window;
-        self.files.entry(inode).or_insert_with(|| HeldFile::new(window, early))
+        let grown = &self.grown;
+        self.files.entry(inode).or_insert_with(|| {
+            let mut file = HeldFile::new(window, early);
+            // What it grew by while it had a name is known, and no part of what is told of it.
+            if let Some(known) = grown.files.get(&inode).filter(|known| known.growing.exact) {
+                file.grows(&known.growing);
+            }
+            file
+        })
     }
 
     fn take(&mut self, fact: &DiskFact) {
@@ -136,12 +154,28 @@ impl DiskState {
             }
             DiskFact::Walked(walk) => self.lists.walk = Some(*walk),
             DiskFact::Loops(loops) => self.loops.clone_from(loops),
+            DiskFact::Growing { inode, growing } => {
+                self.grown.take(*inode, growing);
+                if growing.exact && (growing.nameless || self.files.contains_key(inode)) {
+                    self.file(*inode).grows(growing);
+                }
+            }
+            DiskFact::GrowingGone { inode, freed } => self.grown.leave(*inode, *freed),
+            DiskFact::Found { inode, found } => {
+                self.grown.found(*inode, found);
+                if let (Some(file), Found::File { stat, .. }) = (self.files.get_mut(inode), found) {
+                    file.found(stat.size);
+                }
+            }
+            DiskFact::Freed { dev, bytes } => self.grown.accounts.freed(*dev, *bytes),
         }
     }
 
     fn session(&mut self, session: &SessionFact) {
         let has = |hook: &str| !session.missing.iter().any(|missing| missing.hook == hook);
         self.growth_by_event = has("disk.growth");
+        self.work_by_event = has("disk.work");
+        self.work_in_ram = self.work_by_event && !session.blind.iter().any(|blind| blind.hook == "disk.work");
         self.holders_by_pass = has("disk.descriptors");
         self.lists_by_pass = has("disk.inodes");
     }
@@ -160,6 +194,7 @@ impl DiskState {
         }
         let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
         self.spaces.sample(moment.boot, &kept);
+        self.grown.accounts.sample(moment.boot, kept.into_iter());
         let (mappings, inodes) = (self.wants_mappings(moment), self.wants_inodes(moment));
         if mappings {
             self.mapped_at = moment.boot;
@@ -169,6 +204,25 @@ impl DiskState {
         }
         self.recheck = std::mem::take(&mut self.unreached);
         self.reports += 1;
+    }
+
+    /// Files that grow and of which there may be news that only asking brings, those that grew last first.
+    fn to_be_asked(&self, concerns: impl Fn(&GrowingFile) -> bool) -> BTreeSet<NumberedFile> {
+        let files = self.grown.files.iter().filter(|(inode, file)| {
+            concerns(file) && file.is_to_be_asked() && self.spaces.get(inode.dev).is_some()
+        });
+        let files = files.filter_map(|(inode, file)| {
+            let mount = super::report::mount_of(self, inode.dev)?;
+            Some(NumberedFile {
+                inode: *inode,
+                mount: mount.point.clone(),
+                has_handle: file.magic().has_handles(),
+                is_numbered: file.magic().ask() == Ask::Everything,
+                path: file.path.clone(),
+                workers: file.growing.writers.iter().map(|(id, _)| *id).collect(),
+            })
+        });
+        files.take(ASKED).collect()
     }
 
     /// Whether holders without descriptor are looked for: now and then, and often while a file's numbers are read by no
@@ -210,6 +264,7 @@ impl Domain for DiskState {
             Observation::Disk(fact) => self.take(fact),
             Observation::Session(session) => self.session(session),
             Observation::Due(moment) => self.due(*moment),
+            Observation::Process(ProcessFact::Ended { id, .. }) => self.grown.ended(*id),
             _ => {}
         }
     }
@@ -232,6 +287,12 @@ impl Domain for DiskState {
             people.extend(deleters);
         }
         wants.names = people.into_iter().filter(|id| context.processes.unread(*id)).collect();
+        if context.request.view == View::Disk {
+            wants.growing = self.to_be_asked(|_| true);
+            wants.alive = self.grown.workers();
+        } else if !self.holders_by_pass {
+            wants.growing = self.to_be_asked(|file| file.growing.nameless);
+        }
         wants.cmdline = context.request.cmdline;
         wants.files =
             self.biggest().iter().filter_map(|inode| self.files.get(inode)?.handle(*inode)).collect();
@@ -246,9 +307,12 @@ impl Domain for DiskState {
 
     fn remembers(&self, id: TaskId) -> bool {
         self.files.values().any(|file| file.concerns(id))
+            || self.grown.concerns(id)
+            || self.writers.concerns(id)
     }
 
     fn delivered(&mut self, _now: Moment) {
         self.writers.delivered();
+        self.grown.delivered();
     }
 }

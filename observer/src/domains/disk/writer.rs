@@ -18,6 +18,17 @@ struct Written {
     /// When observation of it began, and at the previous report.
     first: u64,
     previous: u64,
+    ended: bool,
+}
+
+/// What one process wrote while observed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Wrote {
+    /// Bytes in all, and since the previous report.
+    pub bytes: u64,
+    pub recent: u64,
+    /// It ended since the previous report.
+    pub ended: bool,
 }
 
 impl Writers {
@@ -26,27 +37,36 @@ impl Writers {
         let written = self.known.entry(id).or_insert_with(|| {
             // What a process wrote before observation began is not its work while observed.
             let before = if based { 0 } else { bytes };
-            Written { now: bytes, first: before, previous: before }
+            Written { now: bytes, first: before, previous: before, ended: false }
         });
         written.now = bytes;
     }
 
     pub fn gone(&mut self, id: TaskId) {
-        self.known.remove(&id);
+        if let Some(written) = self.known.get_mut(&id) {
+            written.ended = true;
+        }
     }
 
-    /// Every process that wrote while observed: bytes in all, and since the previous report.
-    pub fn iter(&self) -> impl Iterator<Item = (TaskId, u64, u64)> {
+    /// Every process that wrote while observed.
+    pub fn iter(&self) -> impl Iterator<Item = (TaskId, Wrote)> {
         let written = self.known.iter().map(|(id, written)| {
             let since = |before: u64| written.now.saturating_sub(before);
-            (*id, since(written.first), since(written.previous))
+            let bytes = since(written.first);
+            (*id, Wrote { bytes, recent: since(written.previous), ended: written.ended })
         });
-        written.filter(|(_, bytes, _)| *bytes > 0)
+        written.filter(|(_, wrote)| wrote.bytes > 0)
     }
 
-    /// A report was delivered: rates start anew.
+    /// Whether a row tells of `id`.
+    pub fn concerns(&self, id: TaskId) -> bool {
+        self.known.contains_key(&id)
+    }
+
+    /// A report was delivered: rates start anew, what ended leaves.
     pub fn delivered(&mut self) {
         self.based = true;
+        self.known.retain(|_, written| !written.ended);
         for written in self.known.values_mut() {
             written.previous = written.now;
         }

@@ -54,12 +54,18 @@ pub(super) const MARK: &[u8] = b" (deleted)";
 pub fn tick(root: &Path, out: &mut Vec<Observation>) {
     let Ok(text) = fs::read(root.join("proc/self/mountinfo")) else { return };
     let mounts = mounts(&text);
-    out.extend(
-        spaces(root, &mounts)
-            .into_iter()
-            .map(|(dev, space)| Observation::Disk(DiskFact::Space { dev, space })),
-    );
+    tell(spaces(root, &mounts), out);
     out.push(Observation::Disk(DiskFact::Mounts(mounts)));
+}
+
+/// The space of local filesystems alone.
+pub fn space(root: &Path, out: &mut Vec<Observation>) {
+    let Ok(text) = fs::read(root.join("proc/self/mountinfo")) else { return };
+    tell(spaces(root, &mounts(&text)), out);
+}
+
+fn tell(spaces: BTreeMap<u32, Space>, out: &mut Vec<Observation>) {
+    out.extend(spaces.into_iter().map(|(dev, space)| Observation::Disk(DiskFact::Space { dev, space })));
 }
 
 /// Answers what the report asked of single files. What has gone by now has an empty answer.
@@ -196,14 +202,14 @@ fn spaces(root: &Path, mounts: &[Mount]) -> BTreeMap<u32, Space> {
         }
         let point = Path::new(OsStr::from_bytes(&mount.point));
         let Ok(point) = point.strip_prefix("/") else { continue };
-        if let Some(space) = space(&root.join(point)) {
+        if let Some(space) = statvfs(&root.join(point)) {
             spaces.insert(mount.dev, space);
         }
     }
     spaces
 }
 
-fn space(point: &Path) -> Option<Space> {
+fn statvfs(point: &Path) -> Option<Space> {
     let stat = rustix::fs::statvfs(point).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     Some(Space {

@@ -9,6 +9,7 @@ use crate::{
 };
 
 pub mod disk;
+mod growing;
 mod loops;
 pub mod mem;
 pub mod names;
@@ -43,5 +44,6 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     names::answer(root, wants, out);
     mem::answer(root, wants, out);
     disk::answer(root, wants, out);
+    growing::answer(root, wants, out);
     net::answer(root, wants, out);
 }

@@ -1,14 +1,17 @@
 //! What the kernel side writes becomes facts: whole, once, and nothing from bytes of another version.
 
 use observer_common::disk::{
-    HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING, HELD_SOCKET, LISTED_END, LISTED_FILE,
-    LISTED_SWAP,
+    EXACT, FREED as FREED_KIND, FreedRecord, GONE, HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING,
+    HELD_SOCKET, LISTED_END, LISTED_FILE, LISTED_SWAP, NAMELESS, WROTE, WriterKey, WroteRecord,
 };
 
 use super::*;
-use crate::observation::{
-    disk::{Descriptor, File, Hold, Listing, Walk},
-    process::ProcessFact,
+use crate::{
+    domains::{bytes::task_key, disk::bytes::writer_key},
+    observation::{
+        disk::{Descriptor, File, Growing, Hold, Listing, Walk},
+        process::ProcessFact,
+    },
 };
 
 const HOLDER: TaskId = TaskId { start: 5_000, tgid: 42 };
@@ -69,14 +72,27 @@ fn held(held: &Held) -> Vec<u8> {
     bytes
 }
 
-fn wrote(bytes: u64) -> Vec<u8> {
+fn wrote() -> Vec<u8> {
     let mut record = WROTE.to_ne_bytes().to_vec();
     record.extend((size_of::<WroteRecord>() as u32).to_ne_bytes());
     record.extend(99_u64.to_ne_bytes());
     record.extend(task(HOLDER));
     record.extend(inode_key(INODE));
-    record.extend(bytes.to_ne_bytes());
+    record.extend(task_key(TaskId { start: 6_000, tgid: 43 }));
     record
+}
+
+/// A file that `HOLDER` made `bytes` bigger than its 100 bytes were.
+fn total(bytes: u64, flags: u64) -> Vec<u8> {
+    let mut value = task_key(HOLDER);
+    value.extend([bytes, 3, 100 + bytes, 100, 4096, 0xef53, 1, flags].map(u64::to_ne_bytes).concat());
+    value
+}
+
+fn grew(decoder: &mut DiskDecoder, bytes: u64, flags: u64) -> Decoded {
+    let mut out = Decoded::default();
+    decoder.entry(FILES, &inode_key(INODE), &total(bytes, flags), &mut out).unwrap();
+    out
 }
 
 fn pass(decoder: &mut DiskDecoder, program: &str, records: &[Held]) -> Decoded {
@@ -194,16 +210,41 @@ fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_e
 }
 
 #[test]
-fn a_total_never_goes_back_when_an_older_record_is_read_later() {
-    let mut decoder = DiskDecoder::default();
+fn a_record_announces_the_file_and_both_its_writers() {
     let mut out = Decoded::default();
-    decoder.record(&wrote(100), &mut out).unwrap();
+    DiskDecoder::default().record(&wrote(), &mut out).unwrap();
+    let key = |task| (WRITTEN, writer_key(WriterKey { inode: INODE, task }));
+    let expected = [(FILES, inode_key(INODE)), key(HOLDER), key(TaskId { start: 6_000, tgid: 43 })];
+    assert_eq!(out.read, expected);
+    assert_eq!(out.facts.len(), 1, "who wrote is met");
+}
+
+#[test]
+fn a_total_never_goes_back_when_an_older_one_is_read_later() {
+    let mut decoder = DiskDecoder::default();
+    grew(&mut decoder, 500, EXACT);
     let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
-    assert_eq!(out.read, [(WRITTEN, key.clone()), (DELETIONS, inode_key(INODE))]);
-    let value = [500_u64, 1].map(u64::to_ne_bytes).concat();
-    decoder.entry(WRITTEN, &key, &value, &mut out).unwrap();
-    decoder.record(&wrote(200), &mut out).unwrap();
-    assert_eq!(facts(&out).last(), Some(&DiskFact::Writers { inode: INODE, written: vec![(HOLDER, 500)] }));
+    let mut out = Decoded::default();
+    decoder.entry(WRITTEN, &key, &[200_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
+    let growing = Growing {
+        magic: 0xef53,
+        size: 600,
+        first_size: 100,
+        first_allocated: 4096,
+        nameless: false,
+        exact: true,
+        appends: 3,
+        owner: Some(HOLDER),
+        writers: vec![(HOLDER, 500)],
+    };
+    assert_eq!(facts(&out), [DiskFact::Growing { inode: INODE, growing }]);
+}
+
+#[test]
+fn what_has_lost_its_name_is_told_of_as_such_and_its_deletion_looked_up() {
+    let out = grew(&mut DiskDecoder::default(), 500, EXACT | NAMELESS);
+    assert!(matches!(facts(&out)[..], [DiskFact::Growing { growing: Growing { nameless: true, .. }, .. }]));
+    assert_eq!(out.read, [(DELETIONS, inode_key(INODE))]);
 }
 
 #[test]
@@ -221,26 +262,45 @@ fn who_deleted_it_is_asked_once_a_life() {
 }
 
 #[test]
-fn entries_of_a_file_that_nobody_holds_leave_the_kernel() {
+fn entries_of_a_freed_file_leave_the_kernel_after_they_were_read() {
     let mut decoder = DiskDecoder::default();
-    decoder.record(&wrote(100), &mut Decoded::default()).unwrap();
-    let still = [Held { mapping: (1, 2), ..MAPPING }];
-    pass(&mut decoder, "disk_mapping", &still);
-    assert_eq!(pass(&mut decoder, "disk_file", &[]).remove, [], "it is mapped");
+    let out = grew(&mut decoder, 500, EXACT | NAMELESS | GONE);
+    assert_eq!((facts(&out).len(), out.remove.len()), (1, 0));
+    let out = pass(&mut decoder, "disk_file", &[]);
+    assert_eq!(facts(&out), [DiskFact::GrowingGone { inode: INODE, freed: true }]);
     let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
-    assert_eq!(pass(&mut decoder, "disk_mapping", &[]).remove, [(WRITTEN, key)]);
+    assert_eq!(out.remove, [(FILES, inode_key(INODE)), (WRITTEN, key)]);
 }
 
 #[test]
-fn who_wrote_is_remembered_when_a_descriptor_is_closed_while_the_file_is_mapped() {
+fn a_file_is_watched_while_it_is_heard_of_or_held_without_a_name() {
+    for (flags, holder, stays) in [(EXACT, None, false), (EXACT | NAMELESS, Some(FD), true)] {
+        let mut decoder = DiskDecoder::default();
+        grew(&mut decoder, 500, flags);
+        let held: Vec<Held> = holder.into_iter().collect();
+        for _ in 0..60 {
+            assert_eq!(pass(&mut decoder, "disk_file", &held).remove, []);
+        }
+        let out = pass(&mut decoder, "disk_file", &held);
+        assert_eq!(out.remove.is_empty(), stays);
+        let gone = DiskFact::GrowingGone { inode: INODE, freed: false };
+        assert_eq!(facts(&out).contains(&gone), !stays);
+    }
+}
+
+#[test]
+fn what_deletions_freed_is_told_by_device() {
     let mut decoder = DiskDecoder::default();
-    decoder.record(&wrote(100), &mut Decoded::default()).unwrap();
-    pass(&mut decoder, "disk_file", &[FD]);
+    let mut record = FREED_KIND.to_ne_bytes().to_vec();
+    record.extend((size_of::<FreedRecord>() as u32).to_ne_bytes());
+    record.extend(99_u64.to_ne_bytes());
+    record.extend(inode_key(InodeId { dev: INODE.dev, ..InodeId::default() }));
     let mut out = Decoded::default();
-    decoder.pass("disk_file", &[], &mut out).unwrap();
-    decoder.pass("disk_mapping", &held(&Held { mapping: (1, 2), ..MAPPING }), &mut out).unwrap();
-    decoder.passed(&mut out);
-    assert_eq!(out.remove, []);
+    decoder.record(&record, &mut out).unwrap();
+    let key = u64::from(INODE.dev).to_ne_bytes().to_vec();
+    assert_eq!(out.read, [(FREED, key.clone())]);
+    decoder.entry(FREED, &key, &[8192_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
+    assert_eq!(facts(&out), [DiskFact::Freed { dev: INODE.dev, bytes: 8192 }]);
 }
 
 #[test]
@@ -262,8 +322,8 @@ fn bytes_of_another_version_are_refused() {
     let mut out = Decoded::default();
     assert!(decoder.pass("disk_file", &[0; 135], &mut out).is_err());
     assert!(decoder.pass("disk_socket", &[], &mut out).is_err());
-    assert!(decoder.record(&wrote(1)[..79], &mut out).is_err());
-    assert!(decoder.record(&[9; 80], &mut out).is_err());
+    assert!(decoder.record(&wrote()[..87], &mut out).is_err());
+    assert!(decoder.record(&[9; 88], &mut out).is_err());
     assert!(decoder.entry(WRITTEN, &[0; 31], &[0; 16], &mut out).is_err());
     assert!(decoder.entry("SIZES", &[0; 16], &[0; 8], &mut out).is_err());
     assert_eq!(out.facts, []);

@@ -1,0 +1,88 @@
+//! Who works on files of filesystems that do not tell of every write.
+//!
+//! The change time of an inode moves in the context of who writes, ahead of the data, once a tick of the clock; a page of
+//! a file becomes dirty in the context of who made it so. Either says that somebody works on the file, and neither that
+//! nobody else does: with several writers, nobody can say who wrote how much.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use observer_ebpf::read::{Direct, Probing, Reader, load, pointer};
+
+use crate::{
+    INODE_SB, KERNEL_OWN, OVERLAY, SB_FLAGS,
+    deletion::takes_names,
+    growth::{EXT4, is_repeated, magic, works_on},
+    is_regular,
+};
+
+// What is written to an overlay is written to the filesystem below it, and told of there.
+
+/// `I_DIRTY_PAGES`: who only reads makes an inode dirty too, by its access time, but none of its pages.
+const PAGES: i32 = 4;
+
+#[inline(always)]
+unsafe fn worked_on<R: Reader>(inode: *const u8) {
+    // SAFETY: the caller passes a live inode.
+    unsafe {
+        if !is_regular(inode) || matches!(magic(inode), EXT4 | OVERLAY) {
+            return;
+        }
+        if load::<u64>(pointer(inode, &INODE_SB), &SB_FLAGS) & KERNEL_OWN != 0 {
+            return;
+        }
+        if !is_repeated::<R>(inode) {
+            works_on::<R>(inode, true, false);
+        }
+    }
+}
+
+/// The change time moved: not by work on the file where only its name goes.
+#[inline(always)]
+unsafe fn changed(inode: *const u8) {
+    // SAFETY: the caller passes a live inode.
+    unsafe {
+        if magic(inode) != EXT4 && !takes_names() {
+            worked_on::<Direct>(inode);
+        }
+    }
+}
+
+/// tracepoint `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 current)`, kernels >= 6.13: on ext4, xfs, btrfs and
+/// tmpfs
+#[btf_tracepoint(function = "ctime_ns_xchg")]
+pub fn disk_touched(context: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a live inode.
+    unsafe { changed(context.arg(0)) }
+    0
+}
+
+/// tracepoint `inode_set_ctime_to_ts(struct inode *inode, struct timespec64 *ctime)`: the same on every other filesystem.
+#[btf_tracepoint(function = "inode_set_ctime_to_ts")]
+pub fn disk_touched_elsewhere(context: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a live inode.
+    unsafe { changed(context.arg(0)) }
+    0
+}
+
+/// tracepoint `writeback_mark_inode_dirty(struct inode *inode, int flags)`
+#[btf_tracepoint(function = "writeback_mark_inode_dirty")]
+pub fn disk_dirty_pages(context: BtfTracePointContext) -> i32 {
+    dirty_pages::<Direct>(&context);
+    0
+}
+
+/// The same by probing reads.
+#[btf_tracepoint(function = "writeback_mark_inode_dirty")]
+pub fn disk_dirty_pages_probing(context: BtfTracePointContext) -> i32 {
+    dirty_pages::<Probing>(&context);
+    0
+}
+
+#[inline(always)]
+fn dirty_pages<R: Reader>(context: &BtfTracePointContext) {
+    // SAFETY: the first argument is a live inode.
+    unsafe {
+        if context.arg::<i32>(1) & PAGES != 0 {
+            worked_on::<R>(context.arg(0));
+        }
+    }
+}

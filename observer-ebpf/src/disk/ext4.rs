@@ -1,0 +1,82 @@
+//! Growth on ext4, whose tracepoints come ahead of every change of size, in the context of who makes it.
+//!
+//! A buffered write is told of before the size changes, and so are fallocate and a block that a page fault asks for;
+//! O_DIRECT by `iomap`. Anything else that changes the size starts a handle of the journal first (Linux 6.3), with the
+//! inode locked. A page fault in a shared mapping that comes between the event of another task's write and its change of
+//! size would be ascribed that one write: a matter of nanoseconds, not met in tests.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use observer_ebpf::read::{Direct, Probing, Reader, load};
+
+use crate::{
+    INODE_NLINK,
+    growth::{is_locked_by_current, is_repeated, works_on},
+    is_regular,
+};
+
+/// Two programs on one tracepoint: by direct loads, and by probing reads for kernels before 5.11.
+macro_rules! tracepoint {
+    ($name:tt, $direct:ident, $probing:ident, $handler:ident) => {
+        #[btf_tracepoint(function = $name)]
+        pub fn $direct(context: BtfTracePointContext) -> i32 {
+            // SAFETY: the first argument is a live inode.
+            unsafe { $handler::<Direct>(context.arg(0)) }
+            0
+        }
+
+        #[btf_tracepoint(function = $name)]
+        pub fn $probing(context: BtfTracePointContext) -> i32 {
+            // SAFETY: the first argument is a live inode.
+            unsafe { $handler::<Probing>(context.arg(0)) }
+            0
+        }
+    };
+}
+
+// `ext4_da_write_end(struct inode *inode, loff_t pos, unsigned int len, unsigned int copied)`
+tracepoint!("ext4_da_write_end", disk_delayed_write, disk_delayed_write_probing, begins);
+// The same without delayed allocation, and with data in the journal.
+tracepoint!("ext4_write_end", disk_write, disk_write_probing, begins);
+tracepoint!("ext4_journalled_write_end", disk_journalled_write, disk_journalled_write_probing, begins);
+// `ext4_fallocate_enter(struct inode *inode, loff_t offset, loff_t len, int mode)`
+tracepoint!("ext4_fallocate_enter", disk_fallocate, disk_fallocate_probing, begins);
+// `ext4_da_reserve_space(struct inode *inode, …)`: a block is promised, also by a page fault.
+tracepoint!("ext4_da_reserve_space", disk_reserve, disk_reserve_probing, begins);
+// `ext4_truncate_enter(struct inode *inode)`: the size is smaller by now, the blocks are still there.
+tracepoint!("ext4_truncate_enter", disk_truncate, disk_truncate_probing, cuts);
+// `ext4_journal_start_inode(struct inode *inode, …)`: metadata is about to change.
+tracepoint!("ext4_journal_start_inode", disk_journal, disk_journal_probing, changes);
+// `ext4_mark_inode_dirty(struct inode *inode, unsigned long ip)`: it has changed.
+tracepoint!("ext4_mark_inode_dirty", disk_dirty, disk_dirty_probing, changes);
+
+#[inline(always)]
+unsafe fn begins<R: Reader>(inode: *const u8) {
+    // SAFETY: the caller passes a live inode.
+    unsafe {
+        if !is_repeated::<R>(inode) && is_regular(inode) {
+            works_on::<R>(inode, true, true);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn cuts<R: Reader>(inode: *const u8) {
+    // SAFETY: the caller passes a live inode.
+    unsafe {
+        // What is freed is cut to nothing too, by whoever held it last.
+        if is_regular(inode) {
+            works_on::<R>(inode, load::<u32>(inode, &INODE_NLINK) != 0, true);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn changes<R: Reader>(inode: *const u8) {
+    // SAFETY: the caller passes a live inode.
+    unsafe {
+        // Who reads a file marks it dirty by its access time, without the lock.
+        if is_regular(inode) && is_locked_by_current::<R>(inode) && !is_repeated::<R>(inode) {
+            works_on::<R>(inode, false, true);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What deletions free on ext4: the blocks of an inode that nobody names or holds any more.
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, map},
+    maps::HashMap,
+    programs::BtfTracePointContext,
+};
+use observer_common::{
+    disk::{FREED as KIND, FreedRecord, GONE, InodeId, WriterTotal},
+    loss::Loss,
+};
+use observer_ebpf::{emit, read::load};
+
+use crate::{
+    INODE_BLOCKS, INODE_NLINK, SECTOR,
+    growth::{FILES, NO_PREALLOC, NOEXIST},
+    inode_id,
+};
+
+/// Bytes freed by device, of inodes that are not in `FILES`.
+#[map]
+static FREED: HashMap<u64, WriterTotal> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
+
+/// tracepoint `ext4_evict_inode(struct inode *inode)`: it leaves memory, and the disk where it has no name; its blocks are
+/// still there.
+#[btf_tracepoint(function = "ext4_evict_inode")]
+pub fn disk_evict(context: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is an inode that nobody else refers to any more; values of maps are plain integers.
+    unsafe {
+        let inode: *const u8 = context.arg(0);
+        if load::<u32>(inode, &INODE_NLINK) != 0 {
+            return 0;
+        }
+        let id = inode_id(inode);
+        if let Some(total) = FILES.get_ptr_mut(&id) {
+            (*total).flags |= GONE;
+            tell(id);
+            return 0;
+        }
+        let bytes = load::<u64>(inode, &INODE_BLOCKS) * SECTOR;
+        if bytes > 0 {
+            freed(id.dev, bytes);
+        }
+    }
+    0
+}
+
+#[inline(always)]
+unsafe fn freed(dev: u32, bytes: u64) {
+    let key = u64::from(dev);
+    if FREED.get_ptr_mut(&key).is_none() {
+        let _ = FREED.insert(&key, WriterTotal::default(), NOEXIST);
+    }
+    let Some(total) = FREED.get_ptr_mut(&key) else {
+        emit::count(Loss::MapFull, 1);
+        return;
+    };
+    // SAFETY: a map's value; the addition is atomic, because any CPU may free.
+    unsafe {
+        observer_ebpf::atomic::add(&raw mut (*total).bytes, bytes);
+        let epoch = u64::from(emit::epoch()) + 1;
+        if (*total).epoch != epoch {
+            (*total).epoch = epoch;
+            tell(InodeId { dev, ..InodeId::default() });
+        }
+    }
+}
+
+#[inline(always)]
+fn tell(inode: InodeId) {
+    emit::emit(&FreedRecord { header: emit::header::<FreedRecord>(KIND), inode });
+}
