@@ -12,6 +12,7 @@ use crate::{
         names::Lockdown,
         plan::{HookPlan, LoadPlan},
         privilege::{HELPFUL, REQUIRED},
+        refusal,
     },
 };
 
@@ -84,6 +85,8 @@ fn signal(text: &mut String, plan: &HookPlan, outcome: Option<&Outcome>) -> std:
         let refused = outcome.and_then(|outcome| outcome.refused.iter().find(|(refused, _)| refused == way));
         let line = if chosen == Some(*way) {
             seen(way)
+        } else if let Some((_, reason)) = refused.filter(|(_, reason)| refusal::is_not_here(reason)) {
+            format!("not to be had here: {reason}")
         } else if let Some((_, reason)) = refused {
             format!("refused by the kernel: {reason}")
         } else if let Err(reason) = verdict {

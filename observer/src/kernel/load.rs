@@ -11,7 +11,7 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, MapData, PerCpuArray, RingBuf},
-    programs::{Iter, ProgramError},
+    programs::Iter,
 };
 use observer_common::loss::{LOSS_COUNTERS, Loss};
 
@@ -19,6 +19,7 @@ use super::{
     ids::attach_types,
     plan::{LoadPlan, ObjectPlan},
     program::{self, Attached, Verdicts},
+    refusal::{self, chain},
 };
 use crate::{
     error::Error,
@@ -50,6 +51,13 @@ pub struct Outcome {
     pub refused: Vec<(&'static Way, String)>,
     /// Why no way was possible in the plan's eyes; empty where one was.
     pub impossible: String,
+}
+
+impl Outcome {
+    /// Refusals that do not mean that the way is not to be had here: faults of ours, whatever was taken instead.
+    pub fn faults(&self) -> impl Iterator<Item = &(&'static Way, String)> {
+        self.refused.iter().filter(|(_, reason)| !refusal::is_not_here(reason))
+    }
 }
 
 /// One domain's object in the kernel.
@@ -325,29 +333,4 @@ impl LoadedObject {
         // The map has one element and lives as long as this object; there is nothing that could refuse.
         let _ = self.epoch.set(0, epoch, 0);
     }
-}
-
-/// The kernel's refusal of a program: its words, and of a verifier's log the lines that decide.
-pub(super) fn refusal(error: &ProgramError) -> String {
-    let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
-    let log = verifier_log.to_string();
-    let telling = log.lines().filter(|line| !line.starts_with("processed ") && !line.trim().is_empty());
-    let telling: Vec<&str> = telling.collect();
-    let decisive = telling[telling.len().saturating_sub(3)..].join(" / ");
-    if decisive.is_empty() { io_error.to_string() } else { format!("{io_error}: {decisive}") }
-}
-
-/// An error with all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

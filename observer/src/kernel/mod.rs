@@ -16,4 +16,5 @@ pub mod privilege;
 pub mod probe;
 pub mod program;
 pub mod prototype;
+pub mod refusal;
 pub mod survey;

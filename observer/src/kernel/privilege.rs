@@ -10,12 +10,27 @@ pub struct Capability {
     pub bit: u32,
     /// What fails without it.
     pub purpose: &'static str,
+    /// The only domain that wants it, where one is.
+    pub domain: Option<&'static str>,
+}
+
+impl Capability {
+    /// Whether observing `domain` is any better with it.
+    #[must_use]
+    pub fn serves(&self, domain: &str) -> bool {
+        self.domain.is_none_or(|only| only == domain)
+    }
 }
 
 /// Without these nothing can be observed. `CAP_SYS_ADMIN` contains them.
 pub const REQUIRED: &[Capability] = &[
-    Capability { name: "CAP_BPF", bit: 39, purpose: "load programs and maps into the kernel" },
-    Capability { name: "CAP_PERFMON", bit: 38, purpose: "attach them to tracepoints and read kernel memory" },
+    Capability { name: "CAP_BPF", bit: 39, purpose: "load programs and maps into the kernel", domain: None },
+    Capability {
+        name: "CAP_PERFMON",
+        bit: 38,
+        purpose: "attach them to tracepoints and read kernel memory",
+        domain: None,
+    },
 ];
 
 /// Without these some answers stay unknown.
@@ -24,11 +39,13 @@ pub const HELPFUL: &[Capability] = &[
         name: "CAP_SYS_PTRACE",
         bit: 19,
         purpose: "read the executable and the descriptors of other users' processes",
+        domain: None,
     },
     Capability {
         name: "CAP_DAC_READ_SEARCH",
         bit: 2,
-        purpose: "read the state of files in directories of other users",
+        purpose: "read paths and states of deleted files that other users' processes hold",
+        domain: Some("disk"),
     },
 ];
 
@@ -52,5 +69,21 @@ impl Capabilities {
     pub const fn has(self, capability: &Capability) -> bool {
         let contained = matches!(capability.bit, 38 | 39) && self.0 & (1 << SYS_ADMIN) != 0;
         contained || self.0 & (1 << capability.bit) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_and_network_are_whole_without_what_only_disks_want() {
+        let wanted = |domain| {
+            let serving = REQUIRED.iter().chain(HELPFUL).filter(move |capability| capability.serves(domain));
+            serving.map(|capability| capability.name).collect::<Vec<_>>()
+        };
+        assert_eq!(wanted("mem"), ["CAP_BPF", "CAP_PERFMON", "CAP_SYS_PTRACE"]);
+        assert_eq!(wanted("net"), wanted("mem"));
+        assert_eq!(wanted("disk"), ["CAP_BPF", "CAP_PERFMON", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]);
     }
 }

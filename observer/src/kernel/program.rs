@@ -13,7 +13,7 @@ use aya::{
     },
 };
 
-use super::load::refusal;
+use super::refusal;
 use crate::hook::{Attachment, Point};
 
 /// What became of the programs that were loaded before they were needed, by name.
@@ -38,7 +38,7 @@ pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), Stri
             <&mut FExit>::try_from(program).and_then(|program| program.load(target, types))
         }
     };
-    loaded.map_err(|error| refusal(&error))
+    loaded.map_err(|error| refusal::of(&error))
 }
 
 /// Lets a loaded program run. An iterator is attached anew for each of its passes.
@@ -53,7 +53,7 @@ pub fn attach(program: &mut Program) -> Result<(), String> {
         Program::Iter(_) => Ok(()),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
-    attached.map_err(|error| refusal(&error))
+    attached.map_err(|error| refusal::of(&error))
 }
 
 /// A program's attachment, which lasts as long as this.

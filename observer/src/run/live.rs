@@ -55,6 +55,9 @@ pub async fn observe(
             .advise("`observer doctor` says which, and why not."));
     }
     let attached = began.elapsed();
+    if loaded.outcomes.iter().any(|outcome| outcome.faults().next().is_some()) {
+        pipeline.incomplete();
+    }
     // Not before: a start that fails leaves the recording of an earlier one as it is.
     if let Some(path) = record {
         let doing = || format!("recording to {}", printable(path.as_os_str().as_bytes()));

@@ -400,7 +400,8 @@ pub fn now() -> Moment {
 #[must_use]
 pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
     let hooks = outcomes.iter().filter(|outcome| outcome.way.is_none()).map(missing);
-    let lacked = HELPFUL.iter().filter(|capability| !facts.capabilities.has(capability)).map(lacking);
+    let serves = |capability: &&Capability| outcomes.iter().any(|outcome| capability.serves(outcome.domain));
+    let lacked = HELPFUL.iter().filter(serves).filter(|capability| !facts.capabilities.has(capability));
     let names = rustix::system::uname();
     SessionFact {
         began: now(),
@@ -409,8 +410,8 @@ pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
         page_size: rustix::param::page_size() as u64,
         cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
         observer: std::process::id(),
-        missing: hooks.chain(lacked).collect(),
-        blind: outcomes.iter().filter_map(blind).collect(),
+        missing: hooks.chain(lacked.map(lacking)).collect(),
+        blind: outcomes.iter().filter_map(blind).chain(outcomes.iter().filter_map(fault)).collect(),
     }
 }
 
@@ -442,6 +443,23 @@ fn blind(outcome: &Outcome) -> Option<Missing> {
     Some(Missing {
         hook: outcome.hook.name.to_owned(),
         text: format!("Seen in part: {} ({}: {}).", outcome.hook.tells, way.name, way.blind),
+        columns: Vec::new(),
+    })
+}
+
+/// A refusal that should not be, though another way was taken.
+fn fault(outcome: &Outcome) -> Option<Missing> {
+    let way = outcome.way?;
+    let reasons: Vec<String> =
+        outcome.faults().map(|(way, reason)| format!("{}: {reason}", way.name)).collect();
+    (!reasons.is_empty()).then(|| Missing {
+        hook: outcome.hook.name.to_owned(),
+        text: format!(
+            "Seen by the next best way: {} ({}). The kernel refused a better one, which is a fault of observer: {}.",
+            outcome.hook.tells,
+            way.name,
+            reasons.join("; ")
+        ),
         columns: Vec::new(),
     })
 }

@@ -3,9 +3,16 @@
 //! Each workload counts what it asks of the kernel; its columns must come to be equal to the byte. What a process holds
 //! is compared with the kernel's own walk over its pages, `smaps_rollup`, while the process rests.
 
-use std::{collections::HashMap, fs, process::Command};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use observer_tests::{Observer, TempDir, Workload, note, number, require_root, row_of, rows, tool::missing};
+use observer_tests::{
+    Observer, TempDir, Workload, note, number, require_root, row_of, rows, tool::missing, workload_path,
+};
 use serde_json::Value;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -347,4 +354,76 @@ fn the_machine_is_accounted_for() {
             "{name}: {totals:#}"
         );
     }
+}
+
+/// A control group with a limit of memory, at the path that a service manager would give it; removed when dropped.
+struct Group {
+    folder: PathBuf,
+    unified: bool,
+}
+
+impl Group {
+    const LIMIT: u64 = 64 << 20;
+
+    fn new() -> Self {
+        let mounts = fs::read_to_string("/proc/mounts").unwrap();
+        let mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let controls = |path: &str| {
+            let controllers = fs::read_to_string(format!("{path}/cgroup.controllers")).unwrap_or_default();
+            controllers.split_whitespace().any(|controller| controller == "memory")
+        };
+        let found = mounts.filter_map(|mount| match mount[2] {
+            "cgroup2" if controls(mount[1]) => Some((mount[1].to_owned(), true)),
+            "cgroup" if mount[3].split(',').any(|option| option == "memory") => {
+                Some((mount[1].to_owned(), false))
+            }
+            _ => None,
+        });
+        let (root, unified) = found.last().expect("a hierarchy that limits memory");
+        let slice = Path::new(&root).join("system.slice");
+        let folder = slice.join(format!("observer-live-{}.service", std::process::id()));
+        if unified {
+            fs::write(format!("{root}/cgroup.subtree_control"), "+memory").unwrap();
+        }
+        fs::create_dir_all(&slice).unwrap();
+        if unified {
+            fs::write(slice.join("cgroup.subtree_control"), "+memory").unwrap();
+        }
+        fs::create_dir(&folder).unwrap();
+        let limit = if unified { "memory.max" } else { "memory.limit_in_bytes" };
+        fs::write(folder.join(limit), Self::LIMIT.to_string()).unwrap();
+        Self { folder, unified }
+    }
+
+    /// A workload that is in it from its first byte on.
+    fn workload(&self) -> Workload {
+        let mut command = Command::new("sh");
+        let script = "echo $$ >\"$0/cgroup.procs\"; exec \"$1\" mem mappings";
+        command.args(["-c", script]).arg(&self.folder).arg(workload_path());
+        Workload::spawn(command)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.folder);
+        // Only what is empty: a service manager's own stays.
+        let _ = self.folder.parent().map(fs::remove_dir);
+    }
+}
+
+#[test]
+fn a_group_limits_its_processes_and_names_their_unit() {
+    let group = Group::new();
+    let mut workload = group.workload();
+    let pid = workload.pid();
+    let mut observer = observe(&["-p", &pid.to_string()]);
+    workload.ask("map 8192");
+    let row = observer.wait_for(|report| {
+        row_of(report, pid).filter(|row| number(row, "limit") == Some(Group::LIMIT as f64)).cloned()
+    });
+    if group.unified {
+        assert_eq!(row["unit"], group.folder.file_name().unwrap().to_str().unwrap(), "{row:#}");
+    }
+    workload.kill();
 }

@@ -93,22 +93,10 @@ fn fate_of(text: &str) -> Fate {
     } else if text == "possible, not needed" {
         Fate::Spare
     } else if let Some(reason) = text.strip_prefix("refused by the kernel: ") {
-        Fate::Refused(decisive(reason))
+        Fate::Refused(reason.to_owned())
     } else {
         Fate::Impossible(text.to_owned())
     }
-}
-
-/// The verifier's words without what it counted, which is another number each time.
-fn decisive(reason: &str) -> String {
-    const COUNTS: &[&str] = &["verification time ", "stack depth ", "processed ", "insns processed "];
-    let counts = |part: &&str| COUNTS.iter().any(|count| part.starts_with(count));
-    reason
-        .split(" / ")
-        .map(|part| if let Some(at) = part.find(": verification time ") { &part[..at] } else { part })
-        .filter(|part| !counts(part))
-        .collect::<Vec<_>>()
-        .join(" / ")
 }
 
 #[cfg(test)]
@@ -120,7 +108,7 @@ mod tests {
         let answer = Answer::read(
             "observer works here; 1 signal is not observed, see below.\n\nkernel 6.1.0 #1\n  lockdown        none\n\
              privileges\n  CAP_BPF               yes  load\n\nmem\n  ✓ mem.mappings           what each process maps\n\
-             \x20     fexit of the system calls: refused by the kernel: EPERM / stack depth 8\n\
+             \x20     fexit of the system calls: refused by the kernel: EPERM\n\
              \x20     BTF tracepoint sys_exit: in use; the calls of a\n\
              \x20     other: possible, not needed\n\
              \x20 ✗ mem.counters           resident memory\n\

@@ -44,22 +44,8 @@ step 60 'smoke disk' observer disk --deleted-open --once --json --top 1
 step 60 'smoke net' observer net --top 1 --once --json
 ";
 
-/// What a running system does to an observer, and what it may be denied. The clock comes last: it stays wrong.
-const DAYS: &str = r"
-cp /sys/kernel/btf/vmlinux /tmp/btf
-step 60 'smoke four capabilities and no root' setpriv --reuid 65534 --regid 65534 --clear-groups \
-    --inh-caps=+bpf,+perfmon,+sys_ptrace,+dac_read_search --ambient-caps=+bpf,+perfmon,+sys_ptrace,+dac_read_search \
-    observer mem --once --json --top 1
-step 60 'smoke hidden types and --btf' unshare --mount sh -c \
-    'mount -t tmpfs none /sys/kernel/btf && observer mem --once --json --top 1 --no-cache --btf /tmp/btf'
-step 60 'refusal hidden types' unshare --mount sh -c \
-    'mount -t tmpfs none /sys/kernel/btf && observer mem --once --json --no-cache; test $? = 77'
-step 60 'smoke a CPU off and on' sh -c \
-    'cd /sys/devices/system/cpu/cpu1; { sleep 3; echo 0 >online; sleep 2; echo 1 >online; } & \
-     observer mem --json --top 1 --count 8'
-step 60 'smoke a clock that jumps' sh -c \
-    '{ sleep 3; date -s 2040-01-01; } >/dev/null & observer net --json --top 1 --count 6'
-";
+/// What a running system does to an observer, and what it may be denied.
+const DAYS: &str = include_str!("guest/days.sh");
 
 /// The boots of one series.
 pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {

@@ -30,7 +30,7 @@ pub const HOOKS: &[Hook] = &[
             needs: STORAGE,
             blind: "",
         }],
-        columns: &[],
+        columns: &["age"],
     },
     Hook {
         name: "net.ends",
