@@ -79,7 +79,7 @@ pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
         Program::FExit(program) => program.attach().and_then(|id| program.take_link(id)).map(Attached::Fexit),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
-    attached.map_err(|error| refusal(&error))
+    attached.map_err(|error| refusal::of(&error))
 }
 
 /// Detaches and forgets a program; one that cannot be unloaded goes with this process.
