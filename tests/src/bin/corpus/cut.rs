@@ -1,0 +1,57 @@
+//! From a recording of a whole machine to one of the corpus's processes only: nothing else of the machine is kept.
+//!
+//! A process is named after its run, so a cut recording says itself what it holds, and replays like any other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use observer::{
+    observation::{Observation, TaskId, mem::MemFact, process::ProcessFact, session::SessionFact},
+    source::{record::Recorder, replay::Replay},
+};
+
+/// Writes to `to` what `from` says of the processes in `names` (run by name, process id).
+pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64> {
+    let by_pid: BTreeMap<u32, &String> = names.iter().map(|(name, pid)| (*pid, name)).collect();
+    let named = |id: &TaskId| by_pid.get(&id.pid()).copied();
+    let mut recorder = Recorder::create(to).map_err(|error| anyhow!("{}: {error}", to.display()))?;
+    let mut met = BTreeSet::new();
+    for fact in Replay::open(from).map_err(|error| anyhow!("{}: {error}", from.display()))? {
+        let fact = match fact {
+            Ok(fact) => fact,
+            Err(error) if error.is_loss() => continue,
+            Err(error) => return Err(anyhow!("{}: {error}", from.display())),
+        };
+        let kept = match fact {
+            Observation::Session(session) => Observation::Session(anonymous(session)),
+            Observation::Due(_) | Observation::Mem(MemFact::Machine(_)) => fact,
+            Observation::Mem(
+                MemFact::Counters { id, .. }
+                | MemFact::Gone { id }
+                | MemFact::Totals { id, .. }
+                | MemFact::Exact { id, .. },
+            ) => {
+                let Some(name) = named(&id) else { continue };
+                if met.insert(id) {
+                    let comm = name.clone().into_bytes();
+                    recorder.push(&Observation::Process(ProcessFact::Met { id, comm, uid: 0, kernel_thread: false }));
+                    recorder.push(&Observation::Process(ProcessFact::Named { id, exe: None, cgroup: None, cmdline: None }));
+                }
+                fact
+            }
+            Observation::Process(ProcessFact::Ended { id, .. }) if met.contains(&id) => fact,
+            _ => continue,
+        };
+        recorder.push(&kept);
+    }
+    recorder.finish().map_err(|error| anyhow!("{error}")).with_context(|| to.display().to_string())
+}
+
+/// The session without what it says of the machine.
+fn anonymous(session: SessionFact) -> SessionFact {
+    let kernel = session.kernel.split('-').next().unwrap_or_default().to_owned();
+    SessionFact { host: "corpus".to_owned(), kernel, observer: 0, missing: Vec::new(), blind: Vec::new(), ..session }
+}

@@ -1,0 +1,105 @@
+//! The corpus: records it anew, and measures the verdicts on it. `cargo xtask corpus` calls this.
+//!
+//! `corpus record`: runs every workload of `corpus/workloads.toml` and writes `corpus/recordings/`.
+
+use std::{collections::BTreeMap, fs, path::Path, process::Command, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+mod batch;
+mod cut;
+mod load;
+mod manifest;
+
+use batch::Places;
+use manifest::{Manifest, Run};
+
+/// Recordings that the runs are spread over.
+const BATCHES: usize = 3;
+/// Seconds that every run is observed for, at least.
+const SECONDS: u64 = 470;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("corpus: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's root")?;
+    match words {
+        ["record"] => record(root, SECONDS, ""),
+        ["try", seconds, only] => record(root, seconds.parse()?, only),
+        _ => bail!("corpus record"),
+    }
+}
+
+/// Records every run whose name contains `only`.
+fn record(root: &Path, seconds: u64, only: &str) -> Result<()> {
+    let manifest = Manifest::read(&root.join("corpus/workloads.toml"))?;
+    let observer = std::env::current_exe()?.with_file_name("observer");
+    let built = root.join("target/corpus");
+    prepare(root, &built)?;
+    let places = Places { root, built, observer };
+    let recordings = if only.is_empty() { root.join("corpus/recordings") } else { places.built.join("tried") };
+    fs::create_dir_all(&recordings)?;
+    for batch in 0..BATCHES {
+        let mine = |(number, run): &(usize, Run)| (if run.index < BATCHES { run.index } else { number % BATCHES }) == batch;
+        let runs: Vec<Run> = manifest.runs().into_iter().enumerate().filter(mine).map(|(_, run)| run).collect();
+        let runs: Vec<Run> = runs.into_iter().filter(|run| run.workload.name.contains(only)).collect();
+        if runs.is_empty() {
+            continue;
+        }
+        eprintln!("batch {}: {} runs", batch + 1, runs.len());
+        let whole = places.built.join(format!("whole-{}.recording", batch + 1));
+        let names = batch::record(&runs, Duration::from_secs(seconds), &whole, &places)?;
+        let list: String = names.iter().map(|(name, pid)| format!("{pid} {name}\n")).collect();
+        fs::write(places.built.join(format!("whole-{}.names", batch + 1)), list)?;
+        let to = recordings.join(format!("{}.recording", batch + 1));
+        let bytes = cut::cut(&whole, &names, &to)?;
+        eprintln!("batch {}: {} of {} runs lived to the end; {bytes} bytes", batch + 1, names.len(), runs.len());
+    }
+    Ok(())
+}
+
+/// Builds the programs, and what they share.
+fn prepare(root: &Path, built: &Path) -> Result<()> {
+    fs::create_dir_all(built)?;
+    let programs = root.join("corpus/programs");
+    let run = |command: &mut Command| -> Result<()> {
+        let status = command.status().with_context(|| format!("{command:?}"))?;
+        ensure!(status.success(), "{command:?} failed");
+        Ok(())
+    };
+    run(Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(built.join("shapes-c")).arg(programs.join("shapes.c")))?;
+    run(Command::new("go").args(["build", "-o"]).arg(built.join("shapes-go")).arg(programs.join("shapes.go")))?;
+    run(Command::new("javac").arg("-d").arg(built).arg(programs.join("Shapes.java")))?;
+    let cluster = built.join("postgres");
+    if !cluster.exists() {
+        // It refuses to run as root, and the build's folder may be closed to others.
+        let place = tempfile(built)?;
+        run(Command::new("chown").arg("postgres").arg(&place))?;
+        run(Command::new("setpriv")
+            .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"])
+            .args(["/usr/lib/postgresql/15/bin/initdb", "-N", "-D"])
+            .arg(place.join("d"))
+            .stdout(std::process::Stdio::null()))?;
+        run(Command::new("cp").arg("-r").arg(place.join("d")).arg(&cluster))?;
+        fs::remove_dir_all(place)?;
+    }
+    Ok(())
+}
+
+fn tempfile(_built: &Path) -> Result<std::path::PathBuf> {
+    let place = std::env::temp_dir().join(format!("corpus-{}", std::process::id()));
+    fs::create_dir_all(&place)?;
+    Ok(place)
+}
+
+#[allow(dead_code)]
+type Names = BTreeMap<String, u32>;

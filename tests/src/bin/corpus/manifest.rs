@@ -1,0 +1,236 @@
+//! The corpus's manifest, `corpus/workloads.toml`: what runs, under which load, and what it is.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+/// All workloads.
+#[derive(Debug, Deserialize)]
+pub struct Manifest {
+    pub workload: Vec<Workload>,
+}
+
+/// A program under a load, which runs several times with other parameters.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    pub name: String,
+    pub part: Part,
+    pub kind: Kind,
+    pub label: Label,
+    /// What makes the label true.
+    pub why: String,
+    pub command: Vec<String>,
+    /// Requests a second.
+    pub rate: Vec<f64>,
+    /// Bytes.
+    pub size: Vec<u64>,
+    pub bound: Vec<u64>,
+    pub profile: Vec<Profile>,
+    pub runs: usize,
+    pub load: Load,
+    /// Allocators to put before the C library's; an empty name is the C library's own.
+    #[serde(default)]
+    pub preload: Vec<String>,
+    #[serde(default)]
+    pub process: Process,
+    /// Runs beside it for as long.
+    #[serde(default)]
+    pub beside: Vec<String>,
+    /// What `{dir}/beside` holds.
+    #[serde(default)]
+    pub beside_file: String,
+    /// Runs before it, to its end.
+    #[serde(default)]
+    pub before: Vec<String>,
+    #[serde(default)]
+    pub folder: String,
+    #[serde(default)]
+    pub user: String,
+}
+
+/// How requests reach a program.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// `stdin`, `fifo:PATH`, `unix:PATH`, `tcp:PORT`, `udp:PORT`
+    pub to: String,
+    /// Sent once.
+    #[serde(default)]
+    pub first: String,
+    pub request: String,
+    /// Sent after every `bound` requests.
+    #[serde(default)]
+    pub every: String,
+    /// What `{dir}/conf` holds.
+    #[serde(default)]
+    pub file: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    Build,
+    Untouched,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Packaged,
+    Script,
+    Built,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum Label {
+    Leak,
+    Bounded,
+    Stable,
+    Shrinking,
+}
+
+/// How the load changes.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    Steady,
+    /// Goes up and down by four fifths, in 70 seconds.
+    Wave,
+    /// 50 seconds of load, 40 without.
+    ComesAndGoes,
+    /// From a third to five thirds.
+    Rising,
+    /// Five seconds of three times as much, or of none.
+    Bursts,
+    /// Nothing for a third of the run.
+    Late,
+    /// Nothing after two fifths of the run.
+    Stops,
+    /// Nothing after a fifth of the run.
+    StopsEarly,
+}
+
+/// Which process the label is about.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Process {
+    /// The one that was started.
+    #[default]
+    Own,
+    /// Its child.
+    Child,
+}
+
+/// One run of a workload.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub workload: Workload,
+    pub index: usize,
+}
+
+impl Manifest {
+    /// Reads and checks it.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let manifest: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let mut names = BTreeMap::new();
+        for workload in &manifest.workload {
+            ensure!(names.insert(&workload.name, ()).is_none(), "{} is there twice", workload.name);
+            ensure!(workload.part == Part::of(&workload.name), "{} is in the wrong part", workload.name);
+        }
+        Ok(manifest)
+    }
+
+    /// All runs.
+    pub fn runs(&self) -> Vec<Run> {
+        let runs = self.workload.iter().flat_map(|workload| {
+            (0..workload.runs).map(|index| Run { workload: workload.clone(), index })
+        });
+        runs.collect()
+    }
+}
+
+impl Part {
+    /// By the name alone, so that nobody chooses.
+    fn of(name: &str) -> Self {
+        if Sha256::digest(name.as_bytes())[0] & 1 == 1 { Self::Untouched } else { Self::Build }
+    }
+}
+
+impl Run {
+    /// As recordings and tables name it.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.workload.name, self.index + 1)
+    }
+
+    pub fn rate(&self) -> f64 {
+        pick(&self.workload.rate, self.index)
+    }
+
+    pub fn size(&self) -> u64 {
+        pick(&self.workload.size, self.index)
+    }
+
+    pub fn bound(&self) -> u64 {
+        pick(&self.workload.bound, self.index)
+    }
+
+    pub fn profile(&self) -> Profile {
+        pick(&self.workload.profile, self.index)
+    }
+
+    pub fn preload(&self) -> Option<&str> {
+        let preload = &self.workload.preload;
+        let name = preload.get(self.index % preload.len().max(1))?;
+        Some(name.as_str()).filter(|name| !name.is_empty())
+    }
+}
+
+fn pick<T: Copy>(values: &[T], index: usize) -> T {
+    values[index % values.len()]
+}
+
+impl Profile {
+    /// The factor of the rate at `at` seconds of a run of `length` seconds.
+    pub fn factor(self, at: f64, length: f64, dice: &mut Dice) -> f64 {
+        let on = |on: bool| f64::from(u8::from(on));
+        match self {
+            Self::Steady => 1.0,
+            Self::Wave => 0.8f64.mul_add((at * std::f64::consts::TAU / 70.0).sin(), 1.0),
+            Self::ComesAndGoes => on(at % 90.0 < 50.0),
+            Self::Rising => 0.33 + 1.33 * (at / length).min(1.0),
+            Self::Bursts => {
+                let mut five = Dice::new((at / 5.0) as u64 + dice.seed);
+                3.0 * on(five.below(3) == 0)
+            }
+            Self::Late => on(at > 0.35 * length),
+            Self::Stops => on(at < 0.4 * length),
+            Self::StopsEarly => on(at < 0.2 * length),
+        }
+    }
+}
+
+/// Chance that is the same with every recording.
+#[derive(Clone, Debug)]
+pub struct Dice {
+    seed: u64,
+    state: u64,
+}
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self { seed, state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 }
+    }
+
+    /// A number below `most`.
+    pub fn below(&mut self, most: u64) -> u64 {
+        for shift in [13i32, -7, 17] {
+            self.state ^= if shift > 0 { self.state << shift } else { self.state >> -shift };
+        }
+        self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) % most.max(1)
+    }
+}
