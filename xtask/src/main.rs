@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod check;
+mod corpus;
 mod ebpf;
 mod packages;
 mod process;
@@ -39,6 +40,8 @@ enum Command {
         #[arg(long)]
         no_root: bool,
     },
+    /// Record the corpus of labelled processes anew, and measure how often verdicts are right
+    Corpus(corpus::Options),
     /// Run doctor and the live tests on stock kernels of each series, under emulation
     Vm(vm::Options),
 }
@@ -62,6 +65,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Ebpf { check: false } => ebpf::build(root),
         Command::Ebpf { check: true } => ebpf::check(root),
         Command::Test { no_root } => tests::run(root, *no_root),
+        Command::Corpus(options) => corpus::run(root, options),
         Command::Vm(options) => vm::run(root, options),
     }
 }

@@ -47,6 +47,14 @@ pub struct Totals {
     pub peak: Option<u64>,
 }
 
+impl Totals {
+    /// Bytes of memory that may be written which it asked for and did not give back.
+    #[must_use]
+    pub fn asked(&self) -> f64 {
+        self.mapped as f64 - self.unmapped as f64 + self.protected as f64
+    }
+}
+
 /// A limit of a control group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {

@@ -1,5 +1,8 @@
 //! What a series of values says: its growth, its rate with an interval, and a verdict with its evidence.
 
+pub mod history;
+pub mod leak;
+pub mod series;
 pub mod slope;
 pub mod verdict;
 pub mod window;

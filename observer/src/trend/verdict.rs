@@ -1,9 +1,14 @@
 //! What a series of bytes means, in one word, and the evidence for it in one sentence.
 //!
-//! What a verdict cannot know: why something grows. A cache that fills and a leak look the same until the cache is
-//! full; telling them apart takes longer than a window, and until that is done nothing is called a leak or a warm-up.
+//! Two questions are asked: where it goes ([`assess`], over the window that was asked for), and, of what lives long
+//! enough, whether that will ever end ([`assess_life`], over all that is known of it; `leak.rs` says how).
+//!
+//! What a verdict cannot know: why something grows. A cache that fills at a steady pace for longer than a verdict has
+//! patience is called a leak, until it is full. How often that and other mistakes happen is measured: docs/leaks.md.
 
 use super::{
+    leak::{self, Finding, Growth},
+    series::Series,
     slope::{self, Trend},
     window::Window,
 };
@@ -26,10 +31,11 @@ const LOW_POINTS: u64 = 6;
 /// The answer in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
-    /// Never given yet.
+    /// It grows without bound, as far as can be told.
     Leak,
+    /// It grows, and it is too early to say more.
     Growing,
-    /// Never given yet.
+    /// It grew, and is levelling off.
     Warmup,
     Stable,
     Shrinking,
@@ -72,6 +78,56 @@ pub fn assess(window: &Window, now: u64) -> Assessment {
         _ => (Verdict::Unknown, needs(slope::needed(window) - window.known(now))),
     };
     Assessment { growth, trend, verdict, reason }
+}
+
+/// What `series`, memory that something holds, says at `now`, where `left` bytes are left until a limit.
+#[must_use]
+pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
+    let mut says = assess(&series.window, now);
+    let known = series.history.known(now);
+    let grows = says.verdict == Verdict::Growing;
+    match leak::find(&series.history, now, left) {
+        // What is being given back right now will show whether it is all.
+        Finding::Leak(growth) if says.verdict != Verdict::Shrinking => {
+            (says.verdict, says.reason) = (Verdict::Leak, lost(&growth));
+        }
+        Finding::LevelsOff(growth) if grows => {
+            (says.verdict, says.reason) = (Verdict::Warmup, levelling(&growth));
+        }
+        Finding::Early { left } if grows => {
+            says.reason = format!("{}; {} from a warm-up", says.reason, needs(left));
+        }
+        Finding::No if grows && known < leak::patience(None) => {
+            says.reason = format!("{}; {} from a warm-up", says.reason, needs(leak::patience(None) - known));
+        }
+        _ => {}
+    }
+    says
+}
+
+/// Why it is called a leak.
+fn lost(growth: &Growth) -> String {
+    let Growth { seconds: past, gain, rises, of, recent, asked } = *growth;
+    let pace = if recent > 0.55 * gain { "ever faster" } else { "no slower in the second half" };
+    let asks = match asked / gain {
+        share if share < 0.3 => "; it fills what it had asked for before",
+        _ => "; it keeps asking for more",
+    };
+    format!(
+        "never gave back {} of the last {}: its low points rose in {rises} of {of} parts, {pace}{asks}",
+        units::bytes(gain),
+        seconds(past)
+    )
+}
+
+/// Why it is called a warm-up.
+fn levelling(growth: &Growth) -> String {
+    format!(
+        "grew {} in {}, {} of it in the second half: levelling off",
+        units::bytes(growth.gain),
+        seconds(growth.seconds),
+        units::bytes(growth.recent)
+    )
 }
 
 fn judge(window: &Window, now: u64, growth: f64, trend: Trend) -> (Verdict, String) {

@@ -71,7 +71,7 @@ impl<'a> Assessed<'a> {
                 (says, growth)
             }
             Stage::Draft => {
-                let series = &process.series;
+                let series = &process.series.window;
                 let began = series.begin(now).and_then(|begin| series.value_at(begin));
                 let growth = memory.zip(began).map(|(memory, began)| process_bytes(memory) - began);
                 (Cow::Borrowed(state.says(process).unwrap_or(&UNJUDGED)), growth)

@@ -6,7 +6,7 @@
 use crate::{
     observation::{mem::Machine, session::Moment},
     report::Value,
-    trend::window::Window,
+    trend::{series::Series, window::Window},
 };
 
 /// The machine's accounts and how they went.
@@ -16,7 +16,7 @@ pub(super) struct MachineMemory {
     /// What could not be given to a process that asks now, swap in use included; bytes.
     pub(super) used: Window,
     /// Kinds of kernel memory, in bytes.
-    pub(super) kernel: [(&'static str, Window); 6],
+    pub(super) kernel: [(&'static str, Series); 6],
 }
 
 impl MachineMemory {
@@ -25,7 +25,7 @@ impl MachineMemory {
         Self {
             latest: None,
             used: Window::new(window),
-            kernel: kinds.map(|kind| (kind, Window::new(window))),
+            kernel: kinds.map(|kind| (kind, Series::new(window))),
         }
     }
 
@@ -48,9 +48,10 @@ impl MachineMemory {
             machine.per_cpu,
             machine.vmalloc,
         ];
-        for ((_, window), value) in self.kernel.iter_mut().zip(values) {
+        for ((_, series), value) in self.kernel.iter_mut().zip(values) {
             if let Some(value) = value {
-                window.push(now.boot, value as f64);
+                // What the kernel takes for itself it takes by growing: it is asked for.
+                series.push(now.boot, value as f64, value as f64);
             }
         }
     }

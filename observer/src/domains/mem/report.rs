@@ -17,7 +17,7 @@ use crate::{
         shape::subject::{self, Subject},
     },
     trend::{
-        verdict::{Assessment, Verdict, assess},
+        verdict::{Assessment, Verdict, assess_life},
         window::Window,
     },
     view::GroupBy,
@@ -198,7 +198,7 @@ fn trend_columns(context: &Context<'_>) -> [Column; 6] {
 }
 
 fn trend_cell<const AT: usize>(process: &Assessed<'_>) -> Value {
-    trend_value(AT, living(process), &process.process.series, process.now)
+    trend_value(AT, living(process), &process.process.series.window, process.now)
 }
 
 /// The cell in the column at `at` of [`trend_columns`].
@@ -250,16 +250,18 @@ fn kernel(state: &MemState, context: &Context<'_>) -> Table {
         Column::new("reason", Kind::Text, "WHY", 5),
     ]);
     let grows = state.machine.kernel.iter().filter_map(|(kind, series)| {
-        let says = assess(series, context.now.boot);
+        let left = state.machine.available().map(|available| available as f64);
+        let says = assess_life(series, context.now.boot, left);
         let mut cells = vec![
             Value::Text((*kind).to_owned()),
-            Value::unsigned(series.latest().map(|bytes| bytes.max(0.0) as u64)),
+            Value::unsigned(series.window.latest().map(|bytes| bytes.max(0.0) as u64)),
         ];
-        cells.extend((0..6).map(|at| trend_value(at, Some(&says), series, context.now.boot)));
+        cells.extend((0..6).map(|at| trend_value(at, Some(&says), &series.window, context.now.boot)));
         cells.extend([Value::Text(says.verdict.name().to_owned()), Value::Text(says.reason.clone())]);
-        (says.verdict == Verdict::Growing).then(|| Row {
+        let emphasis = if says.verdict == Verdict::Leak { Emphasis::Alarm } else { Emphasis::Notice };
+        matches!(says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup).then(|| Row {
             cells,
-            emphasis: Emphasis::Notice,
+            emphasis,
             ..Row::default()
         })
     });

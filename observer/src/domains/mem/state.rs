@@ -18,8 +18,8 @@ use crate::{
     },
     report::Report,
     trend::{
-        verdict::{Assessment, assess},
-        window::Window,
+        series::Series,
+        verdict::{Assessment, assess, assess_life},
     },
     view::Request,
     wants::Wants,
@@ -64,7 +64,7 @@ pub(super) struct ProcessMemory {
     totals: Option<Totals>,
     place: Option<Rc<Group>>,
     /// Anonymous memory and swap, in bytes.
-    pub(super) series: Window,
+    pub(super) series: Series,
     /// What the series said when it was judged last; `None` where it rested.
     says: Option<Box<Assessment>>,
     pub(super) ended: bool,
@@ -100,7 +100,7 @@ impl MemState {
             exact: None,
             totals: None,
             place: None,
-            series: Window::new(window),
+            series: Series::new(window),
             says: None,
             ended: false,
         })
@@ -151,16 +151,18 @@ impl MemState {
     fn sample(&mut self, now: Moment) {
         let now = now.boot;
         self.resting.clear();
+        let machine = &self.machine;
         for process in self.processes.values_mut().filter(|process| !process.ended) {
             if let Some(memory) = process.memory() {
-                process.series.push(now, process_bytes(memory));
+                let asked = process.totals.map_or(0.0, |totals| totals.asked());
+                process.series.push(now, process_bytes(memory), asked);
             }
-            let series = &process.series;
+            let window = &process.series.window;
             process.says = None;
-            if series.rests(now) {
-                self.resting.entry(series.begin(now)).or_insert_with(|| assess(series, now));
+            if window.rests(now) {
+                self.resting.entry(window.begin(now)).or_insert_with(|| assess(window, now));
             } else {
-                process.says = Some(Box::new(assess(series, now)));
+                process.says = Some(Box::new(process.judge(machine, now)));
             }
         }
         self.judged = Some(now);
@@ -169,25 +171,19 @@ impl MemState {
     /// What the series of `process` said when it was judged last; `None` if it never was.
     pub(super) fn says<'a>(&'a self, process: &'a ProcessMemory) -> Option<&'a Assessment> {
         let own = process.says.as_deref();
-        own.or_else(|| self.resting.get(&process.series.begin(self.judged?)))
+        own.or_else(|| self.resting.get(&process.series.window.begin(self.judged?)))
     }
 
     /// What the series of `process` says at `now`.
     pub(super) fn assessment<'a>(&'a self, process: &'a ProcessMemory, now: u64) -> Cow<'a, Assessment> {
         let judged = self.says(process).filter(|_| self.judged == Some(now));
-        judged.map_or_else(|| Cow::Owned(assess(&process.series, now)), Cow::Borrowed)
+        judged.map_or_else(|| Cow::Owned(process.judge(&self.machine, now)), Cow::Borrowed)
     }
 
     /// The bytes of the nearest limit above `process`, and how many of them are left; `None` while its group's limit is
     /// not known.
     pub(super) fn room(&self, process: &ProcessMemory) -> Option<Room> {
-        let nearest = process.place.as_ref()?.nearest.borrow();
-        let group = nearest
-            .as_ref()?
-            .as_ref()
-            .map(|limit| Room { limit: limit.limit, left: limit.limit.saturating_sub(limit.usage) });
-        let machine = self.machine.available().map(|available| Room { limit: available, left: available });
-        group.into_iter().chain(machine).min_by_key(|room| room.left)
+        process.room(&self.machine)
     }
 }
 
@@ -199,6 +195,23 @@ pub(super) struct Room {
 }
 
 impl ProcessMemory {
+    /// See [`MemState::room`].
+    fn room(&self, machine: &MachineMemory) -> Option<Room> {
+        let nearest = self.place.as_ref()?.nearest.borrow();
+        let group = nearest
+            .as_ref()?
+            .as_ref()
+            .map(|limit| Room { limit: limit.limit, left: limit.limit.saturating_sub(limit.usage) });
+        let machine = machine.available().map(|available| Room { limit: available, left: available });
+        group.into_iter().chain(machine).min_by_key(|room| room.left)
+    }
+
+    /// What its series says; where its group's limit is not known, the machine's stands for it.
+    fn judge(&self, machine: &MachineMemory, now: u64) -> Assessment {
+        let left = self.room(machine).map(|room| room.left).or_else(|| machine.available());
+        assess_life(&self.series, now, left.map(|left| left as f64))
+    }
+
     /// What the process holds: what the last pass read, with the difference that exact counters had to it when both
     /// were known. `None` for a process that no pass has met.
     pub(super) fn memory(&self) -> Option<Memory> {

@@ -41,7 +41,12 @@ struct Running {
 }
 
 /// Runs these for `length`, recording to `recording`; the process id of each run that lived to the end, by its name.
-pub fn record(runs: &[Run], length: Duration, recording: &Path, places: &Places<'_>) -> Result<BTreeMap<String, u32>> {
+pub fn record(
+    runs: &[Run],
+    length: Duration,
+    recording: &Path,
+    places: &Places<'_>,
+) -> Result<BTreeMap<String, u32>> {
     let folder = places.built.join("runs");
     let _ = fs::remove_dir_all(&folder);
     let mut running: Vec<Running> = Vec::new();
@@ -97,7 +102,10 @@ pub fn record(runs: &[Run], length: Duration, recording: &Path, places: &Places<
     }
     if let Some(mut observer) = observer {
         let stop = Command::new("kill").args(["-INT", &observer.id().to_string()]).status()?;
-        ensure!(stop.success() && observer.wait()?.code().is_some_and(|code| code == 0 || code == 3), "the observer failed");
+        ensure!(
+            stop.success() && observer.wait()?.code().is_some_and(|code| code == 0 || code == 3),
+            "the observer failed"
+        );
     }
     for each in &mut running {
         for child in &mut each.children {

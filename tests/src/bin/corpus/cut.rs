@@ -37,8 +37,18 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
                 let Some(name) = named(&id) else { continue };
                 if met.insert(id) {
                     let comm = name.clone().into_bytes();
-                    recorder.push(&Observation::Process(ProcessFact::Met { id, comm, uid: 0, kernel_thread: false }));
-                    recorder.push(&Observation::Process(ProcessFact::Named { id, exe: None, cgroup: None, cmdline: None }));
+                    recorder.push(&Observation::Process(ProcessFact::Met {
+                        id,
+                        comm,
+                        uid: 0,
+                        kernel_thread: false,
+                    }));
+                    recorder.push(&Observation::Process(ProcessFact::Named {
+                        id,
+                        exe: None,
+                        cgroup: None,
+                        cmdline: None,
+                    }));
                 }
                 fact
             }
@@ -53,5 +63,12 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
 /// The session without what it says of the machine.
 fn anonymous(session: SessionFact) -> SessionFact {
     let kernel = session.kernel.split('-').next().unwrap_or_default().to_owned();
-    SessionFact { host: "corpus".to_owned(), kernel, observer: 0, missing: Vec::new(), blind: Vec::new(), ..session }
+    SessionFact {
+        host: "corpus".to_owned(),
+        kernel,
+        observer: 0,
+        missing: Vec::new(),
+        blind: Vec::new(),
+        ..session
+    }
 }

@@ -104,7 +104,7 @@ impl Sender {
         self.expand(&template);
         self.request = template;
         self.sent += 1;
-        if !self.every.is_empty() && self.sent % self.bound == 0 {
+        if !self.every.is_empty() && self.sent.is_multiple_of(self.bound) {
             self.waiting.extend_from_slice(self.every.as_bytes());
         }
     }
@@ -197,9 +197,7 @@ fn connect(to: &str) -> Option<Sink> {
             socket.set_nonblocking(true).ok()?;
             socket.into()
         }
-        "fifo" => {
-            OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(place).ok()?.into()
-        }
+        "fifo" => OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(place).ok()?.into(),
         _ => return None,
     };
     Some(Sink { file: file.into(), datagrams: how == "udp" })

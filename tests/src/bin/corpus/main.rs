@@ -1,18 +1,24 @@
 //! The corpus: records it anew, and measures the verdicts on it. `cargo xtask corpus` calls this.
 //!
 //! `corpus record`: runs every workload of `corpus/workloads.toml` and writes `corpus/recordings/`.
+//! `corpus try SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
+//! `corpus eval [--untouched]`: prints the figures; without the flag those of the part that one may look at.
+//! `corpus series RECORDING`: each process's time, bytes held, bytes asked for, rate and its interval.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command, process::ExitCode, time::Duration};
+use std::{fs, path::Path, process::Command, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 mod batch;
 mod cut;
+mod evaluate;
 mod load;
 mod manifest;
+mod proportion;
+mod replayed;
 
 use batch::Places;
-use manifest::{Manifest, Run};
+use manifest::{Manifest, Part, Run};
 
 /// Recordings that the runs are spread over.
 const BATCHES: usize = 3;
@@ -34,9 +40,36 @@ fn run(words: &[&str]) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's root")?;
     match words {
         ["record"] => record(root, SECONDS, ""),
+        ["eval"] => figures(root, &[Part::Build]),
+        ["eval", "--untouched"] => figures(root, &[Part::Build, Part::Untouched]),
+        ["series", recording] => series(Path::new(recording)),
         ["try", seconds, only] => record(root, seconds.parse()?, only),
-        _ => bail!("corpus record"),
+        _ => bail!("corpus record | eval [--untouched] | series RECORDING | try SECONDS WORDS"),
     }
+}
+
+/// Prints what the verdicts are worth, part by part.
+fn figures(root: &Path, parts: &[Part]) -> Result<()> {
+    for (part, figures) in evaluate::evaluate(root, parts)? {
+        let title = match part {
+            Part::Build => "The part that the algorithm was built on",
+            Part::Untouched => "The untouched part",
+        };
+        println!("## {title}\n\n{}", figures.page());
+    }
+    Ok(())
+}
+
+/// Writes each process's series, for looking at it elsewhere.
+fn series(recording: &Path) -> Result<()> {
+    for life in replayed::play(recording)? {
+        println!("# {} {} {}", life.name, life.id.pid(), life.id.start);
+        for told in &life.told {
+            let [rate, low, high] = told.rate.unwrap_or([f64::NAN; 3]);
+            println!("{:.3} {} {} {rate:.1} {low:.1} {high:.1}", told.at, told.held, told.asked);
+        }
+    }
+    Ok(())
 }
 
 /// Records every run whose name contains `only`.
@@ -46,11 +79,15 @@ fn record(root: &Path, seconds: u64, only: &str) -> Result<()> {
     let built = root.join("target/corpus");
     prepare(root, &built)?;
     let places = Places { root, built, observer };
-    let recordings = if only.is_empty() { root.join("corpus/recordings") } else { places.built.join("tried") };
+    let recordings =
+        if only.is_empty() { root.join("corpus/recordings") } else { places.built.join("tried") };
     fs::create_dir_all(&recordings)?;
     for batch in 0..BATCHES {
-        let mine = |(number, run): &(usize, Run)| (if run.index < BATCHES { run.index } else { number % BATCHES }) == batch;
-        let runs: Vec<Run> = manifest.runs().into_iter().enumerate().filter(mine).map(|(_, run)| run).collect();
+        let mine = |(number, run): &(usize, Run)| {
+            (if run.index < BATCHES { run.index } else { number % BATCHES }) == batch
+        };
+        let runs: Vec<Run> =
+            manifest.runs().into_iter().enumerate().filter(mine).map(|(_, run)| run).collect();
         let runs: Vec<Run> = runs.into_iter().filter(|run| run.workload.name.contains(only)).collect();
         if runs.is_empty() {
             continue;
@@ -62,7 +99,12 @@ fn record(root: &Path, seconds: u64, only: &str) -> Result<()> {
         fs::write(places.built.join(format!("whole-{}.names", batch + 1)), list)?;
         let to = recordings.join(format!("{}.recording", batch + 1));
         let bytes = cut::cut(&whole, &names, &to)?;
-        eprintln!("batch {}: {} of {} runs lived to the end; {bytes} bytes", batch + 1, names.len(), runs.len());
+        eprintln!(
+            "batch {}: {} of {} runs lived to the end; {bytes} bytes",
+            batch + 1,
+            names.len(),
+            runs.len()
+        );
     }
     Ok(())
 }
@@ -76,13 +118,20 @@ fn prepare(root: &Path, built: &Path) -> Result<()> {
         ensure!(status.success(), "{command:?} failed");
         Ok(())
     };
-    run(Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(built.join("shapes-c")).arg(programs.join("shapes.c")))?;
-    run(Command::new("go").args(["build", "-o"]).arg(built.join("shapes-go")).arg(programs.join("shapes.go")))?;
+    run(Command::new("cc")
+        .args(["-O1", "-pthread", "-o"])
+        .arg(built.join("shapes-c"))
+        .arg(programs.join("shapes.c")))?;
+    run(Command::new("go")
+        .args(["build", "-o"])
+        .arg(built.join("shapes-go"))
+        .arg(programs.join("shapes.go")))?;
     run(Command::new("javac").arg("-d").arg(built).arg(programs.join("Shapes.java")))?;
     let cluster = built.join("postgres");
     if !cluster.exists() {
         // It refuses to run as root, and the build's folder may be closed to others.
-        let place = tempfile(built)?;
+        let place = std::env::temp_dir().join(format!("corpus-{}", std::process::id()));
+        fs::create_dir_all(&place)?;
         run(Command::new("chown").arg("postgres").arg(&place))?;
         run(Command::new("setpriv")
             .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"])
@@ -94,12 +143,3 @@ fn prepare(root: &Path, built: &Path) -> Result<()> {
     }
     Ok(())
 }
-
-fn tempfile(_built: &Path) -> Result<std::path::PathBuf> {
-    let place = std::env::temp_dir().join(format!("corpus-{}", std::process::id()));
-    fs::create_dir_all(&place)?;
-    Ok(place)
-}
-
-#[allow(dead_code)]
-type Names = BTreeMap<String, u32>;

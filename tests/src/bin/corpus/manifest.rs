@@ -147,9 +147,10 @@ impl Manifest {
 
     /// All runs.
     pub fn runs(&self) -> Vec<Run> {
-        let runs = self.workload.iter().flat_map(|workload| {
-            (0..workload.runs).map(|index| Run { workload: workload.clone(), index })
-        });
+        let runs = self
+            .workload
+            .iter()
+            .flat_map(|workload| (0..workload.runs).map(|index| Run { workload: workload.clone(), index }));
         runs.collect()
     }
 }

@@ -337,7 +337,7 @@ fn what_rests_says_the_same_at_any_level() {
     for second in 1..=90 {
         world.due(second);
         for process in world.state.processes.values() {
-            let own = assess(&process.series, world.now.boot);
+            let own = assess_life(&process.series, world.now.boot, None);
             assert_eq!(*world.state.assessment(process, world.now.boot), own, "second {second}");
         }
     }

@@ -1,0 +1,243 @@
+//! A series from its beginning on, finer the newer it is: what a verdict about minutes or hours rests on.
+//!
+//! [`Window`](super::window::Window) is exact over the last minute; this one reaches back for as long as the series is
+//! known, up to [`REACH`], in a bounded number of parts. Of each part it keeps the lowest value, the last one, and how
+//! much had been asked of the kernel by then. What happened within a part and was undone there leaves no trace, which
+//! is the point: what a collector gives back is not held.
+//!
+//! Parts are two seconds wide when they are new; the two oldest of a width become one of twice that width as soon as
+//! there are more than [`PARTS`] of it (Datar, Gionis, Indyk and Motwani 2002, “exponential histogram”).
+
+use std::collections::VecDeque;
+
+/// Nanoseconds of the newest parts.
+const WIDTH: u64 = 2_000_000_000;
+
+/// Parts of one width.
+const PARTS: usize = 17;
+
+/// The widest parts are `WIDTH << WIDEST`; older ones are forgotten.
+const WIDEST: u8 = 6;
+
+/// Seconds that a history reaches back for, at most: more than an hour.
+pub const REACH: f64 = ((PARTS << WIDEST) as u64 * 2 * WIDTH / 1_000_000_000) as f64;
+
+/// A series of bytes since it was first seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// Nanoseconds of the boot clock: the first value.
+    begin: u64,
+    parts: VecDeque<Part>,
+    /// What counts as zero of what was asked for.
+    asked: f64,
+}
+
+/// A stretch of time, up to the next part's begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Part {
+    /// In [`WIDTH`]s since the history's begin.
+    begin: u32,
+    /// Its width is `WIDTH << level`; what did not change stays one part and is wider.
+    level: u8,
+    /// Pages of 4 KiB, as `f32` exact to 64 GiB.
+    low: f32,
+    last: f32,
+    asked: f32,
+}
+
+/// A stretch of time as a verdict sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stretch {
+    /// Seconds before now at which it ends.
+    pub ago: f64,
+    /// Bytes.
+    pub low: f64,
+    /// Bytes, at its end.
+    pub last: f64,
+    /// Bytes that had been asked of the kernel at its end, less those given back, since the history began.
+    pub asked: f64,
+}
+
+/// Bytes of one unit of [`Part`].
+const PAGE: f64 = 4096.0;
+
+impl History {
+    /// Takes in that the series is `value` bytes at `at`, `asked` bytes having been asked of the kernel so far. A time
+    /// that is not later than the last one is taken for the last one.
+    pub fn push(&mut self, at: u64, value: f64, asked: f64) {
+        if !value.is_finite() || !asked.is_finite() {
+            return;
+        }
+        if self.parts.is_empty() {
+            (self.begin, self.asked) = (at, asked);
+        }
+        let begin = u32::try_from(at.saturating_sub(self.begin) / WIDTH).unwrap_or(u32::MAX);
+        let (value, asked) = ((value / PAGE) as f32, ((asked - self.asked) / PAGE) as f32);
+        match self.parts.back_mut() {
+            Some(last) if last.last == value && last.asked == asked => {}
+            Some(last) if begin <= last.begin => {
+                (last.low, last.last, last.asked) = (last.low.min(value), value, asked);
+            }
+            last => {
+                // Until this moment the series was what it had been.
+                let low = last.map_or(value, |last| last.last.min(value));
+                self.parts.push_back(Part { begin, level: 0, low, last: value, asked });
+                self.merge();
+            }
+        }
+    }
+
+    /// Seconds for which the series is known.
+    #[must_use]
+    pub fn known(&self, now: u64) -> f64 {
+        let forgotten = self.parts.front().map_or(0, |part| u64::from(part.begin) * WIDTH);
+        now.saturating_sub(self.begin.saturating_add(forgotten)) as f64 / 1e9
+    }
+
+    /// Bytes by which the newest value is above the lowest: it grew by no more in any time.
+    #[must_use]
+    pub fn risen(&self) -> f64 {
+        let lowest = self.parts.iter().map(|part| part.low).fold(f32::INFINITY, f32::min);
+        self.parts.back().map_or(0.0, |last| f64::from(last.last - lowest) * PAGE)
+    }
+
+    /// The last `seconds` up to `now` as `count` stretches of equal length, the oldest first.
+    #[must_use]
+    pub fn stretches(&self, now: u64, seconds: f64, count: usize) -> Vec<Stretch> {
+        let since = now.saturating_sub(self.begin) as f64 / 1e9;
+        let length = seconds.min(since) / count as f64;
+        let mut parts = self.parts.iter().peekable();
+        let mut before: Option<&Part> = None;
+        let mut stretches = Vec::with_capacity(count);
+        for index in 0..count {
+            let ago = length * (count - 1 - index) as f64;
+            // A part belongs to the stretch in which its middle is, so that no low point counts twice.
+            let end = since - ago;
+            let mut low = f32::INFINITY;
+            while let Some(part) = parts.peek() {
+                let width = (WIDTH << part.level) as f64 / 1e9;
+                let middle = f64::from(part.begin) * (WIDTH as f64 / 1e9) + width / 2.0;
+                if middle > end && index + 1 < count {
+                    break;
+                }
+                if middle > end - length {
+                    low = low.min(part.low);
+                }
+                before = Some(part);
+                parts.next();
+            }
+            let Some(held) = before.or_else(|| self.parts.front()) else { return Vec::new() };
+            if low == f32::INFINITY {
+                low = held.last;
+            }
+            stretches.push(Stretch {
+                ago,
+                low: f64::from(low) * PAGE,
+                last: f64::from(held.last) * PAGE,
+                asked: f64::from(held.asked) * PAGE,
+            });
+        }
+        stretches
+    }
+
+    /// Too many parts of one width: the two oldest of them become one.
+    fn merge(&mut self) {
+        for level in 0..=WIDEST {
+            let first = self.parts.partition_point(|part| part.level > level);
+            let end = self.parts.partition_point(|part| part.level >= level);
+            if end - first <= PARTS {
+                return;
+            }
+            if level == WIDEST {
+                self.parts.pop_front();
+                return;
+            }
+            // Only neighbours that fill a part of twice the width; a lone one just counts as wider.
+            let wide = 2u32 << level;
+            let pair = self.parts[first + 1].begin / wide == self.parts[first].begin / wide;
+            if pair {
+                let newer = self.parts[first + 1];
+                let older = &mut self.parts[first];
+                (older.low, older.last, older.asked) = (older.low.min(newer.low), newer.last, newer.asked);
+                self.parts.remove(first + 1);
+            }
+            self.parts[first].level += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const MIB: f64 = 1024.0 * 1024.0;
+
+    fn history(seconds: u64, value: impl Fn(u64) -> f64) -> (History, u64) {
+        let mut history = History::default();
+        for second in 0..=seconds {
+            history.push((77 + second) * SECOND, value(second) * MIB, 0.0);
+        }
+        (history, (77 + seconds) * SECOND)
+    }
+
+    #[test]
+    fn low_points_of_equal_stretches_are_those_of_the_series() {
+        let (history, now) = history(240, |second| (100 + second + 50 * (second % 7)) as f64);
+        let lows: Vec<f64> = history.stretches(now, 240.0, 12).iter().map(|each| each.low / MIB).collect();
+        assert_eq!(lows.len(), 12);
+        for (index, low) in lows.iter().enumerate() {
+            let truth = 100.0 + 20.0 * index as f64;
+            assert!((low - truth).abs() <= 16.0, "stretch {index}: {low} and not about {truth}");
+        }
+        assert!(lows.windows(2).all(|pair| pair[0] < pair[1]), "{lows:?}");
+    }
+
+    #[test]
+    fn what_does_not_change_takes_one_part() {
+        let (history, now) = history(5000, |_| 7.0);
+        assert_eq!(history.parts.len(), 1);
+        assert_eq!(history.known(now), 5000.0);
+        let stretches = history.stretches(now, 5000.0, 4);
+        assert!(stretches.iter().all(|each| each.low == 7.0 * MIB && each.last == 7.0 * MIB));
+    }
+
+    #[test]
+    fn parts_are_bounded_and_the_newest_are_fine() {
+        let (history, now) = history(100_000, |second| second as f64);
+        assert!(history.parts.len() <= (PARTS + 1) * (usize::from(WIDEST) + 1), "{}", history.parts.len());
+        let known = history.known(now);
+        assert!(known > 0.9 * REACH && known < 1.2 * REACH, "{known} of {REACH}");
+        let last = history.stretches(now, 40.0, 10);
+        for (index, each) in last.iter().enumerate() {
+            let truth = (100_000 - 40 + 4 * (index + 1)) as f64;
+            assert!((each.last / MIB - truth).abs() <= 2.0, "{} and not {truth}", each.last / MIB);
+        }
+        assert!(history.parts.iter().zip(history.parts.range(1..)).all(|(a, b)| a.begin < b.begin));
+    }
+
+    #[test]
+    fn a_value_holds_until_the_next_one() {
+        let mut history = History::default();
+        history.push(0, 5.0 * MIB, 0.0);
+        history.push(90 * SECOND, 9.0 * MIB, 3.0 * MIB);
+        let stretches = history.stretches(120 * SECOND, 120.0, 6);
+        let lasts: Vec<f64> = stretches.iter().map(|each| each.last / MIB).collect();
+        assert_eq!(lasts, [5.0, 5.0, 5.0, 5.0, 9.0, 9.0]);
+        assert_eq!(stretches[5].asked, 3.0 * MIB);
+    }
+
+    #[test]
+    fn time_that_does_not_advance_is_the_same_time() {
+        let mut history = History::default();
+        for value in [4.0, 2.0, 8.0] {
+            history.push(9 * SECOND, value * MIB, 0.0);
+        }
+        history.push(3 * SECOND, MIB, 0.0);
+        history.push(9 * SECOND, f64::NAN, 0.0);
+        assert_eq!(history.parts.len(), 1);
+        let only = history.stretches(10 * SECOND, 1.0, 1)[0];
+        assert_eq!((only.low, only.last), (MIB, MIB));
+        assert!(History::default().stretches(SECOND, 1.0, 3).is_empty());
+    }
+}

@@ -1,0 +1,308 @@
+//! Whether memory is lost for good: what of a series never came back, and how that grew.
+//!
+//! A straight line through a process's memory is fooled by everything that programs do: a collector's sawtooth rises
+//! steeply before it falls, a cache grows until it is full, a table is loaded once. What a leak does that they do not:
+//! its *floor*, the memory that at no later moment was given back, rises all the time, in many steps, and as fast in
+//! the end as in the beginning. So the time looked at is parted into [`STRETCHES`]; the floor of a stretch is the
+//! lowest value in it and after it; and what is judged is how that floor rose from stretch to stretch:
+//!
+//! - *many steps*: the effective number of rises (the square of their sum over the sum of their squares) is 1 for a
+//!   single step, however high, and the number of stretches for a line;
+//! - *no levelling off*: the second half of the time has at least [`KEEPS_ON`] of the first half's growth, and so it is
+//!   over the process's whole observed life;
+//! - *no rest at the end* that is longer than any rest before it: a cache that is just full rests for the first time;
+//!   load that comes and goes rests again and again.
+//!
+//! None of this tells a leak from a cache that fills at a steady pace and is not full yet: only time does. How long to
+//! wait is weighed against what waiting costs ([`patience`]): the sooner the memory will be full, the sooner the word
+//! is said. Growth of memory that was asked for before observation began (a pool being used for the first time, an
+//! allocator's own store) has a bound that the kernel knows, so it takes half as long again.
+
+use super::history::History;
+
+/// Into so many stretches of equal length the time is parted.
+const STRETCHES: usize = 12;
+
+/// The longest that is waited before a leak is called, seconds.
+const PATIENCE: f64 = 240.0;
+
+/// The shortest, seconds: twelve stretches of less see too little of any rhythm.
+const HASTE: f64 = 90.0;
+
+/// What a process takes when it starts says nothing about what it will do: so many seconds are not looked at.
+const STARTUP: f64 = 10.0;
+
+/// A verdict may take this share of the time that is left until the limit.
+const SHARE_OF_TIME_LEFT: f64 = 1.0 / 30.0;
+
+/// Bytes that count as growth: several times what the kernel's per-CPU counters keep back.
+const LEAST: f64 = 512.0 * 1024.0;
+
+/// Growth counts from this share of what is held.
+const LEAST_SHARE: f64 = 0.004;
+
+/// The share of the growth that the first half must have: what began later is looked at later.
+const BEGAN: f64 = 0.2;
+
+/// The second half's growth over the first's, at least.
+pub const KEEPS_ON: f64 = 0.65;
+
+/// The effective number of rises, of at most eleven.
+const MANY: f64 = 4.0;
+
+/// The longest rest within the growth, in stretches.
+const LONG_REST: usize = 5;
+
+/// The growth over the deepest fall of the low points within it, at least.
+const SWING: f64 = 4.0;
+
+/// A rise of less than this share of the mean rise is a rest.
+const REST: f64 = 0.15;
+
+/// Asked of the kernel over grown: below it, the growth is of memory that had been asked for before.
+const ASKS: f64 = 0.3;
+
+/// By how much more patience that takes.
+const UNASKED: f64 = 1.5;
+
+/// More bytes than an allocator asks for in advance: beyond it, memory that had been asked for before is a pool (a
+/// buffer cache, a virtual machine's memory) that is used for the first time, and no leak.
+const POOL: f64 = 64.0 * 1024.0 * 1024.0;
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Finding {
+    /// It grows without bound, as far as can be told.
+    Leak(Growth),
+    /// It grows, but the second half much less than the first.
+    LevelsOff(Growth),
+    /// It may be one; so many seconds of such growth more would tell.
+    Early { left: f64 },
+    /// It does not grow, or not as a leak does.
+    No,
+}
+
+/// How the floor rose.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Growth {
+    /// Seconds looked at.
+    pub seconds: f64,
+    /// Bytes.
+    pub gain: f64,
+    /// From so many stretches to the next it rose,
+    pub rises: usize,
+    /// of so many.
+    pub of: usize,
+    /// Bytes of the second half of the time.
+    pub recent: f64,
+    /// Bytes asked of the kernel and not given back in that time.
+    pub asked: f64,
+}
+
+/// How the floor rose over some time, and what it lacks to be a leak's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Look {
+    Leaks(Growth),
+    Levels(Growth),
+    /// It began lately.
+    Began,
+    No,
+}
+
+/// How many seconds of growth are waited for where `full_in` seconds are left until a limit, if one is known.
+#[must_use]
+pub fn patience(full_in: Option<f64>) -> f64 {
+    full_in.map_or(PATIENCE, |left| (left * SHARE_OF_TIME_LEFT).clamp(HASTE, PATIENCE))
+}
+
+/// What `history` says at `now`, where `left` bytes are left until a limit.
+#[must_use]
+pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
+    if history.risen() < LEAST {
+        return Finding::No;
+    }
+    let known = (history.known(now) - STARTUP).max(0.0);
+    let whole = look(history, now, known);
+    if let Look::Levels(growth) = whole {
+        return Finding::LevelsOff(growth);
+    }
+    let hurry = |growth: &Growth| {
+        let rate = growth.gain / growth.seconds;
+        let unasked = if growth.asked < ASKS * growth.gain { UNASKED } else { 1.0 };
+        unasked * patience(left.map(|left| left.max(0.0) / rate))
+    };
+    // Over all that is known, and the last minutes of it: what came before a leak began may hide it.
+    let mut soonest: Option<f64> = None;
+    let mut seconds = known;
+    while seconds >= HASTE.min(known) && seconds > 0.0 {
+        match look(history, now, seconds) {
+            Look::Leaks(growth) if growth.asked < ASKS * growth.gain && growth.gain > POOL => {}
+            Look::Leaks(growth) => {
+                let left = hurry(&growth) - seconds;
+                if left <= 0.0 {
+                    return Finding::Leak(growth);
+                }
+                soonest = Some(soonest.map_or(left, |soonest| soonest.min(left)));
+            }
+            Look::Began if seconds <= PATIENCE => {
+                soonest = soonest.or(Some(PATIENCE / 2.0));
+            }
+            _ => {}
+        }
+        seconds /= std::f64::consts::SQRT_2;
+    }
+    soonest.map_or(Finding::No, |left| Finding::Early { left })
+}
+
+fn look(history: &History, now: u64, seconds: f64) -> Look {
+    let stretches = history.stretches(now, seconds, STRETCHES);
+    let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return Look::No };
+    let mut floor = [last.low; STRETCHES];
+    for index in (0..STRETCHES - 1).rev() {
+        floor[index] = floor[index + 1].min(stretches[index].low);
+    }
+    let gain = last.low - floor[0];
+    if gain < LEAST || gain < LEAST_SHARE * last.last {
+        return Look::No;
+    }
+    let mut rises = [0.0; STRETCHES - 1];
+    for (rise, pair) in rises.iter_mut().zip(floor.windows(2)) {
+        *rise = pair[1] - pair[0];
+    }
+    let rests = |rise: &&f64| **rise < REST * gain / rises.len() as f64;
+    let resting = rises.iter().rev().take_while(rests).count();
+    let (early, recent) = (floor[STRETCHES / 2] - floor[0], floor[STRETCHES - 1] - floor[STRETCHES / 2 - 1]);
+    // A swing may stand at its top now: what the deepest one gave back, the newest may give back, too.
+    let mut fall: f64 = 0.0;
+    let mut top = f64::NEG_INFINITY;
+    for stretch in &stretches {
+        top = top.max(stretch.low);
+        fall = fall.max(top - stretch.low);
+    }
+    let growth = Growth {
+        seconds,
+        gain,
+        rises: rises.iter().filter(|rise| !rests(rise)).count(),
+        of: rises.len(),
+        recent,
+        asked: last.asked - first.asked,
+    };
+    if early < BEGAN * gain {
+        return Look::Began;
+    }
+    if recent - fall < KEEPS_ON * early {
+        return Look::Levels(growth);
+    }
+    let steps = gain * gain / rises.iter().map(|rise| rise * rise).sum::<f64>();
+    let before = longest(&rises[..rises.len() - resting], rests);
+    if gain < SWING * fall || steps < MANY || before > LONG_REST || resting > before {
+        return Look::No;
+    }
+    Look::Leaks(growth)
+}
+
+/// The longest run of rises that `are`.
+fn longest(rises: &[f64], are: impl Fn(&&f64) -> bool) -> usize {
+    rises.split(|rise| !are(&rise)).map(<[f64]>::len).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const MIB: f64 = 1024.0 * 1024.0;
+
+    /// What is found after `seconds` of a series in MiB that asks for what it takes, and 20 GiB are left.
+    fn after(seconds: u64, value: impl Fn(u64) -> f64) -> Finding {
+        found(seconds, &value, &value, 20_480.0)
+    }
+
+    fn found(seconds: u64, value: &dyn Fn(u64) -> f64, asked: &dyn Fn(u64) -> f64, left: f64) -> Finding {
+        let mut history = History::default();
+        for second in 0..=seconds {
+            history.push((500 + second) * SECOND, value(second) * MIB, asked(second) * MIB);
+        }
+        find(&history, (500 + seconds) * SECOND, Some(left * MIB))
+    }
+
+    fn leaks(finding: Finding) -> bool {
+        matches!(finding, Finding::Leak(_))
+    }
+
+    fn ever(seconds: u64, value: impl Fn(u64) -> f64 + Copy) -> bool {
+        (10..seconds).step_by(10).any(|end| leaks(after(end, value)))
+    }
+
+    #[test]
+    fn a_steady_leak_is_called_when_patience_is_over() {
+        let leak = |second: u64| 50.0 + 0.01 * second as f64;
+        let early = after(200, leak);
+        assert!(matches!(early, Finding::Early { left } if (40.0..60.0).contains(&left)), "{early:?}");
+        let Finding::Leak(growth) = after(260, leak) else { panic!("{:?}", after(260, leak)) };
+        assert!((growth.gain / MIB - 0.01 * 250.0).abs() < 0.3, "{growth:?}");
+        assert_eq!((growth.rises, growth.of), (11, 11));
+    }
+
+    #[test]
+    fn the_less_time_is_left_the_sooner_it_is_called() {
+        let leak = |second: u64| 50.0 + second as f64;
+        assert!(!leaks(found(110, &leak, &leak, 20_480.0)));
+        assert!(leaks(found(110, &leak, &leak, 2_000.0)), "it is full in 33 min");
+        assert!(!leaks(found(80, &leak, &leak, 10.0)), "never from less than a minute and a half");
+    }
+
+    #[test]
+    fn a_saw_is_no_leak_and_hides_none() {
+        let saw = |second: u64| 100.0 + 3.0 * (second % 17) as f64;
+        assert!(!ever(900, saw));
+        assert!(leaks(after(600, |second| saw(second) + 0.05 * second as f64)));
+    }
+
+    #[test]
+    fn a_cache_that_fills_is_no_leak() {
+        for bound in [40, 100, 200] {
+            assert!(!ever(900, |second| 20.0 + 0.1 * second.min(bound) as f64), "steadily, in {bound} s");
+            let random = |second: u64| 20.0 - 30.0 * (-(second as f64) / bound as f64).exp();
+            assert!(!ever(900, random), "at random, with a time constant of {bound} s");
+        }
+    }
+
+    #[test]
+    fn what_levels_off_is_said_to() {
+        let told = after(300, |second| 20.0 - 30.0 * (-(second as f64) / 100.0).exp());
+        assert!(matches!(told, Finding::LevelsOff(_)), "{told:?}");
+    }
+
+    #[test]
+    fn single_steps_are_no_leak() {
+        assert!(!ever(900, |second| if second < 300 { 30.0 } else { 80.0 }));
+        assert!(!ever(900, |second| 30.0 + 20.0 * (second / 250) as f64));
+    }
+
+    #[test]
+    fn load_that_comes_and_goes_is_no_leak_and_hides_none() {
+        let wave = |second: u64| 60.0 + 20.0 * (second as f64 / 12.0).sin();
+        assert!(!ever(900, wave));
+        let loaded = |second: u64| second / 90 * 50 + (second % 90).min(50);
+        assert!(leaks(after(400, |second| 20.0 + 0.1 * loaded(second) as f64)));
+    }
+
+    #[test]
+    fn a_leak_after_a_long_rest_is_called() {
+        assert!(leaks(after(2300, |second| 40.0 + 0.1 * second.saturating_sub(2000) as f64)));
+    }
+
+    #[test]
+    fn a_pool_that_is_used_for_the_first_time_is_no_leak() {
+        let touched = |second: u64| 10.0 + second as f64;
+        assert!(leaks(found(300, &touched, &touched, 20_480.0)));
+        assert!(!leaks(found(300, &touched, &|_| 5_000.0, 20_480.0)));
+    }
+
+    #[test]
+    fn too_little_is_no_growth() {
+        assert!(!ever(900, |second| 30.0 + 0.0005 * second as f64));
+        assert!(!ever(900, |second| 30_000.0 + 0.1 * second as f64), "a three-thousandth of it");
+    }
+}

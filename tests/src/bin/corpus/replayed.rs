@@ -1,0 +1,104 @@
+//! What observer says of each process of a recording, report after report: replayed through the very engine that runs
+//! live.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Result, anyhow};
+use observer::{
+    engine::Engine,
+    observation::{Observation, TaskId},
+    report::{Column, Row, Value},
+    source::replay::Replay,
+    view::{Request, View},
+};
+
+/// What one report said of one process.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Seconds since the process was first seen.
+    pub at: f64,
+    /// Anonymous memory and swap, bytes.
+    pub held: f64,
+    /// Bytes asked of the kernel, less those given back, while observed.
+    pub asked: f64,
+    pub verdict: String,
+    /// Bytes per second: the rate and its interval.
+    pub rate: Option<[f64; 3]>,
+}
+
+/// What was said of one process.
+#[derive(Clone, Debug)]
+pub struct Life {
+    pub id: TaskId,
+    /// The process's name: the run's in the corpus.
+    pub name: String,
+    pub told: Vec<Told>,
+}
+
+/// Plays a recording.
+pub fn play(recording: &Path) -> Result<Vec<Life>> {
+    let failed = |error| anyhow!("{}: {error}", recording.display());
+    let mut engine = Engine::new(Request { resolve: false, ..Request::new(View::Mem) });
+    let mut lives: BTreeMap<TaskId, (f64, Life)> = BTreeMap::new();
+    for fact in Replay::open(recording).map_err(failed)? {
+        let fact = match fact {
+            Ok(fact) => fact,
+            Err(error) if error.is_loss() => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        engine.apply(&fact);
+        let Observation::Due(now) = fact else { continue };
+        if let Some(report) = engine.report(now).map_err(|error| anyhow!("{error}"))? {
+            let table = &report.tables[0];
+            for row in table.rows.iter().filter(|row| !row.ended && !row.processes.is_empty()) {
+                let at = now.boot as f64 / 1e9;
+                let (began, life) = lives.entry(row.processes[0]).or_insert_with(|| {
+                    (
+                        at,
+                        Life {
+                            id: row.processes[0],
+                            name: text(&table.columns, row, "comm"),
+                            told: Vec::new(),
+                        },
+                    )
+                });
+                life.told.extend(told(&table.columns, row, at - *began));
+            }
+        }
+        engine.delivered(now);
+    }
+    Ok(lives.into_values().map(|(_, life)| life).collect())
+}
+
+fn told(columns: &[Column], row: &Row, at: f64) -> Option<Told> {
+    let number = |name| number(columns, row, name);
+    let or_none = |name| number(name).unwrap_or(0.0);
+    let rate = number("rate").zip(number("rate_low")).zip(number("rate_high"));
+    Some(Told {
+        at,
+        held: number("anon")? + or_none("swap"),
+        asked: or_none("mapped") - or_none("unmapped") + or_none("protected"),
+        verdict: text(columns, row, "verdict"),
+        rate: rate.map(|((rate, low), high)| [rate, low, high]),
+    })
+}
+
+fn cell<'a>(columns: &[Column], row: &'a Row, name: &str) -> Option<&'a Value> {
+    row.cells.get(columns.iter().position(|column| column.name == name)?)
+}
+
+fn number(columns: &[Column], row: &Row, name: &str) -> Option<f64> {
+    match cell(columns, row, name)? {
+        Value::Unsigned(number) => Some(*number as f64),
+        Value::Signed(number) => Some(*number as f64),
+        Value::Real(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn text(columns: &[Column], row: &Row, name: &str) -> String {
+    match cell(columns, row, name) {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    }
+}
