@@ -48,7 +48,7 @@ pub fn play(recording: &Path) -> Result<Vec<Life>> {
         };
         engine.apply(&fact);
         let Observation::Due(now) = fact else { continue };
-        if let Some(report) = engine.report(now).map_err(|error| anyhow!("{error}"))? {
+        if let Some(report) = engine.report(now, None).map_err(|error| anyhow!("{error}"))? {
             let table = &report.tables[0];
             for row in table.rows.iter().filter(|row| !row.ended && !row.processes.is_empty()) {
                 let at = now.boot as f64 / 1e9;
