@@ -16,7 +16,7 @@ fn made(workload: &mut Workload, name: &str) -> Value {
 }
 
 /// Whether this kernel cannot be asked for its lists of inodes: before 5.17, and where it is locked down.
-fn is_blind(report: &Value) -> bool {
+pub fn is_blind(report: &Value) -> bool {
     let notes = report["notes"].as_array().unwrap().iter();
     let blind =
         notes.filter_map(|note| note["text"].as_str()).any(|text| text.contains("the lists of all inodes"));

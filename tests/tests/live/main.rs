@@ -9,3 +9,4 @@ mod mem;
 mod net;
 mod recording;
 mod scenes;
+mod zoo;

@@ -40,49 +40,66 @@ pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Co
         None => {}
     }
     let restart = restart(file, context);
-    if file.holders.values().any(|holder| holder.executable) {
+    let held_by = |way: fn(&Holder) -> bool| file.holders.values().any(way);
+    if held_by(|holder| holder.executable) {
         return format!("a program that runs, so it must not be truncated: {restart}");
     }
-    let mapped = file.holders.values().any(|holder| holder.mapping.is_some());
-    if mapped {
+    if held_by(|holder| holder.mapping.is_some()) {
         return format!("mapped into memory, so it must not be truncated: {restart}");
     }
-    if let Some(descriptor) = truncatable(file) {
-        let Descriptor { fd, thread, .. } = descriptor;
-        return format!(
-            "opened for append: `truncate -s 0 /proc/{thread}/fd/{fd}` frees it without a restart"
-        );
+    if held_by(|holder| holder.socket.is_some()) {
+        return format!("waits in a socket until it is taken from there: {restart}");
     }
-    restart
+    let Some((Descriptor { fd, thread, .. }, appends)) = truncatable(file) else { return restart };
+    if appends {
+        format!("opened for append: `truncate -s 0 /proc/{thread}/fd/{fd}` frees it without a restart")
+    } else {
+        format!("{restart} (cut by truncation, it would be as long again with the next write, as a hole)")
+    }
 }
 
-/// A descriptor through which the file can be cut to nothing: whoever writes to it goes on at its end. One that writes
-/// elsewhere would leave a hole as long as the file was, and whoever only reads would find nothing.
-fn truncatable(file: &HeldFile) -> Option<Descriptor> {
+/// A descriptor through which the file can be cut to nothing, and whether whoever writes goes on at its end: else the next
+/// write leaves a hole as long as the file was. Not where somebody only reads, who would find nothing, nor where something
+/// holds it that does not tell how it will write.
+fn truncatable(file: &HeldFile) -> Option<(Descriptor, bool)> {
+    let only_described = file
+        .holders
+        .values()
+        .all(|holder| *holder == Holder { descriptors: holder.descriptors.clone(), ..Holder::default() });
     let descriptors = || file.holders.values().flat_map(|holder| &holder.descriptors);
-    let appends = |descriptor: &&Descriptor| descriptor.writable && descriptor.append;
-    descriptors().all(|descriptor| appends(&descriptor)).then(|| descriptors().next().copied())?
+    if !only_described || !descriptors().all(|descriptor| descriptor.writable) {
+        return None;
+    }
+    let first = descriptors().next()?;
+    Some((*first, descriptors().all(|descriptor| descriptor.append)))
 }
 
-/// Whom to restart: services by name, other processes by number.
+/// Whom to restart: services by name, other processes by number. A service that writes to the file may open its files anew
+/// when it is told to reload, as most do with their logs; what it runs or maps, it has until it is started again.
 fn restart(file: &HeldFile, context: &Context<'_>) -> String {
-    let mut services = BTreeSet::new();
+    let (mut reload, mut restart) = (BTreeSet::new(), BTreeSet::new());
     let mut processes = Vec::new();
-    for id in file.holders.keys() {
+    for (id, holder) in &file.holders {
+        let writes = holder.descriptors.iter().any(|descriptor| descriptor.writable);
         match service(*id, context) {
+            Some(service) if writes && holder.mapping.is_none() && !holder.executable => {
+                reload.insert(service);
+            }
             Some(service) => {
-                services.insert(service);
+                restart.insert(service);
             }
             None => processes.push(columns::label(*id, context.processes)),
         }
     }
-    if services.is_empty() && processes.is_empty() {
-        return "who holds it is not known".to_owned();
-    }
-    let services: Vec<String> = services.into_iter().collect();
-    let parts = [("restart", services), ("end or restart", processes)];
+    reload.retain(|service| !restart.contains(service));
+    let parts = [
+        ("reload or restart", reload.into_iter().collect()),
+        ("restart", restart.into_iter().collect()),
+        ("end or restart", processes),
+    ];
     let parts = parts.iter().filter(|(_, names)| !names.is_empty());
-    parts.map(|(verb, names)| format!("{verb} {}", listed(names))).collect::<Vec<_>>().join(", and ")
+    let parts: Vec<String> = parts.map(|(verb, names)| format!("{verb} {}", listed(names))).collect();
+    if parts.is_empty() { "who holds it is not known".to_owned() } else { parts.join(", and ") }
 }
 
 /// The systemd service that a process belongs to: what can be restarted by that name.

@@ -203,7 +203,12 @@ fn truncation_is_not_advised_where_it_would_harm() {
     world.file(LOG, MIB, MIB, EXT4);
     world.hold(LOG, LEGACY, true);
     world.hold(LOG, OTHER, false);
-    assert_eq!(cell(&world.due(), 0, "reclaim"), text("end or restart 1204 legacyd, 4410 sort"));
+    assert_eq!(
+        cell(&world.due(), 0, "reclaim"),
+        text(
+            "end or restart 1204 legacyd, 4410 sort (cut by truncation, it would be as long again with the next write, as a hole)"
+        )
+    );
     world.take(DiskFact::HolderGone { inode: LOG, id: OTHER, how: How::Descriptors });
     world.take(DiskFact::Holder { inode: LOG, id: LEGACY, hold: Hold::Mapping { start: 1, end: 2 } });
     let reclaim = "mapped into memory, so it must not be truncated: end or restart 1204 legacyd";
@@ -220,7 +225,12 @@ fn a_service_is_restarted_by_its_name() {
     world.file(LOG, MIB, MIB, EXT4);
     world.hold(LOG, LEGACY, false);
     let report = world.due();
-    assert_eq!(cell(&report, 0, "reclaim"), text("restart legacy.service"));
+    assert_eq!(
+        cell(&report, 0, "reclaim"),
+        text(
+            "reload or restart legacy.service (cut by truncation, it would be as long again with the next write, as a hole)"
+        )
+    );
     assert_eq!(cell(&report, 0, "held_by"), text("1204 legacyd (legacy.service)"));
     let headline =
         "/var (ext4) holds 1 MiB in 1 deleted file. Freeing them: restart legacy.service, or see below.";

@@ -25,8 +25,8 @@ pub fn write(mut file: &File, folder: &Path, way: &str, bytes: usize) -> Result<
     let filling = vec![b'x'; bytes];
     match way {
         "pwrite" => file.write_all_at(&filling, end)?,
-        // Only for files opened for append: the offset is of no account.
-        "append" => file.write_all(&filling)?,
+        // At the position of the descriptor, as most programs write; of no account for files opened for append.
+        "append" | "write" => file.write_all(&filling)?,
         "writev" => {
             let half = bytes / 2;
             let parts = [&filling[..half], &filling[half..]]

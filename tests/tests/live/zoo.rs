@@ -1,0 +1,246 @@
+//! Every holder on every kind of filesystem: each is found, each size is what `statx` says, and other tools beside it.
+
+use std::{collections::BTreeSet, io::Write as _, process::Command};
+
+use observer_tests::{TempDir, Workload, tool, workload_path};
+use serde_json::Value;
+
+use crate::{
+    disk::{holders, row, watch},
+    holders::is_blind,
+};
+
+/// What each filesystem is made by: the program that makes it, and the shell's words in a mount namespace of its own, where
+/// the folder of the test is at hand. They leave the filesystem at `point`.
+const FILESYSTEMS: [(&str, &str, &str); 5] = [
+    ("ext4", "mkfs.ext4", "mkfs.ext4 -q image; mount -o loop image point"),
+    ("xfs", "mkfs.xfs", "mkfs.xfs -q image; mount -o loop image point"),
+    ("btrfs", "mkfs.btrfs", "mkfs.btrfs -q image; mount -o loop image point"),
+    ("tmpfs", "sh", "mount -t tmpfs none point"),
+    (
+        "overlay",
+        "mkfs.ext4",
+        "mkfs.ext4 -q image; mkdir below; mount -o loop image below; mkdir below/l below/u below/w
+         mount -t overlay -o lowerdir=below/l,upperdir=below/u,workdir=below/w none point",
+    ),
+];
+
+/// How a file is held, and as what it is to be shown.
+const WAYS: [(&str, &str); 8] = [
+    ("open", "fd"),
+    ("append", "fd"),
+    ("dup", "fd"),
+    ("thread", "fd"),
+    ("map", "mmap"),
+    ("register", "io_uring"),
+    ("send", "in_flight"),
+    ("loop", "loop"),
+];
+
+fn not_run(what: &str) {
+    // What is printed, the test runner keeps for itself where a test passes; what is written, it does not.
+    let _ = writeln!(std::io::stderr(), "NOT RUN: {what}");
+}
+
+/// Whether the kernel has the filesystem, or brings it when it is asked to.
+fn exists(fs: &str) -> bool {
+    let known = || {
+        let list = std::fs::read_to_string("/proc/filesystems").unwrap();
+        list.lines().any(|line| line.split_whitespace().last() == Some(fs))
+    };
+    known() || Command::new("modprobe").arg(fs).status().is_ok_and(|status| status.success()) && known()
+}
+
+/// A workload whose files are in a filesystem of its own, of which nothing is left when it has ended.
+fn on(folder: &TempDir, make: &str) -> Workload {
+    let script = format!(
+        "set -e; cd \"$0\"; mkdir point; truncate -s 400M image\n{{ {make}\n}} >&2; exec \"$1\" disk files \"$0/point\""
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]).arg(folder.path()).arg(workload_path());
+    Workload::spawn(command)
+}
+
+/// A file that no directory names, and how it should be shown.
+struct Animal {
+    fs: &'static str,
+    way: &'static str,
+    how: &'static str,
+    truth: Value,
+    holder: Value,
+}
+
+impl Animal {
+    /// The row about it. Sizes are all different: on btrfs and overlays `statx` gives other numbers than the kernel has.
+    fn row<'a>(&self, report: &'a Value) -> Option<&'a Value> {
+        let rows = report["rows"].as_array().unwrap();
+        let mut rows = rows.iter().filter(|row| row["size"] == self.truth["size"] && row["fs"] == self.fs);
+        let first = rows.next()?;
+        assert!(rows.next().is_none(), "one row an inode: {report:#}");
+        Some(first)
+    }
+
+    fn is_shown(&self, report: &Value) -> bool {
+        let Some(row) = self.row(report) else { return false };
+        let right = |holder: &&Value| {
+            holder["how"] == self.how && (holder["pid"] == self.holder || holder["device"] == self.holder)
+        };
+        holders(row).len() == 1
+            && holders(row).iter().any(right)
+            && row["size"] == self.truth["size"]
+            && row["allocated"] == self.truth["allocated"]
+    }
+}
+
+/// Makes the animals of one filesystem.
+fn settle(workload: &mut Workload, fs: &'static str, number: usize) -> Vec<Animal> {
+    let mut animals = Vec::new();
+    for (place, (way, how)) in WAYS.into_iter().enumerate() {
+        let name = format!("{fs}-{way}");
+        let size = 70_000 + number * 100 + place;
+        let open = if way == "append" { "append" } else { "open" };
+        workload.ask(&format!("{open} {name}"));
+        let write = if way == "append" { "append" } else { "pwrite" };
+        workload.ask(&format!("write {name} {write} {size}"));
+        workload.ask(&format!("sync {name}"));
+        let truth = workload.ask(&format!("delete {name}"));
+        let mut holder = Value::from(workload.pid());
+        match way {
+            "open" | "append" => {}
+            "loop" => holder = workload.ask(&format!("loop {name}"))["through"].clone(),
+            way => drop(workload.ask(&format!("{way} {name}"))),
+        }
+        animals.push(Animal { fs, way, how, truth, holder });
+    }
+    animals
+}
+
+/// How many of the animals a tool tells of, which writes a file's size in some column of its line.
+fn told(command: &str, arguments: &[&str], animals: &[Animal]) -> Option<usize> {
+    let output = Command::new(command).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words: BTreeSet<&str> = text.split_whitespace().collect();
+    let told = animals.iter().filter(|animal| words.contains(animal.truth["size"].to_string().as_str()));
+    Some(told.count())
+}
+
+#[test]
+fn every_holder_is_found_on_every_filesystem_and_its_size_is_exact() {
+    let mut observer = watch();
+    if is_blind(&observer.report()) {
+        return;
+    }
+    let mut homes = Vec::new();
+    let mut animals = Vec::new();
+    for (number, (fs, maker, make)) in FILESYSTEMS.into_iter().enumerate() {
+        if !exists(fs) {
+            not_run(&format!("this kernel has no {fs}"));
+            continue;
+        }
+        if tool::missing(maker) {
+            continue;
+        }
+        let folder = TempDir::new(&format!("zoo-{fs}"));
+        let mut workload = on(&folder, make);
+        animals.extend(settle(&mut workload, fs, number));
+        homes.push((workload, folder));
+    }
+    let missing = |report: &Value| -> Vec<String> {
+        let missing = animals.iter().filter(|animal| !animal.is_shown(report));
+        missing.map(|animal| format!("{} {} {}", animal.fs, animal.way, animal.truth)).collect()
+    };
+    let mut last = Vec::new();
+    let mut reports = 0;
+    observer.wait_for(|report| {
+        last = missing(report);
+        reports += 1;
+        if reports % 50 == 0 {
+            let _ = writeln!(std::io::stderr(), "still missing after {reports} reports: {last:#?}");
+        }
+        last.is_empty().then_some(())
+    });
+    let report = observer.report();
+    for animal in &animals {
+        let row = animal.row(&report).unwrap();
+        let frees = matches!(animal.fs, "ext4" | "tmpfs");
+        let expected = if frees { animal.truth["allocated"].clone() } else { Value::Null };
+        assert_eq!(row["reclaimable"], expected, "{row:#}");
+    }
+    let lsof = told("lsof", &["+L1", "-n", "-P", "-w"], &animals);
+    let lsfd = told("lsfd", &["-o", "SIZE", "-Q", "NLINK == 0"], &animals);
+    let shown = |told: Option<usize>| told.map_or("not here".to_owned(), |told| told.to_string());
+    let _ = writeln!(
+        std::io::stderr(),
+        "of {} files without a name: observer {}, lsof +L1 {}, lsfd {}",
+        animals.len(),
+        animals.len(),
+        shown(lsof),
+        shown(lsfd),
+    );
+    for (workload, _folder) in homes {
+        assert_eq!(workload.quit(), Some(0));
+    }
+    observer.wait_for(|report| animals.iter().all(|animal| animal.row(report).is_none()).then_some(()));
+}
+
+/// Bytes that are free in the filesystem of a workload, which is in a mount namespace of its own.
+fn free(workload: &Workload, folder: &TempDir) -> u64 {
+    let path = format!("/proc/{}/root{}/point", workload.pid(), folder.path().display());
+    let stat = rustix::fs::statvfs(path).unwrap();
+    stat.f_bfree * stat.f_frsize
+}
+
+/// Runs what a sentence puts between backticks.
+fn carry_out(sentence: &str) {
+    let command = sentence.split('`').nth(1).unwrap_or_else(|| panic!("no command in: {sentence}"));
+    assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+}
+
+#[test]
+fn what_is_said_to_free_a_file_frees_it() {
+    if tool::missing("mkfs.ext4") {
+        return;
+    }
+    let mut observer = watch();
+    for (fs, make) in [("ext4", FILESYSTEMS[0].2), ("tmpfs", FILESYSTEMS[3].2)] {
+        let folder = TempDir::new(&format!("free-{fs}"));
+        let mut workload = on(&folder, make);
+        for open in ["append", "open"] {
+            workload.ask(&format!("{open} f"));
+            let write = if open == "append" { "append" } else { "write" };
+            workload.ask(&format!("write f {write} 8388608"));
+            workload.ask("sync f");
+            let truth = workload.ask("delete f");
+            let found = observer.wait_for(|report| {
+                row(report, &truth).filter(|row| row["reclaimable"] == truth["allocated"]).cloned()
+            });
+            let sentence = found["reclaim"].as_str().unwrap().to_owned();
+            let before = free(&workload, &folder);
+            let expected = before + truth["allocated"].as_u64().unwrap();
+            if open == "append" {
+                carry_out(&sentence);
+                observer.wait_for(|report| row(report, &truth).filter(|row| row["allocated"] == 0).map(drop));
+                assert_eq!(
+                    workload.ask("write f append 10")["size"],
+                    10,
+                    "whoever writes goes on at the end"
+                );
+                workload.ask("close f");
+            } else {
+                assert!(sentence.starts_with("end or restart"), "{sentence}");
+                assert!(sentence.contains("as a hole"), "{sentence}");
+                // What it warns of comes true: the space is back, and the size with the next write.
+                let fd = &truth["fds"][0];
+                carry_out(&format!("`truncate -s 0 /proc/{}/fd/{fd}`", workload.pid()));
+                assert_eq!(workload.ask("stat f")["allocated"], 0);
+                let after = workload.ask("write f write 10");
+                assert_eq!(after["size"], 8_388_618, "it writes where it was");
+                assert!(after["allocated"].as_u64().unwrap() < 100_000, "{after}");
+                workload.ask("close f");
+            }
+            // Journals free what they freed with their next commit.
+            observer.wait_for(|_| (free(&workload, &folder) >= expected).then_some(()));
+        }
+        assert_eq!(workload.quit(), Some(0));
+    }
+}
