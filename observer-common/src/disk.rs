@@ -77,6 +77,8 @@ pub const HELD_SOCKET: u32 = 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListedRecord {
     pub inode: InodeId,
+    /// As in [`HeldRecord`].
+    pub backing: InodeId,
     /// `i_size` in bytes; of [`LISTED_END`], the inodes that were looked at.
     pub size: u64,
     /// `i_blocks` in bytes; of [`LISTED_END`], 1 where every list was read to its end.
@@ -198,6 +200,8 @@ const _: () = assert!(size_of::<ListedRecord>() == 48);
 const _: () = assert!(size_of::<WroteRecord>() == 88);
 const _: () = assert!(size_of::<FreedRecord>() == 32);
 const _: () = assert!(size_of::<FileTotal>() == 80);
+const _: () = assert!(size_of::<ListedRecord>() == 64);
+const _: () = assert!(size_of::<WroteRecord>() == 80);
 const _: () = assert!(size_of::<WriterKey>() == 32);
 const _: () = assert!(size_of::<WriterTotal>() == 16);
 const _: () = assert!(size_of::<DeletionRecord>() == 48);
@@ -252,6 +256,14 @@ macro_rules! disk_fields {
             SB_IN_LIST: "super_block.s_list", 16;
             ITER_INODE: "iomap_iter.inode", 8;
             ITER_FLAGS: "iomap_iter.flags", 4;
+            SB_BLOCK_BITS: "super_block.s_blocksize_bits", 1;
+            EXT4_INODE: "ext4_inode_info.vfs_inode", 0;
+            EXT4_PROMISED: "ext4_inode_info.i_reserved_data_blocks", 4;
+            XFS_INODE: "xfs_inode.i_vnode", 0;
+            XFS_BLOCKS: "xfs_inode.i_nblocks | xfs_inode.i_d.di_nblocks", 8;
+            XFS_PROMISED: "xfs_inode.i_delayed_blks", 8;
+            OVERLAY_INODE: "ovl_inode.vfs_inode", 0;
+            OVERLAY_UPPER: "ovl_inode.__upperdentry", 8;
             DENTRY_INODE: "dentry.d_inode", 8;
             DENTRY_SB: "dentry.d_sb", 8;
             DENTRY_PARENT: "dentry.d_parent", 8;

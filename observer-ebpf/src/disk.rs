@@ -20,6 +20,8 @@ use observer_ebpf::{
 
 use crate::growth::{EXT4, meet};
 
+#[path = "disk/blocks.rs"]
+mod blocks;
 #[path = "disk/carried.rs"]
 mod carried;
 #[path = "disk/deletion.rs"]

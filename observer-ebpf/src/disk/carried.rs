@@ -17,10 +17,10 @@ use observer_ebpf::{
 
 use crate::{
     CONTROL_FILES, DENTRY_NAME, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE, FILE_PRIVATE, FILES_COUNT,
-    FILES_FIRST, INODE_BLOCKS, INODE_GENERATION, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE,
-    KERNEL_OWN, NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, RING_TABLES, S_IFMT, S_IFREG, SB_DEV,
-    SB_FLAGS, SB_MAGIC, SECTOR, SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TABLE_FILES,
-    TABLES_FIRST, TASK_PID, WRITABLE, held, listed::is_superblock, probe,
+    FILES_FIRST, INODE_GENERATION, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE, KERNEL_OWN,
+    NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, RING_TABLES, S_IFMT, S_IFREG, SB_DEV, SB_FLAGS,
+    SB_MAGIC, SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TABLE_FILES, TABLES_FIRST, TASK_PID,
+    WRITABLE, blocks, held, listed::is_superblock, probe,
 };
 
 const S_IFSOCK: u16 = 0o140_000;
@@ -156,7 +156,7 @@ unsafe fn inode_of(file: u64) -> *const u8 {
 }
 
 #[inline(always)]
-unsafe fn probed_id(inode: *const u8, superblock: *const u8) -> InodeId {
+pub(crate) unsafe fn probed_id(inode: *const u8, superblock: *const u8) -> InodeId {
     // SAFETY: probing faults safely.
     unsafe {
         InodeId {
@@ -195,8 +195,12 @@ impl Carrier {
             record.task = task::record(self.task);
             record.inode = probed_id(inode, superblock);
             record.size = probe(inode, &INODE_SIZE);
-            record.allocated = probe::<u64>(inode, &INODE_BLOCKS) * SECTOR;
             record.magic = probe(superblock, &SB_MAGIC);
+            record.allocated = blocks::of(inode, superblock, record.magic);
+            record.backing = InodeId::default();
+            if record.magic == OVERLAY {
+                below(probe::<u64>(file as *const u8, &FILE_PRIVATE) as *const u8, record);
+            }
             record.thread = load(self.task, &TASK_PID);
             record.fd = self.fd as u32;
             record.flags = probe(file as *const u8, &FILE_FLAGS);
@@ -243,24 +247,33 @@ impl Carrier {
         }
     }
 
-    /// The file below that of an overlay: `private_data` is that file, or a structure that begins with its address (6.13).
+    /// A file of an overlay, for the one below it.
     #[inline(always)]
     unsafe fn overlay(&self, file: *const u8) {
         // SAFETY: task and file are the iterator's, everything behind them is probed.
         unsafe {
             let Some(mut record) = held(self.task, file) else { return };
             record.fd = self.fd as u32;
-            let private: *const u8 = pointer(file, &FILE_PRIVATE);
-            let mut below = inode_of(private as u64);
-            if below.is_null() {
-                let first = bpf_probe_read_kernel(private.cast::<u64>());
-                below = inode_of(first.unwrap_or_default());
-            }
-            if below.is_null() {
-                return;
-            }
-            record.backing = probed_id(below, probe::<u64>(below, &INODE_SB) as *const u8);
+            below(pointer(file, &FILE_PRIVATE), &mut record);
             iterator::write(self.meta, &record);
+        }
+    }
+}
+
+/// The file below an overlay's, of which `private` is the `private_data`: that file, or a structure that begins with its
+/// address (6.13). It has the blocks.
+#[inline(always)]
+unsafe fn below(private: *const u8, record: &mut HeldRecord) {
+    // SAFETY: everything is probed.
+    unsafe {
+        let mut inode = inode_of(private as u64);
+        if inode.is_null() {
+            inode = inode_of(bpf_probe_read_kernel(private.cast::<u64>()).unwrap_or_default());
+        }
+        if !inode.is_null() {
+            let superblock = probe::<u64>(inode, &INODE_SB) as *const u8;
+            record.backing = probed_id(inode, superblock);
+            record.allocated = blocks::of(inode, superblock, probe(superblock, &SB_MAGIC));
         }
     }
 }

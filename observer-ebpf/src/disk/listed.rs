@@ -18,14 +18,15 @@ use observer_common::disk::{InodeId, LISTED_END, LISTED_FILE, LISTED_SWAP, Liste
 use observer_ebpf::{
     iterator,
     iterator::repeat,
-    read::{load, pointer},
+    read::{exists, load, pointer},
 };
 
 use crate::{
-    DENTRY_ALIAS, DENTRY_INODE, DENTRY_SB, FS_MOUNT, INODE_ALIAS, INODE_BLOCKS, INODE_COUNT, INODE_FLAGS,
-    INODE_GENERATION, INODE_IN_LIST, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE, KERNEL_OWN,
-    MOUNT_SB, S_IFMT, S_IFREG, SB_BDEV, SB_DEV, SB_FLAGS, SB_IN_LIST, SB_INODES, SB_MAGIC, SB_ROOT, SECTOR,
-    TASK_FS,
+    DENTRY_ALIAS, DENTRY_INODE, DENTRY_SB, FS_MOUNT, INODE_ALIAS, INODE_COUNT, INODE_FLAGS, INODE_IN_LIST,
+    INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE, KERNEL_OWN, MOUNT_SB, OVERLAY, OVERLAY_INODE,
+    OVERLAY_UPPER, S_IFMT, S_IFREG, SB_BDEV, SB_FLAGS, SB_IN_LIST, SB_INODES, SB_MAGIC, SB_ROOT, TASK_FS,
+    blocks,
+    carried::probed_id,
     path::{self, Path},
     probe,
 };
@@ -323,16 +324,27 @@ unsafe fn tell(meta: *mut iterator::Meta, scratch: *mut Scratch, inode: *const u
         } else {
             path::read(alias.wrapping_sub(u64::from(DENTRY_ALIAS.load())), &raw mut (*scratch).path)
         };
+        let magic: u64 = probe(superblock, &SB_MAGIC);
+        let mut allocated = blocks::of(inode, superblock, magic);
+        let mut backing = InodeId::default();
+        if magic == OVERLAY && exists(&OVERLAY_INODE) && exists(&OVERLAY_UPPER) {
+            let own = (inode as u64).wrapping_sub(u64::from(OVERLAY_INODE.load())) as *const u8;
+            let upper = probe::<u64>(own, &OVERLAY_UPPER) as *const u8;
+            let below = probe::<u64>(upper, &DENTRY_INODE) as *const u8;
+            let superblock: u64 = probe(below, &INODE_SB);
+            if is_superblock(superblock) {
+                let superblock = superblock as *const u8;
+                backing = probed_id(below, superblock);
+                allocated = blocks::of(below, superblock, probe(superblock, &SB_MAGIC));
+            }
+        }
         let swap = probe::<u32>(inode, &INODE_FLAGS) & SWAP != 0;
         (*scratch).record = ListedRecord {
-            inode: InodeId {
-                dev: probe(superblock, &SB_DEV),
-                generation: probe(inode, &INODE_GENERATION),
-                ino: probe(inode, &INODE_INO),
-            },
+            inode: probed_id(inode, superblock),
+            backing,
             size: probe(inode, &INODE_SIZE),
-            allocated: probe::<u64>(inode, &INODE_BLOCKS) * SECTOR,
-            magic: probe(superblock, &SB_MAGIC),
+            allocated,
+            magic,
             kind: if swap { LISTED_SWAP } else { LISTED_FILE },
             name,
         };

@@ -43,6 +43,7 @@ impl Members for Reader<'_> {
     fn listed(&mut self) -> Result<ListedRecord, Malformed> {
         Ok(ListedRecord {
             inode: self.inode()?,
+            backing: self.inode()?,
             size: self.u64()?,
             allocated: self.u64()?,
             magic: self.u64()?,

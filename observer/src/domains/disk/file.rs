@@ -167,7 +167,8 @@ impl HeldFile {
         if let Some(stat) = self.answer.stat {
             return Some(stat.allocated);
         }
-        let file = self.file.filter(|_| !self.magic().has_no_blocks())?;
+        // Of a stacked file, a pass that knows the one below tells its blocks.
+        let file = self.file.filter(|file| file.allocated > 0 || !self.magic().has_no_blocks())?;
         (file.allocated > 0 || file.size == 0).then_some(file.allocated)
     }
 

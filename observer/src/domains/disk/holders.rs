@@ -34,6 +34,8 @@ pub struct Holders {
     backing: BTreeMap<String, BTreeSet<InodeId>>,
     /// Listed so far, while the lists are being read: several passes do that together.
     listed: BTreeMap<InodeId, (File, Listing)>,
+    /// What the listed ones keep their data in.
+    below: BTreeSet<InodeId>,
 }
 
 /// Passes whose holders can be asked through `/proc`, which then tells the path.
@@ -108,6 +110,9 @@ impl Holders {
             let record = reader.listed()?;
             let name = reader.padded(record.name as usize)?;
             let ListedRecord { inode, size, allocated, magic, kind, .. } = record;
+            if record.backing != InodeId::default() {
+                self.below.insert(record.backing);
+            }
             if kind == LISTED_END {
                 end = Some(Walk { inodes: size, complete: allocated != 0 });
             } else {
@@ -119,6 +124,7 @@ impl Holders {
             out.partial = true;
             return Ok(BTreeSet::new());
         };
+        self.backing.insert(program.to_owned(), std::mem::take(&mut self.below));
         let mut listed = std::mem::take(&mut self.listed);
         listed.retain(|inode, _| {
             !REACHABLE.iter().any(|pass| self.found_by(pass, inode))

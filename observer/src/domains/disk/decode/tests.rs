@@ -50,7 +50,7 @@ const MAPPING: Held = Held { how: HELD_MAPPING, ..FD };
 
 /// A record of the lists of inodes, and the path that follows it.
 fn listed(inode: InodeId, kind: u32, numbers: [u64; 2], path: &[u8]) -> Vec<u8> {
-    let mut bytes = inode_key(inode);
+    let mut bytes = [inode_key(inode), inode_key(InodeId::default())].concat();
     bytes.extend([numbers[0], numbers[1], 0xef53].map(u64::to_ne_bytes).concat());
     bytes.extend(kind.to_ne_bytes());
     bytes.extend((path.len() as u32).to_ne_bytes());
