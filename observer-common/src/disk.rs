@@ -196,12 +196,10 @@ pub struct WriterRecord {
 
 const _: () = assert!(size_of::<InodeId>() == 16);
 const _: () = assert!(size_of::<HeldRecord>() == 136);
-const _: () = assert!(size_of::<ListedRecord>() == 48);
 const _: () = assert!(size_of::<WroteRecord>() == 88);
 const _: () = assert!(size_of::<FreedRecord>() == 32);
 const _: () = assert!(size_of::<FileTotal>() == 80);
 const _: () = assert!(size_of::<ListedRecord>() == 64);
-const _: () = assert!(size_of::<WroteRecord>() == 80);
 const _: () = assert!(size_of::<WriterKey>() == 32);
 const _: () = assert!(size_of::<WriterTotal>() == 16);
 const _: () = assert!(size_of::<DeletionRecord>() == 48);
