@@ -6,6 +6,7 @@
 use std::{path::PathBuf, time::Duration};
 
 pub mod attached;
+pub mod emulation;
 pub mod observer;
 pub mod place;
 pub mod report;

@@ -42,6 +42,18 @@ enum Command {
     },
     /// Record the corpus of labelled processes anew, and measure how often verdicts are right
     Corpus(corpus::Options),
+    /// Play random scenarios over emulated links and count how often what limits a connection is told rightly; needs root
+    Scenarios {
+        /// How many
+        #[arg(long, default_value_t = 104)]
+        runs: u32,
+        /// The seed of the first; each next one has the next
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many side by side
+        #[arg(long, default_value_t = 4)]
+        beside: u32,
+    },
     /// Run doctor and the live tests on stock kernels of each series, under emulation
     Vm(vm::Options),
 }
@@ -66,6 +78,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Ebpf { check: true } => ebpf::check(root),
         Command::Test { no_root } => tests::run(root, *no_root),
         Command::Corpus(options) => corpus::run(root, options),
+        Command::Scenarios { runs, seed, beside } => tests::scenarios(root, *runs, *seed, *beside),
         Command::Vm(options) => vm::run(root, options),
     }
 }

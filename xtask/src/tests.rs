@@ -72,6 +72,19 @@ pub fn live(root: &Path, objects: Option<&Path>) -> Result<()> {
     process::run(&mut command)
 }
 
+/// Plays scenarios, and fails where too few are told rightly.
+///
+/// # Errors
+/// When they cannot be played, and without root.
+pub fn scenarios(root: &Path, runs: u32, seed: u64, beside: u32) -> Result<()> {
+    if !process::is_root() {
+        bail!("scenarios need root: they make network namespaces and load programs into the kernel");
+    }
+    process::run(cargo(root).args(["build", "--bins"]))?;
+    let numbers = [u64::from(runs), seed, u64::from(beside)].map(|number| number.to_string());
+    process::run(cargo(root).args(["run", "--quiet", "--bin", "scenarios", "--"]).args(numbers))
+}
+
 /// Every test but the live ones. Always the workspace's default members as a whole: a part of them would be built with
 /// other features, and so once more.
 fn without_root(root: &Path) -> Result<()> {

@@ -5,6 +5,7 @@
 mod days;
 mod disk;
 mod holders;
+mod limits;
 mod mem;
 mod net;
 mod recording;

@@ -1,6 +1,12 @@
 //! One TCP connection: what of its counters was observed, and whose that is.
 
-use super::{listener::Arrival, traffic::Bytes};
+use super::{
+    history::{History, Reading},
+    judgement::Judgement,
+    listener::Arrival,
+    traffic::Bytes,
+    why::{self, Span},
+};
 use crate::observation::{
     TaskId,
     net::{ClosedFact, ConnectionFact, Counters, Pace, Written},
@@ -13,6 +19,7 @@ pub struct Connection {
     pub fact: ConnectionFact,
     /// What tells its pace, where that is observed.
     pub pace: Option<Pace>,
+    history: History,
     /// The counters when observation of it began.
     base: Counters,
     /// The part of the owner that has been credited.
@@ -27,6 +34,35 @@ pub struct Connection {
     shared: bool,
     /// Whether its listener has been told that somebody accepted it.
     arrived: bool,
+}
+
+/// A moment on the clocks that a connection's pace is measured with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clocks {
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+    /// The kernel's own clock, where it was told.
+    pub jiffies: Option<u32>,
+    /// Jiffies a second, once that is known.
+    pub hz: Option<f64>,
+}
+
+impl Clocks {
+    /// The numbers of jiffies a second that Linux can be built with.
+    const RATES: [f64; 4] = [100.0, 250.0, 300.0, 1000.0];
+
+    /// A later moment; how fast jiffies go is learnt from both.
+    #[must_use]
+    pub fn later(self, at: u64, jiffies: Option<u32>) -> Self {
+        let passed = jiffies.zip(self.jiffies).map(|(now, before)| f64::from(now.wrapping_sub(before)));
+        let seconds = at.saturating_sub(self.at) as f64 / 1e9;
+        let measured = passed.map(|jiffies| jiffies / seconds).filter(|hz| hz.is_finite() && *hz > 0.0);
+        let distance = |hz: f64, rate: &f64| (hz / rate).ln().abs();
+        let hz = measured.and_then(|hz| {
+            Self::RATES.into_iter().min_by(|a, b| distance(hz, a).total_cmp(&distance(hz, b)))
+        });
+        Self { at, jiffies, hz: self.hz.or(hz) }
+    }
 }
 
 /// How far the life of a connection is.
@@ -56,6 +92,10 @@ impl Connection {
     #[must_use]
     pub fn new(fact: ConnectionFact, new: bool, seen: Option<Counters>) -> Self {
         let base = if new { seen.unwrap_or_default() } else { seen.unwrap_or(fact.counters) };
+        let mut history = History::default();
+        if new && fact.opened != 0 && seen.is_none() {
+            history.keep(Reading { at: fact.opened, ..Reading::default() });
+        }
         let reported = if new { Counters::default() } else { fact.counters };
         let certain = if fact.has_foreign_holder() {
             // What was before observation is not asked about.
@@ -69,6 +109,7 @@ impl Connection {
         Self {
             fact,
             pace: None,
+            history,
             base,
             credited: Counters::default(),
             reported,
@@ -97,7 +138,11 @@ impl Connection {
     }
 
     /// A pass has met it.
-    pub fn update(&mut self, fact: ConnectionFact, pace: Option<Pace>) {
+    pub fn update(&mut self, fact: ConnectionFact, pace: Option<Pace>, before: Clocks) {
+        // Of what stood still no readings were kept: the last that was told is still true of the last report.
+        if self.history.is_empty() {
+            self.history.extend(self.reading(before));
+        }
         if !fact.has_foreign_holder() {
             self.certain = fact.written();
         }
@@ -177,8 +222,29 @@ impl Connection {
     }
 
     /// A report has told of it.
-    pub const fn delivered(&mut self) {
+    pub fn delivered(&mut self, clocks: Clocks) {
         self.reported = self.fact.counters;
+        if let Some(reading) = self.reading(clocks) {
+            self.history.keep(reading);
+        }
+    }
+
+    fn reading(&self, Clocks { at, jiffies, .. }: Clocks) -> Option<Reading> {
+        let (counters, measures) = (self.fact.counters, self.fact.measures);
+        Some(Reading { at, jiffies: jiffies?, counters, measures, pace: self.pace? })
+    }
+
+    /// What limits it at this moment; others are known to fill a queue on its way that adds `beside` seconds.
+    #[must_use]
+    pub fn judge(&self, clocks: Clocks, beside: f64) -> Judgement {
+        let (Some(hz), Some(now)) = (clocks.hz, self.reading(clocks)) else {
+            return Judgement::unknown("its pace is not observed, or was read once only");
+        };
+        if self.history.is_empty() {
+            return Judgement::unknown("nothing flows");
+        }
+        let (all, from) = self.history.with(now);
+        why::judge(Span { from: &all[from], to: &now, all: &all, hz, beside })
     }
 
     /// Bytes per second of the kernel's latest sample of deliveries; `None` before the first.

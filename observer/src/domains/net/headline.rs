@@ -1,16 +1,20 @@
 //! The answer in words.
 
 use super::{
+    judgement::Gain,
+    queue::Filled,
     report::{Overall, Rates, usage},
     state::NetState,
     traffic::Traffic,
+    why::Limit,
 };
 use crate::{
     domains::Context,
     identity::columns::label,
     observation::TaskId,
+    report::Note,
     text::printable,
-    units::{bit_rate, bits, counted, share},
+    units::{bit_rate, bits, counted, duration, share},
     view::View,
 };
 
@@ -49,9 +53,57 @@ pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rate
         let verb = if sent >= received { "sends" } else { "receives" };
         let name = printable(&link.fact.name);
         let (rate, speed, used) = (bit_rate(rate), bits(speed as f64), share(used));
-        return vec![format!("{name} {verb} {rate} of {speed} ({used}): {who}.")];
+        let answer = format!("{name} {verb} {rate} of {speed} ({used}): {who}.");
+        return with_lesson(answer, *id, state, context);
     }
-    vec![format!("Processes send {} and receive {}: {who}.", bit_rate(tx), bit_rate(rx))]
+    let answer = format!("Processes send {} and receive {}: {who}.", bit_rate(tx), bit_rate(rx));
+    with_lesson(answer, *id, state, context)
+}
+
+/// The answer, and what would make that process faster: more bandwidth does nothing for what waits for round trips, and a
+/// nearer server nothing for what fills its link.
+fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'_>) -> Vec<String> {
+    let judged = state.judgements(context.now);
+    let filled = judged.filled().iter().find(|filled| filled.by == id).map(|filled| {
+        let adds = duration(filled.adds);
+        format!("It fills the queue of its link, which adds {adds} to everybody's round trip.")
+    });
+    let judgement = judged.process(id);
+    let brief = &judgement.brief;
+    let lesson = match (judgement.limit, judgement.gains) {
+        (Limit::Unknown, _) => None,
+        (_, Gain::Bandwidth) => {
+            Some("It would gain from more bandwidth, and nothing from nearness.".to_owned())
+        }
+        (_, Gain::Nearness) => {
+            Some(format!("Limited by {brief}: it would gain from nearness, and nothing from bandwidth."))
+        }
+        (_, Gain::Buffer) => Some(format!(
+            "Limited by {brief}: it would gain from a larger one or from nearness, and nothing from bandwidth."
+        )),
+        (_, Gain::Neither) => {
+            Some(format!("Limited by {brief}: neither nearness nor bandwidth would make it faster."))
+        }
+    };
+    std::iter::once(answer).chain(filled).chain(lesson).collect()
+}
+
+/// Who fills a queue, and who waits in it.
+pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
+    let note = |filled: &Filled| {
+        let waiting =
+            counted(filled.waiting.len() as u64, "connection of another waits", "connections of others wait");
+        let text = format!(
+            "{} fills the queue of its link to {} ({} of what that link limits): it adds {} to every round trip there; \
+             {waiting} in it.",
+            label(filled.by, context.processes),
+            filled.to,
+            share(filled.share),
+            duration(filled.adds),
+        );
+        Note { code: "queue-filled", text }
+    };
+    state.judgements(context.now).filled().iter().map(note).collect()
 }
 
 /// How many sockets listen, and where connections wait.

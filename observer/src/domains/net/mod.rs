@@ -14,15 +14,19 @@ mod bytes;
 mod connection;
 pub mod decode;
 mod headline;
+mod history;
 pub mod hooks;
+mod judgement;
 mod link;
 mod listener;
+mod queue;
 pub mod report;
 mod sockets;
 pub mod state;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod why;
 
 /// The domain's entry in the list of domains.
 pub const DECLARATION: Declaration = Declaration {

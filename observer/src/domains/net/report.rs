@@ -22,8 +22,6 @@ use crate::{
     view::View,
 };
 
-/// The evidence for `limited_by` being unknown.
-pub(super) const UNJUDGED: &str = "this version does not judge it";
 /// A share of the traffic from which a process stands out.
 const NOTABLE: f64 = 0.5;
 
@@ -50,6 +48,9 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
              ten minutes after."
         );
         report.notes.push(Note { code: "datagrams-unseen", text });
+    }
+    if context.request.view != View::Listen {
+        report.notes.extend(headline::notes(state, context));
     }
     report.headline = headline::lines(state, context, &all, rates);
     report
@@ -107,6 +108,7 @@ fn overall(state: &NetState) -> Overall {
 fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let all = overall(state);
     let open = open_connections(state);
+    let judged = state.judgements(context.now);
     let nothing = Traffic::default();
     let mut found: Vec<(Part, &Traffic)> = match &state.remotes {
         Some(remotes) => remotes.iter().map(|(part, traffic)| (*part, traffic)).collect(),
@@ -125,6 +127,7 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let rows = found.into_iter().map(|((id, remote), traffic)| {
         let (now, total) = (traffic.interval(), traffic.total());
         let share = all.share(now);
+        let judgement = judged.process(id);
         let connections =
             open.get(&(id, remote)).copied().unwrap_or_default().saturating_add(traffic.ended_connections);
         let mut cells = columns::cells(id, context.processes, context.request);
@@ -144,8 +147,9 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
             Value::Unsigned(traffic.retransmitted),
             Value::real(traffic.round_trip()),
             Value::text(traffic.to()),
-            Value::Text("unknown".to_owned()),
-            Value::Text(UNJUDGED.to_owned()),
+            Value::Text(judgement.limit.name().to_owned()),
+            super::sockets::people(judgement.brief),
+            Value::Text(judgement.evidence),
         ]);
         let emphasis = match share {
             share if share >= NOTABLE => Emphasis::Notice,
@@ -177,6 +181,7 @@ fn process_columns(context: &Context<'_>, remotes: bool) -> Vec<Column> {
         Column::new("rtt", Kind::Duration, "RTT", 5),
         Column::new("to", Kind::Text, "TO", 2),
         Column::json("limited_by", Kind::Text),
+        Column::people("limit", Kind::Text, "LIMITED BY", 2),
         Column::json("evidence", Kind::Text),
     ]);
     all

@@ -4,18 +4,23 @@ use std::cmp::Reverse;
 
 use super::{
     connection::{Connection, Phase},
-    report::{Rates, UNJUDGED, whose},
+    judgement::Judgements,
+    report::{Rates, whose},
     state::{FlowTotals, NetState},
 };
 use crate::{
     domains::Context,
-    identity::columns,
+    identity::columns::{self, label},
     observation::{
         TaskId,
         net::{Protocol, SocketFact},
     },
     report::{Column, Emphasis, Kind, Row, Table, Value},
+    units::duration,
 };
+
+/// The evidence for what is no TCP connection.
+const NO_PACE: &str = "only TCP keeps what would tell";
 
 /// A row with what it is sorted by.
 struct Found {
@@ -33,7 +38,8 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
         matches!(connection.phase, Phase::Open | Phase::Closed)
             || (matches!(connection.phase, Phase::Vanished(_)) && connection.interval() != (0, 0))
     });
-    let mut found: Vec<Found> = tcp.map(|connection| tcp_row(connection, context, rates)).collect();
+    let judged = state.judgements(context.now);
+    let mut found: Vec<Found> = tcp.map(|connection| tcp_row(connection, judged, context, rates)).collect();
     let flows = state.flows.values().filter(|flow| flow.fact.key.cookie != 0);
     found.extend(flows.filter_map(|flow| flow_row(flow, state, context, rates)));
     found.sort_by_key(|found| {
@@ -55,6 +61,7 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
         Column::json("delivery_rate", Kind::BitRate),
         Column::json("queue", Kind::Duration),
         Column::json("limited_by", Kind::Text),
+        Column::people("limit", Kind::Text, "LIMITED BY", 2),
         Column::json("evidence", Kind::Text),
         Column::new("age", Kind::Duration, "AGE", 8),
     ]);
@@ -62,8 +69,16 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
     Table { key: "rows", rows, columns: all, hidden: Default::default() }
 }
 
-fn tcp_row(connection: &Connection, context: &Context<'_>, rates: Rates) -> Found {
+fn tcp_row(connection: &Connection, judged: &Judgements, context: &Context<'_>, rates: Rates) -> Found {
     let fact = &connection.fact;
+    let judgement = judged.connection(fact.cookie);
+    let evidence = match judged.waits_in(fact.cookie) {
+        Some(filled) => {
+            let (waits, filler) = (duration(filled.adds), label(filled.by, context.processes));
+            format!("{}; {waits} of it in a queue that {filler} fills", judgement.evidence)
+        }
+        None => judgement.evidence,
+    };
     let (tx, rx) = connection.interval();
     let processes = whose(connection);
     let mut cells = process_cells(processes.first().copied(), context);
@@ -82,9 +97,10 @@ fn tcp_row(connection: &Connection, context: &Context<'_>, rates: Rates) -> Foun
         Value::real(fact.measures.rtt_min.map(|micros| f64::from(micros) / 1e6)),
         Value::Unsigned(fact.counters.retransmitted),
         Value::real(connection.delivery_rate()),
-        Value::Missing,
-        Value::Text("unknown".to_owned()),
-        Value::Text(UNJUDGED.to_owned()),
+        Value::real(judgement.queue),
+        Value::Text(judgement.limit.name().to_owned()),
+        people(judgement.brief),
+        Value::Text(evidence),
         Value::real(age),
     ]);
     let now = tx.saturating_add(rx);
@@ -118,7 +134,8 @@ fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: R
         Value::Missing,
         Value::Missing,
         Value::Text("unknown".to_owned()),
-        Value::Text(UNJUDGED.to_owned()),
+        Value::Missing,
+        Value::Text(NO_PACE.to_owned()),
         Value::real(Some(age)),
     ]);
     let now = tx.saturating_add(rx);
@@ -169,6 +186,11 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
         Row { processes: holders, cells, emphasis, ..Row::default() }
     });
     Table { key: "rows", rows: rows.collect(), columns: all, hidden: Default::default() }
+}
+
+/// Words for people, where there are any.
+pub(super) fn people(brief: String) -> Value {
+    Value::text((!brief.is_empty()).then_some(brief))
 }
 
 fn process_cells(id: Option<TaskId>, context: &Context<'_>) -> Vec<Value> {

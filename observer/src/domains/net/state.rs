@@ -4,13 +4,15 @@
 //! Whose bytes they are is settled each time something is learnt about the connection.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
 };
 
 use super::{
-    connection::{Connection, Phase},
+    connection::{Clocks, Connection, Phase},
     hooks::LIFE,
+    judgement::Judgements,
     link::Link,
     listener::{Arrival, Listener},
     traffic::{Bytes, Traffic},
@@ -43,7 +45,11 @@ pub struct NetState {
     started: bool,
     now: Moment,
     /// The kernel's clock when the sockets were last read.
-    pub(super) jiffies: Option<u32>,
+    jiffies: Option<u32>,
+    /// The clocks at the last report.
+    clocks: Clocks,
+    /// What limits each connection at the moment that is reported: asked for more than once, judged once.
+    judged: OnceCell<Judgements>,
     pub(super) connections: HashMap<u64, Connection>,
     pub(super) processes: HashMap<TaskId, Traffic>,
     /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
@@ -86,6 +92,9 @@ pub(super) struct FlowTotals {
 
 impl Domain for NetState {
     fn apply(&mut self, fact: &Observation) {
+        if matches!(fact, Observation::Net(_)) {
+            self.judged.take();
+        }
         match fact {
             Observation::Session(session) => {
                 self.now = session.began;
@@ -125,6 +134,8 @@ impl Domain for NetState {
         self.started = true;
         self.now = now;
         self.match_arrivals();
+        self.judged.take();
+        self.clocks = self.clocks.later(now.boot, self.jiffies);
         self.leave_connections(now);
         let owners: HashSet<TaskId> = self.connections.values().filter_map(Connection::owner).collect();
         let (ended, left) = (&mut self.ended, &mut self.left);
@@ -173,6 +184,14 @@ impl NetState {
         }
     }
 
+    /// What limits each connection at `now`.
+    pub(super) fn judgements(&self, now: Moment) -> &Judgements {
+        self.judged.get_or_init(|| {
+            let clocks = self.clocks.later(now.boot, self.jiffies);
+            Judgements::of(self.connections.values(), clocks)
+        })
+    }
+
     fn apply_net(&mut self, fact: &NetFact) {
         match fact {
             NetFact::Connection(fact) => self.connection(fact, None),
@@ -209,7 +228,7 @@ impl NetState {
     /// A pass has met a connection.
     fn connection(&mut self, fact: &ConnectionFact, pace: Option<Pace>) {
         match self.connections.get_mut(&fact.cookie) {
-            Some(known) if known.is(fact) => known.update(fact.clone(), pace),
+            Some(known) if known.is(fact) => known.update(fact.clone(), pace, self.clocks),
             _ => {
                 // Without events only the first pass finds what was there before.
                 let new = fact.opened != 0 || (self.passes_only && self.started);
@@ -312,10 +331,10 @@ impl NetState {
     /// Connections leave a report after the one that told of their end: what their sharers did last may have been read
     /// after it.
     fn leave_connections(&mut self, now: Moment) {
-        let (passes_only, unattributed) = (self.passes_only, &mut self.unattributed);
+        let (passes_only, clocks, unattributed) = (self.passes_only, self.clocks, &mut self.unattributed);
         let shared = &mut self.shared;
         self.connections.retain(|cookie, connection| {
-            connection.delivered();
+            connection.delivered(clocks);
             let keep = match connection.phase {
                 Phase::Open => true,
                 Phase::Vanished(since) => !passes_only && now.boot.saturating_sub(since) < VANISHED,

@@ -11,6 +11,7 @@ use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
 mod processes;
+mod scenario;
 mod sharing;
 mod tcp;
 mod udp;
@@ -29,6 +30,8 @@ pub fn run(words: &[&str]) -> Result<()> {
             enter_namespace()?;
             run(rest)
         }
+        ["scenario", limit, seed, range] => scenario::run(limit, seed, range),
+        ["bloat", seed] => scenario::bloat(seed),
         [kind] => once(kind),
         _ => bail!("no such workload"),
     }
