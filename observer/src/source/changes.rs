@@ -22,6 +22,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::observation::{Observation, Slot, TaskId, process::ProcessFact};
 
+/// So many things may have gone at one place in the order of a pass before the rest is looked up one by one.
+const LOOK_AHEAD: usize = 64;
+
 /// The last value of every slot, and which passes still find it.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -127,7 +130,7 @@ impl Changes {
         out: &mut Vec<Observation>,
     ) {
         let (place, previous) = self.begin(program);
-        let mut found = self.take(facts, out);
+        let mut found = self.take(facts, &previous, out);
         for (index, number) in previous {
             let Some(value) = self.values[index].as_mut().filter(|value| value.number == number) else {
                 continue;
@@ -188,11 +191,32 @@ impl Changes {
         (place, previous)
     }
 
-    /// Observes the facts of a pass, and counts it as a holder of each slot once.
-    fn take(&mut self, facts: Vec<Observation>, out: &mut Vec<Observation>) -> Vec<Place> {
+    /// Observes the facts of a pass, and counts it as a holder of each slot once. Passes find things in the same order
+    /// again and again: a fact is first compared with what stood at its place in the `previous` one.
+    fn take(
+        &mut self,
+        facts: Vec<Observation>,
+        previous: &[Place],
+        out: &mut Vec<Observation>,
+    ) -> Vec<Place> {
         let mut found = Vec::with_capacity(facts.len());
+        let mut expected = previous;
         for fact in facts {
-            if let Some(index) = self.observe(fact, out)
+            let index = match expected {
+                [(index, _), rest @ ..] if self.knows(*index, &fact) => {
+                    expected = rest;
+                    Some(*index)
+                }
+                _ => {
+                    let index = self.observe(fact, out);
+                    let ahead = &expected[..expected.len().min(LOOK_AHEAD)];
+                    if let Some(place) = ahead.iter().position(|(ahead, _)| Some(*ahead) == index) {
+                        expected = &expected[place + 1..];
+                    }
+                    index
+                }
+            };
+            if let Some(index) = index
                 && let Some(value) = self.values[index].as_mut()
                 && value.found != self.pass
             {
@@ -202,6 +226,12 @@ impl Changes {
             }
         }
         found
+    }
+
+    /// Whether `fact` is the value at `index` and tells nothing more than that it still is.
+    fn knows(&self, index: usize, fact: &Observation) -> bool {
+        let same = self.values[index].as_ref().is_some_and(|value| value.fact == *fact);
+        same && !fact.lasts_unsaid() && fact.ends().is_empty()
     }
 
     /// Passes `fact` on unless it is known; says where its slot's value is kept.

@@ -319,3 +319,36 @@ fn what_another_pass_of_the_same_report_finds_was_never_gone() {
     assert_eq!(out, []);
     assert_eq!(pass(&mut changes, "mappings", &[]), [gone]);
 }
+
+#[test]
+fn the_order_in_which_a_pass_finds_things_changes_nothing() {
+    let (mut ordered, mut scattered) = (Changes::default(), Changes::default());
+    let mut random = 1_u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let mut alive: Vec<u64> = (1..300).collect();
+    for round in 0..40 {
+        alive.retain(|_| next(9) > 0);
+        alive.extend((0..next(60)).map(|number| 1000 * (round + 1) + number));
+        let facts: Vec<Observation> = alive
+            .iter()
+            .flat_map(|tgid| [met(*tgid, "x"), counters(*tgid, 4096 * (next(20) / 19) as i64)])
+            .collect();
+        let mut others = facts.clone();
+        for place in (1..others.len()).rev() {
+            others.swap(place, next(place as u64 + 1) as usize);
+        }
+        let sorted = |mut facts: Vec<Observation>| {
+            facts.sort_by_key(|fact| format!("{fact:?}"));
+            facts
+        };
+        assert_eq!(
+            sorted(pass(&mut ordered, "p", &facts)),
+            sorted(pass(&mut scattered, "p", &others)),
+            "{round}"
+        );
+        assert_eq!(state(&ordered), state(&scattered));
+    }
+}
