@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::process::Clock;
+use super::{process::Clock, text::Text};
 use crate::{
     observation::{
         Observation, TaskId,
@@ -28,8 +28,7 @@ const UNLIMITED: u64 = 1 << 62;
 
 /// Facts of the machine that every report needs, read once a report.
 pub fn tick(root: &Path, out: &mut Vec<Observation>) {
-    if let Some(machine) = fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| machine(&text))
-    {
+    if let Some(machine) = Text::default().str(&root.join("proc/meminfo")).and_then(machine) {
         out.push(Observation::Mem(MemFact::Machine(machine)));
     }
 }
@@ -40,14 +39,14 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
         return;
     }
     let mut groups: BTreeSet<Vec<u8>> = wants.limits.clone();
-    let clock = Clock::of(root);
+    let (clock, mut text) = (Clock::of(root), Text::default());
     for id in &wants.counters {
         let folder = root.join("proc").join(id.pid().to_string());
-        let Some(memory) = counters(&folder) else { continue };
+        let Some(memory) = counters(&mut text, &folder) else { continue };
         // Without any hierarchy that could limit memory it is in the root of one.
-        let place = fs::read(folder.join("cgroup")).ok().map(|lines| place(&lines).unwrap_or(b"/".to_vec()));
+        let place = text.of(&folder.join("cgroup")).map(|lines| place(lines).unwrap_or(b"/".to_vec()));
         // Last, so that what was read before belongs to it.
-        if !clock.is(&folder, *id) {
+        if !clock.is_by(&mut text, &folder, *id) {
             continue;
         }
         out.push(Observation::Mem(MemFact::Exact { id: *id, memory }));
@@ -56,9 +55,9 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
             out.push(Observation::Mem(MemFact::Place { id: *id, cgroup }));
         }
     }
-    let mounts = Mounts::read(root);
+    let mounts = Mounts::read(&mut text, root);
     out.extend(groups.into_iter().map(|cgroup| {
-        let nearest = mounts.nearest(&cgroup);
+        let nearest = mounts.nearest(&mut text, &cgroup);
         Observation::Mem(MemFact::Limit { cgroup, nearest })
     }));
 }
@@ -84,17 +83,20 @@ pub fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Observation]) 
 /// What each of `processes` holds, with the page tables that a pass found: for kernels whose passes cannot read the
 /// counters. A process that is gone by now has none.
 pub fn count(root: &Path, processes: &[(TaskId, u64)], out: &mut Vec<Observation>) {
-    let clock = Clock::of(root);
+    let (clock, mut text) = (Clock::of(root), Text::default());
     for (id, page_tables) in processes {
         let folder = root.join("proc").join(id.pid().to_string());
-        let Some(memory) = counters(&folder).filter(|_| clock.is(&folder, *id)) else { continue };
+        let Some(memory) = counters(&mut text, &folder) else { continue };
+        if !clock.is_by(&mut text, &folder, *id) {
+            continue;
+        }
         out.push(Observation::Mem(MemFact::Counters { id: *id, memory, page_tables: *page_tables }));
     }
 }
 
 /// What the process holds. One whose main thread has ended tells it by any other thread.
-fn counters(folder: &Path) -> Option<Memory> {
-    let of = |folder: &Path| memory(&fs::read_to_string(folder.join("status")).ok()?);
+fn counters(text: &mut Text, folder: &Path) -> Option<Memory> {
+    let mut of = |folder: &Path| memory(text.str(&folder.join("status"))?);
     of(folder)
         .or_else(|| fs::read_dir(folder.join("task")).ok()?.flatten().find_map(|thread| of(&thread.path())))
 }
@@ -168,9 +170,9 @@ struct Mounts {
 }
 
 impl Mounts {
-    fn read(root: &Path) -> Self {
+    fn read(text: &mut Text, root: &Path) -> Self {
         let mut mounts = Self { unified: None, version_1: None };
-        for line in fs::read_to_string(root.join("proc/self/mounts")).unwrap_or_default().lines() {
+        for line in text.str(&root.join("proc/self/mounts")).unwrap_or_default().lines() {
             let mut words = line.split(' ').skip(1);
             let (Some(folder), Some(kind), Some(options)) = (words.next(), words.next(), words.next()) else {
                 continue;
@@ -188,7 +190,7 @@ impl Mounts {
     }
 
     /// The limit with the least room, from a group up to the root.
-    fn nearest(&self, cgroup: &[u8]) -> Option<Limit> {
+    fn nearest(&self, text: &mut Text, cgroup: &[u8]) -> Option<Limit> {
         let (mount, path, files): (_, _, &[&str]) = match cgroup.strip_prefix(VERSION_1) {
             Some(path) => (self.version_1.as_ref()?, path, &["memory.limit_in_bytes"]),
             None => (self.unified.as_ref()?, cgroup, &["memory.max", "memory.high"]),
@@ -198,17 +200,16 @@ impl Mounts {
             return None;
         }
         let path = Path::new(OsStr::from_bytes(path)).strip_prefix("/").ok()?;
-        let limits =
-            path.ancestors().flat_map(|group| files.iter().filter_map(move |file| limit(mount, group, file)));
+        let of_all = path.ancestors().flat_map(|group| files.iter().map(move |file| (group, *file)));
+        let limits = of_all.filter_map(|(group, file)| limit(text, mount, group, file));
         limits.min_by_key(|limit| limit.limit.saturating_sub(limit.usage))
     }
 }
 
 /// The limit in one file of one group; `None` if it sets none.
-fn limit(mount: &Path, group: &Path, file: &str) -> Option<Limit> {
+fn limit(text: &mut Text, mount: &Path, group: &Path, file: &str) -> Option<Limit> {
     let folder = mount.join(group);
-    let number =
-        |name: &str| -> Option<u64> { fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok() };
+    let mut number = |name: &str| -> Option<u64> { text.str(&folder.join(name))?.trim().parse().ok() };
     let limit = number(file).filter(|limit| *limit < UNLIMITED)?;
     let (usage, reclaimable) = if file == "memory.limit_in_bytes" {
         ("memory.usage_in_bytes", "total_inactive_file ")
@@ -216,7 +217,7 @@ fn limit(mount: &Path, group: &Path, file: &str) -> Option<Limit> {
         ("memory.current", "inactive_file ")
     };
     let usage = number(usage)?;
-    let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+    let stat = text.str(&folder.join("memory.stat")).unwrap_or_default();
     let reclaimable = stat.lines().find_map(|line| line.strip_prefix(reclaimable)?.parse::<u64>().ok());
     Some(Limit {
         group: [b"/", group.as_os_str().as_bytes()].concat(),

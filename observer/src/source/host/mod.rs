@@ -15,6 +15,7 @@ pub mod mem;
 pub mod names;
 pub mod net;
 pub(super) mod process;
+mod text;
 
 /// What every report of `domain` needs.
 pub fn tick(domain: &str, root: &Path, out: &mut Vec<Observation>) {

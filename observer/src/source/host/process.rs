@@ -6,6 +6,7 @@
 
 use std::{fs, path::Path};
 
+use super::text::Text;
 use crate::observation::TaskId;
 
 /// How `/proc` counts the time at which a process started.
@@ -33,7 +34,12 @@ impl Clock {
 
     /// Whether the process whose folder this is started when `id` did; `false` where it is gone.
     pub fn is(self, folder: &Path, id: TaskId) -> bool {
-        fs::read(folder.join("stat")).is_ok_and(|stat| self.started(&stat, id))
+        self.is_by(&mut Text::default(), folder, id)
+    }
+
+    /// The same, read into memory that is there already.
+    pub fn is_by(self, text: &mut Text, folder: &Path, id: TaskId) -> bool {
+        text.of(&folder.join("stat")).is_some_and(|stat| self.started(stat, id))
     }
 
     /// The start time `start` (nanoseconds of the initial boot clock) as `stat` shows it: whole ticks, rounded down.
