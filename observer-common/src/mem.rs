@@ -7,6 +7,9 @@ pub const MEM_ANNOUNCED: u32 = 1;
 /// [`MemRecord`]: the last thread has ended; the totals are final.
 pub const MEM_ENDED: u32 = 2;
 
+/// [`OomRecord`]: the kernel has chosen a process to kill because memory ran out.
+pub const MEM_OOM: u32 = 3;
+
 /// Sizes that system calls take are rounded up to it, as the kernel does; system calls are decoded on x86-64 only.
 pub const PAGE_SIZE: u64 = 4096;
 
@@ -78,6 +81,19 @@ pub struct MemTaskRecord {
     pub page_tables: u64,
 }
 
+/// Who is killed because memory ran out, and in whose request for memory it did.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OomRecord {
+    pub header: RecordHeader,
+    /// Before 6.9 the kernel tells a thread's number and nothing else: it is the `tgid` here, and the start is 0.
+    pub victim: TaskRecord,
+    pub trigger: TaskRecord,
+    /// What the victim holds, as in [`MemTaskRecord::rss`]; zeroes where the start is 0.
+    pub rss: [i64; 4],
+}
+
+const _: () = assert!(size_of::<OomRecord>() == 128);
 const _: () = assert!(size_of::<MemTotals>() == 128);
 const _: () = assert!(size_of::<MemRecord>() == 144);
 const _: () = assert!(size_of::<MemTaskRecord>() == 96);

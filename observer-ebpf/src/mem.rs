@@ -15,8 +15,9 @@ use aya_ebpf::{
 };
 use observer_common::{
     loss::Loss,
-    mem::{MEM_ENDED, MemTaskRecord, MemTotals, PAGE_SIZE},
+    mem::{MEM_ENDED, MEM_OOM, MemTaskRecord, MemTotals, OomRecord, PAGE_SIZE},
     mem_fields,
+    task::{COMM_LEN, TaskId, TaskRecord},
 };
 use observer_ebpf::{
     emit, fields_as_globals, iterator,
@@ -227,6 +228,36 @@ pub fn mem_exit(ctx: BtfTracePointContext) -> i32 {
         }
     }
     0
+}
+
+/// Memory ran out, and the kernel has chosen whom to kill: the task is a thread of it that still has its memory.
+#[btf_tracepoint(function = "mark_victim")]
+pub fn mem_oom(ctx: BtfTracePointContext) -> i32 {
+    let victim: *const u8 = ctx.arg(0);
+    // SAFETY: the tracepoint's argument is a BTF-typed task, from 6.9 on (72ba14deb40a, "mm: oom: add process info").
+    unsafe {
+        let mm = pointer(victim, &TASK_MM);
+        let rss = if mm.is_null() { None } else { resident(mm) };
+        out_of_memory(task::record(victim), rss.unwrap_or_default());
+    }
+    0
+}
+
+/// The same where the kernel tells no more than the number of a thread of it.
+#[btf_tracepoint(function = "mark_victim")]
+pub fn mem_oom_number(ctx: BtfTracePointContext) -> i32 {
+    let number: u64 = ctx.arg(0);
+    let id = TaskId { start: 0, tgid: number & 0xffff_ffff };
+    out_of_memory(TaskRecord { id, comm: [0; COMM_LEN], uid: 0, kernel_thread: 0 }, [0; 4]);
+    0
+}
+
+/// Who is killed; the task that runs now asked for the memory that was not there.
+#[inline(always)]
+fn out_of_memory(victim: TaskRecord, rss: [i64; 4]) {
+    // SAFETY: the current task is typed by BTF and alive.
+    let trigger = unsafe { task::record(task::current()) };
+    emit::emit(&OomRecord { header: emit::header::<OomRecord>(MEM_OOM), victim, trigger, rss });
 }
 
 /// Every process once: by its leader, or by any thread that still has memory where the leader has ended.

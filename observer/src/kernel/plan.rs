@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domains::Declaration,
-    hook::{Hook, Need, Point, Way},
+    hook::{Attachment, Hook, Need, Point, Way},
 };
 
 /// What to load and attach.
@@ -139,7 +139,7 @@ fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Re
         if matches!(attachment.point, Point::Fentry(_) | Point::Fexit(_)) {
             facts.trampolines.clone()?;
         }
-        arguments(facts, attachment.point)?;
+        arguments(facts, attachment)?;
     }
     way.needs.iter().try_for_each(|need| needed(facts, need))
 }
@@ -163,11 +163,12 @@ fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether programs at `point` are handed what they expect.
-fn arguments(facts: &KernelFacts, point: Point) -> Result<(), String> {
+/// Whether a program is handed what it expects at its point.
+fn arguments(facts: &KernelFacts, attachment: &Attachment) -> Result<(), String> {
+    let Attachment { program, point, .. } = *attachment;
     let name = type_name(point).1;
     // One that is not declared is for the tests of plans to find; the verifier still has its say.
-    let Some(expected) = prototype::expected(&name) else { return Ok(()) };
+    let Some(expected) = prototype::expected_by(program, &name) else { return Ok(()) };
     match facts.types.points.get(&name) {
         Some(found) if !prototype::fits(point, expected, &found.prototype) => {
             Err(format!("what this kernel hands over at `{name}` is ({}), not ({expected})", found.prototype))

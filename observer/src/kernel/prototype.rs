@@ -33,6 +33,7 @@ const PROTOTYPES: &[(&str, &str)] = &[
     ("btf_trace_ext4_write_end", "inode *, 64, 32, 32"),
     ("btf_trace_inet_sock_set_state", "sock *, 32, 32"),
     ("btf_trace_inode_set_ctime_to_ts", "inode *, timespec64 *"),
+    ("btf_trace_mark_victim", "task_struct *"),
     ("btf_trace_sched_process_exec", "task_struct *, 32, linux_binprm *"),
     ("btf_trace_sched_process_exit", "task_struct *"),
     ("btf_trace_sched_process_fork", "task_struct *, task_struct *"),
@@ -47,7 +48,17 @@ const PROTOTYPES: &[(&str, &str)] = &[
     ("inet_sendmsg", "socket *, msghdr *, 64 -> 32"),
 ];
 
-/// What programs rely on at the place that has this name in the types.
+/// Programs that are for kernels which hand over something else than others at the same place.
+const EXCEPTIONS: &[(&str, &str)] = &[("mem_oom_number", "32")];
+
+/// What `program` relies on at the place that has this name in the types.
+#[must_use]
+pub fn expected_by(program: &str, name: &str) -> Option<&'static str> {
+    let exception = EXCEPTIONS.iter().find(|(other, _)| *other == program);
+    exception.map(|(_, prototype)| *prototype).or_else(|| expected(name))
+}
+
+/// What programs rely on at the place that has this name in the types, but for exceptions.
 #[must_use]
 pub fn expected(name: &str) -> Option<&'static str> {
     PROTOTYPES.iter().find(|(place, _)| *place == name).map(|(_, prototype)| *prototype)

@@ -21,6 +21,38 @@ pub enum MemFact {
     Limit { cgroup: Vec<u8>, nearest: Option<Limit> },
     /// The whole machine's memory.
     Machine(Machine),
+    /// Kernel memory of one kind that [`Machine`] does not tell apart.
+    Kernel { part: KernelPart, bytes: u64 },
+    /// Memory ran out: the kernel kills `victim`, in a request for memory of `trigger`.
+    OutOfMemory {
+        /// Nanoseconds of the boot clock.
+        at: u64,
+        /// Its start is 0 where the kernel tells a thread's number only.
+        victim: TaskId,
+        trigger: TaskId,
+        /// What the victim holds; without what each CPU still holds, and without address space.
+        memory: Option<Memory>,
+    },
+    /// How long tasks have waited for memory since boot, in the whole machine or in one control group.
+    Stalls { cgroup: Option<Vec<u8>>, stalls: Stalls },
+}
+
+/// Kernel memory that is told of apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum KernelPart {
+    /// Buffers of TCP and UDP sockets; most of it is in slabs too.
+    Sockets,
+    /// A slab cache by its name.
+    Slab(Vec<u8>),
+}
+
+/// Cumulative microseconds in which tasks waited for memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stalls {
+    /// At least one task waited.
+    pub some: u64,
+    /// All that had something to do waited.
+    pub full: u64,
 }
 
 /// What a process holds. Counters that a CPU has not yet handed in can make one negative.
@@ -99,6 +131,8 @@ pub enum MemSlot {
     Place(TaskId),
     Limit(Vec<u8>),
     Machine,
+    Kernel(KernelPart),
+    Stalls(Option<Vec<u8>>),
 }
 
 impl MemSlot {
@@ -117,7 +151,9 @@ impl MemFact {
             Self::Place { id, .. } => Some(MemSlot::Place(*id)),
             Self::Limit { cgroup, .. } => Some(MemSlot::Limit(cgroup.clone())),
             Self::Machine(_) => Some(MemSlot::Machine),
-            Self::Gone { .. } => None,
+            Self::Kernel { part, .. } => Some(MemSlot::Kernel(part.clone())),
+            Self::Stalls { cgroup, .. } => Some(MemSlot::Stalls(cgroup.clone())),
+            Self::Gone { .. } | Self::OutOfMemory { .. } => None,
         }
     }
 
@@ -138,11 +174,13 @@ impl MemFact {
         }
     }
 
-    /// A group's limit is spoken of while a process is in it.
-    pub(super) fn keeps(&self) -> Option<MemSlot> {
+    /// A group is spoken of while a process is in it.
+    pub(super) fn keeps(&self) -> Vec<MemSlot> {
         match self {
-            Self::Place { cgroup, .. } => Some(MemSlot::Limit(cgroup.clone())),
-            _ => None,
+            Self::Place { cgroup, .. } => {
+                vec![MemSlot::Limit(cgroup.clone()), MemSlot::Stalls(Some(cgroup.clone()))]
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -47,7 +47,7 @@ impl Slot {
         use disk::DiskSlot::{Asked, Deleted, Found, Space, Writers};
         matches!(
             self,
-            Self::Mem(mem::MemSlot::Limit(_))
+            Self::Mem(mem::MemSlot::Limit(_) | mem::MemSlot::Stalls(Some(_)))
                 | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Found(_) | Space(_))
         )
     }

@@ -7,6 +7,7 @@ mod disk;
 mod holders;
 mod limits;
 mod mem;
+mod mem_machine;
 mod net;
 mod recording;
 mod scenes;

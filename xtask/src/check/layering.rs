@@ -89,9 +89,9 @@ const LAYERS: &[Layer] = &[
 /// What a domain keeps and reports is nobody's business below the engine: the kernel layer and the source know its
 /// declaration and its decoder only.
 const INNER_PARTS: &[&str] = &["state", "report"];
+const INNER_NAMES: &[&str] = &["Domain", "Context", "state"];
 /// What belongs to no domain in `domains`, and all of them may name.
 const SHARED_BY_DOMAINS: &[&str] = &["bytes"];
-const INNER_NAMES: &[&str] = &["Domain", "Context", "state"];
 
 /// Whether the outermost module `name` is of the part that sees no clock, no file and no kernel.
 pub fn is_pure(name: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use observer_common::{
-    mem::{MEM_ANNOUNCED, MEM_ENDED, MemRecord, MemTaskRecord, MemTotals},
+    mem::{MEM_ANNOUNCED, MEM_ENDED, MEM_OOM, MemRecord, MemTaskRecord, MemTotals, OomRecord},
     task::TaskId,
 };
 
@@ -39,21 +39,43 @@ impl MemDecoder {
         Self { page_size: page_size as i64 }
     }
 
+    fn memory(&self, rss: [i64; 4], total_vm: u64) -> Memory {
+        let [file, anon, swap, shmem] = rss.map(|pages| pages.saturating_mul(self.page_size));
+        Memory { file, anon, swap, shmem, virt: (total_vm as i64).saturating_mul(self.page_size) }
+    }
+
     fn task(&self, record: &MemTaskRecord) -> MemFact {
-        let [file, anon, swap, shmem] = record.rss.map(|pages| pages.saturating_mul(self.page_size));
-        let virt = (record.total_vm as i64).saturating_mul(self.page_size);
-        MemFact::Counters {
-            id: record.task.id,
-            memory: Memory { file, anon, swap, shmem, virt },
-            page_tables: record.page_tables,
+        let memory = self.memory(record.rss, record.total_vm);
+        MemFact::Counters { id: record.task.id, memory, page_tables: record.page_tables }
+    }
+
+    fn out_of_memory(&self, at: u64, from: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
+        let (victim, trigger) = (from.task()?, from.task()?);
+        let rss = [from.i64()?, from.i64()?, from.i64()?, from.i64()?];
+        let whole = victim.id.start != 0;
+        out.facts.push(met(&trigger));
+        if whole {
+            out.facts.push(met(&victim));
         }
+        out.facts.push(Observation::Mem(MemFact::OutOfMemory {
+            at,
+            victim: victim.id,
+            trigger: trigger.id,
+            memory: whole.then(|| self.memory(rss, 0)),
+        }));
+        Ok(())
     }
 }
 
 impl Decode for MemDecoder {
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let mut reader = Reader::of("mem record", bytes, size_of::<MemRecord>())?;
-        let header = reader.header()?;
+        let header = Reader::new("mem record", bytes).header()?;
+        let size = if header.kind == MEM_OOM { size_of::<OomRecord>() } else { size_of::<MemRecord>() };
+        let mut reader = Reader::of("mem record", bytes, size)?;
+        reader.header()?;
+        if header.kind == MEM_OOM {
+            return self.out_of_memory(header.at, &mut reader, out);
+        }
         let totals = totals(&mut reader)?;
         match header.kind {
             MEM_ANNOUNCED => {
@@ -249,6 +271,32 @@ mod tests {
         MemDecoder::new(4096).entry(TOTALS, &task_key(ID), &bytes, &mut out).expect("a whole entry");
         assert_eq!(found(&out).mapped, 64);
         assert_eq!(out.remove, [(TOTALS, task_key(ID))]);
+    }
+
+    #[test]
+    fn whoever_is_killed_is_told_of_with_who_asked_for_memory() {
+        let mut bytes = Vec::new();
+        bytes.extend(MEM_OOM.to_ne_bytes());
+        bytes.extend((size_of::<OomRecord>() as u32).to_ne_bytes());
+        bytes.extend(7_u64.to_ne_bytes());
+        bytes.extend([task(b"leaky"), task(b"innocent")].concat());
+        bytes.extend([3_i64, 2, 1, 0].iter().flat_map(|member| member.to_ne_bytes()));
+        let mut out = Decoded::default();
+        MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");
+        let memory = Some(Memory { file: 12_288, anon: 8_192, swap: 4_096, shmem: 0, virt: 0 });
+        let fact = MemFact::OutOfMemory { at: 7, victim: ID, trigger: ID, memory };
+        assert_eq!(out.facts.last(), Some(&Observation::Mem(fact)));
+        assert_eq!(out.facts.len(), 3, "both were met");
+        // A kernel that tells a number only.
+        bytes[16..24].fill(0);
+        let mut out = Decoded::default();
+        MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");
+        let Some(Observation::Mem(MemFact::OutOfMemory { victim, memory, .. })) = out.facts.last() else {
+            panic!("{out:?}")
+        };
+        assert_eq!((victim.start, *memory), (0, None));
+        assert_eq!(out.facts.len(), 2);
+        assert!(MemDecoder::new(4096).record(&bytes[..127], &mut Decoded::default()).is_err());
     }
 
     #[test]

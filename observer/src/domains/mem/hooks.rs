@@ -78,6 +78,26 @@ pub const HOOKS: &[Hook] = &[
         columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected"],
     },
     Hook {
+        name: "mem.oom",
+        tells: "who is killed because memory ran out",
+        kind: HookKind::Event,
+        ways: &[
+            Way {
+                name: "BTF tracepoint mark_victim",
+                programs: &[tracepoint("mem_oom", "mark_victim")],
+                needs: &[],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoint mark_victim, a number",
+                programs: &[tracepoint("mem_oom_number", "mark_victim")],
+                needs: &[],
+                blind: "what the process held when it was chosen is what the last report knew",
+            },
+        ],
+        columns: &[],
+    },
+    Hook {
         name: "mem.counters",
         tells: "resident, swapped and virtual memory of every process",
         kind: HookKind::Pass,

@@ -3,8 +3,13 @@
 //! What the kernel's own accounts do not name (pages that drivers took, balloons, firmware) is `unaccounted`: what is
 //! left when everything named has been subtracted.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    observation::{mem::Machine, session::Moment},
+    observation::{
+        mem::{KernelPart, Machine},
+        session::Moment,
+    },
     report::Value,
     trend::{series::Series, window::Window},
 };
@@ -16,7 +21,18 @@ pub(super) struct MachineMemory {
     /// What could not be given to a process that asks now, swap in use included; bytes.
     pub(super) used: Window,
     /// Kinds of kernel memory, in bytes.
-    pub(super) kernel: [(&'static str, Series); 6],
+    kinds: [(&'static str, Series); 6],
+    /// What is told apart of them.
+    parts: BTreeMap<KernelPart, Part>,
+    /// Seconds that growth looks back over.
+    window: f64,
+}
+
+/// One part of kernel memory.
+#[derive(Debug)]
+struct Part {
+    bytes: u64,
+    series: Series,
 }
 
 impl MachineMemory {
@@ -25,8 +41,27 @@ impl MachineMemory {
         Self {
             latest: None,
             used: Window::new(window),
-            kernel: kinds.map(|kind| (kind, Series::new(window))),
+            kinds: kinds.map(|kind| (kind, Series::new(window))),
+            parts: BTreeMap::new(),
+            window,
         }
+    }
+
+    pub(super) fn take_part(&mut self, part: &KernelPart, bytes: u64) {
+        if let Some(known) = self.parts.get_mut(part) {
+            known.bytes = bytes;
+        } else {
+            self.parts.insert(part.clone(), Part { bytes, series: Series::new(self.window) });
+        }
+    }
+
+    /// Every kind of kernel memory, and the slab cache where it is one's, with its series.
+    pub(super) fn kernel(&self) -> impl Iterator<Item = (&'static str, Option<&[u8]>, &Series)> {
+        let kinds = self.kinds.iter().map(|(kind, series)| (*kind, None, series));
+        kinds.chain(self.parts.iter().map(|(part, known)| match part {
+            KernelPart::Sockets => ("sockets", None, &known.series),
+            KernelPart::Slab(name) => ("slab", Some(name.as_slice()), &known.series),
+        }))
     }
 
     pub(super) const fn take(&mut self, machine: &Machine) {
@@ -34,6 +69,9 @@ impl MachineMemory {
     }
 
     pub(super) fn sample(&mut self, now: Moment) {
+        for part in self.parts.values_mut() {
+            part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
+        }
         let Some(machine) = self.latest else { return };
         if let Some(available) = machine.available {
             let used = machine.total as f64 - available as f64 + machine.swap_total as f64
@@ -48,7 +86,7 @@ impl MachineMemory {
             machine.per_cpu,
             machine.vmalloc,
         ];
-        for ((_, series), value) in self.kernel.iter_mut().zip(values) {
+        for ((_, series), value) in self.kinds.iter_mut().zip(values) {
             if let Some(value) = value {
                 // What the kernel takes for itself it takes by growing: it is asked for.
                 series.push(now.boot, value as f64, value as f64);
@@ -79,6 +117,12 @@ impl MachineMemory {
             ("kernel_other", of(kernel_other)),
             ("unaccounted", of(unaccounted)),
             ("huge", of(|machine| Some(machine.hugetlb))),
+            ("free", of(|machine| Some(machine.free))),
+            ("kernel_stack", of(|machine| Some(machine.kernel_stack))),
+            ("page_tables", of(|machine| Some(machine.page_tables))),
+            ("vmalloc", of(|machine| machine.vmalloc)),
+            ("per_cpu", of(|machine| machine.per_cpu)),
+            ("sockets", Value::unsigned(self.parts.get(&KernelPart::Sockets).map(|part| part.bytes))),
             ("swap_total", of(|machine| Some(machine.swap_total))),
             ("swap_free", of(|machine| Some(machine.swap_free))),
         ]

@@ -24,8 +24,10 @@ mod assessed;
 pub mod decode;
 mod headline;
 pub mod hooks;
+mod kernel;
 mod machine;
 pub mod report;
+mod shortage;
 pub mod state;
 
 /// The domain's entry in the list of domains.

@@ -3,6 +3,7 @@
 use super::{
     assessed::{Assessed, Stage, assessed},
     headline::headline,
+    kernel::kernel,
     state::MemState,
 };
 use crate::{
@@ -13,13 +14,10 @@ use crate::{
         mem::{Memory, Totals},
     },
     report::{
-        Column, Emphasis, Hidden, Kind, Note, Report, Row, Table, Value,
+        Column, Kind, Note, Report, Row, Table, Value,
         shape::subject::{self, Subject},
     },
-    trend::{
-        verdict::{Assessment, Verdict, assess_life},
-        window::Window,
-    },
+    trend::{verdict::Assessment, window::Window},
     view::GroupBy,
 };
 
@@ -35,6 +33,7 @@ pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     report.totals = state.machine.totals();
     report.headline = headline;
     report.notes = notes;
+    report.notes.extend(state.shortage.notes(context));
     report
 }
 
@@ -186,7 +185,7 @@ fn living<'a>(process: &'a Assessed<'_>) -> Option<&'a Assessment> {
 }
 
 /// Growth, rate and sparkline; their cells are [`trend_value`].
-fn trend_columns(context: &Context<'_>) -> [Column; 6] {
+pub(super) fn trend_columns(context: &Context<'_>) -> [Column; 6] {
     [
         Column::new("growth", Kind::Change, window_title(context.request.window), 3).adding(),
         Column::json("rate", Kind::ByteRateMinute).adding(),
@@ -202,7 +201,7 @@ fn trend_cell<const AT: usize>(process: &Assessed<'_>) -> Value {
 }
 
 /// The cell in the column at `at` of [`trend_columns`].
-fn trend_value(at: usize, says: Option<&Assessment>, series: &Window, now: u64) -> Value {
+pub(super) fn trend_value(at: usize, says: Option<&Assessment>, series: &Window, now: u64) -> Value {
     let Some(says) = says else { return Value::Missing };
     let trend = says.trend;
     // Before there is a trend, what it grew over the time that is known; nobody can say yet how sure that is.
@@ -236,36 +235,6 @@ const fn window_title(seconds: f64) -> &'static str {
         3600 => "1 H",
         _ => "GROWTH",
     }
-}
-
-/// Kinds of kernel memory that grow.
-fn kernel(state: &MemState, context: &Context<'_>) -> Table {
-    let mut columns = vec![
-        Column::new("kind", Kind::Text, "KERNEL MEMORY", 0),
-        Column::new("bytes", Kind::Bytes, "SIZE", 0).adding(),
-    ];
-    columns.extend(trend_columns(context));
-    columns.extend([
-        Column::new("verdict", Kind::Text, "VERDICT", 2),
-        Column::new("reason", Kind::Text, "WHY", 5),
-    ]);
-    let grows = state.machine.kernel.iter().filter_map(|(kind, series)| {
-        let left = state.machine.available().map(|available| available as f64);
-        let says = assess_life(series, context.now.boot, left);
-        let mut cells = vec![
-            Value::Text((*kind).to_owned()),
-            Value::unsigned(series.window.latest().map(|bytes| bytes.max(0.0) as u64)),
-        ];
-        cells.extend((0..6).map(|at| trend_value(at, Some(&says), &series.window, context.now.boot)));
-        cells.extend([Value::Text(says.verdict.name().to_owned()), Value::Text(says.reason.clone())]);
-        let emphasis = if says.verdict == Verdict::Leak { Emphasis::Alarm } else { Emphasis::Notice };
-        matches!(says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup).then(|| Row {
-            cells,
-            emphasis,
-            ..Row::default()
-        })
-    });
-    Table { key: "kernel", columns, rows: grows.collect(), hidden: Hidden::default() }
 }
 
 fn notes(processes: &[Assessed<'_>]) -> Vec<Note> {

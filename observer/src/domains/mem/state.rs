@@ -7,7 +7,10 @@ use std::{
     rc::Rc,
 };
 
-use super::machine::MachineMemory;
+use super::{
+    machine::MachineMemory,
+    shortage::{Kill, Shortage},
+};
 use crate::{
     domains::{Context, Domain},
     observation::{
@@ -38,6 +41,7 @@ pub struct MemState {
     /// By name, as [`MemFact::Place`] has it; forgotten with the last process in it.
     groups: HashMap<Vec<u8>, Rc<Group>>,
     pub(super) machine: MachineMemory,
+    pub(super) shortage: Shortage,
     /// When series were judged last, nanoseconds of the boot clock.
     judged: Option<u64>,
     /// What series that rest say, by when what is known of them began: on most machines most of them do.
@@ -86,6 +90,7 @@ impl MemState {
             processes: HashMap::new(),
             groups: HashMap::new(),
             machine: MachineMemory::new(request.window),
+            shortage: Shortage::default(),
             judged: None,
             resting: BTreeMap::new(),
             leaving: false,
@@ -144,7 +149,43 @@ impl MemState {
                 self.group(cgroup).nearest.replace(Some(nearest.clone()));
             }
             MemFact::Machine(machine) => self.machine.take(machine),
+            MemFact::Kernel { part, bytes } => self.machine.take_part(part, *bytes),
+            MemFact::Stalls { cgroup, stalls } => self.shortage.waited(cgroup.as_deref(), *stalls),
+            MemFact::OutOfMemory { at, victim, trigger, memory } => {
+                self.killed(*at, *victim, *trigger, *memory);
+            }
         }
+    }
+
+    /// Remembers a kill beside what is known at its moment: the victim leaves, and its growth with it.
+    fn killed(&mut self, at: u64, victim: TaskId, trigger: TaskId, memory: Option<Memory>) {
+        let numbered = |id: &&TaskId| victim.start == 0 && id.tgid == victim.tgid;
+        let victim = self.processes.keys().filter(numbered).max().copied().unwrap_or(victim);
+        let grew = |process: &ProcessMemory, held: f64| {
+            let series = &process.series.window;
+            Some(held - series.value_at(series.begin(at)?)?)
+        };
+        let known = self.processes.get(&victim);
+        let held = memory.or_else(|| known?.memory()).map(process_bytes);
+        let others = self.processes.iter().filter(|(id, process)| **id != victim && !process.ended);
+        let growths =
+            others.filter_map(|(id, process)| Some((*id, grew(process, process_bytes(process.memory()?))?)));
+        let most = growths.max_by(|(_, left), (_, right)| left.total_cmp(right));
+        let own = known.zip(held).and_then(|(process, held)| grew(process, held));
+        let limit = known.and_then(|process| {
+            let nearest = process.place.as_ref()?.nearest.borrow();
+            let limit = nearest.as_ref()?.as_ref()?;
+            Some((limit.group.clone(), limit.limit))
+        });
+        self.shortage.kill(Kill {
+            at,
+            victim,
+            trigger,
+            held,
+            grew: own,
+            most: most.filter(|(_, grew)| *grew > own.unwrap_or(0.0)),
+            limit,
+        });
     }
 
     /// Every series goes on to `now` and is judged: those that rest together, the others each by itself.
@@ -266,6 +307,7 @@ impl Domain for MemState {
             Observation::Due(now) => {
                 self.sample(*now);
                 self.machine.sample(*now);
+                self.shortage.sample(*now);
             }
             _ => {}
         }
@@ -305,11 +347,16 @@ impl Domain for MemState {
         wants
     }
 
-    fn delivered(&mut self, _now: Moment) {
+    fn remembers(&self, id: TaskId) -> bool {
+        self.shortage.tells_of(id)
+    }
+
+    fn delivered(&mut self, now: Moment) {
         if std::mem::take(&mut self.leaving) {
             self.processes.retain(|_, process| !process.ended);
         }
         self.groups.retain(|_, group| Rc::strong_count(group) > 1);
+        self.shortage.delivered(now, |group| self.groups.contains_key(group));
     }
 }
 

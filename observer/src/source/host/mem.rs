@@ -16,7 +16,7 @@ use super::{process::Clock, text::Text};
 use crate::{
     observation::{
         Observation, TaskId,
-        mem::{Limit, Machine, MemFact, Memory},
+        mem::{KernelPart, Limit, Machine, MemFact, Memory, Stalls},
     },
     wants::Wants,
 };
@@ -26,11 +26,56 @@ const VERSION_1: &[u8] = b"memory:";
 /// From here on a limit of version 1 is none: the kernel writes the largest number of pages that it can count.
 const UNLIMITED: u64 = 1 << 62;
 
-/// Facts of the machine that every report needs, read once a report.
+/// Facts of the machine that every report needs, read once a report. What this kernel or this user's rights do not show
+/// is not said.
 pub fn tick(root: &Path, out: &mut Vec<Observation>) {
-    if let Some(machine) = Text::default().str(&root.join("proc/meminfo")).and_then(machine) {
-        out.push(Observation::Mem(MemFact::Machine(machine)));
+    let mut text = Text::default();
+    let mut tell = |fact| out.push(Observation::Mem(fact));
+    if let Some(machine) = text.str(&root.join("proc/meminfo")).and_then(machine) {
+        tell(MemFact::Machine(machine));
     }
+    let page_size = rustix::param::page_size() as u64;
+    if let Some(pages) = text.str(&root.join("proc/net/sockstat")).and_then(socket_pages) {
+        tell(MemFact::Kernel { part: KernelPart::Sockets, bytes: pages.saturating_mul(page_size) });
+    }
+    for (name, pages) in text.of(&root.join("proc/slabinfo")).into_iter().flat_map(slabs) {
+        let part = KernelPart::Slab(name.to_vec());
+        tell(MemFact::Kernel { part, bytes: pages.saturating_mul(page_size) });
+    }
+    if let Some(stalls) = text.str(&root.join("proc/pressure/memory")).and_then(stalls) {
+        tell(MemFact::Stalls { cgroup: None, stalls });
+    }
+}
+
+/// Pages in buffers of TCP and UDP sockets, of the text of `sockstat`: of all network namespaces.
+fn socket_pages(sockstat: &str) -> Option<u64> {
+    let of = |protocol: &str| -> Option<u64> {
+        let line = sockstat.lines().find_map(|line| line.strip_prefix(protocol)?.strip_prefix(':'))?;
+        line.split_whitespace().skip_while(|word| *word != "mem").nth(1)?.parse().ok()
+    };
+    of("TCP")?.checked_add(of("UDP").unwrap_or(0))
+}
+
+/// Each slab cache and its pages, of the text of `slabinfo`, version 2.1. A cache that was merged with others of its
+/// kind stands under one of their names.
+fn slabs(slabinfo: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
+    slabinfo.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#")).filter_map(|line| {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<u64>().ok();
+        let name = words.next()?;
+        let a_slab = number(words.nth(4)?)?;
+        let slabs = number(words.skip_while(|word| *word != b"slabdata").nth(2)?)?;
+        Some((name, a_slab.checked_mul(slabs)?))
+    })
+}
+
+/// Of the text of a file of pressure stall information.
+fn stalls(pressure: &str) -> Option<Stalls> {
+    let of = |kind: &str| -> Option<u64> {
+        let line = pressure.lines().find_map(|line| line.strip_prefix(kind))?;
+        line.rsplit_once("total=")?.1.trim().parse().ok()
+    };
+    Some(Stalls { some: of("some ")?, full: of("full ").unwrap_or(0) })
 }
 
 /// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
@@ -56,10 +101,14 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
         }
     }
     let mounts = Mounts::read(&mut text, root);
-    out.extend(groups.into_iter().map(|cgroup| {
+    for cgroup in groups {
         let nearest = mounts.nearest(&mut text, &cgroup);
-        Observation::Mem(MemFact::Limit { cgroup, nearest })
-    }));
+        if let Some(stalls) = mounts.stalls(&mut text, &cgroup) {
+            let cgroup = Some(cgroup.clone());
+            out.push(Observation::Mem(MemFact::Stalls { cgroup, stalls }));
+        }
+        out.push(Observation::Mem(MemFact::Limit { cgroup, nearest }));
+    }
 }
 
 /// Adds what threads keep of the counters to what the kernel said of their processes.
@@ -187,6 +236,15 @@ impl Mounts {
             }
         }
         mounts
+    }
+
+    /// How long tasks of a group, other than the root, waited for memory; only version 2 keeps it.
+    fn stalls(&self, text: &mut Text, cgroup: &[u8]) -> Option<Stalls> {
+        if cgroup.starts_with(VERSION_1) || cgroup == b"/" || cgroup.starts_with(b"/..") {
+            return None;
+        }
+        let group = Path::new(OsStr::from_bytes(cgroup)).strip_prefix("/").ok()?;
+        stalls(text.str(&self.unified.as_ref()?.join(group).join("memory.pressure"))?)
     }
 
     /// The limit with the least room, from a group up to the root.
@@ -364,6 +422,41 @@ mod tests {
             ("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"),
         ]);
         assert_eq!(root.ask(ID).last(), Some(&MemFact::Limit { cgroup: b"/".to_vec(), nearest: None }));
+    }
+
+    #[test]
+    fn kernel_memory_is_told_by_its_caches_and_sockets() {
+        let root = Root::with(&[
+            (
+                "proc/slabinfo",
+                "slabinfo - version: 2.1\n# name <active_objs> : tunables <limit> : slabdata <active_slabs>\n\
+                 dentry 9 99 192 21 2 : tunables 0 0 0 : slabdata 7 8 0\n\
+                 empty 0 0 192 21 1 : tunables 0 0 0 : slabdata 0 0 0\n\
+                 ext4 inode 1 2 3 4 5 : tunables 0 0 0 : slabdata 1 x 0\n",
+            ),
+            (
+                "proc/net/sockstat",
+                "sockets: used 9\nTCP: inuse 5 orphan 0 tw 1 alloc 5 mem 12\nUDP: inuse 4 mem 3\n",
+            ),
+            (
+                "proc/pressure/memory",
+                "some avg10=0.00 avg60=0.44 avg300=0.60 total=62763186\nfull avg10=0.00 avg60=0.1 avg300=0.0 total=7\n",
+            ),
+        ]);
+        let mut out = Vec::new();
+        tick(&root.0, &mut out);
+        let page = rustix::param::page_size() as u64;
+        let kernel = |part, pages| Observation::Mem(MemFact::Kernel { part, bytes: pages * page });
+        let stalls = Stalls { some: 62_763_186, full: 7 };
+        assert_eq!(
+            out,
+            [
+                kernel(KernelPart::Sockets, 15),
+                kernel(KernelPart::Slab(b"dentry".to_vec()), 16),
+                kernel(KernelPart::Slab(b"empty".to_vec()), 0),
+                Observation::Mem(MemFact::Stalls { cgroup: None, stalls }),
+            ]
+        );
     }
 
     #[test]

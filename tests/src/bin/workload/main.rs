@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 mod disk;
+mod kernel;
 mod mem;
 mod net;
 
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.split_first() {
+        Some((&"mem", ["kernel"])) => kernel::run(),
         Some((&"mem", rest)) => mem::run(rest),
         Some((&"disk", rest)) => disk::run(rest),
         Some((&"net", rest)) => net::run(rest),

@@ -18,6 +18,7 @@ use serde_json::json;
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["idle"] => idle(),
+        ["hog"] => hog(),
         ["mappings"] => mappings(),
         ["orphan"] => orphan(),
         ["brief", count] => brief(count.parse()?),
@@ -32,6 +33,18 @@ fn idle() -> Result<()> {
     tell(json!({"ready": true}));
     while hear().is_some() {
         tell(json!({}));
+    }
+    Ok(())
+}
+
+/// Takes memory until there is none, once it is told to.
+fn hog() -> Result<()> {
+    const CHUNK: usize = 1 << 20;
+    tell(json!({"ready": true}));
+    if hear().is_some() {
+        loop {
+            touch(map(0, CHUNK, libc::PROT_READ | libc::PROT_WRITE, 0, -1)?, CHUNK);
+        }
     }
     Ok(())
 }

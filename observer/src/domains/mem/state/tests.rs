@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     identity::process::Processes,
+    observation,
     observation::{
         mem::Machine,
         session::{Missing, SessionFact},
@@ -341,4 +342,62 @@ fn what_rests_says_the_same_at_any_level() {
             assert_eq!(*world.state.assessment(process, world.now.boot), own, "second {second}");
         }
     }
+}
+
+#[test]
+fn a_kill_is_told_with_who_asked_for_memory_and_who_had_grown_until_it_was_seen() {
+    let mut world = World::new();
+    let met = |id, comm: &str| ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false };
+    world.processes.apply(&met(GROWING, "leaky"));
+    world.processes.apply(&met(RESTING, "innocent"));
+    world.minute();
+    let held = Memory { anon: 450 * MIB, ..Memory::default() };
+    let at = world.now.boot;
+    let killed =
+        |victim, memory| MemFact::OutOfMemory { at, victim, trigger: TaskId { start: 3, tgid: 30 }, memory };
+    world.apply(killed(RESTING, Some(held)));
+    world.ended(RESTING);
+    let text = |world: &World| {
+        let notes = world.report().notes;
+        notes.iter().filter(|note| note.code == "mem-oom").map(|note| note.text.clone()).collect::<Vec<_>>()
+    };
+    let told = "Out of memory 0 s ago: 20 innocent was killed as 30 asked for more; it held 450 MiB, -50 MiB in the \
+                time looked back over; most had grown 10 leaky, +59 MiB.";
+    assert_eq!(text(&world), [told]);
+    world.state.delivered(world.now);
+    assert!(world.state.remembers(RESTING) && world.state.remembers(GROWING));
+    world.due(119);
+    assert_eq!(text(&world).len(), 1, "it stays though the process has left");
+    world.state.delivered(world.now);
+    world.due(120);
+    world.state.delivered(world.now);
+    assert_eq!(text(&world), [""; 0]);
+    assert!(!world.state.remembers(RESTING));
+    // Of a kernel that tells a number only.
+    world.apply(killed(TaskId { start: 0, ..GROWING }, None));
+    assert!(
+        text(&world)[0].contains(": 10 leaky was killed as 30 asked for more; it held 60 MiB"),
+        "{:?}",
+        text(&world)
+    );
+}
+
+#[test]
+fn waiting_for_memory_is_told_where_it_matters() {
+    let mut world = World::new();
+    let mut waited = |cgroup: Option<&[u8]>, second, some| {
+        let stalls = observation::mem::Stalls { some, full: some / 2 };
+        world.apply(MemFact::Stalls { cgroup: cgroup.map(<[u8]>::to_vec), stalls });
+        world.due(second);
+        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-stall");
+        notes.map(|note| note.text).collect::<Vec<_>>()
+    };
+    assert_eq!(waited(None, 1, 7_000_000), [""; 0], "before observation began");
+    assert_eq!(waited(None, 11, 7_050_000), [""; 0], "5 ms a second");
+    assert_eq!(waited(Some(b"/a"), 21, 0), [""; 0]);
+    assert_eq!(
+        waited(Some(b"/a"), 31, 2_000_000),
+        ["Since the last report tasks in the group /a waited for memory 20 % of the time, all at once 10 %."]
+    );
+    assert_eq!(waited(None, 41, 11_000_000).len(), 2);
 }

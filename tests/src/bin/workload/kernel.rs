@@ -1,0 +1,118 @@
+//! A workload that makes kernel memory of every kind grow: at each `step` more of each, none of it given back.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    os::fd::{FromRawFd as _, OwnedFd},
+};
+
+use anyhow::{Result, ensure};
+use observer_tests::workload::{hear, tell};
+use serde_json::json;
+
+/// What one table of page tables maps: a page touched in each such piece of address space costs a page of tables.
+const TABLE: usize = 2 << 20;
+const PAGE: usize = 4096;
+/// A step's worth of each.
+const TABLES: usize = 100;
+const THREADS: usize = 15;
+const AREAS: usize = 200;
+/// A process may have 65,530; threads and the program itself need some.
+const MOST_AREAS: usize = 50_000;
+const SENT: usize = 256 << 10;
+const ARRAY: u32 = 512 << 10;
+
+/// `BPF_MAP_CREATE`, and two types of maps.
+const MAP_CREATE: i32 = 0;
+const MAP_TYPE_ARRAY: u32 = 2;
+const MAP_TYPE_PER_CPU_ARRAY: u32 = 6;
+
+/// Runs until the input ends.
+pub fn run() -> Result<()> {
+    let (mut tables, mut threads, mut areas, mut sent) = (0, 0, 0, 0);
+    let mut kept: Vec<OwnedFd> = Vec::new();
+    let (mut sender, _receiver) = connection()?;
+    // Before 5.11 what BPF maps take counts as locked memory.
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: a structure of this kind, which the call only reads. Where it is refused, it is not needed.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
+    tell(json!({"ready": true}));
+    while hear().is_some() {
+        let apart = map(TABLES * TABLE, libc::PROT_READ | libc::PROT_WRITE)?;
+        for place in 0..TABLES {
+            // SAFETY: within what was just mapped, and nothing else knows of it.
+            unsafe { ((apart + place * TABLE) as *mut u8).write_volatile(1) };
+        }
+        tables += TABLES * PAGE;
+        if areas + 2 * AREAS < MOST_AREAS {
+            // Neighbours that may be accessed in different ways are areas of their own.
+            let striped = map(2 * AREAS * PAGE, libc::PROT_READ)?;
+            for stripe in 0..AREAS {
+                let address = striped + 2 * stripe * PAGE;
+                // SAFETY: as above.
+                let done = unsafe { libc::mprotect(address as *mut _, PAGE, libc::PROT_NONE) };
+                ensure!(done == 0, "mprotect: {}", std::io::Error::last_os_error());
+            }
+            areas += 2 * AREAS;
+        }
+        for _ in 0..THREADS {
+            std::thread::Builder::new().stack_size(4 * PAGE).spawn(|| {
+                loop {
+                    std::thread::park();
+                }
+            })?;
+        }
+        threads += THREADS;
+        sent += sender.write(&vec![0; SENT]).unwrap_or(0);
+        if sender.take_error()?.is_none() && sent % SENT != 0 {
+            let mut next = connection()?;
+            std::mem::swap(&mut sender, &mut next.0);
+            kept.extend([OwnedFd::from(next.0), OwnedFd::from(next.1)]);
+        }
+        kept.push(bpf_map(MAP_TYPE_ARRAY, ARRAY)?);
+        kept.push(bpf_map(MAP_TYPE_PER_CPU_ARRAY, ARRAY)?);
+        tell(json!({
+            "page_tables": tables,
+            "threads": threads,
+            "areas": areas,
+            "sockets": sent,
+            "vmalloc": kept.len() as u64 / 2 * u64::from(ARRAY),
+        }));
+    }
+    Ok(())
+}
+
+fn connection() -> Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut sender = TcpStream::connect(listener.local_addr()?)?;
+    let mut receiver = listener.accept()?.0;
+    // One byte there and read: the connection stands, both sides have buffers.
+    sender.write_all(&[0])?;
+    receiver.read_exact(&mut [0])?;
+    sender.set_nonblocking(true)?;
+    Ok((sender, receiver))
+}
+
+fn map(length: usize, protection: i32) -> Result<usize> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping, at an address that the kernel chooses.
+    let address = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, -1, 0) };
+    ensure!(address != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
+    // Else a huge page would need no table.
+    // SAFETY: what was just mapped.
+    unsafe { libc::madvise(address, length, libc::MADV_NOHUGEPAGE) };
+    Ok(address as usize)
+}
+
+/// A map of `bytes`, of each CPU where it is per CPU.
+fn bpf_map(kind: u32, bytes: u32) -> Result<OwnedFd> {
+    const VALUE: u32 = 4096;
+    let mut attributes = [0_u32; 32];
+    attributes[..4].copy_from_slice(&[kind, 4, VALUE, bytes / VALUE]);
+    // SAFETY: attributes of a map that is to be made, the rest of them zeroes.
+    let number =
+        unsafe { libc::syscall(libc::SYS_bpf, MAP_CREATE, attributes.as_ptr(), size_of_val(&attributes)) };
+    ensure!(number >= 0, "bpf: {}", std::io::Error::last_os_error());
+    // SAFETY: a descriptor that the kernel has just made for this process.
+    Ok(unsafe { OwnedFd::from_raw_fd(number as i32) })
+}

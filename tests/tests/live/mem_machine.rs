@@ -1,0 +1,118 @@
+//! What `mem` says of the kernel's own memory, and of memory that ran out.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use observer_tests::{Observer, Workload, note, number, require_root};
+use serde_json::Value;
+
+#[test]
+fn kernel_memory_that_grows_is_named_by_its_kind() {
+    require_root();
+    let mut workload = Workload::start(&["mem", "kernel"]);
+    let mut observer =
+        Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25", "--window", "12"]);
+    let grown = |report: &Value| -> Vec<(&'static str, f64)> {
+        let rows = report["kernel"].as_array().unwrap().iter();
+        let told = rows.filter_map(|row| {
+            assert!(number(row, "growth").unwrap() > 0.0 && row["reason"] != "", "{row:#}");
+            let kind = match (row["kind"].as_str()?, row["name"].as_str()) {
+                ("page_tables", None) => "page_tables",
+                ("kernel_stack", None) => "kernel_stack",
+                ("sockets", None) => "sockets",
+                ("vmalloc", None) => "vmalloc",
+                ("per_cpu", None) => "per_cpu",
+                // The name has been the same since Linux 2.6; where caches are merged, this one is not.
+                ("slab", Some("vm_area_struct")) => "areas",
+                _ => return None,
+            };
+            Some((kind, number(row, "bytes")?))
+        });
+        told.collect()
+    };
+    // Each kind is called by its name while it grows, whatever else the machine does.
+    let mut told: Vec<&str> = Vec::new();
+    observer.wait_for(|report| {
+        workload.ask("step");
+        let totals = &report["totals"];
+        let parts = ["free", "anon", "file", "slab", "kernel_other", "huge", "unaccounted"];
+        let sum: f64 = parts.iter().map(|part| number(totals, part).unwrap()).sum();
+        assert_eq!(Some(sum), number(totals, "total"), "{totals:#}");
+        let new: Vec<&str> =
+            grown(report).into_iter().map(|(kind, _)| kind).filter(|kind| !told.contains(kind)).collect();
+        told.extend(new);
+        (told.len() == 6).then_some(())
+    });
+    // And the machine has at least what the workload made of it.
+    let truth = workload.ask("step");
+    for kind in ["page_tables", "sockets", "vmalloc"] {
+        let totals = observer.wait_for(|report| {
+            let totals = &report["totals"];
+            (number(totals, kind) >= truth[kind].as_f64()).then(|| totals.clone())
+        });
+        assert!(number(&totals, "kernel_other") >= number(&totals, "page_tables"), "{totals:#}");
+    }
+}
+
+/// A control group with a limit, removed when dropped.
+struct Group(PathBuf);
+
+impl Group {
+    /// `None` where no hierarchy controls memory.
+    fn limited(bytes: u64) -> Option<Self> {
+        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers");
+        let memory = fs::read_to_string(unified).is_ok_and(|controllers| controllers.contains("memory"));
+        let (root, file) = if memory {
+            fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory").ok()?;
+            ("/sys/fs/cgroup", "memory.max")
+        } else {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        };
+        if !Path::new(root).join("cgroup.procs").exists() {
+            return None;
+        }
+        let group = Self(Path::new(root).join(format!("observer-test-{}", std::process::id())));
+        fs::create_dir(&group.0).unwrap();
+        fs::write(group.0.join(file), bytes.to_string()).unwrap();
+        Some(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn who_is_killed_because_memory_ran_out_is_told_with_what_it_held() {
+    const LIMIT: u64 = 48 << 20;
+    require_root();
+    let Some(group) = Group::limited(LIMIT) else {
+        eprintln!("no hierarchy of control groups limits memory here");
+        return;
+    };
+    let mut hog = Workload::start(&["mem", "hog"]);
+    fs::write(group.0.join("cgroup.procs"), hog.pid().to_string()).unwrap();
+    let mut observer = Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25"]);
+    let pid = hog.pid();
+    observer.wait_for(|report| report["rows"].as_array()?.iter().find(|row| row["pid"] == pid).map(|_| ()));
+    hog.say("step");
+    let text = observer.wait_for(|report: &Value| {
+        let text = note(report, "mem-oom")?["text"].as_str()?.to_owned();
+        text.contains(&format!(" {pid} workload was killed")).then_some(text)
+    });
+    assert!(text.contains("having asked for more"), "{text}");
+    assert!(text.contains(&format!("{} may have 48 MiB", group.0.file_name().unwrap().display())), "{text}");
+    let held = text.split("it held ").nth(1).and_then(|rest| rest.split(" MiB").next()).unwrap();
+    let held: f64 = held.parse().unwrap();
+    // All that the group may have but for tables, stacks and files, and what CPUs have not handed in.
+    assert!(held > 40.0 && held <= 48.0, "{text}");
+    // It stays, with its names, though the process has left.
+    observer.report();
+    let later = observer.report();
+    assert!(note(&later, "mem-oom").unwrap()["text"].as_str().unwrap().contains(" workload was killed"));
+    hog.kill();
+}
