@@ -80,6 +80,10 @@ pub const PEERS: &[Need] = &[
     Need { has: "bpftrace", package: "bpftrace", reason: "a peer that counts the same events" },
 ];
 
+/// What the guard against regressions needs.
+pub const GUARD: &[Need] =
+    &[Need { has: "valgrind", package: "valgrind", reason: "counts instructions (callgrind)" }];
+
 /// What a build of bpf-linker against Debian's LLVM needs beside that LLVM.
 pub const LINKER: &[Need] = &[
     Need { has: "cc", package: "gcc", reason: "links bpf-linker" },

@@ -62,7 +62,7 @@ pub fn run(place: &Place) -> Result<Table> {
         .filter_map(|name| Some(name.as_str()?.to_owned()))
         .collect();
     let mut rounds = vec![Rounds::default(); calls.len()];
-    let count = place.choose(5, 15);
+    let count = place.rounds(5, 15);
     for round in 0..=count {
         for (call, nanoseconds) in time(place, &mut load, &calls)?.into_iter().enumerate() {
             rounds[call].baseline(nanoseconds);

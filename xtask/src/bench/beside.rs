@@ -106,7 +106,7 @@ pub fn disk(place: &Place) -> Result<Table> {
         }
         Err(error) => table.missing.push(format!("a minimal scan of /proc: {error:#}")),
     }
-    compare(&mut table, contenders, place.choose(5, 9))?;
+    compare(&mut table, contenders, place.rounds(5, 9))?;
     drop(load);
     Ok(table)
 }
@@ -159,7 +159,7 @@ pub fn mem(place: &Place) -> Result<Table> {
             })
         }),
     });
-    compare(&mut table, contenders, place.choose(3, 7))?;
+    compare(&mut table, contenders, place.rounds(3, 7))?;
     drop(load);
     Ok(table)
 }

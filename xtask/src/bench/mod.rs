@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use self::{
-    place::{FOLDER, Place},
+    place::{FOLDER, Length, Place},
     table::Table,
 };
 use crate::process;
@@ -20,7 +20,10 @@ mod added;
 mod beside;
 mod child;
 mod flood;
+mod guard;
 mod measure;
+mod namespaces;
+mod net;
 mod own;
 mod page;
 mod peers;
@@ -38,6 +41,18 @@ pub struct Options {
     /// More rounds, larger scales, longer floods, and a clean build
     #[arg(long)]
     thorough: bool,
+    /// One round of each, to try the benchmark itself: its figures are worth nothing, and no page is written
+    #[arg(long, conflicts_with = "thorough")]
+    quick: bool,
+    /// Measure what was built before, without building anew
+    #[arg(long)]
+    no_build: bool,
+    /// Count instructions and compare them with the committed ones, and measure no time: what the gate does
+    #[arg(long, conflicts_with_all = ["name", "thorough", "quick", "no_build"])]
+    guard: bool,
+    /// Commit the counted instructions in place of comparing them
+    #[arg(long, requires = "guard")]
+    write: bool,
 }
 
 type Benchmark = (&'static str, fn(&Place) -> Result<Table>);
@@ -49,6 +64,7 @@ const ALL: &[Benchmark] = &[
     ("own", own::run),
     ("disk", beside::disk),
     ("mem", beside::mem),
+    ("net", net::run),
     ("start", start::run),
     ("flood", flood::run),
 ];
@@ -60,6 +76,9 @@ const ALL: &[Benchmark] = &[
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let began = Instant::now();
     ensure!(process::is_root(), "the benchmark loads programs into the kernel and needs root");
+    if options.guard {
+        return guard::run(root, options.write);
+    }
     let wanted: Vec<&Benchmark> =
         ALL.iter().filter(|(name, _)| options.name.as_ref().is_none_or(|wanted| wanted == name)).collect();
     if wanted.is_empty() {
@@ -67,7 +86,12 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         bail!("there is no such benchmark: give one of {}", names.join(", "));
     }
     peers::install();
-    let place = Place::new(root, options.thorough)?;
+    let length = match (options.quick, options.thorough) {
+        (true, _) => Length::Quick,
+        (_, true) => Length::Thorough,
+        _ => Length::Usual,
+    };
+    let place = Place::new(root, length, options.no_build)?;
     let mut tables = Vec::new();
     let mut broken = Vec::new();
     for (name, benchmark) in wanted {
@@ -85,7 +109,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             }
         }
     }
-    if options.name.is_none() && broken.is_empty() {
+    if options.name.is_none() && broken.is_empty() && length != Length::Quick {
         page::write(root, &tables, options.thorough, began.elapsed())?;
     }
     println!("bench: {} s", began.elapsed().as_secs());

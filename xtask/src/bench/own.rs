@@ -21,14 +21,17 @@ const GROWTH: f64 = 1.25;
 struct Taken {
     /// Milliseconds of processor time, by report.
     reports: Vec<f64>,
-    /// Resident at most since the start, and the kernel's memory for its maps and programs, bytes.
+    /// Resident after the last report, and at most since the start; and the kernel's memory for its maps and programs.
+    /// Bytes.
     resident: f64,
+    peak: f64,
     maps: f64,
 }
 
 impl Taken {
+    /// The most that it takes: the peak is at the start, while the kernel's types are read and no map is there yet.
     fn memory(&self) -> f64 {
-        self.resident + self.maps
+        self.peak.max(self.resident + self.maps)
     }
 }
 
@@ -37,8 +40,9 @@ pub fn run(place: &Place) -> Result<Table> {
     let mut table = Table::new(
         "own",
         "What observer itself takes",
-        "Processor time of each command a report (`--json --top`, the ten biggest rows), all of its threads, and memory: the \
-         most that was ever resident since its start plus what the kernel keeps for its maps and programs. Events are those \
+        "Processor time of each command a report (`--json --top`, the ten biggest rows), all of its threads, and memory: \
+         what is resident after the last report + what the kernel keeps for its maps and programs, and the most that was ever \
+         resident since the start. Events are those \
          that the command counts: heap calls, appended bytes of a deleted file, datagrams.",
         &[
             "there are",
@@ -101,7 +105,7 @@ fn idle(place: &Place, table: &mut Table) -> Result<()> {
         let pid = observer.pid();
         let mut shares = Vec::new();
         let mut wakes = 0;
-        for _ in 0..place.choose(5, 20) {
+        for _ in 0..place.rounds(5, 20) {
             let before = child::processor_time(pid)?;
             observer.line()?;
             let spent = child::processor_time(pid)? - before;
@@ -137,7 +141,7 @@ fn take(place: &Place, view: usize) -> Result<Taken> {
     let pid = observer.pid();
     let mut before = child::processor_time(pid)?;
     let mut reports = Vec::new();
-    for _ in 0..place.choose(5, 20) {
+    for _ in 0..place.rounds(5, 20) {
         observer.line()?;
         let now = child::processor_time(pid)?;
         reports.push((now - before).as_secs_f64() * 1e3);
@@ -148,8 +152,13 @@ fn take(place: &Place, view: usize) -> Result<Taken> {
 
 fn memory(observer: &Speaker, reports: Vec<f64>) -> Result<Taken> {
     let pid = observer.pid();
-    let resident = child::status(pid, "VmHWM")? as f64;
-    Ok(Taken { reports, resident, maps: child::map_memory(pid)? as f64 })
+    let size = |field: &str| child::status(pid, field).map(|bytes| bytes as f64);
+    Ok(Taken {
+        reports,
+        resident: size("VmRSS")?,
+        peak: size("VmHWM")?,
+        maps: child::map_memory(pid)? as f64,
+    })
 }
 
 impl Taken {
@@ -164,8 +173,9 @@ fn row(table: &mut Table, name: String, taken: &[Option<Taken>]) {
     };
     let space = |taken: &Option<Taken>| {
         taken.as_ref().map_or(Cell::None, |taken| {
-            let (resident, maps) = (Unit::Bytes.text(taken.resident), Unit::Bytes.text(taken.maps));
-            Cell::words(format!("{resident} + {maps}"))
+            let [resident, maps, peak] =
+                [taken.resident, taken.maps, taken.peak].map(|size| Unit::Bytes.text(size));
+            Cell::words(format!("{resident} + {maps}, {peak}"))
         })
     };
     table.row(name, taken.iter().map(time).chain(taken.iter().map(space)).collect());

@@ -6,13 +6,19 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     child::Speaker,
     place::{FOLDER, Place},
 };
-use crate::{packages, process};
+use crate::{
+    packages,
+    process::{self, cargo},
+};
+
+/// The version that is built.
+const BANDWHICH: &str = "0.23.1";
 
 /// Installs every peer that can be had. One that cannot is named where it is missed.
 pub fn install() {
@@ -55,6 +61,29 @@ pub fn start_bpftrace(script: &Path) -> Result<Speaker> {
     let tracer = Speaker::start(command.args(["--mount", "sh", "-c", mount]).arg(script))?;
     while tracer.line().context("bpftrace attached nothing")? != "ready" {}
     Ok(tracer)
+}
+
+/// bandwhich, built once into the folder of the benchmark.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn bandwhich(root: &Path) -> Result<PathBuf> {
+    if let Some(path) = packages::find("bandwhich") {
+        return Ok(path);
+    }
+    let folder = root.join(FOLDER).join("peers");
+    let path = folder.join("bin/bandwhich");
+    if !path.is_file() {
+        process::run(
+            cargo(root)
+                .args(["install", "--locked", "bandwhich", "--version", BANDWHICH, "--root"])
+                .arg(&folder)
+                .arg("--target-dir")
+                .arg(root.join(FOLDER).join("peers-build")),
+        )?;
+    }
+    ensure!(path.is_file(), "cargo built no {}", path.display());
+    Ok(path)
 }
 
 /// Builds the minimal scanner of `/proc`.

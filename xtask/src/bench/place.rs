@@ -19,11 +19,20 @@ pub const FOLDER: &str = "target/bench";
 pub const COMMANDS: [(&str, &[&str]); 3] =
     [("mem", &["mem"]), ("disk", &["disk", "--deleted-open"]), ("net", &["net"])];
 
+/// How long to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// One round: whether the benchmark works at all.
+    Quick,
+    Usual,
+    /// More rounds, larger scales, longer floods, and a clean build.
+    Thorough,
+}
+
 /// Everything that is the same for each benchmark.
 pub struct Place {
     pub root: PathBuf,
-    /// Longer, more often, more of everything.
-    pub thorough: bool,
+    length: Length,
     folder: PathBuf,
 }
 
@@ -32,12 +41,15 @@ impl Place {
     ///
     /// # Errors
     /// When it cannot be built.
-    pub fn new(root: &Path, thorough: bool) -> Result<Self> {
+    pub fn new(root: &Path, length: Length, built: bool) -> Result<Self> {
         let packages = ["--package", "observer", "--package", "observer-tests"];
-        process::run(cargo(root).args(["build", "--release", "--bins"]).args(packages))?;
+        let bins = ["--bin", "observer", "--bin", "load", "--bin", "floor"];
+        if !built {
+            process::run(cargo(root).args(["build", "--release"]).args(packages).args(bins))?;
+        }
         let folder = root.join(FOLDER).join(format!("files-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(Self { root: root.to_owned(), thorough, folder })
+        Ok(Self { root: root.to_owned(), length, folder })
     }
 
     /// A folder on a disk, for files that go when the benchmark ends.
@@ -45,9 +57,18 @@ impl Place {
         &self.folder
     }
 
-    /// `quick` in a usual run, `thorough` in a thorough one.
-    pub fn choose<T>(&self, quick: T, thorough: T) -> T {
-        if self.thorough { thorough } else { quick }
+    pub fn is_thorough(&self) -> bool {
+        self.length == Length::Thorough
+    }
+
+    /// `usual`, or `thorough` in a thorough run.
+    pub fn choose<T>(&self, usual: T, thorough: T) -> T {
+        if self.is_thorough() { thorough } else { usual }
+    }
+
+    /// So many rounds, or one in a quick run.
+    pub fn rounds(&self, usual: usize, thorough: usize) -> usize {
+        if self.length == Length::Quick { 1 } else { self.choose(usual, thorough) }
     }
 
     /// One of the built programs.

@@ -27,7 +27,7 @@ pub fn run(place: &Place) -> Result<Table> {
     );
     for (name, view) in COMMANDS {
         let mut figures: [Vec<f64>; 4] = Default::default();
-        for _ in 0..place.choose(7, 15) {
+        for _ in 0..place.rounds(7, 15) {
             for (number, cache) in [(0, &["--no-cache"][..]), (1, &[])] {
                 let mut command = place.program("observer");
                 command.args(view).args(["--json", "-n", "--once", "--interval", INTERVAL]).args(cache);
@@ -43,7 +43,7 @@ pub fn run(place: &Place) -> Result<Table> {
     let empty = || vec![Cell::None, Cell::None, Cell::None];
     let sized = std::iter::once(Cell::exact(size as f64, Unit::Bytes)).chain(empty()).collect();
     table.row("size of the binary", sized);
-    if place.thorough {
+    if place.is_thorough() {
         let folder = place.root.join(FOLDER).join("clean-build");
         // What was built there before would be used again.
         let _ = fs::remove_dir_all(&folder);

@@ -55,7 +55,7 @@ fn row(place: &Place, table: &mut Table, mut load: Box<dyn Load>) -> Result<()> 
     // The first warms it up.
     load.measure()?;
     let mut observed = Vec::new();
-    for _ in 0..place.choose(7, 15) {
+    for _ in 0..place.rounds(7, 15) {
         rounds.baseline(load.measure()?);
         let second = Duration::from_secs(1);
         let observers: Vec<Speaker> =
@@ -158,7 +158,7 @@ fn redis(place: &Place) -> Result<Box<dyn Load>> {
         Ok(line.split('"').nth(3).unwrap_or_default().parse()?)
     };
     let name = "redis-benchmark (SET, requests)";
-    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.thorough }))
+    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.is_thorough() }))
 }
 
 fn nginx(place: &Place) -> Result<Box<dyn Load>> {
@@ -186,7 +186,7 @@ fn nginx(place: &Place) -> Result<Box<dyn Load>> {
     };
     let read = |said: &str| number_after(said, "Requests/sec:");
     let name = "nginx under wrk (1 KiB, requests)";
-    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.thorough }))
+    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.is_thorough() }))
 }
 
 fn iperf(place: &Place) -> Result<Box<dyn Load>> {
@@ -208,7 +208,7 @@ fn iperf(place: &Place) -> Result<Box<dyn Load>> {
             .with_context(|| format!("iperf3 says no throughput: {}", value["error"]))
     };
     let name = "iperf3 (bytes)";
-    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.thorough }))
+    Ok(Box::new(Served { name, _server: server, client, read, port, thorough: place.is_thorough() }))
 }
 
 /// A C compiler on a source that it has much to do with.

@@ -35,17 +35,22 @@ struct Truth {
 pub fn run(kind: &str, rate: &str, folder: &Path) -> Result<()> {
     let rate: u64 = rate.parse()?;
     let mut event = event(kind, folder)?;
-    tell(json!({"ready": true}));
-    if hear().is_none() {
-        return Ok(());
-    }
+    // Made before it is ready: a thread has memory of its own, which is no part of the truth.
     let stop = Arc::new(AtomicBool::new(false));
     let stopper = Arc::clone(&stop);
+    let (begin, begun) = std::sync::mpsc::sync_channel(1);
     let listening = std::thread::spawn(move || {
+        if hear().is_none() || begin.send(()).is_err() {
+            return false;
+        }
         let heard = hear().is_some();
         stopper.store(true, Ordering::Relaxed);
         heard
     });
+    tell(json!({"ready": true}));
+    if begun.recv().is_err() {
+        return Ok(());
+    }
     let mut truth = Truth::default();
     let began = Instant::now();
     while !stop.load(Ordering::Relaxed) {

@@ -1,0 +1,191 @@
+//! The pure part alone, for counting its instructions: a minute of a busy machine through decoder, changes, engine and
+//! report, and a recorded minute through replay, engine and report.
+//!
+//! `pure decode mem|disk|net` and `pure replay FILE mem|disk|net`; what is counted is the function [`counted`], everything
+//! before it is made ready first. `pure record FILE` writes the recording.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use observer::{
+    domains::{self, Decoded},
+    engine::Engine,
+    observation::{
+        Observation,
+        session::{Moment, SessionFact},
+    },
+    source::{changes::Changes, record::Recorder, replay::Replay},
+    view::{Request, View},
+};
+
+use crate::minute::{Minute, SECONDS, Second};
+
+mod minute;
+
+const VIEWS: [(&str, View); 3] = [("mem", View::Mem), ("disk", View::DeletedOpen), ("net", View::Net)];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["decode", name] => decode(name),
+        ["replay", file, name] => replay(file.as_ref(), name),
+        ["record", file] => record(file.as_ref()),
+        _ => Err(anyhow::anyhow!("pure decode NAME | replay FILE NAME | record FILE")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pure {}: {error:#}", words.join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn view(name: &str) -> Result<View> {
+    let view = VIEWS.iter().find(|(known, _)| *known == name);
+    view.map(|(_, view)| *view).with_context(|| format!("no view {name}"))
+}
+
+fn decode(name: &str) -> Result<()> {
+    let view = view(name)?;
+    let minute = Minute::of(name);
+    let mut rows = 0;
+    counted(&mut || rows = observe(view, &minute, &mut |_| ()));
+    done(rows)
+}
+
+fn replay(file: &Path, name: &str) -> Result<()> {
+    let view = view(name)?;
+    let mut rows = 0;
+    let mut outcome = Ok(());
+    counted(&mut || outcome = replayed(file, view).map(|seen| rows = seen));
+    outcome?;
+    done(rows)
+}
+
+fn done(rows: usize) -> Result<()> {
+    println!("{rows} rows");
+    ensure!(rows > 0, "nothing was reported");
+    Ok(())
+}
+
+/// What callgrind counts, by this name.
+#[inline(never)]
+#[unsafe(no_mangle)]
+fn counted(work: &mut dyn FnMut()) {
+    work();
+}
+
+/// One minute, as the live source goes through it; the rows of all reports together.
+fn observe(view: View, minute: &Minute, tell: &mut dyn FnMut(&Observation)) -> usize {
+    let mut engine = Engine::new(Request { resolve: false, ..Request::new(view) });
+    let mut decoder = (domains::of(view).decoder)(4096);
+    let mut changes = Changes::default();
+    let mut feed = |fact: &Observation, engine: &mut Engine| {
+        tell(fact);
+        engine.apply(fact);
+    };
+    feed(&session(), &mut engine);
+    let mut rows = 0;
+    for (number, second) in minute.seconds.iter().enumerate() {
+        let mut facts = Vec::new();
+        pass(&mut *decoder, &mut changes, second, &mut facts);
+        let now = moment(number as u64 + 1);
+        changes.single(Observation::Due(now), &mut facts);
+        facts.iter().for_each(|fact| feed(fact, &mut engine));
+        rows += report(&mut engine, now);
+    }
+    rows
+}
+
+fn pass(
+    decoder: &mut dyn domains::Decode,
+    changes: &mut Changes,
+    second: &Second,
+    facts: &mut Vec<Observation>,
+) {
+    let mut decoded = Decoded::default();
+    for record in &second.records {
+        decoder.record(record, &mut decoded).expect("a record of this version");
+    }
+    for (map, key, value) in &second.entries {
+        decoder.entry(map, key, value, &mut decoded).expect("an entry of this version");
+    }
+    decoded.facts.drain(..).for_each(|fact| changes.single(fact, facts));
+    for (program, bytes) in &second.passes {
+        let mut decoded = Decoded::default();
+        decoder.pass(program, bytes, &mut decoded).expect("a pass of this version");
+        changes.pass(program, decoded.facts, facts);
+    }
+    changes.settle(facts);
+    let mut decoded = Decoded::default();
+    decoder.passed(&mut decoded);
+    decoded.facts.drain(..).for_each(|fact| changes.single(fact, facts));
+}
+
+fn report(engine: &mut Engine, now: Moment) -> usize {
+    let report = engine.report(now, None).expect("nothing unknown was asked for");
+    engine.delivered(now);
+    report.map_or(0, |report| report.tables.iter().map(|table| table.rows.len()).sum())
+}
+
+fn replayed(file: &Path, view: View) -> Result<usize> {
+    let mut engine = Engine::new(Request { resolve: false, ..Request::new(view) });
+    let mut rows = 0;
+    for fact in Replay::open(file)? {
+        let fact = fact?;
+        engine.apply(&fact);
+        if let Observation::Due(now) = fact {
+            rows += report(&mut engine, now);
+        }
+    }
+    Ok(rows)
+}
+
+/// Writes the minute of all domains, as `observer record` would.
+fn record(file: &Path) -> Result<()> {
+    let mut recorder = Recorder::create(file)?;
+    let mut streams = Vec::new();
+    for (name, view) in VIEWS {
+        let mut facts = Vec::new();
+        observe(view, &Minute::of(name), &mut |fact| facts.push(fact.clone()));
+        streams.push(facts);
+    }
+    // Second after second: what each domain says, and then that a report is due.
+    recorder.push(&session());
+    let mut rests: Vec<&[Observation]> = streams.iter().map(|facts| &facts[1..]).collect();
+    for _ in 0..SECONDS {
+        let mut due = None;
+        for rest in &mut rests {
+            let Some(end) = rest.iter().position(|fact| matches!(fact, Observation::Due(_))) else {
+                bail!("a second without a report");
+            };
+            rest[..end].iter().for_each(|fact| recorder.push(fact));
+            due = Some(&rest[end]);
+            *rest = &rest[end + 1..];
+        }
+        due.into_iter().for_each(|due| recorder.push(due));
+    }
+    recorder.finish()?;
+    Ok(())
+}
+
+fn session() -> Observation {
+    Observation::Session(SessionFact {
+        began: moment(0),
+        host: "busy".to_owned(),
+        kernel: "6.18".to_owned(),
+        page_size: 4096,
+        cpus: 8,
+        observer: 1,
+        missing: Vec::new(),
+        blind: Vec::new(),
+    })
+}
+
+/// The moment so many seconds after the start.
+fn moment(seconds: u64) -> Moment {
+    let at = seconds * 1_000_000_000;
+    Moment { boot: 1_000_000_000_000 + at, wall: 1_790_000_000_000_000_000 + at }
+}

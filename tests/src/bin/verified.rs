@@ -1,0 +1,60 @@
+//! What the verifier of the running kernel walks through for each program of observer, of every way of every hook that
+//! it takes: `{"kernel": SERIES, "programs": {"OBJECT/PROGRAM": INSTRUCTIONS}}` on standard output.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Result;
+use observer::{
+    domains::{self, Declaration},
+    kernel::{
+        facts::{KernelFacts, Origin},
+        load,
+        plan::{self, Without},
+    },
+};
+use serde_json::json;
+
+fn main() -> Result<()> {
+    let mut programs: BTreeMap<String, u32> = BTreeMap::new();
+    let mut kernel = String::new();
+    for domain in domains::ALL {
+        let origin = Origin { root: Path::new("/"), btf: None, cache: None };
+        let facts = KernelFacts::gather(&[domain], &origin).map_err(anyhow::Error::msg)?;
+        kernel = facts.release.split('.').take(2).collect::<Vec<_>>().join(".");
+        look(domain, &facts, None, &mut programs)?;
+        for hook in domain.hooks {
+            for way in 1..=hook.ways.len() {
+                // A way that this kernel has not is no way to look at.
+                let known = hook.ways[way - 1]
+                    .programs
+                    .iter()
+                    .all(|program| programs.contains_key(&format!("{}/{}", domain.name, program.program)));
+                if !known {
+                    look(domain, &facts, Some((hook.name, way)), &mut programs)?;
+                }
+            }
+        }
+    }
+    println!("{}", json!({"kernel": kernel, "programs": programs}));
+    Ok(())
+}
+
+/// Loads the domain's object, one hook in the way given, and looks at what is in the kernel then.
+fn look(
+    domain: &'static Declaration,
+    facts: &KernelFacts,
+    forced: Option<(&str, usize)>,
+    programs: &mut BTreeMap<String, u32>,
+) -> Result<()> {
+    let mut plan = plan::plan(facts.clone(), &[domain], Without::default());
+    if let Some((hook, way)) = forced {
+        plan.force(hook, way).map_err(anyhow::Error::msg)?;
+    }
+    let loaded = load::load(&plan, None).map_err(|error| anyhow::anyhow!("{error}"))?;
+    for program in loaded.objects.iter().flat_map(load::LoadedObject::activity) {
+        if let Some(verified) = program.verified {
+            programs.insert(format!("{}/{}", program.domain, program.program), verified);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! observer beside `nethogs`, `bandwhich`, `iftop` and `ss`: what each takes, costs the traffic, and how right it is.
+
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::{
+    child::{self, Speaker},
+    measure::{Figure, Rounds},
+    namespaces::Pair,
+    peers,
+    place::{COMMANDS, Place},
+    table::{Cell, Table, Unit},
+};
+
+const ADDRESS: &str = "10.77.0.2:5001";
+
+/// What is sent: the load's word for it, and what stands in the table.
+const TRAFFIC: [(&str, &str); 3] = [
+    ("bulk", "one connection, as much as goes"),
+    ("short", "connections of 100 KB, one after the other"),
+    ("ping", "64 bytes there and back"),
+];
+
+/// A program that watches the interface of the sender.
+struct Watcher {
+    name: &'static str,
+    /// The command line in the sender's namespace; `None` for observer, which sees every namespace.
+    command: Option<Vec<String>>,
+    /// Whether a line says that it has begun, and will again after each refresh.
+    refreshed: fn(&str) -> bool,
+    /// Bytes that it says the process has sent so far, from all it has said; `None` where it says nothing of it.
+    sent: fn(&[String], u32) -> Option<f64>,
+}
+
+/// What one watcher made of it.
+#[derive(Default)]
+struct Found {
+    rounds: Vec<f64>,
+    share: Vec<f64>,
+    error: Vec<f64>,
+}
+
+/// Measures the traffic alone and under each watcher, in turns.
+///
+/// # Errors
+/// When the namespaces cannot be made, or a load does not run.
+pub fn run(place: &Place) -> Result<Table> {
+    let mut table = Table::new(
+        "net",
+        "Beside: who sends how much",
+        "From one network namespace to another, joined by veth, one process to one process. Throughput is the change against \
+         the same without anybody watching, in turns; processor is the watcher's share of one core meanwhile; the error is \
+         what it says that the process has sent, two of its refreshes after the end, less what the process has sent, \
+         in parts of that (−100 %: it does not say that the process sent anything).",
+        &["traffic and watcher", "throughput", "processor", "error"],
+    );
+    let pair = Pair::new()?;
+    let mut command = pair.in_second(&place.program("load"));
+    let server = Speaker::load(command.args(["serve", ADDRESS]))?;
+    let watchers = watchers(place, &pair, &mut table);
+    for (kind, title) in TRAFFIC {
+        let mut rounds = Rounds::default();
+        let mut found: Vec<Found> = watchers.iter().map(|_| Found::default()).collect();
+        for _ in 0..place.rounds(3, 9) {
+            rounds.baseline(send(place, &pair, kind, None)?.0);
+            for (number, watcher) in watchers.iter().enumerate() {
+                let (throughput, watched) = send(place, &pair, kind, Some(watcher))?;
+                rounds.other(number, throughput);
+                let watched = watched.context("somebody watched")?;
+                found[number].rounds.push(throughput);
+                found[number].share.push(watched.share);
+                found[number].error.push(watched.error);
+            }
+        }
+        rounds.baseline(send(place, &pair, kind, None)?.0);
+        rows(&mut table, title, &watchers, &rounds, &found);
+    }
+    drop(server);
+    Ok(table)
+}
+
+fn rows(table: &mut Table, title: &str, watchers: &[Watcher], rounds: &Rounds, found: &[Found]) {
+    let change = |number: usize| {
+        rounds.ratio(number).map(|ratio| Figure {
+            median: ratio.median - 1.0,
+            low: ratio.low - 1.0,
+            high: ratio.high - 1.0,
+        })
+    };
+    for (number, (watcher, found)) in watchers.iter().zip(found).enumerate() {
+        table.row(
+            format!("{title}: {}", watcher.name),
+            vec![
+                Cell::of(change(number), Unit::Part),
+                Cell::of(Figure::of(&found.share), Unit::Part),
+                Cell::of(Figure::of(&found.error), Unit::Part),
+            ],
+        );
+    }
+    let share = |number: usize| Figure::of(&found[number].share).map_or(f64::NAN, |figure| figure.median);
+    let error =
+        |number: usize| Figure::of(&found[number].error).map_or(f64::NAN, |figure| figure.median.abs());
+    let wrong = error(0);
+    table.goal(format!("{title}: observer is exact"), Unit::Part.text(wrong), wrong == 0.0);
+    for (number, watcher) in watchers.iter().enumerate().skip(1) {
+        table.goal(
+            format!("{title}: less processor time than {}", watcher.name),
+            format!("{} beside {}", Unit::Part.text(share(0)), Unit::Part.text(share(number))),
+            share(0) < share(number),
+        );
+    }
+    if let Some(lost) = change(0) {
+        let best =
+            (1..watchers.len()).filter_map(change).map(|change| change.median).fold(f64::MIN, f64::max);
+        table.goal(
+            format!(
+                "{title}: takes no more throughput than any other watcher, or than can be told from noise"
+            ),
+            format!("{} beside {} of the best", Unit::Part.figure(&lost), Unit::Part.text(best)),
+            lost.median >= best || lost.high >= 0.0 || lost.median + lost.spread() >= best,
+        );
+    }
+}
+
+/// observer first, then every other that is here.
+fn watchers(place: &Place, pair: &Pair, table: &mut Table) -> Vec<Watcher> {
+    let interface = pair.interface();
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let mut watchers = vec![Watcher {
+        name: "observer net",
+        command: None,
+        refreshed: |_| true,
+        sent: |said, pid| {
+            let reports = said.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            // A process that has ended is in one report only.
+            reports
+                .filter_map(|report| {
+                    let rows = report["rows"].as_array()?;
+                    rows.iter().find(|row| row["pid"] == pid)?["tx"].as_f64()
+                })
+                .next()
+        },
+    }];
+    let mut add = |name: &'static str, path: Result<String>, arguments: &[&str], refreshed, sent| match path {
+        Ok(path) => {
+            let command = Some([vec![path], words(arguments)].concat());
+            watchers.push(Watcher { name, command, refreshed, sent });
+        }
+        Err(error) => table.missing.push(format!("{name}: {error:#}")),
+    };
+    let here =
+        |name: &str| peers::program(name).map(|command| command.get_program().to_string_lossy().into_owned());
+    let refreshing: fn(&str) -> bool = |line| line.starts_with("Refreshing");
+    add("nethogs", here("nethogs"), &["-t", "-d", "1", "-v", "2", interface], refreshing, nethogs);
+    let path = peers::bandwhich(&place.root).map(|path| path.to_string_lossy().into_owned());
+    add("bandwhich", path, &["--raw", "-n", "-p", "-t", "-i", interface], refreshing, bandwhich);
+    // It names hosts and no processes: what it says of the host is taken for the process's.
+    let ruled: fn(&str) -> bool = |line| line.starts_with("=====") || line.starts_with("Listening");
+    // Into a pipe it writes a page at a time, unless it is told otherwise.
+    let by_line = here("iftop").and(here("stdbuf"));
+    add("iftop", by_line, &["-oL", "iftop", "-t", "-n", "-N", "-B", "-i", interface], ruled, iftop);
+    let every_second = "while :; do ss -tinpH; echo Refreshing; sleep 1; done";
+    let shell = here("ss").map(|_| "sh".to_owned());
+    add("ss -tinp, every second", shell, &["-c", every_second], refreshing, ss);
+    watchers
+}
+
+/// `PROGRAM/PID/UID<tab>SENT<tab>RECEIVED`, totals.
+fn nethogs(said: &[String], pid: u32) -> Option<f64> {
+    let process = format!("/{pid}/");
+    let line = said.iter().rev().find(|line| line.contains(&process))?;
+    line.split('\t').nth(1)?.parse().ok()
+}
+
+/// `process: <SECOND> "NAME" up/down Bps: SENT/RECEIVED connections: N`, totals.
+fn bandwhich(said: &[String], _pid: u32) -> Option<f64> {
+    let line = said.iter().rev().find(|line| line.contains("\"load\""))?;
+    line.split("Bps: ").nth(1)?.split('/').next()?.parse().ok()
+}
+
+/// `Cumulative (sent/received/total): 1.2GB 3KB 1.2GB`.
+fn iftop(said: &[String], _pid: u32) -> Option<f64> {
+    let line = said.iter().rev().find(|line| line.starts_with("Cumulative"))?;
+    let word = line.split_whitespace().nth(2)?;
+    let digits = word.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let factor = match &word[digits.len()..] {
+        "KB" => f64::from(1 << 10),
+        "MB" => f64::from(1 << 20),
+        "GB" => f64::from(1 << 30),
+        _ => 1.0,
+    };
+    Some(digits.parse::<f64>().ok()? * factor)
+}
+
+/// The last that a connection of the process was seen with: `… users:(("load",pid=7,fd=3)) … bytes_sent:N …`.
+fn ss(said: &[String], pid: u32) -> Option<f64> {
+    let process = format!("pid={pid},");
+    let mut last = None;
+    for (line, details) in said.iter().zip(said.iter().skip(1)) {
+        if line.contains(&process) {
+            let words = format!("{line} {details}");
+            let sent = words.split("bytes_sent:").nth(1).and_then(|rest| rest.split(' ').next());
+            last = sent.and_then(|sent| sent.parse().ok()).or(last);
+        }
+    }
+    last
+}
+
+struct Watched {
+    share: f64,
+    error: f64,
+}
+
+/// Sends for a while; units a second, and what the watcher made of it.
+fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Result<(f64, Option<Watched>)> {
+    let milliseconds = place.choose(1_000, 4_000);
+    let watching = match watcher.map(|watcher| (watcher, &watcher.command)) {
+        None => None,
+        Some((watcher, None)) => Some((watcher, place.observer(COMMANDS[2].1, Duration::from_secs(1))?)),
+        Some((watcher, Some(words))) => {
+            let mut command = pair.in_first(Command::new(&words[0]).args(&words[1..]));
+            let speaker = Speaker::start(&mut command)?;
+            wait_for(&speaker, watcher, 1, &mut Vec::new())?;
+            Some((watcher, speaker))
+        }
+    };
+    let mut command = pair.in_first(&place.program("load"));
+    let mut sender = Speaker::load(command.args(["send", kind, ADDRESS]))?;
+    let used = |speaker: &Speaker| used_with_children(speaker.pid());
+    let before = watching.as_ref().map(|(_, speaker)| used(speaker)).transpose()?;
+    let began = Instant::now();
+    let truth = sender.ask(&milliseconds.to_string())?;
+    let elapsed = began.elapsed().as_secs_f64();
+    let number = |name: &str| truth[name].as_f64().with_context(|| format!("no {name} in {truth}"));
+    let throughput = number("units")? / number("seconds")?;
+    let Some((watcher, speaker)) = watching else { return Ok((throughput, None)) };
+    let spent = used(&speaker)?.saturating_sub(before.unwrap_or_default()).as_secs_f64();
+    let mut said = Vec::new();
+    wait_for(&speaker, watcher, 2, &mut said)?;
+    said.extend(speaker.end()?);
+    let sent = number("total")?;
+    let error = (watcher.sent)(&said, sender.pid()).unwrap_or(0.0) / sent - 1.0;
+    Ok((throughput, Some(Watched { share: spent / elapsed, error })))
+}
+
+/// Waits for so many refreshes from now on, and keeps all that was said.
+fn wait_for(speaker: &Speaker, watcher: &Watcher, refreshes: usize, said: &mut Vec<String>) -> Result<()> {
+    said.extend(speaker.unheard());
+    let mut seen = 0;
+    while seen < refreshes {
+        let line = speaker.line().with_context(|| format!("{} watches nothing", watcher.name))?;
+        seen += usize::from((watcher.refreshed)(&line));
+        said.push(line);
+    }
+    Ok(())
+}
+
+/// Processor time of a process and of those of its children that have ended.
+fn used_with_children(pid: u32) -> Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name may hold anything, a parenthesis too: fields are counted from behind it.
+    let Some((_, fields)) = text.rsplit_once(')') else { bail!("no name in {text}") };
+    let ticks: u64 =
+        fields.split_whitespace().skip(13).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
+    Ok(child::processor_time(pid)? + Duration::from_millis(10 * ticks))
+}
