@@ -142,7 +142,7 @@ pub struct FileTotal {
     pub magic: u64,
     /// The report interval in which the owner was last announced.
     pub epoch: u64,
-    /// [`NAMELESS`], [`EXACT`], [`GONE`].
+    /// [`NAMELESS`], [`EXACT`], [`GONE`], [`FAULTED`].
     pub flags: u64,
 }
 
@@ -152,6 +152,8 @@ pub const NAMELESS: u64 = 1;
 pub const EXACT: u64 = 2;
 /// It is freed.
 pub const GONE: u64 = 4;
+/// It was met by a page fault that filled a hole of it: what it took then is what its blocks say.
+pub const FAULTED: u64 = 8;
 
 /// Key of the map `WRITTEN`.
 #[repr(C)]

@@ -116,7 +116,7 @@ pub extern "C" fn disk_file(context: *mut iterator::TaskFile) -> i32 {
         let Some(mut record) = held(task, file) else { return 0 };
         record.fd = fd;
         if record.magic == EXT4 {
-            meet(pointer(file, &FILE_INODE), &record.inode);
+            meet(pointer(file, &FILE_INODE), &record.inode, false);
         }
         iterator::write(meta, &record);
     }
@@ -156,7 +156,7 @@ unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &
         record.start = load(vma, &VMA_START);
         record.end = load(vma, &VMA_END);
         if record.magic == EXT4 {
-            meet(pointer(file, &FILE_INODE), &record.inode);
+            meet(pointer(file, &FILE_INODE), &record.inode, false);
         }
         named(file, &mut record);
         correct(file, &mut record);

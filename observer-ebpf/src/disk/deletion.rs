@@ -118,7 +118,7 @@ unsafe fn deleted<R: Reader>(inode: *const u8, flags: u64) {
         }
         if load::<u64>(pointer(inode, &INODE_SB), &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0
         {
-            meet(inode, &id);
+            meet(inode, &id, false);
         }
     }
 }

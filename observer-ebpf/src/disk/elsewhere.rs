@@ -5,17 +5,19 @@
 //! nobody else does: with several writers, nobody can say who wrote how much.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_ebpf::read::{Direct, Probing, Reader, load, pointer};
+use observer_ebpf::read::{Direct, Probing, Reader, exists, load, pointer};
 
 use crate::{
-    INODE_SB, KERNEL_OWN, OVERLAY, SB_FLAGS,
+    INODE_GENERATION, INODE_SB, ITER_INODE, KERNEL_OWN, OVERLAY, SB_FLAGS,
     deletion::takes_names,
-    growth::{EXT4, is_repeated, magic, works_on},
+    growth::{EXT4, XFS, is_repeated, magic, works_on},
     is_regular,
 };
 
 // What is written to an overlay is written to the filesystem below it, and told of there.
 
+/// `TMPFS_MAGIC`.
+const TMPFS: u64 = 0x0102_1994;
 /// `I_DIRTY_PAGES`: who only reads makes an inode dirty too, by its access time, but none of its pages.
 const PAGES: i32 = 4;
 
@@ -30,7 +32,8 @@ unsafe fn worked_on<R: Reader>(inode: *const u8) {
             return;
         }
         if !is_repeated::<R>(inode) {
-            works_on::<R>(inode, true, false);
+            // Of each write to a file of xfs, iomap tells where it can be heard.
+            works_on::<R>(inode, true, magic(inode) == XFS && exists(&ITER_INODE));
         }
     }
 }
@@ -40,6 +43,10 @@ unsafe fn worked_on<R: Reader>(inode: *const u8) {
 unsafe fn changed(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
+        // On tmpfs an inode that is being made has a change time before it has its generation.
+        if magic(inode) == TMPFS && load::<u32>(inode, &INODE_GENERATION) == 0 {
+            return;
+        }
         if magic(inode) != EXT4 && !takes_names() {
             worked_on::<Direct>(inode);
         }

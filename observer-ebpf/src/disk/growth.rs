@@ -13,7 +13,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray},
 };
 use observer_common::{
-    disk::{EXACT, FileTotal, GONE, InodeId, NAMELESS, WROTE, WriterKey, WriterTotal, WroteRecord},
+    disk::{EXACT, FAULTED, FileTotal, GONE, InodeId, NAMELESS, WROTE, WriterKey, WriterTotal, WroteRecord},
     loss::Loss,
     task::TaskId,
 };
@@ -92,7 +92,7 @@ pub unsafe fn is_locked_by_current<R: Reader>(inode: *const u8) -> bool {
 /// Makes an entry for a file that has none. Already there is as good; where there is no room, that is counted, and the
 /// growth that is not ascribed is known from its size.
 #[inline(always)]
-pub unsafe fn meet(inode: *const u8, id: &InodeId) {
+pub unsafe fn meet(inode: *const u8, id: &InodeId, faulted: bool) {
     const EXISTS: i32 = -17;
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe {
@@ -102,7 +102,7 @@ pub unsafe fn meet(inode: *const u8, id: &InodeId) {
             first_size: size,
             first_blocks: blocks * SECTOR,
             magic: magic(inode),
-            flags: nameless(inode),
+            flags: nameless(inode) | if faulted { FAULTED } else { 0 },
             ..FileTotal::default()
         };
         match FILES.insert(id, total, NOEXIST) {
@@ -148,7 +148,7 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
         let total = match FILES.get_ptr_mut(&id) {
             Some(total) => total,
             None if first => {
-                meet(inode, &id);
+                meet(inode, &id, !is_locked_by_current::<R>(inode));
                 match FILES.get_ptr_mut(&id) {
                     Some(total) => total,
                     None => return,
@@ -166,7 +166,7 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
             total.appends += 1;
         }
         total.size = size;
-        total.flags = nameless(inode) | if exact { EXACT } else { total.flags & EXACT };
+        total.flags = nameless(inode) | total.flags & (EXACT | FAULTED) | if exact { EXACT } else { 0 };
         let current = R::current();
         let runs = task::id_by::<R>(current);
         let previous = total.owner;

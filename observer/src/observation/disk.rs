@@ -89,6 +89,8 @@ pub struct Growing {
     /// Its size and the bytes of its blocks before anybody was seen to work on it.
     pub first_size: u64,
     pub first_allocated: u64,
+    /// Whether it had a hole then, which was being filled.
+    pub had_hole: bool,
     /// Whether no directory names it.
     pub nameless: bool,
     /// Whether events tell of each time that it gets longer; else, with several writers, nobody knows who wrote how much.

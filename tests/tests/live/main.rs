@@ -4,6 +4,7 @@
 
 mod days;
 mod disk;
+mod growth;
 mod holders;
 mod limits;
 mod mem;

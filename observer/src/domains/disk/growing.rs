@@ -86,7 +86,7 @@ impl GrowingFile {
     /// Bytes of its blocks before anybody was seen to work on it; `None` while that cannot be worked out.
     ///
     /// An inode's own count lacks what ext4 has only promised, and is no count at all on some filesystems. Where the file
-    /// has no holes now, it had none then: all of its size was allocated.
+    /// has no holes now, and none was seen being filled, it had none then: all of its size was allocated.
     pub fn first_allocated(&self) -> Option<u64> {
         let growing = &self.growing;
         if growing.first_size == 0 && growing.first_allocated == 0 {
@@ -98,7 +98,11 @@ impl GrowingFile {
         let whole = growing.first_size.next_multiple_of(PAGE);
         let has_holes = stat.allocated < stat.size;
         Some(if self.magic().counts_blocks() {
-            if has_holes { growing.first_allocated } else { growing.first_allocated.max(whole) }
+            if has_holes || growing.had_hole {
+                growing.first_allocated
+            } else {
+                growing.first_allocated.max(whole)
+            }
         } else {
             stat.allocated.saturating_sub(stat.size.saturating_sub(growing.first_size))
         })

@@ -2,12 +2,14 @@
 //!
 //! Seen: holders by descriptor (also in threads with a table of their own), by mapping, as the executable that runs, by a
 //! ring of io_uring that a file is registered with, by a unix socket that it waits in; and, where the lists of inodes can be
-//! read, files that nothing of these holds: behind loop devices, swapped to, opened by the kernel itself. Every file that has no name
-//! any more, those that never had one (`O_TMPFILE`) included, in RAM as on disk. Sizes are the inode's own; who made a
-//! file grow is told by events on ext4, elsewhere it is known where there is one holder.
+//! read, files that nothing of these holds: behind loop devices, swapped to, opened by the kernel itself. Every file that
+//! has no name any more, those that never had one (`O_TMPFILE`) included, in RAM as on disk. Sizes are the inode's own; who
+//! made a file grow, with a name or without, is told by events on ext4 and xfs, elsewhere it is known where there is one
+//! writer.
 //!
-//! Not seen: which part of the kernel holds a file that is neither swapped to nor behind a loop device; who deleted a file before observation began; shared blocks (reflinks), for which nobody
-//! can say what the end of a holder gives back; which file a process writes to while it has a name.
+//! Not seen: which part of the kernel holds a file that is neither swapped to nor behind a loop device; who deleted a file
+//! before observation began; shared blocks (reflinks), for which nobody can say what the end of a holder gives back; what
+//! is written over in place, as long as the file takes no more space.
 
 use super::Declaration;
 

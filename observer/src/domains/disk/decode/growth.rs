@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use observer_common::{
-    disk::{EXACT, FREED as FREED_KIND, FileTotal, FreedRecord, GONE, InodeId, NAMELESS, WROTE, WriterKey},
+    disk::{
+        EXACT, FAULTED, FREED as FREED_KIND, FileTotal, FreedRecord, GONE, InodeId, NAMELESS, WROTE,
+        WriterKey,
+    },
     disk::{WriterTotal, WroteRecord},
     task::TaskId,
 };
@@ -24,9 +27,9 @@ pub const FILES: &str = "FILES";
 pub const WRITTEN: &str = "WRITTEN";
 pub const FREED: &str = "FREED";
 
-/// A file of which nothing was heard for so many reports is not watched any more, here and in the kernel: when somebody
+/// A file of which nothing was heard for so many nanoseconds, twice as long as ext4 promises blocks, is not watched any more, here and in the kernel: when somebody
 /// works on it again, it is met anew.
-const IDLE: u64 = 60;
+const IDLE: u64 = 60_000_000_000;
 
 /// Of more files than this, those of which nothing was heard for longest are not watched any more.
 const MANY: usize = 1 << 15;
@@ -35,8 +38,8 @@ const MANY: usize = 1 << 15;
 #[derive(Debug, Default)]
 pub struct Growth {
     known: BTreeMap<InodeId, Known>,
-    /// Reports so far.
-    passed: u64,
+    /// The time of the latest record, nanoseconds of the boot clock: where nothing is heard, nothing gets older.
+    now: u64,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +53,9 @@ struct Known {
 impl Growth {
     /// A record of the ring: what it announces is to be read.
     pub fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let kind = Reader::new("disk record", bytes).header()?.kind;
+        let header = Reader::new("disk record", bytes).header()?;
+        self.now = self.now.max(header.at);
+        let kind = header.kind;
         match kind {
             WROTE => {
                 let mut reader = Reader::of("disk record", bytes, size_of::<WroteRecord>())?;
@@ -112,7 +117,7 @@ impl Growth {
             }
         };
         let Some(known) = self.known.get_mut(&inode) else { return Ok(None) };
-        known.heard = self.passed;
+        known.heard = self.now;
         let growing = known.growing();
         let nameless = growing.nameless;
         out.facts.push(Observation::Disk(DiskFact::Growing { inode, growing }));
@@ -121,17 +126,16 @@ impl Growth {
 
     /// A report's passes are over: what is freed, or idle and not `held`, is not watched any more.
     pub fn passed(&mut self, held: impl Fn(&InodeId) -> bool, out: &mut Decoded) {
-        self.passed += 1;
-        let passed = self.passed;
+        let now = self.now;
         let keeps = |inode: &InodeId, known: &Known, idle: u64| {
             let gone = known.total.flags & GONE != 0;
-            !gone && (passed - known.heard <= idle || known.total.flags & NAMELESS != 0 && held(inode))
+            !gone && (now - known.heard <= idle || known.total.flags & NAMELESS != 0 && held(inode))
         };
         let mut idle = IDLE;
         if self.known.len() > MANY {
             let mut heard: Vec<u64> = self.known.values().map(|known| known.heard).collect();
             heard.sort_unstable();
-            idle = passed - heard[heard.len() - MANY];
+            idle = now - heard[heard.len() - MANY];
         }
         self.known.retain(|inode, known| {
             let keep = keeps(inode, known, idle);
@@ -161,6 +165,7 @@ impl Known {
             size: total.size,
             first_size: total.first_size,
             first_allocated: total.first_blocks,
+            had_hole: total.flags & FAULTED != 0,
             nameless: total.flags & NAMELESS != 0,
             exact: total.flags & EXACT != 0,
             appends: total.appends,

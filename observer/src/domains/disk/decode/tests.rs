@@ -73,9 +73,13 @@ fn held(held: &Held) -> Vec<u8> {
 }
 
 fn wrote() -> Vec<u8> {
+    wrote_at(99)
+}
+
+fn wrote_at(at: u64) -> Vec<u8> {
     let mut record = WROTE.to_ne_bytes().to_vec();
     record.extend((size_of::<WroteRecord>() as u32).to_ne_bytes());
-    record.extend(99_u64.to_ne_bytes());
+    record.extend(at.to_ne_bytes());
     record.extend(task(HOLDER));
     record.extend(inode_key(INODE));
     record.extend(task_key(TaskId { start: 6_000, tgid: 43 }));
@@ -231,6 +235,7 @@ fn a_total_never_goes_back_when_an_older_one_is_read_later() {
         size: 600,
         first_size: 100,
         first_allocated: 4096,
+        had_hole: false,
         nameless: false,
         exact: true,
         appends: 3,
@@ -278,9 +283,11 @@ fn a_file_is_watched_while_it_is_heard_of_or_held_without_a_name() {
         let mut decoder = DiskDecoder::default();
         grew(&mut decoder, 500, flags);
         let held: Vec<Held> = holder.into_iter().collect();
-        for _ in 0..60 {
+        for seconds in [1, 59] {
+            decoder.record(&wrote_at(99 + seconds * 1_000_000_000), &mut Decoded::default()).unwrap();
             assert_eq!(pass(&mut decoder, "disk_file", &held).remove, []);
         }
+        decoder.record(&wrote_at(62_000_000_000), &mut Decoded::default()).unwrap();
         let out = pass(&mut decoder, "disk_file", &held);
         assert_eq!(out.remove.is_empty(), stays);
         let gone = DiskFact::GrowingGone { inode: INODE, freed: false };

@@ -1,0 +1,214 @@
+//! What `disk` says of files that grow, of who makes them grow, and of the filesystems that they fill.
+//!
+//! Filesystems of their own are made in a mount namespace of the test's, in which observer runs too; what this kernel or
+//! machine cannot make is said to be left out.
+
+use std::{os::unix::ffi::OsStrExt as _, path::Path, process::Command};
+
+use observer_tests::{
+    observer::Observer,
+    place::TempDir,
+    report::{note, number},
+    require_root, tool,
+    workload::Workload,
+    workload_path,
+};
+use serde_json::{Value, json};
+
+const ARGUMENTS: [&str; 7] = ["disk", "--json", "--interval", "0.2", "--budget", "100", "--window"];
+
+fn watch() -> Observer {
+    require_root();
+    Observer::start(&[&ARGUMENTS[..], &["600"]].concat())
+}
+
+/// A workload in the folder `point` of `folder`, on which `make` mounts a filesystem in a namespace of its own, and an
+/// observer in that namespace.
+fn on(folder: &TempDir, make: &str) -> (Workload, Observer) {
+    require_root();
+    let script =
+        format!("set -e; cd \"$0\"; mkdir point; {{ {make}; }} >&2; exec \"$1\" disk files \"$0/point\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]).arg(folder.path()).arg(workload_path());
+    let workload = Workload::spawn(command);
+    let inner = Observer::command(&[&ARGUMENTS[..], &["600"]].concat());
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &workload.pid().to_string(), "-m"]).arg(inner.get_program()).args(inner.get_args());
+    (workload, Observer::spawn(command))
+}
+
+fn files(folder: &Path) -> Workload {
+    Workload::start(&["disk", "files", folder.to_str().unwrap()])
+}
+
+fn table<'a>(report: &'a Value, name: &str) -> &'a [Value] {
+    report[name].as_array().unwrap()
+}
+
+/// The file of which the workload told, among those of the process `pid`.
+fn file_of<'a>(report: &'a Value, pid: u32, truth: &Value) -> Option<&'a Value> {
+    let writer = table(report, "writers").iter().find(|row| row["pid"] == pid)?;
+    writer["files"].as_array()?.iter().find(|file| file["inode"] == truth["inode"])
+}
+
+fn filesystem<'a>(report: &'a Value, point: &Path) -> Option<&'a Value> {
+    let point = point.to_str().unwrap();
+    table(report, "filesystems").iter().find(|row| row["mount"] == point)
+}
+
+/// Two processes write to one file in every way, in turns: what each wrote is told apart, to the byte.
+fn told_apart(workload: &mut Workload, observer: &mut Observer) {
+    observer.report();
+    workload.ask("open f");
+    workload.ask("write f pwrite 4096");
+    let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
+    let (mut own, mut childs) = (4096, 0);
+    for way in
+        ["direct", "pwrite", "writev", "uring", "mmap", "fallocate", "truncate", "sendfile", "splice", "copy"]
+    {
+        let (first, second) = if way == "direct" { (8192, 4096) } else { (1001, 2003) };
+        workload.ask(&format!("write f {way} {first}"));
+        workload.ask(&format!("child write f {way} {second}"));
+        workload.ask(&format!("write f pwrite {first}"));
+        own += 2 * first;
+        childs += second;
+        let truth = workload.ask("stat f");
+        assert_eq!(truth["size"], own + childs, "{way}");
+        observer.wait_for(|report| {
+            let written = |pid| Some(file_of(report, pid, &truth)?["written"].as_u64()?);
+            (written(workload.pid()) == Some(own) && written(child) == Some(childs)).then_some(())
+        });
+    }
+}
+
+#[test]
+fn two_writers_of_a_file_are_told_apart_whatever_way_they_write() {
+    let folder = TempDir::new("growth-writers");
+    told_apart(&mut files(folder.path()), &mut watch());
+}
+
+#[test]
+fn two_writers_of_a_file_of_xfs_are_told_apart_too() {
+    if tool::missing("mkfs.xfs") {
+        return;
+    }
+    let folder = TempDir::new("growth-xfs");
+    let make = "truncate -s 400M image; mkfs.xfs -q image; mount -o loop image point";
+    let (mut workload, mut observer) = on(&folder, make);
+    told_apart(&mut workload, &mut observer);
+}
+
+#[test]
+fn every_file_of_a_writer_has_its_growth_and_its_path_however_it_is_called() {
+    let folder = TempDir::new("growth-files");
+    let (mut workload, mut observer) = (files(folder.path()), watch());
+    observer.report();
+    for (name, shown) in [("log", "log"), ("a\\x0ab\\xff\\x20(deleted)", "a\\x0ab\\xff (deleted)")] {
+        workload.ask(&format!("open {name}"));
+        workload.ask(&format!("write {name} pwrite 70001"));
+        let truth = workload.ask(&format!("write {name} writev 5000"));
+        // Closed at once, as by a shell's `>>`.
+        workload.ask(&format!("close {name}"));
+        let path = folder.file(shown);
+        let path = String::from_utf8_lossy(path.as_os_str().as_bytes()).into_owned();
+        let found = observer.wait_for(|report| {
+            let file = file_of(report, workload.pid(), &truth)?;
+            (file["written"] == 75_001 && !file["path"].is_null()).then(|| file.clone())
+        });
+        assert_eq!((&found["path"], &found["deleted"]), (&json!(path), &json!(false)));
+    }
+}
+
+#[test]
+fn the_account_of_a_filesystem_adds_up_whatever_becomes_of_its_files() {
+    if tool::missing("mkfs.ext4") {
+        return;
+    }
+    let folder = TempDir::new("growth-account");
+    let make = "truncate -s 200M image; mkfs.ext4 -q -b 4096 image; mount -o loop image point; \
+                head -c 3000000 /dev/zero > point/before; sync -f point";
+    let (mut workload, mut observer) = on(&folder, make);
+    let point = folder.file("point");
+    observer.report();
+    let mut wait = |what: &str, named: i64, nameless: i64| {
+        let row = observer.wait_for(|report| {
+            let row = filesystem(report, &point)?;
+            let is = |column: &str, value: i64| row[column].as_i64() == Some(value);
+            (is("growth_files", named) && is("growth_deleted", nameless)).then(|| row.clone())
+        });
+        let parts = ["growth_files", "growth_deleted", "unexplained"];
+        let sum: f64 = parts.iter().map(|part| number(&row, part).unwrap()).sum();
+        assert_eq!(number(&row, "growth"), Some(sum), "{what}: {row:#}");
+        // The folder, the map of blocks, and the tree of a file's extents are all that is not a file's own.
+        assert!(number(&row, "unexplained").unwrap().abs() <= 65_536.0, "{what}: {row:#}");
+    };
+    for (way, bytes) in
+        [("pwrite", 5_000_000), ("fallocate", 1_000_000), ("direct", 65_536), ("mmap", 300_000)]
+    {
+        workload.ask(&format!("open {way}"));
+        workload.ask(&format!("write {way} {way} {bytes}"));
+    }
+    let taken = |workload: &mut Workload, name: &str| {
+        workload.ask(&format!("stat {name}"))["allocated"].as_i64().unwrap()
+    };
+    let sum: i64 =
+        ["pwrite", "fallocate", "direct", "mmap"].iter().map(|way| taken(&mut workload, way)).sum();
+    wait("four files are written", sum, 0);
+    workload.ask("delete pwrite");
+    workload.ask("write pwrite pwrite 100000");
+    let held = taken(&mut workload, "pwrite");
+    let rest: i64 = ["fallocate", "direct", "mmap"].iter().map(|way| taken(&mut workload, way)).sum();
+    wait("one is deleted and goes on growing", rest, held);
+    workload.ask("close pwrite");
+    wait("it is freed", rest, 0);
+    // Written before observation began.
+    std::fs::remove_file(format!("/proc/{}/root{}/before", workload.pid(), point.display())).unwrap();
+    wait("another is deleted that nobody has open", rest - 3_002_368, 0);
+}
+
+#[test]
+fn in_ram_one_writer_is_known_and_of_several_that_nobody_knows() {
+    let folder = TempDir::new("growth-ram");
+    let (mut workload, mut observer) = on(&folder, "mount -t tmpfs none point");
+    observer.report();
+    workload.ask("open f");
+    let truth = workload.ask("write f pwrite 50000");
+    let Some(()) = observer.wait_for(|report| {
+        if report["notes"].to_string().contains("files in RAM") {
+            return Some(None);
+        }
+        let file = file_of(report, workload.pid(), &truth)?;
+        (file["written"] == 50_000 && file["path"] == folder.file("point/f").to_str().unwrap())
+            .then_some(Some(()))
+    }) else {
+        eprintln!("NOT RUN: this kernel tells of no writes to files in RAM");
+        return;
+    };
+    workload.ask("child");
+    workload.ask("child write f pwrite 1000");
+    observer.wait_for(|report| {
+        let unattributed = report["totals"]["unattributed"].as_u64()?;
+        (unattributed >= 51_000 && note(report, "writers-unknown").is_some()).then_some(())
+    });
+    let row = observer.report();
+    let row = filesystem(&row, &folder.file("point")).unwrap();
+    assert_eq!((&row["growth"], &row["unexplained"]), (&row["growth_files"], &json!(0)), "{row:#}");
+}
+
+#[test]
+fn who_wrote_and_ended_is_in_the_report_that_follows_and_leaves() {
+    let folder = TempDir::new("growth-ended");
+    let mut observer = watch();
+    observer.report();
+    let path = folder.file("left");
+    let script =
+        format!("i=0; while [ $i -lt 50 ]; do echo 0123456789; i=$((i+1)); done >> {}", path.display());
+    let mut child = Command::new("sh").args(["-c", &script]).spawn().unwrap();
+    let pid = child.id();
+    assert!(child.wait().unwrap().success());
+    let row = |report: &Value| table(report, "writers").iter().find(|row| row["pid"] == pid).cloned();
+    let last = observer.wait_for(row);
+    assert_eq!((&last["ended"], &last["comm"], &last["written"]), (&json!(true), &json!("sh"), &json!(550)));
+    assert_eq!(last["files"][0]["path"], path.to_str().unwrap(), "{last:#}");
+    observer.wait_for(|report| row(report).is_none().then_some(()));
+}
