@@ -172,6 +172,7 @@ impl Engine {
             report.notes.push(Note { code: "unread", text });
         }
         report.notes.sort();
+        report.notes.sort_by_key(|note| note.code != Note::NEAR_LIMIT);
         report.notes.dedup();
     }
 }

@@ -54,6 +54,9 @@ pub struct Note {
 }
 
 impl Note {
+    /// The code of what is near its limit: such notes come first.
+    pub const NEAR_LIMIT: &'static str = "near-limit";
+
     /// Whether it tells of a promised column that no report of the run will have, or of something that was not read:
     /// the answer is then incomplete.
     #[must_use]

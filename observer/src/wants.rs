@@ -23,6 +23,8 @@ pub struct Wants {
     pub growing: BTreeSet<NumberedFile>,
     /// Processes of which it is wanted whether they have ended.
     pub alive: BTreeSet<TaskId>,
+    /// Processes whose descriptors should be counted, against their limit.
+    pub descriptors: BTreeSet<TaskId>,
     /// Whether the mappings of all processes must be read in the next pass.
     pub mappings: bool,
     /// Whether the lists of all inodes must be read with it.
@@ -90,6 +92,7 @@ impl Wants {
         self.files.extend(other.files);
         self.growing.extend(other.growing);
         self.alive.extend(other.alive);
+        self.descriptors.extend(other.descriptors);
         self.mappings |= other.mappings;
         self.inodes |= other.inodes;
         self.loops |= other.loops;

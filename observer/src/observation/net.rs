@@ -34,6 +34,38 @@ pub enum NetFact {
     Shared { cookie: u64, since: Written },
     /// Datagrams that went by in observer's network namespace while nobody looked at who sends and receives, cumulative.
     Unwatched { datagrams: u64 },
+    /// How much room there is for connections in observer's network namespace.
+    Room(RoomFact),
+    /// How many descriptors a process may have, asked for where it has many connections. An event: it is asked for each
+    /// report.
+    Descriptors { id: TaskId, open: Descriptors },
+}
+
+/// What connections need beside memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomFact {
+    /// Inode number of the network namespace that this is about.
+    pub netns: Option<u32>,
+    /// The first and the last port that the kernel gives to outgoing connections.
+    pub ports: Option<(u16, u16)>,
+    /// Connections that the firewall tracks; `None` where it tracks none.
+    pub tracked: Option<Filling>,
+}
+
+/// How full something is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filling {
+    pub used: u64,
+    pub limit: u64,
+}
+
+/// Descriptors of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptors {
+    /// `None` before kernel 6.2, where counting them takes as long as there are many.
+    pub used: Option<u64>,
+    /// The number that may not be reached.
+    pub limit: u64,
 }
 
 /// Payload bytes of a TCP connection, cumulative, as its processes see them: written to it, read from it.
@@ -250,6 +282,7 @@ pub enum NetSlot {
     Jiffies,
     Shared(u64),
     Unwatched,
+    Room,
 }
 
 impl NetFact {
@@ -263,7 +296,10 @@ impl NetFact {
             Self::Jiffies(_) => Some(NetSlot::Jiffies),
             Self::Shared { cookie, .. } => Some(NetSlot::Shared(*cookie)),
             Self::Unwatched { .. } => Some(NetSlot::Unwatched),
-            Self::Closed(_) | Self::Vanished { .. } | Self::FlowEnded { .. } => None,
+            Self::Room(_) => Some(NetSlot::Room),
+            Self::Descriptors { .. } | Self::Closed(_) | Self::Vanished { .. } | Self::FlowEnded { .. } => {
+                None
+            }
         }
     }
 

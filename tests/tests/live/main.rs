@@ -11,5 +11,6 @@ mod mem;
 mod mem_machine;
 mod net;
 mod recording;
+mod room;
 mod scenes;
 mod zoo;

@@ -11,6 +11,8 @@ pub struct Listener {
     pub fact: Option<SocketFact>,
     /// Connections that a process took over since observation began.
     pub accepted: u64,
+    /// What had found no room when a report told of it last.
+    reported: Option<u32>,
 }
 
 /// A connection that somebody accepted.
@@ -25,6 +27,18 @@ impl Listener {
     /// A pass has met it.
     pub fn update(&mut self, fact: &SocketFact) {
         self.fact = Some(fact.clone());
+    }
+
+    /// Connections that found no room since the last report.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        let now = self.fact.as_ref().map_or(0, |fact| fact.drops);
+        self.reported.map_or(0, |before| now.wrapping_sub(before).into())
+    }
+
+    /// A report has told of it.
+    pub fn delivered(&mut self) {
+        self.reported = self.fact.as_ref().map(|fact| fact.drops);
     }
 
     /// Whether the connection can have arrived here.

@@ -21,6 +21,7 @@ mod link;
 mod listener;
 mod queue;
 pub mod report;
+mod room;
 mod sockets;
 pub mod state;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{
     connection::{Connection, Phase},
     headline,
     link::Link,
+    room,
     state::{NetState, Part, Told},
     traffic::{Bytes, Traffic},
 };
@@ -40,6 +41,8 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
         ("tx_rate", rates.rate(all.interval.tx)),
         ("rx_rate", rates.rate(all.interval.rx)),
     ];
+    report.totals.extend(room::totals(state));
+    report.notes.extend(room::notes(state, context));
     report.loss.unattributed = state.unattributed;
     if state.unwatched > 0 {
         let went = counted(state.unwatched, "datagram went", "datagrams went");
@@ -150,6 +153,8 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
             Value::Text(judgement.limit.name().to_owned()),
             super::sockets::people(judgement.brief),
             Value::Text(judgement.evidence),
+            Value::unsigned(state.descriptors.get(&id).and_then(|open| open.used)),
+            Value::unsigned(state.descriptors.get(&id).map(|open| open.limit)),
         ]);
         let emphasis = match share {
             share if share >= NOTABLE => Emphasis::Notice,
@@ -183,6 +188,8 @@ fn process_columns(context: &Context<'_>, remotes: bool) -> Vec<Column> {
         Column::json("limited_by", Kind::Text),
         Column::people("limit", Kind::Text, "LIMITED BY", 2),
         Column::json("evidence", Kind::Text),
+        Column::json("descriptors", Kind::Count),
+        Column::json("descriptor_limit", Kind::Count),
     ]);
     all
 }
@@ -191,13 +198,25 @@ fn object(bytes: Bytes) -> Value {
     Value::Object(vec![("tx", Value::Unsigned(bytes.tx)), ("rx", Value::Unsigned(bytes.rx))])
 }
 
+/// Open TCP connections of each process.
+pub(super) fn open_by_process(state: &NetState) -> impl Iterator<Item = (TaskId, u64)> {
+    let mut open: HashMap<TaskId, u64> = HashMap::new();
+    for ((id, _), connections) in open_connections(state) {
+        *open.entry(id).or_default() += connections;
+    }
+    open.into_iter()
+}
+
 /// Open TCP connections of each process that owns or holds them, by remote where rows are made of those.
 fn open_connections(state: &NetState) -> HashMap<Part, u64> {
     let mut open: HashMap<Part, u64> = HashMap::new();
     for connection in state.connections.values().filter(|connection| connection.phase == Phase::Open) {
         let remote = connection.fact.ends.remote.map(|remote| remote.ip());
-        for id in whose(connection) {
-            *open.entry((id, remote.filter(|_| state.remotes.is_some()))).or_default() += 1;
+        let (owner, remote) = (connection.owner(), remote.filter(|_| state.remotes.is_some()));
+        // As `whose` says, without a list for each of what can be very many.
+        let others = connection.fact.holders.iter().copied().filter(|holder| Some(*holder) != owner);
+        for id in owner.into_iter().chain(others) {
+            *open.entry((id, remote)).or_default() += 1;
         }
     }
     open

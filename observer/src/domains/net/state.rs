@@ -15,6 +15,7 @@ use super::{
     judgement::Judgements,
     link::Link,
     listener::{Arrival, Listener},
+    report, room,
     traffic::{Bytes, Traffic},
 };
 use crate::{
@@ -22,8 +23,8 @@ use crate::{
     observation::{
         Observation, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, FlowFact, FlowSlot, LinkFact, NetFact,
-            Pace, Protocol, SocketFact,
+            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Descriptors, FlowFact, FlowSlot,
+            LinkFact, NetFact, Pace, Protocol, RoomFact, SocketFact,
         },
         process::ProcessFact,
         session::Moment,
@@ -70,6 +71,9 @@ pub struct NetState {
     pub(super) unattributed: u64,
     /// Datagrams that went by while nobody looked who sends and receives them.
     pub(super) unwatched: u64,
+    pub(super) room: Option<RoomFact>,
+    /// What was answered for the report that is due.
+    pub(super) descriptors: HashMap<TaskId, Descriptors>,
 }
 
 /// Whether a report has told of a process's end.
@@ -122,6 +126,7 @@ impl Domain for NetState {
         Wants {
             names: processes.filter(|id| context.processes.unread(*id)).collect(),
             cmdline: context.request.cmdline,
+            descriptors: room::asked(report::open_by_process(self)),
             ..Wants::default()
         }
     }
@@ -163,6 +168,10 @@ impl Domain for NetState {
         for flow in self.flows.values_mut() {
             flow.reported = (flow.fact.tx, flow.fact.rx);
         }
+        self.descriptors.clear();
+        for listener in self.listeners.values_mut() {
+            listener.delivered();
+        }
         for link in self.links.values_mut() {
             link.delivered();
         }
@@ -202,6 +211,10 @@ impl NetState {
                     self.unattributed = self.unattributed.saturating_add(unclear);
                     self.settle(*cookie);
                 }
+            }
+            NetFact::Room(room) => self.room = Some(*room),
+            NetFact::Descriptors { id, open } => {
+                self.descriptors.insert(*id, *open);
             }
             NetFact::Unwatched { datagrams } => self.unwatched = *datagrams,
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),

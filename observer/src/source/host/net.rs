@@ -1,11 +1,13 @@
-//! What the net domain needs of `/proc` and `/sys`: the interfaces and what they carry.
+//! What the net domain needs of `/proc` and `/sys`: the interfaces and what they carry, and how much room there is for
+//! connections.
 
 use std::{fs, path::Path};
 
+use super::process::Clock;
 use crate::{
     observation::{
         Observation,
-        net::{LinkFact, NetFact},
+        net::{Descriptors, Filling, LinkFact, NetFact, RoomFact},
     },
     wants::Wants,
 };
@@ -15,10 +17,51 @@ pub fn tick(root: &Path, out: &mut Vec<Observation>) {
     let Ok(table) = fs::read(root.join("proc/net/dev")) else { return };
     let links = table.split(|byte| *byte == b'\n').filter_map(|line| link(root, line));
     out.push(Observation::Net(NetFact::Links(links.collect())));
+    out.push(Observation::Net(NetFact::Room(room(root))));
 }
 
 /// Answers what the net domain's report asked for.
-pub fn answer(_root: &Path, _wants: &Wants, _out: &mut Vec<Observation>) {}
+pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+    if wants.descriptors.is_empty() {
+        return;
+    }
+    let clock = Clock::of(root);
+    for id in &wants.descriptors {
+        let folder = root.join("proc").join(id.pid().to_string());
+        let Some(open) = descriptors(&folder).filter(|_| clock.is(&folder, *id)) else { continue };
+        out.push(Observation::Net(NetFact::Descriptors { id: *id, open }));
+    }
+}
+
+/// Descriptors of the process whose folder this is.
+fn descriptors(folder: &Path) -> Option<Descriptors> {
+    let limits = fs::read_to_string(folder.join("limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    // "unlimited" is still no more than the machine's own limit, which no process is near alone.
+    let limit = line.split_ascii_whitespace().next()?.parse().ok()?;
+    // From 6.2 on the size of the folder is the number of what is in it; before, it is 0.
+    let used = fs::metadata(folder.join("fd")).ok().map(|fd| fd.len()).filter(|used| *used > 0);
+    Some(Descriptors { used, limit })
+}
+
+fn room(root: &Path) -> RoomFact {
+    let number = |path: &str| fs::read_to_string(root.join(path)).ok()?.trim().parse::<u64>().ok();
+    let range = fs::read_to_string(root.join("proc/sys/net/ipv4/ip_local_port_range")).unwrap_or_default();
+    let mut range = range.split_ascii_whitespace().map(|port| port.parse().ok());
+    let used = number("proc/sys/net/netfilter/nf_conntrack_count");
+    let limit = number("proc/sys/net/netfilter/nf_conntrack_max");
+    RoomFact {
+        netns: namespace(root),
+        ports: range.next().flatten().zip(range.next().flatten()),
+        tracked: used.zip(limit).map(|(used, limit)| Filling { used, limit }),
+    }
+}
+
+/// The inode number in `net:[4026531840]`.
+fn namespace(root: &Path) -> Option<u32> {
+    let link = fs::read_link(root.join("proc/self/ns/net")).ok()?;
+    link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
 
 /// Datagrams that were sent and received in this network namespace since it was made; `None` where they are not counted.
 #[must_use]
@@ -99,6 +142,9 @@ mod tests {
         write("proc/net/dev", TABLE);
         write("sys/class/net/lo/speed", "-1\n");
         write("sys/class/net/eth0/speed", "1000\n");
+        write("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n");
+        write("proc/sys/net/netfilter/nf_conntrack_count", "900\n");
+        write("proc/sys/net/netfilter/nf_conntrack_max", "1000\n");
         let mut out = Vec::new();
         tick(&root, &mut out);
         fs::remove_dir_all(&root).unwrap();
@@ -110,7 +156,10 @@ mod tests {
             rx: 485_783_840,
             drops: 7,
         };
-        assert_eq!(out, [Observation::Net(NetFact::Links(vec![lo, eth0]))]);
+        assert_eq!(out[0], Observation::Net(NetFact::Links(vec![lo, eth0])));
+        let tracked = Some(Filling { used: 900, limit: 1000 });
+        let room = RoomFact { netns: None, ports: Some((32_768, 60_999)), tracked };
+        assert_eq!(out[1], Observation::Net(NetFact::Room(room)));
     }
 
     #[test]

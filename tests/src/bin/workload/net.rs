@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
+mod full;
 mod processes;
 mod scenario;
 mod sharing;
@@ -24,6 +25,7 @@ pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["idle"] => idle(),
         ["own"] => own(),
+        ["full", what] => full::run(what),
         ["sharing"] => sharing::workers(),
         ["passing"] => sharing::passing(),
         ["namespace", rest @ ..] => {

@@ -1,0 +1,163 @@
+//! What is shared and near its limit: accept queues, ports that outgoing connections take, descriptors, and the
+//! connections that the firewall tracks.
+//!
+//! What cannot be seen: the range of ports of other network namespaces than observer's, and ports that connections in
+//! `TIME_WAIT` still take.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{connection::Phase, state::NetState};
+use crate::{
+    domains::Context,
+    identity::columns::label,
+    observation::{
+        TaskId,
+        net::{Descriptors, Filling},
+    },
+    report::{Note, Value},
+    units::{counted, share},
+};
+
+/// The part of a limit from which people should look at it.
+const NEAR: f64 = 0.8;
+/// Connections from which a process's descriptors are looked at.
+const MANY: u64 = 100;
+/// Of how many processes at most.
+const ASKED: usize = 16;
+
+/// A remote end, and the address that connections to it come from: each of them needs a port of its own.
+type Route = (IpAddr, SocketAddr);
+
+/// What is near its limit, a note each.
+pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
+    let mut texts = queues(state, context);
+    texts.extend(ports(state));
+    texts.extend(descriptors(state, context));
+    if let Some(tracked) = state.room.and_then(|room| room.tracked)
+        && is_near(tracked)
+    {
+        let Filling { used, limit } = tracked;
+        texts.push(format!(
+            "The firewall tracks {used} of at most {limit} connections; beyond that new ones are dropped."
+        ));
+    }
+    texts.into_iter().map(|text| Note { code: Note::NEAR_LIMIT, text }).collect()
+}
+
+/// The totals that tell how full the machine's own tables are.
+pub(super) fn totals(state: &NetState) -> Vec<(&'static str, Value)> {
+    let tracked = state.room.and_then(|room| room.tracked);
+    let fullest = fullest_route(state).map(|(_, ports)| ports);
+    vec![
+        ("ports", Value::unsigned(fullest)),
+        ("ports_limit", Value::unsigned(range(state).map(|(first, last)| size(first, last)))),
+        ("tracked", Value::unsigned(tracked.map(|tracked| tracked.used))),
+        ("tracked_limit", Value::unsigned(tracked.map(|tracked| tracked.limit))),
+    ]
+}
+
+/// The processes whose descriptors should be counted: those with many connections.
+pub(super) fn asked(open: impl Iterator<Item = (TaskId, u64)>) -> BTreeSet<TaskId> {
+    let mut many: Vec<(TaskId, u64)> = open.filter(|(_, connections)| *connections >= MANY).collect();
+    many.sort_by_key(|(id, connections)| (Reverse(*connections), *id));
+    many.into_iter().take(ASKED).map(|(id, _)| id).collect()
+}
+
+fn queues(state: &NetState, context: &Context<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for listener in state.listeners.values() {
+        let Some(fact) = &listener.fact else { continue };
+        let dropped = listener.dropped();
+        let queue = Filling { used: fact.queued.into(), limit: fact.queue_limit.unwrap_or_default().into() };
+        if dropped == 0 && !is_near(queue) {
+            continue;
+        }
+        let who = fact
+            .holders
+            .iter()
+            .min()
+            .map_or_else(|| "nobody who is known".to_owned(), |id| label(*id, context.processes));
+        let (local, Filling { used, limit }) = (fact.ends.local, queue);
+        let mut text = format!("{used} connections wait at {local} for {who}, of at most {limit}");
+        if dropped > 0 {
+            let went = counted(dropped, "connection found", "connections found");
+            text.push_str(&format!("; {went} no room since the last report"));
+        }
+        text.push('.');
+        found.push((Reverse(dropped), local, text));
+    }
+    found.sort();
+    found.into_iter().map(|(_, _, text)| text).collect()
+}
+
+fn ports(state: &NetState) -> Option<String> {
+    let (first, last) = range(state)?;
+    let ((local, remote), used) = fullest_route(state)?;
+    let limit = size(first, last);
+    let filling = Filling { used, limit };
+    is_near(filling).then(|| {
+        format!(
+            "Connections from {local} to {remote} take {used} of the {limit} ports from {first} to {last} ({}); when \
+             none is left, connecting fails.",
+            share(used as f64 / limit as f64)
+        )
+    })
+}
+
+/// The route that takes most of the ports that the kernel gives out, with how many.
+fn fullest_route(state: &NetState) -> Option<(Route, u64)> {
+    let room = state.room?;
+    let (first, last) = room.ports?;
+    let listening: HashSet<u16> = state
+        .listeners
+        .values()
+        .filter_map(|listener| listener.fact.as_ref().map(|fact| fact.ends.local.port()))
+        .collect();
+    let mut routes: BTreeMap<Route, u64> = BTreeMap::new();
+    let open = state.connections.values().filter(|connection| connection.phase == Phase::Open);
+    for connection in open {
+        let (fact, ends) = (&connection.fact, &connection.fact.ends);
+        let port = ends.local.port();
+        // The accepting side has the listener's port.
+        if fact.passive || listening.contains(&port) || !(first..=last).contains(&port) {
+            continue;
+        }
+        if let Some(remote) = ends.remote.filter(|_| Some(ends.netns) == room.netns) {
+            *routes.entry((ends.local.ip(), remote)).or_default() += 1;
+        }
+    }
+    routes.into_iter().max_by_key(|(route, ports)| (*ports, Reverse(*route)))
+}
+
+fn range(state: &NetState) -> Option<(u16, u16)> {
+    state.room?.ports.filter(|(first, last)| first <= last)
+}
+
+fn size(first: u16, last: u16) -> u64 {
+    u64::from(last - first) + 1
+}
+
+fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<String> {
+    let mut found: Vec<(&TaskId, &Descriptors)> = state.descriptors.iter().collect();
+    found.sort_by_key(|(id, open)| (Reverse(open.used), **id));
+    let near = found.into_iter().filter_map(|(id, open)| {
+        let filling = Filling { used: open.used?, limit: open.limit };
+        is_near(filling).then(|| {
+            format!(
+                "{} has {} of at most {} descriptors open; when none is left, it can neither accept nor connect.",
+                label(*id, context.processes),
+                filling.used,
+                filling.limit
+            )
+        })
+    });
+    near.collect()
+}
+
+fn is_near(filling: Filling) -> bool {
+    filling.limit > 0 && filling.used as f64 >= NEAR * filling.limit as f64
+}
