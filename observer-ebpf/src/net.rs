@@ -35,7 +35,7 @@ use observer_common::{
         SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_ESTABLISHED, STATE_FIN_WAIT2,
         STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
     },
-    task::{TaskId, TaskRecord},
+    task::TaskId,
 };
 use observer_ebpf::{
     emit, iterator,
@@ -81,8 +81,7 @@ pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
             PROTOCOL_TCP => {
                 let tcp = bpf_skc_to_tcp_sock(sk.cast_mut().cast());
                 if !tcp.is_null() {
-                    (*held).holder = task::record(task);
-                    pass_tcp((*context).meta, held, tcp.cast());
+                    pass_tcp((*context).meta, held, tcp.cast(), task);
                 }
             }
             PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP => {
@@ -110,8 +109,7 @@ pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
         let tcp = bpf_skc_to_tcp_sock(sk.cast_mut().cast());
         let Some(held) = HELD.get_ptr_mut(0) else { return 0 };
         if !tcp.is_null() {
-            (*held).holder = TaskRecord::default();
-            pass_tcp((*context).meta, held, tcp.cast());
+            pass_tcp((*context).meta, held, tcp.cast(), core::ptr::null());
         }
     }
     0

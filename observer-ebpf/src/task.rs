@@ -44,6 +44,16 @@ pub unsafe fn id_by<R: Reader>(task: *const u8) -> TaskId {
     }
 }
 
+/// The number of the process that `task` is a thread of.
+///
+/// # Safety
+/// `task` must be a BTF-typed pointer to a `task_struct`.
+#[inline(always)]
+pub unsafe fn tgid(task: *const u8) -> u64 {
+    // SAFETY: the caller's promise.
+    u64::from(unsafe { Direct::load::<u32>(task, &TASK_TGID) })
+}
+
 /// Everything that names the process that `task` is a thread of.
 ///
 /// # Safety

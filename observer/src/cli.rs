@@ -142,13 +142,18 @@ impl typed::Command {
         match self {
             Self::Mem(mem) => live(View::Mem, None, mem, surroundings),
             Self::Disk(disk) => live(disk.question.view(), None, disk.watch, surroundings),
-            Self::Net(net) => live(net.question.view(), Some(GroupBy::Remote), net.watch, surroundings),
+            Self::Net(net) => {
+                let view = by_connection(net.question.view(), &net.watch.shape);
+                live(view, Some(GroupBy::Remote), net.watch, surroundings)
+            }
             Self::Record(record) => record.meaning().map(Command::Record),
             Self::Replay(replay) => {
                 let (view, extra_key, shape) = match replay.view {
                     typed::Replayed::Mem(shape) => (View::Mem, None, shape),
                     typed::Replayed::Disk(disk) => (disk.question.view(), None, disk.shape),
-                    typed::Replayed::Net(net) => (net.question.view(), Some(GroupBy::Remote), net.shape),
+                    typed::Replayed::Net(net) => {
+                        (by_connection(net.question.view(), &net.shape), Some(GroupBy::Remote), net.shape)
+                    }
                 };
                 Ok(Command::Watch(Watch {
                     timing: shape.timing.meaning()?,
@@ -161,6 +166,11 @@ impl typed::Command {
             Self::Doctor(doctor) => Ok(Command::Doctor(doctor.live.meaning())),
         }
     }
+}
+
+/// Rows of connections are a view of their own.
+fn by_connection(view: View, shape: &typed::Shape) -> View {
+    if view == View::Net && shape.by == Some(typed::Key::Connection) { View::Connections } else { view }
 }
 
 fn live(
@@ -222,6 +232,14 @@ impl typed::Shape {
             Some(typed::Key::Unit) => GroupBy::Unit,
             Some(typed::Key::Container) => GroupBy::Container,
             Some(typed::Key::Comm) => GroupBy::Comm,
+            // The view's own rows.
+            Some(typed::Key::Connection) if view == View::Connections => GroupBy::Process,
+            Some(typed::Key::Connection) => {
+                return Err(wrong(format!(
+                    "`--by connection` is for `observer net`; choose process, unit, container or comm for `{}`",
+                    view.name()
+                )));
+            }
             Some(typed::Key::Remote) => extra_key.ok_or_else(|| {
                 wrong(format!(
                     "`--by remote` needs the other end of a connection, which `{}` does not have: \

@@ -1,10 +1,13 @@
 //! What a pass writes of a TCP socket: everything, or nothing where nothing has changed.
 
-use observer_common::net::{
-    HeldRecord, ORDER_CHANGES, ORDER_TOLD, SOCKET_HIDDEN, SOCKET_REPORTED, SOCKET_SEEN, SOCKET_SHARED,
-    STATE_LISTEN,
+use observer_common::{
+    net::{
+        HeldRecord, ORDER_CHANGES, ORDER_TOLD, SOCKET_HIDDEN, SOCKET_REPORTED, SOCKET_SEEN, SOCKET_SHARED,
+        STATE_LISTEN,
+    },
+    task::TaskRecord,
 };
-use observer_ebpf::{emit, iterator};
+use observer_ebpf::{emit, iterator, task as process};
 
 use crate::{orders, share, socket, storage};
 
@@ -12,15 +15,17 @@ use crate::{orders, share, socket, storage};
 /// nothing has happened since.
 ///
 /// # Safety
-/// `tcp` must be a BTF-typed pointer to a `tcp_sock`, and `held` valid with its holder filled in.
+/// `tcp` must be a BTF-typed pointer to a `tcp_sock`, `task` one to the `task_struct` that holds it, or null, and `held`
+/// valid.
 #[inline(always)]
-pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8) {
+pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8, task: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         let state = u32::from(socket::state(tcp));
-        let holder = (*held).holder.id.tgid;
+        let holder = if task.is_null() { 0 } else { process::tgid(task) };
         if state == u32::from(STATE_LISTEN) {
             if holder != 0 {
+                fill_holder(held, task);
                 socket::fill_listener(&raw mut (*held).socket, tcp);
                 iterator::write(meta, &*held);
             }
@@ -32,6 +37,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         }
         let storage = storage::get_or_create(tcp);
         if storage.is_null() {
+            fill_holder(held, task);
             // Without storage it is reported all the same: only its owner and what was seen before are unknown.
             socket::fill_any(&raw mut (*held).socket, tcp);
             socket::fill_tcp(&raw mut (*held).socket, tcp);
@@ -69,6 +75,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
             (*storage).pass = pass;
             return;
         }
+        fill_holder(held, task);
         socket::fill_any(&raw mut (*held).socket, tcp);
         socket::fill_tcp(&raw mut (*held).socket, tcp);
         if foreign {
@@ -84,5 +91,14 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
             storage::see(storage, &(*held).socket);
             orders::set(ORDER_TOLD, pass);
         }
+    }
+}
+
+/// Writes down who holds it, which most sockets are left out before.
+#[inline(always)]
+unsafe fn fill_holder(held: *mut HeldRecord, task: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*held).holder = if task.is_null() { TaskRecord::default() } else { process::record(task) };
     }
 }

@@ -148,6 +148,8 @@ fn wrong_values_are_refused_with_what_to_do() {
 fn net_rows_can_be_by_remote() {
     assert_eq!(watch("observer net --by remote").request.by, GroupBy::Remote);
     assert_eq!(watch("observer replay f net --by remote").request.by, GroupBy::Remote);
+    let connections = watch("observer net --top --by connection").request;
+    assert_eq!((connections.view, connections.by), (View::Connections, GroupBy::Process));
 }
 
 #[test]

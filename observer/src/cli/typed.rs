@@ -204,6 +204,7 @@ pub enum Key {
     Container,
     Comm,
     Remote,
+    Connection,
 }
 
 #[derive(Debug, Args)]

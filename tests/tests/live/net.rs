@@ -84,6 +84,10 @@ exact! {
     connections_of_one_byte_are_exact: "tiny";
     small_messages_both_ways_are_exact: "pingpong";
     sendfile_is_exact: "sendfile";
+    sending_without_a_copy_is_exact: "zerocopy_send";
+    receiving_without_a_copy_is_exact: "zerocopy_receive";
+    ports_that_are_used_again_are_other_connections: "reused_ports";
+    listeners_that_share_a_port_are_told_apart: "reused_listeners";
     splice_to_a_socket_is_exact: "splice_to";
     splice_from_a_socket_is_exact: "splice_from";
     io_uring_is_exact: "io_uring";
@@ -246,6 +250,23 @@ fn datagrams_are_seen_or_counted_as_unseen() {
     observer.interrupt();
     let code = observer.finish().code;
     assert!(!counted || code == Some(3), "{code:?}");
+}
+
+#[test]
+fn sums_are_exact_by_every_key() {
+    for key in ["process", "unit", "container", "comm", "remote"] {
+        let mut observer = observe(&["--by", key]);
+        let mut workload = Workload::start(&["net", "short"]);
+        workload.ask("step");
+        observer.wait_for(|report| {
+            let sum = |column| rows(report).iter().filter_map(|row| number(row, column)).sum::<f64>();
+            for column in ["tx_rate", "rx_rate"] {
+                let total = number(&report["totals"], column).unwrap();
+                assert!((sum(column) - total).abs() <= 1e-9 * total, "{key} {column}: {report:#}");
+            }
+            (number(&report["totals"], "tx").unwrap() >= 2e8).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{
     history::{History, Reading},
     judgement::Judgement,
     listener::Arrival,
+    tally::Counted,
     traffic::Bytes,
     why::{self, Span},
 };
@@ -32,6 +33,8 @@ pub struct Connection {
     /// What they did from then on until it was watched who moves what: that is nobody's.
     unclear: Bytes,
     shared: bool,
+    /// What it is counted as among the open ones.
+    pub counted: Counted,
     /// Whether its listener has been told that somebody accepted it.
     arrived: bool,
 }
@@ -117,6 +120,7 @@ impl Connection {
             certain,
             unclear: Bytes::default(),
             shared: false,
+            counted: Counted::default(),
             arrived: false,
         }
     }

@@ -24,6 +24,7 @@ pub mod report;
 mod room;
 mod sockets;
 pub mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod traffic;

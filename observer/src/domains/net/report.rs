@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    connection::{Connection, Phase},
+    connection::Connection,
     headline,
     link::Link,
     room,
@@ -41,8 +41,9 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
         ("tx_rate", rates.rate(all.interval.tx)),
         ("rx_rate", rates.rate(all.interval.rx)),
     ];
-    report.totals.extend(room::totals(state));
-    report.notes.extend(room::notes(state, context));
+    let fullest = room::fullest_route(state);
+    report.totals.extend(room::totals(state, fullest));
+    report.notes.extend(room::notes(state, fullest, context));
     report.loss.unattributed = state.unattributed;
     if state.unwatched > 0 {
         let went = counted(state.unwatched, "datagram went", "datagrams went");
@@ -198,28 +199,13 @@ fn object(bytes: Bytes) -> Value {
     Value::Object(vec![("tx", Value::Unsigned(bytes.tx)), ("rx", Value::Unsigned(bytes.rx))])
 }
 
-/// Open TCP connections of each process.
-pub(super) fn open_by_process(state: &NetState) -> impl Iterator<Item = (TaskId, u64)> {
-    let mut open: HashMap<TaskId, u64> = HashMap::new();
-    for ((id, _), connections) in open_connections(state) {
-        *open.entry(id).or_default() += connections;
-    }
-    open.into_iter()
-}
-
 /// Open TCP connections of each process that owns or holds them, by remote where rows are made of those.
 fn open_connections(state: &NetState) -> HashMap<Part, u64> {
-    let mut open: HashMap<Part, u64> = HashMap::new();
-    for connection in state.connections.values().filter(|connection| connection.phase == Phase::Open) {
-        let remote = connection.fact.ends.remote.map(|remote| remote.ip());
-        let (owner, remote) = (connection.owner(), remote.filter(|_| state.remotes.is_some()));
-        // As `whose` says, without a list for each of what can be very many.
-        let others = connection.fact.holders.iter().copied().filter(|holder| Some(*holder) != owner);
-        for id in owner.into_iter().chain(others) {
-            *open.entry((id, remote)).or_default() += 1;
-        }
+    if state.remotes.is_some() {
+        state.tally.parts().collect()
+    } else {
+        state.tally.processes().map(|(id, open)| ((id, None), open)).collect()
     }
-    open
 }
 
 /// The owner of a connection, then whoever else holds it.

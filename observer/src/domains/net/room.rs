@@ -4,13 +4,9 @@
 //! What cannot be seen: the range of ports of other network namespaces than observer's, and ports that connections in
 //! `TIME_WAIT` still take.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashSet},
-    net::{IpAddr, SocketAddr},
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
-use super::{connection::Phase, state::NetState};
+use super::{state::NetState, tally::Route};
 use crate::{
     domains::Context,
     identity::columns::label,
@@ -29,13 +25,10 @@ const MANY: u64 = 100;
 /// Of how many processes at most.
 const ASKED: usize = 16;
 
-/// A remote end, and the address that connections to it come from: each of them needs a port of its own.
-type Route = (IpAddr, SocketAddr);
-
 /// What is near its limit, a note each.
-pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
+pub(super) fn notes(state: &NetState, fullest: Option<(Route, u64)>, context: &Context<'_>) -> Vec<Note> {
     let mut texts = queues(state, context);
-    texts.extend(ports(state));
+    texts.extend(ports(state, fullest));
     texts.extend(descriptors(state, context));
     if let Some(tracked) = state.room.and_then(|room| room.tracked)
         && is_near(tracked)
@@ -49,11 +42,10 @@ pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
 }
 
 /// The totals that tell how full the machine's own tables are.
-pub(super) fn totals(state: &NetState) -> Vec<(&'static str, Value)> {
+pub(super) fn totals(state: &NetState, fullest: Option<(Route, u64)>) -> Vec<(&'static str, Value)> {
     let tracked = state.room.and_then(|room| room.tracked);
-    let fullest = fullest_route(state).map(|(_, ports)| ports);
     vec![
-        ("ports", Value::unsigned(fullest)),
+        ("ports", Value::unsigned(fullest.map(|(_, ports)| ports))),
         ("ports_limit", Value::unsigned(range(state).map(|(first, last)| size(first, last)))),
         ("tracked", Value::unsigned(tracked.map(|tracked| tracked.used))),
         ("tracked_limit", Value::unsigned(tracked.map(|tracked| tracked.limit))),
@@ -94,9 +86,9 @@ fn queues(state: &NetState, context: &Context<'_>) -> Vec<String> {
     found.into_iter().map(|(_, _, text)| text).collect()
 }
 
-fn ports(state: &NetState) -> Option<String> {
+fn ports(state: &NetState, fullest: Option<(Route, u64)>) -> Option<String> {
     let (first, last) = range(state)?;
-    let ((local, remote), used) = fullest_route(state)?;
+    let (Route { local, remote, .. }, used) = fullest?;
     let limit = size(first, last);
     let filling = Filling { used, limit };
     is_near(filling).then(|| {
@@ -109,28 +101,10 @@ fn ports(state: &NetState) -> Option<String> {
 }
 
 /// The route that takes most of the ports that the kernel gives out, with how many.
-fn fullest_route(state: &NetState) -> Option<(Route, u64)> {
-    let room = state.room?;
-    let (first, last) = room.ports?;
-    let listening: HashSet<u16> = state
-        .listeners
-        .values()
-        .filter_map(|listener| listener.fact.as_ref().map(|fact| fact.ends.local.port()))
-        .collect();
-    let mut routes: BTreeMap<Route, u64> = BTreeMap::new();
-    let open = state.connections.values().filter(|connection| connection.phase == Phase::Open);
-    for connection in open {
-        let (fact, ends) = (&connection.fact, &connection.fact.ends);
-        let port = ends.local.port();
-        // The accepting side has the listener's port.
-        if fact.passive || listening.contains(&port) || !(first..=last).contains(&port) {
-            continue;
-        }
-        if let Some(remote) = ends.remote.filter(|_| Some(ends.netns) == room.netns) {
-            *routes.entry((ends.local.ip(), remote)).or_default() += 1;
-        }
-    }
-    routes.into_iter().max_by_key(|(route, ports)| (*ports, Reverse(*route)))
+pub(super) fn fullest_route(state: &NetState) -> Option<(Route, u64)> {
+    let here = state.room?.netns?;
+    let routes = state.tally.routes().filter(|(route, _)| route.netns == here);
+    routes.max_by_key(|(route, ports)| (*ports, Reverse(*route)))
 }
 
 fn range(state: &NetState) -> Option<(u16, u16)> {

@@ -15,7 +15,8 @@ use super::{
     judgement::Judgements,
     link::Link,
     listener::{Arrival, Listener},
-    report, room,
+    room,
+    tally::Tally,
     traffic::{Bytes, Traffic},
 };
 use crate::{
@@ -52,6 +53,8 @@ pub struct NetState {
     /// What limits each connection at the moment that is reported: asked for more than once, judged once.
     judged: OnceCell<Judgements>,
     pub(super) connections: HashMap<u64, Connection>,
+    /// The open ones among them.
+    pub(super) tally: Tally,
     pub(super) processes: HashMap<TaskId, Traffic>,
     /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
     pub(super) remotes: Option<HashMap<Part, Traffic>>,
@@ -126,7 +129,7 @@ impl Domain for NetState {
         Wants {
             names: processes.filter(|id| context.processes.unread(*id)).collect(),
             cmdline: context.request.cmdline,
-            descriptors: room::asked(report::open_by_process(self)),
+            descriptors: room::asked(self.tally.processes()),
             ..Wants::default()
         }
     }
@@ -142,7 +145,10 @@ impl Domain for NetState {
         self.judged.take();
         self.clocks = self.clocks.later(now.boot, self.jiffies);
         self.leave_connections(now);
-        let owners: HashSet<TaskId> = self.connections.values().filter_map(Connection::owner).collect();
+        // Walks over all connections: only where it is asked.
+        let some_ended = self.processes.keys().any(|id| self.ended.contains_key(id));
+        let owned = self.connections.values().filter(|_| some_ended);
+        let owners: HashSet<TaskId> = owned.filter_map(Connection::owner).collect();
         let (ended, left) = (&mut self.ended, &mut self.left);
         self.processes.retain(|id, traffic| {
             let ended = ended.contains_key(id);
@@ -247,9 +253,10 @@ impl NetState {
                 let new = fact.opened != 0 || (self.passes_only && self.started);
                 let mut met = Connection::new(fact.clone(), new, None);
                 met.pace = pace;
-                self.connections.insert(fact.cookie, met);
+                self.meet(met);
             }
         }
+        self.count(fact.cookie);
         self.settle(fact.cookie);
     }
 
@@ -261,9 +268,10 @@ impl NetState {
             _ => {
                 let mut known = Connection::new(connection.clone(), new, fact.seen);
                 known.phase = Phase::Closed;
-                self.connections.insert(connection.cookie, known);
+                self.meet(known);
             }
         }
+        self.count(connection.cookie);
         self.settle(connection.cookie);
         let owner = self.connections.get(&connection.cookie).and_then(Connection::owner);
         if let Some(owner) = owner {
@@ -278,6 +286,22 @@ impl NetState {
             && connection.phase == Phase::Open
         {
             connection.phase = Phase::Vanished(self.now.boot);
+        }
+        self.count(cookie);
+    }
+
+    /// Keeps a connection, in place of an earlier one over the same socket.
+    fn meet(&mut self, connection: Connection) {
+        if let Some(mut earlier) = self.connections.insert(connection.fact.cookie, connection) {
+            earlier.phase = Phase::Closed;
+            self.tally.count(&mut earlier);
+        }
+    }
+
+    /// Counts a connection among the open ones, or no longer.
+    fn count(&mut self, cookie: u64) {
+        if let Some(connection) = self.connections.get_mut(&cookie) {
+            self.tally.count(connection);
         }
     }
 

@@ -17,6 +17,7 @@ mod sharing;
 mod tcp;
 mod udp;
 mod uring;
+mod zerocopy;
 
 use processes::Processes;
 
@@ -57,6 +58,8 @@ fn once(kind: &str) -> Result<()> {
     let mut processes = Processes::new()?;
     match kind {
         "accepting_workers" => tcp::accepting_workers(&mut processes)?,
+        "reused_ports" => tcp::reused_ports(&mut processes)?,
+        "reused_listeners" => tcp::reused_listeners(&mut processes)?,
         "io_uring_only" => tcp::without_descriptor(&mut processes)?,
         "mptcp" => tcp::multipath(&mut processes)?,
         "ending_early" => return ending_early(processes),

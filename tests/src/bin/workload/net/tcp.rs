@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     processes::{Count, Processes, add, pipe},
-    uring,
+    uring, zerocopy,
 };
 
 /// One side of a conversation.
@@ -51,6 +51,8 @@ pub fn pair(kind: &str) -> Option<Pair> {
         "splice_to" => plain(splice_to, receive_all),
         "splice_from" => plain(|s, c| send(s, c, 3 * MEBIBYTE + 11), splice_from),
         "io_uring" => plain(|s, c| uring::send(s, c, 2 * MEBIBYTE + 7), uring::receive_all),
+        "zerocopy_send" => plain(zerocopy::send, receive_all),
+        "zerocopy_receive" => plain(sendfile_of_pages, zerocopy::receive_all),
         "peek" => plain(|s, c| send(s, c, 50_000), peek),
         "partial" => plain(partial, receive_all),
         "v6" => Pair { address: "[::1]:0", ..plain(|s, c| send(s, c, 700_001), receive_all) },
@@ -155,7 +157,15 @@ fn file(bytes: u64) -> Result<File> {
 }
 
 fn sendfile(stream: &mut TcpStream, count: &Count) -> Result<()> {
-    let bytes = 8 * MEBIBYTE + 3;
+    sendfile_of(stream, count, 8 * MEBIBYTE + 3)
+}
+
+/// Whole pages and a part of one.
+fn sendfile_of_pages(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    sendfile_of(stream, count, 4 * MEBIBYTE + 100)
+}
+
+fn sendfile_of(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
     let file = file(bytes as u64)?;
     let mut left = bytes;
     while left > 0 {
@@ -361,6 +371,114 @@ pub fn accepting_workers(processes: &mut Processes) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// A client that comes from the same port each time, so that one pair of ends is many connections.
+pub fn reused_ports(processes: &mut Processes) -> Result<()> {
+    const TIMES: usize = 50;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let SocketAddr::V4(to) = listener.local_addr()? else { bail!("no IPv4") };
+    processes.start(false, |count| {
+        for _ in 0..TIMES {
+            until_reset(&mut listener.accept()?.0, count)?;
+        }
+        Ok(())
+    })?;
+    processes.start(false, move |count| {
+        let mut port = 0;
+        for _ in 0..TIMES {
+            let mut stream = bound(port)?;
+            port = stream.local_addr()?.port();
+            connect(&stream, to)?;
+            reset(&mut stream, count)?;
+        }
+        Ok(())
+    })
+}
+
+/// Two processes that listen on one port, each with a socket of its own, and a client.
+pub fn reused_listeners(processes: &mut Processes) -> Result<()> {
+    const CONNECTIONS: usize = 60;
+    let one = bound(0)?;
+    let two = bound(one.local_addr()?.port())?;
+    let SocketAddr::V4(to) = one.local_addr()? else { bail!("no IPv4") };
+    for stream in [&one, &two] {
+        // SAFETY: a plain call.
+        ensure!(unsafe { libc::listen(stream.as_raw_fd(), 64) } == 0, "listen");
+    }
+    // A byte for each connection that nobody has served yet.
+    let (left, mut tokens) = pipe()?;
+    tokens.write_all(&[1; CONNECTIONS])?;
+    for listener in [one, two].map(OwnedFd::from).map(TcpListener::from) {
+        let mut left = left.try_clone()?;
+        listener.set_nonblocking(true)?;
+        processes.start(false, move |count| {
+            loop {
+                match listener.accept() {
+                    Ok((mut stream, _)) => {
+                        stream.set_nonblocking(false)?;
+                        receive_all(&mut stream, count)?;
+                        left.read_exact(&mut [0])?;
+                    }
+                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return Err(error.into()),
+                    Err(_) if waiting(&left)? == 0 => return Ok(()),
+                    Err(_) => thread::yield_now(),
+                }
+            }
+        })?;
+    }
+    processes.start(false, move |count| {
+        for number in 0..CONNECTIONS {
+            send(&mut TcpStream::connect(to)?, count, 100 + number)?;
+        }
+        Ok(())
+    })
+}
+
+/// Bytes that wait in a pipe.
+fn waiting(pipe: &File) -> Result<i32> {
+    let mut bytes: i32 = 0;
+    // SAFETY: the request writes one integer.
+    ensure!(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) } == 0, "FIONREAD");
+    Ok(bytes)
+}
+
+/// A TCP socket on the loopback address at `port`, 0 for any, that shares its port with others.
+fn bound(port: u16) -> Result<TcpStream> {
+    // SAFETY: plain calls on a fresh descriptor, with an option and an address that outlive them.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        ensure!(socket >= 0, "socket");
+        let stream = TcpStream::from(OwnedFd::from_raw_fd(socket));
+        let yes: i32 = 1;
+        for option in [libc::SO_REUSEADDR, libc::SO_REUSEPORT] {
+            let set = libc::setsockopt(socket, libc::SOL_SOCKET, option, (&raw const yes).cast(), 4);
+            ensure!(set == 0, "setsockopt");
+        }
+        let address = loopback(port);
+        let size = size_of_val(&address) as u32;
+        ensure!(libc::bind(socket, (&raw const address).cast(), size) == 0, "bind");
+        Ok(stream)
+    }
+}
+
+fn connect(stream: &TcpStream, to: std::net::SocketAddrV4) -> Result<()> {
+    let address = loopback(to.port());
+    // SAFETY: as above.
+    let connected = unsafe {
+        libc::connect(stream.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as u32)
+    };
+    ensure!(connected == 0, "connect: {}", std::io::Error::last_os_error());
+    Ok(())
+}
+
+fn loopback(port: u16) -> libc::sockaddr_in {
+    // SAFETY: a zeroed address is a valid one.
+    let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    address.sin_family = libc::AF_INET as u16;
+    address.sin_port = port.to_be();
+    address.sin_addr.s_addr = u32::from(std::net::Ipv4Addr::LOCALHOST).to_be();
+    address
 }
 
 /// A process that writes, closes and ends while most of what it wrote is still to be sent, because the other one does
