@@ -43,6 +43,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether it says of a thing that it grows, for whatever reason.
+    #[must_use]
+    pub const fn grows(self) -> bool {
+        matches!(self, Self::Growing | Self::Leak | Self::Warmup)
+    }
+
     /// As JSON and people read it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -27,6 +27,7 @@ pub mod hooks;
 mod kernel;
 mod machine;
 pub mod report;
+mod restart;
 mod shortage;
 pub mod state;
 

@@ -27,13 +27,14 @@ const SPARKLINE: usize = 8;
 /// The report of the view that was asked for.
 pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     let processes = assessed(state, context, Stage::Final);
-    let (headline, notes) = (headline(state, &processes, context), notes(&processes));
+    let (headline, mut notes) = (headline(state, &processes, context), notes(&processes));
+    notes.extend(state.predecessors.notes(&processes, context));
+    notes.extend(state.shortage.notes(context));
     let table = process_table(processes, context, Stage::Final);
     let mut report = context.report(vec![table, kernel(state, context)]);
     report.totals = state.machine.totals();
     report.headline = headline;
     report.notes = notes;
-    report.notes.extend(state.shortage.notes(context));
     report
 }
 

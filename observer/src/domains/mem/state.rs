@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     machine::MachineMemory,
+    restart::{Predecessors, Program},
     shortage::{Kill, Shortage},
 };
 use crate::{
@@ -42,6 +43,9 @@ pub struct MemState {
     groups: HashMap<Vec<u8>, Rc<Group>>,
     pub(super) machine: MachineMemory,
     pub(super) shortage: Shortage,
+    pub(super) predecessors: Predecessors,
+    /// The programs of processes that were met and are not known to have memory, until the next report.
+    met: HashMap<TaskId, Program>,
     /// When series were judged last, nanoseconds of the boot clock.
     judged: Option<u64>,
     /// What series that rest say, by when what is known of them began: on most machines most of them do.
@@ -61,6 +65,7 @@ struct Group {
 /// What is known of one process's memory.
 #[derive(Debug)]
 pub(super) struct ProcessMemory {
+    program: Option<Program>,
     /// The last pass's counters.
     counters: Option<Memory>,
     page_tables: Option<u64>,
@@ -91,6 +96,8 @@ impl MemState {
             groups: HashMap::new(),
             machine: MachineMemory::new(request.window),
             shortage: Shortage::default(),
+            predecessors: Predecessors::default(),
+            met: HashMap::new(),
             judged: None,
             resting: BTreeMap::new(),
             leaving: false,
@@ -98,8 +105,9 @@ impl MemState {
     }
 
     fn process(&mut self, id: TaskId) -> &mut ProcessMemory {
-        let window = self.window;
+        let (window, met) = (self.window, &mut self.met);
         self.processes.entry(id).or_insert_with(|| ProcessMemory {
+            program: met.remove(&id),
             counters: None,
             page_tables: None,
             exact: None,
@@ -120,11 +128,24 @@ impl MemState {
         group
     }
 
-    fn end(&mut self, id: TaskId) {
+    /// A process has ended, not before `at`.
+    fn end(&mut self, id: TaskId, at: u64) {
         // Who ended before that was told of it has left already.
-        if let Some(process) = self.processes.get_mut(&id) {
-            process.ended = true;
-            self.leaving = true;
+        let Some(process) = self.processes.get_mut(&id).filter(|process| !process.ended) else { return };
+        process.ended = true;
+        self.leaving = true;
+        if let Some((program, memory)) = process.program.as_ref().zip(process.memory()) {
+            let grew = process.says.as_ref().is_some_and(|says| says.verdict.grows());
+            self.predecessors.end(program, id, process_bytes(memory), grew, at);
+        }
+    }
+
+    fn meet(&mut self, id: TaskId, program: Program) {
+        match self.processes.get_mut(&id) {
+            Some(process) => process.program = Some(program),
+            None => {
+                self.met.insert(id, program);
+            }
         }
     }
 
@@ -135,7 +156,7 @@ impl MemState {
                 process.counters = Some(*memory);
                 process.page_tables = Some(*page_tables);
             }
-            MemFact::Gone { id } => self.end(*id),
+            MemFact::Gone { id } => self.end(*id, self.judged.unwrap_or(0)),
             MemFact::Totals { id, totals } => self.process(*id).totals = Some(*totals),
             MemFact::Exact { id, memory } => {
                 let process = self.process(*id);
@@ -268,6 +289,11 @@ impl ProcessMemory {
         })
     }
 
+    /// What it runs; `None` where that was not told.
+    pub(super) const fn program(&self) -> Option<&Program> {
+        self.program.as_ref()
+    }
+
     pub(super) const fn page_tables(&self) -> Option<u64> {
         self.page_tables
     }
@@ -303,7 +329,10 @@ impl Domain for MemState {
     fn apply(&mut self, fact: &Observation) {
         match fact {
             Observation::Mem(fact) => self.take(fact),
-            Observation::Process(ProcessFact::Ended { id, .. }) => self.end(*id),
+            Observation::Process(ProcessFact::Met { id, comm, uid, kernel_thread: false }) => {
+                self.meet(*id, (comm.clone(), *uid));
+            }
+            Observation::Process(ProcessFact::Ended { id, at }) => self.end(*id, *at),
             Observation::Due(now) => {
                 self.sample(*now);
                 self.machine.sample(*now);
@@ -356,6 +385,8 @@ impl Domain for MemState {
             self.processes.retain(|_, process| !process.ended);
         }
         self.groups.retain(|_, group| Rc::strong_count(group) > 1);
+        self.predecessors.delivered(now.boot);
+        self.met.clear();
         self.shortage.delivered(now, |group| self.groups.contains_key(group));
     }
 }

@@ -401,3 +401,41 @@ fn waiting_for_memory_is_told_where_it_matters() {
     );
     assert_eq!(waited(None, 41, 11_000_000).len(), 2);
 }
+
+#[test]
+fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
+    let mut world = World::new();
+    let start = |world: &mut World, id: TaskId| {
+        let met = ProcessFact::Met { id, comm: b"server".to_vec(), uid: 7, kernel_thread: false };
+        world.processes.apply(&met);
+        world.state.apply(&Observation::Process(met));
+    };
+    let told = |world: &World| {
+        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-restart");
+        notes.map(|note| note.text).collect::<Vec<_>>()
+    };
+    start(&mut world, GROWING);
+    world.minute();
+    world.ended(GROWING);
+    world.state.delivered(world.now);
+    let next = TaskId { start: 62 * SECOND, tgid: 11 };
+    start(&mut world, next);
+    world.counters(next, 50 * MIB);
+    world.due(70);
+    assert_eq!(told(&world), [""; 0], "it held 60 MiB before");
+    world.counters(next, 58 * MIB);
+    world.due(72);
+    assert_eq!(
+        told(&world),
+        [
+            "11 server, started 10 s ago in place of 10, holds 58 MiB, as much as that did in the end (60 MiB): what comes \
+          back so soon is needed, which points away from a leak."
+        ]
+    );
+    // Another that began long after is no successor.
+    let other = TaskId { start: 300 * SECOND, tgid: 12 };
+    start(&mut world, other);
+    world.counters(other, 60 * MIB);
+    world.due(301);
+    assert_eq!(told(&world).len(), 1);
+}
