@@ -80,7 +80,7 @@ pub struct Table {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hidden {
     pub rows: usize,
-    /// Sums of the hidden rows' adding columns, in the order of the columns.
+    /// Sums of the hidden rows' adding columns that people see, in the order of the columns.
     pub sums: Vec<(&'static str, f64)>,
 }
 

@@ -89,8 +89,8 @@ pub fn cut(table: &mut Table, rows: usize) {
     }
     let away = table.rows.split_off(rows);
     let before = std::mem::take(&mut table.hidden);
-    let sums =
-        table.columns.iter().enumerate().filter(|(_, column)| column.adds).filter_map(|(at, column)| {
+    let sums = table.columns.iter().enumerate().filter(|(_, column)| is_summed(column)).filter_map(
+        |(at, column)| {
             // What was hidden without a sum has none together with others either.
             let earlier = match before.rows {
                 0 => 0.0,
@@ -99,12 +99,18 @@ pub fn cut(table: &mut Table, rows: usize) {
             let counting = away.iter().filter(|row| holds(row.ended, row.cell(at)));
             let sum: Option<f64> = counting.map(|row| row.cell(at).number()).sum();
             Some((column.name, sum? + earlier))
-        });
+        },
+    );
     table.hidden = Hidden { sums: sums.collect(), rows: before.rows + away.len() };
 }
 
-/// Whether a row, ended or not, with this cell has its part in the sum of the column. What an ended process does not tell, it does not hold
-/// any more; what a living one does not tell is unknown, and so is the sum.
+/// Whether what is hidden is added up in a column: people alone read it.
+const fn is_summed(column: &Column) -> bool {
+    column.adds && column.people.is_some()
+}
+
+/// Whether a row, ended or not, with this cell has its part in the sum of the column. What an ended process does not
+/// tell, it does not hold any more; what a living one does not tell is unknown, and so is the sum.
 fn holds(ended: bool, cell: &Value) -> bool {
     !ended || *cell != Value::Missing
 }

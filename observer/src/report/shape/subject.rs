@@ -4,7 +4,7 @@
 //! and [`super::shape`] had cut it.
 
 use super::{
-    Column, Hidden, Names, Row, Table, Value, holds,
+    Column, Hidden, Names, Row, Table, Value, holds, is_summed,
     order::{self, Key},
     wanted,
 };
@@ -77,12 +77,13 @@ fn hide<S: Subject>(columns: &[Column], subjects: &[S], hidden: &[usize]) -> Hid
     if hidden.is_empty() {
         return Hidden::default();
     }
-    let sums = columns.iter().enumerate().filter(|(_, column)| column.adds).filter_map(|(at, column)| {
-        let counting = hidden.iter().filter_map(|place| {
-            let (subject, cell) = (&subjects[*place], subjects[*place].cell(at));
-            holds(subject.ended(), &cell).then(|| cell.number())
+    let sums =
+        columns.iter().enumerate().filter(|(_, column)| is_summed(column)).filter_map(|(at, column)| {
+            let counting = hidden.iter().filter_map(|place| {
+                let (subject, cell) = (&subjects[*place], subjects[*place].cell(at));
+                holds(subject.ended(), &cell).then(|| cell.number())
+            });
+            Some((column.name, counting.sum::<Option<f64>>()?))
         });
-        Some((column.name, counting.sum::<Option<f64>>()?))
-    });
     Hidden { rows: hidden.len(), sums: sums.collect() }
 }
