@@ -94,6 +94,13 @@ impl History {
         now.saturating_sub(self.begin.saturating_add(forgotten)) as f64 / 1e9
     }
 
+    /// Seconds since it last changed, to within two.
+    #[must_use]
+    pub fn rested(&self, now: u64) -> f64 {
+        let changed = self.parts.back().map_or(0, |part| u64::from(part.begin) * WIDTH);
+        now.saturating_sub(self.begin.saturating_add(changed)) as f64 / 1e9
+    }
+
     /// Bytes by which the newest value is above the lowest: it grew by no more in any time.
     #[must_use]
     pub fn risen(&self) -> f64 {

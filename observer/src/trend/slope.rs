@@ -127,7 +127,7 @@ fn sums_of_steps(points: &[(f64, f64)]) -> Trend {
 }
 
 /// 97.5 % quantile of Student's t, good to 1 % from 3 degrees of freedom on.
-fn student(freedom: f64) -> f64 {
+pub(super) fn student(freedom: f64) -> f64 {
     NORMAL + 2.37 / freedom + 2.82 / freedom.powi(2) + 2.6 / freedom.powi(3)
 }
 

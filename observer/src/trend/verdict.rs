@@ -90,12 +90,15 @@ pub fn assess(window: &Window, now: u64) -> Assessment {
 #[must_use]
 pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
     let mut says = assess(&series.window, now);
+    says.trend = says.trend.map(leak::sure);
     let known = series.history.known(now);
     let grows = says.verdict == Verdict::Growing;
     match leak::find(&series.history, now, left) {
         // What is being given back right now will show whether it is all.
         Finding::Leak(growth) if says.verdict != Verdict::Shrinking => {
             (says.verdict, says.reason) = (Verdict::Leak, lost(&growth));
+            // All of the growth tells more of its pace than the last minute.
+            says.trend = Some(growth.rate);
         }
         Finding::LevelsOff(growth) if grows => {
             (says.verdict, says.reason) = (Verdict::Warmup, levelling(&growth));
@@ -113,7 +116,7 @@ pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
 
 /// Why it is called a leak.
 fn lost(growth: &Growth) -> String {
-    let Growth { seconds: past, gain, rises, of, recent, asked } = *growth;
+    let Growth { seconds: past, gain, rises, of, recent, asked, .. } = *growth;
     let pace = if recent > 0.55 * gain { "ever faster" } else { "no slower in the second half" };
     let asks = match asked / gain {
         share if share < 0.3 => "; it fills what it had asked for before",

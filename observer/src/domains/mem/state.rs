@@ -22,6 +22,7 @@ use crate::{
     },
     report::Report,
     trend::{
+        leak,
         series::Series,
         verdict::{Assessment, assess, assess_life},
     },
@@ -221,7 +222,7 @@ impl MemState {
             }
             let window = &process.series.window;
             process.says = None;
-            if window.rests(now) {
+            if window.rests(now) && leak::ruled_out(&process.series.history, now) {
                 self.resting.entry(window.begin(now)).or_insert_with(|| assess(window, now));
             } else {
                 process.says = Some(Box::new(process.judge(machine, now)));
