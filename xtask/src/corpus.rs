@@ -18,7 +18,7 @@ pub struct Options {
     /// Measure on the recordings that are there, and record nothing
     #[arg(long)]
     eval: bool,
-    /// With --eval: measure on the untouched part, too, and write docs/leaks.md
+    /// With --eval: measure on the untouched part, too
     #[arg(long, requires = "eval")]
     untouched: bool,
 }

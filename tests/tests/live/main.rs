@@ -6,6 +6,7 @@ mod days;
 mod disk;
 mod growth;
 mod holders;
+mod leak;
 mod limits;
 mod mem;
 mod mem_machine;

@@ -94,6 +94,11 @@ impl<'a> Assessed<'a> {
         !self.process.ended && matches!(self.says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup)
     }
 
+    /// Whether it is called a leak, and so is the first thing to say.
+    pub(super) fn leaks(&self) -> bool {
+        !self.process.ended && self.says.verdict == Verdict::Leak
+    }
+
     /// Bytes by which it grew though nobody can say yet what that means; 0 where there are none.
     pub(super) fn early(&self) -> f64 {
         let open = !self.process.ended && self.says.verdict == Verdict::Unknown;
@@ -110,11 +115,12 @@ impl<'a> Assessed<'a> {
         Some(memory.file.saturating_add(memory.anon).saturating_add(memory.shmem))
     }
 
-    /// What grows first, the fastest before; then what grew and is not judged yet; then by what is resident; what ended
-    /// last, the most mapped before. The smallest comes first.
+    /// Leaks first, then what grows, the fastest before; then what grew and is not judged yet; then by what is
+    /// resident; what ended last, the most mapped before. The smallest comes first.
     pub(super) fn order(&self) -> impl Ord + use<> {
         let grows = self.grows();
         (
+            Reverse(self.leaks()),
             Reverse(grows),
             // Whole bytes a second: what differs by less is as fast.
             Reverse(if grows { self.rate() as i64 } else { 0 }),

@@ -63,6 +63,16 @@ fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> 
     let rate = first.says.trend.map_or(0.0, |trend| trend.rate);
     let who = label(first.id, context.processes);
     let rate = units::minute_rate(rate, None);
+    let leaks = processes.iter().filter(|process| process.leaks()).count();
+    if leaks > 0 {
+        return Some(match leaks {
+            1 => format!("One leak suspected: {who}, {rate} a minute."),
+            _ => format!(
+                "{} leaks suspected, first of all {who}, {rate} a minute.",
+                units::count(leaks as u64)
+            ),
+        });
+    }
     Some(match grow {
         1 => format!("One process grows: {who}, {rate} a minute."),
         _ => format!("{} processes grow, most of all {who}, {rate} a minute.", units::count(grow as u64)),

@@ -3,12 +3,14 @@
 //! `corpus record`: runs every workload of `corpus/workloads.toml` and writes `corpus/recordings/`.
 //! `corpus try SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
 //! `corpus eval [--untouched]`: prints the figures; without the flag those of the part that one may look at.
+//! `corpus alarms RECORDING [LIST…]`: what was called a leak on a machine where nobody planted one.
 //! `corpus series RECORDING`: each process's time, bytes held, bytes asked for, rate and its interval.
 
 use std::{fs, path::Path, process::Command, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+mod alarms;
 mod batch;
 mod cut;
 mod evaluate;
@@ -42,9 +44,12 @@ fn run(words: &[&str]) -> Result<()> {
         ["record"] => record(root, SECONDS, ""),
         ["eval"] => figures(root, &[Part::Build]),
         ["eval", "--untouched"] => figures(root, &[Part::Build, Part::Untouched]),
+        ["alarms", recording, lists @ ..] => alarms::count(Path::new(recording), lists),
         ["series", recording] => series(Path::new(recording)),
         ["try", seconds, only] => record(root, seconds.parse()?, only),
-        _ => bail!("corpus record | eval [--untouched] | series RECORDING | try SECONDS WORDS"),
+        _ => bail!(
+            "corpus record | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | try SECONDS WORDS"
+        ),
     }
 }
 

@@ -1,0 +1,34 @@
+//! False alarms on ordinary activity: a recording of a whole machine on which nobody planted a leak.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use anyhow::{Context as _, Result};
+
+use crate::replayed;
+
+/// Prints each process that was called a leak, and how long how many processes were observed; without those whose ids
+/// the lists name (as `corpus record` leaves them beside its whole recordings).
+pub fn count(recording: &Path, lists: &[&str]) -> Result<()> {
+    let mut others = BTreeSet::new();
+    for list in lists {
+        let text = fs::read_to_string(list).with_context(|| (*list).to_owned())?;
+        let ids = text.lines().filter_map(|line| line.split(' ').next()?.parse::<u32>().ok());
+        others.extend(ids);
+    }
+    let (mut processes, mut seconds, mut alarms) = (0, 0.0, 0);
+    for life in replayed::play(recording)? {
+        if others.contains(&life.id.pid()) {
+            continue;
+        }
+        let Some(last) = life.told.last() else { continue };
+        processes += 1;
+        seconds += last.at;
+        if let Some(called) = life.told.iter().find(|told| told.verdict == "leak") {
+            alarms += 1;
+            let grew = (called.held - life.told[0].held) / f64::from(1 << 20);
+            println!("{} after {:.0} of {:.0} s, grown by {grew:.1} MiB", life.name, called.at, last.at);
+        }
+    }
+    println!("{alarms} alarms, {processes} processes, {:.1} process hours", seconds / 3600.0);
+    Ok(())
+}

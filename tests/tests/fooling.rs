@@ -1,0 +1,156 @@
+//! What fools a straight line, each as a replay of a real process of the corpus (`corpus/workloads.toml` says how it was
+//! made): what observer said of it, report after report.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use observer::{
+    engine::Engine,
+    observation::Observation,
+    report::Value,
+    source::replay::Replay,
+    view::{Request, View},
+};
+
+/// The verdicts on each run, by its name, one a report.
+static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|| {
+    let recordings: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "corpus", "recordings"].iter().collect();
+    let mut told = BTreeMap::new();
+    for number in 1..=3 {
+        play(&recordings.join(format!("{number}.recording")), &mut told);
+    }
+    told
+});
+
+fn play(recording: &Path, told: &mut BTreeMap<String, Vec<(String, String)>>) {
+    let mut engine = Engine::new(Request { resolve: false, ..Request::new(View::Mem) });
+    for fact in Replay::open(recording).unwrap() {
+        let fact = fact.unwrap();
+        engine.apply(&fact);
+        let Observation::Due(now) = fact else { continue };
+        if let Some(report) = engine.report(now, None).unwrap() {
+            let table = &report.tables[0];
+            let at = |name| table.columns.iter().position(|column| column.name == name).unwrap();
+            let columns = [at("comm"), at("verdict"), at("reason")];
+            for row in &table.rows {
+                let [name, verdict, reason] = columns.map(|at| match &row.cells[at] {
+                    Value::Text(text) => text.clone(),
+                    other => panic!("{other:?}"),
+                });
+                told.entry(name).or_default().push((verdict, reason));
+            }
+        }
+        engine.delivered(now);
+    }
+}
+
+/// The reports on every run of a workload.
+fn runs(workload: &str) -> impl Iterator<Item = (&String, &Vec<(String, String)>)> {
+    let of = move |name: &str| name.split('/').next() == Some(workload);
+    assert!(TOLD.keys().any(|name| of(name)), "{workload} is in no recording");
+    TOLD.iter().filter(move |(name, _)| of(name))
+}
+
+#[track_caller]
+fn never_a_leak(workloads: &[&str]) {
+    for (name, told) in workloads.iter().flat_map(|workload| runs(workload)) {
+        // Eight minutes; reports came up to a fifth later than every second, the machine being busy.
+        assert!(told.len() > 380, "{name}: {} reports", told.len());
+        for (second, (verdict, reason)) in told.iter().enumerate() {
+            assert_ne!(verdict, "leak", "{name} in report {second}: {reason}");
+        }
+    }
+}
+
+#[track_caller]
+fn called_a_leak(workloads: &[&str]) {
+    for (name, told) in workloads.iter().flat_map(|workload| runs(workload)) {
+        let last = told.last().unwrap();
+        let reason = told.iter().find(|(verdict, _)| verdict == "leak").map(|(_, reason)| reason);
+        let reason = reason.unwrap_or_else(|| panic!("{name} is missed: {last:?}"));
+        assert!(reason.starts_with("never gave back "), "{name}: {reason}");
+    }
+}
+
+#[test]
+fn a_collector_s_sawtooth_is_no_leak() {
+    never_a_leak(&["node-garbage", "python-cycles", "c-saw"]);
+}
+
+#[test]
+fn a_leak_under_a_sawtooth_is_called() {
+    called_a_leak(&["c-saw-leak", "go-leak-in-garbage", "python-leak-in-cycles", "lua-leak-in-garbage"]);
+}
+
+#[test]
+fn a_cache_that_fills_up_to_a_bound_is_no_leak() {
+    never_a_leak(&[
+        "redis-random-keys",
+        "memcached-fills",
+        "php-ring",
+        "varnish-fills",
+        "c-cache",
+        "node-ring",
+    ]);
+}
+
+#[test]
+fn what_expires_is_no_leak() {
+    never_a_leak(&["redis-expiring", "python-expiring", "redis-list-trimmed"]);
+}
+
+#[test]
+fn arenas_that_are_taken_at_once_and_kept_are_no_leak() {
+    never_a_leak(&["c-arenas"]);
+}
+
+#[test]
+fn load_that_comes_and_goes_is_no_leak() {
+    never_a_leak(&["python-sessions", "memcached-reads", "nginx-static"]);
+}
+
+#[test]
+fn a_leak_under_load_that_changes_is_called() {
+    called_a_leak(&["mosquitto-retained-new", "redis-stream", "sqlite-memory", "c-pinned-leak"]);
+}
+
+#[test]
+fn huge_pages_that_are_touched_are_no_leak() {
+    never_a_leak(&["c-huge-region"]);
+}
+
+#[test]
+fn copies_after_a_fork_are_no_leak() {
+    never_a_leak(&["redis-forks"]);
+}
+
+#[test]
+fn a_growing_page_cache_is_no_leak() {
+    never_a_leak(&["c-page-cache"]);
+}
+
+#[test]
+fn noise_with_a_memory_is_no_leak_and_hides_none() {
+    never_a_leak(&["c-noise"]);
+    called_a_leak(&["c-noise-leak"]);
+}
+
+#[test]
+fn memory_that_was_asked_for_before_and_is_used_now_is_no_leak() {
+    never_a_leak(&["xz-dictionary"]);
+}
+
+#[test]
+fn what_is_given_up_is_no_leak() {
+    never_a_leak(&["python-shrinks", "c-shrinks"]);
+}
+
+#[test]
+fn sixty_four_bytes_a_request_are_called_whoever_allocates_them() {
+    called_a_leak(&["c-leak", "python-list", "postgres-prepared"]);
+}

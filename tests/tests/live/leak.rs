@@ -1,0 +1,68 @@
+//! A leak that is planted in a busy machine is called within two minutes, and nothing else that was started is.
+
+use std::time::Instant;
+
+use observer_tests::{Observer, Workload, number, require_root, row_of, rows};
+use serde_json::Value;
+
+/// The machine's memory would be full within so many seconds, were the leak left alone: half an hour.
+const FULL_IN: f64 = 1800.0;
+
+/// What the workload is told with a report, by the report's number; KiB at a time.
+type Step = fn(&mut Workload, u64);
+
+#[test]
+fn a_planted_leak_is_called_within_two_minutes_and_nothing_else_is() {
+    require_root();
+    // Beside it: what fills up to a bound, what comes and goes, what took all at once, what rests.
+    let shapes: [Step; 4] = [
+        |cache, report| {
+            if report < 40 {
+                cache.ask("map 1024");
+            }
+        },
+        |saw, report| {
+            saw.ask(if report % 2 == 0 { "map 20480" } else { "unmap 20480" });
+        },
+        |step, report| {
+            if report == 30 {
+                step.ask("map 32768");
+            }
+        },
+        |_, _| {},
+    ];
+    let mut innocent: Vec<Workload> = shapes.iter().map(|_| Workload::start(&["mem", "mappings"])).collect();
+    let mut leak = Workload::start(&["mem", "mappings"]);
+    let pids: Vec<u32> = innocent.iter().map(Workload::pid).collect();
+    let mut observer = Observer::start(&["mem", "--json", "--budget", "100"]);
+    let first = observer.report();
+    let available = first["totals"]["available"].as_f64().expect("the kernel says what is available");
+    let kib_a_second = (available / FULL_IN / 1024.0).ceil();
+    let (began, mut told) = (Instant::now(), 0);
+    for reports in 0.. {
+        let report = observer.report();
+        let second = began.elapsed().as_secs();
+        // As much as is due by now, however late the report is.
+        let due = (kib_a_second * began.elapsed().as_secs_f64()) as u64;
+        leak.ask(&format!("map {}", (due - told).div_ceil(4).max(1) * 4));
+        told = due;
+        for (workload, step) in innocent.iter_mut().zip(shapes) {
+            step(workload, reports);
+        }
+        let called: Vec<&Value> = rows(&report).iter().filter(|row| row["verdict"] == "leak").collect();
+        for pid in &pids {
+            let row = row_of(&report, *pid).expect("it lives");
+            assert_ne!(row["verdict"], "leak", "{row:#}");
+        }
+        if let Some(row) = called.iter().find(|row| row["pid"] == leak.pid()) {
+            let (rate, low, high) = (number(row, "rate"), number(row, "rate_low"), number(row, "rate_high"));
+            let truth = Some(kib_a_second * 1024.0);
+            assert!(low <= truth && truth <= high, "{truth:?} is not within {low:?} and {high:?} ({rate:?})");
+            assert!(number(row, "full_in_low") <= number(row, "full_in_high"), "{row:#}");
+            assert_eq!(rows(&report)[0]["pid"], leak.pid(), "the answer first");
+            break;
+        }
+        assert!(second < 120, "not called: {:#}", row_of(&report, leak.pid()).expect("it lives"));
+    }
+    leak.kill();
+}
