@@ -282,9 +282,6 @@ macro_rules! disk_fields {
             RING_NODES: "io_ring_ctx.file_table.data.nodes", 8;
             NODE_FILE: "io_rsrc_node.file_ptr", 8;
             RING_FILES: "io_ring_ctx.file_table.files", 8;
-            RING_TABLES: "io_ring_ctx.file_data", 8;
-            TABLES_FIRST: "fixed_file_data.table", 8;
-            TABLE_FILES: "fixed_file_table.files", 8;
         }
     };
 }

@@ -18,9 +18,9 @@ use observer_ebpf::{
 use crate::{
     CONTROL_FILES, DENTRY_NAME, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE, FILE_PRIVATE, FILES_COUNT,
     FILES_FIRST, INODE_GENERATION, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE, KERNEL_OWN,
-    NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, RING_TABLES, S_IFMT, S_IFREG, SB_DEV, SB_FLAGS,
-    SB_MAGIC, SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TABLE_FILES, TABLES_FIRST, TASK_PID,
-    WRITABLE, blocks, held, listed::is_superblock, probe,
+    NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, S_IFMT, S_IFREG, SB_DEV, SB_FLAGS, SB_MAGIC,
+    SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TASK_PID, WRITABLE, blocks, held,
+    listed::is_superblock, probe,
 };
 
 const S_IFSOCK: u16 = 0o140_000;
@@ -278,7 +278,8 @@ unsafe fn below(private: *const u8, record: &mut HeldRecord) {
     }
 }
 
-/// Where the addresses of a ring's registered files, or of what leads to them, stand.
+/// Where the addresses of a ring's registered files, or of what leads to them, stand. Kernels whose rings have yet another
+/// shape lack the helper that repeats.
 #[inline(always)]
 unsafe fn slot_list(ring: *const u8) -> u64 {
     // SAFETY: probing faults safely.
@@ -289,11 +290,6 @@ unsafe fn slot_list(ring: *const u8) -> u64 {
         } else if exists(&RING_FILES) {
             // From 5.15 on: one flat table.
             probe(ring, &RING_FILES)
-        } else if exists(&TABLES_FIRST) {
-            // Tables of 512 each, of which the first is looked at.
-            let data: u64 = probe(ring, &RING_TABLES);
-            let tables: u64 = probe(data as *const u8, &TABLES_FIRST);
-            probe(tables as *const u8, &TABLE_FILES)
         } else {
             0
         }

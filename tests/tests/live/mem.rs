@@ -201,6 +201,8 @@ fn a_child_and_its_exec_have_an_account_of_their_own() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["mem", "child"]);
     let parent = workload.pid();
+    // The report that is on its way may be of before it was ready.
+    observer.report();
     let before = observer.wait_for(|report| number(row_of(report, parent)?, "mapped"));
     let truth = workload.ask("fork");
     let child = truth["process"].as_u64().unwrap() as u32;

@@ -90,7 +90,8 @@ fn a_full_disk_ends_the_recording_and_not_the_view() {
     // SAFETY: both calls are async-signal-safe and touch no memory of ours.
     unsafe {
         command.pre_exec(|| {
-            let limit = libc::rlimit { rlim_cur: 1000, rlim_max: 1000 };
+            // Less than five reports of the smallest machine.
+            let limit = libc::rlimit { rlim_cur: 500, rlim_max: 500 };
             libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
             Ok(())

@@ -53,9 +53,6 @@ pub const DECLARATION: Declaration = Declaration {
         "RING_NODES",
         "NODE_FILE",
         "RING_FILES",
-        "RING_TABLES",
-        "TABLES_FIRST",
-        "TABLE_FILES",
     ],
     decoder: |_| Box::new(decode::DiskDecoder::default()),
 };
