@@ -1,6 +1,7 @@
 # What a running system does to an observer, and what it may be denied. The clock comes last: it stays wrong.
 # shellcheck shell=sh disable=SC2086 # words of a command
-nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
+# Not the shell's own of this name, which knows none of these options.
+nobody="/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups"
 three=+bpf,+perfmon,+sys_ptrace
 four=$three,+dac_read_search
 step 60 'smoke mem, three capabilities and no root' $nobody --inh-caps=$three --ambient-caps=$three \
