@@ -91,6 +91,9 @@ fn the_plan_for_each_kernel_is_the_one_that_was_reviewed() {
     assert!(changed.is_empty(), "OBSERVER_KEEP_PLANS=1 writes them anew\n{}", changed.join("\n"));
 }
 
+/// What the kernels of the matrix have in modules, whose types are in other files; where it is built in, it is used.
+const OF_MODULES: &[&str] = &["xfs_", "btrfs_"];
+
 /// A name that is nowhere is a mistake in the declaration, or a kernel whose data is to be surveyed anew.
 #[test]
 fn every_field_is_where_it_is_declared_on_some_kernel_and_as_wide_on_each() {
@@ -106,7 +109,8 @@ fn every_field_is_where_it_is_declared_on_some_kernel_and_as_wide_on_each() {
             found += 1;
             assert!(field.width == 0 || place.width == field.width, "{} on {series}: {place:?}", field.path);
         }
-        assert!(found > 0, "no kernel has `{}`", field.path);
+        let of_module = OF_MODULES.iter().any(|module| field.path.starts_with(module));
+        assert!(found > 0 || of_module, "no kernel has `{}`", field.path);
     }
 }
 
@@ -133,7 +137,9 @@ fn every_place_hands_over_what_its_programs_expect() {
                 attachment.program
             );
         }
-        assert!(found > 0, "no kernel has `{name}`");
+        let place = name.trim_start_matches("btf_trace_");
+        let of_module = OF_MODULES.iter().any(|module| place.starts_with(module));
+        assert!(found > 0 || of_module, "no kernel has `{name}`");
     }
 }
 
