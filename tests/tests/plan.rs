@@ -92,7 +92,7 @@ fn the_plan_for_each_kernel_is_the_one_that_was_reviewed() {
 }
 
 /// What the kernels of the matrix have in modules, whose types are in other files; where it is built in, it is used.
-const OF_MODULES: &[&str] = &["xfs_", "btrfs_"];
+const OF_MODULES: &[&str] = &["xfs_", "btrfs_", "ovl_"];
 
 /// A name that is nowhere is a mistake in the declaration, or a kernel whose data is to be surveyed anew.
 #[test]
