@@ -54,7 +54,7 @@ const DAYS: &str = include_str!("guest/days.sh");
 pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
     let live = |filter: &str| {
         let build = super::disk::BUILD;
-        format!("{SKIP}step 900 live {build}/deps/live --test-threads=1 --nocapture $skip {filter}\n")
+        format!("{SKIP}step 1500 live {build}/deps/live --test-threads=1 --nocapture $skip {filter}\n")
     };
     let plain = |steps: String, seconds, tests| Boot {
         title: "",
@@ -65,10 +65,10 @@ pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
     };
     let mut boots = vec![match wanted {
         Wanted::Doctor => plain(DOCTOR.to_owned(), 180, false),
-        Wanted::Tests(filter) => plain(live(&format!("'{filter}'")), 960, true),
+        Wanted::Tests(filter) => plain(live(&format!("'{filter}'")), 1560, true),
         Wanted::All => {
             let steps = format!("{DOCTOR}observer doctor >/tmp/doctor\n{SMOKE}force\n{}{DAYS}", live(""));
-            plain(steps, 1500, true)
+            plain(steps, 2700, true)
         }
     }];
     if !matches!(wanted, Wanted::Tests(_)) && LOCKED.contains(&series) {
