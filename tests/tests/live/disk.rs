@@ -402,6 +402,35 @@ fn hostile_names_are_shown_lossless_and_harmless() {
         let row = found(&mut observer, &truth);
         assert_eq!(row["path"], format!("{}/{shown}", folder.path().display()));
     }
+    // A name that was given again, and one that came by a rename, are told as they were.
+    let first = workload.ask("open again");
+    workload.ask("delete again");
+    workload.ask("recreate again");
+    assert_eq!(found(&mut observer, &first)["path"], folder.file("again").to_str().unwrap());
+    workload.ask("recreate moved");
+    std::fs::rename(folder.file("moved"), folder.file("here")).unwrap();
+    let moved = workload.ask("open here");
+    workload.ask("delete here");
+    assert_eq!(found(&mut observer, &moved)["path"], folder.file("here").to_str().unwrap());
+}
+
+#[test]
+fn a_path_as_long_as_the_kernel_tells_is_shown_whole_and_a_longer_one_is_unknown() {
+    let folder = TempDir::new("disk-deep");
+    let mut workload = files(folder.path());
+    let mut observer = watch();
+    // The kernel writes a path into a page of 4,096 bytes, with its mark and a NUL.
+    let whole = workload.ask(&format!("deep whole {}", 4096 - 1 - " (deleted)".len()));
+    let long = workload.ask("deep long 5000");
+    assert_eq!(whole["path"].as_str().unwrap().len(), 4085);
+    let report = observer.wait_for(|report| {
+        (row(report, &whole).is_some() && row(report, &long).is_some()).then(|| report.clone())
+    });
+    let (whole_row, long_row) = (row(&report, &whole).unwrap(), row(&report, &long).unwrap());
+    assert_eq!(whole_row["path"], whole["path"]);
+    assert_eq!((&long_row["path"], &long_row["size"]), (&Value::Null, &long["size"]));
+    assert_eq!(long_row["allocated"], workload.ask("stat long")["allocated"], "it is asked all the same");
+    assert!(note(&report, "path-unknown").is_some());
 }
 
 #[test]

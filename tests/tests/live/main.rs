@@ -11,6 +11,7 @@ mod limits;
 mod mem;
 mod mem_machine;
 mod net;
+mod patience;
 mod recording;
 mod room;
 mod scenes;

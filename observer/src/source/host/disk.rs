@@ -86,15 +86,21 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
 /// The path first, then `statx`, then the holder: what is verified later vouches for what was read before.
 fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
     let link = link(root, handle);
-    let path = fs::read_link(&link).ok()?;
-    // A live file's link has no mark: the number is another file's by now.
-    let path = path.as_os_str().as_bytes().strip_suffix(MARK)?;
+    let path = match fs::read_link(&link) {
+        // A live file's link has no mark: the number is another file's by now.
+        Ok(path) => Some(path.as_os_str().as_bytes().strip_suffix(MARK)?.to_vec()),
+        // Longer than what the kernel writes into one page: the file is there all the same.
+        Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) && handle.ask == Ask::Everything => {
+            None
+        }
+        Err(_) => return None,
+    };
     let stat = match handle.ask {
         Ask::Path => None,
         Ask::Everything | Ask::Unnumbered => Some(stat(&link, handle)?),
     };
     let process = root.join("proc").join(handle.holder.pid().to_string());
-    clock.is(&process, handle.holder).then(|| Answer { stat, path: Some(path.to_vec()) })
+    clock.is(&process, handle.holder).then(|| Answer { stat, path })
 }
 
 fn link(root: &Path, handle: &FileHandle) -> PathBuf {

@@ -3,6 +3,8 @@
 //! `workload disk files FOLDER` hears one command a line, a name being that of a file in the folder:
 //!
 //! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: makes one without a name in the folder
+//! - `deep NAME LENGTH`: makes it in folders so deep that its path has so many bytes, opens and deletes it, and tells the path
+//! - `recreate NAME`: makes another file of that name
 //! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (a second name, the first goes)
 //! - `write NAME WAY BYTES`: see [`ways`]
 //! - `stat NAME`: nothing but the truth; `sync NAME`: the same, once all of it is written back
@@ -13,6 +15,9 @@
 //! - `run NAME`: makes an executable, deletes it while a process runs it
 //! - `memfd NAME`, `shm NAME`, `zero NAME`: memory that looks like a deleted file
 //! - `child` starts a process that inherits everything and does what follows `child`: `child write NAME WAY BYTES`
+//!
+//! `workload disk crowd FOLDER COUNT` has so many descriptors of live files and one of a deleted one: see [`crowd`];
+//! `workload disk stalled FOLDER` is a filesystem that does not answer: see [`stalled`].
 //!
 //! Names are given with `\xNN` for bytes that a line cannot hold.
 
@@ -34,7 +39,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
 use serde_json::{Value, json};
 
+mod crowd;
 mod elsewhere;
+mod stalled;
 mod ways;
 
 /// Runs the workload that the first word names.
@@ -42,6 +49,8 @@ pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["idle"] => idle(),
         ["files", folder] => files(PathBuf::from(folder)),
+        ["crowd", folder, count] => crowd::run(folder.as_ref(), count.parse()?),
+        ["stalled", folder] => stalled::run(folder.as_ref()),
         _ => bail!("no such workload"),
     }
 }
@@ -91,6 +100,11 @@ impl Holder {
         match words {
             ["open", name] => self.open(name, libc::O_RDWR | libc::O_CREAT),
             ["append", name] => self.open(name, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND),
+            ["deep", name, length] => self.deep(name, length.parse()?),
+            ["recreate", name] => {
+                fs::write(self.path(name), "another")?;
+                self.truth(name)
+            }
             ["tmpfile", name] => {
                 let file = open(&self.folder, libc::O_TMPFILE | libc::O_RDWR)?;
                 self.keep(name, file)
@@ -167,6 +181,38 @@ impl Holder {
         self.keep(name, file)
     }
 
+    /// Folder by folder, because no system call takes a path that long.
+    fn deep(&mut self, name: &str, length: usize) -> Result<Value> {
+        let mut path = self.folder.as_os_str().as_bytes().to_vec();
+        let mut folder = open(&self.folder, libc::O_RDONLY | libc::O_DIRECTORY)?;
+        while path.len() + 1 + name.len() < length {
+            let left = length - path.len() - 1 - name.len();
+            // A folder that leaves no room for a slash and a name behind it would be one byte too long.
+            let component = vec![b'd'; if left > 251 { 249 } else { left - 1 }];
+            path.push(b'/');
+            path.extend(&component);
+            let component = CString::new(component)?;
+            // SAFETY: the name is a C string; the result of the second call is checked before it is owned.
+            folder = owned(unsafe {
+                libc::mkdirat(folder.as_raw_fd(), component.as_ptr(), 0o755);
+                libc::openat(folder.as_raw_fd(), component.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY)
+            })?;
+        }
+        path.push(b'/');
+        path.extend(name.as_bytes());
+        let last = CString::new(name)?;
+        // SAFETY: the name is a C string; the result of the first call is checked before it is owned.
+        let file = owned(unsafe {
+            libc::openat(folder.as_raw_fd(), last.as_ptr(), libc::O_RDWR | libc::O_CREAT, 0o600)
+        })?;
+        // SAFETY: the name is a C string.
+        ensure!(unsafe { libc::unlinkat(folder.as_raw_fd(), last.as_ptr(), 0) } == 0, "unlinkat");
+        (&file).write_all(&[7; 6000])?;
+        let mut truth = self.keep(name, file)?;
+        truth["path"] = json!(String::from_utf8_lossy(&path));
+        Ok(truth)
+    }
+
     fn keep(&mut self, name: &str, file: File) -> Result<Value> {
         self.files.insert(name.to_owned(), Held::Descriptors(vec![file]));
         self.truth(name)
@@ -187,16 +233,10 @@ impl Holder {
     /// What `fstat` says of a file, and by which descriptors it is held.
     fn truth(&self, name: &str) -> Result<Value> {
         let Some(Held::Descriptors(files)) = self.files.get(name) else { return Ok(json!({})) };
-        let stat = files.first().context("no descriptor")?.metadata()?;
+        let mut truth = truth_of(files.first().context("no descriptor")?)?;
         let fds: Vec<i32> = files.iter().map(|file| file.as_raw_fd()).collect();
-        let (major, minor) = (libc::major(stat.dev()), libc::minor(stat.dev()));
-        Ok(json!({
-            "inode": stat.ino(),
-            "dev": format!("{major}:{minor}"),
-            "size": stat.size(),
-            "allocated": stat.blocks() * 512,
-            "fds": fds,
-        }))
+        truth["fds"] = json!(fds);
+        Ok(truth)
     }
 
     /// Gives the file to what is no descriptor.
@@ -274,6 +314,18 @@ impl Child {
         self.answers.read_line(&mut answer)?;
         Ok(serde_json::from_str(&answer)?)
     }
+}
+
+/// What `fstat` says of a file.
+fn truth_of(file: &File) -> Result<Value> {
+    let stat = file.metadata()?;
+    let (major, minor) = (libc::major(stat.dev()), libc::minor(stat.dev()));
+    Ok(json!({
+        "inode": stat.ino(),
+        "dev": format!("{major}:{minor}"),
+        "size": stat.size(),
+        "allocated": stat.blocks() * 512,
+    }))
 }
 
 fn open(path: &std::path::Path, flags: i32) -> Result<File> {
