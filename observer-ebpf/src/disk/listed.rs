@@ -103,42 +103,40 @@ pub extern "C" fn disk_listed(context: *mut iterator::Task) -> i32 {
             return 0;
         }
         let (Some(kept), Some(scratch)) = (WALK.get_ptr_mut(0), LISTED.get_ptr_mut(0)) else { return 0 };
-        let mut walk = *kept;
+        // It stays in the map, where the verifier knows none of its numbers: on the stack, it would follow the values that
+        // each can take through all steps.
+        let before = *kept;
+        let mut walk = &mut *kept;
         let session = (*meta).session_id;
         if walk.session != session {
             walk.session = session;
             walk.in_pass = 0;
             if walk.running == 0 {
                 let Some(begun) = begin(task, session) else { return 0 };
-                // Read back, so that the verifier takes no number for a constant: it would follow each of its values.
-                *kept = begun;
-                walk = kept.read_volatile();
+                *walk = begun;
             }
         }
         if walk.running == 0 || walk.in_pass >= A_PASS {
-            *kept = walk;
             return 0;
         }
         walk.resume();
         walk.found = 0;
         repeat(STEPS, step, &raw mut walk);
         // What could not be written is written by the next call, which begins where this one did.
-        if walk.found != 0 && !tell(meta, scratch, walk.found as *const u8) {
-            return 0;
+        if walk.found != 0 && !tell(meta, scratch, walk.found as *const u8)
+            || walk.running == 0 && !end(meta, walk)
+        {
+            *walk = before;
         }
-        if walk.running == 0 && !end(meta, &walk) {
-            return 0;
-        }
-        *kept = walk;
     }
     0
 }
 
 /// One step further; 1 where the way ends.
-unsafe extern "C" fn step(_: u32, walk: *mut Walk) -> i64 {
-    // SAFETY: the walk is on the caller's stack.
+unsafe extern "C" fn step(_: u32, walk: *mut &mut Walk) -> i64 {
+    // SAFETY: the reference is on the caller's stack.
     unsafe {
-        let walk = &mut *walk;
+        let walk = &mut **walk;
         if walk.running != 0 {
             walk.found = walk.step() as u64;
         }
