@@ -212,3 +212,34 @@ fn who_wrote_and_ended_is_in_the_report_that_follows_and_leaves() {
     assert_eq!(last["files"][0]["path"], path.to_str().unwrap(), "{last:#}");
     observer.wait_for(|report| row(report).is_none().then_some(()));
 }
+
+#[test]
+fn patterns_that_fill_disks_are_named() {
+    let folder = TempDir::new("growth-patterns");
+    let mut observer = watch();
+    observer.report();
+    // The disk that holds the build has a folder `tmp` for tests.
+    let (log, left) = (folder.file("log"), folder.file("left"));
+    for _ in 0..3 {
+        let script = format!("echo started >> {}", log.display());
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    }
+    assert!(
+        Command::new("dd")
+            .args(["if=/dev/zero", "bs=1000", "count=2000", "status=none"])
+            .arg(format!("of={}", left.display()))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut missing = vec![("restarted-writer", &log), ("left-behind", &left)];
+    observer.wait_for(|report| {
+        let notes = report["notes"].as_array()?;
+        missing.retain(|(code, path)| {
+            let about = if *code == "left-behind" { folder.path() } else { path.as_path() };
+            let about = about.to_str().unwrap();
+            !notes.iter().any(|note| note["code"] == *code && note["text"].as_str().unwrap().contains(about))
+        });
+        missing.is_empty().then_some(())
+    });
+}

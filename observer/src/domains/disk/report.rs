@@ -7,6 +7,7 @@ mod deleted;
 mod filesystem;
 mod holders;
 pub(super) mod mounted;
+mod patterns;
 mod reclaim;
 mod usage;
 mod writing;

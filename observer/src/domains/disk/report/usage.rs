@@ -1,6 +1,6 @@
 //! The view `disk`: filesystems, and who writes.
 
-use super::{filesystem, writing};
+use super::{filesystem, patterns, writing};
 use crate::{
     domains::{Context, disk::state::DiskState},
     report::{Hidden, Note, Report, Table, Value},
@@ -66,6 +66,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let mut report = context.report(tables);
     report.headline = headline;
     report.totals = vec![("unattributed", Value::Unsigned(unattributed))];
+    notes.extend(patterns::notes(state, context));
     report.notes = notes;
     report
 }
