@@ -34,7 +34,11 @@ pub fn run(command: Command) -> Result<Exit, Error> {
     }
 }
 
-fn watch(watch: Watch) -> Result<Exit, Error> {
+fn watch(mut watch: Watch) -> Result<Exit, Error> {
+    // A script is told addresses; names are for people, and for a recording that people may look at.
+    if matches!((watch.format, &watch.source), (Format::Json, Source::Kernel { record: None, .. })) {
+        watch.request.resolve = false;
+    }
     let output = output(watch.format);
     let domain = domains::of(watch.request.view);
     let engine = Engine::new(watch.request);

@@ -2,7 +2,7 @@
 //!
 //! Only what is about to be shown is asked for; the answers are observations like any other, so a recording holds them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::observation::{TaskId, disk::InodeId};
 
@@ -31,6 +31,8 @@ pub struct Wants {
     pub inodes: bool,
     /// Whether the files of loop devices are wanted.
     pub loops: bool,
+    /// Remote addresses whose names are wanted; they come when they are known.
+    pub remotes: BTreeSet<IpAddr>,
 }
 
 /// A way to reach a file that has no name any more.
@@ -94,6 +96,7 @@ impl Wants {
         self.alive.extend(other.alive);
         self.descriptors.extend(other.descriptors);
         self.mappings |= other.mappings;
+        self.remotes.extend(other.remotes);
         self.inodes |= other.inodes;
         self.loops |= other.loops;
     }

@@ -248,8 +248,11 @@ impl Numbers {
         let key = FlowSlot { task: self.id(), cookie: self.below(3), created: self.below(2) };
         let protocol =
             [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Mptcp][self.below(4) as usize];
-        match self.below(10) {
+        match self.below(11) {
             0 => NetFact::Connection(self.connection()),
+            10 => {
+                NetFact::RemoteName { address: Ipv4Addr::from(self.half()).into(), name: Some(vec![0xff; 3]) }
+            }
             1 | 8 => NetFact::Paced(self.connection(), self.pace()),
             9 => NetFact::Jiffies(self.half()),
             2 => {

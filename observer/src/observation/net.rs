@@ -1,6 +1,6 @@
 //! Facts of the net domain: connections as they stand and as they ended, what no socket counts, listeners, links.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ pub enum NetFact {
     /// How many descriptors a process may have, asked for where it has many connections. An event: it is asked for each
     /// report.
     Descriptors { id: TaskId, open: Descriptors },
+    /// What a remote address is called; `None` where it has no name. Asked for once.
+    RemoteName { address: IpAddr, name: Option<Vec<u8>> },
 }
 
 /// What connections need beside memory.
@@ -297,9 +299,11 @@ impl NetFact {
             Self::Shared { cookie, .. } => Some(NetSlot::Shared(*cookie)),
             Self::Unwatched { .. } => Some(NetSlot::Unwatched),
             Self::Room(_) => Some(NetSlot::Room),
-            Self::Descriptors { .. } | Self::Closed(_) | Self::Vanished { .. } | Self::FlowEnded { .. } => {
-                None
-            }
+            Self::Descriptors { .. }
+            | Self::RemoteName { .. }
+            | Self::Closed(_)
+            | Self::Vanished { .. }
+            | Self::FlowEnded { .. } => None,
         }
     }
 

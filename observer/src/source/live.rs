@@ -12,7 +12,7 @@ use std::{
 use super::{
     attention::Attention,
     changes::Changes,
-    host::{self, process::Clock},
+    host::{self, process::Clock, remotes::Remotes},
 };
 use crate::{
     domains::{Declaration, Decode, Decoded, Round},
@@ -53,6 +53,8 @@ pub struct Live {
     epoch: u32,
     /// When ended processes were last looked for, nanoseconds of the boot clock.
     looked: u64,
+    /// Started when a name is first asked for.
+    remotes: Option<Remotes>,
 }
 
 /// An entry of a map: the map's name, and the key.
@@ -105,6 +107,7 @@ impl Live {
             root,
             epoch: 0,
             looked: 0,
+            remotes: None,
         }
     }
 
@@ -166,6 +169,13 @@ impl Live {
         host::answer(&self.root, wants, &mut facts);
         for observed in &self.objects {
             host::mem::settle(&observed.unsettled, &mut facts);
+        }
+        if self.remotes.is_none() && !wants.remotes.is_empty() {
+            self.remotes = Remotes::start();
+        }
+        if let Some(remotes) = &mut self.remotes {
+            remotes.ask(wants.remotes.iter().copied());
+            facts.extend(remotes.answered());
         }
         let mut out = Vec::new();
         for fact in facts {

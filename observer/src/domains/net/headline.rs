@@ -43,7 +43,7 @@ pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rate
     let Some((id, traffic)) = busiest else {
         return vec!["No process sends or receives.".to_owned()];
     };
-    let who = who(*id, traffic, context, all);
+    let who = who(*id, traffic, state, context, all);
     let fullest = state.links.values().filter_map(|link| Some((usage(link, rates)?, link)));
     let fullest = fullest.max_by(|left, right| left.0.total_cmp(&right.0)).filter(|(used, _)| *used >= BUSY);
     if let Some((used, link)) = fullest
@@ -128,11 +128,11 @@ fn listening(state: &NetState) -> String {
     }
 }
 
-fn who(id: TaskId, traffic: &Traffic, context: &Context<'_>, all: &Overall) -> String {
+fn who(id: TaskId, traffic: &Traffic, state: &NetState, context: &Context<'_>, all: &Overall) -> String {
     let who =
         format!("{} takes {} of it", label(id, context.processes), share(all.share(traffic.interval())));
     match traffic.to() {
-        Some(to) => format!("{who}, most of it with {to}"),
+        Some(to) => format!("{who}, most of it with {}", state.shown(to, context)),
         None => who,
     }
 }

@@ -20,6 +20,7 @@ mod judgement;
 mod link;
 mod listener;
 mod queue;
+mod remote;
 pub mod report;
 mod room;
 mod sockets;

@@ -15,9 +15,10 @@ use super::{
     judgement::Judgements,
     link::Link,
     listener::{Arrival, Listener},
+    remote::{self, Names},
     room,
     tally::Tally,
-    traffic::{Bytes, Traffic},
+    traffic::{Bytes, To, Traffic},
 };
 use crate::{
     domains::{Context, Domain},
@@ -31,7 +32,7 @@ use crate::{
         session::Moment,
     },
     report::Report,
-    view::{GroupBy, Request},
+    view::{GroupBy, Request, View},
     wants::Wants,
 };
 
@@ -52,6 +53,7 @@ pub struct NetState {
     clocks: Clocks,
     /// What limits each connection at the moment that is reported: asked for more than once, judged once.
     judged: OnceCell<Judgements>,
+    names: Names,
     pub(super) connections: HashMap<u64, Connection>,
     /// The open ones among them.
     pub(super) tally: Tally,
@@ -126,7 +128,10 @@ impl Domain for NetState {
     fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let processes = rows.flat_map(|row| row.processes.iter().copied());
+        let resolves = context.request.resolve && context.request.view == View::Net;
+        let remotes = processes.clone().filter(|_| resolves).filter_map(|id| self.processes.get(&id)?.to());
         Wants {
+            remotes: remotes.map(|(ip, _)| ip).filter(|ip| self.names.lack(*ip)).collect(),
             names: processes.filter(|id| context.processes.unread(*id)).collect(),
             cmdline: context.request.cmdline,
             descriptors: room::asked(self.tally.processes()),
@@ -143,7 +148,7 @@ impl Domain for NetState {
         self.now = now;
         self.match_arrivals();
         self.judged.take();
-        self.clocks = self.clocks.later(now.boot, self.jiffies);
+        self.clocks = self.clocks.later(now.boot, self.jiffies.take());
         self.leave_connections(now);
         // Walks over all connections: only where it is asked.
         let some_ended = self.processes.keys().any(|id| self.ended.contains_key(id));
@@ -199,6 +204,11 @@ impl NetState {
         }
     }
 
+    /// A remote as people are shown it: with its name, unless numbers were asked for.
+    pub(super) fn shown(&self, to: To, context: &Context<'_>) -> String {
+        if context.request.resolve { self.names.shown(to) } else { remote::number(to) }
+    }
+
     /// What limits each connection at `now`.
     pub(super) fn judgements(&self, now: Moment) -> &Judgements {
         self.judged.get_or_init(|| {
@@ -223,6 +233,7 @@ impl NetState {
                 self.descriptors.insert(*id, *open);
             }
             NetFact::Unwatched { datagrams } => self.unwatched = *datagrams,
+            NetFact::RemoteName { address, name } => self.names.told(*address, name.as_deref()),
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
             NetFact::Closed(fact) => self.closed(fact),
             NetFact::Vanished { cookie } => self.vanished(*cookie),

@@ -1,6 +1,6 @@
 //! Truths of the net domain, told in facts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::state::NetState;
 use crate::{
@@ -128,6 +128,35 @@ fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {
 fn flow(task: TaskId, cookie: u64, protocol: Protocol, tx: u64, rx: u64) -> NetFact {
     let key = FlowSlot { task, cookie, created: 5 };
     NetFact::Flow(FlowFact { key, protocol, remote: Some(address("10.0.0.9:53")), tx, rx })
+}
+
+#[test]
+fn a_remote_is_asked_for_once_and_people_see_its_name() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(NetFact::Connection(connection(1, 5, 1000, 500)));
+    let wanted = |scene: &Scene, report: &Report| {
+        let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
+        let now = Moment { boot: scene.now, wall: 0 };
+        let context = Context { session, processes, request, now, previous: now, first: false };
+        scene.state.wants(report, &context).remotes
+    };
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "to_name"), Some(Value::Text("10.0.0.2:443".to_owned())));
+    let address: IpAddr = [10, 0, 0, 2].into();
+    assert_eq!(wanted(&scene, &report).into_iter().collect::<Vec<_>>(), [address]);
+    scene.say(NetFact::RemoteName { address, name: Some(b"s3.example\x1b".to_vec()) });
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "to_name"), Some(Value::Text("s3.example\\x1b:443".to_owned())));
+    assert_eq!(
+        cell(&report, A, "to"),
+        Some(Value::Text("10.0.0.2:443".to_owned())),
+        "scripts see the address"
+    );
+    assert!(wanted(&scene, &report).is_empty());
+    scene.request.resolve = false;
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "to_name"), Some(Value::Text("10.0.0.2:443".to_owned())));
 }
 
 #[test]

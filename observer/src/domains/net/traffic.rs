@@ -41,7 +41,7 @@ pub struct Traffic {
     round_trip: RoundTrip,
     remotes: HashMap<IpAddr, Remote>,
     /// The remote with most of the last interval that had traffic.
-    to: Option<String>,
+    to: Option<To>,
     /// A report has told of its end.
     told: bool,
 }
@@ -54,6 +54,9 @@ struct RoundTrip {
     /// Of the last interval that had traffic.
     last: Option<f64>,
 }
+
+/// A remote; without a port where it was several.
+pub type To = (IpAddr, Option<u16>);
 
 /// What went to and came from one address.
 #[derive(Clone, Copy, Debug)]
@@ -113,15 +116,11 @@ impl Traffic {
         now.or(self.round_trip.last)
     }
 
-    /// The remote with most of the traffic: `address:port`, or the address alone where it was several ports.
+    /// The remote with most of the traffic.
     #[must_use]
-    pub fn to(&self) -> Option<String> {
+    pub fn to(&self) -> Option<To> {
         let most = self.remotes.iter().max_by_key(|(ip, remote)| (remote.bytes, **ip));
-        let now = most.map(|(ip, remote)| match remote.port {
-            Some(port) => SocketAddr::new(*ip, port).to_string(),
-            None => ip.to_string(),
-        });
-        now.or_else(|| self.to.clone())
+        most.map(|(ip, remote)| (*ip, remote.port)).or(self.to)
     }
 
     /// Whether the report that is due has something to tell of a process that has ended.

@@ -345,7 +345,15 @@ impl Turns {
                 |later: u32, earlier: u32| f64::from(later.wrapping_sub(earlier).cast_signed().max(0)) / hz;
             let (sent, received) = (pace.last_sent, pace.last_received);
             let now = reading.jiffies;
-            if received.wrapping_sub(sent).cast_signed() > 0 {
+            let order = received.wrapping_sub(sent).cast_signed();
+            // Within one jiffy: an answer that came so soon, or a question that followed an answer. Where each is one
+            // segment, their numbers tell; where they do not, nothing is known.
+            let ahead = pace.segments_out.wrapping_sub(pace.segments_in);
+            let soon = order == 0 && round_trip * hz < 2.0;
+            if soon && ahead > 1 {
+                continue;
+            }
+            if order > 0 || (soon && ahead == 0) {
                 turns.other = turns.other.max(after(received, sent) - round_trip);
                 turns.own = turns.own.max(after(now, received));
             } else {

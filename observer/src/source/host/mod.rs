@@ -15,6 +15,7 @@ pub mod mem;
 pub mod names;
 pub mod net;
 pub(super) mod process;
+pub mod remotes;
 mod text;
 
 /// What every report of `domain` needs.

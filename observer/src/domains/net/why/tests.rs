@@ -270,6 +270,19 @@ fn who_only_receives_does_not_know_why_no_more_comes_unless_it_reads_slowly() {
     assert_eq!(pair.judged().limit, Limit::Receiver);
 }
 
+/// 26 Mbit/s, 2.2 ms; a request each 450 ms, answered at once: within the jiffy in which it was sent.
+#[test]
+fn an_answer_that_comes_at_once_leaves_the_turn_to_this_side() {
+    let mut pair = application();
+    pair.now.measures.srtt = 2400;
+    pair.now.measures.rtt_min = Some(2200);
+    (pair.now.pace.last_sent, pair.now.pace.last_received) = (49_920, 49_920);
+    assert_eq!(pair.judged().limit, Limit::Application);
+    // One question more than answers: it waits for one.
+    pair.now.pace.segments_out += 1;
+    assert_eq!(pair.judged().limit, Limit::Peer);
+}
+
 /// 5.1 Mbit/s, 34 ms; requests of 100 bytes answered at once, behind a queue that another connection fills.
 #[test]
 fn round_trips_behind_a_queue_that_another_fills_are_round_trips() {
