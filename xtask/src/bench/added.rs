@@ -117,7 +117,7 @@ fn attach(place: &Place, what: usize) -> Result<Vec<Speaker>> {
             let object = place.root.join("observer/objects/floor.o");
             Ok(vec![Speaker::load(place.program("floor").arg(kind).arg(object))?])
         }
-        ALL => COMMANDS.iter().map(|(_, view)| place.observer(view, second)).collect(),
+        ALL => place.observers(),
         one => Ok(vec![place.observer(COMMANDS[one - 2].1, second)?]),
     }
 }

@@ -26,6 +26,14 @@ struct Look {
     found: Option<usize>,
 }
 
+impl Look {
+    /// A program that found nothing has not done what it is measured for.
+    fn saw_something(self) -> Result<Self> {
+        anyhow::ensure!(self.found != Some(0), "it found nothing");
+        Ok(self)
+    }
+}
+
 /// A program that looks.
 struct Contender<'a> {
     name: String,
@@ -81,7 +89,7 @@ pub fn disk(place: &Place) -> Result<Table> {
         command
     };
     contenders.push(whole("observer, from start to answer", Box::new(once), marker.clone()));
-    const WANTED: &str = "(DELETED == 1) and (TYPE == \"REG\")";
+    const WANTED: &str = "DELETED and (TYPE == \"REG\")";
     for (name, arguments) in
         [("lsof", &["+L1", "-n", "-P"][..]), ("lsfd", &["-Q", WANTED, "-o", "PID,ASSOC,NAME"])]
     {
@@ -193,7 +201,7 @@ fn compare(table: &mut Table, mut contenders: Vec<Contender>, rounds: usize) -> 
     let mut failed: Vec<Option<String>> = vec![None; contenders.len()];
     for _ in 0..rounds {
         for (number, contender) in contenders.iter_mut().enumerate() {
-            match (contender.look)() {
+            match (contender.look)().and_then(Look::saw_something) {
                 Ok(look) => looks[number].push(look),
                 Err(error) if number > 0 => failed[number] = Some(format!("{}: {error:#}", contender.name)),
                 Err(error) => return Err(error),

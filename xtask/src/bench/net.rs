@@ -63,7 +63,16 @@ pub fn run(place: &Place) -> Result<Table> {
     let pair = Pair::new()?;
     let mut command = pair.in_second(&place.program("load"));
     let server = Speaker::load(command.args(["serve", ADDRESS]))?;
-    let watchers = watchers(place, &pair, &mut table);
+    let mut watchers = watchers(place, &pair, &mut table);
+    // Those that do not work here are named, and are not in the way of the others.
+    watchers.retain(|watcher| match send(place, &pair, TRAFFIC[0].0, Some(watcher)) {
+        Ok(_) => true,
+        Err(error) => {
+            table.missing.push(format!("{}: {error:#}", watcher.name));
+            false
+        }
+    });
+    anyhow::ensure!(watchers.iter().any(|watcher| watcher.command.is_none()), "observer does not work here");
     for (kind, title) in TRAFFIC {
         let mut rounds = Rounds::default();
         let mut found: Vec<Found> = watchers.iter().map(|_| Found::default()).collect();

@@ -94,11 +94,27 @@ impl Place {
     /// # Errors
     /// When it does not report.
     pub fn observer(&self, view: &[&str], interval: Duration) -> Result<Speaker> {
-        let mut command = self.program("observer");
-        command.args(view).args(["--json", "--top", "-n", "--budget", "100", "--interval"]);
-        let observer = Speaker::start(command.arg(interval.as_secs_f64().to_string()))?;
+        let observer = self.starting(view, interval)?;
         observer.value()?;
         Ok(observer)
+    }
+
+    /// All three commands, started together, each of which has reported once.
+    ///
+    /// # Errors
+    /// When one does not report.
+    pub fn observers(&self) -> Result<Vec<Speaker>> {
+        let second = Duration::from_secs(1);
+        let all: Vec<Speaker> =
+            COMMANDS.iter().map(|(_, view)| self.starting(view, second)).collect::<Result<_>>()?;
+        all.iter().try_for_each(|observer| observer.value().map(drop))?;
+        Ok(all)
+    }
+
+    fn starting(&self, view: &[&str], interval: Duration) -> Result<Speaker> {
+        let mut command = self.program("observer");
+        command.args(view).args(["--json", "--top", "-n", "--budget", "100", "--interval"]);
+        Speaker::start(command.arg(interval.as_secs_f64().to_string()))
     }
 }
 

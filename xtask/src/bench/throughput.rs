@@ -14,7 +14,7 @@ use super::{
     child::{self, Speaker},
     measure::Rounds,
     peers,
-    place::{COMMANDS, Place},
+    place::Place,
     table::{Cell, Table, Unit},
 };
 
@@ -42,9 +42,8 @@ pub fn run(place: &Place) -> Result<Table> {
         &["load", "nothing attached", "all three", "change"],
     );
     for (name, start) in LOADS {
-        match start(place) {
-            Ok(load) => row(place, &mut table, load)?,
-            Err(error) => table.missing.push(format!("{name}: {error:#}")),
+        if let Err(error) = start(place).and_then(|load| row(place, &mut table, load)) {
+            table.missing.push(format!("{name}: {error:#}"));
         }
     }
     Ok(table)
@@ -57,9 +56,7 @@ fn row(place: &Place, table: &mut Table, mut load: Box<dyn Load>) -> Result<()> 
     let mut observed = Vec::new();
     for _ in 0..place.rounds(7, 15) {
         rounds.baseline(load.measure()?);
-        let second = Duration::from_secs(1);
-        let observers: Vec<Speaker> =
-            COMMANDS.iter().map(|(_, view)| place.observer(view, second)).collect::<Result<_>>()?;
+        let observers = place.observers()?;
         let value = load.measure()?;
         observers.into_iter().try_for_each(|observer| observer.end().map(drop))?;
         rounds.other(0, value);
@@ -167,13 +164,12 @@ fn nginx(place: &Place) -> Result<Box<dyn Load>> {
     fs::create_dir_all(folder.join("logs"))?;
     fs::write(folder.join("index.html"), vec![b'x'; 1024])?;
     let configuration = format!(
-        "daemon off; worker_processes 1; pid nginx.pid; error_log logs/error.log;\nevents {{ worker_connections 512; }}\n\
+        "daemon off; master_process off; pid nginx.pid; error_log logs/error.log;\nevents {{ worker_connections 512; }}\n\
          http {{ access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n\
          uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
          server {{ listen 127.0.0.1:{port}; root .; }} }}\n"
     );
-    // A worker is another user, who may not come into this folder: the master's user is taken instead.
-    fs::write(folder.join("nginx.conf"), format!("user root;\n{configuration}"))?;
+    fs::write(folder.join("nginx.conf"), configuration)?;
     let mut server = peers::program("nginx")?;
     server.arg("-p").arg(&folder).args(["-c", "nginx.conf", "-e", "logs/error.log"]);
     let server = Speaker::start(&mut server)?;
@@ -192,8 +188,10 @@ fn nginx(place: &Place) -> Result<Box<dyn Load>> {
 fn iperf(place: &Place) -> Result<Box<dyn Load>> {
     let port = free_port()?;
     let mut server = peers::program("iperf3")?;
-    let server = Speaker::start(server.args(["-s", "-B", "127.0.0.1", "-p", &port.to_string()]))?;
-    wait_for(port)?;
+    let server =
+        Speaker::start(server.args(["-s", "--forceflush", "-B", "127.0.0.1", "-p", &port.to_string()]))?;
+    // It takes whoever connects for its client, so nobody tries whether it listens.
+    while !server.line()?.contains("listening") {}
     let client = |port: u16, thorough| {
         let mut command = peers::program("iperf3")?;
         let time = if thorough { "4" } else { "1" };
