@@ -76,7 +76,7 @@ pub fn run(place: &Place) -> Result<Table> {
     for (kind, title) in TRAFFIC {
         let mut rounds = Rounds::default();
         let mut found: Vec<Found> = watchers.iter().map(|_| Found::default()).collect();
-        for _ in 0..place.rounds(3, 9) {
+        for _ in 0..place.rounds(2, 9) {
             rounds.baseline(send(place, &pair, kind, None)?.0);
             for (number, watcher) in watchers.iter().enumerate() {
                 let (throughput, watched) = send(place, &pair, kind, Some(watcher))?;
