@@ -1,6 +1,6 @@
 //! Two network namespaces joined by a pair of veth interfaces, gone with the value.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -12,6 +12,8 @@ pub struct Pair {
     second: String,
 }
 
+/// What their names begin with; the number of the benchmark's process follows.
+const PREFIX: &str = "observer-bench-";
 /// The interface of the first.
 const INTERFACE: &str = "bench0";
 
@@ -21,7 +23,8 @@ impl Pair {
     /// # Errors
     /// When the machine does not allow it.
     pub fn new() -> Result<Self> {
-        let name = |which: &str| format!("observer-bench-{}-{which}", std::process::id());
+        forget_those_left();
+        let name = |which: &str| format!("{PREFIX}{}-{which}", std::process::id());
         let pair = Self { first: name("a"), second: name("b") };
         let (first, second) = (&pair.first, &pair.second);
         for line in [
@@ -51,6 +54,17 @@ impl Pair {
     /// The same command in the second namespace.
     pub fn in_second(&self, command: &Command) -> Command {
         within(&self.second, command)
+    }
+}
+
+/// Removes what a benchmark that was killed has left: its process is no more.
+fn forget_those_left() {
+    let listed = process::output(Command::new("ip").args(["netns", "list"])).unwrap_or_default();
+    for name in listed.lines().filter_map(|line| line.split(' ').next()) {
+        let number = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if number.is_some_and(|number| !Path::new("/proc").join(number).exists()) {
+            let _ = process::output(Command::new("ip").args(["netns", "del", name]));
+        }
     }
 }
 

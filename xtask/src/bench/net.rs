@@ -55,7 +55,7 @@ pub fn run(place: &Place) -> Result<Table> {
         "net",
         "Beside: who sends how much",
         "From one network namespace to another, joined by veth, one process to one process. Throughput is the change against \
-         the same without anybody watching, in turns; processor is the watcher's share of one core meanwhile; the error is \
+         the same without anybody watching, in turns; processor is the watcher's share of one core from the beginning to two of its refreshes after the end; the error is \
          what it says that the process has sent, two of its refreshes after the end, less what the process has sent, \
          in parts of that (−100 %: it does not say that the process sent anything).",
         &["traffic and watcher", "throughput", "processor", "error"],
@@ -228,7 +228,7 @@ struct Watched {
 
 /// Sends for a while; units a second, and what the watcher made of it.
 fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Result<(f64, Option<Watched>)> {
-    let milliseconds = place.choose(1_000, 4_000);
+    let milliseconds = place.choose(1_500, 4_000);
     let watching = match watcher.map(|watcher| (watcher, &watcher.command)) {
         None => None,
         Some((watcher, None)) => Some((watcher, place.observer(COMMANDS[2].1, Duration::from_secs(1))?)),
@@ -245,13 +245,14 @@ fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Re
     let before = watching.as_ref().map(|(_, speaker)| used(speaker)).transpose()?;
     let began = Instant::now();
     let truth = sender.ask(&milliseconds.to_string())?;
-    let elapsed = began.elapsed().as_secs_f64();
     let number = |name: &str| truth[name].as_f64().with_context(|| format!("no {name} in {truth}"));
     let throughput = number("units")? / number("seconds")?;
     let Some((watcher, speaker)) = watching else { return Ok((throughput, None)) };
-    let spent = used(&speaker)?.saturating_sub(before.unwrap_or_default()).as_secs_f64();
     let mut said = Vec::new();
     wait_for(&speaker, watcher, 2, &mut said)?;
+    // With the refreshes that follow: some that watch do all their work there.
+    let spent = used(&speaker)?.saturating_sub(before.unwrap_or_default()).as_secs_f64();
+    let elapsed = began.elapsed().as_secs_f64();
     said.extend(speaker.end()?);
     let sent = number("total")?;
     let error = (watcher.sent)(&said, sender.pid()).unwrap_or(0.0) / sent - 1.0;
