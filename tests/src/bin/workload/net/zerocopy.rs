@@ -84,6 +84,9 @@ pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
             bytes => add(&count.tcp_rx, bytes),
         }
     }
+    // The mapping alone would keep the socket open.
+    // SAFETY: the mapping above, which nothing refers to any more.
+    unsafe { libc::munmap(window, WINDOW) };
     ensure!(mapped > 0, "nothing was received without a copy: the workload shows nothing");
     Ok(())
 }
