@@ -17,6 +17,8 @@ pub struct Wants {
     pub counters: BTreeSet<TaskId>,
     /// cgroup paths whose memory limit and use are wanted.
     pub limits: BTreeSet<Vec<u8>>,
+    /// Whether the slab caches are wanted, one by one: the kernel counts their pages anew for every reader.
+    pub slabs: bool,
     /// Deleted files whose `statx` and last known path are wanted.
     pub files: BTreeSet<FileHandle>,
     /// Files that grow, whose `statx` and path are wanted; where any is, the space of filesystems is read after them.
@@ -91,6 +93,7 @@ impl Wants {
         self.cmdline |= other.cmdline;
         self.counters.extend(other.counters);
         self.limits.extend(other.limits);
+        self.slabs |= other.slabs;
         self.files.extend(other.files);
         self.growing.extend(other.growing);
         self.alive.extend(other.alive);

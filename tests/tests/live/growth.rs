@@ -75,7 +75,7 @@ fn told_apart(workload: &mut Workload, observer: &mut Observer) {
         let truth = workload.ask("stat f");
         assert_eq!(truth["size"], own + childs, "{way}");
         observer.wait_for(|report| {
-            let written = |pid| Some(file_of(report, pid, &truth)?["written"].as_u64()?);
+            let written = |pid| file_of(report, pid, &truth)?["written"].as_u64();
             (written(workload.pid()) == Some(own) && written(child) == Some(childs)).then_some(())
         });
     }

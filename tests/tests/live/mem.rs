@@ -374,14 +374,14 @@ impl Group {
             let controllers = fs::read_to_string(format!("{path}/cgroup.controllers")).unwrap_or_default();
             controllers.split_whitespace().any(|controller| controller == "memory")
         };
-        let found = mounts.filter_map(|mount| match mount[2] {
+        let mut found = mounts.filter_map(|mount| match mount[2] {
             "cgroup2" if controls(mount[1]) => Some((mount[1].to_owned(), true)),
             "cgroup" if mount[3].split(',').any(|option| option == "memory") => {
                 Some((mount[1].to_owned(), false))
             }
             _ => None,
         });
-        let (root, unified) = found.last().expect("a hierarchy that limits memory");
+        let (root, unified) = found.next_back().expect("a hierarchy that limits memory");
         let slice = Path::new(&root).join("system.slice");
         let folder = slice.join(format!("observer-live-{}.service", std::process::id()));
         if unified {

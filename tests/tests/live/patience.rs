@@ -51,7 +51,7 @@ fn a_filesystem_that_does_not_answer_does_not_stop_observer() {
     let first = observer.report();
     let on_fuse = |report: &Value| {
         let rows = report["rows"].as_array().unwrap().iter();
-        rows.filter(|row| holder_of(row, stalled.pid()).is_some()).cloned().next()
+        rows.into_iter().find(|row| holder_of(row, stalled.pid()).is_some()).cloned()
     };
     let row = on_fuse(&first).unwrap_or_else(|| panic!("a deleted file of the filesystem: {first:#}"));
     assert_eq!((&row["fs"], &row["reclaimable"]), (&json!("fuse.stalled"), &Value::Null), "{row:#}");

@@ -14,10 +14,19 @@ use crate::{
     trend::{series::Series, window::Window},
 };
 
+/// The slab caches are asked for when all of them together moved by this many bytes since they were told …
+const SLAB_STEP: u64 = 1 << 20;
+/// … or that many nanoseconds have passed: the kernel walks every cache's lists for one reading, under their locks.
+const SLAB_AGE: u64 = 10_000_000_000;
+
 /// The machine's accounts and how they went.
 #[derive(Debug)]
 pub(super) struct MachineMemory {
     latest: Option<Machine>,
+    /// When slab caches were last told, in nanoseconds since boot, and the bytes in all of them then.
+    slabs_told: Option<(u64, u64)>,
+    /// Slab caches were told since the last sample.
+    slabs_new: bool,
     /// What could not be given to a process that asks now, swap in use included; bytes.
     pub(super) used: Window,
     /// Kinds of kernel memory, in bytes.
@@ -40,6 +49,8 @@ impl MachineMemory {
         let kinds = ["slab", "kernel_stack", "page_tables", "secondary_page_tables", "per_cpu", "vmalloc"];
         Self {
             latest: None,
+            slabs_told: None,
+            slabs_new: false,
             used: Window::new(window),
             kinds: kinds.map(|kind| (kind, Series::new(window))),
             parts: BTreeMap::new(),
@@ -48,10 +59,21 @@ impl MachineMemory {
     }
 
     pub(super) fn take_part(&mut self, part: &KernelPart, bytes: u64) {
+        self.slabs_new |= matches!(part, KernelPart::Slab(_));
         if let Some(known) = self.parts.get_mut(part) {
             known.bytes = bytes;
         } else {
             self.parts.insert(part.clone(), Part { bytes, series: Series::new(self.window) });
+        }
+    }
+
+    /// Whether what is known of single slab caches is too old, or they have moved since.
+    pub(super) fn slabs_due(&self, now: Moment) -> bool {
+        match (self.slabs_told, self.latest) {
+            (Some((told, bytes)), Some(machine)) => {
+                now.boot.saturating_sub(told) >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP
+            }
+            _ => true,
         }
     }
 
@@ -73,6 +95,9 @@ impl MachineMemory {
             part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
         }
         let Some(machine) = self.latest else { return };
+        if std::mem::take(&mut self.slabs_new) {
+            self.slabs_told = Some((now.boot, machine.slab));
+        }
         if let Some(available) = machine.available {
             let used = machine.total as f64 - available as f64 + machine.swap_total as f64
                 - machine.swap_free as f64;
@@ -189,6 +214,20 @@ mod tests {
             ["anon", "file", "slab", "kernel_other", "unaccounted", "huge"].map(number).iter().sum::<f64>();
         assert_eq!(named + 100.0, number("total"), "with what is free");
         assert_eq!(memory.size(), Some((1000, 0.7)));
+    }
+
+    #[test]
+    fn slab_caches_are_asked_for_when_they_moved_or_after_a_while() {
+        let at = |seconds: u64| Moment { boot: seconds * 1_000_000_000, ..Moment::default() };
+        let mut memory = MachineMemory::new(60.0);
+        memory.take(&MACHINE);
+        assert!(memory.slabs_due(at(1)), "never told");
+        memory.take_part(&KernelPart::Slab(b"dentry".to_vec()), 40);
+        memory.sample(at(1));
+        assert!(!memory.slabs_due(at(10)));
+        assert!(memory.slabs_due(at(11)), "told ten seconds ago");
+        memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
+        assert!(memory.slabs_due(at(2)), "they have moved");
     }
 
     #[test]

@@ -354,7 +354,11 @@ impl Domain for MemState {
     fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
         let rows = || shown.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.processes);
         let few = rows().count() <= ALWAYS_EXACT;
-        let mut wants = Wants { cmdline: context.request.cmdline, ..Wants::default() };
+        let mut wants = Wants {
+            cmdline: context.request.cmdline,
+            slabs: self.machine.slabs_due(context.now),
+            ..Wants::default()
+        };
         for id in rows() {
             if context.processes.unread(*id) {
                 wants.names.insert(*id);

@@ -100,7 +100,7 @@ fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
         Ask::Everything | Ask::Unnumbered => Some(stat(&link, handle)?),
     };
     let process = root.join("proc").join(handle.holder.pid().to_string());
-    clock.is(&process, handle.holder).then(|| Answer { stat, path })
+    clock.is(&process, handle.holder).then_some(Answer { stat, path })
 }
 
 fn link(root: &Path, handle: &FileHandle) -> PathBuf {

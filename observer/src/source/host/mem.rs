@@ -38,12 +38,17 @@ pub fn tick(root: &Path, out: &mut Vec<Observation>) {
     if let Some(pages) = text.str(&root.join("proc/net/sockstat")).and_then(socket_pages) {
         tell(MemFact::Kernel { part: KernelPart::Sockets, bytes: pages.saturating_mul(page_size) });
     }
-    for (name, pages) in text.of(&root.join("proc/slabinfo")).into_iter().flat_map(slabs) {
-        let part = KernelPart::Slab(name.to_vec());
-        tell(MemFact::Kernel { part, bytes: pages.saturating_mul(page_size) });
-    }
     if let Some(stalls) = text.str(&root.join("proc/pressure/memory")).and_then(stalls) {
         tell(MemFact::Stalls { cgroup: None, stalls });
+    }
+}
+
+/// The slab caches, each with its bytes. Where this user may not read them none is said.
+fn slab_caches(root: &Path, out: &mut Vec<Observation>) {
+    let page_size = rustix::param::page_size() as u64;
+    for (name, pages) in Text::default().of(&root.join("proc/slabinfo")).into_iter().flat_map(slabs) {
+        let part = KernelPart::Slab(name.to_vec());
+        out.push(Observation::Mem(MemFact::Kernel { part, bytes: pages.saturating_mul(page_size) }));
     }
 }
 
@@ -80,6 +85,9 @@ fn stalls(pressure: &str) -> Option<Stalls> {
 
 /// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
 pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+    if wants.slabs {
+        slab_caches(root, out);
+    }
     if wants.counters.is_empty() && wants.limits.is_empty() {
         return;
     }
@@ -445,6 +453,7 @@ mod tests {
         ]);
         let mut out = Vec::new();
         tick(&root.0, &mut out);
+        answer(&root.0, &Wants { slabs: true, ..Wants::default() }, &mut out);
         let page = rustix::param::page_size() as u64;
         let kernel = |part, pages| Observation::Mem(MemFact::Kernel { part, bytes: pages * page });
         let stalls = Stalls { some: 62_763_186, full: 7 };
@@ -452,9 +461,9 @@ mod tests {
             out,
             [
                 kernel(KernelPart::Sockets, 15),
+                Observation::Mem(MemFact::Stalls { cgroup: None, stalls }),
                 kernel(KernelPart::Slab(b"dentry".to_vec()), 16),
                 kernel(KernelPart::Slab(b"empty".to_vec()), 0),
-                Observation::Mem(MemFact::Stalls { cgroup: None, stalls }),
             ]
         );
     }

@@ -85,7 +85,7 @@ struct Holder {
 enum Held {
     Descriptors(Vec<File>),
     Mapping { _held: ways::Mapping },
-    Elsewhere { _held: elsewhere::Elsewhere },
+    Elsewhere { _held: Box<elsewhere::Elsewhere> },
     Thread { stop: Sender<()>, thread: JoinHandle<()>, id: i32, fd: i32 },
 }
 
@@ -247,13 +247,13 @@ impl Holder {
             let truth = self.keep(name, file)?;
             let mut truth = truth;
             truth["through"] = held.through();
-            self.files.insert(name.to_owned(), Held::Elsewhere { _held: held });
+            self.files.insert(name.to_owned(), Held::Elsewhere { _held: Box::new(held) });
             return Ok(truth);
         }
         let mut truth = self.truth(name)?;
         let held = elsewhere::keep(way, self.file(name)?)?;
         truth["through"] = held.through();
-        self.files.insert(name.to_owned(), Held::Elsewhere { _held: held });
+        self.files.insert(name.to_owned(), Held::Elsewhere { _held: Box::new(held) });
         Ok(truth)
     }
 

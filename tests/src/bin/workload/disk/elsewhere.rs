@@ -36,7 +36,7 @@ const _: () = assert!(size_of::<LoopConfig>() == 8 + 232 + 64);
 
 /// Keeps a file until it is dropped.
 pub enum Elsewhere {
-    Ring(IoUring),
+    Ring(Box<IoUring>),
     /// The file waits in the first of both ends.
     Socket {
         to: UnixStream,
@@ -55,7 +55,7 @@ pub fn keep(way: &str, file: &File) -> Result<Elsewhere> {
         "register" => {
             let ring = IoUring::new(2)?;
             ring.submitter().register_files(&[file.as_raw_fd()])?;
-            Ok(Elsewhere::Ring(ring))
+            Ok(Elsewhere::Ring(Box::new(ring)))
         }
         "send" => {
             let (to, from) = UnixStream::pair()?;
