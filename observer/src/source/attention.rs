@@ -37,14 +37,15 @@ impl Attention {
             self.until = now.saturating_add(LINGER);
         }
         let needed = now < self.until;
-        object.attend(needed);
         if attended && !needed {
+            // Before they are detached: what comes meanwhile is seen, counted, or both, and never neither.
             self.counted = None;
             self.look(object, root);
         }
+        object.attend(needed);
         let begins = !attended && object.attends();
         if begins {
-            // What came between the last look and now.
+            // What came between the last look and now; again rather both than neither.
             self.look(object, root);
         }
         begins
