@@ -14,7 +14,7 @@ use crate::{
     trend::{series::Series, window::Window},
 };
 
-/// The slab caches are asked for when all of them together moved by this many bytes since they were told …
+/// The slab caches are asked for when all of them together moved by this many bytes since they were asked for …
 const SLAB_STEP: u64 = 1 << 20;
 /// … or that many nanoseconds have passed: the kernel walks every cache's lists for one reading, under their locks.
 const SLAB_AGE: u64 = 10_000_000_000;
@@ -23,10 +23,9 @@ const SLAB_AGE: u64 = 10_000_000_000;
 #[derive(Debug)]
 pub(super) struct MachineMemory {
     latest: Option<Machine>,
-    /// When slab caches were last told, in nanoseconds since boot, and the bytes in all of them then.
-    slabs_told: Option<(u64, u64)>,
-    /// Slab caches were told since the last sample.
-    slabs_new: bool,
+    /// When slab caches were last asked for, in nanoseconds since boot, and the bytes in all of them then. The answer is
+    /// no sign: of what did not change nothing is told.
+    slabs_asked: Option<(u64, u64)>,
     /// What could not be given to a process that asks now, swap in use included; bytes.
     pub(super) used: Window,
     /// Kinds of kernel memory, in bytes.
@@ -49,8 +48,7 @@ impl MachineMemory {
         let kinds = ["slab", "kernel_stack", "page_tables", "secondary_page_tables", "per_cpu", "vmalloc"];
         Self {
             latest: None,
-            slabs_told: None,
-            slabs_new: false,
+            slabs_asked: None,
             used: Window::new(window),
             kinds: kinds.map(|kind| (kind, Series::new(window))),
             parts: BTreeMap::new(),
@@ -59,7 +57,6 @@ impl MachineMemory {
     }
 
     pub(super) fn take_part(&mut self, part: &KernelPart, bytes: u64) {
-        self.slabs_new |= matches!(part, KernelPart::Slab(_));
         if let Some(known) = self.parts.get_mut(part) {
             known.bytes = bytes;
         } else {
@@ -69,9 +66,9 @@ impl MachineMemory {
 
     /// Whether what is known of single slab caches is too old, or they have moved since.
     pub(super) fn slabs_due(&self, now: Moment) -> bool {
-        match (self.slabs_told, self.latest) {
-            (Some((told, bytes)), Some(machine)) => {
-                now.boot.saturating_sub(told) >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP
+        match (self.slabs_asked, self.latest) {
+            (Some((asked, bytes)), Some(machine)) => {
+                now.boot.saturating_sub(asked) >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP
             }
             _ => true,
         }
@@ -95,8 +92,8 @@ impl MachineMemory {
             part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
         }
         let Some(machine) = self.latest else { return };
-        if std::mem::take(&mut self.slabs_new) {
-            self.slabs_told = Some((now.boot, machine.slab));
+        if self.slabs_due(now) {
+            self.slabs_asked = Some((now.boot, machine.slab));
         }
         if let Some(available) = machine.available {
             let used = machine.total as f64 - available as f64 + machine.swap_total as f64
@@ -221,11 +218,10 @@ mod tests {
         let at = |seconds: u64| Moment { boot: seconds * 1_000_000_000, ..Moment::default() };
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
-        assert!(memory.slabs_due(at(1)), "never told");
-        memory.take_part(&KernelPart::Slab(b"dentry".to_vec()), 40);
+        assert!(memory.slabs_due(at(1)), "never asked for");
         memory.sample(at(1));
         assert!(!memory.slabs_due(at(10)));
-        assert!(memory.slabs_due(at(11)), "told ten seconds ago");
+        assert!(memory.slabs_due(at(11)), "asked for ten seconds ago");
         memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
         assert!(memory.slabs_due(at(2)), "they have moved");
     }

@@ -110,12 +110,12 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     }
     let mounts = Mounts::read(&mut text, root);
     for cgroup in groups {
-        let nearest = mounts.nearest(&mut text, &cgroup);
         if let Some(stalls) = mounts.stalls(&mut text, &cgroup) {
-            let cgroup = Some(cgroup.clone());
-            out.push(Observation::Mem(MemFact::Stalls { cgroup, stalls }));
+            out.push(Observation::Mem(MemFact::Stalls { cgroup: Some(cgroup.clone()), stalls }));
         }
-        out.push(Observation::Mem(MemFact::Limit { cgroup, nearest }));
+        if let Some(nearest) = mounts.nearest(&mut text, &cgroup) {
+            out.push(Observation::Mem(MemFact::Limit { cgroup, nearest }));
+        }
     }
 }
 
@@ -255,12 +255,17 @@ impl Mounts {
         stalls(text.str(&self.unified.as_ref()?.join(group).join("memory.pressure"))?)
     }
 
-    /// The limit with the least room, from a group up to the root.
-    fn nearest(&self, text: &mut Text, cgroup: &[u8]) -> Option<Limit> {
+    /// The limit with the least room, from a group up to the root: none, or, as the outer `None`, not known.
+    fn nearest(&self, text: &mut Text, cgroup: &[u8]) -> Option<Option<Limit>> {
         let (mount, path, files): (_, _, &[&str]) = match cgroup.strip_prefix(VERSION_1) {
-            Some(path) => (self.version_1.as_ref()?, path, &["memory.limit_in_bytes"]),
-            None => (self.unified.as_ref()?, cgroup, &["memory.max", "memory.high"]),
+            Some(path) => (&self.version_1, path, &["memory.limit_in_bytes"]),
+            None => (&self.unified, cgroup, &["memory.max", "memory.high"]),
         };
+        // The root of a hierarchy has no limit, mounted or not.
+        if path == b"/" && mount.is_none() {
+            return Some(None);
+        }
+        let mount = mount.as_ref()?;
         // Above what this cgroup namespace shows.
         if path.starts_with(b"/..") {
             return None;
@@ -268,7 +273,7 @@ impl Mounts {
         let path = Path::new(OsStr::from_bytes(path)).strip_prefix("/").ok()?;
         let of_all = path.ancestors().flat_map(|group| files.iter().map(move |file| (group, *file)));
         let limits = of_all.filter_map(|(group, file)| limit(text, mount, group, file));
-        limits.min_by_key(|limit| limit.limit.saturating_sub(limit.usage))
+        Some(limits.min_by_key(|limit| limit.limit.saturating_sub(limit.usage)))
     }
 }
 
@@ -419,6 +424,20 @@ mod tests {
         ]);
         assert_eq!(root.ask(TaskId { start: ID.start + 9_500_000_000, tgid: 42 }).len(), 1);
         assert_eq!(root.ask(ID), []);
+    }
+
+    #[test]
+    fn of_a_group_that_no_mount_shows_no_limit_is_known() {
+        for (group, mounts) in [("0::/a\n", ""), ("0::/../b\n", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n")] {
+            let root = Root::with(&[
+                ("proc/42/stat", STAT),
+                ("proc/42/status", STATUS),
+                ("proc/42/cgroup", group),
+                ("proc/self/mounts", mounts),
+            ]);
+            let told = root.ask(ID);
+            assert!(matches!(told.last(), Some(MemFact::Place { .. })), "{told:?}");
+        }
     }
 
     #[test]

@@ -36,9 +36,15 @@ impl Text {
         }
     }
 
-    /// The same as text; `None` also where it is none.
+    /// The same as text. Names in these files are anybody's choice, and not always text: then every byte beyond ASCII
+    /// is a `?`, so that a name hides nothing of what stands beside it.
     pub fn str(&mut self, path: &Path) -> Option<&str> {
-        std::str::from_utf8(self.of(path)?).ok()
+        let length = self.of(path)?.len();
+        let bytes = &mut self.bytes[..length];
+        if std::str::from_utf8(bytes).is_err() {
+            bytes.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?');
+        }
+        std::str::from_utf8(bytes).ok()
     }
 }
 
@@ -55,6 +61,8 @@ mod tests {
             std::fs::write(&path, &content).unwrap();
             assert_eq!(text.of(&path), Some(&content[..]), "{length} bytes");
         }
+        std::fs::write(&path, b"Name:\t\xff\xfe\nVmSize: 4 kB\n").unwrap();
+        assert_eq!(text.str(&path), Some("Name:\t??\nVmSize: 4 kB\n"));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(text.of(&path), None);
     }
