@@ -257,6 +257,11 @@ impl HeldFile {
             && self.holders.values().all(|holder| holder.mapping.is_none() && !holder.executable)
     }
 
+    /// Whether it is known from the lists of inodes alone.
+    pub fn is_listed_alone(&self) -> bool {
+        self.listing.is_some() && self.holders.is_empty()
+    }
+
     /// Everybody of whom rows about it tell.
     pub fn concerns(&self, id: TaskId) -> bool {
         self.deleted.is_some_and(|deletion| deletion.by == id) || self.holders.contains_key(&id)

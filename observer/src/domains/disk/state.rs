@@ -9,7 +9,7 @@ use super::{
     file::{Deletion, HeldFile},
     growing::GrowingFile,
     grown::Grown,
-    lists::Lists,
+    lists::{Lists, Need},
     report::mounted,
     space::Spaces,
     writer::Writers,
@@ -117,7 +117,12 @@ impl DiskState {
 
     fn take(&mut self, fact: &DiskFact) {
         match fact {
-            DiskFact::File { inode, file } => self.file(*inode).file = Some(*file),
+            DiskFact::File { inode, file } => {
+                let known = self.file(*inode);
+                known.file = Some(*file);
+                let listed = known.is_listed_alone();
+                self.lists.changed |= listed;
+            }
             DiskFact::FileGone { inode } => {
                 self.files.remove(inode);
                 self.lists.released = true;
@@ -146,11 +151,15 @@ impl DiskState {
                 self.writers.take(*id, written.saturating_sub(*cancelled));
             }
             DiskFact::WriterGone { id } => self.writers.gone(*id),
-            DiskFact::Listed { inode, listing } => self.file(*inode).listing = Some(listing.clone()),
+            DiskFact::Listed { inode, listing } => {
+                self.file(*inode).listing = Some(listing.clone());
+                self.lists.changed = true;
+            }
             DiskFact::Unlisted { inode } => {
                 if let Some(file) = self.files.get_mut(inode) {
                     file.listing = None;
                 }
+                self.lists.changed = true;
             }
             DiskFact::Walked(walk) => self.lists.walk = Some(*walk),
             DiskFact::Loops(loops) => self.loops.clone_from(loops),
@@ -199,9 +208,7 @@ impl DiskState {
         if mappings {
             self.mapped_at = moment.boot;
         }
-        if inodes {
-            self.lists.read(moment.boot);
-        }
+        self.lists.report(moment.boot, inodes);
         self.recheck = std::mem::take(&mut self.unreached);
         self.reports += 1;
     }
@@ -225,19 +232,24 @@ impl DiskState {
         files.take(ASKED).collect()
     }
 
-    /// Whether holders without descriptor are looked for: now and then, and often while a file's numbers are read by no
-    /// other pass.
+    /// Whether holders without descriptor are looked for: now and then, often while a file's numbers are read by no other
+    /// pass, and whenever the lists are read, of which only what no process holds is told.
     fn wants_mappings(&self, now: Moment) -> bool {
         let unreachable = self.held().any(|(_, file)| !file.holders.is_empty() && file.unreachable());
         let every = if unreachable { UNREACHABLE_EVERY } else { MAPPINGS_EVERY };
-        self.recheck || now.boot >= self.mapped_at.saturating_add(every)
+        self.recheck || self.wants_inodes(now) || now.boot >= self.mapped_at.saturating_add(every)
     }
 
     fn wants_inodes(&self, now: Moment) -> bool {
-        let unreachable = self.held().any(|(_, file)| {
-            file.listing.is_some() || file.unreachable() && file.path().is_none() && self.lists_by_pass
-        });
-        self.lists.due(now.boot, unreachable)
+        let sought = |file: &HeldFile| file.listing.is_none() && file.unreachable() && file.path().is_none();
+        let need = if self.lists_by_pass && self.held().any(|(_, file)| sought(file)) {
+            Need::Sought
+        } else if self.held().any(|(_, file)| file.listing.is_some()) {
+            Need::Known
+        } else {
+            Need::None
+        };
+        self.lists.due(now.boot, need)
     }
 
     /// The last path of a file: as its holder's `/proc` tells it, else where its filesystem is mounted here.

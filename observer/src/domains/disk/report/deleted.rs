@@ -83,6 +83,11 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
     let path = known.as_deref().map(printable);
     let allocated = file.allocated();
     let growth = file.growth(now);
+    // What grew since an earlier reading did not grow within the last interval.
+    let (from, to) = match state.lists.readings().filter(|_| file.is_listed_alone()) {
+        Some(readings) => readings,
+        None => (context.previous.boot, now),
+    };
     let reclaim = reclaim::sentence(inode, file, state, context);
     let deleted_by = file
         .deleted
@@ -98,7 +103,7 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
         Value::unsigned(allocated),
         Value::unsigned(allocated.filter(|_| magic.frees())),
         growth.map_or(Value::Missing, Value::Signed),
-        Value::real(file.rate(context.previous.boot, now)),
+        Value::real(file.rate(from, to)),
         growth.map_or(Value::Missing, |growth| Value::Flag(growth > 0)),
         deleted_by,
         Value::real(file.deleted.map(|deletion| wall(deletion.at, context))),
@@ -270,6 +275,14 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
         "no process holds it, nor a loop device or swap: the kernel itself does (a file server, accounting, a descriptor \
          within a descriptor on its way), or it was let go of while observer looked.",
     );
+    if let Some((_, read)) = state.lists.readings().filter(|(_, read)| *read < context.now.boot) {
+        let ago = units::duration((context.now.boot - read) as f64 / 1e9);
+        note(
+            "inodes-read-before",
+            &|_, file| file.is_listed_alone(),
+            &format!("as the kernel's lists of inodes showed it {ago} ago, when they were last read."),
+        );
+    }
     if !state.holders_by_pass {
         note(
             "holders-unknown",
