@@ -237,7 +237,9 @@ impl DiskState {
     fn wants_mappings(&self, now: Moment) -> bool {
         let unreachable = self.held().any(|(_, file)| !file.holders.is_empty() && file.unreachable());
         let every = if unreachable { UNREACHABLE_EVERY } else { MAPPINGS_EVERY };
-        self.recheck || self.wants_inodes(now) || now.boot >= self.mapped_at.saturating_add(every)
+        self.recheck
+            || self.lists_by_pass && self.wants_inodes(now)
+            || now.boot >= self.mapped_at.saturating_add(every)
     }
 
     fn wants_inodes(&self, now: Moment) -> bool {

@@ -299,7 +299,7 @@ fn memory_is_told_apart_from_disk() {
 
 #[test]
 fn a_row_leaves_with_its_last_holder_and_mappings_are_looked_at_now_and_then() {
-    let mut world = World::new();
+    let mut world = World::seen(View::DeletedOpen, &["disk.inodes"]);
     world.file(LOG, MIB, MIB, EXT4);
     world.hold(LOG, LEGACY, false);
     let report = world.due();
