@@ -12,7 +12,7 @@ use std::{
 use super::{
     attention::Attention,
     changes::Changes,
-    host::{self, process::Clock, remotes::Remotes},
+    host::{self, process::ended, remotes::Remotes},
 };
 use crate::{
     domains::{Declaration, Decode, Decoded, Round},
@@ -199,10 +199,7 @@ impl Live {
             return;
         }
         self.looked = now.boot;
-        let (clock, processes) = (Clock::of(&self.root), self.root.join("proc"));
-        let ended =
-            self.changes.processes().filter(|id| !clock.is(&processes.join(id.pid().to_string()), *id));
-        for id in ended.collect::<Vec<_>>() {
+        for id in ended(&self.root, self.changes.processes()) {
             self.changes.single(Observation::Process(ProcessFact::Ended { id, at: now.boot }), out);
         }
     }

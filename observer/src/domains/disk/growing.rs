@@ -1,6 +1,6 @@
 //! A file that somebody works on: by how much who made it grow, what it takes, where it is.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::magic::{EXT4, Magic};
 use crate::observation::{
@@ -26,6 +26,10 @@ pub struct GrowingFile {
     previous: BTreeMap<TaskId, u64>,
     /// How often it is yet to be asked for.
     asks: u8,
+    /// When it was last asked for, nanoseconds of the boot clock.
+    asked_at: u64,
+    /// Whether the last answer was its numbers.
+    reached: bool,
     /// Reports in which it had grown.
     pub grew: u64,
     /// Its size in the previous report.
@@ -44,7 +48,7 @@ impl GrowingFile {
 
     /// Takes in what asking gave; whether it has gone.
     pub fn found(&mut self, found: &Found) -> bool {
-        self.asks = self.asks.saturating_sub(1);
+        self.reached = matches!(found, Found::File { .. });
         if let Found::File { stat, path } = found {
             self.stat = Some(*stat);
             if path.is_some() {
@@ -57,6 +61,18 @@ impl GrowingFile {
     /// Whether there may be news of it that only asking brings.
     pub fn is_to_be_asked(&self) -> bool {
         self.asks > 0
+    }
+
+    /// Its place among the files that are to be asked for, the first first: news that nobody asked after yet, then what
+    /// waits longest, so that each has its turn however many grow all the time.
+    pub fn turn(&self) -> (Reverse<u8>, u64) {
+        (Reverse(self.asks), self.asked_at)
+    }
+
+    /// It has been asked for. An answer that is equal to the last one is not heard, so answers are not counted.
+    pub fn asked(&mut self, at: u64) {
+        self.asks = self.asks.saturating_sub(1);
+        self.asked_at = at;
     }
 
     pub fn magic(&self) -> Magic {
@@ -75,7 +91,7 @@ impl GrowingFile {
     }
 
     fn is_stale(&self) -> bool {
-        self.asks == ASKED
+        self.asks == ASKED || !self.reached
     }
 
     /// Bytes of its blocks, promised ones included; `None` while nobody has asked for it.

@@ -27,8 +27,9 @@ use crate::{
     wants::{Ask, NumberedFile, Wants},
 };
 
-/// So many files are asked for their exact blocks at each report, the biggest first: each costs some ten microseconds.
-const ASKED: usize = 1000;
+/// So many files are asked for their exact blocks at each report: each costs some ten microseconds. Of those without a
+/// name the biggest are, of those that grow each in its turn.
+pub const ASKED: usize = 1000;
 
 /// Nanoseconds after which mappings are read again though nothing hints at a change of them.
 const MAPPINGS_EVERY: u64 = 10_000_000_000;
@@ -40,6 +41,7 @@ const UNREACHABLE_EVERY: u64 = 2_000_000_000;
 #[derive(Debug)]
 pub struct DiskState {
     window: f64,
+    view: View,
     pub files: BTreeMap<InodeId, HeldFile>,
     pub mounts: Vec<Mount>,
     pub spaces: Spaces,
@@ -48,6 +50,8 @@ pub struct DiskState {
     /// Loop devices with a file.
     pub loops: Vec<Loop>,
     pub grown: Grown,
+    /// When a filesystem last had more growing files than are asked for at a report, by device.
+    late: BTreeMap<u32, u64>,
     /// Whether events tell who makes a file grow, and whether passes tell who holds it.
     pub growth_by_event: bool,
     /// Whether events tell who works on files of other filesystems than ext4, and of those in RAM.
@@ -71,6 +75,7 @@ impl DiskState {
     pub fn new(request: &Request) -> Self {
         Self {
             window: request.window,
+            view: request.view,
             files: BTreeMap::new(),
             mounts: Vec::new(),
             spaces: Spaces::new(request.window),
@@ -78,6 +83,7 @@ impl DiskState {
             lists: Lists::default(),
             loops: Vec::new(),
             grown: Grown::new(request.window),
+            late: BTreeMap::new(),
             growth_by_event: true,
             work_by_event: true,
             work_in_ram: true,
@@ -190,6 +196,7 @@ impl DiskState {
     }
 
     fn due(&mut self, moment: Moment) {
+        self.asked(moment);
         let asked = self.biggest();
         for (inode, file) in &mut self.files {
             if !asked.contains(inode) {
@@ -203,6 +210,7 @@ impl DiskState {
         }
         let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
         self.spaces.sample(moment.boot, &kept);
+        self.late.retain(|dev, _| kept.contains(dev));
         self.grown.accounts.sample(moment.boot, kept.into_iter());
         let (mappings, inodes) = (self.wants_mappings(moment), self.wants_inodes(moment));
         if mappings {
@@ -213,15 +221,44 @@ impl DiskState {
         self.reports += 1;
     }
 
-    /// Files that grow and of which there may be news that only asking brings, those that grew last first.
-    fn to_be_asked(&self, concerns: impl Fn(&GrowingFile) -> bool) -> BTreeSet<NumberedFile> {
+    /// Files that grow and of which there may be news that only asking brings, in the order of their turns: the first
+    /// [`ASKED`] of them are asked for.
+    fn in_turn(&self) -> Vec<InodeId> {
+        let concerns = |file: &GrowingFile| match self.view {
+            View::Disk => true,
+            _ => !self.holders_by_pass && file.growing.nameless,
+        };
         let files = self.grown.files.iter().filter(|(inode, file)| {
             concerns(file) && file.is_to_be_asked() && self.spaces.get(inode.dev).is_some()
         });
-        let files = files.filter_map(|(inode, file)| {
+        let mut files: Vec<_> = files.map(|(inode, file)| (file.turn(), *inode)).collect();
+        files.sort_unstable();
+        files.into_iter().map(|(_, inode)| inode).collect()
+    }
+
+    /// Notes whose turn it was: nothing that came since they were asked for has changed the order.
+    fn asked(&mut self, moment: Moment) {
+        for (place, inode) in self.in_turn().into_iter().enumerate() {
+            if place >= ASKED {
+                self.late.insert(inode.dev, moment.boot);
+            } else if let Some(file) = self.grown.files.get_mut(&inode) {
+                file.asked(moment.boot);
+            }
+        }
+    }
+
+    /// Whether, within the window, more files of `dev` grew than were asked for: what they take came later than it was
+    /// taken, or is yet to come.
+    pub fn is_late(&self, dev: u32, now: u64) -> bool {
+        self.late.get(&dev).is_some_and(|at| now.saturating_sub(*at) as f64 <= self.window * 1e9)
+    }
+
+    fn to_be_asked(&self) -> BTreeSet<NumberedFile> {
+        let files = self.in_turn().into_iter().take(ASKED).filter_map(|inode| {
+            let file = self.grown.files.get(&inode)?;
             let mount = super::report::mount_of(self, inode.dev)?;
             Some(NumberedFile {
-                inode: *inode,
+                inode,
                 mount: mount.point.clone(),
                 has_handle: file.magic().has_handles(),
                 is_numbered: file.magic().ask() == Ask::Everything,
@@ -229,7 +266,7 @@ impl DiskState {
                 workers: file.growing.writers.iter().map(|(id, _)| *id).collect(),
             })
         });
-        files.take(ASKED).collect()
+        files.collect()
     }
 
     /// Whether holders without descriptor are looked for: now and then, often while a file's numbers are read by no other
@@ -301,11 +338,9 @@ impl Domain for DiskState {
             people.extend(deleters);
         }
         wants.names = people.into_iter().filter(|id| context.processes.unread(*id)).collect();
-        if context.request.view == View::Disk {
-            wants.growing = self.to_be_asked(|_| true);
+        wants.growing = self.to_be_asked();
+        if self.view == View::Disk {
             wants.alive = self.grown.workers();
-        } else if !self.holders_by_pass {
-            wants.growing = self.to_be_asked(|file| file.growing.nameless);
         }
         wants.cmdline = context.request.cmdline;
         wants.files =

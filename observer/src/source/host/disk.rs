@@ -14,7 +14,7 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
-use super::process::Clock;
+use super::{mounts::Mounts, process::Clock};
 use crate::{
     observation::{
         Observation,
@@ -52,16 +52,14 @@ pub(super) const MARK: &[u8] = b" (deleted)";
 
 /// Mounts, and the space of local filesystems.
 pub fn tick(root: &Path, out: &mut Vec<Observation>) {
-    let Ok(text) = fs::read(root.join("proc/self/mountinfo")) else { return };
-    let mounts = mounts(&text);
+    let Some(mounts) = Mounts::of(&root.join("proc/self")) else { return };
     tell(spaces(root, &mounts), out);
-    out.push(Observation::Disk(DiskFact::Mounts(mounts)));
+    out.push(Observation::Disk(DiskFact::Mounts(mounts.all().cloned().collect())));
 }
 
 /// The space of local filesystems alone.
-pub fn space(root: &Path, out: &mut Vec<Observation>) {
-    let Ok(text) = fs::read(root.join("proc/self/mountinfo")) else { return };
-    tell(spaces(root, &mounts(&text)), out);
+pub fn space(root: &Path, mounts: &Mounts, out: &mut Vec<Observation>) {
+    tell(spaces(root, mounts), out);
 }
 
 fn tell(spaces: BTreeMap<u32, Space>, out: &mut Vec<Observation>) {
@@ -131,79 +129,16 @@ fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
     }
 }
 
-/// Where each filesystem is mounted, and whether it is a local one, in the order of the mounts.
-pub(super) struct LocalPoints(Vec<(Vec<u8>, bool)>);
-
-/// What is mounted where in observer's own mount namespace.
-pub(super) fn local_points(root: &Path) -> LocalPoints {
-    let text = fs::read(root.join("proc/self/mountinfo")).unwrap_or_default();
-    LocalPoints(mounts(&text).into_iter().map(|mount| (mount.point.clone(), is_local(&mount))).collect())
-}
-
-impl LocalPoints {
-    /// Whether `path` lies in a local filesystem.
-    pub fn contains(&self, path: &[u8]) -> bool {
-        let path = Path::new(OsStr::from_bytes(path));
-        let above = self.0.iter().filter(|(point, _)| path.starts_with(OsStr::from_bytes(point)));
-        // Of several at one point, the last hides the others.
-        above.max_by_key(|(point, _)| point.len()).is_some_and(|(_, local)| *local)
-    }
-}
-
-fn is_local(mount: &Mount) -> bool {
+/// Whether this machine's own kernel serves it.
+pub(super) fn is_local(mount: &Mount) -> bool {
     LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs)
 }
 
-/// The lines of `/proc/self/mountinfo`, in their order; a line of another shape is left out.
-fn mounts(text: &[u8]) -> Vec<Mount> {
-    text.split(|byte| *byte == b'\n').filter_map(mount).collect()
-}
-
-/// `36 35 8:1 /root /point rw,relatime shared:1 - ext4 /dev/sda1 rw`
-fn mount(line: &[u8]) -> Option<Mount> {
-    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    let [_, _, device, root, point, options, ..] = words.as_slice() else { return None };
-    let separator = words.iter().position(|word| *word == b"-")?;
-    let (major, minor) = std::str::from_utf8(device).ok()?.split_once(':')?;
-    Some(Mount {
-        dev: major.parse::<u32>().ok()? << 20 | minor.parse::<u32>().ok()?,
-        root: unescaped(root),
-        point: unescaped(point),
-        fs: words.get(separator + 1)?.to_vec(),
-        source: unescaped(words.get(separator + 2)?),
-        read_only: options.split(|byte| *byte == b',').any(|option| option == b"ro"),
-    })
-}
-
-/// Space, tab, newline and backslash are written in octal.
-fn unescaped(word: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(word.len());
-    let mut rest = word;
-    while let Some((&byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).filter(|_| byte == b'\\');
-        let octal = octal.and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(value) => {
-                bytes.push(value);
-                rest = &tail[3..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    bytes
-}
-
 /// The space of each local filesystem that can be reached by one of its mounts.
-fn spaces(root: &Path, mounts: &[Mount]) -> BTreeMap<u32, Space> {
+fn spaces(root: &Path, mounts: &Mounts) -> BTreeMap<u32, Space> {
     let mut spaces = BTreeMap::new();
-    for (place, mount) in mounts.iter().enumerate() {
-        let local = is_local(mount);
-        // A later mount at the same point hides this one.
-        let hidden = mounts[place + 1..].iter().any(|later| later.point == mount.point);
-        if !local || hidden || spaces.contains_key(&mount.dev) {
+    for (_, mount) in mounts.visible() {
+        if !is_local(mount) || spaces.contains_key(&mount.dev) {
             continue;
         }
         let point = Path::new(OsStr::from_bytes(&mount.point));
@@ -235,39 +170,16 @@ mod tests {
     use crate::observation::{TaskId, disk::InodeId};
 
     #[test]
-    fn a_mount_is_read_with_its_spaces_and_options() {
-        let text = b"36 35 8:1 / / rw,relatime shared:1 master:2 - ext4 /dev/sda1 rw\n\
-            40 36 0:27 /a\\040b /mnt/x\\012y\\134 ro,nosuid - tmpfs my\\040tmp rw\nnonsense\n";
-        let expected = [
-            Mount {
-                dev: 8 << 20 | 1,
-                root: b"/".to_vec(),
-                point: b"/".to_vec(),
-                fs: b"ext4".to_vec(),
-                source: b"/dev/sda1".to_vec(),
-                read_only: false,
-            },
-            Mount {
-                dev: 27,
-                root: b"/a b".to_vec(),
-                point: b"/mnt/x\ny\\".to_vec(),
-                fs: b"tmpfs".to_vec(),
-                source: b"my tmp".to_vec(),
-                read_only: true,
-            },
-        ];
-        assert_eq!(mounts(text), expected);
-    }
-
-    #[test]
     fn a_network_filesystem_is_never_asked() {
-        let mount = |fs: &str| Mount { point: b"/".to_vec(), fs: fs.into(), ..Mount::default() };
+        let spaces = |text: &str| spaces(Path::new("/"), &Mounts::read(text.as_bytes()));
+        let mount = |fs: &str| format!("1 0 8:1 / / rw - {fs} none rw\n");
         for remote in ["nfs4", "cifs", "fuse.sshfs", "9p", "ceph", "autofs"] {
-            assert!(spaces(Path::new("/"), &[mount(remote)]).is_empty(), "{remote}");
+            assert!(spaces(&mount(remote)).is_empty(), "{remote}");
         }
-        assert_eq!(spaces(Path::new("/"), &[mount("ext4")]).len(), 1);
-        let below = [mount("ext4"), mount("nfs4")];
-        assert!(spaces(Path::new("/"), &below).is_empty(), "what is mounted over it would be asked instead");
+        assert_eq!(spaces(&mount("ext4")).len(), 1);
+        let over = "2 1 0:9 / / rw - nfs4 none rw\n";
+        let below = spaces(&(mount("ext4") + over));
+        assert!(below.is_empty(), "what is mounted over it would be asked instead");
     }
 
     /// This process, as the kernel side knows it: with the resolution that `/proc` has.

@@ -17,7 +17,10 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx, StatxFlags};
 
-use super::process::Clock;
+use super::{
+    mounts::Mounts,
+    process::{Clock, ended},
+};
 use crate::{
     observation::{
         Observation, TaskId,
@@ -36,21 +39,19 @@ const DESCRIPTORS: usize = 4096;
 /// Answers what the report asked of files that grow, and of those who make them grow.
 pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     if !wants.growing.is_empty() {
-        let mut seeker =
-            Seeker { root, clock: Clock::of(root), mounts: HashMap::new(), descriptors: HashMap::new() };
+        let mut seeker = Seeker::new(root);
         out.extend(wants.growing.iter().map(|file| {
             let found = seeker.find(file);
             Observation::Disk(DiskFact::Found { inode: file.inode, found })
         }));
         // Space that is read after the files adds up with them.
-        super::disk::space(root, out);
+        super::disk::space(root, &seeker.mounts, out);
     }
     if !wants.alive.is_empty() {
-        let (clock, processes) = (Clock::of(root), root.join("proc"));
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let at = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
-        let ended = wants.alive.iter().filter(|id| !clock.is(&processes.join(id.pid().to_string()), **id));
-        out.extend(ended.map(|id| Observation::Process(ProcessFact::Ended { id: *id, at })));
+        let ended = ended(root, wants.alive.iter().copied()).into_iter();
+        out.extend(ended.map(|id| Observation::Process(ProcessFact::Ended { id, at })));
     }
 }
 
@@ -58,10 +59,21 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
 struct Seeker<'a> {
     root: &'a Path,
     clock: Clock,
-    /// A descriptor of each mount by its point.
-    mounts: HashMap<Vec<u8>, Option<OwnedFd>>,
+    mounts: Mounts,
+    /// A descriptor of a mount of each device.
+    opened: HashMap<u32, Option<OwnedFd>>,
     /// What the descriptors of each process lead to.
-    descriptors: HashMap<TaskId, Vec<(PathBuf, Vec<u8>)>>,
+    descriptors: HashMap<TaskId, Vec<Descriptor>>,
+}
+
+/// A descriptor of a process that leads to something with a path.
+#[derive(Clone)]
+struct Descriptor {
+    link: PathBuf,
+    target: Vec<u8>,
+    /// The number of the mount that it was opened by, and the device of that.
+    mount: u64,
+    dev: u32,
 }
 
 /// Why a handle leads nowhere.
@@ -72,7 +84,12 @@ enum Failure {
     Unreached,
 }
 
-impl Seeker<'_> {
+impl<'a> Seeker<'a> {
+    fn new(root: &'a Path) -> Self {
+        let mounts = Mounts::of(&root.join("proc/self")).unwrap_or_default();
+        Self { root, clock: Clock::of(root), mounts, opened: HashMap::new(), descriptors: HashMap::new() }
+    }
+
     fn find(&mut self, file: &NumberedFile) -> Found {
         if let Some(path) = &file.path
             && let Some(stat) = self.at(path, file)
@@ -89,8 +106,10 @@ impl Seeker<'_> {
         self.by_descriptor(file).unwrap_or(Found::Unreached)
     }
 
-    /// The file at `path`, if it is the one that is meant.
+    /// The file at `path`, if it is the one that is meant. Nothing is asked of what lies on another filesystem here: it
+    /// may hang.
     fn at(&self, path: &[u8], file: &NumberedFile) -> Option<Statx> {
+        self.mounts.at(path).filter(|mount| mount.dev == file.inode.dev)?;
         let path = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/")?));
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let stat = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS).ok()?;
@@ -98,11 +117,9 @@ impl Seeker<'_> {
     }
 
     fn by_handle(&mut self, file: &NumberedFile) -> Result<Found, Failure> {
-        let root = self.root;
-        let mount = self.mounts.entry(file.mount.clone()).or_insert_with(|| {
-            let point = root.join(OsStr::from_bytes(file.mount.strip_prefix(b"/")?));
-            rustix::fs::open(point, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
-        });
+        let (root, mounts) = (self.root, &self.mounts);
+        let opened = self.opened.entry(file.inode.dev);
+        let mount = opened.or_insert_with(|| open_mount(root, mounts, file));
         let mount = mount.as_ref().ok_or(Failure::Unreached)?;
         let opened = open_by_handle(mount, file.inode)?;
         let stat = rustix::fs::statx(&opened, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
@@ -128,13 +145,14 @@ impl Seeker<'_> {
             let descriptors =
                 self.descriptors.entry(*worker).or_insert_with(|| descriptors(root, clock, *worker));
             // Nothing is asked of what lies on other filesystems: it may hang.
-            let below = descriptors.iter().filter(|(_, target)| {
-                file.mount == b"/"
-                    || target.strip_prefix(&*file.mount).is_some_and(|rest| rest.starts_with(b"/"))
-            });
-            for (link, target) in below.cloned().collect::<Vec<_>>() {
-                let stat = rustix::fs::statx(CWD, &link, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS);
-                let Some(stat) = stat.ok().filter(|stat| is(stat, file)) else { continue };
+            let own = descriptors.iter().filter(|descriptor| descriptor.dev == file.inode.dev);
+            for Descriptor { link, target, mount, .. } in own.cloned().collect::<Vec<_>>() {
+                let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+                let asked = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+                let stat = rustix::fs::statx(CWD, &link, flags, asked).ok();
+                // The number may be another file's by now.
+                let stat = stat.filter(|stat| stat.stx_mnt_id == mount && is(stat, file));
+                let Some(stat) = stat else { continue };
                 let path = self.believed(target, &stat, file);
                 return Some(Found::File { stat: numbers(&stat), path });
             }
@@ -144,15 +162,37 @@ impl Seeker<'_> {
 }
 
 /// The links of a process's descriptors, and where they lead.
-fn descriptors(root: &Path, clock: Clock, id: TaskId) -> Vec<(PathBuf, Vec<u8>)> {
+fn descriptors(root: &Path, clock: Clock, id: TaskId) -> Vec<Descriptor> {
     let process = root.join("proc").join(id.pid().to_string());
+    let Some(mounts) = Mounts::of(&process) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(process.join("fd")) else { return Vec::new() };
     let links = entries.flatten().take(DESCRIPTORS).filter_map(|entry| {
         let target = fs::read_link(entry.path()).ok()?.into_os_string().into_encoded_bytes();
-        target.starts_with(b"/").then(|| (entry.path(), target))
+        // Before anything is asked of what it leads to: a network filesystem may hang.
+        let mount = Some(entry.file_name()).filter(|_| target.starts_with(b"/"));
+        let mount = mount_number(&fs::read(process.join("fdinfo").join(mount?)).ok()?)?;
+        Some(Descriptor { link: entry.path(), target, mount, dev: mounts.device(mount)? })
     });
     let links = links.collect();
     if clock.is(&process, id) { links } else { Vec::new() }
+}
+
+/// The number of the mount in the text of a `fdinfo`.
+fn mount_number(text: &[u8]) -> Option<u64> {
+    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
+}
+
+/// A mount of the file's filesystem that a path leads to: the one that is shown, else any.
+fn open_mount(root: &Path, mounts: &Mounts, file: &NumberedFile) -> Option<OwnedFd> {
+    let own = || mounts.visible().filter(|(_, mount)| mount.dev == file.inode.dev);
+    let (number, mount) = own().find(|(_, mount)| mount.point == file.mount).or_else(|| own().next())?;
+    let point = root.join(OsStr::from_bytes(mount.point.strip_prefix(b"/")?));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(point, flags, Mode::empty()).ok()?;
+    // Another may have been mounted over it meanwhile.
+    let stat = rustix::fs::statx(&opened, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    (stat.stx_mnt_id == number).then_some(opened)
 }
 
 fn is(stat: &Statx, file: &NumberedFile) -> bool {
@@ -218,8 +258,7 @@ mod tests {
         let name = folder.join(OsStr::from_bytes(b"a\xff\n (deleted)"));
         fs::write(&name, [1; 5000]).unwrap();
         let root = Path::new("/");
-        let mut seeker =
-            Seeker { root, clock: Clock::of(root), mounts: HashMap::new(), descriptors: HashMap::new() };
+        let mut seeker = Seeker::new(root);
         let path = Some(name.as_os_str().as_bytes().to_vec());
         let file = NumberedFile { path: path.clone(), ..numbered(&name) };
         let Found::File { stat, path: found } = seeker.find(&file) else { panic!("it is there") };
@@ -230,6 +269,24 @@ mod tests {
         fs::rename(&other, &name).unwrap();
         assert_eq!(seeker.find(&file), Found::Unreached, "the name is another file's by now");
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_descriptor_is_only_followed_to_the_filesystem_that_is_meant() {
+        let name = std::env::temp_dir().join(format!("observer-descriptor-{}", std::process::id()));
+        let held = fs::File::create(&name).unwrap();
+        held.set_len(4711).unwrap();
+        let own = fs::read_to_string("/proc/self/stat").unwrap();
+        let ticks: u64 = own.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
+        let worker = TaskId { start: ticks * 10_000_000, tgid: u64::from(std::process::id()) };
+        let file = NumberedFile { workers: vec![worker], is_numbered: false, ..numbered(&name) };
+        let mut seeker = Seeker::new(Path::new("/"));
+        let Found::File { stat, path } = seeker.find(&file) else { panic!("it is open") };
+        assert_eq!((stat.size, path.as_deref()), (4711, Some(name.as_os_str().as_bytes())));
+        // The same number on a filesystem that is mounted at `/` as well as far as is known.
+        let other = NumberedFile { inode: InodeId { dev: 0xfff, ..file.inode }, ..file };
+        assert_eq!(seeker.find(&other), Found::Unreached);
+        fs::remove_file(&name).unwrap();
     }
 
     #[test]

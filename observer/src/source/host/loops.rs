@@ -11,7 +11,10 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::disk::{self, MARK};
+use super::{
+    disk::{MARK, is_local},
+    mounts::Mounts,
+};
 use crate::observation::disk::Loop;
 
 /// `LOOP_GET_STATUS64` of `linux/loop.h`.
@@ -23,12 +26,12 @@ type Status = [u64; 29];
 /// Loop devices whose file has no name any more.
 pub fn deleted(root: &Path) -> Vec<Loop> {
     let Ok(devices) = fs::read_dir(root.join("sys/block")) else { return Vec::new() };
-    let local = disk::local_points(root);
+    let Some(mounts) = Mounts::of(&root.join("proc/self")) else { return Vec::new() };
     let devices = devices.flatten().filter_map(|device| {
         let number: u32 = device.file_name().to_str()?.strip_prefix("loop")?.parse().ok()?;
         let path = fs::read(device.path().join("loop/backing_file")).ok()?;
         let path = path.strip_suffix(b"\n").unwrap_or(&path).strip_suffix(MARK)?;
-        if !local.contains(path) {
+        if !mounts.at(path).is_some_and(is_local) {
             return None;
         }
         let (dev, ino) = file_of(&root.join(format!("dev/loop{number}")))?;

@@ -12,6 +12,7 @@ pub mod disk;
 mod growing;
 mod loops;
 pub mod mem;
+mod mounts;
 pub mod names;
 pub mod net;
 pub(super) mod process;

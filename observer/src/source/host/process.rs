@@ -9,6 +9,9 @@ use std::{fs, path::Path};
 use super::text::Text;
 use crate::observation::TaskId;
 
+/// The pid namespace that the machine started with: `PROC_PID_INIT_INO` of the kernel.
+const INITIAL: &str = "pid:[4026531836]";
+
 /// How `/proc` counts the time at which a process started.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -37,6 +40,15 @@ impl Clock {
         self.is_by(&mut Text::default(), folder, id)
     }
 
+    /// Whether the process is surely gone: there is none of its number, or one that started at another time. What cannot
+    /// be read (no descriptor left, no permission) says nothing.
+    fn has_ended(self, folder: &Path, id: TaskId) -> bool {
+        match fs::read(folder.join("stat")) {
+            Ok(stat) => start_ticks(&stat).is_some_and(|ticks| ticks != self.ticks(id.start)),
+            Err(error) => matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
+        }
+    }
+
     /// The same, read into memory that is there already.
     pub fn is_by(self, text: &mut Text, folder: &Path, id: TaskId) -> bool {
         text.of(&folder.join("stat")).is_some_and(|stat| self.started(stat, id))
@@ -46,6 +58,19 @@ impl Clock {
     fn ticks(self, start: u64) -> u64 {
         u64::try_from((i128::from(start) + self.ahead) / self.tick).unwrap_or(0)
     }
+}
+
+/// Those of `ids` that have ended. None where `/proc` does not show every process by the number that the kernel side
+/// tells: in another pid namespace than the initial one, or where it hides what others run.
+pub fn ended(root: &Path, ids: impl Iterator<Item = TaskId>) -> Vec<TaskId> {
+    let processes = root.join("proc");
+    let namespace = fs::read_link(processes.join("self/ns/pid")).ok();
+    if namespace.is_none_or(|name| name != Path::new(INITIAL)) || fs::read(processes.join("1/stat")).is_err()
+    {
+        return Vec::new();
+    }
+    let clock = Clock::of(root);
+    ids.filter(|id| clock.has_ended(&processes.join(id.pid().to_string()), *id)).collect()
 }
 
 /// The boot clock's offset in the text of `timens_offsets`, nanoseconds.
@@ -75,6 +100,28 @@ mod tests {
         {
             assert_eq!(start_ticks(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn only_what_is_surely_gone_has_ended() {
+        let root = std::env::temp_dir().join(format!("observer-ended-{}", std::process::id()));
+        let stat = |pid: u64, start| {
+            fs::create_dir_all(root.join(format!("proc/{pid}"))).unwrap();
+            let text = format!("{pid} (x) S{} {start} 0", " 0".repeat(18));
+            fs::write(root.join(format!("proc/{pid}/stat")), text).unwrap();
+        };
+        let id = |tgid| TaskId { start: 70_000_000, tgid };
+        let found = || ended(&root, [id(2), id(3), id(4), id(5)].into_iter());
+        (stat(1, 0), stat(2, 7), stat(3, 8));
+        // It is there and cannot be read as a file.
+        fs::create_dir_all(root.join("proc/4/stat")).unwrap();
+        fs::create_dir_all(root.join("proc/self/ns")).unwrap();
+        assert_eq!(found(), [], "nobody knows which namespace this is");
+        std::os::unix::fs::symlink(INITIAL, root.join("proc/self/ns/pid")).unwrap();
+        assert_eq!(found(), [id(3), id(5)]);
+        fs::remove_dir_all(root.join("proc/1")).unwrap();
+        assert_eq!(found(), [], "others are hidden");
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Told {
     pub sentence: String,
     /// Whether its account lacks what events would have told.
     pub unaccounted: bool,
+    /// Whether more of its files grew than were asked for in time.
+    pub late: bool,
     /// Whether its files are those of another filesystem, in whose account they are.
     pub stacked: bool,
     /// Whether there is no trend yet.
@@ -157,6 +159,7 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Told {
         full,
         sentence,
         unaccounted: !account.is_told && mount.fs != OVERLAY,
+        late: account.is_told && account.is_late,
         stacked: mount.fs == OVERLAY,
         early: trend.is_none(),
     }
@@ -170,6 +173,8 @@ fn signed(number: Option<i64>) -> Value {
 struct Growths {
     /// Whether events tell of writes to it.
     is_told: bool,
+    /// Whether what some of its files take was not asked for in time.
+    is_late: bool,
     all: Option<i64>,
     /// Files with a name, and without.
     files: Option<(i64, i64)>,
@@ -185,12 +190,13 @@ impl Growths {
             _ => state.work_by_event,
         };
         let all = known.and_then(|known| known.used.growth(now)).map(|growth| growth as i64);
-        Self { is_told, all, files: state.grown.accounts.growth(mount.dev, now).filter(|_| is_told) }
+        let is_late = state.is_late(mount.dev, now);
+        Self { is_told, is_late, all, files: state.grown.accounts.growth(mount.dev, now).filter(|_| is_told) }
     }
 
     /// What is left: metadata, and what nobody was seen to write.
     fn unexplained(&self) -> Option<i64> {
-        let (named, nameless) = self.files?;
+        let (named, nameless) = self.files.filter(|_| !self.is_late)?;
         Some(self.all?.saturating_sub(named).saturating_sub(nameless))
     }
 }

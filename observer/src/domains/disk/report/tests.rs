@@ -5,7 +5,7 @@ use crate::{
     identity::process::Processes,
     observation::{
         Observation, TaskId,
-        disk::{Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Mount, Space, Stat},
+        disk::{Answer, Descriptor, DiskFact, File, Found, Growing, Hold, How, InodeId, Mount, Space, Stat},
         process::ProcessFact,
         session::{Missing, Moment, SessionFact},
     },
@@ -374,4 +374,58 @@ fn what_was_written_before_observation_began_is_not_counted() {
     let table = &report.tables[1];
     let cell = |name| table.rows[0].cells[table.position(name).unwrap()].clone();
     assert_eq!((cell("written"), cell("rate")), (Value::Unsigned(2 * MIB), Value::Real(2.0 * MIB as f64)));
+}
+
+#[test]
+fn of_many_files_that_grow_each_has_its_turn_and_is_left_alone_afterwards() {
+    let mut world = World::seen(View::Disk, &[]);
+    let files: Vec<_> = (0..1500).map(|ino| InodeId { ino, ..LOG }).collect();
+    let growing = Growing { magic: EXT4, size: MIB, exact: true, ..Growing::default() };
+    for inode in &files {
+        world.take(DiskFact::Growing { inode: *inode, growing: growing.clone() });
+    }
+    world.take(DiskFact::Space { dev: LOG.dev, space: Space { size: 9 * MIB, ..Space::default() } });
+    let mut asked = vec![0; files.len()];
+    let mut shown = world.due();
+    assert_eq!(cell(&shown, 0, "unexplained"), Value::Missing);
+    assert!(has_note(&shown, "growth-late"), "a third of the files was not asked for");
+    for _ in 0..10 {
+        let wants = world.with(|state, context| state.wants(&shown, context));
+        for file in wants.growing {
+            let known = &mut asked[file.inode.ino as usize];
+            let stat = Stat { size: MIB, allocated: MIB };
+            // An answer that is equal to the last one is dropped on its way.
+            if *known == 0 {
+                world.take(DiskFact::Found { inode: file.inode, found: Found::File { stat, path: None } });
+            }
+            *known += 1;
+        }
+        shown = world.due();
+    }
+    // The first was due before anything was asked.
+    assert!(asked.iter().all(|times| (1..=2).contains(times)), "{asked:?}");
+    assert!(world.with(|state, context| state.wants(&shown, context)).growing.is_empty());
+    world.now.boot += 60 * SECOND;
+    let later = world.due();
+    assert_eq!(cell(&later, 0, "growth_files"), Value::Signed(0));
+    assert_eq!((cell(&later, 0, "unexplained"), has_note(&later, "growth-late")), (Value::Signed(0), false));
+}
+
+#[test]
+fn files_that_grow_all_the_time_take_turns() {
+    let mut world = World::seen(View::Disk, &[]);
+    let growing = Growing { magic: EXT4, exact: true, ..Growing::default() };
+    world.take(DiskFact::Space { dev: LOG.dev, space: Space { size: 9 * MIB, ..Space::default() } });
+    let mut asked = std::collections::BTreeSet::new();
+    let mut shown = world.due();
+    for size in 1..4 {
+        for ino in 0..2500 {
+            let growing = Growing { size, ..growing.clone() };
+            world.take(DiskFact::Growing { inode: InodeId { ino, ..LOG }, growing });
+        }
+        let wants = world.with(|state, context| state.wants(&shown, context));
+        asked.extend(wants.growing.into_iter().map(|file| file.inode));
+        shown = world.due();
+    }
+    assert_eq!(asked.len(), 2500);
 }

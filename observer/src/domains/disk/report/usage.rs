@@ -2,7 +2,10 @@
 
 use super::{filesystem, patterns, writing};
 use crate::{
-    domains::{Context, disk::state::DiskState},
+    domains::{
+        Context,
+        disk::state::{ASKED, DiskState},
+    },
     report::{Hidden, Note, Report, Table, Value},
     trend::slope::SECONDS,
     units,
@@ -31,6 +34,13 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
         let text = "`unexplained` is null for an overlay: what is written to it is in the account of the filesystem \
                     below it.";
         note("unexplained-overlay", text);
+    }
+    if filesystems.iter().any(|told| told.late) {
+        let text = format!(
+            "`unexplained` is null where more files grew than the {ASKED} that are asked at a report: `growth_files` lags \
+             behind, until each has had its turn and `--window` has passed."
+        );
+        note("growth-late", &text);
     }
     if filesystems.iter().any(|told| told.early) {
         let text = format!(
