@@ -187,6 +187,7 @@ impl DiskState {
     }
 
     fn session(&mut self, session: &SessionFact) {
+        self.writers.began = session.began.boot;
         let has = |hook: &str| !session.missing.iter().any(|missing| missing.hook == hook);
         self.growth_by_event = has("disk.growth");
         self.work_by_event = has("disk.work");

@@ -8,8 +8,8 @@ use crate::observation::TaskId;
 #[derive(Debug, Default)]
 pub struct Writers {
     known: BTreeMap<TaskId, Written>,
-    /// Whether a base line was delivered: a process met later started, or became a writer, while observed.
-    based: bool,
+    /// When observation began, nanoseconds of the boot clock.
+    pub began: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -33,10 +33,11 @@ pub struct Wrote {
 
 impl Writers {
     pub fn take(&mut self, id: TaskId, bytes: u64) {
-        let based = self.based;
+        let began = self.began;
         let written = self.known.entry(id).or_insert_with(|| {
-            // What a process wrote before observation began is not its work while observed.
-            let before = if based { 0 } else { bytes };
+            // What a process wrote before observation began is not its work while observed, and one that wrote little is
+            // not told of until it has written more.
+            let before = if id.start >= began { 0 } else { bytes };
             Written { now: bytes, first: before, previous: before, ended: false }
         });
         written.now = bytes;
@@ -65,7 +66,6 @@ impl Writers {
 
     /// A report was delivered: rates start anew, what ended leaves.
     pub fn delivered(&mut self) {
-        self.based = true;
         self.known.retain(|_, written| !written.ended);
         for written in self.known.values_mut() {
             written.previous = written.now;

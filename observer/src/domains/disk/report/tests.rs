@@ -429,3 +429,24 @@ fn files_that_grow_all_the_time_take_turns() {
     }
     assert_eq!(asked.len(), 2500);
 }
+
+#[test]
+fn only_of_a_process_that_started_while_observed_all_is_counted() {
+    let mut world = World::seen(View::Disk, &[]);
+    world.due();
+    world.state.delivered(world.now);
+    let started = TaskId { start: 101 * SECOND, tgid: 5000 };
+    let written = |id, written| DiskFact::Written { id, written, cancelled: 0 };
+    world.take(written(LEGACY, MIB));
+    world.take(written(started, 2 * MIB));
+    let report = world.due();
+    assert_eq!(report.tables[1].rows.len(), 1, "what the old one wrote it may have written before");
+    assert_eq!(report.tables[1].rows[0].processes, [started]);
+    world.state.delivered(world.now);
+    world.take(written(LEGACY, 4 * MIB));
+    let report = world.due();
+    let written = report.tables[1].position("written").unwrap();
+    let of =
+        |id| report.tables[1].rows.iter().find(|row| row.processes == [id]).unwrap().cells[written].clone();
+    assert_eq!((of(LEGACY), of(started)), (Value::Unsigned(3 * MIB), Value::Unsigned(2 * MIB)));
+}
