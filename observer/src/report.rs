@@ -57,6 +57,19 @@ impl Note {
     /// The code of what is near its limit: such notes come first.
     pub const NEAR_LIMIT: &'static str = "near-limit";
 
+    /// So many notes of one code tell of one thing each, where there may be very many such things.
+    pub const FEW: usize = 5;
+
+    /// A note for each of the first few of what is `ranked`, and the rest, of which another note is to tell.
+    pub fn few<'a, T>(
+        code: &'static str,
+        ranked: &'a [T],
+        text: impl Fn(&T) -> String,
+    ) -> (Vec<Self>, &'a [T]) {
+        let (first, rest) = ranked.split_at(ranked.len().min(Self::FEW));
+        (first.iter().map(|one| Self { code, text: text(one) }).collect(), rest)
+    }
+
     /// Whether it tells of a promised column that no report of the run will have, or of something that was not read:
     /// the answer is then incomplete.
     #[must_use]

@@ -1,6 +1,14 @@
 //! Programs of others that a test asks.
 
-use std::{io::Write as _, process::Command};
+use std::{io::Write as _, path::Path, process::Command};
+
+use observer::{
+    domains::{self, Declaration},
+    kernel::{
+        facts::{KernelFacts, Origin},
+        plan::{LoadPlan, Without, plan},
+    },
+};
 
 use crate::observer_path;
 
@@ -31,6 +39,29 @@ pub fn unseen(hook: &str) -> bool {
         not_run(&format!("this kernel has no way to {hook}"));
     }
     unseen
+}
+
+/// Whether the plan for this kernel rules out the way with this number, counted from 1 as in the declaration of `hook`:
+/// then the test says so and returns. A way that is refused although the plan has it is none of this; the test is to
+/// fail then.
+#[must_use]
+pub fn ruled_out(hook: &str, number: usize) -> bool {
+    let domains: Vec<&Declaration> = domains::ALL.iter().collect();
+    let origin = Origin { root: Path::new("/"), btf: None, cache: None };
+    let facts = KernelFacts::gather(&domains, &origin).expect("the kernel's types can be read");
+    let reason = refusal(&plan(facts, &domains, Without::default()), hook, number);
+    if let Some(reason) = &reason {
+        not_run(&format!("{hook}: {reason}"));
+    }
+    reason.is_some()
+}
+
+/// Why the plan has not this way.
+fn refusal(plan: &LoadPlan, hook: &str, number: usize) -> Option<String> {
+    let mut hooks = plan.objects.iter().flat_map(|object| &object.hooks);
+    let hook = hooks.find(|plan| plan.hook.name == hook).expect("such a hook is declared");
+    let (_, verdict) = hook.ways.get(number - 1).expect("such a way is declared");
+    verdict.clone().err()
 }
 
 fn not_run(why: &str) {

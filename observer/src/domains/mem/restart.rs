@@ -37,6 +37,14 @@ struct Predecessor {
     at: u64,
 }
 
+/// A process that took the place of one that had ended, and holds as much.
+struct Successor<'a> {
+    id: TaskId,
+    /// Bytes.
+    held: f64,
+    predecessor: &'a Predecessor,
+}
+
 impl Predecessors {
     /// A process of `program` has ended that held so many bytes.
     pub(super) fn end(&mut self, program: &Program, id: TaskId, held: f64, grew: bool, at: u64) {
@@ -54,25 +62,45 @@ impl Predecessors {
         if self.ended.is_empty() {
             return Vec::new();
         }
-        processes.iter().filter_map(|process| self.note(process, context)).collect()
+        let successors = processes.iter().filter_map(|process| self.succeeded(process));
+        let mut successors: Vec<Successor<'_>> = successors.collect();
+        successors.sort_by(|one, other| other.held.total_cmp(&one.held).then_with(|| one.id.cmp(&other.id)));
+        let (mut notes, rest) = Note::few("mem-restart", &successors, |successor| successor.text(context));
+        if !rest.is_empty() {
+            let text = format!(
+                "{} started in place of what had ended and {} as much as that did: {} in all.",
+                units::counted(rest.len() as u64, "more process was", "more processes were"),
+                if rest.len() == 1 { "holds" } else { "hold" },
+                units::bytes(rest.iter().map(|successor| successor.held).sum::<f64>()),
+            );
+            notes.push(Note { code: "mem-restart", text });
+        }
+        notes
     }
 
-    fn note(&self, process: &Assessed<'_>, context: &Context<'_>) -> Option<Note> {
+    fn succeeded(&self, process: &Assessed<'_>) -> Option<Successor<'_>> {
         let predecessor = self.ended.get(process.process.program()?)?;
         let held = process_bytes(process.memory?);
         let successor = process.id.start.checked_sub(predecessor.at).is_some_and(|after| after < SOON);
         let telling = predecessor.grew || process.grows();
-        (successor && telling && held >= SHARE * predecessor.held).then(|| {
-            let text = format!(
-                "{}, started {} ago in place of {}, holds {}, as much as that did in the end ({}): what comes back so \
-                 soon is needed, which points away from a leak.",
-                label(process.id, context.processes),
-                units::duration(context.now.boot.saturating_sub(process.id.start) as f64 / 1e9),
-                predecessor.pid,
-                units::bytes(held),
-                units::bytes(predecessor.held),
-            );
-            Note { code: "mem-restart", text }
+        (successor && telling && held >= SHARE * predecessor.held).then_some(Successor {
+            id: process.id,
+            held,
+            predecessor,
         })
+    }
+}
+
+impl Successor<'_> {
+    fn text(&self, context: &Context<'_>) -> String {
+        format!(
+            "{}, started {} ago in place of {}, holds {}, as much as that did in the end ({}): what comes back so \
+             soon is needed, which points away from a leak.",
+            label(self.id, context.processes),
+            units::duration(context.now.boot.saturating_sub(self.id.start) as f64 / 1e9),
+            self.predecessor.pid,
+            units::bytes(self.held),
+            units::bytes(self.predecessor.held),
+        )
     }
 }

@@ -1,6 +1,6 @@
 //! What ran short: processes that were killed because memory ran out, and time that was spent waiting for memory.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use crate::{
     domains::Context,
@@ -16,12 +16,21 @@ use crate::{
 const SHARE: f64 = 0.01;
 
 /// Notes of a kill stay for so many nanoseconds, so that they are seen.
-const SHOWN: u64 = 60_000_000_000;
+const SHOWN: u64 = 60 * SECOND;
+
+/// In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
+/// So many kills are remembered, those of who held most; the others are counted. A control group that starts anew what
+/// is killed in it has thousands.
+const KEPT: usize = 32;
 
 /// What ran short lately.
 #[derive(Debug, Default)]
 pub(super) struct Shortage {
     kills: Vec<Kill>,
+    /// How many more there were in each second of the boot clock.
+    others: BTreeMap<u64, u64>,
     /// Of the machine (`None`) and of control groups.
     stalls: BTreeMap<Option<Vec<u8>>, Waiting>,
 }
@@ -53,6 +62,12 @@ struct Waiting {
 impl Shortage {
     pub(super) fn kill(&mut self, kill: Kill) {
         self.kills.push(kill);
+        if self.kills.len() > KEPT {
+            self.kills.sort_by(Kill::by_size);
+            if let Some(least) = self.kills.pop() {
+                *self.others.entry(least.at / SECOND).or_default() += 1;
+            }
+        }
     }
 
     pub(super) fn waited(&mut self, cgroup: Option<&[u8]>, stalls: Stalls) {
@@ -79,19 +94,35 @@ impl Shortage {
     /// What has been told long enough leaves, and groups in which no process is known any more.
     pub(super) fn delivered(&mut self, now: Moment, known: impl Fn(&[u8]) -> bool) {
         self.kills.retain(|kill| now.boot.saturating_sub(kill.at) < SHOWN);
+        self.others.retain(|second, _| now.boot.saturating_sub(second.saturating_mul(SECOND)) < SHOWN);
         self.stalls.retain(|group, _| group.as_deref().is_none_or(&known));
     }
 
     pub(super) fn notes(&self, context: &Context<'_>) -> Vec<Note> {
-        let kills = self.kills.iter().map(|kill| Note { code: "mem-oom", text: kill.text(context) });
+        let mut kills: Vec<&Kill> = self.kills.iter().collect();
+        kills.sort_by(|one, other| one.by_size(other));
+        let (mut notes, rest) = Note::few("mem-oom", &kills, |kill| kill.text(context));
+        let others = self.others.values().fold(rest.len() as u64, |sum, count| sum.saturating_add(*count));
+        if others > 0 {
+            let killed = units::counted(others, "more process was", "more processes were");
+            let text = format!("Out of memory: {killed} killed in the last minute.");
+            notes.push(Note { code: "mem-oom", text });
+        }
         let stalls = self.stalls.iter().filter_map(|(group, waiting)| {
             Some(Note { code: "mem-stall", text: waiting.text(group.as_deref(), context)? })
         });
-        kills.chain(stalls).collect()
+        notes.extend(stalls);
+        notes
     }
 }
 
 impl Kill {
+    /// Who held most comes first, then who was killed last.
+    fn by_size(&self, other: &Self) -> Ordering {
+        let held = |kill: &Self| kill.held.unwrap_or(0.0);
+        held(other).total_cmp(&held(self)).then_with(|| other.at.cmp(&self.at))
+    }
+
     fn text(&self, context: &Context<'_>) -> String {
         let name = |id: TaskId| {
             // Where the kernel tells a number only, it is that of the latest process that had it.

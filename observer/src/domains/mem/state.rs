@@ -188,7 +188,9 @@ impl MemState {
             Some(held - series.value_at(series.begin(at)?)?)
         };
         let known = self.processes.get(&victim);
-        let held = memory.or_else(|| known?.memory()).map(process_bytes);
+        // The kernel told of its counters as a pass reads them: what a CPU holds back is missing in them, too.
+        let told = memory.map(|told| known.map_or_else(|| told.or_nothing(), |known| known.corrected(told)));
+        let held = told.or_else(|| known?.memory()).map(process_bytes);
         let others = self.processes.iter().filter(|(id, process)| **id != victim && !process.ended);
         let growths =
             others.filter_map(|(id, process)| Some((*id, grew(process, process_bytes(process.memory()?))?)));
@@ -278,16 +280,20 @@ impl ProcessMemory {
     /// What the process holds: what the last pass read, with the difference that exact counters had to it when both
     /// were known. `None` for a process that no pass has met.
     pub(super) fn memory(&self) -> Option<Memory> {
-        let now = self.counters?;
-        let Some(Exact { memory, counters }) = self.exact else { return Some(now.map(|bytes| bytes.max(0))) };
+        self.counters.map(|now| self.corrected(now))
+    }
+
+    /// Counters as a pass reads them, with the difference that exact ones had to those; never less than nothing.
+    fn corrected(&self, now: Memory) -> Memory {
+        let Some(Exact { memory, counters }) = self.exact else { return now.or_nothing() };
         let since = |exact: i64, then: i64, now: i64| exact.saturating_add(now.saturating_sub(then)).max(0);
-        Some(Memory {
+        Memory {
             file: since(memory.file, counters.file, now.file),
             anon: since(memory.anon, counters.anon, now.anon),
             swap: since(memory.swap, counters.swap, now.swap),
             shmem: since(memory.shmem, counters.shmem, now.shmem),
             virt: since(memory.virt, counters.virt, now.virt),
-        })
+        }
     }
 
     /// What it runs; `None` where that was not told.
@@ -315,13 +321,14 @@ pub(super) fn process_bytes(memory: Memory) -> f64 {
 }
 
 impl Memory {
-    fn map(self, each: impl Fn(i64) -> i64) -> Self {
+    /// Nothing in place of what is less than that, because a CPU holds back what it has counted.
+    fn or_nothing(self) -> Self {
         Self {
-            file: each(self.file),
-            anon: each(self.anon),
-            swap: each(self.swap),
-            shmem: each(self.shmem),
-            virt: each(self.virt),
+            file: self.file.max(0),
+            anon: self.anon.max(0),
+            swap: self.swap.max(0),
+            shmem: self.shmem.max(0),
+            virt: self.virt.max(0),
         }
     }
 }

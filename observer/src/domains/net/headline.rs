@@ -29,10 +29,9 @@ pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rate
         return vec![listening(state)];
     }
     let (Some(tx), Some(rx)) = (rates.per_second(all.interval.tx), rates.per_second(all.interval.rx)) else {
-        let open = state.connections.len() as u64;
         return vec![format!(
             "{} open; what they carry is known after the first interval.",
-            counted(open, "connection is", "connections are")
+            counted(state.tally.open(), "connection is", "connections are")
         )];
     };
     let busiest = state.processes.iter().max_by_key(|(id, traffic)| {

@@ -64,8 +64,9 @@ fn queues(state: &NetState, context: &Context<'_>) -> Vec<String> {
     for listener in state.listeners.values() {
         let Some(fact) = &listener.fact else { continue };
         let dropped = listener.dropped();
-        let queue = Filling { used: fact.queued.into(), limit: fact.queue_limit.unwrap_or_default().into() };
-        if dropped == 0 && !is_near(queue) {
+        let used = u64::from(fact.queued);
+        let limit = fact.queue_limit.map(u64::from);
+        if dropped == 0 && !limit.is_some_and(|limit| is_near(Filling { used, limit })) {
             continue;
         }
         let who = fact
@@ -73,8 +74,11 @@ fn queues(state: &NetState, context: &Context<'_>) -> Vec<String> {
             .iter()
             .min()
             .map_or_else(|| "nobody who is known".to_owned(), |id| label(*id, context.processes));
-        let (local, Filling { used, limit }) = (fact.ends.local, queue);
-        let mut text = format!("{used} connections wait at {local} for {who}, of at most {limit}");
+        let local = fact.ends.local;
+        let mut text = format!("{used} connections wait at {local} for {who}");
+        if let Some(limit) = limit {
+            text.push_str(&format!(", of at most {limit}"));
+        }
         if dropped > 0 {
             let went = counted(dropped, "connection found", "connections found");
             text.push_str(&format!("; {went} no room since the last report"));

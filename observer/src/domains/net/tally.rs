@@ -25,6 +25,7 @@ pub struct Route {
 /// What one connection is counted as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
+    open: bool,
     /// Its owner and its holders.
     processes: Vec<TaskId>,
     remote: Option<IpAddr>,
@@ -35,6 +36,7 @@ pub struct Counted {
 /// Open connections.
 #[derive(Debug, Default)]
 pub struct Tally {
+    open: u64,
     /// By process, and by its remote.
     by_process: HashMap<TaskId, u64>,
     by_part: HashMap<Part, u64>,
@@ -49,6 +51,11 @@ impl Tally {
         }
         let now = if connection.phase == Phase::Open { Counted::of(connection) } else { Counted::default() };
         let before = std::mem::replace(&mut connection.counted, now.clone());
+        match (before.open, now.open) {
+            (false, true) => self.open += 1,
+            (true, false) => self.open -= 1,
+            _ => {}
+        }
         for id in now.processes {
             *self.by_process.entry(id).or_default() += 1;
             *self.by_part.entry((id, now.remote)).or_default() += 1;
@@ -63,6 +70,11 @@ impl Tally {
         if let Some(route) = before.route {
             lower(&mut self.by_route, &route);
         }
+    }
+
+    /// How many connections are open, whoever has them.
+    pub const fn open(&self) -> u64 {
+        self.open
     }
 
     /// Each process that owns or holds open connections, with how many.
@@ -88,6 +100,7 @@ impl Counted {
         // its route, because its remote port is the other side's own.
         let opened = ends.remote.filter(|_| !connection.fact.passive);
         Self {
+            open: true,
             processes: super::report::whose(connection),
             remote: ends.remote.map(|remote| remote.ip()),
             route: opened.map(|remote| Route { netns: ends.netns, local: ends.local.ip(), remote }),

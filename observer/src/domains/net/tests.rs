@@ -15,7 +15,7 @@ use crate::{
         process::ProcessFact,
         session::{Moment, SessionFact},
     },
-    report::{Report, Row, Value},
+    report::{Note, Report, Row, Value},
     view::{GroupBy, Request, View},
 };
 
@@ -502,4 +502,48 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
         (Value::Text("10.0.0.1:4000".into()), Value::Unsigned(2))
     );
     assert!(report.headline[0].contains("10.0.0.1:4000 is full"), "{:?}", report.headline);
+}
+
+#[test]
+fn a_queue_without_a_known_limit_is_told_without_one() {
+    let mut scene = Scene::new(View::Listen);
+    let listener = |queue_limit, drops| {
+        NetFact::Socket(SocketFact {
+            cookie: 50,
+            holders: vec![A],
+            protocol: Protocol::Tcp,
+            listening: true,
+            ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: None },
+            queued: 4,
+            queue_limit,
+            drops,
+        })
+    };
+    let mut told = |queue_limit, drops| {
+        scene.say(listener(queue_limit, drops));
+        let notes = scene.report().notes.into_iter().filter(|note| note.code == Note::NEAR_LIMIT);
+        notes.map(|note| note.text).collect::<Vec<_>>()
+    };
+    assert_eq!(told(None, 2), [""; 0], "nothing was dropped while observed, and no limit is near");
+    let waiting = "4 connections wait at 10.0.0.1:4000 for 100";
+    assert_eq!(told(None, 3), [format!("{waiting}; 1 connection found no room since the last report.")]);
+    assert_eq!(told(Some(4), 3), [format!("{waiting}, of at most 4.")]);
+}
+
+#[test]
+fn what_has_ended_is_not_among_the_open_connections_of_the_first_answer() {
+    let mut scene = Scene::new(View::Net);
+    for cookie in 1..=3 {
+        scene.say(NetFact::Connection(connection(cookie, 7, 0, 0)));
+    }
+    // One that nobody is known to have is open all the same.
+    scene.say(NetFact::Connection(ConnectionFact {
+        owner: None,
+        holders: Vec::new(),
+        ..connection(4, 7, 0, 0)
+    }));
+    scene.say(closed(connection(2, 7, 0, 0), None));
+    scene.say(NetFact::Vanished { cookie: 3 });
+    let headline = scene.report().headline;
+    assert_eq!(headline, ["2 connections are open; what they carry is known after the first interval."]);
 }

@@ -4,27 +4,35 @@ use std::{
     collections::HashSet,
     ffi::CStr,
     net::{IpAddr, SocketAddr},
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, SyncSender, channel, sync_channel},
     thread,
 };
 
 use crate::observation::{Observation, net::NetFact};
 
-/// Addresses that are remembered as asked for; beyond, all may be asked for again.
+/// Answered addresses that are remembered as asked for; beyond, they may be asked for again.
 const REMEMBERED: usize = 4096;
+/// Questions that wait for a slow name server; others are asked when there is room, where they are still wanted.
+const WAITING: usize = 64;
 
 /// A thread that asks, one address at a time. It ends with this.
 pub struct Remotes {
-    questions: Sender<IpAddr>,
+    questions: SyncSender<IpAddr>,
     answers: Receiver<(IpAddr, Option<Vec<u8>>)>,
-    asked: HashSet<IpAddr>,
+    unanswered: HashSet<IpAddr>,
+    answered: HashSet<IpAddr>,
 }
 
 impl Remotes {
     /// Starts the thread; `None` where there can be no more of them.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let (questions, asked) = channel();
+        Self::of(name)
+    }
+
+    fn of(name: impl Fn(IpAddr) -> Option<Vec<u8>> + Send + 'static) -> Option<Self> {
+        let (questions, asked) = sync_channel(WAITING);
+        // As many at most as there are questions between two looks at it.
         let (answer, answers) = channel();
         let ask = move || {
             for address in asked {
@@ -34,25 +42,35 @@ impl Remotes {
             }
         };
         thread::Builder::new().name("names".to_owned()).spawn(ask).ok()?;
-        Some(Self { questions, answers, asked: HashSet::new() })
+        Some(Self { questions, answers, unanswered: HashSet::new(), answered: HashSet::new() })
     }
 
-    /// Asks for what was not asked for before.
+    /// Asks for what was not asked for before, as far as there is room.
     pub fn ask(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
         for address in addresses {
-            if self.asked.len() >= REMEMBERED {
-                self.asked.clear();
+            if self.unanswered.contains(&address) || self.answered.contains(&address) {
+                continue;
             }
-            if self.asked.insert(address) {
-                // The thread is gone only when this is.
-                let _ = self.questions.send(address);
+            if self.questions.try_send(address).is_err() {
+                break;
             }
+            self.unanswered.insert(address);
         }
     }
 
     /// What has been answered meanwhile.
-    pub fn answered(&self) -> impl Iterator<Item = Observation> + '_ {
-        self.answers.try_iter().map(|(address, name)| Observation::Net(NetFact::RemoteName { address, name }))
+    pub fn answered(&mut self) -> Vec<Observation> {
+        let told: Vec<_> = self.answers.try_iter().collect();
+        told.into_iter().map(|(address, name)| self.told(address, name)).collect()
+    }
+
+    fn told(&mut self, address: IpAddr, name: Option<Vec<u8>>) -> Observation {
+        self.unanswered.remove(&address);
+        if self.answered.len() >= REMEMBERED {
+            self.answered.clear();
+        }
+        self.answered.insert(address);
+        Observation::Net(NetFact::RemoteName { address, name })
     }
 }
 
@@ -117,5 +135,51 @@ mod tests {
         }
         drop(remotes.questions);
         assert!(remotes.answers.recv().is_err(), "it was asked for once");
+    }
+
+    #[test]
+    fn while_a_name_server_does_not_answer_little_waits_and_nothing_is_asked_for_twice() {
+        let (release, held) = channel::<()>();
+        let slow = move |address: IpAddr| {
+            let _ = held.recv();
+            Some(address.to_string().into_bytes())
+        };
+        let mut remotes = Remotes::of(slow).unwrap();
+        let all: Vec<IpAddr> = (0..1000).map(|number| IpAddr::from(Ipv4Addr::from(number))).collect();
+        for _ in 0..10 {
+            remotes.ask(all.iter().copied());
+        }
+        // One is being asked for, the others wait.
+        assert!((WAITING..=WAITING + 1).contains(&remotes.unanswered.len()), "{}", remotes.unanswered.len());
+        drop(release);
+        let mut told = HashSet::new();
+        while told.len() < all.len() {
+            let (address, name) = remotes.answers.recv().unwrap();
+            assert_eq!(name, Some(address.to_string().into_bytes()));
+            assert!(told.insert(address), "{address} was asked for twice");
+            remotes.told(address, name);
+            remotes.ask(all.iter().copied());
+        }
+        assert!(remotes.unanswered.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_answered_yet_is_not_forgotten() {
+        let (release, held) = channel::<()>();
+        let slow = move |_: IpAddr| {
+            let _ = held.recv();
+            None
+        };
+        let mut remotes = Remotes::of(slow).unwrap();
+        let waiting = IpAddr::from(Ipv4Addr::LOCALHOST);
+        remotes.ask([waiting]);
+        for number in 0..=REMEMBERED as u32 {
+            remotes.told(IpAddr::from(Ipv4Addr::from(number)), None);
+        }
+        assert!(remotes.answered.len() <= REMEMBERED);
+        remotes.ask([waiting]);
+        drop(release);
+        drop(remotes.questions);
+        assert_eq!(remotes.answers.iter().collect::<Vec<_>>(), [(waiting, None)]);
     }
 }

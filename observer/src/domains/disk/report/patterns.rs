@@ -3,8 +3,12 @@
 //!
 //! Told of files that are watched: of one that nobody has worked on for a minute, nothing is said any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
+use super::reclaim;
 use crate::{
     domains::{
         Context,
@@ -22,50 +26,101 @@ const STARTS: u64 = 3;
 /// Folders of these names are for what nobody needs for long.
 const TEMPORARY: [&[u8]; 3] = [b"tmp", b"temp", b"shm"];
 
-/// A note for each pattern and what it is about.
+/// Processes of one name that wrote to one file and ended.
+struct Restarted<'a> {
+    starts: u64,
+    path: &'a [u8],
+    name: String,
+}
+
+/// What one folder has of files whose makers have ended.
+#[derive(Default)]
+struct Left {
+    files: u64,
+    /// Of their blocks.
+    bytes: u64,
+    makers: BTreeSet<String>,
+}
+
+/// Notes of each pattern, each of the biggest few and of how many more there are.
 pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let mut left: BTreeMap<&[u8], (u64, u64, BTreeSet<String>)> = BTreeMap::new();
+    let mut restarted = Vec::new();
+    let mut left: BTreeMap<&[u8], Left> = BTreeMap::new();
     for file in state.grown.files.values().filter(|file| !file.growing.nameless) {
         let Some(path) = file.path.as_deref() else { continue };
-        notes.extend(restarts(file, path, state, context));
+        restarted.extend(restarts(file, path, state, context));
         if let Some(folder) = folder(path).filter(|_| is_left(file, state)) {
-            let (files, bytes, makers) = left.entry(folder).or_default();
-            *files += 1;
-            *bytes = bytes.saturating_add(file.allocated().unwrap_or(0));
-            makers.extend(file.growing.writers.iter().filter_map(|(id, _)| name(*id, context)));
+            let left = left.entry(folder).or_default();
+            left.files += 1;
+            left.bytes = left.bytes.saturating_add(file.allocated().unwrap_or(0));
+            left.makers.extend(file.growing.writers.iter().filter_map(|(id, _)| name(*id, context)));
         }
     }
-    notes.extend(left.into_iter().map(|(folder, (files, bytes, makers))| {
-        let makers: Vec<String> = makers.into_iter().collect();
-        let by = if makers.is_empty() { String::new() } else { format!(" by {}", makers.join(", ")) };
-        let text = format!(
-            "{}, {} in {}, made{by} while observed: whoever made them has ended.",
-            units::counted(files, "file", "files"),
-            units::bytes(bytes),
-            printable(folder)
-        );
-        Note { code: "left-behind", text }
-    }));
+    let mut notes = of_restarted(restarted);
+    notes.extend(of_left(left.into_iter().collect()));
     notes
 }
 
-fn restarts(file: &GrowingFile, path: &[u8], state: &DiskState, context: &Context<'_>) -> Vec<Note> {
+fn of_restarted(mut restarted: Vec<Restarted<'_>>) -> Vec<Note> {
+    restarted.sort_by(|one, other| {
+        other.starts.cmp(&one.starts).then_with(|| (one.path, &one.name).cmp(&(other.path, &other.name)))
+    });
+    let (mut notes, rest) = Note::few("restarted-writer", &restarted, |Restarted { starts, path, name }| {
+        format!(
+            "{starts} processes of {name} wrote to {} and ended: it is started over and over and writes each time.",
+            printable(path)
+        )
+    });
+    if !rest.is_empty() {
+        let more = units::counted(rest.len() as u64, "more file is", "more files are");
+        let text = format!("{more} written to by what is started over and over.");
+        notes.push(Note { code: "restarted-writer", text });
+    }
+    notes
+}
+
+fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
+    left.sort_by_key(|(folder, left)| (Reverse(left.bytes), *folder));
+    let (mut notes, rest) = Note::few("left-behind", &left, |(folder, left)| {
+        let makers: Vec<String> = left.makers.iter().cloned().collect();
+        let by = if makers.is_empty() { String::new() } else { format!(" by {}", reclaim::listed(&makers)) };
+        format!(
+            "{}, {} in {}, made{by} while observed: whoever made them has ended.",
+            units::counted(left.files, "file", "files"),
+            units::bytes(left.bytes),
+            printable(folder)
+        )
+    });
+    if !rest.is_empty() {
+        let (files, bytes) = rest.iter().fold((0_u64, 0_u64), |(files, bytes), (_, left)| {
+            (files.saturating_add(left.files), bytes.saturating_add(left.bytes))
+        });
+        let text = format!(
+            "{}, {} in {}, made while observed: whoever made them has ended.",
+            units::counted(files, "file", "files"),
+            units::bytes(bytes),
+            units::counted(rest.len() as u64, "more folder", "more folders")
+        );
+        notes.push(Note { code: "left-behind", text });
+    }
+    notes
+}
+
+/// Those that are started over and over and write to this file.
+fn restarts<'a>(
+    file: &GrowingFile,
+    path: &'a [u8],
+    state: &DiskState,
+    context: &Context<'_>,
+) -> impl Iterator<Item = Restarted<'a>> {
     let mut ended: BTreeMap<String, u64> = BTreeMap::new();
     for (id, _) in file.growing.writers.iter().filter(|(id, _)| state.grown.end_of(*id).is_some()) {
         if let Some(name) = name(*id, context) {
             *ended.entry(name).or_default() += 1;
         }
     }
-    let many = ended.into_iter().filter(|(_, count)| *count >= STARTS);
-    let note = |(name, count)| {
-        let text = format!(
-            "{count} processes of {name} wrote to {} and ended: it is started over and over and writes each time.",
-            printable(path)
-        );
-        Note { code: "restarted-writer", text }
-    };
-    many.map(note).collect()
+    let many = ended.into_iter().filter(|(_, starts)| *starts >= STARTS);
+    many.map(move |(name, starts)| Restarted { starts, path, name })
 }
 
 /// Whether a file was made while observed, holds something, and nobody who worked on it runs any more.

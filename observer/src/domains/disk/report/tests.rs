@@ -9,7 +9,8 @@ use crate::{
         process::ProcessFact,
         session::{Missing, Moment, SessionFact},
     },
-    report::{Report, Value},
+    report::{Note, Report, Value},
+    units,
     view::{Request, View},
     wants::{Ask, Through},
 };
@@ -449,4 +450,61 @@ fn only_of_a_process_that_started_while_observed_all_is_counted() {
     let of =
         |id| report.tables[1].rows.iter().find(|row| row.processes == [id]).unwrap().cells[written].clone();
     assert_eq!((of(LEGACY), of(started)), (Value::Unsigned(3 * MIB), Value::Unsigned(2 * MIB)));
+}
+
+/// What notes of this code say.
+fn texts(report: &Report, code: &str) -> Vec<String> {
+    report.notes.iter().filter(|note| note.code == code).map(|note| note.text.clone()).collect()
+}
+
+#[test]
+fn of_many_folders_and_files_that_fill_a_disk_the_biggest_few_are_named_and_the_rest_counted() {
+    let mut world = World::seen(View::Disk, &[]);
+    let grown = |world: &mut World, number: u64, path: String, writers: Vec<TaskId>| {
+        let inode = InodeId { ino: number, ..LOG };
+        for id in &writers {
+            let comm = format!("maker{}", id.tgid).into_bytes();
+            let comm = if path.contains("log") { b"crashes".to_vec() } else { comm };
+            world.processes.apply(&ProcessFact::Met { id: *id, comm, uid: 0, kernel_thread: false });
+        }
+        let size = number * MIB;
+        let growing = Growing {
+            magic: EXT4,
+            size,
+            exact: true,
+            owner: writers.last().copied(),
+            writers: writers.iter().map(|id| (*id, size / writers.len() as u64)).collect(),
+            ..Growing::default()
+        };
+        world.take(DiskFact::Growing { inode, growing });
+        let stat = Stat { size, allocated: size };
+        world.take(DiskFact::Found { inode, found: Found::File { stat, path: Some(path.into_bytes()) } });
+        for id in writers {
+            world.state.apply(&Observation::Process(ProcessFact::Ended { id, at: world.now.boot }));
+        }
+    };
+    let of = |number: u64, count: u64| {
+        (0..count).map(|turn| TaskId { start: 10 + turn, tgid: number * 100 + turn }).collect::<Vec<_>>()
+    };
+    for number in 1..=50 {
+        grown(&mut world, number, format!("/var/tmp/{number}/a"), of(number, 6));
+        // The more often it is started over, the higher the number.
+        grown(&mut world, 100 + number, format!("/var/log/{number}"), of(100 + number, 2 + number));
+    }
+    let report = world.due();
+    let left = texts(&report, "left-behind");
+    assert_eq!(left.len(), Note::FEW + 1);
+    assert_eq!(
+        left[0],
+        "1 file, 50 MiB in /var/tmp/50, made by maker5000, maker5001, maker5002 and 3 more while observed: whoever made \
+         them has ended."
+    );
+    let bytes = units::bytes((1..=45).sum::<u64>() * MIB);
+    let rest =
+        format!("45 files, {bytes} in 45 more folders, made while observed: whoever made them has ended.");
+    assert_eq!(left[Note::FEW], rest);
+    let restarted = texts(&report, "restarted-writer");
+    assert_eq!(restarted.len(), Note::FEW + 1);
+    assert!(restarted[0].starts_with("52 processes of crashes wrote to /var/log/50 and"), "{}", restarted[0]);
+    assert_eq!(restarted[Note::FEW], "45 more files are written to by what is started over and over.");
 }

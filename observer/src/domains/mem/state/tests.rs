@@ -8,7 +8,7 @@ use crate::{
         mem::Machine,
         session::{Missing, SessionFact},
     },
-    report::{Value, shape},
+    report::{Note, Value, shape},
     view::{Sort, View},
 };
 
@@ -438,4 +438,92 @@ fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
     world.counters(other, 60 * MIB);
     world.due(301);
     assert_eq!(told(&world).len(), 1);
+}
+
+#[test]
+fn of_many_workers_that_were_restarted_together_a_few_are_told_and_the_rest_counted() {
+    let mut world = World::new();
+    let start = |world: &mut World, id: TaskId| {
+        let met = ProcessFact::Met { id, comm: b"server".to_vec(), uid: 7, kernel_thread: false };
+        world.processes.apply(&met);
+        world.state.apply(&Observation::Process(met));
+    };
+    start(&mut world, GROWING);
+    world.minute();
+    world.ended(GROWING);
+    world.state.delivered(world.now);
+    for tgid in 100..300 {
+        let id = TaskId { start: 62 * SECOND, tgid };
+        start(&mut world, id);
+        world.counters(id, tgid as i64 * MIB);
+    }
+    world.due(70);
+    let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-restart");
+    let texts: Vec<String> = notes.map(|note| note.text).collect();
+    assert_eq!(texts.len(), Note::FEW + 1);
+    assert!(texts[0].starts_with("299 server, "), "who holds most comes first: {}", texts[0]);
+    let rest = "195 more processes were started in place of what had ended and hold as much as that did: 37.5 GiB in all.";
+    assert_eq!(texts[Note::FEW], rest);
+}
+
+fn kills(world: &World) -> Vec<String> {
+    let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-oom");
+    notes.map(|note| note.text).collect()
+}
+
+#[test]
+fn of_a_thousand_kills_a_few_are_told_and_every_other_one_is_counted_for_a_minute() {
+    let mut world = World::new();
+    let kill = |world: &mut World, second: u64, number: u32| {
+        let memory = Some(Memory { anon: i64::from(number) * MIB, ..Memory::default() });
+        let victim = TaskId { start: 1, tgid: 1000 + u64::from(number) };
+        let trigger = victim;
+        world.apply(MemFact::OutOfMemory { at: second * SECOND, victim, trigger, memory });
+    };
+    for number in 0..1000 {
+        kill(&mut world, 1 + u64::from(number) / 500, number);
+    }
+    world.due(3);
+    let told = kills(&world);
+    assert_eq!(told.len(), Note::FEW + 1);
+    assert!(told[0].contains(": 1999 was killed"), "{}", told[0]);
+    assert_eq!(told[Note::FEW], "Out of memory: 995 more processes were killed in the last minute.");
+    let remembered = (1000..2000).filter(|tgid| world.state.remembers(TaskId { start: 1, tgid: *tgid }));
+    assert!(remembered.count() < 100, "what is remembered has a bound");
+    // Those of the first second leave before those of the second one.
+    world.due(61);
+    world.state.delivered(world.now);
+    assert_eq!(kills(&world)[Note::FEW], "Out of memory: 495 more processes were killed in the last minute.");
+    world.due(62);
+    world.state.delivered(world.now);
+    assert_eq!(kills(&world), [""; 0]);
+}
+
+#[test]
+fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
+    let mut world = World::new();
+    world.processes.apply(&ProcessFact::Met {
+        id: GROWING,
+        comm: b"leaky".to_vec(),
+        uid: 0,
+        kernel_thread: false,
+    });
+    // A CPU holds back 30 MiB of what the process has.
+    world.counters(GROWING, 10 * MIB);
+    world.exact(GROWING, 40 * MIB);
+    world.due(1);
+    world.due(60);
+    let killed = |victim, anon| {
+        let memory = Some(Memory { anon, ..Memory::default() });
+        MemFact::OutOfMemory { at: 60 * SECOND, victim, trigger: victim, memory }
+    };
+    world.apply(killed(GROWING, 12 * MIB));
+    let text = kills(&world).remove(0);
+    assert!(text.contains("it held 42 MiB, +2 MiB in the time looked back over"), "{text}");
+    // Of a process that no pass has met there is nothing to correct its counters by.
+    let mut world = World::new();
+    world.due(60);
+    world.apply(killed(RESTING, -8192));
+    let text = kills(&world).remove(0);
+    assert!(text.contains("it held 0 B"), "{text}");
 }
