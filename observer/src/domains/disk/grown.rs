@@ -16,7 +16,9 @@ pub struct Grown {
     /// What processes wrote into files that are not watched any more, and how much of that since the last report.
     settled: BTreeMap<TaskId, (u64, u64)>,
     /// Files that are gone, until the report that tells of them has been delivered.
-    gone: Vec<InodeId>,
+    gone: BTreeSet<InodeId>,
+    /// The files that each process worked on.
+    worked_on: BTreeMap<TaskId, BTreeSet<InodeId>>,
     /// Processes that ended and of whom files still tell, and whether a report has told of their end.
     ended: BTreeMap<TaskId, bool>,
 }
@@ -42,7 +44,26 @@ impl Grown {
             self.accounts.change(inode.dev, false, counted, first);
             self.accounts.change(inode.dev, true, first, counted);
         }
+        let before = std::mem::take(&mut file.growing.writers);
         file.take(growing);
+        if before.len() != growing.writers.len()
+            || before.iter().zip(&growing.writers).any(|(a, b)| a.0 != b.0)
+        {
+            self.forget_workers(inode, &before);
+            for (id, _) in &growing.writers {
+                self.worked_on.entry(*id).or_default().insert(inode);
+            }
+        }
+    }
+
+    fn forget_workers(&mut self, inode: InodeId, writers: &[(TaskId, u64)]) {
+        for (id, _) in writers {
+            let Some(files) = self.worked_on.get_mut(id) else { continue };
+            files.remove(&inode);
+            if files.is_empty() {
+                self.worked_on.remove(id);
+            }
+        }
     }
 
     pub fn found(&mut self, inode: InodeId, found: &Found) {
@@ -62,9 +83,7 @@ impl Grown {
             self.accounts.change(inode.dev, file.growing.nameless, counted, 0);
             file.counted = Some(0);
         }
-        if !self.gone.contains(&inode) {
-            self.gone.push(inode);
-        }
+        self.gone.insert(inode);
     }
 
     /// Brings the account up to what the file takes now.
@@ -93,9 +112,9 @@ impl Grown {
 
     /// The files that `id` made grow, with the bytes of it.
     pub fn files_of(&self, id: TaskId) -> impl Iterator<Item = (InodeId, &GrowingFile, u64)> {
-        let files = self.files.iter().filter_map(move |(inode, file)| {
-            let written = file.growing.writers.iter().any(|(writer, _)| *writer == id);
-            Some((*inode, file, if written { file.written(id)? } else { return None }))
+        let files = self.worked_on.get(&id).into_iter().flatten().filter_map(move |inode| {
+            let file = self.files.get(inode)?;
+            Some((*inode, file, file.written(id)?))
         });
         files.filter(|(_, _, written)| *written > 0)
     }
@@ -107,14 +126,12 @@ impl Grown {
 
     /// Everybody who works on a file that is known, and has not ended as far as is known.
     pub fn workers(&self) -> BTreeSet<TaskId> {
-        let writers = self.files.values().flat_map(|file| file.growing.writers.iter().map(|(id, _)| *id));
-        writers.filter(|id| !self.ended.contains_key(id)).collect()
+        self.worked_on.keys().filter(|id| !self.ended.contains_key(id)).copied().collect()
     }
 
     /// Whether a row tells of `id`.
     pub fn concerns(&self, id: TaskId) -> bool {
-        self.settled.contains_key(&id)
-            || self.files.values().any(|file| file.growing.writers.iter().any(|(writer, _)| *writer == id))
+        self.settled.contains_key(&id) || self.worked_on.contains_key(&id)
     }
 
     /// A process has ended.
@@ -136,6 +153,7 @@ impl Grown {
         }
         for inode in std::mem::take(&mut self.gone) {
             let Some(file) = self.files.remove(&inode) else { continue };
+            self.forget_workers(inode, &file.growing.writers);
             for (id, written) in file.writers() {
                 let sum = &mut self.settled.entry(id).or_default().0;
                 *sum = sum.saturating_add(written.unwrap_or(0));
@@ -145,9 +163,45 @@ impl Grown {
         self.ended.values_mut().for_each(|told| *told = true);
         let ended = &self.ended;
         self.settled.retain(|id, _| !ended.contains_key(id));
-        let at_work: BTreeSet<TaskId> =
-            self.files.values().flat_map(|file| file.growing.writers.iter().map(|(id, _)| *id)).collect();
-        self.ended.retain(|id, _| at_work.contains(id));
+        let at_work = &self.worked_on;
+        self.ended.retain(|id, _| at_work.contains_key(id));
         self.files.values_mut().for_each(GrowingFile::delivered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_worked_on_a_file_is_known_as_long_as_the_file() {
+        let mut grown = Grown::new(60.0);
+        let id = |tgid| TaskId { start: 1, tgid };
+        let inode = |ino| InodeId { ino, ..InodeId::default() };
+        let growing = |writers: &[(TaskId, u64)]| Growing {
+            exact: true,
+            owner: writers.last().map(|(id, _)| *id),
+            writers: writers.to_vec(),
+            ..Growing::default()
+        };
+        grown.take(inode(1), &growing(&[(id(1), 5)]));
+        grown.take(inode(1), &growing(&[(id(1), 5), (id(2), 6)]));
+        grown.take(inode(2), &growing(&[(id(2), 7)]));
+        let files =
+            |grown: &Grown, id| grown.files_of(id).map(|file| (file.0.ino, file.2)).collect::<Vec<_>>();
+        assert_eq!((files(&grown, id(1)), files(&grown, id(2))), (vec![(1, 5)], vec![(1, 6), (2, 7)]));
+        assert_eq!(grown.workers(), [id(1), id(2)].into());
+        // Watched anew: who worked on it before is not told of any more.
+        grown.take(inode(1), &growing(&[(id(2), 1)]));
+        assert_eq!((files(&grown, id(1)), grown.concerns(id(1))), (vec![], false));
+        for _ in 0..2 {
+            grown.leave(inode(1), true);
+        }
+        grown.delivered();
+        assert_eq!(files(&grown, id(2)), [(2, 7)]);
+        grown.ended(id(2));
+        grown.leave(inode(2), true);
+        grown.delivered();
+        assert!(!grown.concerns(id(2)) && grown.workers().is_empty());
     }
 }
