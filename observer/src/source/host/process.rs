@@ -112,7 +112,9 @@ mod tests {
         };
         let id = |tgid| TaskId { start: 70_000_000, tgid };
         let found = || ended(&root, [id(2), id(3), id(4), id(5)].into_iter());
-        (stat(1, 0), stat(2, 7), stat(3, 8));
+        for (pid, start) in [(1, 0), (2, 7), (3, 8)] {
+            stat(pid, start);
+        }
         // It is there and cannot be read as a file.
         fs::create_dir_all(root.join("proc/4/stat")).unwrap();
         fs::create_dir_all(root.join("proc/self/ns")).unwrap();
