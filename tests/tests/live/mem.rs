@@ -44,7 +44,7 @@ fn agrees(observer: &mut Observer, pid: u32, truth: &Value, columns: &[&str]) {
 }
 
 /// A value of `/proc/PID/smaps_rollup`, in bytes: the kernel's walk over the page tables.
-fn rollup(path: &str, name: &str) -> f64 {
+pub fn rollup(path: &str, name: &str) -> f64 {
     let text = fs::read_to_string(path).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
