@@ -49,6 +49,9 @@ pub fn run(folder: &Path) -> Result<()> {
     // It ends with this process: with it goes the device, and with the device the filesystem's hold on whoever asks.
     let serving = std::thread::spawn(move || serve(server));
     let path = folder.join("file");
+    // Told once that closing is not for this server to know, the kernel asks no more: a process that is killed would
+    // wait for an answer from itself, for ever, as its device is let go of only after its files.
+    drop(File::open(&path)?);
     let file = File::open(&path)?;
     std::fs::remove_file(&path)?;
     // The server has answered its last question.
@@ -59,8 +62,7 @@ pub fn run(folder: &Path) -> Result<()> {
     }
     // SAFETY: the string outlives the call; a lazy unmount asks the server nothing.
     unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH | libc::MNT_FORCE) };
-    // Closing the file would ask the server, which is gone with this process.
-    std::process::exit(0);
+    Ok(())
 }
 
 /// Answers until the file is deleted.
