@@ -3,7 +3,7 @@
 //! Nothing here waits for a time to pass: a test waits for a line of its workload, or for a report that satisfies a
 //! condition, and gives up after [`deadline`], which no sound run comes near.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::UdpSocket, path::PathBuf, time::Duration};
 
 pub mod attached;
 pub mod emulation;
@@ -48,6 +48,16 @@ pub fn require_root() {
     // SAFETY: geteuid has no arguments and cannot fail.
     let user = unsafe { libc::geteuid() };
     assert!(user == 0, "live tests need root: `cargo xtask test` as root, or `--no-root` to leave them out");
+}
+
+/// A socket for datagrams: while it is open, observer looks at who sends and receives some, so that none that others on
+/// the machine move go by unseen, which would be in the exit code.
+///
+/// # Panics
+/// Without a loopback address.
+#[must_use]
+pub fn keep_datagrams_watched() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").expect("a socket on the loopback address")
 }
 
 /// A binary of this workspace, beside the folder of the test that is running.

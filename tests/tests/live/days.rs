@@ -11,7 +11,7 @@ use std::{
 use observer_tests::{
     Finished, Observer, TempDir, Workload,
     attached::{assert_gone, exists, loaded_by},
-    note, observer_path, require_root, row_of,
+    keep_datagrams_watched, note, observer_path, require_root, row_of,
     tool::unseen,
     workload_path,
 };
@@ -31,6 +31,7 @@ fn views() -> impl Iterator<Item = &'static [&'static str]> {
 /// Runs each view until it reports, ends it, and looks whether anything of it is left in the kernel.
 fn end(by: impl Fn(&mut Observer)) -> Vec<Finished> {
     require_root();
+    let _datagrams = keep_datagrams_watched();
     let ended = |view: &[&str]| {
         let mut observer = Observer::start(view);
         observer.report();
@@ -219,6 +220,7 @@ fn a_name_of_raw_bytes_is_lossless() {
 #[test]
 fn processes_that_vanish_while_they_are_read_are_no_failure() {
     require_root();
+    let _datagrams = keep_datagrams_watched();
     for view in views() {
         let mut observer = Observer::start(view);
         observer.report();

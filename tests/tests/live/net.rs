@@ -6,7 +6,9 @@ use std::{
     process::Command,
 };
 
-use observer_tests::{Observer, TempDir, Workload, note, number, require_root, row_of, rows};
+use observer_tests::{
+    Observer, TempDir, Workload, keep_datagrams_watched, note, number, require_root, row_of, rows,
+};
 use serde_json::Value;
 
 /// What observer runs with; the tests add to it.
@@ -29,7 +31,7 @@ fn exact(workload: &[&str]) {
 
 /// As [`exact`], while a socket for datagrams is open: who sends and receives is looked at only then.
 fn exact_while_watched(workload: &[&str]) {
-    let _datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let _datagrams = keep_datagrams_watched();
     exact(workload);
 }
 
@@ -445,6 +447,7 @@ fn replays(view: &[&str]) {
     let folder = TempDir::new("net-view");
     let path = folder.file("recording");
     let file = path.to_str().unwrap();
+    let _datagrams = keep_datagrams_watched();
     let listeners = listeners(8);
     let local = listeners[0].local_addr().unwrap();
     let mut observer = Observer::start(&[view, &["--json", "--interval", "0.2", "--record", file]].concat());

@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::CommandExt as _, process::Output};
 
-use observer_tests::{Observer, TempDir, Workload, require_root};
+use observer_tests::{Observer, TempDir, Workload, keep_datagrams_watched, require_root};
 
 const COUNT: &[&str] = &["--interval", "0.2", "--count", "5"];
 
@@ -55,6 +55,7 @@ fn a_recording_without_a_view_replays_as_any() {
     let folder = TempDir::new("replay");
     let path = folder.file("recording");
     let file = path.to_str().unwrap();
+    let _datagrams = keep_datagrams_watched();
     let recorded = output(&[&["record", "-o", file, "mem", "disk", "net"], COUNT].concat());
     assert_eq!(recorded.status.code(), Some(0), "{}", String::from_utf8_lossy(&recorded.stderr));
     for view in [&["mem"][..], &["disk", "--deleted-open"], &["net", "--top"]] {
