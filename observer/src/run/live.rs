@@ -25,8 +25,9 @@ use crate::{
     kernel::activity,
     observation::Observation,
     source::{
-        live::{Live, now, session},
+        live::{Live, now},
         record::Recorder,
+        session::session,
     },
     text::printable,
     wants::Wants,

@@ -5,5 +5,7 @@ pub mod changes;
 pub mod frame;
 pub mod host;
 pub mod live;
+mod observed;
 pub mod record;
 pub mod replay;
+pub mod session;
