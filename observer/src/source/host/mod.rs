@@ -8,6 +8,7 @@ use crate::{
     wants::Wants,
 };
 
+mod cgroup;
 pub mod disk;
 mod growing;
 mod loops;
