@@ -41,6 +41,8 @@ pub enum NetFact {
     Descriptors { id: TaskId, open: Descriptors },
     /// What a remote address is called; `None` where it has no name. Asked for once.
     RemoteName { address: IpAddr, name: Option<Vec<u8>> },
+    /// What every interface of the observer's network namespace could not carry; it follows [`NetFact::Links`].
+    Saturation(Vec<SaturationFact>),
 }
 
 /// What connections need beside memory.
@@ -274,6 +276,28 @@ pub struct LinkFact {
     pub drops: u64,
 }
 
+/// What an interface holds back, and what it could not carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaturationFact {
+    /// As the kernel calls it.
+    pub name: Vec<u8>,
+    /// Packets that were sent or received damaged, or could not be, since the interface was made.
+    pub errors: u64,
+    /// Its root queueing discipline, of which those below it are part; all zeroes where it has none. `None` where the
+    /// kernel did not tell.
+    pub queue: Option<QueueFact>,
+}
+
+/// A queueing discipline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueFact {
+    /// What waits to be sent.
+    pub packets: u32,
+    pub bytes: u32,
+    /// Packets that it dropped since it was made, wrapping.
+    pub drops: u32,
+}
+
 /// Slots of the net domain's state-like facts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NetSlot {
@@ -285,6 +309,7 @@ pub enum NetSlot {
     Shared(u64),
     Unwatched,
     Room,
+    Saturation,
 }
 
 impl NetFact {
@@ -299,6 +324,7 @@ impl NetFact {
             Self::Shared { cookie, .. } => Some(NetSlot::Shared(*cookie)),
             Self::Unwatched { .. } => Some(NetSlot::Unwatched),
             Self::Room(_) => Some(NetSlot::Room),
+            Self::Saturation(_) => Some(NetSlot::Saturation),
             Self::Descriptors { .. }
             | Self::RemoteName { .. }
             | Self::Closed(_)

@@ -53,6 +53,20 @@ impl Namespace {
         ensure!(result == 0, "setns: {}", Error::last_os_error());
         Ok(())
     }
+
+    /// Does something in it, from a thread that moves there.
+    ///
+    /// # Errors
+    /// Without the privilege, or when what is done fails.
+    pub fn within<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        thread::scope(|scope| {
+            let done = scope.spawn(|| {
+                self.enter()?;
+                act()
+            });
+            done.join().map_err(|_| anyhow::anyhow!("a thread in a namespace panicked"))?
+        })
+    }
 }
 
 fn request(name: &str) -> libc::ifreq {

@@ -1,9 +1,6 @@
 //! A scenario that is played: its link, and its processes.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    thread,
-};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -14,9 +11,11 @@ use super::{
     scenario::{Scenario, Talk},
 };
 
-const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-const THERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
-const PORT: u16 = 5000;
+/// The addresses of the two ends.
+pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+pub const THERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The first port that is listened at.
+pub const PORT: u16 = 5000;
 
 /// A scenario under way, until it is dropped.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Play {
         let mut pids = Vec::new();
         for (port, (talk, settings)) in (PORT..).zip(talks) {
             let address = SocketAddr::from((THERE, port));
-            let listener = within(&there, || ends::listen(address, settings))?;
+            let listener = there.within(|| ends::listen(address, settings))?;
             let server = process(|| ends::server(listener.accept()?.0, talk))?;
             drop(listener);
             let client = process(|| {
@@ -75,17 +74,6 @@ impl Drop for Play {
             }
         }
     }
-}
-
-/// Does something in a namespace, from a thread that moves there.
-fn within<T: Send>(namespace: &Namespace, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    thread::scope(|scope| {
-        let done = scope.spawn(|| {
-            namespace.enter()?;
-            act()
-        });
-        done.join().map_err(|_| anyhow::anyhow!("a thread in a namespace panicked"))?
-    })
 }
 
 /// Starts a process that ends with this one.

@@ -140,6 +140,29 @@ fn workers_that_share_a_socket_have_their_own_parts() {
     assert_eq!(next["loss"]["unattributed"], 0);
 }
 
+#[test]
+fn over_a_link_that_loses_packets_every_byte_is_exact_and_what_is_sent_again_is_the_kernels_count() {
+    let mut observer = observe(&[]);
+    let mut workloads = ["1", "5"].map(|percent| Workload::start(&["net", "lossy", percent]));
+    workloads.iter_mut().for_each(|workload| workload.say("step"));
+    for workload in &mut workloads {
+        let truth = workload.read();
+        assert!(truth["lost"].as_u64().unwrap() > 0);
+        agree(&mut observer, &truth);
+        // Of the last two, one closed its connection before it could ask the kernel.
+        let asked = &truth["processes"].as_array().unwrap()[..3];
+        let report = observer.report();
+        for process in asked {
+            let row = row_of(&report, process["pid"].as_u64().unwrap() as u32).unwrap();
+            assert_eq!(row["retransmitted"], process["retransmitted"], "{truth:#}\n{row:#}");
+        }
+        assert!(asked[1]["retransmitted"].as_u64().unwrap() > 0, "{truth:#}");
+        // What the closed one lost was sent again all the same.
+        let closed = row_of(&report, truth["processes"][3]["pid"].as_u64().unwrap() as u32).unwrap();
+        assert!(number(closed, "retransmitted").unwrap() > 0.0, "{closed:#}");
+    }
+}
+
 /// Sum of what the processes of `truth` moved over TCP.
 fn moved(truth: &Value) -> f64 {
     let ways = truth["processes"]

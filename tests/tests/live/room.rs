@@ -1,6 +1,8 @@
 //! What `net` says of what is shared and near its limit. Each test has a network namespace of its own, which goes with
 //! the thread that it is made for.
 
+use std::{net::UdpSocket, process::Command};
+
 use observer_tests::{Observer, Workload, number, require_root, row_of, rows};
 use serde_json::Value;
 
@@ -10,7 +12,7 @@ fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
     let ran = std::thread::spawn(move || {
         // SAFETY: a plain call that concerns this thread alone.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0, "{}", std::io::Error::last_os_error());
-        let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
         assert!(up.success());
         test();
     });
@@ -45,11 +47,71 @@ fn connections_that_find_no_room_are_counted_at_their_listener() {
         let mut told = false;
         observer.wait_for(|report| {
             told |= near(report).iter().any(|text| text.contains(&local) && text.contains("no room"));
-            let row = rows(report).iter().find(|row| row["local"] == *local)?;
-            assert_eq!(row["pid"], pid);
+            let row = rows(report).iter().find(|row| row["local"] == *local && row["pid"] == pid)?;
             let queue = (number(row, "queued"), number(row, "queue_limit"));
             // A queue takes one more than its limit.
             (told && row["overflows"] == truth["drops"] && queue == (Some(2.0), Some(1.0))).then_some(())
+        });
+    });
+}
+
+#[test]
+fn what_all_listeners_dropped_adds_up_to_what_the_kernel_counts() {
+    in_a_namespace(|| {
+        let mut workloads: Vec<Workload> =
+            (0..3).map(|_| Workload::start(&["net", "full", "queue"])).collect();
+        let mut observer = observe(&["--listen"]);
+        let mut truth = Value::Null;
+        for (steps, workload) in (1..).zip(&mut workloads) {
+            for _ in 0..steps {
+                truth = workload.ask("step");
+            }
+        }
+        let pids: Vec<u32> = workloads.iter().map(Workload::pid).collect();
+        // Everything that is dropped here is dropped because a queue is full.
+        assert_eq!(truth["drops"], truth["overflows"]);
+        let of = |report: &Value, pid: &u32| {
+            let rows = rows(report).iter().filter(|row| row["pid"] == *pid);
+            rows.map(|row| number(row, "overflows").unwrap()).sum::<f64>()
+        };
+        observer.wait_for(|report| {
+            let all: f64 = pids.iter().map(|pid| of(report, pid)).sum();
+            (Some(all) == truth["drops"].as_f64()).then_some(())
+        });
+        let report = observer.report();
+        let each: Vec<f64> = pids.iter().map(|pid| of(&report, pid)).collect();
+        assert!(each.iter().all(|drops| *drops > 0.0), "each listener has its own: {each:?}");
+    });
+}
+
+#[test]
+fn what_waits_at_an_interface_and_what_finds_no_room_there_is_what_the_kernel_counts() {
+    in_a_namespace(|| {
+        let mut observer = observe(&[]);
+        // A byte a second: of what is sent at once some passes, some waits, and the rest is dropped.
+        let tc = |words: &str| {
+            let done = Command::new("tc").args(words.split(' ')).output().unwrap();
+            assert!(done.status.success(), "{done:?}");
+            done.stdout
+        };
+        tc("qdisc add dev lo root tbf rate 8bit burst 2000 limit 6000");
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..10 {
+            socket.send_to(&[0; 1000], socket.local_addr().unwrap()).unwrap();
+        }
+        let truth: Value = serde_json::from_slice(&tc("-s -j qdisc show dev lo")).unwrap();
+        let truth = &truth[0];
+        assert!(truth["drops"].as_u64() > Some(0) && truth["qlen"].as_u64() > Some(0), "{truth}");
+        let mut told = 0;
+        observer.wait_for(|report| {
+            let of_lo = near(report).into_iter().filter(|text| text.starts_with("lo: "));
+            let lost = of_lo.filter_map(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+            told += lost.sum::<u64>();
+            let lo = report["links"].as_array().unwrap().iter().find(|link| link["interface"] == "lo")?;
+            let same = lo["queued"] == truth["backlog"]
+                && lo["queued_packets"] == truth["qlen"]
+                && lo["queue_drops"] == truth["drops"];
+            (same && Some(told) == truth["drops"].as_u64()).then_some(())
         });
     });
 }

@@ -2,8 +2,9 @@
 
 use super::{
     judgement::Gain,
+    links::usage,
     queue::Filled,
-    report::{Overall, Rates, usage},
+    report::{Overall, Rates},
     state::NetState,
     traffic::Traffic,
     why::Limit,
@@ -43,7 +44,7 @@ pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rate
         return vec!["No process sends or receives.".to_owned()];
     };
     let who = who(*id, traffic, state, context, all);
-    let fullest = state.links.values().filter_map(|link| Some((usage(link, rates)?, link)));
+    let fullest = state.links.iter().filter_map(|link| Some((usage(link, rates)?, link)));
     let fullest = fullest.max_by(|left, right| left.0.total_cmp(&right.0)).filter(|(used, _)| *used >= BUSY);
     if let Some((used, link)) = fullest
         && let (Some((sent, received)), Some(speed)) = (link.interval(), link.fact.speed)
@@ -87,22 +88,27 @@ fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'
     std::iter::once(answer).chain(filled).chain(lesson).collect()
 }
 
-/// Who fills a queue, and who waits in it.
+/// Who fills a queue, and who waits in it: the longest few, and one note that counts the others.
 pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
-    let note = |filled: &Filled| {
+    let text = |filled: &Filled| {
         let waiting =
             counted(filled.waiting.len() as u64, "connection of another waits", "connections of others wait");
-        let text = format!(
+        format!(
             "{} fills the queue of its link to {} ({} of what that link limits): it adds {} to every round trip there; \
              {waiting} in it.",
             label(filled.by, context.processes),
             filled.to,
             share(filled.share),
             duration(filled.adds),
-        );
-        Note { code: "queue-filled", text }
+        )
     };
-    state.judgements(context.now).filled().iter().map(note).collect()
+    let (mut notes, rest) = Note::few("queue-filled", state.judgements(context.now).filled(), text);
+    if !rest.is_empty() {
+        let more = counted(rest.len() as u64, "more link has", "more links have");
+        let text = format!("{more} a queue that one process fills.");
+        notes.push(Note { code: "queue-filled", text });
+    }
+    notes
 }
 
 /// How many sockets listen, and where connections wait.

@@ -18,6 +18,7 @@ mod history;
 pub mod hooks;
 mod judgement;
 mod link;
+mod links;
 mod listener;
 mod queue;
 mod remote;

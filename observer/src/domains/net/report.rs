@@ -7,9 +7,7 @@ use std::{
 
 use super::{
     connection::Connection,
-    headline,
-    link::Link,
-    remote, room,
+    headline, links, remote, room,
     state::{NetState, Part, Told},
     traffic::{Bytes, Traffic},
 };
@@ -18,8 +16,7 @@ use crate::{
     identity::columns,
     observation::TaskId,
     report::{Column, Emphasis, Kind, Note, Report, Row, Table, Value},
-    text::printable,
-    units::{bits, counted},
+    units::counted,
     view::View,
 };
 
@@ -32,7 +29,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     let mut report = match context.request.view {
         View::Connections => context.report(vec![super::sockets::connections(state, context, rates)]),
         View::Listen => context.report(vec![super::sockets::listeners(state, context)]),
-        _ => context.report(vec![processes(state, context, rates), links(state, rates)]),
+        _ => context.report(vec![processes(state, context, rates), links::table(&state.links, rates)]),
     };
     let all = overall(state);
     report.totals = vec![
@@ -44,6 +41,9 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     let fullest = room::fullest_route(state);
     report.totals.extend(room::totals(state, fullest));
     report.notes.extend(room::notes(state, fullest, context));
+    if context.request.view == View::Net {
+        report.notes.extend(links::notes(&state.links, rates));
+    }
     report.loss.unattributed = state.unattributed;
     if state.unwatched > 0 {
         let went = counted(state.unwatched, "datagram went", "datagrams went");
@@ -215,46 +215,4 @@ pub(super) fn whose(connection: &Connection) -> Vec<TaskId> {
     let owner = connection.owner();
     let holders = connection.fact.holders.iter().copied().filter(|holder| Some(*holder) != owner);
     owner.into_iter().chain(holders).collect()
-}
-
-/// The interfaces, the busiest first.
-fn links(state: &NetState, rates: Rates) -> Table {
-    let mut found: Vec<&Link> = state.links.values().collect();
-    found.sort_by_key(|link| Reverse(link.interval().map_or(0, |(tx, rx)| tx.max(rx))));
-    let rows = found.into_iter().map(|link| {
-        let usage = usage(link, rates);
-        let rate =
-            |of: fn((u64, u64)) -> u64| link.interval().map_or(Value::Missing, |bytes| rates.rate(of(bytes)));
-        let cells = vec![
-            Value::Text(printable(&link.fact.name)),
-            Value::unsigned(link.fact.speed),
-            Value::text(link.fact.speed.map(|speed| bits(speed as f64))),
-            rate(|(tx, _)| tx),
-            rate(|(_, rx)| rx),
-            Value::real(usage),
-            Value::Unsigned(link.drops()),
-        ];
-        let emphasis = match (usage, link.interval()) {
-            (Some(usage), _) if usage >= headline::SATURATED => Emphasis::Alarm,
-            (_, Some((0, 0)) | None) => Emphasis::Faint,
-            _ => Emphasis::Plain,
-        };
-        Row { cells, emphasis, ..Row::default() }
-    });
-    let columns = vec![
-        Column::new("interface", Kind::Text, "INTERFACE", 0),
-        Column::json("speed", Kind::Number),
-        Column::people("capacity", Kind::Text, "SPEED", 4),
-        Column::new("tx_rate", Kind::BitRate, "SENDS", 1),
-        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1),
-        Column::new("use", Kind::Share, "USE", 2),
-        Column::new("drops", Kind::Count, "DROPS", 3),
-    ];
-    Table { key: "links", rows: rows.collect(), columns, hidden: Default::default() }
-}
-
-/// The part of its speed that an interface uses in its busier direction; `None` where either is unknown.
-pub(super) fn usage(link: &Link, rates: Rates) -> Option<f64> {
-    let (tx, rx) = link.interval()?;
-    Some(rates.per_second(tx.max(rx))? * 8.0 / link.fact.speed? as f64)
 }

@@ -12,7 +12,7 @@ use crate::{
     identity::columns::label,
     observation::{
         TaskId,
-        net::{Descriptors, Filling},
+        net::{Descriptors, Filling, SocketFact},
     },
     report::{Note, Value},
     units::{counted, share},
@@ -25,11 +25,11 @@ const MANY: u64 = 100;
 /// Of how many processes at most.
 const ASKED: usize = 16;
 
-/// What is near its limit, a note each.
+/// What is near its limit, a note each; of accept queues and of processes a few, and one note that counts the others.
 pub(super) fn notes(state: &NetState, fullest: Option<(Route, u64)>, context: &Context<'_>) -> Vec<Note> {
-    let mut texts = queues(state, context);
-    texts.extend(ports(state, fullest));
-    texts.extend(descriptors(state, context));
+    let mut notes = queues(state, context);
+    notes.extend(descriptors(state, context));
+    let mut texts: Vec<String> = ports(state, fullest).into_iter().collect();
     if let Some(tracked) = state.room.and_then(|room| room.tracked)
         && is_near(tracked)
     {
@@ -38,7 +38,13 @@ pub(super) fn notes(state: &NetState, fullest: Option<(Route, u64)>, context: &C
             "The firewall tracks {used} of at most {limit} connections; beyond that new ones are dropped."
         ));
     }
-    texts.into_iter().map(|text| Note { code: Note::NEAR_LIMIT, text }).collect()
+    notes.extend(texts.into_iter().map(near_limit));
+    notes
+}
+
+/// The note of something that is near its limit.
+pub(super) const fn near_limit(text: String) -> Note {
+    Note { code: Note::NEAR_LIMIT, text }
 }
 
 /// The totals that tell how full the machine's own tables are.
@@ -59,35 +65,57 @@ pub(super) fn asked(open: impl Iterator<Item = (TaskId, u64)>) -> BTreeSet<TaskI
     many.into_iter().take(ASKED).map(|(id, _)| id).collect()
 }
 
-fn queues(state: &NetState, context: &Context<'_>) -> Vec<String> {
-    let mut found = Vec::new();
-    for listener in state.listeners.values() {
-        let Some(fact) = &listener.fact else { continue };
-        let dropped = listener.dropped();
-        let used = u64::from(fact.queued);
-        let limit = fact.queue_limit.map(u64::from);
-        if dropped == 0 && !limit.is_some_and(|limit| is_near(Filling { used, limit })) {
-            continue;
-        }
+/// An accept queue that is nearly full, or in which connections found no room since the last report.
+struct Queue<'a> {
+    fact: &'a SocketFact,
+    dropped: u64,
+}
+
+fn queues(state: &NetState, context: &Context<'_>) -> Vec<Note> {
+    let strained = state.listeners.values().filter_map(|listener| {
+        let queue = Queue { fact: listener.fact.as_ref()?, dropped: listener.dropped() };
+        queue.is_strained().then_some(queue)
+    });
+    let mut found: Vec<Queue<'_>> = strained.collect();
+    found.sort_by_key(|queue| {
+        (Reverse(queue.dropped), Reverse(queue.fact.queued), queue.fact.ends.local, queue.fact.cookie)
+    });
+    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |queue| queue.text(context));
+    if !rest.is_empty() {
+        let dropped = rest.iter().map(|queue| queue.dropped).fold(0, u64::saturating_add);
+        notes.push(near_limit(format!(
+            "{} nearly full too, or had no room for a connection; {} none there since the last report.",
+            counted(rest.len() as u64, "more accept queue is", "more accept queues are"),
+            counted(dropped, "connection found", "connections found"),
+        )));
+    }
+    notes
+}
+
+impl Queue<'_> {
+    fn is_strained(&self) -> bool {
+        let near = |limit| is_near(Filling { used: self.fact.queued.into(), limit });
+        self.dropped > 0 || self.fact.queue_limit.map(u64::from).is_some_and(near)
+    }
+
+    fn text(&self, context: &Context<'_>) -> String {
+        let Self { fact, dropped } = self;
         let who = fact
             .holders
             .iter()
             .min()
             .map_or_else(|| "nobody who is known".to_owned(), |id| label(*id, context.processes));
-        let local = fact.ends.local;
-        let mut text = format!("{used} connections wait at {local} for {who}");
-        if let Some(limit) = limit {
+        let mut text = format!("{} connections wait at {} for {who}", fact.queued, fact.ends.local);
+        if let Some(limit) = fact.queue_limit {
             text.push_str(&format!(", of at most {limit}"));
         }
-        if dropped > 0 {
-            let went = counted(dropped, "connection found", "connections found");
+        if *dropped > 0 {
+            let went = counted(*dropped, "connection found", "connections found");
             text.push_str(&format!("; {went} no room since the last report"));
         }
         text.push('.');
-        found.push((Reverse(dropped), local, text));
+        text
     }
-    found.sort();
-    found.into_iter().map(|(_, _, text)| text).collect()
 }
 
 fn ports(state: &NetState, fullest: Option<(Route, u64)>) -> Option<String> {
@@ -119,21 +147,24 @@ fn size(first: u16, last: u16) -> u64 {
     u64::from(last - first) + 1
 }
 
-fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<String> {
-    let mut found: Vec<(&TaskId, &Descriptors)> = state.descriptors.iter().collect();
-    found.sort_by_key(|(id, open)| (Reverse(open.used), **id));
-    let near = found.into_iter().filter_map(|(id, open)| {
-        let filling = Filling { used: open.used?, limit: open.limit };
-        is_near(filling).then(|| {
-            format!(
-                "{} has {} of at most {} descriptors open; when none is left, it can neither accept nor connect.",
-                label(*id, context.processes),
-                filling.used,
-                filling.limit
-            )
-        })
+fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<Note> {
+    let near = state.descriptors.iter().filter_map(|(id, Descriptors { used, limit })| {
+        let filling = Filling { used: (*used)?, limit: *limit };
+        is_near(filling).then_some((*id, filling))
     });
-    near.collect()
+    let mut found: Vec<(TaskId, Filling)> = near.collect();
+    found.sort_by_key(|(id, filling)| (Reverse(filling.used), *id));
+    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |(id, Filling { used, limit })| {
+        let who = label(*id, context.processes);
+        format!(
+            "{who} has {used} of at most {limit} descriptors open; when none is left, it can neither accept nor connect."
+        )
+    });
+    if !rest.is_empty() {
+        let text = counted(rest.len() as u64, "more process is", "more processes are");
+        notes.push(near_limit(format!("{text} near the number of descriptors that it may have.")));
+    }
+    notes
 }
 
 fn is_near(filling: Filling) -> bool {

@@ -5,7 +5,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -13,7 +13,7 @@ use super::{
     connection::{Clocks, Connection, Phase},
     hooks::LIFE,
     judgement::Judgements,
-    link::Link,
+    link::Links,
     listener::{Arrival, Listener},
     remote::{self, Names},
     room,
@@ -25,8 +25,8 @@ use crate::{
     observation::{
         Observation, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Descriptors, FlowFact, FlowSlot,
-            LinkFact, NetFact, Pace, Protocol, RoomFact, SocketFact,
+            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Descriptors, FlowFact, FlowSlot, NetFact,
+            Pace, Protocol, RoomFact, SocketFact,
         },
         process::ProcessFact,
         session::Moment,
@@ -67,7 +67,7 @@ pub struct NetState {
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
     pub(super) sockets: HashMap<u64, SocketFact>,
     pub(super) listeners: HashMap<u64, Listener>,
-    pub(super) links: BTreeMap<Vec<u8>, Link>,
+    pub(super) links: Links,
     /// What others than their owners moved through TCP connections, by cookie. It can be known before the connection.
     shared: HashMap<u64, Bytes>,
     /// Last of the totals that stand for ends that were not told.
@@ -183,9 +183,7 @@ impl Domain for NetState {
         for listener in self.listeners.values_mut() {
             listener.delivered();
         }
-        for link in self.links.values_mut() {
-            link.delivered();
-        }
+        self.links.delivered();
     }
 }
 
@@ -251,7 +249,8 @@ impl NetState {
             NetFact::Socket(fact) => {
                 self.sockets.insert(fact.cookie, fact.clone());
             }
-            NetFact::Links(facts) => self.links(facts),
+            NetFact::Links(facts) => self.links.update(facts, self.started),
+            NetFact::Saturation(facts) => self.links.saturate(facts),
         }
     }
 
@@ -355,15 +354,6 @@ impl NetState {
             let connections = fact.connections.saturating_sub(connections);
             traffic.ended_connections = traffic.ended_connections.saturating_add(connections);
         });
-    }
-
-    fn links(&mut self, facts: &[LinkFact]) {
-        self.links.retain(|name, _| facts.iter().any(|fact| fact.name == *name));
-        for fact in facts {
-            let started = self.started;
-            let link = self.links.entry(fact.name.clone());
-            link.and_modify(|link| link.update(fact)).or_insert_with(|| Link::new(fact, started));
-        }
     }
 
     fn settle(&mut self, cookie: u64) {

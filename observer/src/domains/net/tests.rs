@@ -10,7 +10,7 @@ use crate::{
         Observation, TaskId,
         net::{
             ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Ends, FlowFact, FlowSlot, LinkFact,
-            Measures, NetFact, Protocol, SocketFact,
+            Measures, NetFact, Protocol, QueueFact, SaturationFact, SocketFact,
         },
         process::ProcessFact,
         session::{Moment, SessionFact},
@@ -461,10 +461,45 @@ fn a_link_is_used_by_its_busier_direction_and_has_no_use_without_a_speed() {
     assert_eq!(of(0, "tx_rate"), Value::Real(900_000.0));
     assert_eq!(of(0, "drops"), Value::Unsigned(0), "dropped before observation");
     assert_eq!(of(1, "use"), Value::Missing);
+    assert_eq!(of(0, "queued"), Value::Missing, "nobody told of its queue");
+    let notes: Vec<_> = report.notes.iter().map(|note| (note.code, note.text.as_str())).collect();
+    assert_eq!(notes[0], (Note::NEAR_LIMIT, "eth0: uses 90 % of its 8 Mbit/s."));
+    assert_eq!((notes[1].0, notes.len()), ("link-queues-unknown", 2));
     assert_eq!(
         report.headline,
         ["eth0 sends 7.2 Mbit/s of 8 Mbit/s (90 %): 200 takes 100 % of it, most of it with 10.0.0.9:53."]
     );
+}
+
+#[test]
+fn a_link_tells_what_waits_and_what_was_lost_while_observed() {
+    let mut scene = Scene::new(View::Net);
+    let link = |drops| LinkFact { name: b"eth0".to_vec(), speed: None, tx: 0, rx: 0, drops };
+    let saturation = |errors, packets, drops| {
+        let queue = Some(QueueFact { packets, bytes: packets * 1000, drops });
+        NetFact::Saturation(vec![SaturationFact { name: b"eth0".to_vec(), errors, queue }])
+    };
+    let told = |scene: &mut Scene| {
+        let report = scene.report();
+        let links = &report.tables[1];
+        let number = |column: &str| links.rows[0].cells[links.position(column).unwrap()].number();
+        let columns = ["queued", "queued_packets", "drops", "queue_drops", "dropped", "errors"];
+        let notes: Vec<String> = report.notes.into_iter().map(|note| note.text).collect();
+        (columns.map(|column| number(column).unwrap()), notes.join(" "))
+    };
+    scene.say(NetFact::Links(vec![link(3)]));
+    scene.say(saturation(5, 0, u32::MAX - 1));
+    assert_eq!(told(&mut scene), ([0.0; 6], String::new()), "all of that was before");
+    scene.say(NetFact::Links(vec![link(4)]));
+    scene.say(saturation(7, 2, 8));
+    let notes = "eth0: 13 packets were dropped or damaged since the last report; 2 packets wait in its queue, 2.0 KiB.";
+    assert_eq!(told(&mut scene), ([2000.0, 2.0, 1.0, 10.0, 11.0, 2.0], notes.to_owned()));
+    // Another discipline takes its place: it counts from nothing.
+    scene.say(saturation(7, 0, 1));
+    assert_eq!(told(&mut scene), ([0.0, 0.0, 1.0, 10.0, 11.0, 2.0], String::new()));
+    scene.say(saturation(7, 0, 4));
+    let notes = "eth0: 3 packets were dropped or damaged since the last report.";
+    assert_eq!(told(&mut scene), ([0.0, 0.0, 1.0, 13.0, 14.0, 2.0], notes.to_owned()));
 }
 
 #[test]
@@ -528,6 +563,45 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
     let waiting = "4 connections wait at 10.0.0.1:4000 for 100";
     assert_eq!(told(None, 3), [format!("{waiting}; 1 connection found no room since the last report.")]);
     assert_eq!(told(Some(4), 3), [format!("{waiting}, of at most 4.")]);
+}
+
+#[test]
+fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
+    let mut scene = Scene::new(View::Net);
+    let listener = |cookie: u64, drops: u32| {
+        NetFact::Socket(SocketFact {
+            cookie,
+            holders: vec![A],
+            protocol: Protocol::Tcp,
+            listening: true,
+            ends: Ends {
+                netns: 1,
+                local: SocketAddr::new([10, 0, 0, 1].into(), 8000 + cookie as u16),
+                remote: None,
+            },
+            queued: 4,
+            queue_limit: Some(4),
+            drops,
+        })
+    };
+    (0..40).for_each(|cookie| scene.say(listener(cookie, 1)));
+    scene.report();
+    (0..40).for_each(|cookie| scene.say(listener(cookie, 1 + cookie as u32)));
+    let notes = scene.report().notes;
+    let texts: Vec<&str> = notes.iter().map(|note| note.text.as_str()).collect();
+    assert_eq!(texts.len(), 6, "{texts:#?}");
+    for (cookie, text) in (35..40).rev().zip(&texts) {
+        assert!(text.contains(&format!("10.0.0.1:80{cookie} ")), "{text}");
+        assert!(text.contains(&format!("; {cookie} connections found no room")), "{text}");
+    }
+    let others: u32 = (0..35).sum();
+    assert_eq!(
+        texts[5],
+        format!(
+            "35 more accept queues are nearly full too, or had no room for a connection; {others} connections found \
+             none there since the last report."
+        )
+    );
 }
 
 #[test]

@@ -300,6 +300,11 @@ fn turns(span: Span<'_>, measured: &Measured) -> Judgement {
         return Judgement::of(Limit::Latency, brief, evidence).gaining(Gain::Nearness);
     }
     let turns = Turns::of(span, travels);
+    if turns.own == 0.0 && turns.other == 0.0 {
+        return Judgement::unknown(
+            "both sides speak within one tick of the kernel's clock: whose turn it is cannot be told",
+        );
+    }
     if turns.other >= turns.own {
         let evidence = format!(
             "the other side takes {} to answer, beside a round trip of {}",

@@ -17,6 +17,7 @@ mod mounts;
 pub mod names;
 pub mod net;
 pub(super) mod process;
+mod queues;
 pub mod remotes;
 mod text;
 

@@ -1,13 +1,13 @@
-//! What the net domain needs of `/proc` and `/sys`: the interfaces and what they carry, and how much room there is for
-//! connections.
+//! What the net domain needs of `/proc` and `/sys`: the interfaces, what they carry and what they cannot, and how much
+//! room there is for connections.
 
 use std::{fs, path::Path};
 
-use super::process::Clock;
+use super::{process::Clock, queues};
 use crate::{
     observation::{
         Observation,
-        net::{Descriptors, Filling, LinkFact, NetFact, RoomFact},
+        net::{Descriptors, Filling, LinkFact, NetFact, RoomFact, SaturationFact},
     },
     wants::Wants,
 };
@@ -15,8 +15,17 @@ use crate::{
 /// Facts of the machine that every report needs, read once a report. Nothing is said where they cannot be read.
 pub fn tick(root: &Path, out: &mut Vec<Observation>) {
     let Ok(table) = fs::read(root.join("proc/net/dev")) else { return };
-    let links = table.split(|byte| *byte == b'\n').filter_map(|line| link(root, line));
-    out.push(Observation::Net(NetFact::Links(links.collect())));
+    let found = table.split(|byte| *byte == b'\n').filter_map(|line| link(root, line));
+    let (links, errors): (Vec<LinkFact>, Vec<u64>) = found.unzip();
+    // A made-up file system has no kernel that could be asked.
+    let queues = (root == Path::new("/")).then(queues::read).and_then(Result::ok);
+    let saturation = links.iter().zip(errors).map(|(LinkFact { name, .. }, errors)| {
+        let queue = queues.as_ref().map(|queues| queues.get(name).copied().unwrap_or_default());
+        SaturationFact { name: name.clone(), errors, queue }
+    });
+    let saturation = NetFact::Saturation(saturation.collect());
+    out.push(Observation::Net(NetFact::Links(links)));
+    out.push(Observation::Net(saturation));
     out.push(Observation::Net(NetFact::Room(room(root))));
 }
 
@@ -95,8 +104,8 @@ fn sum<'a>(values: impl Iterator<Item = &'a str>) -> u64 {
 }
 
 /// An interface's line of `/proc/net/dev`: `name: rx bytes, packets, errors, dropped, four more, and the same of tx`.
-/// The two lines of the heading have no colon.
-fn link(root: &Path, line: &[u8]) -> Option<LinkFact> {
+/// The two lines of the heading have no colon. With its errors.
+fn link(root: &Path, line: &[u8]) -> Option<(LinkFact, u64)> {
     // A name may hold a colon (an alias), a number may not.
     let colon = line.iter().rposition(|byte| *byte == b':')?;
     let name = line[..colon].trim_ascii();
@@ -106,8 +115,12 @@ fn link(root: &Path, line: &[u8]) -> Option<LinkFact> {
         .map(str::parse)
         .collect::<Result<_, _>>()
         .ok()?;
-    let [rx, _, _, rx_dropped, _, _, _, _, tx, _, _, tx_dropped, ..] = numbers[..] else { return None };
-    Some(LinkFact { name: name.to_vec(), speed: speed(root, name), tx, rx, drops: rx_dropped + tx_dropped })
+    let [rx, _, rx_errors, rx_dropped, _, _, _, _, tx, _, tx_errors, tx_dropped, ..] = numbers[..] else {
+        return None;
+    };
+    let drops = rx_dropped.saturating_add(tx_dropped);
+    let fact = LinkFact { name: name.to_vec(), speed: speed(root, name), tx, rx, drops };
+    Some((fact, rx_errors.saturating_add(tx_errors)))
 }
 
 /// Bits per second; `None` where the interface has no speed of its own (loopback, bridges, most virtual ones) or its
@@ -128,7 +141,7 @@ mod tests {
     const TABLE: &str = "Inter-|   Receive                            |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
     lo:    3193      29    0    0    0     0          0         0     3194      29    0    0    0     0       0          0
-  eth0: 485783840   23484    0    5    0     0          0         0  1592265   18349    0    2    0     0       0          0
+  eth0: 485783840   23484    3    5    0     0          0         0  1592265   18349    1    2    0     0       0          0
 ";
 
     #[test]
@@ -157,9 +170,12 @@ mod tests {
             drops: 7,
         };
         assert_eq!(out[0], Observation::Net(NetFact::Links(vec![lo, eth0])));
+        let errors = |name: &[u8], errors| SaturationFact { name: name.to_vec(), errors, queue: None };
+        let saturation = vec![errors(b"lo", 0), errors(b"eth0", 4)];
+        assert_eq!(out[1], Observation::Net(NetFact::Saturation(saturation)));
         let tracked = Some(Filling { used: 900, limit: 1000 });
         let room = RoomFact { netns: None, ports: Some((32_768, 60_999)), tracked };
-        assert_eq!(out[1], Observation::Net(NetFact::Room(room)));
+        assert_eq!(out[2], Observation::Net(NetFact::Room(room)));
     }
 
     #[test]

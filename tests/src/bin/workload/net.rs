@@ -11,6 +11,7 @@ use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
 mod full;
+mod lossy;
 mod processes;
 mod scenario;
 mod sharing;
@@ -35,6 +36,7 @@ pub fn run(words: &[&str]) -> Result<()> {
         }
         ["scenario", limit, seed, range] => scenario::run(limit, seed, range),
         ["bloat", seed] => scenario::bloat(seed),
+        ["lossy", percent] => lossy::run(percent),
         [kind] => once(kind),
         _ => bail!("no such workload"),
     }

@@ -281,6 +281,11 @@ fn an_answer_that_comes_at_once_leaves_the_turn_to_this_side() {
     // One question more than answers: it waits for one.
     pair.now.pace.segments_out += 1;
     assert_eq!(pair.judged().limit, Limit::Peer);
+    // Where questions take several segments their numbers tell nothing, and within one jiffy nothing else does.
+    pair.now.pace.segments_out += 1;
+    assert_eq!(pair.judged().limit, Limit::Unknown);
+    pair.now.pace.last_received += 1;
+    assert_eq!(pair.judged().limit, Limit::Application);
 }
 
 /// 5.1 Mbit/s, 34 ms; requests of 100 bytes answered at once, behind a queue that another connection fills.

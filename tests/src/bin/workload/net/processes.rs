@@ -21,6 +21,8 @@ pub struct Count {
     pub tcp_rx: AtomicU64,
     pub udp_tx: AtomicU64,
     pub udp_rx: AtomicU64,
+    /// Bytes that the kernel says were sent again; of a process that asked.
+    pub retransmitted: AtomicU64,
 }
 
 /// Adds to a count.
@@ -112,6 +114,7 @@ impl Processes {
                 "pid": of(&count.pid),
                 "tcp": {"tx": of(&count.tcp_tx), "rx": of(&count.tcp_rx)},
                 "udp": {"tx": of(&count.udp_tx), "rx": of(&count.udp_rx)},
+                "retransmitted": of(&count.retransmitted),
             })
         });
         json!({"processes": each.collect::<Vec<_>>()})
