@@ -33,7 +33,7 @@ const NAMES: [&[u8]; 4] = [b"server", b"\x1b]0;x\x07", "漢字漢字".as_bytes()
 fn recording(path: &Path, seconds: u64) {
     let mut recorder = Recorder::create(path).unwrap();
     let at = |second: u64| Moment { boot: second * SECOND, wall: (1_800_000_000 + second) * SECOND };
-    recorder.push(&Observation::Session(SessionFact {
+    recorder.push(&Observation::Session(Box::new(SessionFact {
         began: at(100),
         host: "host".to_owned(),
         kernel: "6.18".to_owned(),
@@ -42,9 +42,9 @@ fn recording(path: &Path, seconds: u64) {
         observer: 1,
         missing: Vec::new(),
         blind: Vec::new(),
-    }));
+    })));
     let machine = Machine { total: 1 << 34, free: 1 << 33, available: Some(1 << 33), ..Machine::default() };
-    recorder.push(&Observation::Mem(MemFact::Machine(machine)));
+    recorder.push(&Observation::Mem(MemFact::Machine(machine.into())));
     for second in 100..=100 + seconds {
         for (tgid, name) in (1000..).zip(NAMES) {
             let id = TaskId { start: SECOND, tgid };

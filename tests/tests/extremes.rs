@@ -110,7 +110,7 @@ impl Numbers {
                 nearest: Some(Limit { limit: self.extreme(), usage: self.extreme(), ..Limit::default() }),
             },
             6 => MemFact::Gone { id },
-            _ => MemFact::Machine(Machine {
+            _ => MemFact::Machine(Box::new(Machine {
                 total: self.extreme(),
                 free: self.extreme(),
                 available: self.maybe(),
@@ -128,7 +128,7 @@ impl Numbers {
                 hugetlb: self.extreme(),
                 swap_total: self.extreme(),
                 swap_free: self.extreme(),
-            }),
+            })),
         }
     }
 
@@ -249,15 +249,16 @@ impl Numbers {
         let protocol =
             [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Mptcp][self.below(4) as usize];
         match self.below(11) {
-            0 => NetFact::Connection(self.connection()),
+            0 => NetFact::Connection(self.connection().into()),
             10 => {
                 NetFact::RemoteName { address: Ipv4Addr::from(self.half()).into(), name: Some(vec![0xff; 3]) }
             }
-            1 | 8 => NetFact::Paced(self.connection(), self.pace()),
+            1 | 8 => NetFact::Paced(self.connection().into(), self.pace()),
             9 => NetFact::Jiffies(self.half()),
             2 => {
                 let (connection, counters) = (self.connection(), self.counters());
-                NetFact::Closed(ClosedFact { connection, seen: Some(counters), at: self.extreme() })
+                let closed = ClosedFact { connection, seen: Some(counters), at: self.extreme() };
+                NetFact::Closed(closed.into())
             }
             3 => NetFact::Vanished { cookie: self.below(3) },
             4 => {
@@ -269,7 +270,7 @@ impl Numbers {
                 counters: self.counters(),
                 connections: self.extreme(),
             }),
-            6 => NetFact::Socket(SocketFact {
+            6 => NetFact::Socket(Box::new(SocketFact {
                 cookie: self.below(3),
                 holders: vec![self.id()],
                 protocol,
@@ -278,7 +279,7 @@ impl Numbers {
                 queued: self.half(),
                 queue_limit: Some(self.half()),
                 drops: self.half(),
-            }),
+            })),
             _ => NetFact::Links(vec![LinkFact {
                 name: b"eth0".to_vec(),
                 speed: self.maybe(),
@@ -321,7 +322,7 @@ impl Numbers {
 }
 
 fn session(began: Moment) -> Observation {
-    Observation::Session(SessionFact {
+    Observation::Session(Box::new(SessionFact {
         began,
         host: "h".to_owned(),
         kernel: "k".to_owned(),
@@ -330,7 +331,7 @@ fn session(began: Moment) -> Observation {
         observer: 1,
         missing: Vec::new(),
         blind: Vec::new(),
-    })
+    }))
 }
 
 #[test]

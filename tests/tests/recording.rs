@@ -32,7 +32,7 @@ fn at(second: u64) -> Moment {
 }
 
 fn session() -> Observation {
-    Observation::Session(SessionFact {
+    Observation::Session(Box::new(SessionFact {
         began: at(0),
         host: "host".to_owned(),
         kernel: "6.18".to_owned(),
@@ -41,7 +41,7 @@ fn session() -> Observation {
         observer: 1,
         missing: Vec::new(),
         blind: Vec::new(),
-    })
+    }))
 }
 
 fn met(tgid: u64, comm: &str) -> Observation {

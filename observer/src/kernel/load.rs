@@ -9,7 +9,7 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf,
     maps::{Array, MapData, PerCpuArray, RingBuf},
     programs::Iter,
 };
@@ -17,6 +17,7 @@ use observer_common::loss::{LOSS_COUNTERS, Loss};
 
 use super::{
     ids::attach_types,
+    loader::loader,
     plan::{LoadPlan, ObjectPlan},
     program::{self, Attached, Verdicts},
     refusal::{self, chain},
@@ -87,15 +88,9 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     raise_memory_lock_limit();
     let points = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(|hook| hook.hook.ways);
     let points = points.flat_map(|way| way.programs).map(|attachment| attachment.point);
-    // The loader reads the kernel's types by itself, for relocations that these objects do not have. That cannot be
-    // helped and takes longer than all else that is done here, so the rest is done beside it.
-    let (types, loader) = std::thread::scope(|scope| {
-        let loader = scope.spawn(EbpfLoader::new);
-        (attach_types(&plan.facts.types, points), loader.join())
-    });
-    let types = types.map_err(|error| Error::failed("naming the kernel's types to the loader", error))?;
-    let mut loader = loader.unwrap_or_default();
-    loader.btf(None);
+    let types = attach_types(&plan.facts.types, points)
+        .map_err(|error| Error::failed("naming the kernel's types to the loader", error))?;
+    let mut loader = loader();
     let mut loaded = Loaded { objects: Vec::new(), outcomes: Vec::new() };
     for object in &plan.objects {
         let bytes = object_bytes(object.domain, folder)?;

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod facts;
 pub mod ids;
 pub mod load;
+mod loader;
 pub mod map;
 pub mod names;
 pub mod plan;

@@ -42,7 +42,7 @@ pub enum DiskFact {
     /// All loop devices that have a file.
     Loops(Vec<Loop>),
     /// Somebody works on a file: by how much who made it grow.
-    Growing { inode: InodeId, growing: Growing },
+    Growing { inode: InodeId, growing: Box<Growing> },
     /// Nothing more will be said of its growth; whether that is because the file is freed.
     GrowingGone { inode: InodeId, freed: bool },
     /// What `statx` and its path said of a file that grows, asked for by a report.

@@ -20,7 +20,7 @@ pub enum MemFact {
     /// The limit with the least room above a control group, its own included; `None` if nothing limits it.
     Limit { cgroup: Vec<u8>, nearest: Option<Limit> },
     /// The whole machine's memory.
-    Machine(Machine),
+    Machine(Box<Machine>),
     /// Kernel memory of one kind that [`Machine`] does not tell apart.
     Kernel { part: KernelPart, bytes: u64 },
     /// Memory ran out: the kernel kills `victim`, in a request for memory of `trigger`.

@@ -16,10 +16,12 @@ pub mod session;
 pub use observer_common::task::TaskId;
 
 /// Everything that can be observed. The order of variants is part of the recording format: new ones go to the end.
+///
+/// One is kept of everything there is, so they are small: what is large and rare, or has much to say, is in a box.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Observation {
     /// The first of every stream: where and when this was observed, and what could not be attached.
-    Session(session::SessionFact),
+    Session(Box<session::SessionFact>),
     /// A report is due now: everything that it is made of has been said.
     Due(session::Moment),
     Process(process::ProcessFact),
@@ -29,6 +31,8 @@ pub enum Observation {
     Net(net::NetFact),
     Pace(session::PaceFact),
 }
+
+const _: () = assert!(size_of::<Observation>() <= 96);
 
 /// What a state-like fact is about; two facts of one slot are successive values of one thing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,9 +10,9 @@ use super::TaskId;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NetFact {
     /// A TCP connection as it stands; recordings of versions that did not tell its [`Pace`] have it.
-    Connection(ConnectionFact),
+    Connection(Box<ConnectionFact>),
     /// A TCP connection has ended; these are its last counters.
-    Closed(ClosedFact),
+    Closed(Box<ClosedFact>),
     /// No pass finds the socket any more. A TCP connection's end is told by [`NetFact::Closed`], sooner or later.
     Vanished { cookie: u64 },
     /// What a process moved through a socket that does not count, or that is another's.
@@ -22,11 +22,11 @@ pub enum NetFact {
     /// Connections whose ends were not told one by one.
     ClosedTotals(ClosedTotalsFact),
     /// An open socket without connection.
-    Socket(SocketFact),
+    Socket(Box<SocketFact>),
     /// Every network interface of the observer's network namespace.
     Links(Vec<LinkFact>),
     /// A TCP connection as it stands, and what tells its pace.
-    Paced(ConnectionFact, Pace),
+    Paced(Box<ConnectionFact>, Pace),
     /// The kernel's clock in jiffies when the sockets were read, wrapping: what the moments of a [`Pace`] are counted in.
     Jiffies(u32),
     /// Several processes hold a TCP connection, or one that did not open it; from here on it is known what each of them
@@ -335,9 +335,8 @@ impl NetFact {
 
     pub(super) fn gone(&self) -> Option<Self> {
         match self {
-            Self::Connection(ConnectionFact { cookie, .. })
-            | Self::Paced(ConnectionFact { cookie, .. }, _)
-            | Self::Socket(SocketFact { cookie, .. }) => Some(Self::Vanished { cookie: *cookie }),
+            Self::Connection(fact) | Self::Paced(fact, _) => Some(Self::Vanished { cookie: fact.cookie }),
+            Self::Socket(fact) => Some(Self::Vanished { cookie: fact.cookie }),
             _ => None,
         }
     }

@@ -64,7 +64,7 @@ pub async fn observe(
         let doing = || format!("recording to {}", printable(path.as_os_str().as_bytes()));
         pipeline.record(Recorder::create(path).map_err(|error| Error::failed(doing(), error))?);
     }
-    pipeline.feed(Observation::Session(session(&loaded.outcomes, &plan.facts)))?;
+    pipeline.feed(Observation::Session(Box::new(session(&loaded.outcomes, &plan.facts))))?;
     let mut live = Live::new(loaded.objects, domains, PathBuf::from("/"));
     let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
     if options.verbose {

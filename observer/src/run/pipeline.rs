@@ -57,7 +57,7 @@ impl Pipeline {
             recorder.push(&observation);
         }
         if let Observation::Session(session) = &observation {
-            self.session = Some(session.clone());
+            self.session = Some((**session).clone());
         }
         for engine in &mut self.engines {
             engine.apply(&observation);

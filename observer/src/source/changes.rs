@@ -20,7 +20,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use values::Values;
+
 use crate::observation::{Observation, Slot, TaskId, process::ProcessFact};
+
+mod values;
 
 /// So many things may have gone at one place in the order of a pass before the rest is looked up one by one.
 const LOOK_AHEAD: usize = 64;
@@ -28,18 +32,13 @@ const LOOK_AHEAD: usize = 64;
 /// The last value of every slot, and which passes still find it.
 #[derive(Debug, Default)]
 pub struct Changes {
-    known: HashMap<Slot, usize>,
-    /// Indexed by the values of `known`; a free place is `None`.
-    values: Vec<Option<Value>>,
-    free: Vec<usize>,
+    values: Values,
     /// Each program with what its latest pass found. A handful of programs.
     passes: Vec<(&'static str, Vec<Place>)>,
     /// What the passes since the last judgement no longer found.
     missed: Vec<Slot>,
-    /// Passes counted, so that a mark of an earlier one is never taken for this one's.
-    pass: u64,
-    /// Values counted.
-    numbers: u64,
+    /// Passes counted, so that a mark of an earlier one is not taken for this one's.
+    pass: u32,
     /// Slots that ended since the last report was due, and those that had ended before it.
     ending: HashSet<Slot>,
     ended: HashSet<Slot>,
@@ -53,16 +52,6 @@ pub struct Changes {
 
 /// An index into the values, and the number of the value that was meant: the index is used again.
 type Place = (usize, u64);
-
-#[derive(Debug)]
-struct Value {
-    fact: Observation,
-    number: u64,
-    /// The last pass that found it.
-    found: u64,
-    /// Programs whose latest pass found it; 0 where it only came outside passes.
-    holders: u32,
-}
 
 impl Changes {
     /// Takes the facts of one complete pass of `program`: what differs from the last fact of its slot goes to `out`.
@@ -104,8 +93,8 @@ impl Changes {
 
     /// The value of `slot`, and its place, unless a pass finds it.
     fn unfound(&self, slot: &Slot) -> Option<(usize, &Observation)> {
-        let index = *self.known.get(slot)?;
-        let value = self.values[index].as_ref().filter(|value| value.holders == 0)?;
+        let index = self.values.find(slot)?;
+        let value = self.values.get(index).filter(|value| value.holders == 0)?;
         Some((index, &value.fact))
     }
 
@@ -132,7 +121,7 @@ impl Changes {
         let (place, previous) = self.begin(program);
         let mut found = self.take(facts, &previous, out);
         for (index, number) in previous {
-            let Some(value) = self.values[index].as_mut().filter(|value| value.number == number) else {
+            let Some(value) = self.values.get_mut(index).filter(|value| value.number == number) else {
                 continue;
             };
             // Those that this pass found again were counted twice now, those that it did not once too often.
@@ -163,26 +152,27 @@ impl Changes {
 
     /// The current value of every slot, in the order of the slots: what a reader needs to go on from here.
     pub fn keyframe(&self) -> impl Iterator<Item = &Observation> {
-        let mut slots: Vec<(&Slot, usize)> = self.known.iter().map(|(slot, index)| (slot, *index)).collect();
-        slots.sort_unstable();
-        slots.into_iter().filter_map(|(_, index)| self.values[index].as_ref()).map(|value| &value.fact)
+        let mut facts: Vec<(Option<Slot>, &Observation)> =
+            self.values.iter().map(|value| (value.fact.slot(), &value.fact)).collect();
+        facts.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        facts.into_iter().map(|(_, fact)| fact)
     }
 
     /// Number of slots that are known.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.values.len()
     }
 
     /// Whether no slot is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.values.is_empty()
     }
 
     /// Starts a pass; its program's place, and what its previous pass found.
     fn begin(&mut self, program: &'static str) -> (usize, Vec<Place>) {
-        self.pass += 1;
+        self.pass = self.pass.wrapping_add(1);
         let place = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
             self.passes.push((program, Vec::new()));
             self.passes.len() - 1
@@ -217,7 +207,7 @@ impl Changes {
                 }
             };
             if let Some(index) = index
-                && let Some(value) = self.values[index].as_mut()
+                && let Some(value) = self.values.get_mut(index)
                 && value.found != self.pass
             {
                 value.found = self.pass;
@@ -230,7 +220,7 @@ impl Changes {
 
     /// Whether `fact` is the value at `index` and tells nothing more than that it still is.
     fn knows(&self, index: usize, fact: &Observation) -> bool {
-        let same = self.values[index].as_ref().is_some_and(|value| value.fact == *fact);
+        let same = self.values.get(index).is_some_and(|value| value.fact == *fact);
         same && !fact.lasts_unsaid() && fact.ends().is_empty()
     }
 
@@ -249,8 +239,8 @@ impl Changes {
             self.ending.remove(&slot);
             self.ended.remove(&slot);
         }
-        let place = self.known.get(&slot).copied();
-        let known = place.and_then(|index| self.values[index].as_mut());
+        let place = self.values.find(&slot);
+        let known = place.and_then(|index| self.values.get_mut(index));
         let outdated = fact.outdates(known.is_some());
         let index = match (place, known) {
             (Some(index), Some(value)) => {
@@ -264,7 +254,7 @@ impl Changes {
             }
             _ => self.remember(slot, fact.clone()),
         };
-        if let Some(&outdated) = outdated.and_then(|slot| self.known.get(&slot)) {
+        if let Some(outdated) = outdated.and_then(|slot| self.values.find(&slot)) {
             self.vacate(outdated);
         }
         out.push(fact);
@@ -274,29 +264,16 @@ impl Changes {
     /// Keeps the first value of `slot`; says where.
     fn remember(&mut self, slot: Slot, fact: Observation) -> usize {
         self.keep(&fact);
+        let index = self.values.insert(&slot, fact);
         if slot.needs_keeping() && !self.kept.contains_key(&slot) {
-            self.loose.insert(slot.clone());
+            self.loose.insert(slot);
         }
-        self.numbers += 1;
-        let value = Some(Value { fact, number: self.numbers, found: 0, holders: 0 });
-        let index = if let Some(index) = self.free.pop() {
-            self.values[index] = value;
-            index
-        } else {
-            self.values.push(value);
-            self.values.len() - 1
-        };
-        self.known.insert(slot, index);
         index
     }
 
     fn vacate(&mut self, index: usize) {
-        if let Some(value) = self.values[index].take() {
-            if let Some(slot) = value.fact.slot() {
-                self.known.remove(&slot);
-            }
+        if let Some(value) = self.values.remove(index) {
             self.release(&value.fact);
-            self.free.push(index);
         }
     }
 
@@ -352,8 +329,8 @@ impl Changes {
     /// What a pass still finds (a process that nobody has waited for) stays until the pass does not; what passes keep
     /// silent about goes with its end.
     fn forget_slot(&mut self, slot: &Slot) {
-        if let Some(&index) = self.known.get(slot)
-            && let Some(value) = &self.values[index]
+        if let Some(index) = self.values.find(slot)
+            && let Some(value) = self.values.get(index)
             && (value.holders == 0 || value.fact.lasts_unsaid())
         {
             self.vacate(index);

@@ -155,9 +155,9 @@ impl Meaning for SocketRecord {
         let listening = self.state == u32::from(STATE_LISTEN);
         if protocol == Protocol::Tcp && !listening {
             let pace = pace(&self.pace);
-            return Some(NetFact::Paced(self.connection(holders), pace));
+            return Some(NetFact::Paced(Box::new(self.connection(holders)), pace));
         }
-        Some(NetFact::Socket(SocketFact {
+        Some(NetFact::Socket(Box::new(SocketFact {
             cookie: self.cookie,
             protocol,
             listening,
@@ -166,7 +166,7 @@ impl Meaning for SocketRecord {
             queue_limit: (listening && protocol == Protocol::Tcp).then_some(self.queue_limit),
             drops: self.drops,
             holders,
-        }))
+        })))
     }
 }
 

@@ -264,7 +264,8 @@ impl NetDecoder {
         self.introduce(&socket.owner, out);
         let seen = socket.was_seen().then_some(seen);
         let connection = socket.connection(Vec::new());
-        out.facts.push(Observation::Net(NetFact::Closed(ClosedFact { connection, seen, at: header.at })));
+        let closed = Box::new(ClosedFact { connection, seen, at: header.at });
+        out.facts.push(Observation::Net(NetFact::Closed(closed)));
         Ok(())
     }
 

@@ -247,7 +247,7 @@ impl NetState {
                 self.listeners.entry(fact.cookie).or_default().update(fact);
             }
             NetFact::Socket(fact) => {
-                self.sockets.insert(fact.cookie, fact.clone());
+                self.sockets.insert(fact.cookie, (**fact).clone());
             }
             NetFact::Links(facts) => self.links.update(facts, self.started),
             NetFact::Saturation(facts) => self.links.saturate(facts),

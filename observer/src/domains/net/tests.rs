@@ -50,7 +50,7 @@ impl Scene {
             blind: Vec::new(),
         };
         let mut state = NetState::new(&request);
-        state.apply(&Observation::Session(session.clone()));
+        state.apply(&Observation::Session(session.clone().into()));
         Self { state, processes: Processes::default(), request, session, now: 0, reports: 0 }
     }
 
@@ -103,8 +103,8 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
-    ConnectionFact {
+fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> Box<ConnectionFact> {
+    Box::new(ConnectionFact {
         cookie,
         opened,
         passive: false,
@@ -114,15 +114,12 @@ fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
         state: 1,
         counters: Counters { tx, rx, retransmitted: 0 },
         measures: Measures { srtt: 2000, ..Measures::default() },
-    }
+    })
 }
 
-fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {
-    NetFact::Closed(ClosedFact {
-        connection: ConnectionFact { holders: Vec::new(), ..connection },
-        seen,
-        at: 0,
-    })
+fn closed(connection: Box<ConnectionFact>, seen: Option<Counters>) -> NetFact {
+    let connection = ConnectionFact { holders: Vec::new(), ..*connection };
+    NetFact::Closed(Box::new(ClosedFact { connection, seen, at: 0 }))
 }
 
 fn flow(task: TaskId, cookie: u64, protocol: Protocol, tx: u64, rx: u64) -> NetFact {
@@ -268,7 +265,7 @@ fn the_only_holder_owns_what_nobody_acted_on_and_several_do_not() {
     scene.report();
     let nobodys = |cookie, holders: &[TaskId], rx| {
         let fact = connection(cookie, 7, 0, rx);
-        ConnectionFact { owner: None, holders: holders.to_vec(), ..fact }
+        Box::new(ConnectionFact { owner: None, holders: holders.to_vec(), ..*fact })
     };
     scene.say(NetFact::Connection(nobodys(1, &[A], 10)));
     scene.say(NetFact::Connection(nobodys(2, &[A, B], 1000)));
@@ -355,7 +352,7 @@ fn facts_that_are_told_in_another_order_give_the_same_rows() {
         scene.report();
         let mut facts: Vec<NetFact> = (1..20)
             .map(|cookie| {
-                NetFact::Socket(SocketFact {
+                NetFact::Socket(Box::new(SocketFact {
                     cookie,
                     holders: vec![A],
                     protocol: Protocol::Tcp,
@@ -364,11 +361,12 @@ fn facts_that_are_told_in_another_order_give_the_same_rows() {
                     queued: 0,
                     queue_limit: Some(4),
                     drops: 0,
-                })
+                }))
             })
             .collect();
         facts.extend((21..40).map(|cookie| {
-            let mut fact = ConnectionFact { passive: true, ..connection(cookie, 7, 10, 10) };
+            let mut fact = connection(cookie, 7, 10, 10);
+            fact.passive = true;
             fact.ends.remote = Some(SocketAddr::new([10, 0, 0, 2].into(), cookie as u16));
             NetFact::Connection(fact)
         }));
@@ -506,7 +504,7 @@ fn a_link_tells_what_waits_and_what_was_lost_while_observed() {
 fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
     let mut scene = Scene::new(View::Listen);
     let listener = |cookie, local: &str| {
-        NetFact::Socket(SocketFact {
+        NetFact::Socket(Box::new(SocketFact {
             cookie,
             holders: vec![A],
             protocol: Protocol::Tcp,
@@ -515,11 +513,11 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
             queued: 4,
             queue_limit: Some(4),
             drops: 2,
-        })
+        }))
     };
     let accepted = |cookie, opened, owner: Option<TaskId>| {
         let fact = connection(cookie, opened, 0, 0);
-        ConnectionFact { passive: true, owner, holders: owner.into_iter().collect(), ..fact }
+        Box::new(ConnectionFact { passive: true, owner, holders: owner.into_iter().collect(), ..*fact })
     };
     scene.say(listener(50, "0.0.0.0:4000"));
     scene.say(listener(51, "10.0.0.1:4000"));
@@ -543,7 +541,7 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
 fn a_queue_without_a_known_limit_is_told_without_one() {
     let mut scene = Scene::new(View::Listen);
     let listener = |queue_limit, drops| {
-        NetFact::Socket(SocketFact {
+        NetFact::Socket(Box::new(SocketFact {
             cookie: 50,
             holders: vec![A],
             protocol: Protocol::Tcp,
@@ -552,7 +550,7 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
             queued: 4,
             queue_limit,
             drops,
-        })
+        }))
     };
     let mut told = |queue_limit, drops| {
         scene.say(listener(queue_limit, drops));
@@ -569,7 +567,7 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
 fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
     let mut scene = Scene::new(View::Net);
     let listener = |cookie: u64, drops: u32| {
-        NetFact::Socket(SocketFact {
+        NetFact::Socket(Box::new(SocketFact {
             cookie,
             holders: vec![A],
             protocol: Protocol::Tcp,
@@ -582,7 +580,7 @@ fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
             queued: 4,
             queue_limit: Some(4),
             drops,
-        })
+        }))
     };
     (0..40).for_each(|cookie| scene.say(listener(cookie, 1)));
     scene.report();
@@ -611,11 +609,8 @@ fn what_has_ended_is_not_among_the_open_connections_of_the_first_answer() {
         scene.say(NetFact::Connection(connection(cookie, 7, 0, 0)));
     }
     // One that nobody is known to have is open all the same.
-    scene.say(NetFact::Connection(ConnectionFact {
-        owner: None,
-        holders: Vec::new(),
-        ..connection(4, 7, 0, 0)
-    }));
+    let nobodys = ConnectionFact { owner: None, holders: Vec::new(), ..*connection(4, 7, 0, 0) };
+    scene.say(NetFact::Connection(nobodys.into()));
     scene.say(closed(connection(2, 7, 0, 0), None));
     scene.say(NetFact::Vanished { cookie: 3 });
     let headline = scene.report().headline;

@@ -296,7 +296,7 @@ fn what_is_known_is_bounded_by_what_there_is() {
     (0..100).for_each(|life| lived(&mut changes, life));
     let (len, values) = (changes.len(), changes.values.len());
     (100..1100).for_each(|life| lived(&mut changes, life));
-    assert_eq!(changes.len(), len, "{:#?}", changes.known.keys());
+    assert_eq!(changes.len(), len, "{:#?}", changes.keyframe().collect::<Vec<_>>());
     assert_eq!(changes.values.len(), values);
     assert!(changes.kept.len() <= len && changes.loose.is_empty(), "{:?} {:?}", changes.kept, changes.loose);
     assert!(len < 100, "{len}");

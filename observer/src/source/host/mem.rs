@@ -29,7 +29,7 @@ pub fn tick(root: &Path, out: &mut Vec<Observation>) {
     let mut text = Text::default();
     let mut tell = |fact| out.push(Observation::Mem(fact));
     if let Some(machine) = text.str(&root.join("proc/meminfo")).and_then(machine) {
-        tell(MemFact::Machine(machine));
+        tell(MemFact::Machine(Box::new(machine)));
     }
     let page_size = rustix::param::page_size() as u64;
     if let Some(pages) = text.str(&root.join("proc/net/sockstat")).and_then(socket_pages) {

@@ -26,7 +26,7 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
             Err(error) => return Err(anyhow!("{}: {error}", from.display())),
         };
         let kept = match fact {
-            Observation::Session(session) => Observation::Session(anonymous(session)),
+            Observation::Session(session) => Observation::Session(Box::new(anonymous(*session))),
             Observation::Due(_) | Observation::Mem(MemFact::Machine(_)) => fact,
             Observation::Mem(
                 MemFact::Counters { id, .. }

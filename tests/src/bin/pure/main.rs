@@ -172,7 +172,7 @@ fn record(file: &Path) -> Result<()> {
 }
 
 fn session() -> Observation {
-    Observation::Session(SessionFact {
+    Observation::Session(Box::new(SessionFact {
         began: moment(0),
         host: "busy".to_owned(),
         kernel: "6.18".to_owned(),
@@ -181,7 +181,7 @@ fn session() -> Observation {
         observer: 1,
         missing: Vec::new(),
         blind: Vec::new(),
-    })
+    }))
 }
 
 /// The moment so many seconds after the start.

@@ -118,7 +118,7 @@ impl Growth {
         };
         let Some(known) = self.known.get_mut(&inode) else { return Ok(None) };
         known.heard = self.now;
-        let growing = known.growing();
+        let growing = Box::new(known.growing());
         let nameless = growing.nameless;
         out.facts.push(Observation::Disk(DiskFact::Growing { inode, growing }));
         Ok(nameless.then_some(inode))

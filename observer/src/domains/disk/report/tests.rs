@@ -67,7 +67,7 @@ impl World {
             now: at,
             previous: at,
         };
-        world.state.apply(&Observation::Session(session));
+        world.state.apply(&Observation::Session(session.into()));
         for (id, comm) in [(LEGACY, "legacyd"), (OTHER, "sort"), (ROTATE, "logrotate")] {
             let (comm, uid) = (comm.as_bytes().to_vec(), 0);
             world.processes.apply(&ProcessFact::Met { id, comm, uid, kernel_thread: false });
@@ -383,7 +383,7 @@ fn of_many_files_that_grow_each_has_its_turn_and_is_left_alone_afterwards() {
     let files: Vec<_> = (0..1500).map(|ino| InodeId { ino, ..LOG }).collect();
     let growing = Growing { magic: EXT4, size: MIB, exact: true, ..Growing::default() };
     for inode in &files {
-        world.take(DiskFact::Growing { inode: *inode, growing: growing.clone() });
+        world.take(DiskFact::Growing { inode: *inode, growing: growing.clone().into() });
     }
     world.take(DiskFact::Space { dev: LOG.dev, space: Space { size: 9 * MIB, ..Space::default() } });
     let mut asked = vec![0; files.len()];
@@ -422,7 +422,7 @@ fn files_that_grow_all_the_time_take_turns() {
     for size in 1..4 {
         for ino in 0..2500 {
             let growing = Growing { size, ..growing.clone() };
-            world.take(DiskFact::Growing { inode: InodeId { ino, ..LOG }, growing });
+            world.take(DiskFact::Growing { inode: InodeId { ino, ..LOG }, growing: growing.into() });
         }
         let wants = world.with(|state, context| state.wants(&shown, context));
         asked.extend(wants.growing.into_iter().map(|file| file.inode));
@@ -476,7 +476,7 @@ fn of_many_folders_and_files_that_fill_a_disk_the_biggest_few_are_named_and_the_
             writers: writers.iter().map(|id| (*id, size / writers.len() as u64)).collect(),
             ..Growing::default()
         };
-        world.take(DiskFact::Growing { inode, growing });
+        world.take(DiskFact::Growing { inode, growing: growing.into() });
         let stat = Stat { size, allocated: size };
         world.take(DiskFact::Found { inode, found: Found::File { stat, path: Some(path.into_bytes()) } });
         for id in writers {

@@ -97,11 +97,8 @@ impl World {
     }
 
     fn limit(&mut self, nearest: Option<Limit>) {
-        self.apply(MemFact::Machine(Machine {
-            total: 1 << 30,
-            available: Some(512 << 20),
-            ..Machine::default()
-        }));
+        let machine = Machine { total: 1 << 30, available: Some(512 << 20), ..Machine::default() };
+        self.apply(MemFact::Machine(machine.into()));
         self.apply(MemFact::Place { id: GROWING, cgroup: b"/a".to_vec() });
         self.apply(MemFact::Limit { cgroup: b"/a".to_vec(), nearest });
     }
