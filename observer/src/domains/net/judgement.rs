@@ -1,6 +1,9 @@
 //! What is said of a connection's pace, and what is made of that for a process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use super::{
     connection::{Clocks, Connection, Phase},
@@ -87,10 +90,11 @@ impl Judgements {
         judged.filled = queue::filled(&sharers(&first));
         for (connection, judgement) in open.into_iter().zip(first) {
             let (tx, rx) = connection.interval();
+            let cookie = connection.fact.cookie;
             for id in whose(connection) {
-                judged.processes.entry(id).or_default().add(&judgement, tx.saturating_add(rx));
+                judged.processes.entry(id).or_default().add(cookie, &judgement, tx.saturating_add(rx));
             }
-            judged.connections.insert(connection.fact.cookie, judgement);
+            judged.connections.insert(cookie, judgement);
         }
         judged
     }
@@ -125,17 +129,28 @@ impl Judgements {
 /// The judgements of one process's connections, each with the bytes that it carried in the interval.
 #[derive(Clone, Debug, Default)]
 pub struct Together {
-    limits: BTreeMap<Limit, (u64, u64, Option<Judgement>)>,
+    limits: BTreeMap<Limit, Limited>,
     bytes: u64,
 }
 
+/// The connections that one thing limits.
+#[derive(Clone, Debug)]
+struct Limited {
+    bytes: u64,
+    /// What the one that moves most moves, and its cookie: of several, the one with the least.
+    most: (u64, Reverse<u64>),
+    judgement: Judgement,
+}
+
 impl Together {
-    /// Adds a connection.
-    pub fn add(&mut self, judgement: &Judgement, bytes: u64) {
-        let (all, most, of) = self.limits.entry(judgement.limit).or_default();
-        *all = all.saturating_add(bytes);
-        if of.is_none() || bytes > *most {
-            (*most, *of) = (bytes, Some(judgement.clone()));
+    /// Adds a connection; in which order does not matter.
+    pub fn add(&mut self, cookie: u64, judgement: &Judgement, bytes: u64) {
+        let this = (bytes, Reverse(cookie));
+        let new = || Limited { bytes: 0, most: this, judgement: judgement.clone() };
+        let limited = self.limits.entry(judgement.limit).or_insert_with(new);
+        limited.bytes = limited.bytes.saturating_add(bytes);
+        if this > limited.most {
+            (limited.most, limited.judgement) = (this, judgement.clone());
         }
         self.bytes = self.bytes.saturating_add(bytes);
     }
@@ -144,15 +159,34 @@ impl Together {
     #[must_use]
     pub fn judged(&self) -> Option<Judgement> {
         // Of what moves nothing, what is known says more; among equals, the first in the order of the judgement.
-        let rank = |(limit, (bytes, ..)): &(&Limit, &(u64, u64, Option<Judgement>))| {
-            (*bytes, **limit != Limit::Unknown, std::cmp::Reverse(**limit))
+        let rank = |(limit, limited): &(&Limit, &Limited)| {
+            (limited.bytes, **limit != Limit::Unknown, Reverse(**limit))
         };
-        let (_, (bytes, _, judgement)) = self.limits.iter().max_by_key(rank)?;
-        let mut judgement = judgement.clone()?;
-        if *bytes < self.bytes {
-            let part = share(*bytes as f64 / self.bytes as f64);
+        let (_, limited) = self.limits.iter().max_by_key(rank)?;
+        let mut judgement = limited.judgement.clone();
+        if limited.bytes < self.bytes {
+            let part = share(limited.bytes as f64 / self.bytes as f64);
             judgement.evidence = format!("{} ({part} of what it moves is limited so)", judgement.evidence);
         }
         Some(judgement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_connection_speaks_for_its_process_does_not_hang_on_their_order() {
+        let of = |cookie: u64| Judgement::of(Limit::Application, String::new(), format!("{cookie} waits"));
+        let judged = |cookies: [u64; 3]| {
+            let mut together = Together::default();
+            cookies
+                .iter()
+                .for_each(|cookie| together.add(*cookie, &of(*cookie), if *cookie == 9 { 1 } else { 2 }));
+            together.judged().map(|judgement| judgement.evidence)
+        };
+        assert_eq!(judged([7, 9, 8]).as_deref(), Some("7 waits"));
+        assert_eq!(judged([8, 9, 7]), judged([7, 9, 8]));
     }
 }
