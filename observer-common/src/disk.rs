@@ -131,7 +131,8 @@ pub struct FileTotal {
     pub owner: TaskId,
     /// Bytes by which the owner made it longer so far.
     pub bytes: u64,
-    /// How often somebody made it longer, as events tell.
+    /// How often somebody made it longer, as events tell: once at most from one event to the next, so never too often but
+    /// by one where a writer moved to another CPU.
     pub appends: u64,
     /// `i_size` up to which its growth has been ascribed.
     pub size: u64,
@@ -144,6 +145,8 @@ pub struct FileTotal {
     pub epoch: u64,
     /// [`NAMELESS`], [`EXACT`], [`GONE`], [`FAULTED`].
     pub flags: u64,
+    /// `i_size` up to which its appends have been counted.
+    pub counted: u64,
 }
 
 /// Of [`FileTotal::flags`]: no directory names the file.
@@ -200,7 +203,7 @@ const _: () = assert!(size_of::<InodeId>() == 16);
 const _: () = assert!(size_of::<HeldRecord>() == 136);
 const _: () = assert!(size_of::<WroteRecord>() == 88);
 const _: () = assert!(size_of::<FreedRecord>() == 32);
-const _: () = assert!(size_of::<FileTotal>() == 80);
+const _: () = assert!(size_of::<FileTotal>() == 88);
 const _: () = assert!(size_of::<ListedRecord>() == 64);
 const _: () = assert!(size_of::<WriterKey>() == 32);
 const _: () = assert!(size_of::<WriterTotal>() == 16);

@@ -21,6 +21,8 @@ pub struct Wants {
     pub slabs: bool,
     /// Deleted files whose `statx` and last known path are wanted.
     pub files: BTreeSet<FileHandle>,
+    /// Deleted files of which it is wanted how much of their blocks other files share.
+    pub extents: BTreeSet<FileHandle>,
     /// Files that grow, whose `statx` and path are wanted; where any is, the space of filesystems is read after them.
     pub growing: BTreeSet<NumberedFile>,
     /// Processes of which it is wanted whether they have ended.
@@ -95,6 +97,7 @@ impl Wants {
         self.limits.extend(other.limits);
         self.slabs |= other.slabs;
         self.files.extend(other.files);
+        self.extents.extend(other.extents);
         self.growing.extend(other.growing);
         self.alive.extend(other.alive);
         self.descriptors.extend(other.descriptors);

@@ -42,9 +42,9 @@ const IO_WORKER: u32 = 0x10;
 /// Set in the number of a call by the x32 ABI.
 const X32: u64 = 0x4000_0000;
 
-/// Whether the current task is an io_uring worker.
+/// Whether the current task is an io_uring worker, or polls a ring's queue.
 #[inline(always)]
-unsafe fn is_worker() -> bool {
+pub unsafe fn is_worker() -> bool {
     // SAFETY: the current task is alive.
     unsafe { load::<u32>(task::current(), &TASK_FLAGS) & IO_WORKER != 0 }
 }

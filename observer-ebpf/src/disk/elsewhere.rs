@@ -9,7 +9,7 @@ use observer_ebpf::read::{Direct, Probing, Reader, exists, load, pointer};
 
 use crate::{
     INODE_GENERATION, INODE_SB, ITER_INODE, KERNEL_OWN, OVERLAY, SB_FLAGS,
-    deletion::takes_names,
+    deletion::{is_worker, takes_names},
     growth::{EXT4, XFS, is_repeated, magic, works_on},
     is_regular,
 };
@@ -38,7 +38,8 @@ unsafe fn worked_on<R: Reader>(inode: *const u8) {
     }
 }
 
-/// The change time moved: not by work on the file where only its name goes.
+/// The change time moved: not by work on the file where only its name goes. What a worker of io_uring does cannot be told
+/// apart, so it counts as work: where it took a name, one more seems to have worked on the file, who made it grow by nothing.
 #[inline(always)]
 unsafe fn changed(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
@@ -47,7 +48,7 @@ unsafe fn changed(inode: *const u8) {
         if magic(inode) == TMPFS && load::<u32>(inode, &INODE_GENERATION) == 0 {
             return;
         }
-        if magic(inode) != EXT4 && !takes_names() {
+        if magic(inode) != EXT4 && (is_worker() || !takes_names()) {
             worked_on::<Direct>(inode);
         }
     }

@@ -62,8 +62,11 @@ struct Latest {
     generation: u32,
     epoch: u32,
     passed_on: u64,
-    /// Events since that needed no work.
-    repeated: u64,
+    dev: u32,
+    _pad: u32,
+    /// Its size at the last event, and how many events since the work found it longer than the one before.
+    size: u64,
+    appends: u64,
 }
 
 /// `EXT4_SUPER_MAGIC`.
@@ -99,6 +102,7 @@ pub unsafe fn meet(inode: *const u8, id: &InodeId, faulted: bool) {
         let (size, blocks): (u64, u64) = (load(inode, &INODE_SIZE), load(inode, &INODE_BLOCKS));
         let total = FileTotal {
             size,
+            counted: size,
             first_size: size,
             first_blocks: blocks * SECTOR,
             magic: magic(inode),
@@ -133,8 +137,34 @@ pub unsafe fn is_repeated<R: Reader>(inode: *const u8) -> bool {
             && latest.epoch == emit::epoch()
             && latest.generation == load::<u32>(inode, &INODE_GENERATION)
             && PASSED_ON.get(0).is_some_and(|passed_on| *passed_on == latest.passed_on);
-        latest.repeated += u64::from(repeated);
+        if repeated {
+            let size: u64 = load(inode, &INODE_SIZE);
+            latest.appends += u64::from(size > latest.size);
+            latest.size = size;
+        }
         repeated
+    }
+}
+
+/// Adds what this CPU has counted to the file that it was counted of: another may be next.
+#[inline(always)]
+unsafe fn count_appends() {
+    // SAFETY: the element is this CPU's own; the value is a map's, and the addition is atomic, because the file may be in
+    // another's hands by now.
+    unsafe {
+        let Some(latest) = LATEST.get_ptr_mut(0) else { return };
+        let latest = &mut *latest;
+        if latest.appends == 0 {
+            return;
+        }
+        let id = InodeId { dev: latest.dev, generation: latest.generation, ino: latest.ino };
+        if let Some(total) = FILES.get_ptr_mut(&id) {
+            observer_ebpf::atomic::add(&raw mut (*total).appends, latest.appends);
+            if (*total).counted < latest.size {
+                (*total).counted = latest.size;
+            }
+        }
+        latest.appends = 0;
     }
 }
 
@@ -144,6 +174,7 @@ pub unsafe fn is_repeated<R: Reader>(inode: *const u8) -> bool {
 pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
     // SAFETY: the caller passes a BTF-typed inode; the fields of a map's value are plain integers.
     unsafe {
+        count_appends();
         let id = inode_id(inode);
         let total = match FILES.get_ptr_mut(&id) {
             Some(total) => total,
@@ -163,9 +194,13 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
         let size: u64 = load(inode, &INODE_SIZE);
         if size > total.size {
             total.bytes += size - total.size;
+        }
+        // What made it longer since its appends were last counted was one at least.
+        if size > total.counted {
             total.appends += 1;
         }
         total.size = size;
+        total.counted = size;
         total.flags = nameless(inode) | total.flags & (EXACT | FAULTED) | if exact { EXACT } else { 0 };
         let current = R::current();
         let runs = task::id_by::<R>(current);
@@ -174,7 +209,7 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
             pass_on(total, id, runs);
         }
         let epoch = emit::epoch();
-        remember::<R>(inode, current, epoch, total);
+        remember::<R>(inode, id.dev, current, epoch);
         if total.epoch != u64::from(epoch) + 1 {
             total.epoch = u64::from(epoch) + 1;
             let record = WroteRecord {
@@ -190,14 +225,10 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
 
 /// This CPU's latest work is this one.
 #[inline(always)]
-unsafe fn remember<R: Reader>(inode: *const u8, current: *const u8, epoch: u32, total: &mut FileTotal) {
+unsafe fn remember<R: Reader>(inode: *const u8, dev: u32, current: *const u8, epoch: u32) {
     // SAFETY: as for `is_repeated`. Should another task run on this CPU amid the writes, what it leaves fits neither.
     unsafe {
         let (Some(latest), Some(passed_on)) = (LATEST.get_ptr_mut(0), PASSED_ON.get(0)) else { return };
-        let latest = &mut *latest;
-        if latest.inode == inode as u64 && latest.ino == load::<u64>(inode, &INODE_INO) {
-            total.appends += latest.repeated;
-        }
         *latest = Latest {
             inode: inode as u64,
             task: current as u64,
@@ -206,7 +237,10 @@ unsafe fn remember<R: Reader>(inode: *const u8, current: *const u8, epoch: u32, 
             generation: load(inode, &INODE_GENERATION),
             epoch,
             passed_on: *passed_on,
-            repeated: 0,
+            dev,
+            _pad: 0,
+            size: load(inode, &INODE_SIZE),
+            appends: 0,
         };
     }
 }

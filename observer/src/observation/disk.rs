@@ -49,6 +49,19 @@ pub enum DiskFact {
     Found { inode: InodeId, found: Found },
     /// Bytes of blocks of files on a device that deletions freed while observed, of files that did not grow: cumulative.
     Freed { dev: u32, bytes: u64 },
+    /// Bytes of a deleted file's blocks that other files share; `None` where its filesystem could not say.
+    Shared { inode: InodeId, bytes: Option<u64> },
+    /// Mounts of filesystems that observer's own mount namespace has not.
+    OtherMounts(OtherMounts),
+}
+
+/// What is mounted in other mount namespaces alone: a mount a filesystem, its point being a path that leads there from
+/// here, through the `/proc` of a process in that namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherMounts {
+    pub mounts: Vec<Mount>,
+    /// Namespaces that were not looked into: there are too many.
+    pub unread: u64,
 }
 
 /// What the list of inodes tells of a file beside its numbers.
@@ -220,12 +233,14 @@ pub enum DiskSlot {
     Growing(InodeId),
     Found(InodeId),
     Freed(u32),
+    Shared(InodeId),
+    OtherMounts,
 }
 
 impl DiskSlot {
     /// What is told of a file beside its numbers and holders.
-    const fn beside(inode: InodeId) -> [Self; 3] {
-        [Self::Deleted(inode), Self::Writers(inode), Self::Asked(inode)]
+    const fn beside(inode: InodeId) -> [Self; 4] {
+        [Self::Deleted(inode), Self::Writers(inode), Self::Asked(inode), Self::Shared(inode)]
     }
 }
 
@@ -260,6 +275,8 @@ impl DiskFact {
             Self::Growing { inode, .. } => DiskSlot::Growing(*inode),
             Self::Found { inode, .. } => DiskSlot::Found(*inode),
             Self::Freed { dev, .. } => DiskSlot::Freed(*dev),
+            Self::Shared { inode, .. } => DiskSlot::Shared(*inode),
+            Self::OtherMounts(_) => DiskSlot::OtherMounts,
             Self::FileGone { .. }
             | Self::HolderGone { .. }
             | Self::WriterGone { .. }
@@ -296,7 +313,9 @@ impl DiskFact {
         match self {
             Self::File { inode, .. } => DiskSlot::beside(*inode).to_vec(),
             Self::Growing { inode, .. } => vec![DiskSlot::Found(*inode)],
-            Self::Mounts(mounts) => mounts.iter().map(|mount| DiskSlot::Space(mount.dev)).collect(),
+            Self::Mounts(mounts) | Self::OtherMounts(OtherMounts { mounts, .. }) => {
+                mounts.iter().map(|mount| DiskSlot::Space(mount.dev)).collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -5,7 +5,7 @@ use std::{os::fd::OwnedFd, path::PathBuf};
 
 use super::{
     changes::Changes,
-    host::{self, process::ended, remotes::Remotes},
+    host::{self, namespaces::Namespaces, process::ended, remotes::Remotes},
     observed::Observed,
 };
 use crate::{
@@ -30,6 +30,7 @@ pub struct Live {
     looked: u64,
     /// Started when a name is first asked for.
     remotes: Option<Remotes>,
+    namespaces: Namespaces,
 }
 
 impl Live {
@@ -49,6 +50,7 @@ impl Live {
             epoch: 0,
             looked: 0,
             remotes: None,
+            namespaces: Namespaces::default(),
         }
     }
 
@@ -93,6 +95,9 @@ impl Live {
             observed.make_up_for_losses(&mut self.changes, &mut out);
             let mut facts = Vec::new();
             host::tick(observed.object.domain, &self.root, &mut facts);
+            if observed.object.domain == "disk" {
+                self.namespaces.tell(&self.root, now().boot, &mut facts);
+            }
             host::missed(observed.object.domain, observed.attention.missed(), &mut facts);
             let mut loss = observed.object.losses();
             loss.unread += observed.unread;

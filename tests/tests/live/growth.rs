@@ -63,9 +63,19 @@ fn told_apart(workload: &mut Workload, observer: &mut Observer) {
     workload.ask("write f pwrite 4096");
     let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
     let (mut own, mut childs) = (4096, 0);
-    for way in
-        ["direct", "pwrite", "writev", "uring", "mmap", "fallocate", "truncate", "sendfile", "splice", "copy"]
-    {
+    for way in [
+        "direct",
+        "pwrite",
+        "writev",
+        "aio",
+        "uring",
+        "mmap",
+        "fallocate",
+        "truncate",
+        "sendfile",
+        "splice",
+        "copy",
+    ] {
         let (first, second) = if way == "direct" { (8192, 4096) } else { (1001, 2003) };
         workload.ask(&format!("write f {way} {first}"));
         workload.ask(&format!("child write f {way} {second}"));
@@ -167,6 +177,54 @@ fn the_account_of_a_filesystem_adds_up_whatever_becomes_of_its_files() {
 }
 
 #[test]
+fn filesystems_that_only_another_mount_namespace_has_are_told_of() {
+    let mut homes = Vec::new();
+    for (fs, make) in [
+        ("ext4", "truncate -s 200M image; mkfs.ext4 -q image; mount -o loop image point"),
+        ("tmpfs", "mount -t tmpfs none point"),
+    ] {
+        if fs == "ext4" && tool::missing("mkfs.ext4") {
+            continue;
+        }
+        let folder = TempDir::new(&format!("growth-elsewhere-{fs}"));
+        // Its observer is in its namespace, and not asked here.
+        let (mut workload, _) = on(&folder, make);
+        workload.ask("open f");
+        workload.ask("write f pwrite 300000");
+        homes.push((fs, workload, folder));
+    }
+    let mut observer = watch();
+    for (fs, mut workload, folder) in homes {
+        let point = folder.file("point");
+        let there = format!("/proc/{}/root{}", workload.pid(), point.display());
+        let row = |report: &Value| filesystem(report, Path::new(&there)).cloned();
+        observer.wait_for(|report| {
+            let row = row(report)?;
+            let stat = rustix::fs::statvfs(there.as_str()).unwrap();
+            let is = |column: &str, blocks: u64| row[column] == blocks * stat.f_frsize;
+            let exact = is("size", stat.f_blocks)
+                && is("used", stat.f_blocks - stat.f_bfree)
+                && is("available", stat.f_bavail);
+            exact.then_some(())
+        });
+        // Only what grows from now on is in the account.
+        workload.ask("open g");
+        workload.ask("write g pwrite 5000000");
+        let truth = workload.ask("sync g");
+        observer.wait_for(|report| {
+            let file = file_of(report, workload.pid(), &truth)?;
+            let row = row(report)?;
+            let told = file["path"] == format!("{there}/g")
+                && file["written"] == truth["size"]
+                && row["growth_files"] == truth["allocated"];
+            (told || fs == "tmpfs" && tool::ruled_out("disk.work", 1)).then_some(())
+        });
+        assert_eq!(workload.quit(), Some(0));
+        observer.wait_for(|report| row(report).is_none().then_some(()));
+    }
+}
+
+#[test]
 fn in_ram_one_writer_is_known_and_of_several_that_nobody_knows() {
     if tool::ruled_out("disk.work", 1) {
         return;
@@ -175,12 +233,15 @@ fn in_ram_one_writer_is_known_and_of_several_that_nobody_knows() {
     let (mut workload, mut observer) = on(&folder, "mount -t tmpfs none point");
     let notes = &observer.report()["notes"];
     assert!(!notes.to_string().contains("files in RAM"), "the plan has them: {notes:#}");
-    workload.ask("open f");
-    let truth = workload.ask("write f pwrite 50000");
-    observer.wait_for(|report| {
-        let file = file_of(report, workload.pid(), &truth)?;
-        (file["written"] == 50_000 && file["path"] == folder.file("point/f").to_str().unwrap()).then_some(())
-    });
+    for (name, way) in [("w", "uring-worker"), ("p", "uring-polled"), ("a", "aio"), ("f", "pwrite")] {
+        workload.ask(&format!("open {name}"));
+        let truth = workload.ask(&format!("write {name} {way} 50000"));
+        observer.wait_for(|report| {
+            let file = file_of(report, workload.pid(), &truth)?;
+            let path = folder.file("point").join(name);
+            (file["written"] == 50_000 && file["path"] == path.to_str().unwrap()).then_some(())
+        });
+    }
     workload.ask("child");
     workload.ask("child write f pwrite 1000");
     observer.wait_for(|report| {
@@ -208,6 +269,41 @@ fn who_wrote_and_ended_is_in_the_report_that_follows_and_leaves() {
     assert_eq!((&last["ended"], &last["comm"], &last["written"]), (&json!(true), &json!("sh"), &json!(550)));
     assert_eq!(last["files"][0]["path"], path.to_str().unwrap(), "{last:#}");
     observer.wait_for(|report| row(report).is_none().then_some(()));
+}
+
+#[test]
+fn a_log_that_grows_line_by_line_is_named_and_what_only_looks_like_one_is_not() {
+    let folder = TempDir::new("growth-log");
+    let (mut workload, mut observer) = (files(folder.path()), watch());
+    observer.report();
+    for name in ["log", "data", "table", "once"] {
+        workload.ask(&format!("append {name}"));
+    }
+    workload.ask("open table");
+    workload.ask("write table pwrite 100000");
+    // As many lines as make a log, all at once.
+    workload.ask("write once lines 1200000");
+    let told = |report: &Value| {
+        let notes = report["notes"].as_array().unwrap().iter().filter(|note| note["code"] == "small-appends");
+        let texts = notes.map(|note| note["text"].as_str().unwrap().to_owned());
+        texts.filter(|text| text.contains(folder.path().to_str().unwrap())).collect::<Vec<_>>()
+    };
+    let mut lines = 0;
+    let notes = observer.wait_for(|report| {
+        // Each report finds all of them longer, or written to.
+        workload.ask("write log lines 300000");
+        lines += 3000;
+        workload.ask("write data append 400000");
+        workload.ask("write table over 300000");
+        workload.ask("write table pwrite 300000");
+        Some(told(report)).filter(|notes| !notes.is_empty())
+    });
+    let [note] = notes.as_slice() else { panic!("{notes:#?}") };
+    assert!(note.starts_with(folder.file("log").to_str().unwrap()), "{note}");
+    let appends: u64 = note.split(" in ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    // One more where the writer moved to another processor.
+    assert!(appends >= 1000 && appends <= lines + lines / 10, "{appends} of {lines}: {note}");
+    assert!(note.ends_with(" on average by workload: a log that grows line by line."), "{note}");
 }
 
 #[test]

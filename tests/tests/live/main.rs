@@ -15,4 +15,5 @@ mod patience;
 mod recording;
 mod room;
 mod scenes;
+mod ways;
 mod zoo;

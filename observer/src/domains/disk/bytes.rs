@@ -72,6 +72,7 @@ impl Members for Reader<'_> {
             magic: self.u64()?,
             epoch: self.u64()?,
             flags: self.u64()?,
+            counted: self.u64()?,
         })
     }
 }

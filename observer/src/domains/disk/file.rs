@@ -12,6 +12,11 @@ use crate::{
     wants::{FileHandle, Through},
 };
 
+/// Nanoseconds after which a file that stayed as it is is asked again which part of its blocks other files share; one that
+/// was found to share some.
+const EXTENTS_EVERY: u64 = 10_000_000_000;
+const SHARED_EVERY: u64 = 2_000_000_000;
+
 /// What is known of a deleted file.
 #[derive(Debug)]
 pub struct HeldFile {
@@ -31,6 +36,10 @@ pub struct HeldFile {
     /// Its size as asked by its number, where no pass tells of it.
     found: Option<u64>,
     answer: Answer,
+    /// Bytes of its blocks that other files share, as far as is known.
+    shared: Option<u64>,
+    /// Its size when that was last asked, and when that was.
+    extents_asked: Option<(Option<u64>, u64)>,
     /// Where a filesystem's list of inodes tells of it, and nothing that could be asked for its path holds it.
     pub listing: Option<Listing>,
     /// Whether it was there when observation began.
@@ -80,6 +89,8 @@ impl HeldFile {
             found: None,
             before: BTreeMap::new(),
             answer: Answer::default(),
+            shared: None,
+            extents_asked: None,
             listing: None,
             early,
             past: BTreeSet::new(),
@@ -132,6 +143,32 @@ impl HeldFile {
     /// Takes in its size, asked by its number.
     pub fn found(&mut self, size: u64) {
         self.found = Some(size);
+    }
+
+    /// Takes in which part of its blocks other files share.
+    pub fn shares(&mut self, bytes: Option<u64>) {
+        self.shared = bytes;
+    }
+
+    /// Whether it is to be asked at `now` which part of its blocks other files share: it has grown, or others may have come
+    /// to share them, or ceased to.
+    pub fn is_to_be_asked_for_extents(&self, now: u64) -> bool {
+        let every = if self.shared.is_some_and(|shared| shared > 0) { SHARED_EVERY } else { EXTENTS_EVERY };
+        let is_old = |(size, at): (Option<u64>, u64)| size != self.size() || now.saturating_sub(at) >= every;
+        !self.magic().frees() && self.extents_asked.is_none_or(is_old)
+    }
+
+    /// It is asked for that at `at`.
+    pub fn extents_asked(&mut self, at: u64) {
+        self.extents_asked = Some((self.size(), at));
+    }
+
+    /// Bytes that come back with its last holder's end: its blocks, without those that other files share.
+    pub fn reclaimable(&self) -> Option<u64> {
+        let allocated = self.allocated()?;
+        let shared = if self.magic().frees() { Some(0) } else { self.shared };
+        // What takes nothing gives nothing back.
+        if allocated == 0 { Some(0) } else { shared.map(|shared| allocated.saturating_sub(shared)) }
     }
 
     /// Takes in what user space found out. A path that was known stays known.

@@ -8,8 +8,9 @@
 //! writer.
 //!
 //! Not seen: which part of the kernel holds a file that is neither swapped to nor behind a loop device; who deleted a file
-//! before observation began; shared blocks (reflinks), for which nobody can say what the end of a holder gives back; what
-//! is written over in place, as long as the file takes no more space.
+//! before observation began; which blocks a file shares with others (reflinks), where no descriptor leads to it; what is
+//! written over in place, as long as the file takes no more space; for whom a thread of the kernel's own writes what was
+//! queued in a ring, before Linux 5.12.
 
 use super::Declaration;
 

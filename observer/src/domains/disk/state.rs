@@ -18,18 +18,22 @@ use crate::{
     domains::{Context, Domain},
     observation::{
         Observation, TaskId,
-        disk::{DiskFact, Found, InodeId, Loop, Mount},
+        disk::{DiskFact, Found, InodeId, Loop, Mount, OtherMounts},
         process::ProcessFact,
         session::{Moment, SessionFact},
     },
     report::Report,
     view::{Request, View},
-    wants::{Ask, NumberedFile, Wants},
+    wants::{Ask, FileHandle, NumberedFile, Wants},
 };
 
 /// So many files are asked for their exact blocks at each report: each costs some ten microseconds. Of those without a
 /// name the biggest are, of those that grow each in its turn.
 pub const ASKED: usize = 1000;
+
+/// So many files are asked at each report which part of their blocks others share: where much is shared, each may cost
+/// as much as all else.
+const EXTENTS: usize = 16;
 
 /// Nanoseconds after which mappings are read again though nothing hints at a change of them.
 const MAPPINGS_EVERY: u64 = 10_000_000_000;
@@ -43,7 +47,10 @@ pub struct DiskState {
     window: f64,
     view: View,
     pub files: BTreeMap<InodeId, HeldFile>,
+    /// All that are known: observer's own namespace's first.
     pub mounts: Vec<Mount>,
+    own_mounts: Vec<Mount>,
+    pub other_mounts: OtherMounts,
     pub spaces: Spaces,
     pub writers: Writers,
     pub lists: Lists,
@@ -78,6 +85,8 @@ impl DiskState {
             view: request.view,
             files: BTreeMap::new(),
             mounts: Vec::new(),
+            own_mounts: Vec::new(),
+            other_mounts: OtherMounts::default(),
             spaces: Spaces::new(request.window),
             writers: Writers::default(),
             lists: Lists::default(),
@@ -151,7 +160,14 @@ impl DiskState {
                 self.unreached |= answer.path.is_none() && file.undescribed();
                 file.answered(answer);
             }
-            DiskFact::Mounts(mounts) => self.mounts.clone_from(mounts),
+            DiskFact::Mounts(mounts) => {
+                self.own_mounts.clone_from(mounts);
+                self.mount();
+            }
+            DiskFact::OtherMounts(mounts) => {
+                self.other_mounts.clone_from(mounts);
+                self.mount();
+            }
             DiskFact::Space { dev, space } => self.spaces.take(*dev, *space),
             DiskFact::Written { id, written, cancelled } => {
                 self.writers.take(*id, written.saturating_sub(*cancelled));
@@ -183,7 +199,20 @@ impl DiskState {
                 }
             }
             DiskFact::Freed { dev, bytes } => self.grown.accounts.freed(*dev, *bytes),
+            DiskFact::Shared { inode, bytes } => {
+                if let Some(file) = self.files.get_mut(inode) {
+                    file.shares(*bytes);
+                }
+            }
         }
+    }
+
+    /// Puts the mounts of all namespaces together. What has come to observer's own is told of there.
+    fn mount(&mut self) {
+        self.mounts.clone_from(&self.own_mounts);
+        let own: BTreeSet<u32> = self.own_mounts.iter().map(|mount| mount.dev).collect();
+        let others = self.other_mounts.mounts.iter().filter(|mount| !own.contains(&mount.dev));
+        self.mounts.extend(others.cloned());
     }
 
     fn session(&mut self, session: &SessionFact) {
@@ -198,6 +227,11 @@ impl DiskState {
 
     fn due(&mut self, moment: Moment) {
         self.asked(moment);
+        for handle in self.extents(moment) {
+            if let Some(file) = self.files.get_mut(&handle.inode) {
+                file.extents_asked(moment.boot);
+            }
+        }
         let asked = self.biggest();
         for (inode, file) in &mut self.files {
             if !asked.contains(inode) {
@@ -302,6 +336,20 @@ impl DiskState {
         }
     }
 
+    /// The files that are asked which part of their blocks others share, the biggest first: as with their turn among the
+    /// files that grow, nothing that comes after the question changes the answer to which they are.
+    fn extents(&self, now: Moment) -> BTreeSet<FileHandle> {
+        if self.view != View::DeletedOpen {
+            return BTreeSet::new();
+        }
+        let files = self.held().filter(|(_, file)| file.is_to_be_asked_for_extents(now.boot));
+        let mut files: Vec<_> = files
+            .filter_map(|(inode, file)| Some((std::cmp::Reverse(file.weight()), file.handle(inode)?)))
+            .collect();
+        files.sort_unstable();
+        files.into_iter().take(EXTENTS).map(|(_, handle)| handle).collect()
+    }
+
     /// The files that are asked for their exact blocks.
     fn biggest(&self) -> BTreeSet<InodeId> {
         let mut files: Vec<_> = self.held().map(|(inode, file)| (file.weight(), inode)).collect();
@@ -346,6 +394,7 @@ impl Domain for DiskState {
         wants.cmdline = context.request.cmdline;
         wants.files =
             self.biggest().iter().filter_map(|inode| self.files.get(inode)?.handle(*inode)).collect();
+        wants.extents = self.extents(context.now);
         let table = shown.tables.first();
         let unnamed = table.into_iter().flat_map(|table| super::report::inodes(self, table));
         wants.files.extend(unnamed.filter_map(|inode| {

@@ -150,7 +150,7 @@ fn spaces(root: &Path, mounts: &Mounts) -> BTreeMap<u32, Space> {
     spaces
 }
 
-fn statvfs(point: &Path) -> Option<Space> {
+pub(super) fn statvfs(point: &Path) -> Option<Space> {
     let stat = rustix::fs::statvfs(point).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     Some(Space {

@@ -126,17 +126,35 @@ impl<'a> Seeker<'a> {
         let stat = stat.ok().filter(|stat| is(stat, file)).ok_or(Failure::Unreached)?;
         let link = self.root.join(format!("proc/self/fd/{}", opened.as_raw_fd()));
         let path = fs::read_link(link).ok().map(|path| path.into_os_string().into_encoded_bytes());
-        let path = path.and_then(|path| self.believed(path, &stat, file));
+        let process = process_of(&file.mount).map(str::to_owned);
+        let path = path.and_then(|path| self.believed(path, &stat, file, process));
         Ok(Found::File { stat: numbers(&stat), path })
     }
 
     /// A path that the kernel gave, if it leads to the file, or is the last that it had.
-    fn believed(&self, path: Vec<u8>, stat: &Statx, file: &NumberedFile) -> Option<Vec<u8>> {
+    /// Where it is in another mount namespace than observer's, the path goes through the root of `process` there.
+    fn believed(
+        &self,
+        path: Vec<u8>,
+        stat: &Statx,
+        file: &NumberedFile,
+        process: Option<String>,
+    ) -> Option<Vec<u8>> {
         if stat.stx_nlink == 0 {
             return Some(path.strip_suffix(MARK)?.to_vec());
         }
         // What is not in the cache of names has none; what lies outside this mount is not reached by its path.
-        self.at(&path, file).map(|_| path)
+        if self.at(&path, file).is_some() {
+            return Some(path);
+        }
+        let process = process?;
+        let mounts = Mounts::of(&self.root.join("proc").join(&process))?;
+        mounts.reached_locally_at(&path).filter(|mount| mount.dev == file.inode.dev)?;
+        let path = [format!("/proc/{process}/root").as_bytes(), &path].concat();
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let there = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/")?));
+        let stat = rustix::fs::statx(CWD, there, flags, StatxFlags::BASIC_STATS).ok()?;
+        is(&stat, file).then_some(path)
     }
 
     fn by_descriptor(&mut self, file: &NumberedFile) -> Option<Found> {
@@ -153,7 +171,7 @@ impl<'a> Seeker<'a> {
                 // The number may be another file's by now.
                 let stat = stat.filter(|stat| stat.stx_mnt_id == mount && is(stat, file));
                 let Some(stat) = stat else { continue };
-                let path = self.believed(target, &stat, file);
+                let path = self.believed(target, &stat, file, Some(worker.pid().to_string()));
                 return Some(Found::File { stat: numbers(&stat), path });
             }
         }
@@ -185,9 +203,31 @@ fn mount_number(text: &[u8]) -> Option<u64> {
 
 /// A mount of the file's filesystem that a path leads to: the one that is shown, else any.
 fn open_mount(root: &Path, mounts: &Mounts, file: &NumberedFile) -> Option<OwnedFd> {
+    // In another mount namespace than observer's, the point is given through the root of a process there.
+    if let Some(process) = process_of(&file.mount) {
+        let theirs = Mounts::of(&root.join("proc").join(process))?;
+        let point = match file.mount.strip_prefix(format!("/proc/{process}/root").as_bytes())? {
+            b"" => b"/",
+            point => point,
+        };
+        let (number, mount) = theirs.visible().find(|(_, mount)| mount.point == point)?;
+        let is_meant = mount.dev == file.inode.dev && theirs.reached_locally_at(point).is_some();
+        return if is_meant { open_point(root, &file.mount, number) } else { None };
+    }
     let own = || mounts.visible().filter(|(_, mount)| mount.dev == file.inode.dev);
     let (number, mount) = own().find(|(_, mount)| mount.point == file.mount).or_else(|| own().next())?;
-    let point = root.join(OsStr::from_bytes(mount.point.strip_prefix(b"/")?));
+    open_point(root, &mount.point, number)
+}
+
+/// The process through whose root a point in another mount namespace is given.
+fn process_of(point: &[u8]) -> Option<&str> {
+    let (process, rest) = std::str::from_utf8(point.strip_prefix(b"/proc/")?).ok()?.split_once('/')?;
+    (rest == "root" || rest.starts_with("root/")).then_some(process)
+}
+
+/// The folder at `point`, if it is still the mount of this number.
+fn open_point(root: &Path, point: &[u8], number: u64) -> Option<OwnedFd> {
+    let point = root.join(OsStr::from_bytes(point.strip_prefix(b"/")?));
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(point, flags, Mode::empty()).ok()?;
     // Another may have been mounted over it meanwhile.

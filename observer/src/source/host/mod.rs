@@ -10,11 +10,13 @@ use crate::{
 
 mod cgroup;
 pub mod disk;
+mod extents;
 mod growing;
 mod loops;
 pub mod mem;
 mod mounts;
 pub mod names;
+pub mod namespaces;
 pub mod net;
 pub(super) mod process;
 mod queues;
@@ -49,6 +51,7 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     names::answer(root, wants, out);
     mem::answer(root, wants, out);
     disk::answer(root, wants, out);
+    extents::answer(root, wants, out);
     growing::answer(root, wants, out);
     net::answer(root, wants, out);
 }

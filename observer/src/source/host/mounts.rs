@@ -13,7 +13,32 @@ use std::{
     path::Path,
 };
 
+use super::disk::is_local;
 use crate::observation::disk::Mount;
+
+/// Filesystems beside the local ones that this machine's own kernel answers for: no path through them waits for a server.
+const SERVED: &[&str] = &[
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "efivarfs",
+    "erofs",
+    "fusectl",
+    "iso9660",
+    "mqueue",
+    "proc",
+    "pstore",
+    "ramfs",
+    "rootfs",
+    "securityfs",
+    "squashfs",
+    "sysfs",
+    "tracefs",
+];
 
 /// Mounts, in the order of `mountinfo`.
 #[derive(Debug, Default)]
@@ -54,6 +79,18 @@ impl Mounts {
         lines.map(|line| (line.number, &line.mount))
     }
 
+    /// Those of them whose path leads through nothing that may hang.
+    pub fn reached_locally(&self) -> impl Iterator<Item = &Mount> {
+        let known: BTreeMap<u64, &Line> = self.lines.iter().map(|line| (line.number, line)).collect();
+        self.visible().filter(move |(number, _)| way_is_served(&known, *number)).map(|(_, mount)| mount)
+    }
+
+    /// The one of these that `path` leads into.
+    pub fn reached_locally_at(&self, path: &[u8]) -> Option<&Mount> {
+        let at = self.at(path)?;
+        self.reached_locally().find(|mount| std::ptr::eq(*mount, at))
+    }
+
     /// The mount that `path` leads into.
     pub fn at(&self, path: &[u8]) -> Option<&Mount> {
         let above = self.visible().map(|(_, mount)| mount).filter(|mount| is_below(path, &mount.point));
@@ -64,6 +101,21 @@ impl Mounts {
     pub fn device(&self, number: u64) -> Option<u32> {
         self.lines.iter().find(|line| line.number == number).map(|line| line.mount.dev)
     }
+}
+
+/// Whether every mount that the path to the one with this number leads through is served by this machine's own kernel.
+fn way_is_served(known: &BTreeMap<u64, &Line>, number: u64) -> bool {
+    let mut line = known.get(&number).copied();
+    // No deeper than there are mounts: a text can hold anything.
+    for _ in 0..known.len() {
+        let Some(above) = line.and_then(|line| known.get(&line.parent)).copied() else { break };
+        let fs = above.mount.fs.as_slice();
+        if !is_local(&above.mount) && !SERVED.iter().any(|served| served.as_bytes() == fs) {
+            return false;
+        }
+        line = Some(above);
+    }
+    true
 }
 
 /// Whether `path` is `point` or lies below it.
@@ -186,6 +238,19 @@ mod tests {
         assert_eq!(fs("/srv/a/b/x"), Some(b"nfs4".to_vec()));
         assert_eq!(fs("/run/x"), Some(b"tmpfs".to_vec()));
         assert_eq!(fs("/running"), Some(b"ext4".to_vec()));
+    }
+
+    #[test]
+    fn a_path_through_a_server_is_not_gone() {
+        let text = b"27 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            30 27 0:40 / /far rw - nfs4 far rw\n\
+            31 30 8:2 / /far/near rw - ext4 /dev/sda2 rw\n\
+            32 31 8:3 / /far/near/by rw - ext4 /dev/sda3 rw\n\
+            33 27 0:21 / /proc rw - proc proc rw\n\
+            34 33 0:22 / /proc/x rw - tmpfs x rw\n";
+        let mounts = Mounts::read(text);
+        let points: Vec<&[u8]> = mounts.reached_locally().map(|mount| mount.point.as_slice()).collect();
+        assert_eq!(points, [&b"/"[..], b"/far", b"/proc", b"/proc/x"]);
     }
 
     /// As the kernel does it: what is shown here is where paths lead.

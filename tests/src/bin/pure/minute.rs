@@ -152,6 +152,7 @@ fn disk(second: u64) -> Second {
             magic: 0xef53,
             epoch: second,
             flags: NAMELESS | EXACT,
+            counted: (1 << 20) + written,
         };
         // SAFETY: the types of the border have no padding.
         unsafe { out.entries.push(("FILES", bytes(&inode), bytes(&total))) }

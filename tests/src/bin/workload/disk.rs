@@ -6,7 +6,8 @@
 //! - `deep NAME LENGTH`: makes it in folders so deep that its path has so many bytes, opens and deletes it, and tells the path
 //! - `recreate NAME`: makes another file of that name
 //! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (a second name, the first goes)
-//! - `write NAME WAY BYTES`: see [`ways`]
+//! - `write NAME WAY BYTES`: see [`ways`]; `try NAME WAY BYTES`: the same, or why it was `refused`
+//! - `clone NAME FROM`: makes and opens it, with the blocks of another file that is open
 //! - `stat NAME`: nothing but the truth; `sync NAME`: the same, once all of it is written back
 //! - `dup NAME`, `thread NAME` (a thread with a descriptor table of its own keeps it, this table does not),
 //!   `map NAME` (maps it and closes the descriptor), `register NAME` (the same with a ring of io_uring), `send NAME` (sends
@@ -41,6 +42,7 @@ use serde_json::{Value, json};
 
 mod crowd;
 mod elsewhere;
+mod queued;
 mod stalled;
 mod ways;
 
@@ -137,6 +139,19 @@ impl Holder {
             }
             ["write", name, way, bytes] => {
                 ways::write(self.file(name)?, &self.folder, way, bytes.parse()?)?;
+                self.truth(name)
+            }
+            ["try", name, way, bytes] => {
+                let tried = ways::write(self.file(name)?, &self.folder, way, bytes.parse()?);
+                match tried.as_ref().err().and_then(|error| error.downcast_ref::<std::io::Error>()) {
+                    Some(error) => Ok(json!({"refused": error.to_string()})),
+                    None => tried.and_then(|()| self.truth(name)),
+                }
+            }
+            ["clone", name, from] => {
+                let source = self.file(from)?.try_clone()?;
+                self.open(name, libc::O_RDWR | libc::O_CREAT)?;
+                ways::clone(self.file(name)?, &source, 0, 0)?;
                 self.truth(name)
             }
             ["stat", name] => self.truth(name),

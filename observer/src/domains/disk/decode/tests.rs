@@ -89,7 +89,9 @@ fn wrote_at(at: u64) -> Vec<u8> {
 /// A file that `HOLDER` made `bytes` bigger than its 100 bytes were.
 fn total(bytes: u64, flags: u64) -> Vec<u8> {
     let mut value = task_key(HOLDER);
-    value.extend([bytes, 3, 100 + bytes, 100, 4096, 0xef53, 1, flags].map(u64::to_ne_bytes).concat());
+    value.extend(
+        [bytes, 3, 100 + bytes, 100, 4096, 0xef53, 1, flags, 100 + bytes].map(u64::to_ne_bytes).concat(),
+    );
     value
 }
 

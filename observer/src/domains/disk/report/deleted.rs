@@ -101,7 +101,7 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
         Value::Text(if magic.in_ram() { "ram" } else { "disk" }.to_owned()),
         Value::unsigned(file.size()),
         Value::unsigned(allocated),
-        Value::unsigned(allocated.filter(|_| magic.frees())),
+        Value::unsigned(file.reclaimable()),
         growth.map_or(Value::Missing, Value::Signed),
         Value::real(file.rate(from, to)),
         growth.map_or(Value::Missing, |growth| Value::Flag(growth > 0)),
@@ -255,8 +255,9 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
     );
     note(
         "blocks-shared",
-        &|_, file| file.allocated().is_some() && !file.magic().frees(),
-        "its filesystem may share blocks between files, so what freeing it gives back is not known.",
+        &|_, file| file.allocated().is_some() && file.reclaimable().is_none(),
+        "its filesystem may share blocks between files, and which of these are could not be read, so what freeing it gives \
+         back is not known.",
     );
     note(
         "growth-unknown",

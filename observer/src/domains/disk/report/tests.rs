@@ -263,6 +263,58 @@ fn what_is_not_known_is_missing_and_a_note_says_why() {
 }
 
 #[test]
+fn of_blocks_that_may_be_shared_what_no_other_file_has_comes_back() {
+    let mut world = World::new();
+    world.file(LOG, 8192, 8192, XFS);
+    world.hold(LOG, LEGACY, false);
+    let stat = Some(Stat { size: 8192, allocated: 8192 });
+    world.take(DiskFact::Asked { inode: LOG, answer: Answer { stat, path: None } });
+    let reclaimable = |world: &mut World| cell(&world.due(), 0, "reclaimable");
+    let shown = world.with(|state, context| state.report(context));
+    let asked = |world: &World| world.with(|state, context| state.wants(&shown, context)).extents.len();
+    assert_eq!(asked(&world), 1, "at once");
+    assert_eq!(reclaimable(&mut world), Value::Missing);
+    assert_eq!(asked(&world), 0, "not again while it stays as it is");
+    world.take(DiskFact::Shared { inode: LOG, bytes: Some(4096) });
+    assert_eq!(reclaimable(&mut world), Value::Unsigned(4096));
+    world.file(LOG, 9000, 8192, XFS);
+    assert_eq!(asked(&world), 1, "it has grown");
+    world.take(DiskFact::Shared { inode: LOG, bytes: None });
+    assert_eq!(reclaimable(&mut world), Value::Missing);
+}
+
+#[test]
+fn a_log_is_what_grows_by_many_small_appends_for_a_while() {
+    let log = Growing { magic: EXT4, size: 2 * MIB, appends: 20_000, exact: true, ..Growing::default() };
+    let told = |growing: &Growing, reports: u64| {
+        let mut world = World::seen(View::Disk, &[]);
+        for report in 0..=reports {
+            let size = growing.size - growing.size / 100 * (reports - report);
+            let growing = Growing { size, ..growing.clone() };
+            world.take(DiskFact::Growing { inode: LOG, growing: growing.into() });
+            let stat = Stat { size, allocated: size };
+            let path = Some(b"/var/log/x".to_vec());
+            world.take(DiskFact::Found { inode: LOG, found: Found::File { stat, path } });
+            world.due();
+            world.state.delivered(world.now);
+        }
+        texts(&world.due(), "small-appends")
+    };
+    let expected =
+        "/var/log/x grew by 2 MiB, in 20000 appends of 104 B on average: a log that grows line by line.";
+    assert_eq!(told(&log, 5), [expected]);
+    assert_eq!(told(&log, 4), [""; 0], "it may as well be written at once");
+    for other in [
+        Growing { appends: 2000, ..log.clone() },
+        Growing { size: MIB, appends: 999, ..log.clone() },
+        Growing { first_size: MIB + 1, ..log.clone() },
+        Growing { exact: false, ..log.clone() },
+    ] {
+        assert_eq!(told(&other, 5), [""; 0], "{other:?}");
+    }
+}
+
+#[test]
 fn two_holders_without_events_have_unknown_shares_and_one_has_all() {
     let mut world = World::seen(View::DeletedOpen, &["disk.growth"]);
     let written = |report: &Report| -> Vec<Value> {

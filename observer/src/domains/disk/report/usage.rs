@@ -49,6 +49,13 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
         );
         note("disk-trend", &text);
     }
+    if state.other_mounts.unread > 0 {
+        let text = format!(
+            "{} not looked into: filesystems that only these have are missing.",
+            units::counted(state.other_mounts.unread, "mount namespace was", "mount namespaces were")
+        );
+        note("namespaces-unread", &text);
+    }
     if pathless {
         note("path-unknown", "some `path` is null: the file was closed, or is not to be seen from here.");
     }

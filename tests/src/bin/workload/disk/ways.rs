@@ -14,10 +14,19 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use io_uring::{IoUring, opcode, types};
 
+use super::queued;
+
 /// Alignment that `O_DIRECT` asks for on every disk here.
 const BLOCK: usize = 4096;
 
-/// Makes `file` longer by `bytes` (save `reserve` and `hole`, which only take blocks) in the way called `way`.
+/// Bytes of a line of a log.
+const LINE: usize = 100;
+
+/// `FICLONERANGE` of `linux/fs.h`.
+const CLONE_RANGE: libc::c_ulong = 0x4020_940d;
+
+/// Makes `file` longer by `bytes` in the way called `way`; `reserve` and `hole` only take blocks, and `over` writes over what
+/// is there.
 ///
 /// `folder` is one of the same filesystem.
 pub fn write(mut file: &File, folder: &Path, way: &str, bytes: usize) -> Result<()> {
@@ -27,6 +36,9 @@ pub fn write(mut file: &File, folder: &Path, way: &str, bytes: usize) -> Result<
         "pwrite" => file.write_all_at(&filling, end)?,
         // At the position of the descriptor, as most programs write; of no account for files opened for append.
         "append" | "write" => file.write_all(&filling)?,
+        // As a log grows, and as a table is updated.
+        "lines" => filling.chunks(LINE).try_for_each(|line| file.write_all(line))?,
+        "over" => filling.chunks(LINE).try_for_each(|line| file.write_all_at(line, 0))?,
         "writev" => {
             let half = bytes / 2;
             let parts = [&filling[..half], &filling[half..]]
@@ -34,17 +46,19 @@ pub fn write(mut file: &File, folder: &Path, way: &str, bytes: usize) -> Result<
             // SAFETY: both parts live through the call, which only reads them.
             done(unsafe { libc::pwritev(file.as_raw_fd(), parts.as_ptr(), 2, end as i64) }, bytes)?;
         }
-        "direct" => direct(file, end, bytes)?,
+        "direct" => direct(file)?.write_all_at(Aligned::new(bytes).bytes(), end)?,
         "mmap" => {
             file.set_len(end + bytes as u64)?;
             Mapping::of(file)?.fill(end as usize, bytes);
         }
         "hole" => Mapping::of(file)?.fill(0, bytes),
-        "uring" => uring(file, end, &filling)?,
+        "aio" | "aio-direct" | "uring" | "uring-worker" | "uring-polled" | "uring-direct" => {
+            queued::write(file, end, way, bytes)?;
+        }
         "fallocate" => allocate(file, 0, end, bytes)?,
         "reserve" => allocate(file, libc::FALLOC_FL_KEEP_SIZE, end, bytes)?,
         "truncate" => file.set_len(end + bytes as u64)?,
-        "sendfile" | "splice" | "copy" => from_another(file, folder, way, end, &filling)?,
+        "sendfile" | "splice" | "copy" | "reflink" => from_another(file, folder, way, end, &filling)?,
         _ => bail!("no such way"),
     }
     Ok(())
@@ -58,34 +72,41 @@ fn done(result: isize, bytes: usize) -> Result<()> {
 fn allocate(file: &File, mode: i32, end: u64, bytes: usize) -> Result<()> {
     // SAFETY: a call without memory.
     let result = unsafe { libc::fallocate(file.as_raw_fd(), mode, end as i64, bytes as i64) };
-    ensure!(result == 0, "{}", std::io::Error::last_os_error());
+    if result != 0 {
+        return Err(std::io::Error::last_os_error().into());
+    }
     Ok(())
 }
 
-/// The file's end and the bytes must be whole blocks.
-fn direct(file: &File, end: u64, bytes: usize) -> Result<()> {
+/// The file opened anew, past the page cache: where it ends, and what is written, must be whole blocks.
+pub fn direct(file: &File) -> Result<File> {
     let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     // SAFETY: the path is a C string, and the result is checked before it is owned.
     let fd = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_DIRECT) };
-    ensure!(fd >= 0, "{}", std::io::Error::last_os_error());
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error().into());
+    }
     // SAFETY: the descriptor is new, and nothing else owns it.
-    let direct = unsafe { File::from_raw_fd(fd) };
-    let space = vec![b'd'; bytes + BLOCK];
-    let start = space.as_ptr().align_offset(BLOCK);
-    direct.write_all_at(&space[start..start + bytes], end)?;
-    Ok(())
+    Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-fn uring(file: &File, end: u64, filling: &[u8]) -> Result<()> {
-    let mut ring = IoUring::new(2)?;
-    let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), filling.as_ptr(), filling.len() as u32)
-        .offset(end)
-        .build();
-    // SAFETY: file and filling live until the completion has been waited for.
-    unsafe { ring.submission().push(&entry)? };
-    ring.submit_and_wait(1)?;
-    let written = ring.completion().next().map_or(-1, |completion| completion.result());
-    done(written as isize, filling.len())
+/// Bytes that begin where a block may.
+pub struct Aligned {
+    space: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Aligned {
+    pub fn new(length: usize) -> Self {
+        let space = vec![b'd'; length + BLOCK];
+        let start = space.as_ptr().align_offset(BLOCK);
+        Self { space, start, length }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.space[self.start..self.start + self.length]
+    }
 }
 
 /// Unlinks a file by io_uring: a worker of the kernel's does it, in no system call.
@@ -123,6 +144,8 @@ fn from_another(file: &File, folder: &Path, way: &str, end: u64, filling: &[u8])
             };
             done(result, bytes)
         }
+        // The blocks of the other file, which is another's only until it is freed.
+        "reflink" => clone(file, &source, end, bytes),
         _ => {
             let (read, mut write) = std::io::pipe()?;
             ensure!(bytes <= 1 << 16, "more than a pipe holds");
@@ -133,6 +156,17 @@ fn from_another(file: &File, folder: &Path, way: &str, end: u64, filling: &[u8])
             done(result, bytes)
         }
     }
+}
+
+/// Gives `file`, from `end` on, the blocks of the first `bytes` bytes of another.
+pub fn clone(file: &File, source: &File, end: u64, bytes: usize) -> Result<()> {
+    let range = [source.as_raw_fd() as u64, 0, bytes as u64, end];
+    // SAFETY: the kernel reads one `file_clone_range`, four words of eight bytes.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), CLONE_RANGE as _, &raw const range) };
+    if result < 0 {
+        return Err(std::io::Error::last_os_error().into());
+    }
+    Ok(())
 }
 
 /// Memory that is a file's, or that the kernel keeps as one; unmapped when dropped.

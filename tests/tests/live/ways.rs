@@ -1,0 +1,168 @@
+//! Every way of writing on every kind of filesystem: what a file takes is what `statx` says, to the byte, and who wrote it is
+//! told apart or said to be unknown.
+
+use observer_tests::{TempDir, Workload, note, tool};
+use serde_json::Value;
+
+use crate::{
+    disk::{holder_of, watch},
+    zoo::{FILESYSTEMS, exists, not_run, on},
+};
+
+/// Each way of writing, and whether it writes whole blocks only.
+const WAYS: [(&str, bool); 17] = [
+    ("pwrite", false),
+    ("append", false),
+    ("writev", false),
+    ("mmap", false),
+    ("fallocate", false),
+    ("truncate", false),
+    ("sendfile", false),
+    ("splice", false),
+    ("copy", false),
+    ("aio", false),
+    ("uring", false),
+    ("uring-polled", false),
+    ("uring-worker", false),
+    ("direct", true),
+    ("aio-direct", true),
+    ("uring-direct", true),
+    ("reflink", true),
+];
+
+/// What a filesystem need not have: blocks that files share, and ways past a page cache that is all that it has.
+fn may_refuse(fs: &str, way: &str) -> bool {
+    way == "reflink" && !matches!(fs, "xfs" | "btrfs") || way.ends_with("direct") && fs == "tmpfs"
+}
+
+/// Whether who writes for a ring is a thread of the process whose ring it is: before Linux 5.12 it is the kernel's own.
+fn workers_are_threads() -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 12)
+}
+
+/// A file without a name that was written to in one way, by a process alone or in turns with its child.
+struct Written {
+    fs: &'static str,
+    name: String,
+    truth: Value,
+    /// Each process with what it made the file grow by.
+    shares: Vec<(u32, u64)>,
+}
+
+impl Written {
+    fn row<'a>(&self, report: &'a Value) -> Option<&'a Value> {
+        let end = format!("/{}", self.name);
+        let rows = report["rows"].as_array().unwrap();
+        rows.iter().find(|row| row["path"].as_str().is_some_and(|path| path.ends_with(&end)))
+    }
+
+    /// Whether what it takes is told to the byte, and who wrote how much: exactly, or not at all where nobody can say.
+    fn is_told(&self, report: &Value) -> bool {
+        let Some(row) = self.row(report) else { return false };
+        let is_exact = self.shares.len() == 1 || matches!(self.fs, "ext4" | "xfs");
+        let told = self.shares.iter().all(|(pid, share)| {
+            let Some(holder) = holder_of(row, *pid) else { return false };
+            holder["written"] == *share || !is_exact && holder["written"].is_null()
+        });
+        told && row["size"] == self.truth["size"] && row["allocated"] == self.truth["allocated"]
+    }
+}
+
+/// Opens two files for each way, and deletes them: one is the process's alone, the other one its child's too.
+fn open(workload: &mut Workload, fs: &'static str) -> Vec<(&'static str, bool, String)> {
+    let mut opened = Vec::new();
+    for (way, blocks) in WAYS {
+        for of in ["alone", "both"] {
+            let name = format!("{fs}-{way}-{of}");
+            let open = if way == "append" { "append" } else { "open" };
+            workload.ask(&format!("{open} {name}"));
+            if of == "both" {
+                workload.ask(&format!("child {open} {name}"));
+            }
+            workload.ask(&format!("delete {name}"));
+            opened.push((way, blocks, name));
+        }
+    }
+    opened
+}
+
+/// Writes to a file in turns; `None` where the filesystem refuses the way.
+fn write(
+    workload: &mut Workload,
+    child: u32,
+    fs: &'static str,
+    (way, blocks, name): (&str, bool, String),
+) -> Option<Written> {
+    let (first, second) = if blocks { (8192, 4096) } else { (5001, 2003) };
+    let answer = workload.ask(&format!("try {name} {way} {first}"));
+    if let Some(why) = answer["refused"].as_str() {
+        assert!(may_refuse(fs, way), "{way} on {fs}: {why}");
+        return None;
+    }
+    let mut shares = vec![(workload.pid(), 2 * first)];
+    if name.ends_with("both") {
+        workload.ask(&format!("child write {name} {way} {second}"));
+        shares.push((child, second));
+    }
+    workload.ask(&format!("write {name} {way} {first}"));
+    let truth = workload.ask(&format!("sync {name}"));
+    let sum: u64 = shares.iter().map(|(_, share)| share).sum();
+    assert_eq!(truth["size"], sum, "{way} on {fs}");
+    Some(Written { fs, name, truth, shares })
+}
+
+#[test]
+fn whatever_way_is_written_on_whatever_filesystem_nothing_is_missed() {
+    let mut observer = watch();
+    let (mut homes, mut opened) = (Vec::new(), Vec::new());
+    for (fs, maker, make) in FILESYSTEMS {
+        if !exists(fs) {
+            not_run(&format!("this kernel has no {fs}"));
+            continue;
+        }
+        if tool::missing(maker) {
+            continue;
+        }
+        let folder = TempDir::new(&format!("ways-{fs}"));
+        let mut workload = on(&folder, make);
+        let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
+        opened.push(open(&mut workload, fs));
+        homes.push((fs, workload, child, folder));
+    }
+    // From then on, everything is seen from its first byte.
+    let names: Vec<&String> = opened.iter().flatten().map(|(_, _, name)| name).collect();
+    observer.wait_for(|report| {
+        let rows = report["rows"].as_array().unwrap();
+        let known = |name: &&String| {
+            let end = format!("/{name}");
+            rows.iter().any(|row| {
+                row["path"].as_str().is_some_and(|path| path.ends_with(&end)) && !row["growth"].is_null()
+            })
+        };
+        names.iter().all(known).then_some(())
+    });
+    let by_threads = workers_are_threads();
+    if !by_threads {
+        not_run("before Linux 5.12 threads of the kernel's own write for a ring");
+    }
+    let mut files = Vec::new();
+    for ((fs, workload, child, _), opened) in homes.iter_mut().zip(opened) {
+        for way in opened {
+            if by_threads || !matches!(way.0, "uring-polled" | "uring-worker") {
+                files.extend(write(workload, *child, fs, way));
+            }
+        }
+    }
+    observer.wait_for(|report| files.iter().all(|file| file.is_told(report)).then_some(()));
+    let report = observer.report();
+    let unknown = files
+        .iter()
+        .filter_map(|file| file.row(&report))
+        .any(|row| row["holders"].as_array().unwrap().iter().any(|holder| holder["written"].is_null()));
+    assert_eq!(note(&report, "written-unknown").is_some(), unknown, "{:#}", report["notes"]);
+    for (_, workload, ..) in homes {
+        assert_eq!(workload.quit(), Some(0));
+    }
+}
