@@ -26,6 +26,8 @@ pub struct Engine {
     session: Option<SessionFact>,
     processes: Processes,
     loss: BTreeMap<String, LossFact>,
+    /// Runs of programs that the kernel skipped, by domain.
+    skipped: BTreeMap<String, u64>,
     previous: Option<Moment>,
     /// Intervals longer than what was asked for, to stay within the budget: the seconds of the last.
     stretched: Option<f64>,
@@ -42,6 +44,7 @@ impl Engine {
             session: None,
             processes: Processes::default(),
             loss: BTreeMap::new(),
+            skipped: BTreeMap::new(),
             previous: None,
             stretched: None,
         }
@@ -54,6 +57,9 @@ impl Engine {
             Observation::Process(process) => self.processes.apply(process),
             Observation::Loss(loss) => {
                 self.loss.insert(loss.domain.clone(), loss.clone());
+            }
+            Observation::Skipped(skipped) => {
+                self.skipped.insert(skipped.domain.clone(), skipped.runs);
             }
             Observation::Pace(pace) => self.stretched = (pace.interval > pace.asked).then_some(pace.interval),
             Observation::Due(_) | Observation::Mem(_) | Observation::Disk(_) | Observation::Net(_) => {}
@@ -151,6 +157,7 @@ impl Engine {
             map_full: sum(|loss| loss.map_full),
             names: self.processes.names_lost(),
             unattributed: report.loss.unattributed.saturating_add(sum(|loss| loss.unattributed)),
+            skipped: self.skipped.values().copied().fold(0, u64::saturating_add),
         };
     }
 

@@ -35,13 +35,15 @@ pub struct LossTotals {
     pub names: u64,
     /// Bytes.
     pub unattributed: u64,
+    /// Events of which a program was not told, because it was running on that CPU.
+    pub skipped: u64,
 }
 
 impl LossTotals {
     /// Whether anything was lost that makes an answer incomplete; a process that vanished does not.
     #[must_use]
     pub const fn any(self) -> bool {
-        self.ring > 0 || self.map_full > 0 || self.unattributed > 0
+        self.ring > 0 || self.map_full > 0 || self.unattributed > 0 || self.skipped > 0
     }
 }
 

@@ -1,16 +1,14 @@
 //! Programs of others that a test asks.
 
-use std::{io::Write as _, path::Path, process::Command};
+use std::{io::Write as _, path::Path, sync::OnceLock};
 
 use observer::{
     domains::{self, Declaration},
     kernel::{
         facts::{KernelFacts, Origin},
-        plan::{LoadPlan, Without, plan},
+        plan::{HookPlan, LoadPlan, Without, plan},
     },
 };
-
-use crate::observer_path;
 
 /// Whether `program` is missing in a guest of the kernel matrix, which has few: then the test says so and returns, and
 /// the matrix counts it as not run. Elsewhere nothing is missing: `cargo xtask test` installs it, or the test fails.
@@ -25,16 +23,12 @@ pub fn missing(program: &str) -> bool {
     true
 }
 
-/// Whether a guest's kernel has no way to what this hook tells, as doctor says: then the test says so and leaves out what
-/// needs it. That it is no less than was known is for the page of kernels to show. Elsewhere every hook has a way.
+/// Whether the plan for this kernel, which was reviewed (`tests/data/kernels`), rules out every way to what this hook
+/// tells: then the test says so and leaves out what needs it. As for [`ruled_out`], a way that is refused although the plan
+/// has it is none of this.
 #[must_use]
 pub fn unseen(hook: &str) -> bool {
-    if std::env::var_os("OBSERVER_GUEST").is_none() {
-        return false;
-    }
-    let said = Command::new(observer_path()).arg("doctor").output().expect("observer can be started").stdout;
-    let said = String::from_utf8_lossy(&said);
-    let unseen = said.lines().any(|line| line.starts_with(&format!("  ✗ {hook} ")));
+    let unseen = hook_plan(hook).chosen().is_none();
     if unseen {
         not_run(&format!("this kernel has no way to {hook}"));
     }
@@ -46,22 +40,31 @@ pub fn unseen(hook: &str) -> bool {
 /// fail then.
 #[must_use]
 pub fn ruled_out(hook: &str, number: usize) -> bool {
-    let domains: Vec<&Declaration> = domains::ALL.iter().collect();
-    let origin = Origin { root: Path::new("/"), btf: None, cache: None };
-    let facts = KernelFacts::gather(&domains, &origin).expect("the kernel's types can be read");
-    let reason = refusal(&plan(facts, &domains, Without::default()), hook, number);
-    if let Some(reason) = &reason {
+    let (_, verdict) = hook_plan(hook).ways.get(number - 1).expect("such a way is declared");
+    if let Err(reason) = verdict {
         not_run(&format!("{hook}: {reason}"));
     }
-    reason.is_some()
+    verdict.is_err()
 }
 
-/// Why the plan has not this way.
-fn refusal(plan: &LoadPlan, hook: &str, number: usize) -> Option<String> {
+/// Whether the plan for this kernel has the way with this number: for a test that leaves out a part of itself where it has
+/// not, and shows the rest.
+#[must_use]
+pub fn has_way(hook: &str, number: usize) -> bool {
+    hook_plan(hook).ways.get(number - 1).expect("such a way is declared").1.is_ok()
+}
+
+/// What the plan for the kernel that is running says of a hook. The types of one kernel are read once.
+fn hook_plan(hook: &str) -> &'static HookPlan {
+    static PLAN: OnceLock<LoadPlan> = OnceLock::new();
+    let plan = PLAN.get_or_init(|| {
+        let domains: Vec<&Declaration> = domains::ALL.iter().collect();
+        let origin = Origin { root: Path::new("/"), btf: None, cache: None };
+        let facts = KernelFacts::gather(&domains, &origin).expect("the kernel's types can be read");
+        plan(facts, &domains, Without::default())
+    });
     let mut hooks = plan.objects.iter().flat_map(|object| &object.hooks);
-    let hook = hooks.find(|plan| plan.hook.name == hook).expect("such a hook is declared");
-    let (_, verdict) = hook.ways.get(number - 1).expect("such a way is declared");
-    verdict.clone().err()
+    hooks.find(|plan| plan.hook.name == hook).expect("such a hook is declared")
 }
 
 fn not_run(why: &str) {

@@ -299,6 +299,12 @@ impl LoadedObject {
         super::activity::of(self.domain, self.ebpf.programs())
     }
 
+    /// Events of which its programs were not told so far.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.ebpf.programs().map(|(_, program)| super::activity::skipped(program)).sum()
+    }
+
     /// A map of totals by name.
     #[must_use]
     pub fn totals(&self, name: &str) -> Option<super::map::TotalsMap<'_>> {

@@ -25,3 +25,18 @@ impl LossFact {
         self.domain.clone()
     }
 }
+
+/// Events of which the programs of one kernel object were not told: the kernel does not run a program on a CPU on which
+/// it is running, which a task or an interrupt that came between finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedFact {
+    /// Domain whose programs they are: `mem`, `disk`, `net`.
+    pub domain: String,
+    pub runs: u64,
+}
+
+impl SkippedFact {
+    pub(super) fn slot(&self) -> LossSlot {
+        self.domain.clone()
+    }
+}

@@ -30,6 +30,7 @@ pub enum Observation {
     Disk(disk::DiskFact),
     Net(net::NetFact),
     Pace(session::PaceFact),
+    Skipped(loss::SkippedFact),
 }
 
 const _: () = assert!(size_of::<Observation>() <= 96);
@@ -42,6 +43,7 @@ pub enum Slot {
     Mem(mem::MemSlot),
     Disk(disk::DiskSlot),
     Net(net::NetSlot),
+    Skipped(loss::LossSlot),
 }
 
 impl Slot {
@@ -65,6 +67,7 @@ impl Observation {
             Self::Session(_) | Self::Due(_) | Self::Pace(_) => None,
             Self::Process(fact) => fact.slot().map(Slot::Process),
             Self::Loss(fact) => Some(Slot::Loss(fact.slot())),
+            Self::Skipped(fact) => Some(Slot::Skipped(fact.slot())),
             Self::Mem(fact) => fact.slot().map(Slot::Mem),
             Self::Disk(fact) => fact.slot().map(Slot::Disk),
             Self::Net(fact) => fact.slot().map(Slot::Net),
@@ -100,7 +103,12 @@ impl Observation {
             Self::Mem(fact) => fact.gone().map(Self::Mem),
             Self::Disk(fact) => fact.gone().map(Self::Disk),
             Self::Net(fact) => fact.gone().map(Self::Net),
-            Self::Session(_) | Self::Due(_) | Self::Pace(_) | Self::Process(_) | Self::Loss(_) => None,
+            Self::Session(_)
+            | Self::Due(_)
+            | Self::Pace(_)
+            | Self::Process(_)
+            | Self::Loss(_)
+            | Self::Skipped(_) => None,
         }
     }
 

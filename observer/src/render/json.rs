@@ -47,6 +47,7 @@ pub(super) fn text_of(report: &Report) -> String {
         ("map_full", loss.map_full),
         ("names", loss.names),
         ("unattributed", loss.unattributed),
+        ("skipped", loss.skipped),
     ] {
         value(&Value::Unsigned(count), counters.key(name));
     }
@@ -180,7 +181,7 @@ mod tests {
             now: Default::default(),
             elapsed: 1.0,
             observed: 12.0004,
-            loss: LossTotals { ring: 1, map_full: 2, names: 3, unattributed: 4 },
+            loss: LossTotals { ring: 1, map_full: 2, names: 3, unattributed: 4, skipped: 5 },
             headline: vec!["for people".to_owned()],
             totals: vec![("total", Value::Unsigned(u64::MAX)), ("slab", Value::Missing)],
             tables: vec![Table {
@@ -214,7 +215,7 @@ mod tests {
             concat!(
                 r#"{"schema":"observer.v1","view":"deleted-open","host":"h\\x1b\"","#,
                 r#""time":"2026-11-20T10:00:00.123Z","elapsed":1.000,"observed":12.000,"#,
-                r#""loss":{"ring":1,"map_full":2,"names":3,"unattributed":4},"#,
+                r#""loss":{"ring":1,"map_full":2,"names":3,"unattributed":4,"skipped":5},"#,
                 r#""totals":{"total":18446744073709551615,"slab":null},"#,
                 r#""rows":[{"size":null,"rate":-0.5,"holders":[{"pid":-7,"append":true}],"ended":true}],"#,
                 r#""notes":[{"code":"c","text":"é"}]}"#

@@ -247,7 +247,7 @@ pub(super) fn net() -> Report {
         hidden: Hidden::default(),
     };
     Report {
-        loss: LossTotals { ring: 12, map_full: 1, names: 3, unattributed: 4096 },
+        loss: LossTotals { ring: 12, map_full: 1, names: 3, unattributed: 4096, skipped: 0 },
         ..report(
             "net",
             "eth0 sends 912 Mbit/s of 1 Gbit/s (91 %): backup takes 84 % of it and adds 38 ms to everybody's round trip.",

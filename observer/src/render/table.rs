@@ -236,16 +236,17 @@ fn loss_ink(report: &Report) -> Ink {
 
 /// What was lost, what was not seen, and, where there is room, when this was true.
 fn footer(report: &Report, width: Option<usize>) -> String {
-    let LossTotals { ring, map_full, names, unattributed } = report.loss;
-    let list = |parts: [Option<String>; 2]| {
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let LossTotals { ring, map_full, names, unattributed, skipped } = report.loss;
+    let list = |parts: &[Option<String>]| {
+        let parts: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
         if parts.is_empty() { None } else { Some(parts.join(", ")) }
     };
-    let lost = list([
+    let lost = list(&[
         (ring > 0).then(|| units::counted(ring, "record", "records")),
         (map_full > 0).then(|| units::counted(map_full, "map entry", "map entries")),
+        (skipped > 0).then(|| units::counted(skipped, "event", "events")),
     ]);
-    let unseen = list([
+    let unseen = list(&[
         (names > 0).then(|| units::counted(names, "process's name", "processes' names")),
         (unattributed > 0).then(|| format!("who caused {}", units::bytes(unattributed))),
     ]);

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domains::Declaration,
     kernel::{activity::ProgramActivity, load::LoadedObject},
-    observation::{Observation, process::ProcessFact, session::Moment},
+    observation::{Observation, loss::SkippedFact, process::ProcessFact, session::Moment},
     wants::Wants,
 };
 
@@ -102,6 +102,10 @@ impl Live {
             let mut loss = observed.object.losses();
             loss.unread += observed.unread;
             facts.push(Observation::Loss(loss));
+            if observed.skipped > 0 {
+                let domain = observed.object.domain.to_owned();
+                facts.push(Observation::Skipped(SkippedFact { domain, runs: observed.skipped }));
+            }
             for fact in facts {
                 self.changes.single(fact, &mut out);
             }

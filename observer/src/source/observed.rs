@@ -38,6 +38,8 @@ pub struct Observed {
     /// Ring losses that have been made up for by reading the maps.
     swept: u64,
     pub unread: u64,
+    /// Events of which the programs were not told.
+    pub skipped: u64,
     started: bool,
     /// What threads keep of the kernel's counters of memory, as the last pass found it.
     pub unsettled: HashMap<TaskId, [i64; 4]>,
@@ -56,6 +58,7 @@ impl Observed {
             announced: BTreeSet::new(),
             swept: 0,
             unread: 0,
+            skipped: 0,
             started: false,
             unsettled: HashMap::new(),
             unfinished: false,
@@ -195,13 +198,14 @@ impl Observed {
         complete
     }
 
-    /// A ring that lost records lost announcements: every entry of the maps is read instead.
+    /// A ring that lost records lost announcements, and so did a program that was not run: every entry of the maps is read
+    /// instead.
     pub fn make_up_for_losses(&mut self, changes: &mut Changes, out: &mut Vec<Observation>) {
-        let lost = self.object.losses().ring;
-        if lost == self.swept {
+        let (lost, skipped) = (self.object.losses().ring, self.object.skipped());
+        if (lost, skipped) == (self.swept, self.skipped) {
             return;
         }
-        self.swept = lost;
+        (self.swept, self.skipped) = (lost, skipped);
         // An end may be among what was lost: silence about a connection no longer means that it is there.
         self.silent = None;
         let mut entries = BTreeSet::new();

@@ -11,7 +11,7 @@ use std::{
 use observer_tests::{
     Finished, Observer, TempDir, Workload,
     attached::{assert_gone, exists, loaded_by},
-    keep_datagrams_watched, note, observer_path, require_root, row_of,
+    keep_datagrams_watched, observer_path, require_root, row_of,
     tool::unseen,
     workload_path,
 };
@@ -160,8 +160,12 @@ fn what_it_cannot_read_is_unknown_and_said_to_be() {
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);
     let row = row_of(&finished.reports[0], pid).unwrap();
     assert!(row["exe"].is_null() && row["rss"].as_u64() > Some(0), "{row:#}");
-    let note = note(&finished.reports[0], "missing").unwrap();
-    assert!(note["text"].as_str().unwrap().contains("CAP_SYS_PTRACE"), "{note:#}");
+    // Not the only one on a kernel that has no way to some signal.
+    let notes = finished.reports[0]["notes"].as_array().unwrap();
+    let told = |note: &serde_json::Value| {
+        note["code"] == "missing" && note["text"].as_str().unwrap().contains("CAP_SYS_PTRACE")
+    };
+    assert!(notes.iter().any(told), "{notes:#?}");
 }
 
 #[test]

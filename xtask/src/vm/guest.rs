@@ -2,14 +2,20 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 
 use super::{archive::Archive, kernels::Kernel};
 use crate::process;
+
+/// The emulated processor's own clock is as good as any here; each look at the one that is chosen otherwise goes through
+/// the emulator.
+const CLOCK: &str = "clocksource=tsc tsc=reliable";
 
 const START: &str = include_str!("guest/start.sh");
 
@@ -34,6 +40,8 @@ pub struct Said {
     pub steps: Vec<Step>,
     /// Whether it came to its end by itself.
     pub done: bool,
+    /// From the start of the emulator to its end.
+    pub took: Duration,
 }
 
 /// One step, its words, and its exit code; none where the guest ended in it.
@@ -41,6 +49,10 @@ pub struct Said {
 pub struct Step {
     pub name: String,
     pub output: String,
+    /// When each line of the output was complete, since the start of the emulator.
+    pub times: Vec<Duration>,
+    pub began: Duration,
+    pub ended: Duration,
     pub exit: Option<i32>,
 }
 
@@ -77,18 +89,31 @@ impl Guest<'_> {
             .arg("-initrd")
             .arg(&initrd)
             .arg("-append")
-            .arg(format!("console=ttyS0 loglevel=4 panic=-1 {}", self.command_line))
+            .arg(format!("console=ttyS0 loglevel=4 panic=-1 {CLOCK} {}", self.command_line))
             .arg("-drive")
             .arg(format!("file={},if=none,id=disk,format=raw,snapshot=on", self.disk.display()))
             .args(["-device", "nvme,drive=disk,serial=disk"])
             .arg("-serial")
             .arg(format!("file:{}", console.display()))
-            .arg("-serial")
-            .arg(format!("file:{}", self.log.display()));
+            .args(["-chardev", "stdio,id=said,signal=off", "-serial", "chardev:said"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let shown = process::line(&command);
-        let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
+        let began = Instant::now();
+        let mut emulator = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+        let mut log = fs::File::create(&self.log).context("making the guest's log")?;
+        let mut lines = Vec::new();
+        for line in emulator.stdout.take().map(BufReader::new).into_iter().flat_map(|said| said.split(b'\n')) {
+            let Ok(line) = line else { break };
+            let text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+            let at = began.elapsed();
+            writeln!(log, "[{:8.3}] {text}", at.as_secs_f64()).context("writing the guest's log")?;
+            lines.push((at, text));
+        }
+        let status = emulator.wait().with_context(|| format!("waiting for `{shown}`"))?;
         let _ = fs::remove_file(&initrd);
-        let said = hear(&String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()));
+        let mut said = hear(&lines);
+        said.took = began.elapsed();
         if said.release.is_empty() {
             let last = fs::read(&console).unwrap_or_default();
             let last = String::from_utf8_lossy(&last);
@@ -123,22 +148,24 @@ impl Guest<'_> {
 }
 
 /// Reads what a guest said: its own lines begin with `@@`.
-fn hear(text: &str) -> Said {
+fn hear(lines: &[(Duration, String)]) -> Said {
     let mut said = Said::default();
-    for line in text.lines().map(|line| line.trim_end_matches('\r')) {
+    for (at, line) in lines {
         if let Some(release) = line.strip_prefix("@@ kernel ") {
             said.release = release.to_owned();
         } else if let Some(name) = line.strip_prefix("@@ begin ") {
-            said.steps.push(Step { name: name.to_owned(), ..Step::default() });
+            said.steps.push(Step { name: name.to_owned(), began: *at, ..Step::default() });
         } else if let Some((_, code)) = line.strip_prefix("@@ end ").and_then(|end| end.rsplit_once(' ')) {
             if let Some(step) = said.steps.last_mut() {
                 step.exit = code.parse().ok();
+                step.ended = *at;
             }
         } else if line == "@@ done" {
             said.done = true;
         } else if let Some(step) = said.steps.last_mut().filter(|step| step.exit.is_none()) {
             step.output.push_str(line);
             step.output.push('\n');
+            step.times.push(*at);
         }
     }
     said
@@ -150,13 +177,29 @@ mod tests {
 
     #[test]
     fn a_guest_that_dies_in_a_step_has_not_ended_it() {
-        let said = hear("@@ kernel 6.1.0\r\n@@ begin one\nhello\n\n@@ end one 3\n@@ begin two words\nfar");
+        let second = Duration::from_secs;
+        let text = "@@ kernel 6.1.0\n@@ begin one\nhello\n\n@@ end one 3\n@@ begin two words\nfar";
+        let lines: Vec<_> = (0..).map(second).zip(text.lines().map(str::to_owned)).collect();
+        let said = hear(&lines);
         assert_eq!(said.release, "6.1.0");
         assert_eq!(
             said.steps,
             [
-                Step { name: "one".to_owned(), output: "hello\n\n".to_owned(), exit: Some(3) },
-                Step { name: "two words".to_owned(), output: "far\n".to_owned(), exit: None },
+                Step {
+                    name: "one".to_owned(),
+                    output: "hello\n\n".to_owned(),
+                    times: vec![second(2), second(3)],
+                    began: second(1),
+                    ended: second(4),
+                    exit: Some(3),
+                },
+                Step {
+                    name: "two words".to_owned(),
+                    output: "far\n".to_owned(),
+                    times: vec![second(6)],
+                    began: second(5),
+                    ..Step::default()
+                },
             ]
         );
         assert!(!said.done);

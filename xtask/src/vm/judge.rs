@@ -110,7 +110,12 @@ mod tests {
     use super::*;
 
     fn step(name: &str, output: &str, exit: i32) -> Step {
-        Step { name: name.to_owned(), output: output.to_owned(), exit: Some(exit) }
+        Step {
+            name: name.to_owned(),
+            output: output.to_owned(),
+            exit: Some(exit),
+            ..Step::default()
+        }
     }
 
     #[test]

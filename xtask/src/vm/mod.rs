@@ -34,6 +34,7 @@ mod page;
 mod plan;
 mod sources;
 mod surveys;
+mod times;
 mod together;
 mod verdicts;
 
@@ -52,6 +53,9 @@ pub struct Options {
     /// Only live tests whose name contains this
     #[arg(long, value_name = "FILTER")]
     test: Option<String>,
+    /// Only the steps in this file, in the words of the guest's own shell (xtask/src/vm/guest)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["test", "doctor"])]
+    script: Option<PathBuf>,
 }
 
 /// Runs the matrix.
@@ -68,10 +72,14 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     lock.lock().context("waiting for another run of the matrix")?;
     let kernels = kernels(options, &folder)?;
     let disk = folder.join("disk.img");
-    let wanted = match (&options.test, options.doctor) {
-        (Some(filter), _) => Wanted::Tests(filter.clone()),
-        (None, true) => Wanted::Doctor,
-        (None, false) => Wanted::All,
+    let wanted = match options {
+        Options { script: Some(path), .. } => {
+            let script = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+            Wanted::Script(script)
+        }
+        Options { test: Some(filter), .. } => Wanted::Tests(filter.clone()),
+        Options { doctor: true, .. } => Wanted::Doctor,
+        Options { .. } => Wanted::All,
     };
     disk::make(&disk, &binaries(root, wanted != Wanted::Doctor)?)?;
     let guests: Vec<(&Kernel, Boot)> = kernels
@@ -83,7 +91,14 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let mut surveys = surveys::Surveys::default();
     for ((kernel, boot), said) in guests.iter().zip(together::run(&guests, |(kernel, boot)| {
         let said = start(kernel, boot, &disk, &folder);
-        println!("vm: {} ({}): {} s", boot.name(&kernel.series), kernel.release, began.elapsed().as_secs());
+        let now = began.elapsed().as_secs();
+        match &said {
+            Ok(said) => {
+                let (name, took) = (boot.name(&kernel.series), said.took.as_secs());
+                println!("vm: {name} ({}): {took} s, done at {now} s: {}", kernel.release, times::longest(said));
+            }
+            Err(error) => println!("vm: {}: {error:#}", boot.name(&kernel.series)),
+        }
         said
     })) {
         let said = said?;
@@ -106,7 +121,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     }
     checks.extend(surveys.keep(&root.join(surveys::FOLDER))?);
     // A page of a part of the matrix would lack the rest.
-    if options.kernel.is_empty() && options.test.is_none() {
+    if options.kernel.is_empty() && matches!(wanted, Wanted::All | Wanted::Doctor) {
         checks.push(Check {
             kernel: "all".to_owned(),
             name: PAGE.to_owned(),
@@ -148,8 +163,8 @@ fn kernels(options: &Options, folder: &Path) -> Result<Vec<Kernel>> {
     series.into_iter().map(|series| kernels::newest(&apt, &known, series, &kept)).collect()
 }
 
-/// Builds what runs in the guests: observer and, with `tests`, the tests of the host. Each test starts observer, and under
-/// emulation what is not optimised takes a multiple of the time: then it is built as it is released.
+/// Builds what runs in the guests: observer and, with `tests`, the tests of the host. Each test starts observer and reads
+/// its reports, and under emulation what is not optimised takes a multiple of the time: then all is built as it is released.
 fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
     let target = root.join("target");
     let mut build = process::cargo(root);
@@ -160,9 +175,10 @@ fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
     }
     process::run(build.arg("--release"))?;
     let observer = target.join("release/observer");
-    process::run(process::cargo(root).args(["build", "--package", "observer-tests", "--bins"]))?;
+    let mut build = process::cargo(root);
+    process::run(build.args(["build", "--release", "--package", "observer-tests", "--bin", "workload"]))?;
     let mut command = process::cargo(root);
-    command.args(["test", "--package", "observer-tests", "--test", "live", "--no-run"]);
+    command.args(["test", "--release", "--package", "observer-tests", "--test", "live", "--no-run"]);
     let said = process::output(command.arg("--message-format=json"))?;
     let live = said
         .lines()
@@ -170,7 +186,7 @@ fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
         .filter(|message| message["target"]["name"] == "live")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo does not say where it built the live tests")?;
-    Ok(Binaries { observer, tests: Some(Tests { workload: target.join("debug/workload"), live }) })
+    Ok(Binaries { observer, tests: Some(Tests { workload: target.join("release/workload"), live }) })
 }
 
 fn start(kernel: &Kernel, boot: &Boot, disk: &Path, folder: &Path) -> Result<Said> {

@@ -6,6 +6,8 @@ pub enum Wanted {
     All,
     Doctor,
     Tests(String),
+    /// These steps alone.
+    Script(String),
 }
 
 /// One start of a kernel.
@@ -65,13 +67,14 @@ pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
     };
     let mut boots = vec![match wanted {
         Wanted::Doctor => plain(DOCTOR.to_owned(), 180, false),
+        Wanted::Script(steps) => plain(steps.clone(), 1560, false),
         Wanted::Tests(filter) => plain(live(&format!("'{filter}'")), 1560, true),
         Wanted::All => {
             let steps = format!("{DOCTOR}observer doctor >/tmp/doctor\n{SMOKE}force\n{}{DAYS}", live(""));
             plain(steps, 2700, true)
         }
     }];
-    if !matches!(wanted, Wanted::Tests(_)) && LOCKED.contains(&series) {
+    if matches!(wanted, Wanted::All | Wanted::Doctor) && LOCKED.contains(&series) {
         for (title, command_line) in
             [("integrity", "lockdown=integrity"), ("confidentiality", "lockdown=confidentiality")]
         {
