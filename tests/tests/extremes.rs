@@ -13,7 +13,7 @@ use observer::{
         disk::{
             Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Listing, Loop, Mount, Space, Stat, Walk,
         },
-        loss::LossFact,
+        loss::{LossFact, SkippedFact},
         mem::{Limit, Machine, MemFact, Memory, Totals},
         net::{
             ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Ends, FlowFact, FlowSlot, LinkFact,
@@ -310,12 +310,13 @@ impl Numbers {
     }
 
     fn fact(&mut self) -> Observation {
-        match self.below(20) {
+        match self.below(21) {
             0 => Observation::Loss(self.loss()),
             1 => Observation::Pace(PaceFact { interval: f64::MAX, asked: 0.0 }),
             2..5 => Observation::Process(self.process()),
             5..10 => Observation::Mem(self.mem()),
             10..15 => Observation::Disk(self.disk()),
+            20 => Observation::Skipped(SkippedFact { domain: "mem".to_owned(), runs: self.extreme() }),
             _ => Observation::Net(self.net()),
         }
     }

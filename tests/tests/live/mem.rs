@@ -127,9 +127,22 @@ fn memory_belongs_to_who_owns_it_and_not_to_who_maps() {
 fn threads_that_map_at_the_same_time_lose_nothing() {
     let mut workload = Workload::start(&["mem", "mappings"]);
     let mut observer = observe(&["-p", &workload.pid().to_string()]);
+    let pid = workload.pid();
     for _ in 0..3 {
         let truth = workload.ask("threads 64");
-        agrees(&mut observer, workload.pid(), &truth, &["mapped", "unmapped"]);
+        // One of them may take the place of another that is in a program: the kernel does not tell that one's program, and
+        // counts it. Each such call is one of theirs, or of somebody else.
+        let whole = |report: &Value| {
+            let row = row_of(report, pid)?;
+            let of = |column: &str| Some(truth[column].as_f64()? - number(row, column)?);
+            let missing = [of("mapped")?, of("unmapped")?];
+            let skipped = number(&report["loss"], "skipped")?;
+            let right = missing.iter().all(|bytes| *bytes >= 0.0);
+            (right && missing.iter().sum::<f64>() <= skipped * 65_536.0).then_some(())
+        };
+        observer.wait_for(|report| whole(report));
+        let next = observer.report();
+        assert!(whole(&next).is_some(), "no longer {truth}: {:#}", row_of(&next, pid).unwrap());
     }
 }
 

@@ -103,7 +103,8 @@ impl Guest<'_> {
         let mut emulator = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
         let mut log = fs::File::create(&self.log).context("making the guest's log")?;
         let mut lines = Vec::new();
-        for line in emulator.stdout.take().map(BufReader::new).into_iter().flat_map(|said| said.split(b'\n')) {
+        for line in emulator.stdout.take().map(BufReader::new).into_iter().flat_map(|said| said.split(b'\n'))
+        {
             let Ok(line) = line else { break };
             let text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
             let at = began.elapsed();

@@ -110,12 +110,7 @@ mod tests {
     use super::*;
 
     fn step(name: &str, output: &str, exit: i32) -> Step {
-        Step {
-            name: name.to_owned(),
-            output: output.to_owned(),
-            exit: Some(exit),
-            ..Step::default()
-        }
+        Step { name: name.to_owned(), output: output.to_owned(), exit: Some(exit), ..Step::default() }
     }
 
     #[test]

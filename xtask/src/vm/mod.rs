@@ -95,7 +95,11 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         match &said {
             Ok(said) => {
                 let (name, took) = (boot.name(&kernel.series), said.took.as_secs());
-                println!("vm: {name} ({}): {took} s, done at {now} s: {}", kernel.release, times::longest(said));
+                println!(
+                    "vm: {name} ({}): {took} s, done at {now} s: {}",
+                    kernel.release,
+                    times::longest(said)
+                );
             }
             Err(error) => println!("vm: {}: {error:#}", boot.name(&kernel.series)),
         }

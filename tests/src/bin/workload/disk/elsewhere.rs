@@ -73,8 +73,7 @@ pub fn run(path: &Path) -> Result<(Elsewhere, File)> {
     fs::copy("/proc/self/exe", path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     let mut program = Command::new(path);
-    let program =
-        program.args(["mem", "idle"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+    let program = program.args(["mem", "idle"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     let file = File::open(path)?;
     fs::remove_file(path)?;
     Ok((Elsewhere::Program(program), file))
