@@ -89,7 +89,7 @@ pub struct OomRecord {
     /// Before 6.9 the kernel tells a thread's number and nothing else: it is the `tgid` here, and the start is 0.
     pub victim: TaskRecord,
     pub trigger: TaskRecord,
-    /// What the victim holds, as in [`MemTaskRecord::rss`]; zeroes where the start is 0.
+    /// What the victim holds, as in [`MemTaskRecord::rss`]; zeroes where that is not known.
     pub rss: [i64; 4],
 }
 

@@ -35,6 +35,7 @@ pub const STATE_TIME_WAIT: u8 = 6;
 pub const STATE_CLOSE: u8 = 7;
 pub const STATE_CLOSE_WAIT: u8 = 8;
 pub const STATE_LISTEN: u8 = 10;
+pub const STATE_NEW_SYN_RECV: u8 = 12;
 
 /// The other side opened the connection.
 pub const SOCKET_PASSIVE: u32 = 1;
@@ -252,6 +253,12 @@ macro_rules! net_fields {
             TASK_SIGNAL: "task_struct.signal", 8;
             SIGNAL_LIVE: "signal_struct.live", 4;
             SOCKET_SK: "socket.sk", 8;
+            SOCKET_FILE: "socket.file", 8;
+            FILE_INODE: "file.f_inode", 8;
+            FILE_PRIVATE: "file.private_data", 8;
+            INODE_SB: "inode.i_sb", 8;
+            INODE_INO: "inode.i_ino", 8;
+            SB_MAGIC: "super_block.s_magic", 8;
             SOCK_FAMILY: "sock.__sk_common.skc_family", 2;
             SOCK_STATE: "sock.__sk_common.skc_state", 1;
             SOCK_NUM: "sock.__sk_common.skc_num", 2;
@@ -263,6 +270,7 @@ macro_rules! net_fields {
             SOCK_NET: "sock.__sk_common.skc_net.net", 8;
             SOCK_FLAGS: "sock.__sk_common.skc_flags", 8;
             SOCK_PROTOCOL: "sock.sk_protocol", 2;
+            SOCK_SK_TYPE: "sock.sk_type", 2;
             SOCK_OWNED: "sock.sk_lock.owned", 4;
             SOCK_SOCKET: "sock.sk_socket", 8;
             SOCK_DROPS: "sock.sk_drops.counter", 4;

@@ -236,9 +236,29 @@ pub fn mem_oom(ctx: BtfTracePointContext) -> i32 {
     let victim: *const u8 = ctx.arg(0);
     // SAFETY: the tracepoint's argument is a BTF-typed task, from 6.9 on (72ba14deb40a, "mm: oom: add process info").
     unsafe {
-        let mm = pointer(victim, &TASK_MM);
-        let rss = if mm.is_null() { None } else { resident(mm) };
-        out_of_memory(task::record(victim), rss.unwrap_or_default());
+        out_of_memory::<Direct>(task::record(victim), resident_of(victim));
+    }
+    0
+}
+
+/// The same before 5.11, where the task that asked for memory is known by its address alone.
+#[btf_tracepoint(function = "mark_victim")]
+pub fn mem_oom_probing(ctx: BtfTracePointContext) -> i32 {
+    let victim: *const u8 = ctx.arg(0);
+    // SAFETY: the tracepoint's argument is a BTF-typed task.
+    unsafe {
+        out_of_memory::<Probing>(task::record(victim), resident_of(victim));
+    }
+    0
+}
+
+/// The same where no program may read the resident counters.
+#[btf_tracepoint(function = "mark_victim")]
+pub fn mem_oom_uncounted(ctx: BtfTracePointContext) -> i32 {
+    let victim: *const u8 = ctx.arg(0);
+    // SAFETY: the tracepoint's argument is a BTF-typed task.
+    unsafe {
+        out_of_memory::<Direct>(task::record(victim), [0; 4]);
     }
     0
 }
@@ -248,16 +268,27 @@ pub fn mem_oom(ctx: BtfTracePointContext) -> i32 {
 pub fn mem_oom_number(ctx: BtfTracePointContext) -> i32 {
     let number: u64 = ctx.arg(0);
     let id = TaskId { start: 0, tgid: number & 0xffff_ffff };
-    out_of_memory(TaskRecord { id, comm: [0; COMM_LEN], uid: 0, kernel_thread: 0 }, [0; 4]);
+    out_of_memory::<Direct>(TaskRecord { id, comm: [0; COMM_LEN], uid: 0, kernel_thread: 0 }, [0; 4]);
     0
 }
 
 /// Who is killed; the task that runs now asked for the memory that was not there.
 #[inline(always)]
-fn out_of_memory(victim: TaskRecord, rss: [i64; 4]) {
-    // SAFETY: the current task is typed by BTF and alive.
-    let trigger = unsafe { task::record(task::current()) };
+fn out_of_memory<R: Reader>(victim: TaskRecord, rss: [i64; 4]) {
+    // SAFETY: the current task is alive, and the reader's own.
+    let trigger = unsafe { task::record_by::<R>(R::current()) };
     emit::emit(&OomRecord { header: emit::header::<OomRecord>(MEM_OOM), victim, trigger, rss });
+}
+
+/// What the process of `victim` has resident, in pages; zeroes where that cannot be read.
+#[inline(always)]
+unsafe fn resident_of(victim: *const u8) -> [i64; 4] {
+    // SAFETY: `victim` is BTF-typed and not null.
+    unsafe {
+        let mm = pointer(victim, &TASK_MM);
+        let rss = if mm.is_null() { None } else { resident(mm) };
+        rss.unwrap_or_default()
+    }
 }
 
 /// Every process once: by its leader, or by any thread that still has memory where the leader has ended.

@@ -56,6 +56,8 @@ pub struct Way {
 pub enum Need {
     /// A helper function younger than Linux 5.10, by its name without `bpf_`.
     Helper(&'static str),
+    /// That this helper is not there: what the kernel has in its stead is better.
+    NoHelper(&'static str),
     /// Reading kernel memory at any address, which `lockdown=confidentiality` forbids.
     Probing,
     /// The same, where the kernel has this field, by the name of its global, and at this offset if one is given: a shape

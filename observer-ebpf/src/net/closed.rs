@@ -22,7 +22,7 @@ static NET_CLOSED: HashMap<TaskId, ClosedTotals> = HashMap::with_max_entries(ENT
 /// Delivers the last counters of the connection.
 ///
 /// # Safety
-/// `tcp` must be a BTF-typed pointer to a `tcp_sock`, and `storage` its storage.
+/// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, and `storage` its storage.
 #[inline(always)]
 pub unsafe fn deliver(storage: *mut Storage, tcp: *const u8) {
     // SAFETY: the caller's promise.

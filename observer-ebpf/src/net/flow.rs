@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
-    helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns},
+    helpers::generated::bpf_ktime_get_boot_ns,
     macros::map,
     maps::HashMap,
 };
@@ -10,9 +10,13 @@ use observer_common::{
     loss::Loss,
     net::{Flow, FlowKey, FlowRecord, KIND_FLOW},
 };
-use observer_ebpf::{atomic, emit, read::load, task};
+use observer_ebpf::{atomic, emit};
 
-use crate::socket::{self, SOCK_FAMILY};
+use crate::{
+    access::{self, load},
+    kept,
+    socket::{self, SOCK_FAMILY},
+};
 
 const ENTRIES: u32 = 1 << 16;
 /// No epoch: an entry that was never announced.
@@ -24,13 +28,12 @@ static NET_FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(ENTRIES, 1)
 /// Adds to what the current process moved through `sk`, and announces the entry once an epoch.
 ///
 /// # Safety
-/// `sk` must be a BTF-typed pointer to a `sock`.
+/// `sk` must point to a `sock`, as [`access`] demands it.
 #[inline(always)]
 pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
     // SAFETY: the caller's promise.
     unsafe {
-        let task = task::current();
-        let mut key = FlowKey { task: task::id(task), cookie: bpf_get_socket_cookie(sk.cast_mut().cast()) };
+        let mut key = FlowKey { task: access::acting_id(), cookie: kept::cookie(sk) };
         let mut flow = NET_FLOWS.get_ptr_mut(&key);
         if flow.is_none() {
             let mut fresh = Flow {
@@ -75,7 +78,7 @@ pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
             let record = FlowRecord {
                 header: emit::header::<FlowRecord>(KIND_FLOW),
                 cookie: key.cookie,
-                task: task::record(task),
+                task: access::acting(),
             };
             // A lost announcement is made up for by a sweep of the map.
             emit::emit(&record);

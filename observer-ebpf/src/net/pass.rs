@@ -9,14 +9,14 @@ use observer_common::{
 };
 use observer_ebpf::{emit, iterator, task as process};
 
-use crate::{orders, share, socket, storage};
+use crate::{kept, orders, share, socket, storage};
 
 /// Writes what a pass has met, unless this pass has written it for the same holder before, or an earlier one has and
 /// nothing has happened since.
 ///
 /// # Safety
-/// `tcp` must be a BTF-typed pointer to a `tcp_sock`, `task` one to the `task_struct` that holds it, or null, and `held`
-/// valid.
+/// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, `task` be a BTF-typed pointer to the `task_struct`
+/// that holds it, or null, and `held` valid.
 #[inline(always)]
 pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8, task: *const u8) {
     // SAFETY: the caller's promise.
@@ -35,7 +35,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         if socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
             return;
         }
-        let storage = storage::get_or_create(tcp);
+        let storage = kept::get_or_create(tcp);
         if storage.is_null() {
             fill_holder(held, task);
             // Without storage it is reported all the same: only its owner and what was seen before are unknown.

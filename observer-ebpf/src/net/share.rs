@@ -7,7 +7,7 @@
 use observer_common::net::{ORDER_SHARING, ORDER_WATCHED, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord};
 
 use crate::{
-    orders,
+    kept, orders,
     storage::{self, Storage},
 };
 
@@ -21,12 +21,12 @@ pub fn exists() -> bool {
 /// owner.
 ///
 /// # Safety
-/// `sk` must be a BTF-typed pointer to a `sock`.
+/// `sk` must point to a `sock`, as [`crate::access`] demands it.
 #[inline(always)]
 pub unsafe fn is_others(sk: *const u8) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
-        let storage = storage::get(sk);
+        let storage = kept::get(sk);
         !storage.is_null()
             && (*storage).flags & (SOCKET_SHARED | SOCKET_HIDDEN) != 0
             && !storage::belongs_to_current(storage)

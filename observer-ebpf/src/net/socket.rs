@@ -1,13 +1,15 @@
 //! From a socket to the record that describes it.
 
-use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_jiffies64};
+use aya_ebpf::helpers::generated::bpf_jiffies64;
 use observer_common::{
     net::{FAMILY_V4, FAMILY_V6, SocketRecord},
     net_fields,
 };
-use observer_ebpf::{
-    fields_as_globals,
-    read::{exists, load, member, pointer},
+use observer_ebpf::{fields_as_globals, read::exists};
+
+use crate::{
+    access::{load, pointer},
+    kept,
 };
 
 net_fields!(fields_as_globals);
@@ -19,7 +21,7 @@ const SOCK_DONE: u64 = 1 << 1;
 /// The protocol, as `IPPROTO_…` numbers it.
 ///
 /// # Safety
-/// `sk` must be a BTF-typed pointer to a `sock`; so in every function here.
+/// `sk` must point to a `sock`, as [`crate::access`] demands it; so in every function here.
 #[inline(always)]
 pub unsafe fn protocol(sk: *const u8) -> u16 {
     // SAFETY: the caller's promise.
@@ -118,7 +120,7 @@ pub unsafe fn fill_any(record: *mut SocketRecord, sk: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         clear(record);
-        (*record).cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
+        (*record).cookie = kept::cookie(sk);
         (*record).netns = load(pointer(sk, &SOCK_NET), &NET_INUM);
         (*record).protocol = protocol(sk);
         (*record).state = u32::from(state(sk));
@@ -132,7 +134,7 @@ pub unsafe fn fill_any(record: *mut SocketRecord, sk: *const u8) {
         if family == FAMILY_V4 {
             local.cast::<u32>().write_unaligned(load(sk, &SOCK_RCV_SADDR));
         } else {
-            copy_address(local, member(sk, &SOCK_V6_RCV_SADDR).cast());
+            copy_address(local, load(sk, &SOCK_V6_RCV_SADDR));
         }
     }
 }
@@ -147,7 +149,7 @@ pub unsafe fn peer(sk: *const u8, to: *mut u64) -> u16 {
             if load::<u16>(sk, &SOCK_FAMILY) == FAMILY_V4 {
                 to.cast::<u32>().write_unaligned(load(sk, &SOCK_DADDR));
             } else {
-                copy_address(to, member(sk, &SOCK_V6_DADDR).cast());
+                copy_address(to, load(sk, &SOCK_V6_DADDR));
             }
         }
         port
@@ -207,8 +209,7 @@ unsafe fn fill_pace(record: *mut SocketRecord, tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         let now = bpf_jiffies64() as u32;
-        let chrono = member(tcp, &TCP_CHRONO).cast::<u32>();
-        let mut spent = [*chrono, *chrono.add(1), *chrono.add(2)];
+        let mut spent: [u32; 3] = load(tcp, &TCP_CHRONO);
         // What is under way is added to the kernel's counter only when it ends. The two low bits: the type shares its
         // byte with flags up to 6.17. Read without the socket's lock, the start can be of the next period.
         let running = now.wrapping_sub(load(tcp, &TCP_CHRONO_START));
@@ -236,11 +237,11 @@ unsafe fn fill_pace(record: *mut SocketRecord, tcp: *const u8) {
 }
 
 #[inline(always)]
-unsafe fn copy_address(to: *mut u64, from: *const u64) {
-    // SAFETY: the caller's promise: two words on either side.
+unsafe fn copy_address(to: *mut u64, [first, second]: [u64; 2]) {
+    // SAFETY: the caller's promise: there is room for two words.
     unsafe {
-        to.write_unaligned(*from);
-        to.add(1).write_unaligned(*from.add(1));
+        to.write_unaligned(first);
+        to.add(1).write_unaligned(second);
     }
 }
 

@@ -1,30 +1,19 @@
 //! What is remembered of a TCP socket: who owns it, when it was opened, what the last pass told of it.
-//!
-//! It lives in the socket (socket storage): no table that fills up, gone with the socket.
 
-use aya_ebpf::{
-    bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    btf_maps::SkStorage,
-    helpers::{
-        bpf_get_current_pid_tgid,
-        generated::{bpf_ktime_get_boot_ns, bpf_sk_storage_get},
-    },
-    macros::btf_map,
-};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns};
 use observer_common::{
     net::{SOCKET_SEEN, SocketRecord},
     task::TaskRecord,
 };
-use observer_ebpf::{atomic, task};
 
-use crate::socket::Activity;
+use crate::{access, kept, socket::Activity};
 
 /// Nobody has acted yet; somebody is being written down; `owner` is valid.
 const UNCLAIMED: u64 = 0;
 const CLAIMING: u64 = 1;
 const CLAIMED: u64 = 2;
 
-/// The value of the socket storage.
+/// What [`kept`] keeps of a socket.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Storage {
@@ -49,42 +38,10 @@ pub struct Storage {
     claim: u64,
 }
 
-#[btf_map]
-static NET_SOCKETS: SkStorage<Storage> = SkStorage::new();
-
-/// The storage of the socket at `sk`; null if there is none.
-///
-/// # Safety
-/// `sk` must be a BTF-typed pointer to a `sock`.
-#[inline(always)]
-pub unsafe fn get(sk: *const u8) -> *mut Storage {
-    // SAFETY: the caller's promise.
-    unsafe { look_up(sk, 0) }
-}
-
-/// The storage of the socket at `sk`, zeroed where it is new; null if there is no memory, or the socket is being freed.
-///
-/// # Safety
-/// As for [`get`].
-#[inline(always)]
-pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
-    // SAFETY: the caller's promise.
-    unsafe { look_up(sk, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) }
-}
-
-#[inline(always)]
-unsafe fn look_up(sk: *const u8, flags: u64) -> *mut Storage {
-    // SAFETY: the caller's promise; a null value asks for a zeroed one.
-    unsafe {
-        let map = core::ptr::from_ref(&NET_SOCKETS).cast_mut().cast();
-        bpf_sk_storage_get(map, sk.cast_mut().cast(), core::ptr::null_mut(), flags).cast()
-    }
-}
-
 /// A connection begins: what was remembered of an earlier one over the same socket ends.
 ///
 /// # Safety
-/// `storage` must come from [`get_or_create`].
+/// `storage` must come from [`kept::get_or_create`].
 #[inline(always)]
 pub unsafe fn open(storage: *mut Storage, flags: u32) {
     // SAFETY: the caller's promise.
@@ -109,9 +66,9 @@ pub unsafe fn claim(storage: *mut Storage) {
         if claim.read_volatile() != UNCLAIMED {
             return;
         }
-        match atomic::exchange(claim, CLAIMING) {
+        match kept::exchange(claim, CLAIMING) {
             UNCLAIMED => {
-                (*storage).owner = task::record(task::current());
+                (*storage).owner = access::acting();
                 claim.write_volatile(CLAIMED);
             }
             // Another one was faster and is done.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use observer_common::field::Field;
 
 use crate::{
-    hook::Hook,
+    hook::{Hook, Need},
     identity::process::Processes,
     observation::{
         Observation, TaskId,
@@ -27,8 +27,11 @@ pub mod net;
 /// What the kernel layer and the source need of a domain: plain data and a decoder, no state.
 #[derive(Clone, Copy)]
 pub struct Declaration {
-    /// `mem`, `disk`, `net`: also the name of its kernel object.
+    /// `mem`, `disk`, `net`.
     pub name: &'static str,
+    /// Its kernel objects, best first, with what each asks of a kernel: the first whose needs are met is loaded. All of
+    /// them have the same maps and the same programs, as far as hooks name them.
+    pub objects: &'static [(&'static str, &'static [Need])],
     pub hooks: &'static [Hook],
     /// Kernel fields that its object reads, beside those of `observer_common::task`.
     pub fields: &'static [Field],

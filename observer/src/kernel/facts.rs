@@ -139,7 +139,7 @@ pub fn attachments<'a>(domains: &'a [&Declaration]) -> impl Iterator<Item = &'st
 pub fn helpers<'a>(domains: &'a [&Declaration]) -> impl Iterator<Item = &'static str> + 'a {
     let hooks = domains.iter().flat_map(|domain| domain.hooks);
     hooks.flat_map(|hook| hook.ways).flat_map(|way| way.needs).filter_map(|need| match need {
-        Need::Helper(name) => Some(*name),
+        Need::Helper(name) | Need::NoHelper(name) => Some(*name),
         Need::Probing | Need::ProbingWhere { .. } => None,
     })
 }

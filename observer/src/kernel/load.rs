@@ -29,10 +29,11 @@ use crate::{
 };
 
 /// The kernel objects that this binary carries.
-const OBJECTS: [(&str, &[u8]); 3] = [
+const OBJECTS: [(&str, &[u8]); 4] = [
     ("mem", aya::include_bytes_aligned!("../../objects/mem.o")),
     ("disk", aya::include_bytes_aligned!("../../objects/disk.o")),
     ("net", aya::include_bytes_aligned!("../../objects/net.o")),
+    ("net_older", aya::include_bytes_aligned!("../../objects/net_older.o")),
 ];
 
 /// What was loaded, and how each hook fared.
@@ -93,12 +94,12 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     let mut loader = loader();
     let mut loaded = Loaded { objects: Vec::new(), outcomes: Vec::new() };
     for object in &plan.objects {
-        let bytes = object_bytes(object.domain, folder)?;
+        let bytes = object_bytes(object.object, folder)?;
         for (global, value) in &object.globals {
             loader.override_global(global, value, false);
         }
         let ebpf = loader.load(&bytes).map_err(|error| {
-            Error::failed(format!("loading the {} object into the kernel", object.domain), chain(&error))
+            Error::failed(format!("loading the {} object into the kernel", object.object), chain(&error))
         })?;
         let mut in_kernel = LoadedObject::new(object.domain, ebpf)?;
         let chosen = object.hooks.iter().filter_map(super::plan::HookPlan::chosen);
@@ -112,18 +113,18 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     Ok(loaded)
 }
 
-fn object_bytes(domain: &str, folder: Option<&Path>) -> Result<Cow<'static, [u8]>, Error> {
+fn object_bytes(object: &str, folder: Option<&Path>) -> Result<Cow<'static, [u8]>, Error> {
     if let Some(folder) = folder {
-        let path = folder.join(format!("{domain}.o"));
+        let path = folder.join(format!("{object}.o"));
         let bytes = std::fs::read(&path);
         return bytes
             .map(Cow::Owned)
             .map_err(|error| Error::failed(format!("reading {}", path.display()), error));
     }
-    let embedded = OBJECTS.iter().find(|(name, _)| *name == domain);
+    let embedded = OBJECTS.iter().find(|(name, _)| *name == object);
     embedded
         .map(|(_, bytes)| Cow::Borrowed(*bytes))
-        .ok_or_else(|| Error::failed("finding the kernel object", format!("none is called {domain}")))
+        .ok_or_else(|| Error::failed("finding the kernel object", format!("none is called {object}")))
 }
 
 /// Kernels before 5.11 count maps against the limit of locked memory; later ones do not, and a container may refuse.

@@ -26,6 +26,8 @@ pub struct LoadPlan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectPlan {
     pub domain: &'static str,
+    /// Which of the domain's kernel objects.
+    pub object: &'static str,
     /// Value of each global: a field's offset, or `ABSENT`.
     pub globals: Vec<(&'static str, u32)>,
     /// Fields that this kernel lacks and that programs need, with the reason.
@@ -119,7 +121,10 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -
         hook,
         ways: hook.ways.iter().map(|way| (way, possible(facts, hook, way, without))).collect(),
     });
-    ObjectPlan { domain: domain.name, globals, lacking, hooks: hooks.collect() }
+    let fitting = domain.objects.iter().find(|(_, needs)| needs.iter().all(|need| needed(facts, need).is_ok()));
+    // Where none is, each hook's ways say why; the last asks the least.
+    let (object, _) = fitting.or(domain.objects.last()).copied().unwrap_or((domain.name, &[]));
+    ObjectPlan { domain: domain.name, object, globals, lacking, hooks: hooks.collect() }
 }
 
 fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Result<(), String> {
@@ -150,7 +155,10 @@ fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
         Need::Helper(name) if !facts.types.helpers.contains(*name) => {
             return Err(format!("this kernel has no helper `bpf_{name}`"));
         }
-        Need::Helper(_) => false,
+        Need::NoHelper(name) if facts.types.helpers.contains(*name) => {
+            return Err(format!("this kernel has the helper `bpf_{name}`, with which more can be had"));
+        }
+        Need::Helper(_) | Need::NoHelper(_) => false,
         Need::Probing => true,
         Need::ProbingWhere { global, is } => match facts.types.fields.get(*global) {
             Some(Ok(offset)) => is.is_none_or(|is| is == *offset),

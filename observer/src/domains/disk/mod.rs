@@ -32,6 +32,7 @@ mod writer;
 /// The domain's entry in the list of domains.
 pub const DECLARATION: Declaration = Declaration {
     name: "disk",
+    objects: &[("disk", &[])],
     hooks: hooks::HOOKS,
     fields: observer_common::disk::FIELDS,
     // Files of a stacked filesystem have their own type since Linux 6.5, operations of iomap since 5.15; locks of a real-time

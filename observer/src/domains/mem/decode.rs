@@ -61,7 +61,7 @@ impl MemDecoder {
             at,
             victim: victim.id,
             trigger: trigger.id,
-            memory: whole.then(|| self.memory(rss, 0)),
+            memory: (whole && rss != [0; 4]).then(|| self.memory(rss, 0)),
         }));
         Ok(())
     }
@@ -287,6 +287,13 @@ mod tests {
         let fact = MemFact::OutOfMemory { at: 7, victim: ID, trigger: ID, memory };
         assert_eq!(out.facts.last(), Some(&Observation::Mem(fact)));
         assert_eq!(out.facts.len(), 3, "both were met");
+        // A kernel that lets no program read what it holds.
+        let mut uncounted = bytes.clone();
+        uncounted[96..].fill(0);
+        let mut out = Decoded::default();
+        MemDecoder::new(4096).record(&uncounted, &mut out).expect("a whole record");
+        let fact = MemFact::OutOfMemory { at: 7, victim: ID, trigger: ID, memory: None };
+        assert_eq!(out.facts.last(), Some(&Observation::Mem(fact)));
         // A kernel that tells a number only.
         bytes[16..24].fill(0);
         let mut out = Decoded::default();

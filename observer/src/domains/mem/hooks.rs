@@ -19,6 +19,12 @@ const fn tracepoint(program: &'static str, name: &'static str) -> Attachment {
     Attachment { program, point: Point::BtfTracepoint(name), optional: false }
 }
 
+/// Resident counters of the shape that they had before 6.2.
+const COUNTERS: Need = Need::ProbingWhere { global: "MM_RSS_STRIDE", is: Some(8) };
+
+/// Where a victim's counters cannot be read when it is chosen.
+const HELD_BEFORE: &str = "what the process held when it was chosen is what the last report knew";
+
 /// The domain's hooks.
 pub const HOOKS: &[Hook] = &[
     Hook {
@@ -85,14 +91,26 @@ pub const HOOKS: &[Hook] = &[
             Way {
                 name: "BTF tracepoint mark_victim",
                 programs: &[tracepoint("mem_oom", "mark_victim")],
-                needs: &[],
+                needs: &[Need::Helper("get_current_task_btf"), COUNTERS],
                 blind: "",
+            },
+            Way {
+                name: "BTF tracepoint mark_victim, probing",
+                programs: &[tracepoint("mem_oom_probing", "mark_victim")],
+                needs: &[Need::Probing],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoint mark_victim, without counters",
+                programs: &[tracepoint("mem_oom_uncounted", "mark_victim")],
+                needs: &[Need::Helper("get_current_task_btf")],
+                blind: HELD_BEFORE,
             },
             Way {
                 name: "BTF tracepoint mark_victim, a number",
                 programs: &[tracepoint("mem_oom_number", "mark_victim")],
-                needs: &[],
-                blind: "what the process held when it was chosen is what the last report knew",
+                needs: &[Need::Helper("get_current_task_btf")],
+                blind: HELD_BEFORE,
             },
         ],
         columns: &[],
@@ -105,7 +123,7 @@ pub const HOOKS: &[Hook] = &[
             Way {
                 name: "BPF iterator task",
                 programs: &[iterator("mem_task")],
-                needs: &[Need::ProbingWhere { global: "MM_RSS_STRIDE", is: Some(8) }],
+                needs: &[COUNTERS],
                 blind: "",
             },
             Way {

@@ -34,6 +34,7 @@ pub mod state;
 /// The domain's entry in the list of domains.
 pub const DECLARATION: Declaration = Declaration {
     name: "mem",
+    objects: &[("mem", &[])],
     hooks: hooks::HOOKS,
     fields: observer_common::mem::FIELDS,
     optional_fields: &["MM_OWNER", "SIGNAL_MAX_RSS", "TASK_RSS"],

@@ -35,6 +35,7 @@ mod why;
 /// The domain's entry in the list of domains.
 pub const DECLARATION: Declaration = Declaration {
     name: "net",
+    objects: &[("net", hooks::STORAGE), ("net_older", hooks::OLDER)],
     hooks: hooks::HOOKS,
     fields: observer_common::net::FIELDS,
     optional_fields: observer_common::net::OPTIONAL_FIELDS,

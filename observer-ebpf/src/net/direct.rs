@@ -1,0 +1,65 @@
+//! How this object comes by kernel memory: by direct loads, from pointers that the verifier knows the type of.
+
+use aya_ebpf::helpers::generated::{bpf_skc_to_tcp_sock, bpf_sock_from_file};
+use observer_common::task::{TaskId, TaskRecord};
+pub use observer_ebpf::read::{load, pointer};
+use observer_ebpf::{iterator, task};
+
+use crate::socket::SOCKET_SK;
+
+/// The `sock` behind an open file; null for what is no socket.
+///
+/// # Safety
+/// `file` must be a BTF-typed pointer to a `file`.
+#[inline(always)]
+pub unsafe fn socket_of(file: *const u8) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let socket = bpf_sock_from_file(file.cast_mut().cast());
+        if socket.is_null() { core::ptr::null() } else { pointer(socket.cast(), &SOCKET_SK) }
+    }
+}
+
+/// The socket that the iterator has met, of any kind that TCP has; null at the end of its pass.
+///
+/// # Safety
+/// `context` must be the iterator's own.
+#[inline(always)]
+pub unsafe fn met_socket(context: *mut iterator::Tcp) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { (*context).sk_common }
+}
+
+/// The `tcp_sock` that begins at `sk`; null where there is none.
+///
+/// # Safety
+/// `sk` must be a BTF-typed pointer to a `sock` or a `sock_common`.
+#[inline(always)]
+pub unsafe fn tcp_sock(sk: *const u8) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()).cast::<u8>().cast_const() }
+}
+
+/// The first argument of the place that a program was entered at, which is a pointer.
+///
+/// # Safety
+/// `context` must be the program's own.
+#[inline(always)]
+pub unsafe fn first_argument(context: *mut core::ffi::c_void) -> *const u8 {
+    // SAFETY: the caller's promise: the context is an array of arguments.
+    unsafe { *context.cast::<*const u8>() }
+}
+
+/// The process that acts.
+#[inline(always)]
+pub fn acting() -> TaskRecord {
+    // SAFETY: typed by BTF.
+    unsafe { task::record(task::current()) }
+}
+
+/// The identity of the process that acts.
+#[inline(always)]
+pub fn acting_id() -> TaskId {
+    // SAFETY: typed by BTF.
+    unsafe { task::id(task::current()) }
+}

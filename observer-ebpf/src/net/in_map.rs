@@ -1,0 +1,102 @@
+//! Where what is remembered of a TCP socket is kept before 5.11: in a map, by the socket's address, until the socket is
+//! destroyed.
+//!
+//! The kernel's own cookie is handed to programs of this kind from 5.12 on. What has room in the map gets a number here
+//! that no other socket has; any other socket has the number of its inode.
+
+use aya_ebpf::{
+    bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_boot_ns, macros::map, maps::HashMap,
+};
+use observer_common::loss::Loss;
+use observer_ebpf::emit;
+
+use crate::{
+    access::{load, pointer},
+    socket::{FILE_INODE, INODE_INO, SOCK_SOCKET, SOCKET_FILE},
+    storage::Storage,
+};
+
+const ENTRIES: u32 = 1 << 16;
+/// `BPF_F_NO_PREALLOC`
+const ON_DEMAND: u32 = 1;
+/// An odd number whose bits are half ones: multiplying by it loses nothing and leaves no pattern.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The value of the map.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Kept {
+    storage: Storage,
+    cookie: u64,
+}
+
+#[map]
+static NET_SOCKETS: HashMap<u64, Kept> = HashMap::with_max_entries(ENTRIES, ON_DEMAND);
+
+/// What is remembered of the socket at `sk`; null if nothing is.
+///
+/// # Safety
+/// `sk` must be the address of a `sock`; so in every function here.
+#[inline(always)]
+pub unsafe fn get(sk: *const u8) -> *mut Storage {
+    NET_SOCKETS.get_ptr_mut(&(sk as u64)).map_or(core::ptr::null_mut(), |kept| kept.cast())
+}
+
+/// As [`get`], zeroed where it is new; null if there is no room, which is counted.
+#[inline(always)]
+pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
+    let address = sk as u64;
+    if let Some(kept) = NET_SOCKETS.get_ptr_mut(&address) {
+        return kept.cast();
+    }
+    // SAFETY: a helper without arguments; integers, of which zeroes are values.
+    let (now, storage) = unsafe { (bpf_ktime_get_boot_ns(), core::mem::zeroed()) };
+    // No two sockets have an address at one moment, and none twice: it takes longer to be used again.
+    let kept = Kept { storage, cookie: address ^ now.wrapping_mul(SPREAD) };
+    // Fails where another CPU was faster, which is as good.
+    let _ = NET_SOCKETS.insert(&address, &kept, u64::from(BPF_NOEXIST));
+    match NET_SOCKETS.get_ptr_mut(&address) {
+        Some(kept) => kept.cast(),
+        None => {
+            emit::count(Loss::MapFull, 1);
+            core::ptr::null_mut()
+        }
+    }
+}
+
+/// The socket ends: its address will be another's.
+#[inline(always)]
+pub unsafe fn forget(sk: *const u8) {
+    let _ = NET_SOCKETS.remove(&(sk as u64));
+}
+
+/// The number that names the socket for as long as the machine runs; where neither is to be had, that names it as long as
+/// it is there.
+#[inline(always)]
+pub unsafe fn cookie(sk: *const u8) -> u64 {
+    if let Some(kept) = NET_SOCKETS.get_ptr(&(sk as u64)) {
+        // SAFETY: a value of the map.
+        return unsafe { (*kept).cookie };
+    }
+    // SAFETY: the caller's promise; a null on the way reads as null.
+    let inode: u64 = unsafe {
+        let file = pointer(pointer(sk, &SOCK_SOCKET), &SOCKET_FILE);
+        load(pointer(file, &FILE_INODE), &INODE_INO)
+    };
+    if inode != 0 { inode } else { sk as u64 }
+}
+
+/// Puts `value` at `word`, which is remembered of a socket, and returns what was there. Not in one step, which kernels can
+/// from 5.12 on: of two processes that act on a new socket in the same moment, either may be written down.
+///
+/// # Safety
+/// `word` must be an aligned word of what [`get`] returned.
+#[inline(always)]
+pub unsafe fn exchange(word: *mut u64, value: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let before = word.read_volatile();
+        word.write_volatile(value);
+        before
+    }
+}

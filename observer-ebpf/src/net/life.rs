@@ -1,0 +1,86 @@
+//! The life of a TCP connection: its birth, its owner, its end.
+
+use observer_common::net::{
+    PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_ESTABLISHED,
+    STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
+};
+
+use crate::{access, closed, kept, socket, storage};
+
+/// The socket goes from one state to another.
+///
+/// # Safety
+/// `sk` must point to a `sock`, as [`access`] demands it.
+#[inline(always)]
+pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
+    // Nobody acts and nothing is learnt when the peer closes or a closed socket waits.
+    if matches!(new, STATE_FIN_WAIT2 | STATE_TIME_WAIT | STATE_CLOSE_WAIT | STATE_SYN_RECV | STATE_LISTEN) {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if socket::protocol(sk) != PROTOCOL_TCP {
+            return;
+        }
+        let tcp = access::tcp_sock(sk);
+        if tcp.is_null() || socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
+            return;
+        }
+        let storage = kept::get_or_create(tcp);
+        if storage.is_null() {
+            return;
+        }
+        if new == STATE_SYN_SENT {
+            storage::open(storage, 0);
+        } else if new == STATE_ESTABLISHED && old == STATE_SYN_RECV && (*storage).opened == 0 {
+            storage::open(storage, SOCKET_PASSIVE);
+        }
+        if socket::is_owned(tcp) {
+            storage::claim(storage);
+        }
+        // An owner that nobody knows yet may still act on the socket, or destroy it.
+        if new == STATE_CLOSE
+            && (*storage).flags & SOCKET_REPORTED == 0
+            && storage::is_claimed(storage)
+            && old != STATE_SYN_SENT
+        {
+            closed::deliver(storage, tcp);
+        }
+    }
+}
+
+/// The socket is about to be no more.
+///
+/// # Safety
+/// As for [`changed`].
+#[inline(always)]
+pub unsafe fn destroyed(sk: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let tcp = access::tcp_sock(sk);
+        if tcp.is_null() {
+            return;
+        }
+        if socket::remote_port(tcp) != 0 && !socket::is_subflow(tcp) {
+            ended(tcp);
+        }
+        kept::forget(tcp);
+    }
+}
+
+/// Delivers the last counters of a connection, unless that has been done.
+#[inline(always)]
+unsafe fn ended(tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let storage = kept::get(tcp);
+        // Without storage no pass and no event has met it: opened before observation, ended before the first pass.
+        if storage.is_null() || (*storage).flags & SOCKET_REPORTED != 0 {
+            return;
+        }
+        if socket::is_owned(tcp) {
+            storage::claim(storage);
+        }
+        closed::deliver(storage, tcp);
+    }
+}

@@ -1,0 +1,116 @@
+//! How this object comes by kernel memory: by the probing helper, from plain addresses.
+//!
+//! Before 5.11 the current task is a number to a program, and so is what a descriptor stands for; and an address is what
+//! a socket is remembered by, which a pointer that the verifier knows the type of cannot be made into.
+
+use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
+use observer_common::{
+    net::{STATE_NEW_SYN_RECV, STATE_TIME_WAIT},
+    task::{TaskId, TaskRecord},
+};
+use observer_ebpf::{
+    iterator,
+    read::{self, Probing, Reader as _},
+    task,
+};
+
+use crate::socket::{
+    self, FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCKET_SK,
+};
+
+/// `SOCKFS_MAGIC`: the filesystem of sockets.
+const SOCKFS: u64 = 0x534f_434b;
+/// `SOCK_STREAM`: a raw socket can be of the protocol TCP too, and has nothing of what TCP keeps.
+const STREAM: u16 = 1;
+
+/// Loads a member of the kernel object at `base`.
+///
+/// # Safety
+/// `T` must be an integer, a pointer or an array of them, as wide as the field.
+#[inline(always)]
+pub unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
+    // SAFETY: the caller's promise.
+    unsafe { Probing::load(base, field) }
+}
+
+/// Loads a pointer member.
+///
+/// # Safety
+/// As for [`load`]; the result may be null.
+#[inline(always)]
+pub unsafe fn pointer(base: *const u8, field: &Global<u32>) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { load(base, field) }
+}
+
+/// The `sock` behind an open file; null for what is no socket.
+///
+/// # Safety
+/// `file` must be a BTF-typed pointer to a `file`.
+#[inline(always)]
+pub unsafe fn socket_of(file: *const u8) -> *const u8 {
+    // SAFETY: the caller's promise; what is typed needs no helper, and most files are left here.
+    unsafe {
+        let inode = read::pointer(file, &FILE_INODE);
+        if inode.is_null() || read::load::<u64>(read::pointer(inode, &INODE_SB), &SB_MAGIC) != SOCKFS {
+            return core::ptr::null();
+        }
+        // A descriptor that only names a socket (`O_PATH`) stands for none.
+        let socket = read::pointer(file, &FILE_PRIVATE);
+        if socket.is_null() { core::ptr::null() } else { pointer(socket, &SOCKET_SK) }
+    }
+}
+
+/// The socket that the iterator has met, of any kind that TCP has; null at the end of its pass.
+///
+/// # Safety
+/// `context` must be the iterator's own.
+#[inline(always)]
+pub unsafe fn met_socket(context: *mut iterator::Tcp) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { address_at((&raw const (*context).sk_common).cast()) }
+}
+
+/// The `tcp_sock` that begins at `sk`; null where there is none.
+///
+/// # Safety
+/// `sk` must be the address of a `sock` or a `sock_common`.
+#[inline(always)]
+pub unsafe fn tcp_sock(sk: *const u8) -> *const u8 {
+    // SAFETY: the caller's promise. The two kinds that are no full sockets are told by their state.
+    unsafe {
+        let is_full = !matches!(socket::state(sk), STATE_TIME_WAIT | STATE_NEW_SYN_RECV);
+        if is_full && load::<u16>(sk, &SOCK_SK_TYPE) == STREAM { sk } else { core::ptr::null() }
+    }
+}
+
+/// The first argument of the place that a program was entered at, which is a pointer.
+///
+/// # Safety
+/// `context` must be the program's own.
+#[inline(always)]
+pub unsafe fn first_argument(context: *mut core::ffi::c_void) -> *const u8 {
+    // SAFETY: the caller's promise: the context is an array of arguments.
+    unsafe { address_at(context.cast_const().cast()) }
+}
+
+/// The pointer at `place` as a plain address: a load would give it a type.
+#[inline(always)]
+unsafe fn address_at(place: *const *const u8) -> *const u8 {
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_kernel(place) }.unwrap_or(core::ptr::null())
+}
+
+/// The process that acts.
+#[inline(always)]
+pub fn acting() -> TaskRecord {
+    // SAFETY: the helper checks each address.
+    unsafe { task::record_by::<Probing>(Probing::current()) }
+}
+
+/// The identity of the process that acts.
+#[inline(always)]
+pub fn acting_id() -> TaskId {
+    // SAFETY: as in [`acting`].
+    unsafe { task::id_by::<Probing>(Probing::current()) }
+}

@@ -1,0 +1,222 @@
+//! The programs: who owns a socket, what it moved, when it ended.
+//!
+//! A TCP socket counts its own bytes, so nothing is added up an event: passes read the counters of open connections,
+//! and the end of one delivers its last. Send and receive only tell who acts: the first to act owns the socket, and
+//! what anybody else moves through it is added up beside it, as are datagrams, which no socket counts.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    macros::{btf_tracepoint, fexit, map},
+    maps::{HashMap, PerCpuArray},
+    programs::{BtfTracePointContext, FExitContext},
+};
+use observer_common::{
+    loss::Loss,
+    net::{
+        EndedRecord, HeldRecord, KIND_ENDED, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE,
+    },
+    task::TaskId,
+};
+use observer_ebpf::{emit, iterator, read, task};
+
+use crate::{
+    access, flow, life,
+    pass::pass_tcp,
+    share,
+    socket::{self, SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL},
+};
+
+/// `MSG_PEEK` of `recv`: what is only looked at is received later.
+const MSG_PEEK: i32 = 2;
+
+/// Where a pass makes its record: it is larger than half a program's stack. The programs of a pass run one at a time.
+#[map]
+static HELD: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
+
+const ENDED_ENTRIES: u32 = 1 << 14;
+
+/// Ends that found no room in the ring, with the boot-clock nanoseconds of each. User space removes what it has taken.
+#[map]
+static NET_ENDED: HashMap<TaskId, u64> = HashMap::with_max_entries(ENDED_ENTRIES, 1);
+
+/// Every socket that a descriptor holds, with the process that holds it, in all network namespaces.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
+    // SAFETY: the context is the kernel's own; null at the end of the pass.
+    unsafe {
+        let (task, file) = ((*context).task, (*context).file);
+        if task.is_null() || file.is_null() {
+            return 0;
+        }
+        let sk = access::socket_of(file);
+        if sk.is_null() || !socket::is_internet(sk) {
+            return 0;
+        }
+        let Some(held) = HELD.get_ptr_mut(0) else { return 0 };
+        match socket::protocol(sk) {
+            PROTOCOL_TCP => {
+                let tcp = access::tcp_sock(sk);
+                if !tcp.is_null() {
+                    pass_tcp((*context).meta, held, tcp, task);
+                }
+            }
+            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP => {
+                (*held).holder = task::record(task);
+                socket::fill_any(&raw mut (*held).socket, sk);
+                iterator::write((*context).meta, &*held);
+            }
+            _ => {}
+        }
+    }
+    0
+}
+
+/// TCP sockets of the opener's network namespace that no descriptor holds: those that only io_uring has, those that
+/// their process has closed and that still send. Runs after [`net_socket`], and leaves out what that has met.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/tcp")]
+pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
+    // SAFETY: the context is the kernel's own; null at the end of the pass.
+    unsafe {
+        let sk = access::met_socket(context);
+        if sk.is_null() {
+            return 0;
+        }
+        let tcp = access::tcp_sock(sk);
+        let Some(held) = HELD.get_ptr_mut(0) else { return 0 };
+        if !tcp.is_null() {
+            pass_tcp((*context).meta, held, tcp, core::ptr::null());
+        }
+    }
+    0
+}
+
+/// `inet_sock_set_state(struct sock *sk, int old, int new)`: births, owners, and the last counters of a connection.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn net_state(context: BtfTracePointContext) -> i32 {
+    let (old, new): (i32, i32) = (context.arg(1), context.arg(2));
+    // SAFETY: a BTF-typed argument of the tracepoint.
+    unsafe { life::changed(access::first_argument(context.as_ptr()), old as u8, new as u8) };
+    0
+}
+
+/// `tcp_destroy_sock(struct sock *sk)`: after a reset by the peer, the first that happens in the owner's context.
+#[btf_tracepoint(function = "tcp_destroy_sock")]
+pub fn net_destroy(context: BtfTracePointContext) -> i32 {
+    // SAFETY: a BTF-typed argument of the tracepoint.
+    unsafe { life::destroyed(access::first_argument(context.as_ptr())) };
+    0
+}
+
+/// `sched_process_exit(struct task_struct *task)`: whose totals are final but for what its sockets still send.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn net_exit(context: BtfTracePointContext) -> i32 {
+    let task: *const u8 = context.arg(0);
+    // SAFETY: a BTF-typed argument of the tracepoint; its signal structure outlives it.
+    unsafe {
+        let signal = read::pointer(task, &TASK_SIGNAL);
+        // Already lowered for this thread. Two last threads can both find 0: the second says the same again.
+        if !signal.is_null() && read::load::<i32>(signal, &SIGNAL_LIVE) == 0 {
+            let header = emit::header::<EndedRecord>(KIND_ENDED);
+            let record = EndedRecord { header, task: task::id(task) };
+            // An end has no successor that would make up for it.
+            if !emit::emit(&record) && NET_ENDED.insert(&record.task, &record.header.at, 0).is_err() {
+                emit::count(Loss::MapFull, 1);
+            }
+        }
+    }
+    0
+}
+
+/// `sock_send_length(struct sock *sk, int ret, int flags)`
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn net_sent(context: BtfTracePointContext) -> i32 {
+    let length: i32 = context.arg(1);
+    if length > 0 {
+        // SAFETY: a BTF-typed argument of the tracepoint.
+        unsafe { moved(access::first_argument(context.as_ptr()), length as u64, 0) }
+    }
+    0
+}
+
+/// `sock_recv_length(struct sock *sk, int ret, int flags)`
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn net_received(context: BtfTracePointContext) -> i32 {
+    let (length, flags): (i32, i32) = (context.arg(1), context.arg(2));
+    if length > 0 && flags & MSG_PEEK == 0 {
+        // SAFETY: a BTF-typed argument of the tracepoint.
+        unsafe { moved(access::first_argument(context.as_ptr()), 0, length as u64) }
+    }
+    0
+}
+
+/// `inet_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)`, and its result.
+#[fexit(function = "inet_sendmsg")]
+pub fn net_sent_v4(context: FExitContext) -> i32 {
+    returned_from_send(&context)
+}
+
+/// As [`net_sent_v4`].
+#[fexit(function = "inet6_sendmsg")]
+pub fn net_sent_v6(context: FExitContext) -> i32 {
+    returned_from_send(&context)
+}
+
+/// `inet_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, int flags)`, and its result.
+#[fexit(function = "inet_recvmsg")]
+pub fn net_received_v4(context: FExitContext) -> i32 {
+    returned_from_receive(&context)
+}
+
+/// As [`net_received_v4`].
+#[fexit(function = "inet6_recvmsg")]
+pub fn net_received_v6(context: FExitContext) -> i32 {
+    returned_from_receive(&context)
+}
+
+#[inline(always)]
+fn returned_from_send(context: &FExitContext) -> i32 {
+    let length: i32 = context.arg(3);
+    if length > 0 {
+        // SAFETY: a BTF-typed argument of the function.
+        unsafe { moved(access::pointer(access::first_argument(context.as_ptr()), &SOCKET_SK), length as u64, 0) }
+    }
+    0
+}
+
+#[inline(always)]
+fn returned_from_receive(context: &FExitContext) -> i32 {
+    let (flags, length): (i32, i32) = (context.arg(3), context.arg(4));
+    if length > 0 && flags & MSG_PEEK == 0 {
+        // SAFETY: a BTF-typed argument of the function.
+        unsafe { moved(access::pointer(access::first_argument(context.as_ptr()), &SOCKET_SK), 0, length as u64) }
+    }
+    0
+}
+
+/// The current process moved so many payload bytes through `sk`.
+///
+/// # Safety
+/// `sk` must be a BTF-typed pointer to a `sock`.
+#[inline(always)]
+unsafe fn moved(sk: *const u8, tx: u64, rx: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if sk.is_null() {
+            return;
+        }
+        // Most of what moves is TCP, which counts itself: leave before anything is looked up.
+        match socket::protocol(sk) {
+            PROTOCOL_TCP => {
+                if share::exists() && share::is_others(sk) {
+                    flow::add(sk, tx, rx);
+                }
+            }
+            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP if socket::is_internet(sk) => {
+                flow::add(sk, tx, rx)
+            }
+            _ => {}
+        }
+    }
+}
