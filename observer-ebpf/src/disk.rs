@@ -165,6 +165,28 @@ unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &
     0
 }
 
+/// Every process that has memory, by a thread of it, for kernels that show no program what is in that memory: user space
+/// reads it in `/proc`, and makes of each of these the records that [`disk_mapping`] would write.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn disk_mapper(context: *mut iterator::Task) -> i32 {
+    // SAFETY: the kernel calls with the context of this iterator; a null task marks the end.
+    unsafe {
+        let (meta, task) = ((*context).meta, (*context).task);
+        if task.is_null() || pointer(task, &TASK_MM).is_null() {
+            return 0;
+        }
+        // The leader stands for its threads, unless it has ended before them.
+        let leader = pointer(task, &TASK_LEADER);
+        if leader == task || pointer(leader, &TASK_MM).is_null() {
+            let record =
+                HeldRecord { task: task::record(task), thread: load(task, &TASK_PID), ..HeldRecord::default() };
+            iterator::write(meta, &record);
+        }
+    }
+    0
+}
+
 /// Makes a record of the overlay's file from that of the one behind it: before Linux 6.8, what overlayfs maps is a file of
 /// the filesystem below by its inode, and the overlay's by its name.
 #[inline(always)]

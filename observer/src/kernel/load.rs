@@ -6,6 +6,7 @@ use std::{
     borrow::Cow,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
+    sync::Arc,
 };
 
 use aya::{
@@ -73,8 +74,10 @@ pub struct LoadedObject {
     verdicts: Verdicts,
     /// The iterators to run, by hook.
     pub passes: Vec<(&'static Hook, &'static Attachment)>,
-    /// Programs that are attached only while they are needed, each with its attachment while it has one.
-    demanded: Vec<(&'static str, Option<Attached>)>,
+    /// Programs that are attached only while they are needed, each with what holds it while it is.
+    demanded: Vec<(&'static Attachment, Option<Attached>)>,
+    /// The kernel's names of the places.
+    types: Arc<Btf>,
     /// Hooks of which a way is attached.
     hooks: Vec<&'static str>,
     /// What user space tells the programs, where they listen.
@@ -91,6 +94,7 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     let points = points.flat_map(|way| way.programs).map(|attachment| attachment.point);
     let types = attach_types(&plan.facts.types, points)
         .map_err(|error| Error::failed("naming the kernel's types to the loader", error))?;
+    let types = Arc::new(types);
     let mut loader = loader();
     let mut loaded = Loaded { objects: Vec::new(), outcomes: Vec::new() };
     for object in &plan.objects {
@@ -101,12 +105,12 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
         let ebpf = loader.load(&bytes).map_err(|error| {
             Error::failed(format!("loading the {} object into the kernel", object.object), chain(&error))
         })?;
-        let mut in_kernel = LoadedObject::new(object.domain, ebpf)?;
+        let mut in_kernel = LoadedObject::new(object.domain, ebpf, Arc::clone(&types))?;
         let chosen = object.hooks.iter().filter_map(super::plan::HookPlan::chosen);
         let wanted: Vec<&'static Attachment> = chosen.flat_map(|way| way.programs).collect();
         in_kernel.verdicts = program::load_all(&mut in_kernel.ebpf, &wanted, &types);
         for hook in &object.hooks {
-            loaded.outcomes.push(in_kernel.attach(object, hook, &types));
+            loaded.outcomes.push(in_kernel.attach(object, hook));
         }
         loaded.objects.push(in_kernel);
     }
@@ -134,7 +138,7 @@ fn raise_memory_lock_limit() {
 }
 
 impl LoadedObject {
-    fn new(domain: &'static str, mut ebpf: Ebpf) -> Result<Self, Error> {
+    fn new(domain: &'static str, mut ebpf: Ebpf, types: Arc<Btf>) -> Result<Self, Error> {
         let mut take = |name: &str| {
             let map = ebpf.take_map(name);
             map.ok_or_else(|| {
@@ -156,15 +160,16 @@ impl LoadedObject {
             verdicts: Verdicts::new(),
             passes: Vec::new(),
             demanded: Vec::new(),
+            types,
             hooks: Vec::new(),
             orders,
         })
     }
 
-    fn attach(&mut self, object: &ObjectPlan, hook: &super::plan::HookPlan, types: &Btf) -> Outcome {
+    fn attach(&mut self, object: &ObjectPlan, hook: &super::plan::HookPlan) -> Outcome {
         let mut refused = Vec::new();
         for way in hook.possible() {
-            match self.attach_way(hook.hook, way, types) {
+            match self.attach_way(hook.hook, way) {
                 Ok(()) => {
                     self.hooks.push(hook.hook.name);
                     return Outcome {
@@ -188,10 +193,10 @@ impl LoadedObject {
         Outcome { domain: self.domain, hook: hook.hook, way: None, refused, impossible }
     }
 
-    fn attach_way(&mut self, hook: &'static Hook, way: &'static Way, types: &Btf) -> Result<(), String> {
+    fn attach_way(&mut self, hook: &'static Hook, way: &'static Way) -> Result<(), String> {
         let mut done: Vec<&'static str> = Vec::new();
         for attachment in way.programs {
-            match self.attach_program(hook, attachment, types) {
+            match self.attach_program(hook, attachment) {
                 Ok(()) => done.push(attachment.program),
                 Err(_) if attachment.optional => {}
                 Err(reason) => {
@@ -209,17 +214,16 @@ impl LoadedObject {
         &mut self,
         hook: &'static Hook,
         attachment: &'static Attachment,
-        types: &Btf,
     ) -> Result<(), String> {
         let program = self.ebpf.program_mut(attachment.program);
         let program = program.ok_or_else(|| format!("the object has no program {}", attachment.program))?;
         match self.verdicts.remove(attachment.program) {
             Some(verdict) => verdict?,
-            None => program::load(program, attachment.point, types)?,
+            None => program::load(program, attachment.point, &self.types)?,
         }
         if hook.kind == HookKind::EventOnDemand {
             let attached = program::attach_for_now(program)?;
-            self.demanded.push((attachment.program, Some(attached)));
+            self.demanded.push((attachment, Some(attached)));
             return Ok(());
         }
         program::attach(program)?;
@@ -231,7 +235,7 @@ impl LoadedObject {
 
     fn detach(&mut self, name: &str) {
         self.passes.retain(|(_, attachment)| attachment.program != name);
-        self.demanded.retain(|(program, _)| *program != name);
+        self.demanded.retain(|(attachment, _)| attachment.program != name);
         if let Some(program) = self.ebpf.program_mut(name) {
             program::unload(program);
         }
@@ -252,13 +256,13 @@ impl LoadedObject {
     /// Attaches what is attached on demand, or detaches it. What the kernel refuses now and took at the start stays as it
     /// is, and is tried again.
     pub fn attend(&mut self, needed: bool) {
-        for (name, attached) in &mut self.demanded {
+        for (attachment, attached) in &mut self.demanded {
             if !needed {
                 *attached = None;
             } else if attached.is_none()
-                && let Some(program) = self.ebpf.program_mut(name)
+                && let Some(program) = self.ebpf.program_mut(attachment.program)
             {
-                *attached = program::attach_for_now(program).ok();
+                *attached = program::attach_again(program, attachment.point, &self.types).ok();
             }
         }
     }

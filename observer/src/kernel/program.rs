@@ -82,6 +82,19 @@ pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
     attached.map_err(|error| refusal::of(&error))
 }
 
+/// As [`attach_for_now`], for a program that was attached before. Until Linux 5.13 a function takes no program twice
+/// (f3a95075549e, "bpf: Allow trampoline re-attach for tracing and lsm programs"): then it is loaded anew.
+///
+/// # Errors
+/// The kernel's refusal, in words.
+pub fn attach_again(program: &mut Program, point: Point, types: &Btf) -> Result<Attached, String> {
+    attach_for_now(program).or_else(|_| {
+        unload(program);
+        load(program, point, types)?;
+        attach_for_now(program)
+    })
+}
+
 /// Detaches and forgets a program; one that cannot be unloaded goes with this process.
 pub fn unload(program: &mut Program) {
     let _ = match program {

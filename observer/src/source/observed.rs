@@ -174,6 +174,7 @@ impl Observed {
             Ok(file) => read_pass(file),
             Err(_) => (Vec::new(), false),
         };
+        let bytes = host::completed(program, root, bytes);
         let mut decoded = Decoded::default();
         let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && whole;
         let mut facts = std::mem::take(&mut decoded.facts);

@@ -39,7 +39,8 @@ pub struct Holders {
 }
 
 /// Passes whose holders can be asked through `/proc`, which then tells the path.
-const REACHABLE: [&str; 4] = ["disk_file", "disk_mapping", "disk_mapping_stacked", "disk_executable"];
+const REACHABLE: [&str; 5] =
+    ["disk_file", "disk_mapping", "disk_mapping_stacked", "disk_mapper", "disk_executable"];
 
 impl Holders {
     /// What one pass tells of holders; the inodes that it found are returned.

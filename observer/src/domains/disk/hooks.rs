@@ -58,6 +58,13 @@ pub const HOOKS: &[Hook] = &[
                 needs: &[],
                 blind: "a mapped file of an overlay is shown as the file of the filesystem below it",
             },
+            Way {
+                name: "BPF iterator task, mappings from /proc",
+                programs: &[iterator("disk_mapper", "task")],
+                needs: &[],
+                blind: "a mapped file of an overlay that no descriptor holds is not seen, nor one whose filesystem its \
+                        process sees no more",
+            },
         ],
         // Rows whose only holder is a mapping are missing without it; no column is.
         columns: &[],

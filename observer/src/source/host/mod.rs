@@ -13,6 +13,7 @@ pub mod disk;
 mod extents;
 mod growing;
 mod loops;
+mod mappings;
 pub mod mem;
 mod mounts;
 pub mod names;
@@ -31,6 +32,12 @@ pub fn tick(domain: &str, root: &Path, out: &mut Vec<Observation>) {
         "net" => net::tick(root, out),
         _ => {}
     }
+}
+
+/// What a pass of `program` wrote, with what its kernel let it leave to user space.
+#[must_use]
+pub fn completed(program: &str, root: &Path, bytes: Vec<u8>) -> Vec<u8> {
+    if program == "disk_mapper" { mappings::of(root, &bytes) } else { bytes }
 }
 
 /// What the kernel has counted so far of what the programs of `domain` tell that are attached on demand.
