@@ -179,8 +179,11 @@ pub extern "C" fn disk_mapper(context: *mut iterator::Task) -> i32 {
         // The leader stands for its threads, unless it has ended before them.
         let leader = pointer(task, &TASK_LEADER);
         if leader == task || pointer(leader, &TASK_MM).is_null() {
-            let record =
-                HeldRecord { task: task::record(task), thread: load(task, &TASK_PID), ..HeldRecord::default() };
+            let record = HeldRecord {
+                task: task::record(task),
+                thread: load(task, &TASK_PID),
+                ..HeldRecord::default()
+            };
             iterator::write(meta, &record);
         }
     }

@@ -1,6 +1,6 @@
-//! The kernel side of observer: what its three objects (`mem`, `disk`, `net`) share.
+//! The kernel side of observer: what its objects share.
 //!
-//! An object is one domain: its hooks have several ways in and one handler each. Totals in maps are cumulative; a
+//! An object is one domain (`mem`, `disk`, `net`; `net_older` is that of kernels before 5.12): its hooks have several ways in and one handler each. Totals in maps are cumulative; a
 //! record in the ring announces an entry once an epoch and carries the total so far; what could not be delivered is
 //! counted. Kernel memory is read at offsets that user space resolved in the running kernel's BTF.
 #![no_std]

@@ -1,10 +1,7 @@
 //! What no socket counts: datagrams, and the part of a shared TCP socket that is not its owner's.
 
 use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::generated::bpf_ktime_get_boot_ns,
-    macros::map,
-    maps::HashMap,
+    bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_boot_ns, macros::map, maps::HashMap,
 };
 use observer_common::{
     loss::Loss,

@@ -180,7 +180,9 @@ fn returned_from_send(context: &FExitContext) -> i32 {
     let length: i32 = context.arg(3);
     if length > 0 {
         // SAFETY: a BTF-typed argument of the function.
-        unsafe { moved(access::pointer(access::first_argument(context.as_ptr()), &SOCKET_SK), length as u64, 0) }
+        unsafe {
+            moved(access::pointer(access::first_argument(context.as_ptr()), &SOCKET_SK), length as u64, 0)
+        }
     }
     0
 }
@@ -190,7 +192,9 @@ fn returned_from_receive(context: &FExitContext) -> i32 {
     let (flags, length): (i32, i32) = (context.arg(3), context.arg(4));
     if length > 0 && flags & MSG_PEEK == 0 {
         // SAFETY: a BTF-typed argument of the function.
-        unsafe { moved(access::pointer(access::first_argument(context.as_ptr()), &SOCKET_SK), 0, length as u64) }
+        unsafe {
+            moved(access::pointer(access::first_argument(context.as_ptr()), &SOCKET_SK), 0, length as u64)
+        }
     }
     0
 }

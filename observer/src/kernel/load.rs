@@ -210,11 +210,7 @@ impl LoadedObject {
         Ok(())
     }
 
-    fn attach_program(
-        &mut self,
-        hook: &'static Hook,
-        attachment: &'static Attachment,
-    ) -> Result<(), String> {
+    fn attach_program(&mut self, hook: &'static Hook, attachment: &'static Attachment) -> Result<(), String> {
         let program = self.ebpf.program_mut(attachment.program);
         let program = program.ok_or_else(|| format!("the object has no program {}", attachment.program))?;
         match self.verdicts.remove(attachment.program) {

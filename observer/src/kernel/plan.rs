@@ -121,7 +121,8 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -
         hook,
         ways: hook.ways.iter().map(|way| (way, possible(facts, hook, way, without))).collect(),
     });
-    let fitting = domain.objects.iter().find(|(_, needs)| needs.iter().all(|need| needed(facts, need).is_ok()));
+    let fitting =
+        domain.objects.iter().find(|(_, needs)| needs.iter().all(|need| needed(facts, need).is_ok()));
     // Where none is, each hook's ways say why; the last asks the least.
     let (object, _) = fitting.or(domain.objects.last()).copied().unwrap_or((domain.name, &[]));
     ObjectPlan { domain: domain.name, object, globals, lacking, hooks: hooks.collect() }

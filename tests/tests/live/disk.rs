@@ -200,7 +200,9 @@ fn mappings_are_found_in_proc_where_no_program_can_be_asked() {
             let truth = workload.ask(&format!("map {said}"));
             std::fs::remove_file(folder.join(name)).unwrap();
             let row = observer.wait_for(|report| {
-                row(report, &truth).filter(|row| !row["path"].is_null() && !row["deleted_by"].is_null()).cloned()
+                row(report, &truth)
+                    .filter(|row| !row["path"].is_null() && !row["deleted_by"].is_null())
+                    .cloned()
             });
             let [holder] = holders(&row)[..] else { panic!("it has one holder: {row:#}") };
             assert_eq!(

@@ -44,7 +44,11 @@ impl Decode for DiskDecoder {
 
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match program {
-            "disk_file" | "disk_mapping" | "disk_mapping_stacked" | "disk_mapper" | "disk_executable"
+            "disk_file"
+            | "disk_mapping"
+            | "disk_mapping_stacked"
+            | "disk_mapper"
+            | "disk_executable"
             | "disk_carried" => {
                 let found = self.holders.held(program, bytes, out)?.clone();
                 self.look_up_all(found, out);

@@ -52,7 +52,7 @@ pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
     }
 }
 
-/// Sends so many bytes over a socket that no descriptor ever holds, and stays connected until `go_on` returns.
+/// Sends so many bytes over a socket that no descriptor holds, and stays connected until `go_on` returns.
 pub fn send_without_descriptor(
     to: SocketAddrV4,
     count: &Count,
@@ -60,21 +60,16 @@ pub fn send_without_descriptor(
     go_on: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     let mut ring = IoUring::new(8)?;
-    ring.submitter().register_files_sparse(4)?;
-    let open = opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).file_index(Some(
-        DestinationSlot::try_from_slot_target(0).map_err(|slot| anyhow::anyhow!("slot {slot}"))?,
-    ));
-    perform(&mut ring, &open.build())?;
     let slot = Fixed(0);
-    let address = libc::sockaddr_in {
-        sin_family: libc::AF_INET as u16,
-        sin_port: to.port().to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from(*to.ip()).to_be() },
-        sin_zero: [0; 8],
-    };
-    let length = size_of::<libc::sockaddr_in>() as u32;
-    let connect = opcode::Connect::new(slot, (&raw const address).cast(), length);
-    perform(&mut ring, &connect.build())?;
+    match ring.submitter().register_files_sparse(4) {
+        Ok(()) => connect(&mut ring, slot, to)?,
+        // Before Linux 5.19 a ring makes no sockets: one that had a descriptor is handed to it.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            let stream = TcpStream::connect(to)?;
+            ring.submitter().register_files(&[stream.as_raw_fd()])?;
+        }
+        Err(error) => return Err(error.into()),
+    }
     let chunk = vec![7; CHUNK];
     let mut left = bytes;
     while left > 0 {
@@ -84,4 +79,22 @@ pub fn send_without_descriptor(
         left -= sent;
     }
     go_on()
+}
+
+/// Opens a connection that never has a descriptor.
+fn connect(ring: &mut IoUring, slot: Fixed, to: SocketAddrV4) -> Result<()> {
+    let open = opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).file_index(Some(
+        DestinationSlot::try_from_slot_target(slot.0).map_err(|slot| anyhow::anyhow!("slot {slot}"))?,
+    ));
+    perform(ring, &open.build())?;
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: to.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(*to.ip()).to_be() },
+        sin_zero: [0; 8],
+    };
+    let length = size_of::<libc::sockaddr_in>() as u32;
+    let connect = opcode::Connect::new(slot, (&raw const address).cast(), length);
+    perform(ring, &connect.build())?;
+    Ok(())
 }
