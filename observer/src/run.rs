@@ -14,6 +14,7 @@ use crate::{
 };
 use pipeline::Pipeline;
 
+mod allocation;
 mod attach;
 mod interruption;
 mod live;
@@ -26,6 +27,7 @@ mod replay;
 /// # Errors
 /// When it cannot be done; the error holds the exit code.
 pub fn run(command: Command) -> Result<Exit, Error> {
+    allocation::settle();
     match command {
         Command::Watch(watch) => self::watch(watch),
         Command::Record(record) => self::record(record),

@@ -5,7 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use observer::{
     observation::{
@@ -17,7 +20,7 @@ use observer::{
         mem::{Limit, Machine, MemFact, Memory, Totals},
         net::{
             ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Ends, FlowFact, FlowSlot, LinkFact,
-            Measures, NetFact, Pace, Protocol, SocketFact,
+            Measures, NetFact, Pace, PacedFact, Protocol, QueueFact, SaturationFact, SocketFact,
         },
         process::ProcessFact,
         session::{Moment, PaceFact, SessionFact},
@@ -248,17 +251,19 @@ impl Numbers {
         let key = FlowSlot { task: self.id(), cookie: self.below(3), created: self.below(2) };
         let protocol =
             [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Mptcp][self.below(4) as usize];
-        match self.below(11) {
-            0 => NetFact::Connection(self.connection().into()),
+        match self.below(12) {
+            0 => NetFact::Connection(Arc::new(self.connection())),
             10 => {
                 NetFact::RemoteName { address: Ipv4Addr::from(self.half()).into(), name: Some(vec![0xff; 3]) }
             }
-            1 | 8 => NetFact::Paced(self.connection().into(), self.pace()),
+            1 | 8 => {
+                let (connection, pace) = (self.connection(), self.pace());
+                NetFact::Paced(Arc::new(PacedFact { connection, pace }))
+            }
             9 => NetFact::Jiffies(self.half()),
             2 => {
                 let (connection, counters) = (self.connection(), self.counters());
-                let closed = ClosedFact { connection, seen: Some(counters), at: self.extreme() };
-                NetFact::Closed(closed.into())
+                NetFact::Closed(Box::new(ClosedFact { connection, seen: Some(counters), at: self.extreme() }))
             }
             3 => NetFact::Vanished { cookie: self.below(3) },
             4 => {
@@ -270,7 +275,7 @@ impl Numbers {
                 counters: self.counters(),
                 connections: self.extreme(),
             }),
-            6 => NetFact::Socket(Box::new(SocketFact {
+            6 => NetFact::Socket(Arc::new(SocketFact {
                 cookie: self.below(3),
                 holders: vec![self.id()],
                 protocol,
@@ -280,6 +285,15 @@ impl Numbers {
                 queue_limit: Some(self.half()),
                 drops: self.half(),
             })),
+            7 => NetFact::Saturation(vec![SaturationFact {
+                name: b"eth0".to_vec(),
+                errors: self.extreme(),
+                queue: (self.below(2) == 0).then_some(QueueFact {
+                    packets: self.half(),
+                    bytes: self.half(),
+                    drops: self.half(),
+                }),
+            }]),
             _ => NetFact::Links(vec![LinkFact {
                 name: b"eth0".to_vec(),
                 speed: self.maybe(),

@@ -50,7 +50,16 @@ pub trait Decode {
     /// When the bytes are not a record that this version knows.
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
-    /// Everything that the iterator program `program` wrote in one pass.
+    /// Takes what it can of what a pass of `program` has written so far, from the front, and says how many bytes that is:
+    /// what it leaves comes again, with more behind it. So a pass over very many things is never in memory as a whole.
+    ///
+    /// # Errors
+    /// When the bytes are not whole records.
+    fn part(&mut self, _program: &str, _bytes: &[u8], _out: &mut Decoded) -> Result<usize, Malformed> {
+        Ok(0)
+    }
+
+    /// Everything that the iterator program `program` wrote in one pass, but for what [`Self::part`] has taken of it.
     ///
     /// # Errors
     /// When the bytes are not whole records.

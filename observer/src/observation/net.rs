@@ -1,16 +1,20 @@
 //! Facts of the net domain: connections as they stand and as they ended, what no socket counts, listeners, links.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::TaskId;
 
-/// What was observed in the net domain. The order of variants is part of the recording format.
+/// What was observed in the net domain. The order of variants is part of the recording format. What there can be a hundred
+/// thousand of is shared by whoever keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NetFact {
     /// A TCP connection as it stands; recordings of versions that did not tell its [`Pace`] have it.
-    Connection(Box<ConnectionFact>),
+    Connection(Arc<ConnectionFact>),
     /// A TCP connection has ended; these are its last counters.
     Closed(Box<ClosedFact>),
     /// No pass finds the socket any more. A TCP connection's end is told by [`NetFact::Closed`], sooner or later.
@@ -22,11 +26,11 @@ pub enum NetFact {
     /// Connections whose ends were not told one by one.
     ClosedTotals(ClosedTotalsFact),
     /// An open socket without connection.
-    Socket(Box<SocketFact>),
+    Socket(Arc<SocketFact>),
     /// Every network interface of the observer's network namespace.
     Links(Vec<LinkFact>),
     /// A TCP connection as it stands, and what tells its pace.
-    Paced(Box<ConnectionFact>, Pace),
+    Paced(Arc<PacedFact>),
     /// The kernel's clock in jiffies when the sockets were read, wrapping: what the moments of a [`Pace`] are counted in.
     Jiffies(u32),
     /// Several processes hold a TCP connection, or one that did not open it; from here on it is known what each of them
@@ -128,6 +132,22 @@ impl ConnectionFact {
         }
     }
 
+    /// The process that its bytes belong to: the first that acted on it, else the only one that holds it.
+    #[must_use]
+    pub fn attributed(&self) -> Option<TaskId> {
+        match (self.owner, self.holders.as_slice()) {
+            (Some(owner), _) => Some(owner),
+            (None, [holder]) => Some(*holder),
+            (None, _) => None,
+        }
+    }
+
+    /// That process, then whoever else holds it.
+    pub fn processes(&self) -> impl Iterator<Item = TaskId> + '_ {
+        let owner = self.attributed();
+        owner.into_iter().chain(self.holders.iter().copied().filter(move |holder| Some(*holder) != owner))
+    }
+
     /// Whether somebody holds it who did not open or accept it, as far as that is known.
     #[must_use]
     pub fn has_foreign_holder(&self) -> bool {
@@ -194,6 +214,13 @@ pub struct Pace {
     pub receive_buffer: u32,
     /// Bytes that this side last allowed the peer to have in flight.
     pub receive_window: u32,
+}
+
+/// A TCP connection as it stands, and what tells its pace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PacedFact {
+    pub connection: ConnectionFact,
+    pub pace: Pace,
 }
 
 /// The end of a TCP connection.
@@ -315,7 +342,8 @@ pub enum NetSlot {
 impl NetFact {
     pub(super) fn slot(&self) -> Option<NetSlot> {
         match self {
-            Self::Connection(fact) | Self::Paced(fact, _) => Some(NetSlot::Socket(fact.cookie)),
+            Self::Connection(fact) => Some(NetSlot::Socket(fact.cookie)),
+            Self::Paced(fact) => Some(NetSlot::Socket(fact.connection.cookie)),
             Self::Socket(fact) => Some(NetSlot::Socket(fact.cookie)),
             Self::Flow(fact) => Some(NetSlot::Flow(fact.key)),
             Self::ClosedTotals(fact) => Some(NetSlot::ClosedTotals(fact.owner)),
@@ -334,11 +362,13 @@ impl NetFact {
     }
 
     pub(super) fn gone(&self) -> Option<Self> {
-        match self {
-            Self::Connection(fact) | Self::Paced(fact, _) => Some(Self::Vanished { cookie: fact.cookie }),
-            Self::Socket(fact) => Some(Self::Vanished { cookie: fact.cookie }),
-            _ => None,
-        }
+        let cookie = match self {
+            Self::Connection(fact) => fact.cookie,
+            Self::Paced(fact) => fact.connection.cookie,
+            Self::Socket(fact) => fact.cookie,
+            _ => return None,
+        };
+        Some(Self::Vanished { cookie })
     }
 
     pub(super) fn ends(&self) -> Vec<NetSlot> {

@@ -9,7 +9,7 @@ use std::{
 
 use super::{attention::Attention, changes::Changes, host};
 use crate::{
-    domains::{Decode, Decoded, Round},
+    domains::{Decode, Decoded, Malformed, Round},
     hook::HookKind,
     kernel::load::LoadedObject,
     observation::{Observation, TaskId},
@@ -170,12 +170,12 @@ impl Observed {
         changes: &mut Changes,
         out: &mut Vec<Observation>,
     ) -> bool {
+        let mut decoded = Decoded::default();
         let (bytes, whole) = match self.object.open_pass(program) {
-            Ok(file) => read_pass(file),
+            Ok(file) => read_pass(file, |bytes| self.decoder.part(program, bytes, &mut decoded)),
             Err(_) => (Vec::new(), false),
         };
         let bytes = host::completed(program, root, bytes);
-        let mut decoded = Decoded::default();
         let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && whole;
         let mut facts = std::mem::take(&mut decoded.facts);
         host::mem::count(root, &std::mem::take(&mut decoded.uncounted), &mut facts);
@@ -222,10 +222,10 @@ impl Observed {
     }
 }
 
-/// Reads an iterator to its end; whether the end was reached.
+/// Reads an iterator to its end; what `part` has not taken of it, and whether the end was reached.
 ///
 /// `EAGAIN` is no end: the kernel gives it after about a million objects of which the program wrote nothing.
-fn read_pass(mut file: File) -> (Vec<u8>, bool) {
+fn read_pass(mut file: File, mut part: impl FnMut(&[u8]) -> Result<usize, Malformed>) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let mut filled = 0;
     loop {
@@ -235,7 +235,12 @@ fn read_pass(mut file: File) -> (Vec<u8>, bool) {
                 bytes.truncate(filled);
                 return (bytes, true);
             }
-            Ok(count) => filled += count,
+            Ok(count) => {
+                filled += count;
+                let Ok(taken) = part(&bytes[..filled]) else { return (Vec::new(), false) };
+                bytes.copy_within(taken..filled, 0);
+                filled -= taken;
+            }
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
             Err(_) => {
                 bytes.truncate(filled);

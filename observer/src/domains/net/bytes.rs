@@ -1,6 +1,9 @@
 //! The kernel side's records, field by field.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use observer_common::{
     net::{
@@ -12,7 +15,9 @@ use observer_common::{
 
 use crate::{
     domains::{Malformed, bytes::Reader},
-    observation::net::{ConnectionFact, Counters, Ends, Measures, NetFact, Pace, Protocol, SocketFact},
+    observation::net::{
+        ConnectionFact, Counters, Ends, Measures, NetFact, Pace, PacedFact, Protocol, SocketFact,
+    },
 };
 
 /// The members that only this domain's records have.
@@ -155,9 +160,9 @@ impl Meaning for SocketRecord {
         let listening = self.state == u32::from(STATE_LISTEN);
         if protocol == Protocol::Tcp && !listening {
             let pace = pace(&self.pace);
-            return Some(NetFact::Paced(Box::new(self.connection(holders)), pace));
+            return Some(NetFact::Paced(Arc::new(PacedFact { connection: self.connection(holders), pace })));
         }
-        Some(NetFact::Socket(Box::new(SocketFact {
+        Some(NetFact::Socket(Arc::new(SocketFact {
             cookie: self.cookie,
             protocol,
             listening,

@@ -1,25 +1,67 @@
 //! One TCP connection: what of its counters was observed, and whose that is.
 
+use std::{ops::Deref, sync::Arc};
+
 use super::{
     history::{History, Reading},
-    judgement::Judgement,
+    judgement::{Judgement, STILL, UNREAD},
     listener::Arrival,
-    tally::Counted,
     traffic::Bytes,
     why::{self, Span},
 };
 use crate::observation::{
     TaskId,
-    net::{ClosedFact, ConnectionFact, Counters, Pace, Written},
+    net::{ClosedFact, ConnectionFact, Counters, Pace, PacedFact, Written},
 };
 
-/// A connection that is open, or that ended since the last report.
+/// What was told of a connection, shared with who told it.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// By a version that did not tell its pace, or with its end.
+    Plain(Arc<ConnectionFact>),
+    Paced(Arc<PacedFact>),
+}
+
+impl Deref for Told {
+    type Target = ConnectionFact;
+
+    fn deref(&self) -> &ConnectionFact {
+        match self {
+            Self::Plain(fact) => fact,
+            Self::Paced(fact) => &fact.connection,
+        }
+    }
+}
+
+impl Told {
+    /// What tells its pace, where that is observed.
+    fn pace(&self) -> Option<Pace> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Paced(fact) => Some(fact.pace),
+        }
+    }
+}
+
+/// A connection that is open, or that ended since the last report. There can be very many, most of which stand still.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The latest that is known.
-    pub fact: ConnectionFact,
-    /// What tells its pace, where that is observed.
-    pub pace: Option<Pace>,
+    pub fact: Told,
+    /// `None` while nothing was told of one that was there before, but that it is.
+    account: Option<Box<Account>>,
+    pub phase: Phase,
+    /// What it is counted as among the open ones; `None` while it is not.
+    pub counted: Option<Told>,
+    /// Whether its listener has been told that somebody accepted it.
+    arrived: bool,
+}
+
+/// What was observed of a connection.
+#[derive(Clone, Debug)]
+struct Account {
+    /// Whether something was told of it since the last report.
+    moved: bool,
     history: History,
     /// The counters when observation of it began.
     base: Counters,
@@ -27,16 +69,54 @@ pub struct Connection {
     credited: Counters,
     /// The counters at the last report.
     reported: Counters,
-    pub phase: Phase,
     /// What its processes had written and read when the owner alone held it last.
     certain: Written,
     /// What they did from then on until it was watched who moves what: that is nobody's.
     unclear: Bytes,
     shared: bool,
-    /// What it is counted as among the open ones.
-    pub counted: Counted,
-    /// Whether its listener has been told that somebody accepted it.
-    arrived: bool,
+}
+
+impl Account {
+    /// Of a connection that was there before and is told of for the first time: `seen` are its counters when observation
+    /// of it began.
+    fn of_earlier(fact: &ConnectionFact, seen: Option<Counters>) -> Self {
+        Self::new(fact, seen.unwrap_or(fact.counters), fact.counters, u64::from(fact.measures.unsent))
+    }
+
+    /// Of one that was opened under observation.
+    fn of_new(fact: &ConnectionFact, seen: Option<Counters>) -> Self {
+        let mut account = Self::new(fact, seen.unwrap_or_default(), Counters::default(), 0);
+        account.moved = true;
+        if fact.opened != 0 && seen.is_none() {
+            account.history.keep(Reading { at: fact.opened, ..Reading::default() });
+        }
+        account
+    }
+
+    /// `unsent` bytes were written before observation and not sent yet.
+    fn new(fact: &ConnectionFact, base: Counters, reported: Counters, unsent: u64) -> Self {
+        // What was before observation is not asked about.
+        let before = Written { tx: base.tx.saturating_add(unsent), rx: base.rx };
+        Self {
+            moved: false,
+            history: History::default(),
+            base,
+            credited: Counters::default(),
+            reported,
+            certain: if fact.has_foreign_holder() { before } else { fact.written() },
+            unclear: Bytes::default(),
+            shared: false,
+        }
+    }
+
+    /// What was observed, up to the counters `now`, less what others moved, and what nobody can be said to have moved.
+    fn own(&self, now: &Counters, others: Bytes) -> Counters {
+        Counters {
+            tx: now.tx.saturating_sub(self.base.tx).saturating_sub(others.tx).saturating_sub(self.unclear.tx),
+            rx: now.rx.saturating_sub(self.base.rx).saturating_sub(others.rx).saturating_sub(self.unclear.rx),
+            retransmitted: now.retransmitted.saturating_sub(self.base.retransmitted),
+        }
+    }
 }
 
 /// A moment on the clocks that a connection's pace is measured with.
@@ -96,86 +176,67 @@ impl Connection {
     /// A connection met for the first time. `new` tells that it was opened under observation, so that all of its bytes
     /// were observed; otherwise those before `seen` (this first sight, if that is unknown) were not.
     #[must_use]
-    pub fn new(fact: ConnectionFact, new: bool, seen: Option<Counters>) -> Self {
-        let base = if new { seen.unwrap_or_default() } else { seen.unwrap_or(fact.counters) };
-        let mut history = History::default();
-        if new && fact.opened != 0 && seen.is_none() {
-            history.keep(Reading { at: fact.opened, ..Reading::default() });
-        }
-        let reported = if new { Counters::default() } else { fact.counters };
-        let certain = if fact.has_foreign_holder() {
-            // What was before observation is not asked about.
-            Written {
-                tx: base.tx.saturating_add(if new { 0 } else { fact.measures.unsent.into() }),
-                rx: base.rx,
-            }
-        } else {
-            fact.written()
+    pub fn new(fact: Told, new: bool, seen: Option<Counters>) -> Self {
+        let account = match (new, seen) {
+            (true, _) => Some(Box::new(Account::of_new(&fact, seen))),
+            (false, Some(_)) => Some(Box::new(Account::of_earlier(&fact, seen))),
+            (false, None) => None,
         };
-        Self {
-            fact,
-            pace: None,
-            history,
-            base,
-            credited: Counters::default(),
-            reported,
-            phase: Phase::Open,
-            certain,
-            unclear: Bytes::default(),
-            shared: false,
-            counted: Counted::default(),
-            arrived: false,
-        }
+        Self { fact, account, phase: Phase::Open, counted: None, arrived: false }
+    }
+
+    /// What was observed of it, from now on told apart from what is known.
+    fn account(&mut self) -> &mut Account {
+        self.account.get_or_insert_with(|| Box::new(Account::of_earlier(&self.fact, None)))
     }
 
     /// The process that its bytes belong to: the first that acted on it, else the only one that holds it.
     #[must_use]
     pub fn owner(&self) -> Option<TaskId> {
-        match (self.fact.owner, self.fact.holders.as_slice()) {
-            (Some(owner), _) => Some(owner),
-            (None, [holder]) => Some(*holder),
-            (None, _) => None,
-        }
+        self.fact.attributed()
     }
 
     /// Whether `fact` tells of the same connection, and not of a later one over the same socket.
     #[must_use]
-    pub const fn is(&self, fact: &ConnectionFact) -> bool {
+    pub fn is(&self, fact: &ConnectionFact) -> bool {
         self.fact.opened == fact.opened
     }
 
     /// A pass has met it.
-    pub fn update(&mut self, fact: ConnectionFact, pace: Option<Pace>, before: Clocks) {
+    pub fn update(&mut self, fact: Told, before: Clocks) {
+        let earlier = self.reading(before);
+        let account = self.account();
         // Of what stood still no readings were kept: the last that was told is still true of the last report.
-        if self.history.is_empty() {
-            self.history.extend(self.reading(before));
+        if account.history.is_empty() {
+            account.history.extend(earlier);
         }
         if !fact.has_foreign_holder() {
-            self.certain = fact.written();
+            account.certain = fact.written();
         }
+        account.moved = true;
         self.fact = fact;
-        self.pace = pace;
         self.phase = Phase::Open;
     }
 
     /// It is watched from now on who moves what; returns the bytes before that which are nobody's. Told again it changes
     /// nothing.
     pub fn share(&mut self, since: Written) -> u64 {
-        if self.shared {
+        let account = self.account();
+        if std::mem::replace(&mut account.shared, true) {
             return 0;
         }
-        self.shared = true;
-        self.unclear = Bytes {
-            tx: since.tx.saturating_sub(self.certain.tx),
-            rx: since.rx.saturating_sub(self.certain.rx),
+        account.unclear = Bytes {
+            tx: since.tx.saturating_sub(account.certain.tx),
+            rx: since.rx.saturating_sub(account.certain.rx),
         };
-        self.unclear.both()
+        account.unclear.both()
     }
 
     /// It has ended; who held it is remembered, for connections that nobody acted on.
     pub fn close(&mut self, closed: &ClosedFact) {
-        let holders = std::mem::take(&mut self.fact.holders);
-        self.fact = ConnectionFact { holders, ..closed.connection.clone() };
+        self.account().moved = true;
+        let holders = self.fact.holders.clone();
+        self.fact = Told::Plain(Arc::new(ConnectionFact { holders, ..closed.connection.clone() }));
         self.phase = Phase::Closed;
     }
 
@@ -191,66 +252,69 @@ impl Connection {
     /// is no owner.
     pub fn settle(&mut self, others: Bytes) -> Option<(TaskId, Credit)> {
         let owner = self.owner()?;
-        let own = self.own(others);
+        let Some(account) = &mut self.account else { return Some((owner, Credit::default())) };
+        let own = account.own(&self.fact.counters, others);
         let credit = Credit {
-            tx: own.tx.wrapping_sub(self.credited.tx).cast_signed(),
-            rx: own.rx.wrapping_sub(self.credited.rx).cast_signed(),
-            retransmitted: own.retransmitted.wrapping_sub(self.credited.retransmitted).cast_signed(),
+            tx: own.tx.wrapping_sub(account.credited.tx).cast_signed(),
+            rx: own.rx.wrapping_sub(account.credited.rx).cast_signed(),
+            retransmitted: own.retransmitted.wrapping_sub(account.credited.retransmitted).cast_signed(),
         };
-        self.credited = own;
+        account.credited = own;
         Some((owner, credit))
     }
 
     /// Bytes that belong to nobody who is known.
     #[must_use]
     pub fn unattributed(&self, others: Bytes) -> u64 {
-        if self.owner().is_some() {
-            return 0;
-        }
-        let own = self.own(others);
+        let Some(account) = self.account.as_ref().filter(|_| self.owner().is_none()) else { return 0 };
+        let own = account.own(&self.fact.counters, others);
         own.tx.saturating_add(own.rx)
-    }
-
-    /// What was observed less what others moved, and what nobody can be said to have moved.
-    fn own(&self, others: Bytes) -> Counters {
-        let now = &self.fact.counters;
-        Counters {
-            tx: now.tx.saturating_sub(self.base.tx).saturating_sub(others.tx).saturating_sub(self.unclear.tx),
-            rx: now.rx.saturating_sub(self.base.rx).saturating_sub(others.rx).saturating_sub(self.unclear.rx),
-            retransmitted: now.retransmitted.saturating_sub(self.base.retransmitted),
-        }
     }
 
     /// Bytes sent and received since the last report.
     #[must_use]
-    pub const fn interval(&self) -> (u64, u64) {
-        let now = &self.fact.counters;
-        (now.tx.saturating_sub(self.reported.tx), now.rx.saturating_sub(self.reported.rx))
+    pub fn interval(&self) -> (u64, u64) {
+        let (now, reported) = (self.fact.counters, self.account.as_ref().map(|account| account.reported));
+        let reported = reported.unwrap_or(now);
+        (now.tx.saturating_sub(reported.tx), now.rx.saturating_sub(reported.rx))
     }
 
     /// A report has told of it.
     pub fn delivered(&mut self, clocks: Clocks) {
-        self.reported = self.fact.counters;
-        if let Some(reading) = self.reading(clocks) {
-            self.history.keep(reading);
+        let reading = self.reading(clocks);
+        let Some(account) = &mut self.account else { return };
+        if std::mem::take(&mut account.moved) {
+            account.reported = self.fact.counters;
+            if let Some(reading) = reading {
+                account.history.keep(reading);
+            }
         }
+        account.history.forget(clocks.at);
+    }
+
+    /// Whether nothing was told of it for so long that there is nothing to judge.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let still = self.account.as_ref().is_none_or(|account| account.history.is_empty());
+        still && matches!(self.fact, Told::Paced(_))
     }
 
     fn reading(&self, Clocks { at, jiffies, .. }: Clocks) -> Option<Reading> {
         let (counters, measures) = (self.fact.counters, self.fact.measures);
-        Some(Reading { at, jiffies: jiffies?, counters, measures, pace: self.pace? })
+        Some(Reading { at, jiffies: jiffies?, counters, measures, pace: self.fact.pace()? })
     }
 
     /// What limits it at this moment; others are known to fill a queue on its way that adds `beside` seconds.
     #[must_use]
     pub fn judge(&self, clocks: Clocks, beside: f64) -> Judgement {
         let (Some(hz), Some(now)) = (clocks.hz, self.reading(clocks)) else {
-            return Judgement::unknown("its pace is not observed, or was read once only");
+            return Judgement::unknown(UNREAD);
         };
-        if self.history.is_empty() {
-            return Judgement::unknown("nothing flows");
-        }
-        let (all, from) = self.history.with(now);
+        let history = self.account.as_ref().map(|account| &account.history);
+        let Some(history) = history.filter(|history| !history.is_empty()) else {
+            return Judgement::unknown(STILL);
+        };
+        let (all, from) = history.with(now);
         why::judge(Span { from: &all[from], to: &now, all: &all, hz, beside })
     }
 

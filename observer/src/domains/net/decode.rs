@@ -3,7 +3,10 @@
 //! A socket that several descriptors or several processes hold is one fact; one that any descriptor holds is not told
 //! again by the pass over what none does.
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+};
 
 use observer_common::{
     net::{
@@ -49,6 +52,8 @@ const IDLE_PASSES: u64 = 2;
 const LINGERING_PASSES: u64 = 64;
 /// Reports between two looks at what no descriptor holds, while nothing is known to be hidden there.
 const LOOK_EVERY: u64 = 5;
+/// Bytes of what a pass writes of one socket.
+const RECORD: usize = size_of::<HeldRecord>();
 
 /// Decodes what the net object writes.
 #[derive(Debug, Default)]
@@ -71,6 +76,7 @@ pub struct NetDecoder {
     unowned: bool,
     /// Passes before that one.
     looked: u64,
+    under_way: UnderWay,
 }
 
 /// A process that has ended.
@@ -105,58 +111,38 @@ impl Decode for NetDecoder {
         }
     }
 
+    fn part(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
+        let whole = bytes.len() - bytes.len() % RECORD;
+        self.take(program, &bytes[..whole], out)?;
+        Ok(whole)
+    }
+
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        const SIZE: usize = size_of::<HeldRecord>();
         if !matches!(program, HELD | UNHELD) {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
         }
-        let held = program == HELD;
-        let mut uncounted = false;
-        let mut places: HashMap<u64, usize> = HashMap::with_capacity(bytes.len() / SIZE);
-        let mut sockets = Vec::with_capacity(bytes.len() / SIZE);
-        for mut reader in Reader::records(program, bytes, SIZE)? {
-            let holder = reader.task()?;
-            let socket = reader.socket()?;
-            let shared = Written { tx: reader.u64()?, rx: reader.u64()? };
-            uncounted |= socket.protocol != PROTOCOL_TCP;
-            self.meet(&holder, out);
-            let place = match places.entry(socket.cookie) {
-                Entry::Occupied(place) => *place.get(),
-                Entry::Vacant(place) => {
-                    sockets.push((socket, Vec::new(), shared));
-                    *place.insert(sockets.len() - 1)
-                }
-            };
-            let holders: &mut Vec<TaskId> = &mut sockets[place].1;
-            if holder.id.tgid != 0 && !holders.contains(&holder.id) {
-                holders.push(holder.id);
-            }
+        let taken = self.take(program, bytes, out);
+        let met = std::mem::take(&mut self.under_way);
+        taken?;
+        for owner in &met.owners {
+            self.find_owner(owner, out);
         }
-        for (socket, holders, _) in &sockets {
-            self.find_owner(&socket.owner, out);
-            uncounted |= is_shared(socket, holders);
-        }
-        if held {
+        if program == HELD {
             self.passes += 1;
-            self.uncounted = uncounted;
+            self.uncounted = met.uncounted || met.sockets.iter().any(is_shared);
             // Only TCP connections tell the time.
-            let jiffies =
-                sockets.iter().map(|(socket, ..)| socket.pace.jiffies).find(|jiffies| *jiffies != 0);
-            out.facts.extend(jiffies.map(|jiffies| Observation::Net(NetFact::Jiffies(jiffies))));
-            self.retire_flows(&places, out);
+            let jiffies = (met.jiffies != 0).then_some(NetFact::Jiffies(met.jiffies));
+            out.facts.extend(jiffies.map(Observation::Net));
+            self.retire_flows(&met.places, out);
             self.retire_processes(out);
-        }
-        if !held {
-            let unowned =
-                |socket: &SocketRecord| socket.flags & SOCKET_HIDDEN != 0 && socket.owner.id.tgid == 0;
-            self.unowned = sockets.iter().any(|(socket, ..)| unowned(socket));
-            self.hidden = sockets.iter().any(|(socket, ..)| socket.flags & SOCKET_HIDDEN != 0);
+        } else {
+            (self.unowned, self.hidden) = (met.unowned, met.hidden);
             self.looked = self.passes;
         }
-        for (socket, holders, shared) in sockets {
-            let marked = socket.flags & SOCKET_SHARED != 0;
-            let shared = marked.then_some(NetFact::Shared { cookie: socket.cookie, since: shared });
-            out.facts.extend(socket.fact(holders).into_iter().chain(shared).map(Observation::Net));
+        if out.facts.is_empty() {
+            out.facts = met.sockets;
+        } else {
+            out.facts.extend(met.sockets);
         }
         Ok(())
     }
@@ -213,6 +199,18 @@ impl Decode for NetDecoder {
 }
 
 impl NetDecoder {
+    /// Takes whole records of a pass: each socket once, with all its holders.
+    fn take(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        for mut reader in Reader::records(program, bytes, RECORD)? {
+            let holder = reader.task()?;
+            let socket = reader.socket()?;
+            let shared = Written { tx: reader.u64()?, rx: reader.u64()? };
+            self.meet(&holder, out);
+            self.under_way.meet(&holder, socket, shared);
+        }
+        Ok(())
+    }
+
     /// Tells of a process once, and again when it has become another program; of one that has ended, that it was and
     /// has ended: it may have been forgotten with its end, and nothing else would end it.
     fn meet(&mut self, task: &TaskRecord, out: &mut Decoded) {
@@ -264,8 +262,11 @@ impl NetDecoder {
         self.introduce(&socket.owner, out);
         let seen = socket.was_seen().then_some(seen);
         let connection = socket.connection(Vec::new());
-        let closed = Box::new(ClosedFact { connection, seen, at: header.at });
-        out.facts.push(Observation::Net(NetFact::Closed(closed)));
+        out.facts.push(Observation::Net(NetFact::Closed(Box::new(ClosedFact {
+            connection,
+            seen,
+            at: header.at,
+        }))));
         Ok(())
     }
 
@@ -370,16 +371,79 @@ impl NetDecoder {
     }
 }
 
-/// Whether its counters do not tell who of several processes moved what: it has more than one holder, or one that is not
-/// its owner.
-fn is_shared(socket: &SocketRecord, holders: &[TaskId]) -> bool {
-    socket.protocol == PROTOCOL_TCP
-        && socket.remote_port != 0
-        && match holders {
-            [] => false,
-            [holder] => socket.owner.id.tgid != 0 && socket.owner.id.tgid != holder.tgid,
-            _ => true,
+/// What a pass has told of so far.
+#[derive(Debug, Default)]
+struct UnderWay {
+    /// Facts of sockets, in the order in which they were met; after one that is shared, that it is.
+    sockets: Vec<Observation>,
+    /// Where in it each socket is.
+    places: HashMap<u64, usize>,
+    /// Owners of sockets; some more than once.
+    owners: Vec<TaskRecord>,
+    /// Whether it met what only send and receive tell of, a socket that something else than a descriptor holds, and one of
+    /// those whose owner nobody knows.
+    uncounted: bool,
+    hidden: bool,
+    unowned: bool,
+    /// The kernel's clock; 0 while nothing has told it.
+    jiffies: u32,
+}
+
+impl UnderWay {
+    fn meet(&mut self, holder: &TaskRecord, socket: SocketRecord, shared: Written) {
+        let holder = (holder.id.tgid != 0).then_some(holder.id);
+        let place = match self.places.entry(socket.cookie) {
+            Entry::Occupied(place) => {
+                if let Some(holder) = holder {
+                    add_holder(&mut self.sockets[*place.get()], holder);
+                }
+                return;
+            }
+            Entry::Vacant(place) => place,
+        };
+        let hidden = socket.flags & SOCKET_HIDDEN != 0;
+        self.hidden |= hidden;
+        self.unowned |= hidden && socket.owner.id.tgid == 0;
+        self.uncounted |= socket.protocol != PROTOCOL_TCP;
+        if self.jiffies == 0 {
+            self.jiffies = socket.pace.jiffies;
         }
+        if self.owners.last() != Some(&socket.owner) {
+            self.owners.push(socket.owner);
+        }
+        let cookie = socket.cookie;
+        let marked = socket.flags & SOCKET_SHARED != 0;
+        // What this version does not know has no place.
+        // Exactly as much as it takes: most sockets have one holder.
+        let holders = holder.map_or_else(Vec::new, |holder| vec![holder]);
+        let Some(fact) = socket.fact(holders) else { return };
+        place.insert(self.sockets.len());
+        self.sockets.push(Observation::Net(fact));
+        if marked {
+            self.sockets.push(Observation::Net(NetFact::Shared { cookie, since: shared }));
+        }
+    }
+}
+
+/// Another descriptor for a socket that was met before: nobody else has its fact yet.
+fn add_holder(fact: &mut Observation, holder: TaskId) {
+    let holders = match fact {
+        Observation::Net(NetFact::Paced(fact)) => Arc::get_mut(fact).map(|fact| &mut fact.connection.holders),
+        Observation::Net(NetFact::Socket(fact)) => Arc::get_mut(fact).map(|fact| &mut fact.holders),
+        _ => None,
+    };
+    if let Some(holders) = holders
+        && !holders.contains(&holder)
+    {
+        holders.push(holder);
+    }
+}
+
+/// Whether the counters of a connection do not tell who of several processes moved what: it has more than one holder, or
+/// one that is not its owner.
+fn is_shared(fact: &Observation) -> bool {
+    let Observation::Net(NetFact::Paced(fact)) = fact else { return false };
+    fact.connection.ends.remote.is_some() && fact.connection.has_foreign_holder()
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'
         let adds = duration(filled.adds);
         format!("It fills the queue of its link, which adds {adds} to everybody's round trip.")
     });
-    let judgement = judged.process(id);
+    let judgement = judged.process(id, state.tally.counts(id));
     let brief = &judgement.brief;
     let lesson = match (judgement.limit, judgement.gains) {
         (Limit::Unknown, _) => None,

@@ -28,14 +28,21 @@ pub struct Reading {
 pub struct History(VecDeque<Reading>);
 
 impl History {
-    /// Keeps a reading that differs from the one before, and forgets old ones.
+    /// Keeps a reading that differs from the one before.
     pub fn keep(&mut self, reading: Reading) {
         let same = |last: &Reading| last.counters == reading.counters && last.measures == reading.measures;
         let near = |last: &Reading| reading.at.saturating_sub(last.at) < APART;
         if self.0.back().is_none_or(|last| !near(last) && !same(last)) {
             self.0.push_back(reading);
         }
-        while self.0.front().is_some_and(|first| reading.at.saturating_sub(first.at) > KEPT) {
+    }
+
+    /// Forgets what is too old at `now`, nanoseconds of the boot clock.
+    pub fn forget(&mut self, now: u64) {
+        if self.0.front().is_none_or(|first| now.saturating_sub(first.at) <= KEPT) {
+            return;
+        }
+        while self.0.front().is_some_and(|first| now.saturating_sub(first.at) > KEPT) {
             self.0.pop_front();
         }
         if self.0.is_empty() {

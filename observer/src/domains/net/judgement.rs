@@ -8,10 +8,13 @@ use std::{
 use super::{
     connection::{Clocks, Connection, Phase},
     queue::{self, Filled, Sharer},
-    report::whose,
     why::Limit,
 };
 use crate::{observation::TaskId, units::share};
+
+/// The evidence of what cannot be judged yet, and of what there is nothing to judge.
+pub(super) const UNREAD: &str = "its pace is not observed, or was read once only";
+pub(super) const STILL: &str = "nothing flows";
 
 /// What limits a connection, and why that is said.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,17 +66,22 @@ impl Judgement {
 /// What limits the connections at one moment, and the processes.
 #[derive(Clone, Debug, Default)]
 pub struct Judgements {
+    clocks: Clocks,
+    /// Those that are not quiet.
     connections: HashMap<u64, Judgement>,
     processes: HashMap<TaskId, Together>,
     filled: Vec<Filled>,
 }
 
 impl Judgements {
-    /// Judges every connection that is open.
+    /// Judges every connection that is open and of which there is something to judge.
     pub fn of<'a>(connections: impl Iterator<Item = &'a Connection>, clocks: Clocks) -> Self {
-        let mut judged = Self::default();
-        let open: Vec<&Connection> =
-            connections.filter(|connection| connection.phase == Phase::Open).collect();
+        let mut judged = Self { clocks, ..Self::default() };
+        if clocks.hz.is_none() {
+            return judged;
+        }
+        let moving = |connection: &&Connection| connection.phase == Phase::Open && !connection.is_quiet();
+        let open: Vec<&Connection> = connections.filter(moving).collect();
         let mut first: Vec<Judgement> = open.iter().map(|connection| connection.judge(clocks, 0.0)).collect();
         let sharers = |judgements: &[Judgement]| -> Vec<Sharer> {
             let both = open.iter().zip(judgements);
@@ -91,7 +99,7 @@ impl Judgements {
         for (connection, judgement) in open.into_iter().zip(first) {
             let (tx, rx) = connection.interval();
             let cookie = connection.fact.cookie;
-            for id in whose(connection) {
+            for id in connection.fact.processes() {
                 judged.processes.entry(id).or_default().add(cookie, &judgement, tx.saturating_add(rx));
             }
             judged.connections.insert(cookie, judgement);
@@ -101,9 +109,14 @@ impl Judgements {
 
     /// What limits the connection.
     #[must_use]
-    pub fn connection(&self, cookie: u64) -> Judgement {
-        let ended = || Judgement::unknown("it ended before it was read again");
-        self.connections.get(&cookie).cloned().unwrap_or_else(ended)
+    pub fn connection(&self, connection: &Connection) -> Judgement {
+        if let Some(judgement) = self.connections.get(&connection.fact.cookie) {
+            return judgement.clone();
+        }
+        if connection.phase == Phase::Open {
+            return connection.judge(self.clocks, 0.0);
+        }
+        Judgement::unknown("it ended before it was read again")
     }
 
     /// Queues that somebody fills.
@@ -118,11 +131,17 @@ impl Judgements {
         self.filled.iter().find(|filled| filled.waiting.contains(&cookie))
     }
 
-    /// What limits most of what the process moves over its open connections.
+    /// What limits most of what the process moves over its open connections, if it has any.
     #[must_use]
-    pub fn process(&self, id: TaskId) -> Judgement {
+    pub fn process(&self, id: TaskId, connected: bool) -> Judgement {
         let judged = self.processes.get(&id).and_then(Together::judged);
-        judged.unwrap_or_else(|| Judgement::unknown("it has no open TCP connection"))
+        judged.unwrap_or_else(|| {
+            Judgement::unknown(match (connected, self.clocks.hz) {
+                (false, _) => "it has no open TCP connection",
+                (true, None) => UNREAD,
+                (true, Some(_)) => STILL,
+            })
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A socket that connections arrive at.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::observation::{TaskId, net::SocketFact};
 
@@ -8,7 +8,7 @@ use crate::observation::{TaskId, net::SocketFact};
 #[derive(Clone, Debug, Default)]
 pub struct Listener {
     /// `None` only while it is being made.
-    pub fact: Option<SocketFact>,
+    pub fact: Option<Arc<SocketFact>>,
     /// Connections that a process took over since observation began.
     pub accepted: u64,
     /// What had found no room when a report told of it last.
@@ -25,8 +25,8 @@ pub struct Arrival {
 
 impl Listener {
     /// A pass has met it.
-    pub fn update(&mut self, fact: &SocketFact) {
-        self.fact = Some(fact.clone());
+    pub fn update(&mut self, fact: &Arc<SocketFact>) {
+        self.fact = Some(Arc::clone(fact));
     }
 
     /// Connections that found no room since the last report.

@@ -6,15 +6,13 @@ use std::{
 };
 
 use super::{
-    connection::Connection,
     headline, links, remote, room,
-    state::{NetState, Part, Told},
+    state::{End, NetState, Part},
     traffic::{Bytes, Traffic},
 };
 use crate::{
     domains::Context,
     identity::columns,
-    observation::TaskId,
     report::{Column, Emphasis, Kind, Note, Report, Row, Table, Value},
     units::counted,
     view::View,
@@ -119,7 +117,7 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
         None => state.processes.iter().map(|(id, traffic)| ((*id, None), traffic)).collect(),
     };
     let known: HashSet<Part> = found.iter().map(|(part, _)| *part).collect();
-    let told = |id| state.ended.get(&id) == Some(&Told::Once);
+    let told = |id| state.ended.get(&id) == Some(&End::Once);
     let idle = open.keys().filter(|part| !known.contains(part) && !told(part.0));
     found.extend(idle.map(|part| (*part, &nothing)));
     let ended = |id| state.ended.contains_key(&id);
@@ -131,7 +129,7 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let rows = found.into_iter().map(|((id, remote), traffic)| {
         let (now, total) = (traffic.interval(), traffic.total());
         let share = all.share(now);
-        let judgement = judged.process(id);
+        let judgement = judged.process(id, state.tally.counts(id));
         let connections =
             open.get(&(id, remote)).copied().unwrap_or_default().saturating_add(traffic.ended_connections);
         let mut cells = columns::cells(id, context.processes, context.request);
@@ -208,11 +206,4 @@ fn open_connections(state: &NetState) -> HashMap<Part, u64> {
     } else {
         state.tally.processes().map(|(id, open)| ((id, None), open)).collect()
     }
-}
-
-/// The owner of a connection, then whoever else holds it.
-pub(super) fn whose(connection: &Connection) -> Vec<TaskId> {
-    let owner = connection.owner();
-    let holders = connection.fact.holders.iter().copied().filter(|holder| Some(*holder) != owner);
-    owner.into_iter().chain(holders).collect()
 }

@@ -1,11 +1,11 @@
 //! The views of single sockets: connections and flows, listeners.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use super::{
     connection::{Connection, Phase},
     judgement::Judgements,
-    report::{Rates, whose},
+    report::Rates,
     state::{FlowTotals, NetState},
 };
 use crate::{
@@ -71,7 +71,7 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
 
 fn tcp_row(connection: &Connection, judged: &Judgements, context: &Context<'_>, rates: Rates) -> Found {
     let fact = &connection.fact;
-    let judgement = judged.connection(fact.cookie);
+    let judgement = judged.connection(connection);
     let evidence = match judged.waits_in(fact.cookie) {
         Some(filled) => {
             let (waits, filler) = (duration(filled.adds), label(filled.by, context.processes));
@@ -80,7 +80,7 @@ fn tcp_row(connection: &Connection, judged: &Judgements, context: &Context<'_>, 
         None => judgement.evidence,
     };
     let (tx, rx) = connection.interval();
-    let processes = whose(connection);
+    let processes: Vec<TaskId> = fact.processes().collect();
     let mut cells = process_cells(processes.first().copied(), context);
     let age = (fact.opened != 0).then(|| context.now.boot.saturating_sub(fact.opened) as f64 / 1e9);
     let state = if connection.phase == Phase::Closed { "closed" } else { state_name(fact.state) };
@@ -148,9 +148,12 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
     let tcp = state
         .listeners
         .values()
-        .filter_map(|listener| Some((listener.fact.as_ref()?, Some(listener.accepted))));
-    let bound =
-        state.sockets.values().filter(|socket| socket.ends.remote.is_none() && socket.ends.local.port() != 0);
+        .filter_map(|listener| Some((listener.fact.as_deref()?, Some(listener.accepted))));
+    let bound = state
+        .sockets
+        .values()
+        .map(Arc::as_ref)
+        .filter(|socket: &&SocketFact| socket.ends.remote.is_none() && socket.ends.local.port() != 0);
     let mut found: Vec<(&SocketFact, Option<u64>)> = tcp.chain(bound.map(|socket| (socket, None))).collect();
     found.sort_by_key(|(socket, _)| {
         let waiting = if socket.listening { socket.queued } else { 0 };

@@ -7,10 +7,11 @@ use std::{
     cell::OnceCell,
     collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use super::{
-    connection::{Clocks, Connection, Phase},
+    connection::{Clocks, Connection, Phase, Told},
     hooks::LIFE,
     judgement::Judgements,
     link::Links,
@@ -25,8 +26,8 @@ use crate::{
     observation::{
         Observation, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Descriptors, FlowFact, FlowSlot, NetFact,
-            Pace, Protocol, RoomFact, SocketFact,
+            ClosedFact, ClosedTotalsFact, Counters, Descriptors, FlowFact, FlowSlot, NetFact, Protocol,
+            RoomFact, SocketFact,
         },
         process::ProcessFact,
         session::Moment,
@@ -61,11 +62,11 @@ pub struct NetState {
     /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
     pub(super) remotes: Option<HashMap<Part, Traffic>>,
     /// Processes that have ended, until the second report after that: what they did last may be read after their end.
-    pub(super) ended: HashMap<TaskId, Told>,
+    pub(super) ended: HashMap<TaskId, End>,
     /// What processes moved whose rows have left.
     pub(super) left: Bytes,
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
-    pub(super) sockets: HashMap<u64, SocketFact>,
+    pub(super) sockets: HashMap<u64, Arc<SocketFact>>,
     pub(super) listeners: HashMap<u64, Listener>,
     pub(super) links: Links,
     /// What others than their owners moved through TCP connections, by cookie. It can be known before the connection.
@@ -83,7 +84,7 @@ pub struct NetState {
 
 /// Whether a report has told of a process's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum End {
     NotYet,
     Once,
 }
@@ -114,7 +115,7 @@ impl Domain for NetState {
                 self.match_arrivals();
             }
             Observation::Process(ProcessFact::Ended { id, .. } | ProcessFact::Unnamed { id }) => {
-                self.ended.insert(*id, Told::NotYet);
+                self.ended.insert(*id, End::NotYet);
             }
             Observation::Net(fact) => self.apply_net(fact),
             _ => {}
@@ -166,8 +167,8 @@ impl Domain for NetState {
         });
         let processes = &self.processes;
         ended.retain(|id, told| {
-            let keep = *told == Told::NotYet || processes.contains_key(id);
-            *told = Told::Once;
+            let keep = *told == End::NotYet || processes.contains_key(id);
+            *told = End::Once;
             keep
         });
         if let Some(remotes) = &mut self.remotes {
@@ -217,8 +218,8 @@ impl NetState {
 
     fn apply_net(&mut self, fact: &NetFact) {
         match fact {
-            NetFact::Connection(fact) => self.connection(fact, None),
-            NetFact::Paced(fact, pace) => self.connection(fact, Some(*pace)),
+            NetFact::Connection(fact) => self.connection(Told::Plain(Arc::clone(fact))),
+            NetFact::Paced(fact) => self.connection(Told::Paced(Arc::clone(fact))),
             NetFact::Shared { cookie, since } => {
                 if let Some(connection) = self.connections.get_mut(cookie) {
                     let unclear = connection.share(*since);
@@ -247,7 +248,7 @@ impl NetState {
                 self.listeners.entry(fact.cookie).or_default().update(fact);
             }
             NetFact::Socket(fact) => {
-                self.sockets.insert(fact.cookie, (**fact).clone());
+                self.sockets.insert(fact.cookie, Arc::clone(fact));
             }
             NetFact::Links(facts) => self.links.update(facts, self.started),
             NetFact::Saturation(facts) => self.links.saturate(facts),
@@ -255,19 +256,18 @@ impl NetState {
     }
 
     /// A pass has met a connection.
-    fn connection(&mut self, fact: &ConnectionFact, pace: Option<Pace>) {
-        match self.connections.get_mut(&fact.cookie) {
-            Some(known) if known.is(fact) => known.update(fact.clone(), pace, self.clocks),
+    fn connection(&mut self, fact: Told) {
+        let cookie = fact.cookie;
+        match self.connections.get_mut(&cookie) {
+            Some(known) if known.is(&fact) => known.update(fact, self.clocks),
             _ => {
                 // Without events only the first pass finds what was there before.
                 let new = fact.opened != 0 || (self.passes_only && self.started);
-                let mut met = Connection::new(fact.clone(), new, None);
-                met.pace = pace;
-                self.meet(met);
+                self.meet(Connection::new(fact, new, None));
             }
         }
-        self.count(fact.cookie);
-        self.settle(fact.cookie);
+        self.count(cookie);
+        self.settle(cookie);
     }
 
     fn closed(&mut self, fact: &ClosedFact) {
@@ -276,7 +276,8 @@ impl NetState {
         match self.connections.get_mut(&connection.cookie) {
             Some(known) if known.is(connection) => known.close(fact),
             _ => {
-                let mut known = Connection::new(connection.clone(), new, fact.seen);
+                let told = Told::Plain(Arc::new(connection.clone()));
+                let mut known = Connection::new(told, new, fact.seen);
                 known.phase = Phase::Closed;
                 self.meet(known);
             }

@@ -11,7 +11,7 @@ use super::{
     connection::{Connection, Phase},
     state::Part,
 };
-use crate::observation::TaskId;
+use crate::observation::{TaskId, net::ConnectionFact};
 
 /// A remote end, and where connections to it come from: each of them needs a port of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,17 +20,6 @@ pub struct Route {
     pub netns: u32,
     pub local: IpAddr,
     pub remote: SocketAddr,
-}
-
-/// What one connection is counted as.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    open: bool,
-    /// Its owner and its holders.
-    processes: Vec<TaskId>,
-    remote: Option<IpAddr>,
-    /// Where this side may have opened it.
-    route: Option<Route>,
 }
 
 /// Open connections.
@@ -46,30 +35,38 @@ pub struct Tally {
 impl Tally {
     /// Counts `connection` as what it is now.
     pub fn count(&mut self, connection: &mut Connection) {
-        if connection.phase == Phase::Open && connection.counted.is(connection) {
-            return;
-        }
-        let now = if connection.phase == Phase::Open { Counted::of(connection) } else { Counted::default() };
+        let now = (connection.phase == Phase::Open).then(|| connection.fact.clone());
         let before = std::mem::replace(&mut connection.counted, now.clone());
-        match (before.open, now.open) {
-            (false, true) => self.open += 1,
-            (true, false) => self.open -= 1,
+        match (&before, &now) {
+            // The usual case.
+            (Some(before), Some(now)) if is_counted_alike(before, now) => return,
+            (None, Some(_)) => self.open += 1,
+            (Some(_), None) => self.open -= 1,
             _ => {}
         }
-        for id in now.processes {
-            *self.by_process.entry(id).or_default() += 1;
-            *self.by_part.entry((id, now.remote)).or_default() += 1;
+        if let Some(now) = now {
+            for id in now.processes() {
+                *self.by_process.entry(id).or_default() += 1;
+                *self.by_part.entry((id, remote(&now))).or_default() += 1;
+            }
+            if let Some(route) = route(&now) {
+                *self.by_route.entry(route).or_default() += 1;
+            }
         }
-        if let Some(route) = now.route {
-            *self.by_route.entry(route).or_default() += 1;
+        if let Some(before) = before {
+            for id in before.processes() {
+                lower(&mut self.by_process, &id);
+                lower(&mut self.by_part, &(id, remote(&before)));
+            }
+            if let Some(route) = route(&before) {
+                lower(&mut self.by_route, &route);
+            }
         }
-        for id in before.processes {
-            lower(&mut self.by_process, &id);
-            lower(&mut self.by_part, &(id, before.remote));
-        }
-        if let Some(route) = before.route {
-            lower(&mut self.by_route, &route);
-        }
+    }
+
+    /// Whether the process owns or holds an open connection.
+    pub fn counts(&self, id: TaskId) -> bool {
+        self.by_process.contains_key(&id)
     }
 
     /// How many connections are open, whoever has them.
@@ -93,28 +90,20 @@ impl Tally {
     }
 }
 
-impl Counted {
-    fn of(connection: &Connection) -> Self {
-        let ends = connection.fact.ends;
-        // Of a connection that was there before it is not known who opened it; one that was accepted is the only one of
-        // its route, because its remote port is the other side's own.
-        let opened = ends.remote.filter(|_| !connection.fact.passive);
-        Self {
-            open: true,
-            processes: super::report::whose(connection),
-            remote: ends.remote.map(|remote| remote.ip()),
-            route: opened.map(|remote| Route { netns: ends.netns, local: ends.local.ip(), remote }),
-        }
-    }
+fn is_counted_alike(one: &ConnectionFact, other: &ConnectionFact) -> bool {
+    remote(one) == remote(other) && route(one) == route(other) && one.processes().eq(other.processes())
+}
 
-    /// Whether the connection, which is open, is counted as what it is: the usual case, found out without a copy.
-    fn is(&self, connection: &Connection) -> bool {
-        let (owner, fact) = (connection.owner(), &connection.fact);
-        let others = fact.holders.iter().filter(|holder| Some(**holder) != owner);
-        self.remote == fact.ends.remote.map(|remote| remote.ip())
-            && !self.processes.is_empty()
-            && owner.iter().chain(others).eq(&self.processes)
-    }
+fn remote(fact: &ConnectionFact) -> Option<IpAddr> {
+    fact.ends.remote.map(|remote| remote.ip())
+}
+
+/// Where this side may have opened it. Of a connection that was there before it is not known who did; one that was accepted
+/// is the only one of its route, because its remote port is the other side's own.
+fn route(fact: &ConnectionFact) -> Option<Route> {
+    let ends = &fact.ends;
+    let remote = ends.remote.filter(|_| !fact.passive)?;
+    Some(Route { netns: ends.netns, local: ends.local.ip(), remote })
 }
 
 fn lower<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: &K) {

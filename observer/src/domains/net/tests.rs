@@ -1,6 +1,9 @@
 //! Truths of the net domain, told in facts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use super::state::NetState;
 use crate::{
@@ -103,8 +106,8 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> Box<ConnectionFact> {
-    Box::new(ConnectionFact {
+fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
+    ConnectionFact {
         cookie,
         opened,
         passive: false,
@@ -114,11 +117,19 @@ fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> Box<ConnectionFact>
         state: 1,
         counters: Counters { tx, rx, retransmitted: 0 },
         measures: Measures { srtt: 2000, ..Measures::default() },
-    })
+    }
 }
 
-fn closed(connection: Box<ConnectionFact>, seen: Option<Counters>) -> NetFact {
-    let connection = ConnectionFact { holders: Vec::new(), ..*connection };
+fn told(connection: ConnectionFact) -> NetFact {
+    NetFact::Connection(Arc::new(connection))
+}
+
+fn listed(socket: SocketFact) -> NetFact {
+    NetFact::Socket(Arc::new(socket))
+}
+
+fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {
+    let connection = ConnectionFact { holders: Vec::new(), ..connection };
     NetFact::Closed(Box::new(ClosedFact { connection, seen, at: 0 }))
 }
 
@@ -131,7 +142,7 @@ fn flow(task: TaskId, cookie: u64, protocol: Protocol, tx: u64, rx: u64) -> NetF
 fn a_remote_is_asked_for_once_and_people_see_its_name() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(NetFact::Connection(connection(1, 5, 1000, 500)));
+    scene.say(told(connection(1, 5, 1000, 500)));
     let wanted = |scene: &Scene, report: &Report| {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
         let now = Moment { boot: scene.now, wall: 0 };
@@ -159,9 +170,9 @@ fn a_remote_is_asked_for_once_and_people_see_its_name() {
 #[test]
 fn what_was_moved_before_observation_is_not_counted() {
     let mut scene = Scene::new(View::Net);
-    scene.say(NetFact::Connection(connection(1, 0, 1000, 500)));
+    scene.say(told(connection(1, 0, 1000, 500)));
     assert_eq!(scene.next(A, "tx"), Value::Unsigned(0));
-    scene.say(NetFact::Connection(connection(1, 0, 1600, 500)));
+    scene.say(told(connection(1, 0, 1600, 500)));
     assert_eq!(scene.next(A, "tx"), Value::Unsigned(600));
     scene.say(closed(connection(1, 0, 1700, 501), Some(Counters { tx: 1600, rx: 500, retransmitted: 0 })));
     let report = scene.report();
@@ -192,7 +203,7 @@ fn a_connection_between_two_passes_is_counted_whole() {
 fn a_connection_that_was_met_and_ended_is_counted_once() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(NetFact::Connection(connection(1, 7, 400, 0)));
+    scene.say(told(connection(1, 7, 400, 0)));
     scene.report();
     scene.say(closed(connection(1, 7, 1000, 0), Some(Counters { tx: 400, rx: 0, retransmitted: 0 })));
     scene.say(NetFact::Vanished { cookie: 1 });
@@ -204,8 +215,8 @@ fn a_connection_that_was_met_and_ended_is_counted_once() {
 fn the_same_socket_connected_again_is_another_connection() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(NetFact::Connection(connection(1, 7, 1000, 0)));
-    scene.say(NetFact::Connection(connection(1, 8, 300, 0)));
+    scene.say(told(connection(1, 7, 1000, 0)));
+    scene.say(told(connection(1, 8, 300, 0)));
     assert_eq!(scene.next(A, "tx"), Value::Unsigned(1300));
 }
 
@@ -213,7 +224,7 @@ fn the_same_socket_connected_again_is_another_connection() {
 fn an_end_that_is_told_after_the_connection_was_forgotten_adds_what_is_new() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(NetFact::Connection(connection(1, 7, 400, 0)));
+    scene.say(told(connection(1, 7, 400, 0)));
     scene.say(NetFact::Vanished { cookie: 1 });
     for _ in 0..100 {
         scene.report();
@@ -226,7 +237,7 @@ fn an_end_that_is_told_after_the_connection_was_forgotten_adds_what_is_new() {
 fn a_counter_that_was_read_a_byte_too_high_is_corrected() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(NetFact::Connection(connection(1, 7, 0, 101)));
+    scene.say(told(connection(1, 7, 0, 101)));
     assert_eq!(scene.next(A, "rx"), Value::Unsigned(101));
     scene.say(closed(connection(1, 7, 0, 100), Some(Counters { tx: 0, rx: 101, retransmitted: 0 })));
     assert_eq!(scene.next(A, "rx"), Value::Unsigned(100));
@@ -237,7 +248,7 @@ fn a_shared_socket_is_split_whichever_is_known_first() {
     for flow_first in [true, false] {
         let mut scene = Scene::new(View::Net);
         scene.report();
-        let facts = [flow(B, 1, Protocol::Tcp, 300, 20), NetFact::Connection(connection(1, 7, 1000, 100))];
+        let facts = [flow(B, 1, Protocol::Tcp, 300, 20), told(connection(1, 7, 1000, 100))];
         let mut order = Vec::from(facts);
         if !flow_first {
             order.reverse();
@@ -265,10 +276,10 @@ fn the_only_holder_owns_what_nobody_acted_on_and_several_do_not() {
     scene.report();
     let nobodys = |cookie, holders: &[TaskId], rx| {
         let fact = connection(cookie, 7, 0, rx);
-        Box::new(ConnectionFact { owner: None, holders: holders.to_vec(), ..*fact })
+        ConnectionFact { owner: None, holders: holders.to_vec(), ..fact }
     };
-    scene.say(NetFact::Connection(nobodys(1, &[A], 10)));
-    scene.say(NetFact::Connection(nobodys(2, &[A, B], 1000)));
+    scene.say(told(nobodys(1, &[A], 10)));
+    scene.say(told(nobodys(2, &[A, B], 1000)));
     assert_eq!(scene.next(A, "rx"), Value::Unsigned(10));
     scene.say(closed(nobodys(2, &[], 1000), None));
     scene.report();
@@ -282,7 +293,7 @@ fn the_only_holder_owns_what_nobody_acted_on_and_several_do_not() {
 fn a_process_that_ended_is_told_of_once_and_again_when_more_of_it_is_sent() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(NetFact::Connection(connection(1, 7, 400, 0)));
+    scene.say(told(connection(1, 7, 400, 0)));
     scene.report();
     scene.process(ProcessFact::Ended { id: A, at: scene.now });
     let report = scene.report();
@@ -352,7 +363,7 @@ fn facts_that_are_told_in_another_order_give_the_same_rows() {
         scene.report();
         let mut facts: Vec<NetFact> = (1..20)
             .map(|cookie| {
-                NetFact::Socket(Box::new(SocketFact {
+                listed(SocketFact {
                     cookie,
                     holders: vec![A],
                     protocol: Protocol::Tcp,
@@ -361,14 +372,13 @@ fn facts_that_are_told_in_another_order_give_the_same_rows() {
                     queued: 0,
                     queue_limit: Some(4),
                     drops: 0,
-                }))
+                })
             })
             .collect();
         facts.extend((21..40).map(|cookie| {
-            let mut fact = connection(cookie, 7, 10, 10);
-            fact.passive = true;
+            let mut fact = ConnectionFact { passive: true, ..connection(cookie, 7, 10, 10) };
             fact.ends.remote = Some(SocketAddr::new([10, 0, 0, 2].into(), cookie as u16));
-            NetFact::Connection(fact)
+            told(fact)
         }));
         order(&mut facts);
         facts.into_iter().for_each(|fact| scene.say(fact));
@@ -400,12 +410,12 @@ fn datagrams_are_kept_apart_from_tcp_and_counted_anew_without_loss() {
 #[test]
 fn rates_and_shares_are_unknown_before_the_first_interval() {
     let mut scene = Scene::new(View::Net);
-    scene.say(NetFact::Connection(connection(1, 0, 1000, 500)));
+    scene.say(told(connection(1, 0, 1000, 500)));
     let report = scene.report();
     for column in ["tx_rate", "rx_rate", "share"] {
         assert_eq!(cell(&report, A, column), Some(Value::Missing), "{column}");
     }
-    scene.say(NetFact::Connection(connection(1, 0, 1300, 500)));
+    scene.say(told(connection(1, 0, 1300, 500)));
     scene.say(flow(B, 9, Protocol::Udp, 100, 0));
     let report = scene.report();
     assert_eq!(cell(&report, A, "share"), Some(Value::Real(0.75)));
@@ -418,10 +428,10 @@ fn rates_and_shares_are_unknown_before_the_first_interval() {
 fn rows_of_remotes_add_up_to_the_process() {
     let mut scene = Scene::of(Request { by: GroupBy::Remote, ..Request::new(View::Net) });
     scene.report();
-    scene.say(NetFact::Connection(connection(1, 7, 1000, 0)));
+    scene.say(told(connection(1, 7, 1000, 0)));
     let mut other = connection(2, 7, 50, 0);
     other.ends.remote = Some(address("10.0.0.3:80"));
-    scene.say(NetFact::Connection(other));
+    scene.say(told(other));
     scene.say(flow(A, 9, Protocol::Udp, 5, 0));
     let report = scene.report();
     let table = &report.tables[0];
@@ -504,7 +514,7 @@ fn a_link_tells_what_waits_and_what_was_lost_while_observed() {
 fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
     let mut scene = Scene::new(View::Listen);
     let listener = |cookie, local: &str| {
-        NetFact::Socket(Box::new(SocketFact {
+        listed(SocketFact {
             cookie,
             holders: vec![A],
             protocol: Protocol::Tcp,
@@ -513,19 +523,19 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
             queued: 4,
             queue_limit: Some(4),
             drops: 2,
-        }))
+        })
     };
     let accepted = |cookie, opened, owner: Option<TaskId>| {
         let fact = connection(cookie, opened, 0, 0);
-        Box::new(ConnectionFact { passive: true, owner, holders: owner.into_iter().collect(), ..*fact })
+        ConnectionFact { passive: true, owner, holders: owner.into_iter().collect(), ..fact }
     };
     scene.say(listener(50, "0.0.0.0:4000"));
     scene.say(listener(51, "10.0.0.1:4000"));
-    scene.say(NetFact::Connection(accepted(1, 7, None)));
+    scene.say(told(accepted(1, 7, None)));
     scene.report();
-    scene.say(NetFact::Connection(accepted(1, 7, Some(A))));
+    scene.say(told(accepted(1, 7, Some(A))));
     scene.say(closed(accepted(2, 8, Some(A)), None));
-    scene.say(NetFact::Connection(accepted(3, 0, Some(A))));
+    scene.say(told(accepted(3, 0, Some(A))));
     let report = scene.report();
     let table = &report.tables[0];
     let of = |row: usize, column: &str| table.rows[row].cells[table.position(column).unwrap()].clone();
@@ -541,7 +551,7 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
 fn a_queue_without_a_known_limit_is_told_without_one() {
     let mut scene = Scene::new(View::Listen);
     let listener = |queue_limit, drops| {
-        NetFact::Socket(Box::new(SocketFact {
+        listed(SocketFact {
             cookie: 50,
             holders: vec![A],
             protocol: Protocol::Tcp,
@@ -550,7 +560,7 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
             queued: 4,
             queue_limit,
             drops,
-        }))
+        })
     };
     let mut told = |queue_limit, drops| {
         scene.say(listener(queue_limit, drops));
@@ -567,7 +577,7 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
 fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
     let mut scene = Scene::new(View::Net);
     let listener = |cookie: u64, drops: u32| {
-        NetFact::Socket(Box::new(SocketFact {
+        listed(SocketFact {
             cookie,
             holders: vec![A],
             protocol: Protocol::Tcp,
@@ -580,7 +590,7 @@ fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
             queued: 4,
             queue_limit: Some(4),
             drops,
-        }))
+        })
     };
     (0..40).for_each(|cookie| scene.say(listener(cookie, 1)));
     scene.report();
@@ -606,11 +616,10 @@ fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
 fn what_has_ended_is_not_among_the_open_connections_of_the_first_answer() {
     let mut scene = Scene::new(View::Net);
     for cookie in 1..=3 {
-        scene.say(NetFact::Connection(connection(cookie, 7, 0, 0)));
+        scene.say(told(connection(cookie, 7, 0, 0)));
     }
     // One that nobody is known to have is open all the same.
-    let nobodys = ConnectionFact { owner: None, holders: Vec::new(), ..*connection(4, 7, 0, 0) };
-    scene.say(NetFact::Connection(nobodys.into()));
+    scene.say(told(ConnectionFact { owner: None, holders: Vec::new(), ..connection(4, 7, 0, 0) }));
     scene.say(closed(connection(2, 7, 0, 0), None));
     scene.say(NetFact::Vanished { cookie: 3 });
     let headline = scene.report().headline;

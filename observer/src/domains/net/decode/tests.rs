@@ -57,9 +57,10 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     decoder.pass(HELD, &pass, &mut decoded).unwrap();
     let facts = net(&decoded);
-    let [NetFact::Jiffies(99), NetFact::Paced(first, pace), NetFact::Paced(second, _)] = facts[..] else {
+    let [NetFact::Jiffies(99), NetFact::Paced(first), NetFact::Paced(second)] = facts[..] else {
         panic!("{facts:?}")
     };
+    let (first, second, pace) = (&first.connection, &second.connection, first.pace);
     assert_eq!(first.holders, [task(1).id, task(2).id]);
     assert_eq!(second.holders, [task(1).id]);
     assert_eq!(first.ends.local.to_string(), "10.0.0.1:80");
