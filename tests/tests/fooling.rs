@@ -1,4 +1,4 @@
-//! What fools a straight line, each as a replay of a real process of the corpus (`corpus/workloads.toml` says how it was
+//! What fools a straight line, each as a replay of a real process of the corpus (`corpus/build.toml` says how it was
 //! made): what observer said of it, report after report.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -36,12 +36,14 @@ pub struct Figures {
     wrong: Vec<String>,
 }
 
-/// Replays the recordings; figures of the parts that are asked for.
-pub fn evaluate(root: &Path, parts: &[Part]) -> Result<BTreeMap<Part, Figures>> {
-    let manifest = Manifest::read(&root.join("corpus/workloads.toml"))?;
-    let runs: BTreeMap<String, Run> = manifest.runs().into_iter().map(|run| (run.name(), run)).collect();
-    let mut figures: BTreeMap<Part, Figures> = parts.iter().map(|part| (*part, Figures::default())).collect();
-    let mut recordings: Vec<_> = std::fs::read_dir(root.join("corpus/recordings"))?
+/// Replays the recordings of a part; of the other, nothing is read.
+pub fn evaluate(root: &Path, part: Part) -> Result<Figures> {
+    let runs: BTreeMap<String, Run> =
+        Manifest::read(root, part)?.runs().into_iter().map(|run| (run.name(), run)).collect();
+    let mut figures = Figures::default();
+    let folder = part.recordings(root);
+    let mut recordings: Vec<_> = std::fs::read_dir(&folder)
+        .with_context(|| folder.display().to_string())?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|end| end == "recording"))
         .collect();
@@ -49,9 +51,7 @@ pub fn evaluate(root: &Path, parts: &[Part]) -> Result<BTreeMap<Part, Figures>> 
     for recording in recordings {
         for life in replayed::play(&recording)? {
             let run = runs.get(&life.name).with_context(|| format!("{} is in no manifest", life.name))?;
-            if let Some(figures) = figures.get_mut(&run.workload.part) {
-                figures.take(run, &life);
-            }
+            figures.take(run, &life);
         }
     }
     Ok(figures)

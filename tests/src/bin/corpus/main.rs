@@ -1,6 +1,7 @@
 //! The corpus: records it anew, and measures the verdicts on it. `cargo xtask corpus` calls this.
 //!
-//! `corpus record`: runs every workload of `corpus/workloads.toml` and writes `corpus/recordings/`.
+//! `corpus record [PART]`: runs every workload of `corpus/build.toml` and `corpus/untouched.toml`, or of one of them,
+//! and writes `corpus/recordings/`.
 //! `corpus try SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
 //! `corpus eval [--untouched]`: prints the figures; without the flag those of the part that one may look at.
 //! `corpus alarms RECORDING [LIST…]`: what was called a leak on a machine where nobody planted one.
@@ -22,10 +23,10 @@ mod replayed;
 use batch::Places;
 use manifest::{Manifest, Part, Run};
 
-/// Recordings that the runs are spread over.
+/// Recordings that the runs of a part are spread over, at most.
 const BATCHES: usize = 3;
 /// Seconds that every run is observed for, at least.
-const SECONDS: u64 = 470;
+const SECONDS: u64 = 600;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -41,21 +42,27 @@ fn main() -> ExitCode {
 fn run(words: &[&str]) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's root")?;
     match words {
-        ["record"] => record(root, SECONDS, ""),
+        ["record"] => Part::ALL.iter().try_for_each(|part| record(root, *part, SECONDS, "")),
+        ["record", "build"] => record(root, Part::Build, SECONDS, ""),
+        ["record", "untouched"] => record(root, Part::Untouched, SECONDS, ""),
         ["eval"] => figures(root, &[Part::Build]),
-        ["eval", "--untouched"] => figures(root, &[Part::Build, Part::Untouched]),
+        ["eval", "--untouched"] => figures(root, &Part::ALL),
         ["alarms", recording, lists @ ..] => alarms::count(Path::new(recording), lists),
         ["series", recording] => series(Path::new(recording)),
-        ["try", seconds, only] => record(root, seconds.parse()?, only),
+        ["try", seconds, only] => {
+            let seconds = seconds.parse()?;
+            Part::ALL.iter().try_for_each(|part| record(root, *part, seconds, only))
+        }
         _ => bail!(
-            "corpus record | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | try SECONDS WORDS"
+            "corpus record [PART] | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | try SECONDS WORDS"
         ),
     }
 }
 
 /// Prints what the verdicts are worth, part by part.
 fn figures(root: &Path, parts: &[Part]) -> Result<()> {
-    for (part, figures) in evaluate::evaluate(root, parts)? {
+    for part in parts {
+        let figures = evaluate::evaluate(root, *part)?;
         let title = match part {
             Part::Build => "The part that the algorithm was built on",
             Part::Untouched => "The untouched part",
@@ -77,15 +84,14 @@ fn series(recording: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Records every run whose name contains `only`.
-fn record(root: &Path, seconds: u64, only: &str) -> Result<()> {
-    let manifest = Manifest::read(&root.join("corpus/workloads.toml"))?;
+/// Records every run of a part whose name contains `only`.
+fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
+    let manifest = Manifest::read(root, part)?;
     let observer = std::env::current_exe()?.with_file_name("observer");
     let built = root.join("target/corpus");
     prepare(root, &built)?;
     let places = Places { root, built, observer };
-    let recordings =
-        if only.is_empty() { root.join("corpus/recordings") } else { places.built.join("tried") };
+    let recordings = if only.is_empty() { part.recordings(root) } else { places.built.join("tried") };
     fs::create_dir_all(&recordings)?;
     for batch in 0..BATCHES {
         let mine = |(number, run): &(usize, Run)| {
@@ -98,10 +104,10 @@ fn record(root: &Path, seconds: u64, only: &str) -> Result<()> {
             continue;
         }
         eprintln!("batch {}: {} runs", batch + 1, runs.len());
-        let whole = places.built.join(format!("whole-{}.recording", batch + 1));
+        let whole = places.built.join(format!("whole-{}-{}.recording", part.name(), batch + 1));
         let names = batch::record(&runs, Duration::from_secs(seconds), &whole, &places)?;
         let list: String = names.iter().map(|(name, pid)| format!("{pid} {name}\n")).collect();
-        fs::write(places.built.join(format!("whole-{}.names", batch + 1)), list)?;
+        fs::write(places.built.join(format!("whole-{}-{}.names", part.name(), batch + 1)), list)?;
         let to = recordings.join(format!("{}.recording", batch + 1));
         let bytes = cut::cut(&whole, &names, &to)?;
         eprintln!(

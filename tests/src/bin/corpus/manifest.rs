@@ -1,12 +1,15 @@
-//! The corpus's manifest, `corpus/workloads.toml`: what runs, under which load, and what it is.
+//! The corpus's manifests, one a part (`corpus/build.toml`, `corpus/untouched.toml`): what runs, under which load, and
+//! what it is.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
-/// All workloads.
+/// All workloads of a part.
 #[derive(Debug, Deserialize)]
 pub struct Manifest {
     pub workload: Vec<Workload>,
@@ -17,7 +20,6 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 pub struct Workload {
     pub name: String,
-    pub part: Part,
     pub kind: Kind,
     pub label: Label,
     /// What makes the label true.
@@ -69,10 +71,12 @@ pub struct Load {
     pub file: String,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(rename_all = "lowercase")]
+/// Which workloads: a file each, so that nobody chooses run by run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
+    /// What the algorithm is built on.
     Build,
+    /// What only final figures have seen.
     Untouched,
 }
 
@@ -133,14 +137,14 @@ pub struct Run {
 }
 
 impl Manifest {
-    /// Reads and checks it.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    /// Reads and checks the part's.
+    pub fn read(root: &Path, part: Part) -> Result<Self> {
+        let path = root.join("corpus").join(part.name()).with_extension("toml");
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let manifest: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
         let mut names = BTreeMap::new();
         for workload in &manifest.workload {
             ensure!(names.insert(&workload.name, ()).is_none(), "{} is there twice", workload.name);
-            ensure!(workload.part == Part::of(&workload.name), "{} is in the wrong part", workload.name);
         }
         Ok(manifest)
     }
@@ -156,9 +160,19 @@ impl Manifest {
 }
 
 impl Part {
-    /// By the name alone, so that nobody chooses.
-    fn of(name: &str) -> Self {
-        if Sha256::digest(name.as_bytes())[0] & 1 == 1 { Self::Untouched } else { Self::Build }
+    pub const ALL: [Self; 2] = [Self::Build, Self::Untouched];
+
+    /// As files are named after it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Untouched => "untouched",
+        }
+    }
+
+    /// Where its recordings are.
+    pub fn recordings(self, root: &Path) -> PathBuf {
+        root.join("corpus/recordings").join(self.name())
     }
 }
 
@@ -233,5 +247,21 @@ impl Dice {
             self.state ^= if shift > 0 { self.state << shift } else { self.state >> -shift };
         }
         self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) % most.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workload_is_in_one_part_only() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut parts = BTreeMap::new();
+        for part in Part::ALL {
+            for run in Manifest::read(root, part).unwrap().runs() {
+                assert_eq!(*parts.entry(run.workload.name.clone()).or_insert(part), part, "{}", run.name());
+            }
+        }
     }
 }
