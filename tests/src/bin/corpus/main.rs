@@ -2,7 +2,7 @@
 //!
 //! `corpus record [PART]`: runs every workload of `corpus/build.toml` and `corpus/untouched.toml`, or of one of them,
 //! and writes `corpus/recordings/`.
-//! `corpus try SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
+//! `corpus try PART SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
 //! `corpus eval [--untouched]`: prints the figures; without the flag those of the part that one may look at.
 //! `corpus alarms RECORDING [LIST…]`: what was called a leak on a machine where nobody planted one.
 //! `corpus series RECORDING`: each process's time, bytes held, bytes asked for, rate and its interval.
@@ -43,18 +43,14 @@ fn run(words: &[&str]) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's root")?;
     match words {
         ["record"] => Part::ALL.iter().try_for_each(|part| record(root, *part, SECONDS, "")),
-        ["record", "build"] => record(root, Part::Build, SECONDS, ""),
-        ["record", "untouched"] => record(root, Part::Untouched, SECONDS, ""),
+        ["record", part] => record(root, Part::named(part)?, SECONDS, ""),
         ["eval"] => figures(root, &[Part::Build]),
         ["eval", "--untouched"] => figures(root, &Part::ALL),
         ["alarms", recording, lists @ ..] => alarms::count(Path::new(recording), lists),
         ["series", recording] => series(Path::new(recording)),
-        ["try", seconds, only] => {
-            let seconds = seconds.parse()?;
-            Part::ALL.iter().try_for_each(|part| record(root, *part, seconds, only))
-        }
+        ["try", part, seconds, only] => record(root, Part::named(part)?, seconds.parse()?, only),
         _ => bail!(
-            "corpus record [PART] | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | try SECONDS WORDS"
+            "corpus record [PART] | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | try PART SECONDS WORDS"
         ),
     }
 }

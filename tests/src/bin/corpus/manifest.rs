@@ -170,6 +170,12 @@ impl Part {
         }
     }
 
+    /// The part of that name.
+    pub fn named(name: &str) -> Result<Self> {
+        let part = Self::ALL.into_iter().find(|part| part.name() == name);
+        part.with_context(|| format!("{name} is no part of the corpus"))
+    }
+
     /// Where its recordings are.
     pub fn recordings(self, root: &Path) -> PathBuf {
         root.join("corpus/recordings").join(self.name())
