@@ -17,8 +17,9 @@ pub struct Wants {
     pub counters: BTreeSet<TaskId>,
     /// cgroup paths whose memory limit and use are wanted.
     pub limits: BTreeSet<Vec<u8>>,
-    /// Whether the slab caches are wanted, one by one: the kernel counts their pages anew for every reader.
-    pub slabs: bool,
+    /// The slab caches are wanted, one by one: the kernel counts their pages anew for every reader. These are known; of
+    /// those among them that are gone it is wanted that they are.
+    pub slabs: Option<BTreeSet<Vec<u8>>>,
     /// Deleted files whose `statx` and last known path are wanted.
     pub files: BTreeSet<FileHandle>,
     /// Deleted files of which it is wanted how much of their blocks other files share.
@@ -95,7 +96,9 @@ impl Wants {
         self.cmdline |= other.cmdline;
         self.counters.extend(other.counters);
         self.limits.extend(other.limits);
-        self.slabs |= other.slabs;
+        if let Some(known) = other.slabs {
+            self.slabs.get_or_insert_default().extend(known);
+        }
         self.files.extend(other.files);
         self.extents.extend(other.extents);
         self.growing.extend(other.growing);

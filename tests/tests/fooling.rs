@@ -19,7 +19,8 @@ use observer::{
 
 /// The verdicts on each run, by its name, one a report.
 static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|| {
-    let recordings: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "corpus", "recordings"].iter().collect();
+    let recordings: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "..", "corpus", "recordings", "build"].iter().collect();
     let mut told = BTreeMap::new();
     for number in 1..=3 {
         play(&recordings.join(format!("{number}.recording")), &mut told);

@@ -164,6 +164,17 @@ impl MemFact {
         }
     }
 
+    /// A slab cache that holds nothing may be gone for good: what is gone is not remembered.
+    pub(super) fn ends(&self) -> Vec<MemSlot> {
+        match self {
+            Self::Gone { id } => MemSlot::of(*id).to_vec(),
+            Self::Kernel { part: part @ KernelPart::Slab(_), bytes: 0 } => {
+                vec![MemSlot::Kernel(part.clone())]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// What is exact is exact beside the counters of its moment; and a process in a group makes its limit news again:
     /// whoever had none there has forgotten it.
     pub(super) fn outdates(&self) -> Option<MemSlot> {

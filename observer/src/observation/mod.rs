@@ -139,7 +139,7 @@ impl Observation {
                 own.into_iter().chain(mem::MemSlot::of(*id).map(Slot::Mem)).collect()
             }
             Self::Disk(fact) => fact.ends(),
-            Self::Mem(mem::MemFact::Gone { id }) => mem::MemSlot::of(*id).map(Slot::Mem).to_vec(),
+            Self::Mem(fact) => fact.ends().into_iter().map(Slot::Mem).collect(),
             Self::Net(fact) => fact.ends().into_iter().map(Slot::Net).collect(),
             _ => Vec::new(),
         }

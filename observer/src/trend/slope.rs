@@ -43,6 +43,14 @@ pub struct Trend {
     pub high: f64,
 }
 
+impl Trend {
+    /// The same rate, in an interval that holds `other`'s as well.
+    #[must_use]
+    pub const fn or(self, other: &Self) -> Self {
+        Self { rate: self.rate, low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+}
+
 /// Seconds that a trend over `window` needs before it is told.
 #[must_use]
 pub fn needed(window: &Window) -> f64 {

@@ -102,9 +102,14 @@ pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
         }
         Finding::LevelsOff(growth) if grows => {
             (says.verdict, says.reason) = (Verdict::Warmup, levelling(&growth));
+            // What levels off by steps may be between two of them now: its pace is the last minute's or all of its growth's.
+            says.trend = says.trend.map(|trend| trend.or(&growth.rate));
         }
-        Finding::Early { left } if grows => {
+        Finding::Early { left, growth } if grows => {
             says.reason = format!("{}; {} from a warm-up", says.reason, needs(left));
+            // Growth that took much longer than the window tells more of its pace.
+            let longer = growth.filter(|growth| growth.seconds >= 2.0 * series.window.length());
+            says.trend = longer.map(|growth| growth.rate).or(says.trend);
         }
         Finding::No if grows && known < leak::patience(None) => {
             says.reason = format!("{}; {} from a warm-up", says.reason, needs(leak::patience(None) - known));

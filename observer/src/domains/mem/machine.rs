@@ -3,7 +3,7 @@
 //! What the kernel's own accounts do not name (pages that drivers took, balloons, firmware) is `unaccounted`: what is
 //! left when everything named has been subtracted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     observation::{
@@ -59,7 +59,7 @@ impl MachineMemory {
     pub(super) fn take_part(&mut self, part: &KernelPart, bytes: u64) {
         if let Some(known) = self.parts.get_mut(part) {
             known.bytes = bytes;
-        } else {
+        } else if bytes > 0 || *part == KernelPart::Sockets {
             self.parts.insert(part.clone(), Part { bytes, series: Series::new(self.window) });
         }
     }
@@ -72,6 +72,15 @@ impl MachineMemory {
             }
             _ => true,
         }
+    }
+
+    /// The slab caches that are known to hold anything.
+    pub(super) fn slabs(&self) -> BTreeSet<Vec<u8>> {
+        let name = |(part, known): (&KernelPart, &Part)| match part {
+            KernelPart::Slab(name) if known.bytes > 0 => Some(name.clone()),
+            _ => None,
+        };
+        self.parts.iter().filter_map(name).collect()
     }
 
     /// Every kind of kernel memory, and the slab cache where it is one's, with its series.
@@ -91,6 +100,10 @@ impl MachineMemory {
         for part in self.parts.values_mut() {
             part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
         }
+        // A cache that was destroyed is of no more interest when its end has left the window.
+        self.parts.retain(|part, known| {
+            *part == KernelPart::Sockets || known.bytes > 0 || !known.series.window.rests(now.boot)
+        });
         let Some(machine) = self.latest else { return };
         if self.slabs_due(now) {
             self.slabs_asked = Some((now.boot, machine.slab));
@@ -224,6 +237,31 @@ mod tests {
         assert!(memory.slabs_due(at(11)), "asked for ten seconds ago");
         memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
         assert!(memory.slabs_due(at(2)), "they have moved");
+    }
+
+    #[test]
+    fn a_slab_cache_that_is_destroyed_is_seen_to_shrink_and_then_goes() {
+        let at = |seconds: u64| Moment { boot: seconds * 1_000_000_000, ..Moment::default() };
+        let cache = KernelPart::Slab(b"passing".to_vec());
+        let held = |memory: &MachineMemory| {
+            let series = memory.kernel().find(|(_, name, _)| name.is_some()).map(|(_, _, series)| series);
+            series.and_then(|series| series.window.latest())
+        };
+        let mut memory = MachineMemory::new(60.0);
+        memory.take_part(&cache, 4096);
+        memory.sample(at(1));
+        assert_eq!((memory.slabs(), held(&memory)), ([b"passing".to_vec()].into(), Some(4096.0)));
+        memory.take_part(&cache, 0);
+        memory.sample(at(2));
+        assert_eq!(
+            (memory.slabs(), held(&memory)),
+            (BTreeSet::new(), Some(0.0)),
+            "nothing more is asked of it"
+        );
+        memory.sample(at(70));
+        assert_eq!(held(&memory), None);
+        memory.take_part(&cache, 0);
+        assert_eq!(held(&memory), None, "an empty one is none");
     }
 
     #[test]

@@ -108,10 +108,20 @@ impl Shortage {
             let text = format!("Out of memory: {killed} killed in the last minute.");
             notes.push(Note { code: "mem-oom", text });
         }
-        let stalls = self.stalls.iter().filter_map(|(group, waiting)| {
-            Some(Note { code: "mem-stall", text: waiting.text(group.as_deref(), context)? })
-        });
-        notes.extend(stalls);
+        let mut stalls: Vec<(f64, String)> = self
+            .stalls
+            .iter()
+            .filter_map(|(group, waiting)| waiting.text(group.as_deref(), context))
+            .collect();
+        stalls.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        let (worst, rest) = Note::few("mem-stall", &stalls, |(_, text)| text.clone());
+        notes.extend(worst);
+        if !rest.is_empty() {
+            let groups = units::counted(rest.len() as u64, "more group", "more groups");
+            let text =
+                format!("Since the last report tasks waited for memory in {groups}, for less of the time.");
+            notes.push(Note { code: "mem-stall", text });
+        }
         notes
     }
 }
@@ -155,7 +165,8 @@ impl Kill {
 }
 
 impl Waiting {
-    fn text(&self, group: Option<&[u8]>, context: &Context<'_>) -> Option<String> {
+    /// The share of the time in which some task waited, and what is said of it where that is enough to matter.
+    fn text(&self, group: Option<&[u8]>, context: &Context<'_>) -> Option<(f64, String)> {
         let share = |window: &Window| {
             // Microseconds a second.
             window.rate(context.previous.boot, context.now.boot).map(|rate| (rate / 1e6).min(1.0))
@@ -163,11 +174,12 @@ impl Waiting {
         let (some, full) = (share(&self.some)?, share(&self.full).unwrap_or(0.0));
         let place = group.map_or_else(String::new, |group| format!(" in the group {}", printable(group)));
         (some >= SHARE).then(|| {
-            format!(
+            let text = format!(
                 "Since the last report tasks{place} waited for memory {} of the time, all at once {}.",
                 units::share(some),
                 units::share(full)
-            )
+            );
+            (some, text)
         })
     }
 }

@@ -363,7 +363,7 @@ impl Domain for MemState {
         let few = rows().count() <= ALWAYS_EXACT;
         let mut wants = Wants {
             cmdline: context.request.cmdline,
-            slabs: self.machine.slabs_due(context.now),
+            slabs: self.machine.slabs_due(context.now).then(|| self.machine.slabs()),
             ..Wants::default()
         };
         for id in rows() {

@@ -5,7 +5,7 @@
 //! batch a CPU.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::Path,
 };
@@ -40,13 +40,26 @@ pub fn tick(root: &Path, out: &mut Vec<Observation>) {
     }
 }
 
-/// The slab caches, each with its bytes. Where this user may not read them none is said.
-fn slab_caches(root: &Path, out: &mut Vec<Observation>) {
+/// The slab caches that hold anything, each with its bytes; those of the `known` that are gone or empty hold nothing.
+/// Where this user may not read them none is said.
+fn slab_caches(root: &Path, known: &BTreeSet<Vec<u8>>, out: &mut Vec<Observation>) {
     let page_size = rustix::param::page_size() as u64;
-    for (name, pages) in Text::default().of(&root.join("proc/slabinfo")).into_iter().flat_map(slabs) {
+    let mut text = Text::default();
+    let caches: BTreeMap<&[u8], u64> = text
+        .of(&root.join("proc/slabinfo"))
+        .into_iter()
+        .flat_map(slabs)
+        .filter(|(_, pages)| *pages > 0)
+        .collect();
+    if caches.is_empty() {
+        return;
+    }
+    let mut tell = |name: &[u8], pages: u64| {
         let part = KernelPart::Slab(name.to_vec());
         out.push(Observation::Mem(MemFact::Kernel { part, bytes: pages.saturating_mul(page_size) }));
-    }
+    };
+    caches.iter().for_each(|(name, pages)| tell(name, *pages));
+    known.iter().filter(|name| !caches.contains_key(name.as_slice())).for_each(|name| tell(name, 0));
 }
 
 /// Pages in buffers of TCP and UDP sockets, of the text of `sockstat`: of all network namespaces.
@@ -73,8 +86,8 @@ fn slabs(slabinfo: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
 
 /// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
 pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
-    if wants.slabs {
-        slab_caches(root, out);
+    if let Some(known) = &wants.slabs {
+        slab_caches(root, known, out);
     }
     if wants.counters.is_empty() && wants.limits.is_empty() {
         return;
@@ -368,7 +381,8 @@ mod tests {
         ]);
         let mut out = Vec::new();
         tick(&root.0, &mut out);
-        answer(&root.0, &Wants { slabs: true, ..Wants::default() }, &mut out);
+        let known = [b"dentry".to_vec(), b"empty".to_vec(), b"gone".to_vec()].into();
+        answer(&root.0, &Wants { slabs: Some(known), ..Wants::default() }, &mut out);
         let page = rustix::param::page_size() as u64;
         let kernel = |part, pages| Observation::Mem(MemFact::Kernel { part, bytes: pages * page });
         let stalls = Stalls { some: 62_763_186, full: 7 };
@@ -379,6 +393,7 @@ mod tests {
                 Observation::Mem(MemFact::Stalls { cgroup: None, stalls }),
                 kernel(KernelPart::Slab(b"dentry".to_vec()), 16),
                 kernel(KernelPart::Slab(b"empty".to_vec()), 0),
+                kernel(KernelPart::Slab(b"gone".to_vec()), 0),
             ]
         );
     }

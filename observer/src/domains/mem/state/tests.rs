@@ -400,6 +400,31 @@ fn waiting_for_memory_is_told_where_it_matters() {
 }
 
 #[test]
+fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
+    let mut world = World::new();
+    let mut waited = |second: u64, some: u64| {
+        for group in 1..=8u64 {
+            let stalls = observation::mem::Stalls { some: some * group, full: 0 };
+            let cgroup = Some(format!("/{group}").into_bytes());
+            world.apply(MemFact::Stalls { cgroup, stalls });
+        }
+        world.due(second);
+        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-stall");
+        notes.map(|note| note.text).collect::<Vec<_>>()
+    };
+    assert_eq!(waited(1, 0), [""; 0]);
+    let told = waited(11, 1_000_000);
+    for (text, group) in told.iter().zip([8, 7, 6, 5, 4]) {
+        assert!(text.contains(&format!("in the group /{group} waited")), "{told:?}");
+    }
+    assert_eq!(
+        told[5],
+        "Since the last report tasks waited for memory in 3 more groups, for less of the time."
+    );
+    assert_eq!(told.len(), 6);
+}
+
+#[test]
 fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
     let mut world = World::new();
     let start = |world: &mut World, id: TaskId| {
