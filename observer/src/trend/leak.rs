@@ -15,13 +15,8 @@
 //!
 //! None of this tells a leak from a cache that fills at a steady pace and is not full yet: only time does. How long to
 //! wait is weighed against what waiting costs ([`patience`]): the sooner the memory will be full, the sooner the word
-//! is said.
-//!
-//! The heap of a language with a collector goes on growing for minutes after what it holds has ceased to: garbage lies
-//! there until the next collection, and room is kept for it to come back. Two things tell it from a leak, late rather
-//! than soon. It slows down, so the second half must have most of the first half's growth. And it fills what it had
-//! asked of the kernel in one big piece, where a leak has to ask again and again: growth with few requests takes half
-//! as long again, be it a heap's, a pool's that is used for the first time, or an allocator's own store.
+//! is said. Growth of memory that was asked for before observation began (a pool being used for the first time, an
+//! allocator's own store) has a bound that the kernel knows, so it takes half as long again.
 
 use super::{
     history::{History, Stretch},
@@ -32,7 +27,7 @@ use super::{
 const STRETCHES: usize = 12;
 
 /// The longest that is waited before a leak is called, seconds.
-const PATIENCE: f64 = 300.0;
+const PATIENCE: f64 = 240.0;
 
 /// The shortest, seconds: twelve stretches of less see too little of any rhythm.
 const HASTE: f64 = 90.0;
@@ -50,10 +45,10 @@ const LEAST: f64 = 512.0 * 1024.0;
 const LEAST_SHARE: f64 = 0.004;
 
 /// The share of the growth that the first half must have: what began later is looked at later.
-const BEGAN: f64 = 0.3;
+const BEGAN: f64 = 0.2;
 
 /// The second half's growth over the first's, at least.
-pub const KEEPS_ON: f64 = 0.8;
+pub const KEEPS_ON: f64 = 0.65;
 
 /// The effective number of rises, of at most eleven.
 const MANY: f64 = 4.0;
@@ -67,14 +62,11 @@ const SWING: f64 = 4.0;
 /// A rise of less than this share of the mean rise is a rest.
 const REST: f64 = 0.15;
 
-/// In so many of the [`STRETCHES`] a leak asks the kernel for more: half of them.
-const ASKS_OFTEN: usize = STRETCHES / 2;
-
-/// By how much more patience it takes to call growth a leak that asks less often.
-const SELDOM: f64 = 1.5;
-
 /// Asked of the kernel over grown: below it, the growth is of memory that had been asked for before.
 const ASKS: f64 = 0.3;
+
+/// By how much more patience that takes.
+const UNASKED: f64 = 1.5;
 
 /// More bytes than an allocator asks for in advance: beyond it, memory that had been asked for before is a pool (a
 /// buffer cache, a virtual machine's memory) that is used for the first time, and no leak.
@@ -115,8 +107,6 @@ pub struct Growth {
     pub recent: f64,
     /// Bytes asked of the kernel and not given back in that time.
     pub asked: f64,
-    /// From so many stretches to the next it asked for more.
-    pub asks: usize,
     /// Bytes per second, by its low points.
     pub rate: Trend,
 }
@@ -156,8 +146,8 @@ pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
     }
     let hurry = |growth: &Growth| {
         let rate = growth.gain / growth.seconds;
-        let seldom = if growth.asks < ASKS_OFTEN { SELDOM } else { 1.0 };
-        seldom * patience(left.map(|left| left.max(0.0) / rate))
+        let unasked = if growth.asked < ASKS * growth.gain { UNASKED } else { 1.0 };
+        unasked * patience(left.map(|left| left.max(0.0) / rate))
     };
     // Over all that is known, and the last minutes of it: what came before a leak began may hide it.
     let mut soonest: Option<f64> = None;
@@ -216,7 +206,6 @@ fn look(history: &History, now: u64, seconds: f64) -> Look {
         of: rises.len(),
         recent,
         asked: last.asked - first.asked,
-        asks: stretches.windows(2).filter(|pair| pair[1].asked > pair[0].asked).count(),
         rate: rate(&stretches, seconds),
     };
     if early < BEGAN * gain {
@@ -288,10 +277,10 @@ mod tests {
     fn a_steady_leak_is_called_when_patience_is_over() {
         let leak = |second: u64| 50.0 + 0.01 * second as f64;
         let early = after(200, leak);
-        assert!(matches!(early, Finding::Early { left, .. } if (100.0..120.0).contains(&left)), "{early:?}");
-        let Finding::Leak(growth) = after(320, leak) else { panic!("{:?}", after(320, leak)) };
+        assert!(matches!(early, Finding::Early { left, .. } if (40.0..60.0).contains(&left)), "{early:?}");
+        let Finding::Leak(growth) = after(260, leak) else { panic!("{:?}", after(260, leak)) };
         // From the beginning of the first of twelve stretches to the beginning of the last.
-        assert!((growth.gain / MIB - 0.01 * 310.0 * 11.0 / 12.0).abs() < 0.1, "{growth:?}");
+        assert!((growth.gain / MIB - 0.01 * 250.0 * 11.0 / 12.0).abs() < 0.1, "{growth:?}");
         assert_eq!((growth.rises, growth.of), (11, 11));
     }
 
@@ -347,8 +336,8 @@ mod tests {
     #[test]
     fn a_pool_that_is_used_for_the_first_time_is_no_leak() {
         let touched = |second: u64| 10.0 + second as f64;
-        assert!(leaks(found(500, &touched, &touched, 20_480.0)));
-        assert!(!leaks(found(500, &touched, &|_| 5_000.0, 20_480.0)));
+        assert!(leaks(found(300, &touched, &touched, 20_480.0)));
+        assert!(!leaks(found(300, &touched, &|_| 5_000.0, 20_480.0)));
     }
 
     #[test]

@@ -167,8 +167,10 @@ fn quantile(values: &[f64], share: f64) -> Option<f64> {
     values.get((share * (values.len().max(1) - 1) as f64).round() as usize).copied()
 }
 
-/// The slope of the line of least squares.
+/// The slope of the line of least squares; of what does not change, exactly none.
 fn slope(points: &[(f64, f64)]) -> f64 {
+    let begin = points.first().map_or(0.0, |point| point.1);
+    let points: Vec<(f64, f64)> = points.iter().map(|(at, value)| (*at, value - begin)).collect();
     let n = points.len() as f64;
     let (at, value) = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / n, sum.1 + point.1 / n));
     let together: f64 = points.iter().map(|point| (point.0 - at) * (point.1 - value)).sum();
