@@ -1,5 +1,7 @@
 //! What facts make of the state, and the state of a report, without a kernel.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::{
     identity::process::Processes,
@@ -8,8 +10,8 @@ use crate::{
         mem::Machine,
         session::{Missing, SessionFact},
     },
-    report::{Note, Value, shape},
-    view::{Sort, View},
+    report::{Note, Row, Value, shape},
+    view::{GroupBy, Sort, View},
 };
 
 const MIB: i64 = 1 << 20;
@@ -303,6 +305,74 @@ fn rows_that_are_not_shown_are_not_made_and_add_up_all_the_same() {
             let mut shaped = whole.clone();
             shape::shape(&mut shaped, &world.request, &world.processes).expect("a column that exists");
             assert_eq!(world.report().tables[0], shaped.tables[0], "{top} by {sort:?}");
+        }
+    }
+}
+
+#[test]
+fn sums_are_exact_by_every_key() {
+    let id = |tgid: u32| TaskId { start: 7, tgid: tgid.into() };
+    // Who shares a program shares neither unit nor container with all of its kind.
+    let comm = |tgid: u32| format!("worker-{}", tgid % 3);
+    let unit = |tgid: u32| format!("job-{}.service", tgid % 4);
+    let container = |tgid: u32| (tgid % 5 < 2).then(|| format!("{:064x}", tgid % 5));
+    let anon = |tgid: u32| i64::from(tgid) * 40_960 + 4096;
+    let mapped = |tgid: u32| u64::from(tgid) * 8192 + 1;
+    let mut world = World::new();
+    for tgid in 1..=60u32 {
+        let cgroup = match container(tgid) {
+            Some(container) => format!("/system.slice/{}/docker/{container}", unit(tgid)),
+            None => format!("/system.slice/{}", unit(tgid)),
+        };
+        for fact in [
+            ProcessFact::Met { id: id(tgid), comm: comm(tgid).into_bytes(), uid: 7, kernel_thread: false },
+            ProcessFact::Named { id: id(tgid), exe: None, cgroup: Some(cgroup.into_bytes()), cmdline: None },
+        ] {
+            world.processes.apply(&fact);
+        }
+        world.counters(id(tgid), anon(tgid));
+        let totals = Totals { mapped: mapped(tgid), ..Totals::default() };
+        world.apply(MemFact::Totals { id: id(tgid), totals });
+    }
+    world.due(1);
+    type Key<'a> = &'a dyn Fn(u32) -> Option<String>;
+    let keys: [(GroupBy, &str, Key<'_>); 4] = [
+        (GroupBy::Process, "pid", &|tgid| Some(tgid.to_string())),
+        (GroupBy::Comm, "comm", &|tgid| Some(comm(tgid))),
+        (GroupBy::Unit, "unit", &|tgid| Some(unit(tgid))),
+        (GroupBy::Container, "container", &container),
+    ];
+    for (by, name, key) in keys {
+        world.request.by = by;
+        let mut truth: BTreeMap<Option<String>, (u64, u64)> = BTreeMap::new();
+        for tgid in 1..=60 {
+            let (held, asked) = truth.entry(key(tgid)).or_default();
+            (*held, *asked) = (*held + anon(tgid) as u64, *asked + mapped(tgid));
+        }
+        for top in [None, Some(2)] {
+            world.request.top = top;
+            let mut report = world.report();
+            shape::shape(&mut report, &world.request, &world.processes).expect("no column is asked for");
+            let table = &report.tables[0];
+            let at = |column| table.position(column).expect("a column");
+            for row in &table.rows {
+                let group = match &row.cells[at(name)] {
+                    Value::Text(text) => Some(text.clone()),
+                    Value::Unsigned(pid) => Some(pid.to_string()),
+                    _ => None,
+                };
+                let (held, asked) = truth[&group];
+                assert_eq!(row.cells[at("anon")], Value::Unsigned(held), "anon of {group:?}");
+                assert_eq!(row.cells[at("mapped")], Value::Unsigned(asked), "mapped of {group:?}");
+            }
+            assert_eq!(table.rows.len(), top.unwrap_or(usize::MAX).min(truth.len()), "by {name}");
+            // People see what is resident: file, anonymous and shared memory.
+            let rss = |row: &Row| row.cells[at("rss")].number().expect("it is known");
+            let shown: f64 = table.rows.iter().map(rss).sum();
+            let hidden =
+                table.hidden.sums.iter().find(|(column, _)| *column == "rss").map_or(0.0, |sum| sum.1);
+            let all: f64 = (1..=60).map(|tgid| (anon(tgid) + 4 * MIB) as f64).sum();
+            assert_eq!(shown + hidden, all, "with what is hidden, by {name}");
         }
     }
 }
