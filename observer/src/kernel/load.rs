@@ -17,6 +17,7 @@ use aya::{
 use observer_common::loss::{LOSS_COUNTERS, Loss};
 
 use super::{
+    facts::KernelTypes,
     ids::attach_types,
     loader::loader,
     plan::{LoadPlan, ObjectPlan},
@@ -76,8 +77,8 @@ pub struct LoadedObject {
     pub passes: Vec<(&'static Hook, &'static Attachment)>,
     /// Programs that are attached only while they are needed, each with what holds it while it is.
     demanded: Vec<(&'static Attachment, Option<Attached>)>,
-    /// The kernel's names of the places.
-    types: Arc<Btf>,
+    /// The kernel's names of the places: for those that must be loaded anew before they can be attached again.
+    types: Arc<KernelTypes>,
     /// Hooks of which a way is attached.
     hooks: Vec<&'static str>,
     /// What user space tells the programs, where they listen.
@@ -94,8 +95,8 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     let points = points.flat_map(|way| way.programs).map(|attachment| attachment.point);
     let types = attach_types(&plan.facts.types, points)
         .map_err(|error| Error::failed("naming the kernel's types to the loader", error))?;
-    let types = Arc::new(types);
     let mut loader = loader();
+    let names = Arc::new(plan.facts.types.clone());
     let mut loaded = Loaded { objects: Vec::new(), outcomes: Vec::new() };
     for object in &plan.objects {
         let bytes = object_bytes(object.object, folder)?;
@@ -105,12 +106,12 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
         let ebpf = loader.load(&bytes).map_err(|error| {
             Error::failed(format!("loading the {} object into the kernel", object.object), chain(&error))
         })?;
-        let mut in_kernel = LoadedObject::new(object.domain, ebpf, Arc::clone(&types))?;
+        let mut in_kernel = LoadedObject::new(object.domain, ebpf, Arc::clone(&names))?;
         let chosen = object.hooks.iter().filter_map(super::plan::HookPlan::chosen);
         let wanted: Vec<&'static Attachment> = chosen.flat_map(|way| way.programs).collect();
         in_kernel.verdicts = program::load_all(&mut in_kernel.ebpf, &wanted, &types);
         for hook in &object.hooks {
-            loaded.outcomes.push(in_kernel.attach(object, hook));
+            loaded.outcomes.push(in_kernel.attach(object, hook, &types));
         }
         loaded.objects.push(in_kernel);
     }
@@ -138,7 +139,7 @@ fn raise_memory_lock_limit() {
 }
 
 impl LoadedObject {
-    fn new(domain: &'static str, mut ebpf: Ebpf, types: Arc<Btf>) -> Result<Self, Error> {
+    fn new(domain: &'static str, mut ebpf: Ebpf, types: Arc<KernelTypes>) -> Result<Self, Error> {
         let mut take = |name: &str| {
             let map = ebpf.take_map(name);
             map.ok_or_else(|| {
@@ -166,10 +167,10 @@ impl LoadedObject {
         })
     }
 
-    fn attach(&mut self, object: &ObjectPlan, hook: &super::plan::HookPlan) -> Outcome {
+    fn attach(&mut self, object: &ObjectPlan, hook: &super::plan::HookPlan, types: &Btf) -> Outcome {
         let mut refused = Vec::new();
         for way in hook.possible() {
-            match self.attach_way(hook.hook, way) {
+            match self.attach_way(hook.hook, way, types) {
                 Ok(()) => {
                     self.hooks.push(hook.hook.name);
                     return Outcome {
@@ -193,10 +194,10 @@ impl LoadedObject {
         Outcome { domain: self.domain, hook: hook.hook, way: None, refused, impossible }
     }
 
-    fn attach_way(&mut self, hook: &'static Hook, way: &'static Way) -> Result<(), String> {
+    fn attach_way(&mut self, hook: &'static Hook, way: &'static Way, types: &Btf) -> Result<(), String> {
         let mut done: Vec<&'static str> = Vec::new();
         for attachment in way.programs {
-            match self.attach_program(hook, attachment) {
+            match self.attach_program(hook, attachment, types) {
                 Ok(()) => done.push(attachment.program),
                 Err(_) if attachment.optional => {}
                 Err(reason) => {
@@ -210,12 +211,17 @@ impl LoadedObject {
         Ok(())
     }
 
-    fn attach_program(&mut self, hook: &'static Hook, attachment: &'static Attachment) -> Result<(), String> {
+    fn attach_program(
+        &mut self,
+        hook: &'static Hook,
+        attachment: &'static Attachment,
+        types: &Btf,
+    ) -> Result<(), String> {
         let program = self.ebpf.program_mut(attachment.program);
         let program = program.ok_or_else(|| format!("the object has no program {}", attachment.program))?;
         match self.verdicts.remove(attachment.program) {
             Some(verdict) => verdict?,
-            None => program::load(program, attachment.point, &self.types)?,
+            None => program::load(program, attachment.point, types)?,
         }
         if hook.kind == HookKind::EventOnDemand {
             let attached = program::attach_for_now(program)?;

@@ -13,7 +13,7 @@ use aya::{
     },
 };
 
-use super::refusal;
+use super::{facts::KernelTypes, ids::attach_types, refusal};
 use crate::hook::{Attachment, Point};
 
 /// What became of the programs that were loaded before they were needed, by name.
@@ -87,10 +87,11 @@ pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
 ///
 /// # Errors
 /// The kernel's refusal, in words.
-pub fn attach_again(program: &mut Program, point: Point, types: &Btf) -> Result<Attached, String> {
+pub fn attach_again(program: &mut Program, point: Point, types: &KernelTypes) -> Result<Attached, String> {
     attach_for_now(program).or_else(|_| {
+        let types = attach_types(types, std::iter::once(point)).map_err(|error| error.to_string())?;
         unload(program);
-        load(program, point, types)?;
+        load(program, point, &types)?;
         attach_for_now(program)
     })
 }
