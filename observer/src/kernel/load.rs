@@ -21,6 +21,7 @@ use super::{
     ids::attach_types,
     loader::loader,
     plan::{LoadPlan, ObjectPlan},
+    privilege,
     program::{self, Attached, Verdicts},
     refusal::{self, chain},
 };
@@ -90,7 +91,7 @@ pub struct LoadedObject {
 /// # Errors
 /// When an object cannot be loaded at all. A hook that cannot be attached is no error: its outcome says so.
 pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
-    raise_memory_lock_limit();
+    privilege::raise_memory_lock_limit();
     let points = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(|hook| hook.hook.ways);
     let points = points.flat_map(|way| way.programs).map(|attachment| attachment.point);
     let types = attach_types(&plan.facts.types, points)
@@ -130,12 +131,6 @@ fn object_bytes(object: &str, folder: Option<&Path>) -> Result<Cow<'static, [u8]
     embedded
         .map(|(_, bytes)| Cow::Borrowed(*bytes))
         .ok_or_else(|| Error::failed("finding the kernel object", format!("none is called {object}")))
-}
-
-/// Kernels before 5.11 count maps against the limit of locked memory; later ones do not, and a container may refuse.
-fn raise_memory_lock_limit() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
 }
 
 impl LoadedObject {

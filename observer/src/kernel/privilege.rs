@@ -72,6 +72,14 @@ impl Capabilities {
     }
 }
 
+/// Kernels before 5.11 count programs and maps against the limit of locked memory, those of every process of the user
+/// together and of ended ones until they are freed: beyond it they answer as if a privilege were missing. Later ones do
+/// not, and a container may refuse.
+pub fn raise_memory_lock_limit() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

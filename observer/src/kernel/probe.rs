@@ -2,7 +2,10 @@
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use super::facts::{KernelTypes, attachments};
+use super::{
+    facts::{KernelTypes, attachments},
+    privilege,
+};
 use crate::{domains::Declaration, hook::Point};
 
 /// `BPF_PROG_LOAD`, `BPF_PROG_TYPE_TRACING`, `BPF_TRACE_FEXIT` of `linux/bpf.h`.
@@ -48,6 +51,7 @@ pub fn trampolines(types: &KernelTypes, domains: &[&Declaration]) -> Result<(), 
     let Some(id) = functions.find_map(|point| types.id(point)) else {
         return Err("this kernel has none of the functions".to_owned());
     };
+    privilege::raise_memory_lock_limit();
     // r0 = 0; exit
     let code: [u64; 2] = [0xb7, 0x95];
     let attributes = ProgramLoad {
