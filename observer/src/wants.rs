@@ -38,6 +38,8 @@ pub struct Wants {
     pub loops: bool,
     /// Remote addresses whose names are wanted; they come when they are known.
     pub remotes: BTreeSet<IpAddr>,
+    /// Network namespaces, by their inode numbers, of which it is wanted whose they are.
+    pub namespaces: BTreeSet<u32>,
 }
 
 /// A way to reach a file that has no name any more.
@@ -106,6 +108,7 @@ impl Wants {
         self.descriptors.extend(other.descriptors);
         self.mappings |= other.mappings;
         self.remotes.extend(other.remotes);
+        self.namespaces.extend(other.namespaces);
         self.inodes |= other.inodes;
         self.loops |= other.loops;
     }

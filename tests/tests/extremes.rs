@@ -251,7 +251,7 @@ impl Numbers {
         let key = FlowSlot { task: self.id(), cookie: self.below(3), created: self.below(2) };
         let protocol =
             [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Mptcp][self.below(4) as usize];
-        match self.below(12) {
+        match self.below(13) {
             0 => NetFact::Connection(Arc::new(self.connection())),
             10 => {
                 NetFact::RemoteName { address: Ipv4Addr::from(self.half()).into(), name: Some(vec![0xff; 3]) }
@@ -285,6 +285,7 @@ impl Numbers {
                 queue_limit: Some(self.half()),
                 drops: self.half(),
             })),
+            11 => NetFact::Namespace { netns: self.half(), cgroup: Some(b"/x".to_vec()) },
             7 => NetFact::Saturation(vec![SaturationFact {
                 name: b"eth0".to_vec(),
                 errors: self.extreme(),

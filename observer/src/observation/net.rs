@@ -47,6 +47,9 @@ pub enum NetFact {
     RemoteName { address: IpAddr, name: Option<Vec<u8>> },
     /// What every interface of the observer's network namespace could not carry; it follows [`NetFact::Links`].
     Saturation(Vec<SaturationFact>),
+    /// The control group of the process that has been in a network namespace the longest; `None` where none is in it that
+    /// observer may look at. An event: it is asked for.
+    Namespace { netns: u32, cgroup: Option<Vec<u8>> },
 }
 
 /// What connections need beside memory.
@@ -353,7 +356,8 @@ impl NetFact {
             Self::Unwatched { .. } => Some(NetSlot::Unwatched),
             Self::Room(_) => Some(NetSlot::Room),
             Self::Saturation(_) => Some(NetSlot::Saturation),
-            Self::Descriptors { .. }
+            Self::Namespace { .. }
+            | Self::Descriptors { .. }
             | Self::RemoteName { .. }
             | Self::Closed(_)
             | Self::Vanished { .. }

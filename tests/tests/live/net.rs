@@ -1,13 +1,16 @@
 //! What `net` says of workloads that know their own truth: every payload byte, each with its process.
 
 use std::{
+    fs::File,
     net::{TcpListener, TcpStream, UdpSocket},
-    os::fd::FromRawFd as _,
+    os::fd::{AsRawFd as _, FromRawFd as _},
+    path::PathBuf,
     process::Command,
 };
 
 use observer_tests::{
     Observer, TempDir, Workload, keep_datagrams_watched, note, number, require_root, row_of, rows,
+    workload_path,
 };
 use serde_json::Value;
 
@@ -517,6 +520,62 @@ fn listeners_are_replayed_byte_for_byte() {
 #[test]
 fn remotes_are_replayed_byte_for_byte() {
     replays(&["net", "--by", "remote"]);
+}
+
+/// A control group that looks like a container's; removed in the end.
+struct Container {
+    group: PathBuf,
+    id: String,
+}
+
+impl Container {
+    fn new() -> Self {
+        // Where version 1 is in use, processes are in the root of version 2.
+        let unified = PathBuf::from("/sys/fs/cgroup");
+        let root = if unified.join("cgroup.procs").exists() { unified } else { unified.join("systemd") };
+        let id = format!("{:064x}", std::process::id());
+        let group = root.join(format!("docker-{id}.scope"));
+        std::fs::create_dir(&group).unwrap();
+        Self { group, id }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.group);
+    }
+}
+
+#[test]
+fn a_socket_tells_the_container_of_its_network_namespace() {
+    require_root();
+    let container = Container::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo $$ >\"$0/cgroup.procs\"; exec \"$1\" net namespace own"]);
+    let inside = Workload::spawn({
+        command.arg(&container.group).arg(workload_path());
+        command
+    });
+    let pid = inside.pid();
+    let namespace = File::open(format!("/proc/{pid}/ns/net")).unwrap();
+    std::thread::scope(|scope| {
+        // What this thread starts is in there too, and ends with it.
+        scope.spawn(|| {
+            // SAFETY: a plain call with an open descriptor, for this thread alone.
+            assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+            let outside = Workload::start(&["net", "own"]);
+            observe(&["--connections"]).wait_for(|report| {
+                let inside = row_of(report, pid)?;
+                let outside = row_of(report, outside.pid())?;
+                let same = outside["netns"].is_u64() && outside["netns"] == inside["netns"];
+                let own = inside["container"] == *container.id && outside["container"].is_null();
+                let named = [inside, outside].iter().all(|row| row["netns_container"] == *container.id);
+                (same && own && named).then_some(())
+            });
+        });
+    });
+    // A group goes when nobody is in it.
+    inside.kill();
 }
 
 /// Processes that send one datagram and end are met and ended before their bytes are read.

@@ -3,20 +3,18 @@
 //! A socket that several descriptors or several processes hold is one fact; one that any descriptor holds is not told
 //! again by the pass over what none does.
 
-use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use observer_common::{
     net::{
         ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED,
-        KIND_ENDED, KIND_FLOW, ORDER_CHANGES, ORDER_WATCHED, PROTOCOL_TCP, SOCKET_HIDDEN, SOCKET_SHARED,
-        SocketRecord,
+        KIND_ENDED, KIND_FLOW, ORDER_CHANGES, ORDER_WATCHED,
     },
     record::RecordHeader,
     task::{TaskId, TaskRecord},
 };
+
+use under_way::{UnderWay, is_shared};
 
 use super::{
     bytes::{Meaning as _, Members as _, address, flow_key, protocol},
@@ -33,6 +31,8 @@ use crate::{
         process::ProcessFact,
     },
 };
+
+mod under_way;
 
 /// The map of what no socket counts.
 const FLOWS: &str = "NET_FLOWS";
@@ -369,81 +369,6 @@ impl NetDecoder {
             out.facts.push(Observation::Net(NetFact::FlowEnded { key }));
         }
     }
-}
-
-/// What a pass has told of so far.
-#[derive(Debug, Default)]
-struct UnderWay {
-    /// Facts of sockets, in the order in which they were met; after one that is shared, that it is.
-    sockets: Vec<Observation>,
-    /// Where in it each socket is.
-    places: HashMap<u64, usize>,
-    /// Owners of sockets; some more than once.
-    owners: Vec<TaskRecord>,
-    /// Whether it met what only send and receive tell of, a socket that something else than a descriptor holds, and one of
-    /// those whose owner nobody knows.
-    uncounted: bool,
-    hidden: bool,
-    unowned: bool,
-    /// The kernel's clock; 0 while nothing has told it.
-    jiffies: u32,
-}
-
-impl UnderWay {
-    fn meet(&mut self, holder: &TaskRecord, socket: SocketRecord, shared: Written) {
-        let holder = (holder.id.tgid != 0).then_some(holder.id);
-        let place = match self.places.entry(socket.cookie) {
-            Entry::Occupied(place) => {
-                if let Some(holder) = holder {
-                    add_holder(&mut self.sockets[*place.get()], holder);
-                }
-                return;
-            }
-            Entry::Vacant(place) => place,
-        };
-        let hidden = socket.flags & SOCKET_HIDDEN != 0;
-        self.hidden |= hidden;
-        self.unowned |= hidden && socket.owner.id.tgid == 0;
-        self.uncounted |= socket.protocol != PROTOCOL_TCP;
-        if self.jiffies == 0 {
-            self.jiffies = socket.pace.jiffies;
-        }
-        if self.owners.last() != Some(&socket.owner) {
-            self.owners.push(socket.owner);
-        }
-        let cookie = socket.cookie;
-        let marked = socket.flags & SOCKET_SHARED != 0;
-        // What this version does not know has no place.
-        // Exactly as much as it takes: most sockets have one holder.
-        let holders = holder.map_or_else(Vec::new, |holder| vec![holder]);
-        let Some(fact) = socket.fact(holders) else { return };
-        place.insert(self.sockets.len());
-        self.sockets.push(Observation::Net(fact));
-        if marked {
-            self.sockets.push(Observation::Net(NetFact::Shared { cookie, since: shared }));
-        }
-    }
-}
-
-/// Another descriptor for a socket that was met before: nobody else has its fact yet.
-fn add_holder(fact: &mut Observation, holder: TaskId) {
-    let holders = match fact {
-        Observation::Net(NetFact::Paced(fact)) => Arc::get_mut(fact).map(|fact| &mut fact.connection.holders),
-        Observation::Net(NetFact::Socket(fact)) => Arc::get_mut(fact).map(|fact| &mut fact.holders),
-        _ => None,
-    };
-    if let Some(holders) = holders
-        && !holders.contains(&holder)
-    {
-        holders.push(holder);
-    }
-}
-
-/// Whether the counters of a connection do not tell who of several processes moved what: it has more than one holder, or
-/// one that is not its owner.
-fn is_shared(fact: &Observation) -> bool {
-    let Observation::Net(NetFact::Paced(fact)) = fact else { return false };
-    fact.connection.ends.remote.is_some() && fact.connection.has_foreign_holder()
 }
 
 #[cfg(test)]

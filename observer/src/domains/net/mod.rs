@@ -20,6 +20,7 @@ mod judgement;
 mod link;
 mod links;
 mod listener;
+mod namespace;
 mod queue;
 mod remote;
 pub mod report;

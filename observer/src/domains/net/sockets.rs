@@ -16,6 +16,7 @@ use crate::{
         net::{Protocol, SocketFact},
     },
     report::{Column, Emphasis, Kind, Row, Table, Value},
+    text::printable,
     units::duration,
 };
 
@@ -39,7 +40,8 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
             || (matches!(connection.phase, Phase::Vanished(_)) && connection.interval() != (0, 0))
     });
     let judged = state.judgements(context.now);
-    let mut found: Vec<Found> = tcp.map(|connection| tcp_row(connection, judged, context, rates)).collect();
+    let mut found: Vec<Found> =
+        tcp.map(|connection| tcp_row(connection, state, judged, context, rates)).collect();
     let flows = state.flows.values().filter(|flow| flow.fact.key.cookie != 0);
     found.extend(flows.filter_map(|flow| flow_row(flow, state, context, rates)));
     found.sort_by_key(|found| {
@@ -65,11 +67,18 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
         Column::json("evidence", Kind::Text),
         Column::new("age", Kind::Duration, "AGE", 8),
     ]);
+    all.extend(NAMESPACE);
     let rows = found.into_iter().map(|found| found.row).collect();
     Table { key: "rows", rows, columns: all, hidden: Default::default() }
 }
 
-fn tcp_row(connection: &Connection, judged: &Judgements, context: &Context<'_>, rates: Rates) -> Found {
+fn tcp_row(
+    connection: &Connection,
+    state: &NetState,
+    judged: &Judgements,
+    context: &Context<'_>,
+    rates: Rates,
+) -> Found {
     let fact = &connection.fact;
     let judgement = judged.connection(connection);
     let evidence = match judged.waits_in(fact.cookie) {
@@ -83,12 +92,12 @@ fn tcp_row(connection: &Connection, judged: &Judgements, context: &Context<'_>, 
     let processes: Vec<TaskId> = fact.processes().collect();
     let mut cells = process_cells(processes.first().copied(), context);
     let age = (fact.opened != 0).then(|| context.now.boot.saturating_sub(fact.opened) as f64 / 1e9);
-    let state = if connection.phase == Phase::Closed { "closed" } else { state_name(fact.state) };
+    let phase = if connection.phase == Phase::Closed { "closed" } else { state_name(fact.state) };
     cells.extend([
         Value::Text("tcp".to_owned()),
         Value::Text(fact.ends.local.to_string()),
         Value::text(fact.ends.remote.map(|remote| remote.to_string())),
-        Value::Text(state.to_owned()),
+        Value::Text(phase.to_owned()),
         Value::Unsigned(fact.counters.tx),
         Value::Unsigned(fact.counters.rx),
         rates.rate(tx),
@@ -103,6 +112,7 @@ fn tcp_row(connection: &Connection, judged: &Judgements, context: &Context<'_>, 
         Value::Text(evidence),
         Value::real(age),
     ]);
+    cells.extend(namespace(Some(fact.ends.netns), state));
     let now = tx.saturating_add(rx);
     let row = Row { processes, cells, emphasis: emphasis(now), ..Row::default() };
     Found { now, total: fact.counters.tx.saturating_add(fact.counters.rx), cookie: fact.cookie, row }
@@ -138,6 +148,7 @@ fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: R
         Value::Text(NO_PACE.to_owned()),
         Value::real(Some(age)),
     ]);
+    cells.extend(namespace(socket.map(|socket| socket.ends.netns), state));
     let now = tx.saturating_add(rx);
     let row = Row { processes: vec![fact.key.task], cells, emphasis: emphasis(now), ..Row::default() };
     Some(Found { now, total: fact.tx.saturating_add(fact.rx), cookie: fact.key.cookie, row })
@@ -168,6 +179,7 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
         Column::new("overflows", Kind::Count, "OVERFLOWS", 1),
         Column::new("accepted", Kind::Count, "ACCEPTED", 3),
     ]);
+    all.extend(NAMESPACE);
     let rows = found.into_iter().map(|(socket, accepted)| {
         let mut holders = socket.holders.clone();
         holders.sort_by_key(|id| (id.start, id.tgid));
@@ -181,6 +193,7 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
             Value::Unsigned(u64::from(socket.drops)),
             Value::unsigned(accepted),
         ]);
+        cells.extend(namespace(Some(socket.ends.netns), state));
         let emphasis = match limit {
             Some(limit) if queued > 0 && queued >= limit => Emphasis::Alarm,
             _ if queued > 0 && socket.listening => Emphasis::Notice,
@@ -189,6 +202,16 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
         Row { processes: holders, cells, emphasis, ..Row::default() }
     });
     Table { key: "rows", rows: rows.collect(), columns: all, hidden: Default::default() }
+}
+
+/// Where a socket is: the network namespace, and the container whose that is.
+const NAMESPACE: [Column; 2] =
+    [Column::json("netns", Kind::Number), Column::json("netns_container", Kind::Text)];
+
+/// The cells of [`NAMESPACE`].
+fn namespace(netns: Option<u32>, state: &NetState) -> [Value; 2] {
+    let container = netns.and_then(|netns| state.namespaces.container(netns)).map(printable);
+    [Value::unsigned(netns.map(u64::from)), Value::text(container)]
 }
 
 /// Words for people, where there are any.

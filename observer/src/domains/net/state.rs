@@ -16,6 +16,7 @@ use super::{
     judgement::Judgements,
     link::Links,
     listener::{Arrival, Listener},
+    namespace::Namespaces,
     remote::{self, Names},
     room,
     tally::Tally,
@@ -78,6 +79,7 @@ pub struct NetState {
     /// Datagrams that went by while nobody looked who sends and receives them.
     pub(super) unwatched: u64,
     pub(super) room: Option<RoomFact>,
+    pub(super) namespaces: Namespaces,
     /// What was answered for the report that is due.
     pub(super) descriptors: HashMap<TaskId, Descriptors>,
 }
@@ -136,6 +138,7 @@ impl Domain for NetState {
             names: processes.filter(|id| context.processes.unread(*id)).collect(),
             cmdline: context.request.cmdline,
             descriptors: room::asked(self.tally.processes()),
+            namespaces: self.namespaces.lacking(),
             ..Wants::default()
         }
     }
@@ -185,6 +188,12 @@ impl Domain for NetState {
             listener.delivered();
         }
         self.links.delivered();
+        let (connections, sockets) = (&self.connections, &self.sockets);
+        let listeners = self.listeners.values().filter_map(|listener| listener.fact.as_ref());
+        self.namespaces.delivered(now.boot, || {
+            let connected = connections.values().map(|connection| connection.fact.ends.netns);
+            connected.chain(sockets.values().chain(listeners).map(|socket| socket.ends.netns)).collect()
+        });
     }
 }
 
@@ -231,6 +240,7 @@ impl NetState {
             NetFact::Descriptors { id, open } => {
                 self.descriptors.insert(*id, *open);
             }
+            NetFact::Namespace { netns, cgroup } => self.namespaces.told(*netns, cgroup.as_deref()),
             NetFact::Unwatched { datagrams } => self.unwatched = *datagrams,
             NetFact::RemoteName { address, name } => self.names.told(*address, name.as_deref()),
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
@@ -245,9 +255,11 @@ impl NetState {
             }
             NetFact::ClosedTotals(fact) => self.closed_totals(*fact),
             NetFact::Socket(fact) if fact.listening => {
+                self.namespaces.met(fact.ends.netns);
                 self.listeners.entry(fact.cookie).or_default().update(fact);
             }
             NetFact::Socket(fact) => {
+                self.namespaces.met(fact.ends.netns);
                 self.sockets.insert(fact.cookie, Arc::clone(fact));
             }
             NetFact::Links(facts) => self.links.update(facts, self.started),
@@ -303,6 +315,7 @@ impl NetState {
 
     /// Keeps a connection, in place of an earlier one over the same socket.
     fn meet(&mut self, connection: Connection) {
+        self.namespaces.met(connection.fact.ends.netns);
         if let Some(mut earlier) = self.connections.insert(connection.fact.cookie, connection) {
             earlier.phase = Phase::Closed;
             self.tally.count(&mut earlier);

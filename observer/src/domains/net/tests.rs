@@ -18,7 +18,7 @@ use crate::{
         process::ProcessFact,
         session::{Moment, SessionFact},
     },
-    report::{Note, Report, Row, Value},
+    report::{Note, Report, Row, Value, shape},
     view::{GroupBy, Request, View},
 };
 
@@ -571,6 +571,40 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
     let waiting = "4 connections wait at 10.0.0.1:4000 for 100";
     assert_eq!(told(None, 3), [format!("{waiting}; 1 connection found no room since the last report.")]);
     assert_eq!(told(Some(4), 3), [format!("{waiting}, of at most 4.")]);
+}
+
+#[test]
+fn a_socket_is_in_the_container_of_its_network_namespace() {
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let mut scene = Scene::new(View::Connections);
+    scene.say(told(connection(1, 7, 0, 0)));
+    let wanted = |scene: &Scene, report: &Report| {
+        let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
+        let now = Moment { boot: scene.now, wall: 0 };
+        let context = Context { session, processes, request, now, previous: now, first: false };
+        scene.state.wants(report, &context).namespaces.into_iter().collect::<Vec<_>>()
+    };
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "netns"), Some(Value::Unsigned(1)));
+    assert_eq!(cell(&report, A, "netns_container"), Some(Value::Missing));
+    assert_eq!(wanted(&scene, &report), [1]);
+    let cgroup = format!("/system.slice/docker-{ID}.scope");
+    scene.say(NetFact::Namespace { netns: 1, cgroup: Some(cgroup.into_bytes()) });
+    let mut report = scene.report();
+    assert_eq!(cell(&report, A, "netns_container"), Some(Value::Text(ID.to_owned())));
+    assert_eq!(wanted(&scene, &report), [0; 0], "asked for once");
+    // Its process is in no container: what it holds there counts to the namespace's.
+    let request = Request { by: GroupBy::Container, ..Request::new(View::Connections) };
+    shape::shape(&mut report, &request, &scene.processes).unwrap();
+    assert_eq!(report.tables[0].rows[0].cells[0], Value::Text(ID.to_owned()));
+    (0..61).for_each(|_| drop(scene.report()));
+    let report = scene.report();
+    assert_eq!(wanted(&scene, &report), [1], "and again after a minute");
+    assert_eq!(cell(&report, A, "netns_container"), Some(Value::Text(ID.to_owned())));
+    scene.say(closed(connection(1, 7, 0, 0), None));
+    (0..61).for_each(|_| drop(scene.report()));
+    let report = scene.report();
+    assert_eq!(wanted(&scene, &report), [0; 0], "nothing is there any more");
 }
 
 #[test]

@@ -14,8 +14,19 @@ use crate::{
 };
 
 /// Names that a merged row keeps where all its rows agree; other values that happen to agree would mislead.
-const DESCRIBE: [&str; 9] =
-    ["comm", "exe", "uid", "unit", "container", "remote", "protocol", "mount", "medium"];
+const DESCRIBE: [&str; 11] = [
+    "comm",
+    "exe",
+    "uid",
+    "unit",
+    "container",
+    "remote",
+    "protocol",
+    "mount",
+    "medium",
+    "netns",
+    "netns_container",
+];
 
 /// Merges the rows of `table` by `by`; groups come in the order of what matters, then of size.
 pub(super) fn group(table: &mut Table, by: GroupBy, names: &dyn Names) {
@@ -121,7 +132,12 @@ fn key(table: &Table, row: &Row, by: GroupBy, names: &dyn Names) -> Option<Strin
         })
         .collect();
     if all.iter().all(Option::is_none) {
-        return None;
+        // Who is in no container can hold a socket that is in one's network namespace.
+        let place = table.position("netns_container").filter(|_| by == GroupBy::Container)?;
+        return match row.cells.get(place)? {
+            Value::Text(container) => Some(container.clone()),
+            _ => None,
+        };
     }
     let all: Vec<&str> = all.iter().map(|name| name.as_deref().unwrap_or(NOTHING)).collect();
     Some(all.join(", "))

@@ -19,6 +19,7 @@ mod mounts;
 pub mod names;
 pub mod namespaces;
 pub mod net;
+mod netns;
 pub(super) mod process;
 mod queues;
 pub mod remotes;
@@ -61,4 +62,5 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     extents::answer(root, wants, out);
     growing::answer(root, wants, out);
     net::answer(root, wants, out);
+    netns::answer(root, wants, out);
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use super::{process::Clock, queues};
+use super::{netns::namespace, process::Clock, queues};
 use crate::{
     observation::{
         Observation,
@@ -60,16 +60,10 @@ fn room(root: &Path) -> RoomFact {
     let used = number("proc/sys/net/netfilter/nf_conntrack_count");
     let limit = number("proc/sys/net/netfilter/nf_conntrack_max");
     RoomFact {
-        netns: namespace(root),
+        netns: namespace(&root.join("proc/self")),
         ports: range.next().flatten().zip(range.next().flatten()),
         tracked: used.zip(limit).map(|(used, limit)| Filling { used, limit }),
     }
-}
-
-/// The inode number in `net:[4026531840]`.
-fn namespace(root: &Path) -> Option<u32> {
-    let link = fs::read_link(root.join("proc/self/ns/net")).ok()?;
-    link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// Datagrams that were sent and received in this network namespace since it was made; `None` where they are not counted.
