@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{archive::Archive, kernels::Kernel};
+use super::{archive::Archive, kernels::Kernel, times};
 use crate::process;
 
 /// The emulated processor's own clock is as good as any here; each look at the one that is chosen otherwise goes through
@@ -42,6 +42,8 @@ pub struct Said {
     pub done: bool,
     /// From the start of the emulator to its end.
     pub took: Duration,
+    /// Processor time of the emulator: what it would take on a machine that does nothing else.
+    pub processor: Duration,
 }
 
 /// One step, its words, and its exit code; none where the guest ended in it.
@@ -102,12 +104,15 @@ impl Guest<'_> {
         let began = Instant::now();
         let mut emulator = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
         let mut log = fs::File::create(&self.log).context("making the guest's log")?;
-        let mut lines = Vec::new();
+        let (mut lines, mut processor) = (Vec::new(), Duration::ZERO);
         for line in emulator.stdout.take().map(BufReader::new).into_iter().flat_map(|said| said.split(b'\n'))
         {
             let Ok(line) = line else { break };
             let text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
             let at = began.elapsed();
+            if text == "@@ done" {
+                processor = times::of_children(emulator.id());
+            }
             writeln!(log, "[{:8.3}] {text}", at.as_secs_f64()).context("writing the guest's log")?;
             lines.push((at, text));
         }
@@ -115,6 +120,7 @@ impl Guest<'_> {
         let _ = fs::remove_file(&initrd);
         let mut said = hear(&lines);
         said.took = began.elapsed();
+        said.processor = processor;
         if said.release.is_empty() {
             let last = fs::read(&console).unwrap_or_default();
             let last = String::from_utf8_lossy(&last);

@@ -16,10 +16,12 @@ pub fn judge(said: &Said, boot: &Boot) -> Vec<(String, Verdict)> {
             // Where it is kept its verdict is made.
             None if step.name == "survey" => {}
             None if step.name == "live" => found.extend(live(step)),
-            Some(("force", way)) => found.push((step.name.clone(), forced(step, way))),
             Some(("refusal", _)) => found.push((step.name.clone(), refuses(step))),
             _ => found.push((step.name.clone(), reports(step))),
         }
+    }
+    if let Some(live) = said.steps.iter().find(|step| step.name == "live") {
+        found.extend(left_out(said, live, &boot.chosen));
     }
     if boot.tests && !said.steps.iter().any(|step| step.name == "live") {
         found.push(("live".to_owned(), Verdict::Failed("the guest ended before the live tests".to_owned())));
@@ -62,18 +64,22 @@ fn doctor(step: &Step) -> Vec<(String, Verdict)> {
     found
 }
 
-/// A way that was forced must be in use.
-fn forced(step: &Step, way: &str) -> Verdict {
-    let answer = Answer::read(&step.output);
-    let parsed = way.split_once('=').and_then(|(hook, number)| Some((hook, number.parse::<usize>().ok()?)));
-    let Some((hook, number)) = parsed else { return Verdict::Failed(format!("`{way}` is no way")) };
-    let fate = answer.hook(hook).and_then(|hook| hook.ways.get(number - 1)).map(|way| &way.fate);
-    match fate {
-        Some(Fate::InUse(_)) => Verdict::Passed,
-        Some(Fate::Refused(reason) | Fate::Impossible(reason)) => Verdict::Failed(reason.clone()),
-        Some(Fate::Spare) => Verdict::Failed("it was not forced".to_owned()),
-        None => Verdict::Failed(ended(step)),
-    }
+/// Chosen tests that have no verdict: what a kernel has no way to is not asked of it, and a name that is no test's is a
+/// mistake.
+fn left_out(said: &Said, live: &Step, chosen: &[&str]) -> Vec<(String, Verdict)> {
+    let ran = verdicts::of_tests(&live.output);
+    let doctor = said.steps.iter().find(|step| step.name == "doctor").map(|step| Answer::read(&step.output));
+    let blind =
+        doctor.is_some_and(|answer| answer.hook("net.sockets").is_some_and(|hook| hook.in_use().is_none()));
+    let missing = chosen.iter().filter(|name| !ran.iter().any(|(ran, _)| ran == *name));
+    let verdict = |name: &&str| match () {
+        () if live.exit.is_none() => Verdict::Failed("the guest ended before".to_owned()),
+        () if blind && name.starts_with("net::") => {
+            Verdict::NotRun("this kernel has no way to net.sockets".to_owned())
+        }
+        () => Verdict::Failed("there is no such test".to_owned()),
+    };
+    missing.map(|name| ((*name).to_owned(), verdict(name))).collect()
 }
 
 /// A command that must have answered completely with one report or more.
@@ -130,10 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn a_forced_way_must_be_the_one_in_use() {
-        let text = "  ✓ mem.mappings  maps\n      fexit: not chosen by --way\n      sys_exit: in use\n";
-        assert_eq!(forced(&step("force mem.mappings=2", text, 0), "mem.mappings=2"), Verdict::Passed);
-        assert_ne!(forced(&step("force mem.mappings=1", text, 0), "mem.mappings=1"), Verdict::Passed);
+    fn a_chosen_test_that_did_not_run_is_told() {
+        let live = step("live", "test mem::one ... ok\n", 0);
+        let blind = "  ✗ net.sockets  sockets\n      iterator task_file: this kernel has no helper\n";
+        let chosen = ["mem::one", "mem::two", "net::three"];
+        let of = |doctor: &str| {
+            let said = Said { steps: vec![step("doctor", doctor, 0)], ..Said::default() };
+            left_out(&said, &live, &chosen)
+        };
+        let no_such_test = Verdict::Failed("there is no such test".to_owned());
+        assert_eq!(of("")[0], ("mem::two".to_owned(), no_such_test.clone()));
+        assert_eq!(of("")[1], ("net::three".to_owned(), no_such_test));
+        assert!(matches!(&of(blind)[1].1, Verdict::NotRun(_)));
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub struct Options {
     /// Only live tests whose name contains this
     #[arg(long, value_name = "FILTER")]
     test: Option<String>,
+    /// All of the live tests, not only those that every kernel runs (xtask/src/vm/guest/chosen.txt)
+    #[arg(long, conflicts_with_all = ["test", "doctor", "script"])]
+    thorough: bool,
     /// Only the steps in this file, in the words of the guest's own shell (xtask/src/vm/guest)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["test", "doctor"])]
     script: Option<PathBuf>,
@@ -79,6 +82,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         }
         Options { test: Some(filter), .. } => Wanted::Tests(filter.clone()),
         Options { doctor: true, .. } => Wanted::Doctor,
+        Options { thorough: true, .. } => Wanted::Thorough,
         Options { .. } => Wanted::All,
     };
     disk::make(&disk, &binaries(root, wanted != Wanted::Doctor)?)?;
@@ -86,6 +90,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         .iter()
         .flat_map(|kernel| plan::boots(&kernel.series, &wanted).into_iter().map(move |boot| (kernel, boot)))
         .collect();
+    println!("vm: {} guests, {} at a time", guests.len(), together::workers());
     let mut checks = Vec::new();
     let mut columns = Vec::new();
     let mut surveys = surveys::Surveys::default();
@@ -94,12 +99,10 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         let now = began.elapsed().as_secs();
         match &said {
             Ok(said) => {
-                let (name, took) = (boot.name(&kernel.series), said.took.as_secs());
-                println!(
-                    "vm: {name} ({}): {took} s, done at {now} s: {}",
-                    kernel.release,
-                    times::longest(said)
-                );
+                let (name, release) = (boot.name(&kernel.series), &kernel.release);
+                let (took, processor) = (said.took.as_secs(), said.processor.as_secs());
+                let longest = times::longest(said);
+                println!("vm: {name} ({release}): {took} s, {processor} s of a processor, done at {now} s: {longest}");
             }
             Err(error) => println!("vm: {}: {error:#}", boot.name(&kernel.series)),
         }
@@ -125,7 +128,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     }
     checks.extend(surveys.keep(&root.join(surveys::FOLDER))?);
     // A page of a part of the matrix would lack the rest.
-    if options.kernel.is_empty() && matches!(wanted, Wanted::All | Wanted::Doctor) {
+    if options.kernel.is_empty() && matches!(wanted, Wanted::All | Wanted::Thorough | Wanted::Doctor) {
         checks.push(Check {
             kernel: "all".to_owned(),
             name: PAGE.to_owned(),
@@ -168,8 +171,9 @@ fn kernels(options: &Options, folder: &Path) -> Result<Vec<Kernel>> {
 }
 
 /// Builds what runs in the guests: observer and, with `tests`, the tests of the host. Each test starts observer and reads
-/// its reports, and under emulation what is not optimised takes a multiple of the time: then all is built as it is released.
+/// its reports, and under emulation what is not optimised takes a multiple of the time: then all is.
 fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
+    const OPTIMISED: [&str; 2] = ["--profile", "guest"];
     let target = root.join("target");
     let mut build = process::cargo(root);
     build.args(["build", "--package", "observer", "--bin", "observer"]);
@@ -177,12 +181,11 @@ fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
         process::run(&mut build)?;
         return Ok(Binaries { observer: target.join("debug/observer"), tests: None });
     }
-    process::run(build.arg("--release"))?;
-    let observer = target.join("release/observer");
-    let mut build = process::cargo(root);
-    process::run(build.args(["build", "--release", "--package", "observer-tests", "--bin", "workload"]))?;
+    process::run(build.args(OPTIMISED))?;
+    // With a test cargo builds the programs beside it, of which the workload is one.
     let mut command = process::cargo(root);
-    command.args(["test", "--release", "--package", "observer-tests", "--test", "live", "--no-run"]);
+    command.args(["test", "--package", "observer-tests", "--test", "live", "--no-run"]).args(OPTIMISED);
+    println!("$ {}", process::line(&command));
     let said = process::output(command.arg("--message-format=json"))?;
     let live = said
         .lines()
@@ -190,7 +193,11 @@ fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
         .filter(|message| message["target"]["name"] == "live")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo does not say where it built the live tests")?;
-    Ok(Binaries { observer, tests: Some(Tests { workload: target.join("release/workload"), live }) })
+    let built = target.join("guest");
+    Ok(Binaries {
+        observer: built.join("observer"),
+        tests: Some(Tests { workload: built.join("workload"), live }),
+    })
 }
 
 fn start(kernel: &Kernel, boot: &Boot, disk: &Path, folder: &Path) -> Result<Said> {

@@ -3,7 +3,10 @@
 /// What is wanted of the matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
+    /// The page, every way, and the live tests that were chosen.
     All,
+    /// The same with all of the live tests.
+    Thorough,
     Doctor,
     Tests(String),
     /// These steps alone.
@@ -21,8 +24,10 @@ pub struct Boot {
     pub steps: String,
     /// Seconds after which the guest is ended.
     pub seconds: u32,
-    /// Whether the live tests are among the steps.
+    /// Whether live tests are among the steps.
     pub tests: bool,
+    /// Those that must be among them.
+    pub chosen: Vec<&'static str>,
 }
 
 impl Boot {
@@ -32,56 +37,94 @@ impl Boot {
     }
 }
 
-const DOCTOR: &str = "\
-step 120 doctor observer doctor
-step 60 survey observer doctor --survey
-";
+/// Seconds of steps and guests end what hangs, also on a machine that has much else to do; no sound run comes near.
+const DOCTOR: &str =
+    "step 600 doctor sh -c 'observer doctor >/tmp/doctor; code=$?; cat /tmp/doctor; exit $code'\n";
 
-/// Where a kernel has no way to sockets, what is asked of them has no answer that could be tested.
-const SKIP: &str = "observer doctor | grep -q '  ✗ net.sockets ' && skip='--skip net'\n";
+/// What is kept of a kernel as data. Only where every start of a series is run: one file holds them all.
+const SURVEY: &str = "step 300 survey observer doctor --survey\n";
+
+/// The live tests that every kernel runs, each with why.
+const CHOSEN: &str = include_str!("guest/chosen.txt");
+
+/// Where a kernel has no way to sockets, what is asked of them has no answer that could be tested: see [`super::judge`].
+const SKIP: &str = "grep -q '  ✗ net.sockets ' /tmp/doctor && skip='--skip net::'\n";
 
 /// What lockdown takes away is the same on all of them: the oldest kernel that is well supported and a new one.
 const LOCKED: &[&str] = &["6.1", "6.18"];
 
 const SMOKE: &str = "\
-step 60 'smoke mem' observer mem --once --json --top 1
-step 60 'smoke disk' observer disk --deleted-open --once --json --top 1
-step 60 'smoke net' observer net --top 1 --once --json
+step 300 'smoke mem' observer mem --once --json --top 1
+step 300 'smoke disk' observer disk --deleted-open --once --json --top 1
+step 300 'smoke net' observer net --top 1 --once --json
 ";
 
 /// What a running system does to an observer, and what it may be denied.
 const DAYS: &str = include_str!("guest/days.sh");
 
+/// The names of the chosen tests.
+fn chosen() -> Vec<&'static str> {
+    let names = CHOSEN
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_whitespace().next());
+    names.collect()
+}
+
 /// The boots of one series.
 pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
     let live = |filter: &str| {
         let build = super::disk::BUILD;
-        format!("{SKIP}step 1500 live {build}/deps/live --test-threads=1 --nocapture $skip {filter}\n")
+        format!("{SKIP}step 6000 live {build}/deps/live --test-threads=1 --nocapture $skip {filter}\n")
     };
-    let plain = |steps: String, seconds, tests| Boot {
-        title: "",
-        command_line: String::new(),
-        steps,
-        seconds,
-        tests,
+    let whole = |tests: &str| format!("{DOCTOR}{SURVEY}{SMOKE}force\n{}{DAYS}", live(tests));
+    let boot = |title, command_line: &str, steps: String| {
+        let command_line = command_line.to_owned();
+        let tests = steps.contains("step 6000 live");
+        Boot { title, command_line, steps, seconds: 7200, tests, chosen: Vec::new() }
     };
     let mut boots = vec![match wanted {
-        Wanted::Doctor => plain(DOCTOR.to_owned(), 180, false),
-        Wanted::Script(steps) => plain(steps.clone(), 1560, false),
-        Wanted::Tests(filter) => plain(live(&format!("'{filter}'")), 1560, true),
+        Wanted::Doctor => boot("", "", format!("{DOCTOR}{SURVEY}")),
+        Wanted::Script(steps) => boot("", "", steps.clone()),
+        Wanted::Tests(filter) => boot("", "", format!("{DOCTOR}{}", live(&format!("'{filter}'")))),
+        Wanted::Thorough => boot("", "", whole("")),
         Wanted::All => {
-            let steps = format!("{DOCTOR}observer doctor >/tmp/doctor\n{SMOKE}force\n{}{DAYS}", live(""));
-            plain(steps, 2700, true)
+            let chosen = chosen();
+            let steps = whole(&format!("--exact {}", chosen.join(" ")));
+            Boot { chosen, ..boot("", "", steps) }
         }
     }];
-    if matches!(wanted, Wanted::All | Wanted::Doctor) && LOCKED.contains(&series) {
+    let every_start = matches!(wanted, Wanted::All | Wanted::Thorough | Wanted::Doctor);
+    if every_start && LOCKED.contains(&series) {
         for (title, command_line) in
             [("integrity", "lockdown=integrity"), ("confidentiality", "lockdown=confidentiality")]
         {
-            let steps = if *wanted == Wanted::All { format!("{DOCTOR}{SMOKE}") } else { DOCTOR.to_owned() };
-            let command_line = command_line.to_owned();
-            boots.push(Boot { title, command_line, steps, seconds: 300, tests: false });
+            let smoke = if *wanted == Wanted::Doctor { "" } else { SMOKE };
+            boots.push(boot(title, command_line, format!("{DOCTOR}{SURVEY}{smoke}")));
         }
     }
     boots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chosen_test_has_its_reason() {
+        for line in CHOSEN.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (name, why) = line.split_once("  ").expect("two spaces between a test and its reason");
+            assert!(name.contains("::") && why.len() > 2, "{line}");
+        }
+        assert!(chosen().len() > 40);
+    }
+
+    #[test]
+    fn each_kernel_starts_as_it_is_and_two_of_them_locked_down() {
+        let titles =
+            |series| -> Vec<&str> { boots(series, &Wanted::All).iter().map(|boot| boot.title).collect() };
+        assert_eq!(titles("5.10"), [""]);
+        assert_eq!(titles("6.1"), ["", "integrity", "confidentiality"]);
+        assert!(boots("6.1", &Wanted::Tests("x".to_owned())).len() == 1);
+    }
 }

@@ -1,4 +1,4 @@
-//! Work that is done as many at a time as there are processors, its results in the order of what was to be done.
+//! Work that is done side by side, its results in the order of what was to be done.
 
 use std::{
     sync::{
@@ -8,13 +8,17 @@ use std::{
     thread,
 };
 
+/// How many at a time: one more than there are processors, for a guest waits a good part of its time.
+pub fn workers() -> usize {
+    thread::available_parallelism().map_or(1, usize::from) + 1
+}
+
 /// What `work` makes of each of `items`.
 pub fn run<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::new());
-    let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 0..workers() {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);

@@ -4,21 +4,21 @@
 nobody="/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups"
 three=+bpf,+perfmon,+sys_ptrace
 four=$three,+dac_read_search
-step 60 'smoke mem, three capabilities and no root' $nobody --inh-caps=$three --ambient-caps=$three \
+step 300 'smoke mem, three capabilities and no root' $nobody --inh-caps=$three --ambient-caps=$three \
     observer mem --once --json --top 1
-step 60 'smoke net, three capabilities and no root' $nobody --inh-caps=$three --ambient-caps=$three \
+step 300 'smoke net, three capabilities and no root' $nobody --inh-caps=$three --ambient-caps=$three \
     observer net --once --json --top 1
-step 60 'smoke disk, four capabilities and no root' $nobody --inh-caps=$four --ambient-caps=$four \
+step 300 'smoke disk, four capabilities and no root' $nobody --inh-caps=$four --ambient-caps=$four \
     observer disk --deleted-open --once --json --top 1
 
 cp /sys/kernel/btf/vmlinux /tmp/btf
-step 60 'smoke hidden types and --btf' unshare --mount sh -c \
+step 300 'smoke hidden types and --btf' unshare --mount sh -c \
     'mount -t tmpfs none /sys/kernel/btf && observer mem --once --json --top 1 --no-cache --btf /tmp/btf'
-step 60 'refusal hidden types' unshare --mount sh -c \
+step 300 'refusal hidden types' unshare --mount sh -c \
     'mount -t tmpfs none /sys/kernel/btf && observer mem --once --json --no-cache; test $? = 77'
 
-step 180 'smoke a CPU off and on' sh -c \
+step 600 'smoke a CPU off and on' sh -c \
     'cd /sys/devices/system/cpu/cpu1; { sleep 3; echo 0 >online; sleep 2; echo 1 >online; } &
      observer mem --json --top 1 --count 6'
-step 60 'smoke a clock that jumps' sh -c \
+step 300 'smoke a clock that jumps' sh -c \
     '{ sleep 3; date -s 204001010000; } >/dev/null & observer net --json --top 1 --count 6'

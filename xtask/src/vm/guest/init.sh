@@ -30,20 +30,19 @@ step() {
 @@ end $name $?"
 }
 
-# Forces each way that the first answer of doctor (in /tmp/doctor) held for possible and did not need: it must attach,
-# and the command that it belongs to must answer with it.
+# Forces each way that the first answer of doctor (in /tmp/doctor) held for possible and did not need: the command that it
+# belongs to must answer with it, and that is complete only where it is attached, for no other way may take its place.
 force() {
     awk '/^  [^ ]+ [a-z]+\.[a-z_]+ /{hook=$2; way=0}
          /^      [^ ]/ && !/^      unknown without it/{way++; if (/: possible, not needed$/) print hook "=" way}' /tmp/doctor |
     while read -r way; do
-        step 60 "force $way" observer doctor --way "$way"
         case $way in
         mem.*) view="mem" ;;
         disk.*) view="disk --deleted-open" ;;
         *) view="net" ;;
         esac
         # shellcheck disable=SC2086 # words of a command
-        step 60 "report $way" observer $view --once --json --top 1 --way "$way"
+        step 300 "force $way" observer $view --once --json --top 1 --interval 0.3 --way "$way"
     done
 }
 
