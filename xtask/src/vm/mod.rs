@@ -86,10 +86,12 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         Options { .. } => Wanted::All,
     };
     disk::make(&disk, &binaries(root, wanted != Wanted::Doctor)?)?;
-    let guests: Vec<(&Kernel, Boot)> = kernels
+    let mut guests: Vec<(&Kernel, Boot)> = kernels
         .iter()
         .flat_map(|kernel| plan::boots(&kernel.series, &wanted).into_iter().map(move |boot| (kernel, boot)))
         .collect();
+    // What takes long begins first, or the last of it would run alone.
+    guests.sort_by_key(|(_, boot)| !boot.tests);
     println!("vm: {} guests, {} at a time", guests.len(), together::workers());
     let mut checks = Vec::new();
     let mut columns = Vec::new();
@@ -181,8 +183,9 @@ fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
         process::run(&mut build)?;
         return Ok(Binaries { observer: target.join("debug/observer"), tests: None });
     }
-    process::run(build.args(OPTIMISED))?;
-    // With a test cargo builds the programs beside it, of which the workload is one.
+    // Together, so that both are built with the same features. With a test cargo builds the programs beside it, of which the
+    // workload is one.
+    process::run(build.args(["--package", "observer-tests", "--bin", "workload"]).args(OPTIMISED))?;
     let mut command = process::cargo(root);
     command.args(["test", "--package", "observer-tests", "--test", "live", "--no-run"]).args(OPTIMISED);
     println!("$ {}", process::line(&command));
