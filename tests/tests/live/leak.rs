@@ -32,17 +32,20 @@ fn a_planted_leak_is_called_within_two_minutes_and_nothing_else_is() {
         |_, _| {},
     ];
     let mut innocent: Vec<Workload> = shapes.iter().map(|_| Workload::start(&["mem", "mappings"])).collect();
+    let mut leak = Workload::start(&["mem", "mappings"]);
     let pids: Vec<u32> = innocent.iter().map(Workload::pid).collect();
     let mut observer = Observer::start(&["mem", "--json", "--budget", "100"]);
     let first = observer.report();
     let available = first["totals"]["available"].as_f64().expect("the kernel says what is available");
     let kib_a_second = (available / FULL_IN / 1024.0).ceil();
-    let mut leak = Workload::start(&["mem", "leak", &kib_a_second.to_string()]);
-    leak.say("go");
-    let began = Instant::now();
+    let (began, mut told) = (Instant::now(), 0);
     for reports in 0.. {
         let report = observer.report();
         let second = began.elapsed().as_secs();
+        // As much as is due by now, however late the report is.
+        let due = (kib_a_second * began.elapsed().as_secs_f64()) as u64;
+        leak.ask(&format!("map {}", (due - told).div_ceil(4).max(1) * 4));
+        told = due;
         for (workload, step) in innocent.iter_mut().zip(shapes) {
             step(workload, reports);
         }

@@ -3,7 +3,7 @@
 use super::{
     answers::{Answer, Fate},
     guest::{Said, Step},
-    plan::Boot,
+    plan::{self, Boot},
     verdicts::{self, Verdict},
 };
 
@@ -74,7 +74,7 @@ fn left_out(said: &Said, live: &Step, chosen: &[&str]) -> Vec<(String, Verdict)>
     let missing = chosen.iter().filter(|name| !ran.iter().any(|(ran, _)| ran == *name));
     let verdict = |name: &&str| match () {
         () if live.exit.is_none() => Verdict::Failed("the guest ended before".to_owned()),
-        () if blind && name.starts_with("net::") => {
+        () if blind && plan::needs_sockets(name) => {
             Verdict::NotRun("this kernel has no way to net.sockets".to_owned())
         }
         () => Verdict::Failed("there is no such test".to_owned()),

@@ -35,6 +35,12 @@ pub fn page(columns: &[Column]) -> String {
     text
 }
 
+/// Whether two pages are of the same releases of kernels.
+pub fn same_kernels(one: &str, other: &str) -> bool {
+    let kernels = |page: &str| page.split_once("\n## ").map(|(kernels, _)| kernels.to_owned());
+    kernels(one) == kernels(other)
+}
+
 /// Whether two pages say the same of the hooks, whatever the releases of their kernels are.
 pub fn agree(one: &str, other: &str) -> bool {
     let hooks = |page: &str| page.split_once("\n## ").map(|(_, hooks)| hooks.to_owned());

@@ -218,7 +218,7 @@ pub const HOOKS: &[Hook] = &[
                 programs: &[tracepoint("disk_dirty_pages_probing", "writeback_mark_inode_dirty")],
                 needs: &[Need::Probing],
                 blind: "files in RAM are known only while they are deleted and held; several writers of a file of xfs are \
-                        not told apart",
+                        not told apart; files that are only ever written around the page cache are not known",
             },
         ],
         columns: &[],

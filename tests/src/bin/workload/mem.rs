@@ -8,7 +8,6 @@ use std::{
     fs::File,
     os::fd::AsRawFd as _,
     sync::{Barrier, atomic::AtomicU64},
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -20,7 +19,6 @@ pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["idle"] => idle(),
         ["hog"] => hog(),
-        ["leak", rate] => leak(rate.parse()?),
         ["mappings"] => mappings(),
         ["orphan"] => orphan(),
         ["brief", count] => brief(count.parse()?),
@@ -49,30 +47,6 @@ fn hog() -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Takes so many KiB a second by a clock of its own, from when it is told to until its input ends: nobody else's delay
-/// changes its pace.
-fn leak(rate: u64) -> Result<()> {
-    const PAGE: u64 = 4096;
-    tell(json!({"ready": true}));
-    if hear().is_none() {
-        return Ok(());
-    }
-    let (began, mut taken) = (Instant::now(), 0);
-    std::thread::spawn(move || {
-        while hear().is_some() {}
-        std::process::exit(0);
-    });
-    loop {
-        let due = (began.elapsed().as_secs_f64() * (1024 * rate) as f64) as u64 / PAGE * PAGE;
-        if due > taken {
-            let length = (due - taken) as usize;
-            touch(map(0, length, libc::PROT_READ | libc::PROT_WRITE, 0, -1)?, length);
-            taken = due;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// What was asked of the kernel so far, in bytes.
