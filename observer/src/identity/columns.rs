@@ -107,11 +107,11 @@ impl ProcessNames {
             uid: Value::unsigned(process.uid.map(u64::from)),
             ..Self::default()
         };
-        let Names::Read { exe, unit, container, cmdline, .. } = &process.names else { return names };
-        names.exe = optional(exe.as_deref());
-        names.unit = optional(unit.as_deref());
-        names.container = optional(container.as_deref());
-        if let Some(line) = cmdline.as_deref().and_then(joined).filter(|_| request.cmdline) {
+        let Names::Read(read) = &process.names else { return names };
+        names.exe = optional(read.exe.as_deref());
+        names.unit = optional(read.unit.as_deref());
+        names.container = optional(read.container.as_deref());
+        if let Some(line) = read.cmdline.as_deref().and_then(joined).filter(|_| request.cmdline) {
             let line = printable(&line);
             names.command = Value::Text(shortened(&line));
             names.cmdline = Value::Text(line);
@@ -128,14 +128,14 @@ impl shape::Names for Processes {
 
     fn unit(&self, id: TaskId) -> Option<String> {
         match &self.get(id)?.names {
-            Names::Read { unit, .. } => unit.as_deref().map(printable),
+            Names::Read(names) => names.unit.as_deref().map(printable),
             Names::Unread | Names::Gone => None,
         }
     }
 
     fn container(&self, id: TaskId) -> Option<String> {
         match &self.get(id)?.names {
-            Names::Read { container, .. } => container.as_deref().map(printable),
+            Names::Read(names) => names.container.as_deref().map(printable),
             Names::Unread | Names::Gone => None,
         }
     }

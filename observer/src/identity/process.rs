@@ -3,7 +3,7 @@
 //! A process stays known after its end until the report that tells of its end has been delivered. An exec is seen by
 //! its other `comm`; one into a program of the same `comm` is not, and the executable read before it stays.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::unit;
 use crate::observation::{TaskId, process::ProcessFact};
@@ -15,6 +15,8 @@ pub struct Processes {
     /// The latest process of each process id.
     latest: HashMap<u32, TaskId>,
     names_lost: u64,
+    /// Whether one of them may have ended.
+    ending: bool,
 }
 
 /// What is known of one process. Bytes are as the kernel gave them; outputs pass them through `text::printable`.
@@ -37,13 +39,18 @@ pub enum Names {
     Unread,
     /// It was gone before they were read.
     Gone,
-    Read {
-        exe: Option<Vec<u8>>,
-        unit: Option<Vec<u8>>,
-        container: Option<Vec<u8>>,
-        cgroup: Option<Vec<u8>>,
-        cmdline: Option<Vec<u8>>,
-    },
+    /// Most processes are never shown, and never asked for.
+    Read(Box<ReadNames>),
+}
+
+/// What `/proc` said; `None` is what it did not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadNames {
+    pub exe: Option<Vec<u8>>,
+    pub unit: Option<Vec<u8>>,
+    pub container: Option<Vec<u8>>,
+    pub cgroup: Option<Vec<u8>>,
+    pub cmdline: Option<Vec<u8>>,
 }
 
 impl Processes {
@@ -93,13 +100,13 @@ impl Processes {
             }
             ProcessFact::Named { exe, cgroup, cmdline, .. } => {
                 let place = cgroup.as_deref().map(unit::place).unwrap_or_default();
-                process.names = Names::Read {
+                process.names = Names::Read(Box::new(ReadNames {
                     exe: exe.clone(),
                     unit: place.unit,
                     container: place.container,
                     cgroup: cgroup.clone(),
                     cmdline: cmdline.clone(),
-                };
+                }));
             }
             ProcessFact::Unnamed { .. } => {
                 if process.names != Names::Gone {
@@ -107,16 +114,25 @@ impl Processes {
                     self.names_lost += 1;
                 }
             }
-            ProcessFact::Ended { at, .. } => process.ended = process.ended.or(Some(*at)),
+            ProcessFact::Ended { at, .. } => {
+                process.ended = process.ended.or(Some(*at));
+                self.ending = true;
+            }
         }
     }
 
     /// Forgets what ended before `before` (nanoseconds of the boot clock) and is not `needed` by a row any more; to be
     /// called with the moment of a report once that report was delivered.
     pub fn forget_ended(&mut self, before: u64, mut needed: impl FnMut(TaskId) -> bool) {
-        let latest = &mut self.latest;
+        // Most of the time none has, and there are many to look at.
+        if !std::mem::take(&mut self.ending) {
+            return;
+        }
+        let Self { latest, ending, .. } = self;
         self.known.retain(|id, process| {
-            let keep = process.ended.is_none_or(|at| at >= before) || needed(*id);
+            let Some(at) = process.ended else { return true };
+            let keep = at >= before || needed(*id);
+            *ending |= keep;
             if !keep && latest.get(&id.pid()) == Some(id) {
                 latest.remove(&id.pid());
             }
@@ -135,6 +151,7 @@ impl Processes {
         *latest = later;
         let process = self.known.entry(earlier).or_default();
         process.ended = process.ended.or(Some(later.start));
+        self.ending = true;
     }
 }
 
@@ -180,9 +197,9 @@ mod tests {
     #[test]
     fn the_first_meeting_does_not_outdate_names_that_came_before_it() {
         let processes = after(&[named(ID, "/bin/sh"), met(ID, "sh")]);
-        let Names::Read { exe, unit, .. } = &processes.get(ID).unwrap().names else { panic!() };
-        assert_eq!(exe.as_deref(), Some(&b"/bin/sh"[..]));
-        assert_eq!(unit.as_deref(), Some(&b"cron.service"[..]));
+        let Names::Read(names) = &processes.get(ID).unwrap().names else { panic!() };
+        assert_eq!(names.exe.as_deref(), Some(&b"/bin/sh"[..]));
+        assert_eq!(names.unit.as_deref(), Some(&b"cron.service"[..]));
     }
 
     #[test]

@@ -18,8 +18,7 @@
 //! Of the rest there is a fixed number (the machine, its links and mounts, the losses of each object), or as many as a
 //! map of the kernel side has room for (totals of connections whose ends found no room in the ring).
 
-use std::collections::{HashMap, HashSet};
-
+use hashbrown::{HashMap, HashSet};
 use values::Values;
 
 use crate::observation::{Observation, Slot, TaskId, process::ProcessFact};

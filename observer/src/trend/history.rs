@@ -70,6 +70,8 @@ impl History {
         }
         if self.parts.is_empty() {
             (self.begin, self.asked) = (at, asked);
+            // Most series never change.
+            self.parts.reserve_exact(1);
         }
         let begin = u32::try_from(at.saturating_sub(self.begin) / WIDTH).unwrap_or(u32::MAX);
         let (value, asked) = ((value / PAGE) as f32, ((asked - self.asked) / PAGE) as f32);

@@ -60,7 +60,13 @@ impl Window {
         match self.samples.back_mut() {
             Some(last) if at <= last.at => last.value = value,
             Some(last) if last.value == value => return,
-            _ => self.samples.push_back(Sample { at, value }),
+            last => {
+                // Most series never change.
+                if last.is_none() {
+                    self.samples.reserve_exact(1);
+                }
+                self.samples.push_back(Sample { at, value });
+            }
         }
         let begin = at.saturating_sub(self.length);
         while self.samples.get(1).is_some_and(|second| second.at <= begin) {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{
@@ -44,6 +44,8 @@ struct Found {
     rounds: Vec<f64>,
     share: Vec<f64>,
     error: Vec<f64>,
+    /// Why it was not measured any more.
+    failure: Option<String>,
 }
 
 /// Measures the traffic alone and under each watcher, in turns.
@@ -72,14 +74,25 @@ pub fn run(place: &Place) -> Result<Table> {
             false
         }
     });
-    anyhow::ensure!(watchers.iter().any(|watcher| watcher.command.is_none()), "observer does not work here");
+    ensure!(watchers.iter().any(|watcher| watcher.command.is_none()), "observer does not work here");
     for (kind, title) in TRAFFIC {
         let mut rounds = Rounds::default();
         let mut found: Vec<Found> = watchers.iter().map(|_| Found::default()).collect();
         for _ in 0..place.rounds(2, 9) {
             rounds.baseline(send(place, &pair, kind, None)?.0);
             for (number, watcher) in watchers.iter().enumerate() {
-                let (throughput, watched) = send(place, &pair, kind, Some(watcher))?;
+                if found[number].failure.is_some() {
+                    continue;
+                }
+                let (throughput, watched) = match send(place, &pair, kind, Some(watcher)) {
+                    Ok(sent) => sent,
+                    // A watcher that breaks off once in a while is not in the way of the others either.
+                    Err(error) if number > 0 => {
+                        found[number].failure = Some(format!("{title}: {}: {error:#}", watcher.name));
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 rounds.other(number, throughput);
                 let watched = watched.context("somebody watched")?;
                 found[number].rounds.push(throughput);
@@ -88,6 +101,7 @@ pub fn run(place: &Place) -> Result<Table> {
             }
         }
         rounds.baseline(send(place, &pair, kind, None)?.0);
+        table.missing.extend(found.iter_mut().filter_map(|found| found.failure.take()));
         rows(&mut table, title, &watchers, &rounds, &found);
     }
     drop(server);
@@ -118,6 +132,9 @@ fn rows(table: &mut Table, title: &str, watchers: &[Watcher], rounds: &Rounds, f
     let wrong = error(0);
     table.goal(format!("{title}: observer is exact"), Unit::Part.text(wrong), wrong == 0.0);
     for (number, watcher) in watchers.iter().enumerate().skip(1) {
+        if found[number].share.is_empty() {
+            continue;
+        }
         table.goal(
             format!("{title}: less processor time than {}", watcher.name),
             format!("{} beside {}", Unit::Part.text(share(0)), Unit::Part.text(share(number))),

@@ -1,8 +1,8 @@
 //! A process and what its series says: what it is ranked by, before any row is made.
 
-use std::{borrow::Cow, cmp::Reverse};
+use std::cmp::Reverse;
 
-use super::state::{MemState, ProcessMemory, Room, process_bytes};
+use super::state::{MemState, ProcessMemory, Room, Says, process_bytes};
 use crate::{
     domains::Context,
     observation::{
@@ -21,20 +21,24 @@ const SOON: f64 = 3600.0;
 static UNJUDGED: Assessment =
     Assessment { growth: None, trend: None, verdict: Verdict::Unknown, reason: String::new() };
 
-/// A process and what its series says.
+/// What a process has mapped that has not been heard of.
+static NOTHING: Totals =
+    Totals { mapped: 0, unmapped: 0, mapped_file: 0, reserved: 0, protected: 0, peak: None };
+
+/// A process and what its series says. There is one of every process, and few are shown: what only these need is looked up.
 pub(super) struct Assessed<'a> {
     pub id: TaskId,
     pub process: &'a ProcessMemory,
     /// What it holds; `None` for one that has ended, or that no pass has met.
     pub memory: Option<Memory>,
-    pub room: Option<Room>,
-    pub says: Cow<'a, Assessment>,
+    pub says: Says<'a>,
     /// `None` where events are not followed; who has not been heard of has mapped nothing.
-    pub totals: Option<Totals>,
+    pub totals: Option<&'a Totals>,
     /// Growth over the window, or as far as it is known, in bytes.
     growth: Option<f64>,
     /// Nanoseconds of the boot clock.
     pub now: u64,
+    state: &'a MemState,
 }
 
 /// How far the processes have been judged.
@@ -74,19 +78,24 @@ impl<'a> Assessed<'a> {
                 let series = &process.series.window;
                 let began = series.begin(now).and_then(|begin| series.value_at(begin));
                 let growth = memory.zip(began).map(|(memory, began)| process_bytes(memory) - began);
-                (Cow::Borrowed(state.says(process).unwrap_or(&UNJUDGED)), growth)
+                (Says::Judged(state.says(process).unwrap_or(&UNJUDGED)), growth)
             }
         };
         Self {
             id,
             process,
             memory,
-            room: state.room(process),
             says,
-            totals: process.totals().or_else(|| followed.then(Totals::default)),
+            totals: process.totals().or(followed.then_some(&NOTHING)),
             growth,
             now,
+            state,
         }
+    }
+
+    /// See [`MemState::room`].
+    pub(super) fn room(&self) -> Option<Room> {
+        self.state.room(self.process)
     }
 
     /// Whether it grows, and so belongs to the answer.
@@ -134,9 +143,8 @@ impl<'a> Assessed<'a> {
 
     /// Seconds until what is left is full: by the trend, and by the ends of its interval.
     pub(super) fn full_in(&self) -> [Option<f64>; 3] {
-        let (Some(trend), Some(room), true) = (self.says.trend, self.room, self.grows()) else {
-            return [None; 3];
-        };
+        let (Some(trend), true) = (self.says.trend, self.grows()) else { return [None; 3] };
+        let Some(room) = self.room() else { return [None; 3] };
         let at = |rate: f64| (rate > 0.0).then(|| room.left as f64 / rate);
         [at(trend.rate), at(trend.high), at(trend.low)]
     }

@@ -1,7 +1,6 @@
 //! From the bytes of the mem object to facts.
 
-use std::collections::HashSet;
-
+use hashbrown::HashSet;
 use observer_common::{
     mem::{MEM_ANNOUNCED, MEM_ENDED, MEM_OOM, MemRecord, MemTaskRecord, MemTotals, OomRecord},
     task::TaskId,
@@ -97,7 +96,7 @@ impl Decode for MemDecoder {
         }
         // Threads that outlive their leader are met one by one; the memory is the same.
         let mut seen = HashSet::with_capacity(bytes.len() / SIZE);
-        let mut records = Vec::with_capacity(bytes.len() / SIZE);
+        out.facts.reserve_exact(2 * bytes.len() / SIZE);
         for mut reader in Reader::records(program, bytes, SIZE)? {
             let record = task_counters(&mut reader)?;
             // Whoever has memory has address space; without any it is what a thread keeps of the counters.
@@ -107,15 +106,12 @@ impl Decode for MemDecoder {
                     *sum = sum.saturating_add(pages.saturating_mul(self.page_size));
                 }
             } else if seen.insert(record.task.id) {
-                records.push(record);
-            }
-        }
-        for record in records {
-            out.facts.push(met(&record.task));
-            if uncounted {
-                out.uncounted.push((record.task.id, record.page_tables));
-            } else {
-                out.facts.push(Observation::Mem(self.task(&record)));
+                out.facts.push(met(&record.task));
+                if uncounted {
+                    out.uncounted.push((record.task.id, record.page_tables));
+                } else {
+                    out.facts.push(Observation::Mem(self.task(&record)));
+                }
             }
         }
         Ok(())

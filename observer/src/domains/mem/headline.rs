@@ -41,15 +41,9 @@ fn course(state: &MemState, context: &Context<'_>) -> String {
 fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> {
     let living = || processes.iter().filter(|process| process.memory.is_some());
     let grow = processes.iter().filter(|process| process.grows()).count();
-    let first = processes.iter().min_by_key(|process| process.order())?;
-    if !first.grows() && first.early() > 0.0 {
-        let who = label(first.id, context.processes);
-        return Some(format!(
-            "Too early to tell a trend; {who} grew most so far, {}.",
-            units::change(first.early() as i64)
-        ));
-    }
-    if !first.grows() {
+    // Of the others, the order does not matter.
+    let first = processes.iter().filter(|process| process.grows() || process.early() > 0.0);
+    let Some(first) = first.min_by_key(|process| process.order()) else {
         living().next()?;
         let open = living().filter(|process| process.says.verdict == Verdict::Unknown).count();
         return Some(match open {
@@ -59,6 +53,13 @@ fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> 
                 units::count(open as u64)
             ),
         });
+    };
+    if !first.grows() {
+        let who = label(first.id, context.processes);
+        return Some(format!(
+            "Too early to tell a trend; {who} grew most so far, {}.",
+            units::change(first.early() as i64)
+        ));
     }
     let rate = first.says.trend.map_or(0.0, |trend| trend.rate);
     let who = label(first.id, context.processes);

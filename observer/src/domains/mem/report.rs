@@ -158,7 +158,7 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
             Value::Text(living(process).map_or_else(|| process.end(), |says| says.reason.clone()))
         }),
         (Column::json("limit", Kind::Bytes), |process| {
-            Value::unsigned(living(process).and(process.room).map(|room| room.limit))
+            Value::unsigned(living(process).and_then(|_| process.room()).map(|room| room.limit))
         }),
         (Column::json("full_in", Kind::Duration), |process| Value::real(process.full_in()[0])),
         (Column::json("full_in_low", Kind::Duration), |process| Value::real(process.full_in()[1])),
@@ -177,7 +177,7 @@ fn held(process: &Assessed<'_>, bytes: impl Fn(&Memory) -> i64) -> Value {
 }
 
 fn total(process: &Assessed<'_>, bytes: impl Fn(&Totals) -> u64) -> Value {
-    Value::unsigned(process.totals.as_ref().map(bytes))
+    Value::unsigned(process.totals.map(bytes))
 }
 
 /// What the series of a process that lives says.
@@ -246,7 +246,7 @@ fn notes(processes: &[Assessed<'_>]) -> Vec<Note> {
              rate is in, needs ten seconds, or half the window.";
         notes.push(Note { code: "mem-trend", text: text.to_owned() });
     }
-    if living().any(|process| process.memory.is_some() && process.room.is_none()) {
+    if living().any(|process| process.memory.is_some() && process.room().is_none()) {
         let text = "Limits of some processes are not known: the control group of a process could not be read, or \
                     its row is not shown.";
         notes.push(Note { code: "mem-limit", text: text.to_owned() });

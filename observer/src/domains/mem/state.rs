@@ -1,11 +1,8 @@
 //! From the facts of the mem domain to its state.
 
-use std::{
-    borrow::Cow,
-    cell::RefCell,
-    collections::{BTreeMap, HashMap},
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, ops::Deref, rc::Rc};
+
+use hashbrown::HashMap;
 
 use super::{
     machine::MachineMemory,
@@ -71,7 +68,8 @@ pub(super) struct ProcessMemory {
     counters: Option<Memory>,
     page_tables: Option<u64>,
     exact: Option<Exact>,
-    totals: Option<Totals>,
+    /// Most processes ask for nothing while observed.
+    totals: Option<Box<Totals>>,
     place: Option<Rc<Group>>,
     /// Anonymous memory and swap, in bytes.
     pub(super) series: Series,
@@ -158,7 +156,7 @@ impl MemState {
                 process.page_tables = Some(*page_tables);
             }
             MemFact::Gone { id } => self.end(*id, self.judged.unwrap_or(0)),
-            MemFact::Totals { id, totals } => self.process(*id).totals = Some(*totals),
+            MemFact::Totals { id, totals } => self.process(*id).totals = Some(Box::new(*totals)),
             MemFact::Exact { id, memory } => {
                 let process = self.process(*id);
                 process.exact = process.counters.map(|counters| Exact { memory: *memory, counters });
@@ -219,7 +217,7 @@ impl MemState {
         let machine = &self.machine;
         for process in self.processes.values_mut().filter(|process| !process.ended) {
             if let Some(memory) = process.memory() {
-                let asked = process.totals.map_or(0.0, |totals| totals.asked());
+                let asked = process.totals.as_ref().map_or(0.0, |totals| totals.asked());
                 process.series.push(now, process_bytes(memory), asked);
             }
             let window = &process.series.window;
@@ -240,15 +238,32 @@ impl MemState {
     }
 
     /// What the series of `process` says at `now`.
-    pub(super) fn assessment<'a>(&'a self, process: &'a ProcessMemory, now: u64) -> Cow<'a, Assessment> {
+    pub(super) fn assessment<'a>(&'a self, process: &'a ProcessMemory, now: u64) -> Says<'a> {
         let judged = self.says(process).filter(|_| self.judged == Some(now));
-        judged.map_or_else(|| Cow::Owned(process.judge(&self.machine, now)), Cow::Borrowed)
+        judged.map_or_else(|| Says::Anew(Box::new(process.judge(&self.machine, now))), Says::Judged)
     }
 
     /// The bytes of the nearest limit above `process`, and how many of them are left; `None` while its group's limit is
     /// not known.
     pub(super) fn room(&self, process: &ProcessMemory) -> Option<Room> {
         process.room(&self.machine)
+    }
+}
+
+/// What a series says: as it was judged for this report, or, where it was not, judged anew.
+pub(super) enum Says<'a> {
+    Judged(&'a Assessment),
+    Anew(Box<Assessment>),
+}
+
+impl Deref for Says<'_> {
+    type Target = Assessment;
+
+    fn deref(&self) -> &Assessment {
+        match self {
+            Self::Judged(says) => says,
+            Self::Anew(says) => says,
+        }
     }
 }
 
@@ -305,8 +320,8 @@ impl ProcessMemory {
         self.page_tables
     }
 
-    pub(super) const fn totals(&self) -> Option<Totals> {
-        self.totals
+    pub(super) fn totals(&self) -> Option<&Totals> {
+        self.totals.as_deref()
     }
 
     /// Whether the exact counters are older than what the last pass saw.

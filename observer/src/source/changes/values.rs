@@ -3,9 +3,9 @@
 //! There are as many as there are things, so what is kept beside each fact is little: a slot is not kept at all, it is in
 //! the fact that it was made of.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher as _;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::observation::{Observation, Slot};
 
@@ -29,7 +29,7 @@ pub struct Values {
     free: Vec<u32>,
     /// Places, by the slots of what is there.
     places: HashTable<u32>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     /// Values counted.
     numbers: u64,
 }

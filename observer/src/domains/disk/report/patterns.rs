@@ -192,8 +192,9 @@ fn folder(path: &[u8]) -> Option<&[u8]> {
 fn name(id: TaskId, context: &Context<'_>) -> Option<String> {
     let process = context.processes.get(id)?;
     let command = columns::command(process)?;
-    match &process.names {
-        Names::Read { unit: Some(unit), .. } => Some(format!("{command} ({})", printable(unit))),
-        _ => Some(command),
-    }
+    let unit = if let Names::Read(names) = &process.names { names.unit.as_ref() } else { None };
+    Some(match unit {
+        Some(unit) => format!("{command} ({})", printable(unit)),
+        None => command,
+    })
 }

@@ -104,10 +104,8 @@ fn restart(file: &HeldFile, context: &Context<'_>) -> String {
 
 /// The systemd service that a process belongs to: what can be restarted by that name.
 pub fn service(id: TaskId, context: &Context<'_>) -> Option<String> {
-    match &context.processes.get(id)?.names {
-        Names::Read { unit: Some(unit), .. } if unit.ends_with(b".service") => Some(printable(unit)),
-        _ => None,
-    }
+    let Names::Read(names) = &context.processes.get(id)?.names else { return None };
+    names.unit.as_ref().filter(|unit| unit.ends_with(b".service")).map(|unit| printable(unit))
 }
 
 /// The first names of a list, and how many more there are.
