@@ -328,7 +328,7 @@ fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64
             return 0;
         }
         let data_vm: u64 = load(mm, &MM_DATA_VM);
-        seed(task, mm, &who.id, (data_vm * PAGE_SIZE) as i64);
+        seed((*meta).session_id, task, mm, &who.id, (data_vm * PAGE_SIZE) as i64);
         let Some(rss) = counters(mm) else {
             emit::count(Loss::Unattributed, 1);
             return 0;

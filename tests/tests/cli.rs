@@ -49,7 +49,7 @@ fn recording(path: &Path, seconds: u64) {
         for (tgid, name) in (1000..).zip(NAMES) {
             let id = TaskId { start: SECOND, tgid };
             if second == 100 {
-                let met = ProcessFact::Met { id, comm: name.to_vec(), uid: 1000, kernel_thread: false };
+                let met = ProcessFact::Met { id, comm: name[..].into(), uid: 1000, kernel_thread: false };
                 recorder.push(&Observation::Process(met));
             }
             let anon = ((tgid as i64 - 900) << 20) + ((second as i64) << 12);

@@ -310,7 +310,7 @@ impl Numbers {
         match self.below(6) {
             0 => ProcessFact::Ended { id, at: self.extreme() },
             1 => ProcessFact::Unnamed { id },
-            _ => ProcessFact::Met { id, comm: b"x".to_vec(), uid: self.half(), kernel_thread: false },
+            _ => ProcessFact::Met { id, comm: b"x"[..].into(), uid: self.half(), kernel_thread: false },
         }
     }
 

@@ -46,7 +46,12 @@ fn session() -> Observation {
 
 fn met(tgid: u64, comm: &str) -> Observation {
     let id = TaskId { start: tgid * 1_000_003, tgid };
-    Observation::Process(ProcessFact::Met { id, comm: comm.into(), uid: 1000, kernel_thread: false })
+    Observation::Process(ProcessFact::Met {
+        id,
+        comm: comm.as_bytes().into(),
+        uid: 1000,
+        kernel_thread: false,
+    })
 }
 
 /// Records `seconds` of a machine on which one process a second changes its name, with a key frame each minute.

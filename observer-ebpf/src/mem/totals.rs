@@ -2,6 +2,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    helpers::bpf_ktime_get_boot_ns,
     macros::map,
     maps::{Array, HashMap, LruHashMap},
 };
@@ -42,6 +43,20 @@ static FILE_MAPPINGS: LruHashMap<Mapping, u64> = LruHashMap::with_max_entries(40
 /// One element: 1 once a program that follows events has run. Without them nobody would remove what the iterator seeds.
 #[map]
 static FOLLOWED: Array<u32> = Array::with_max_entries(1, 0);
+
+/// One element: what is known of when passes began.
+#[map]
+static PASSES: Array<Passes> = Array::with_max_entries(1, 0);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Passes {
+    /// The kernel's number of the pass that began last.
+    latest: u64,
+    /// When that was, and the one before it: nanoseconds of the boot clock.
+    began: u64,
+    before: u64,
+}
 
 /// The first passes seed a base line for every process, whether or not an event was seen before.
 const FIRST_EPOCHS: u32 = 2;
@@ -253,12 +268,30 @@ pub fn follow() {
     }
 }
 
+/// When the pass before this one, which has the number `pass`, began: nanoseconds of the boot clock, 0 if there was none.
+#[inline(always)]
+fn began_before(pass: u64) -> u64 {
+    let Some(passes) = PASSES.get_ptr_mut(0) else { return 0 };
+    // SAFETY: an array's element; passes are read one after the other. The helper may be called from any program.
+    unsafe {
+        if (*passes).latest != pass {
+            let began = (*passes).began;
+            *passes = Passes { latest: pass, began: bpf_ktime_get_boot_ns(), before: began };
+        }
+        (*passes).before
+    }
+}
+
 /// Gives a process that no event has met its base line. A call that has changed the account and not yet returned is
 /// taken to belong to what was there before: it then counts as mapped and as unmapped, which cancel out.
+///
+/// Who was there when an earlier pass began was met by that: a look into the map at each process of each pass takes a
+/// quarter of what the pass takes.
 #[inline(always)]
-pub unsafe fn seed(task: *const u8, mm: *const u8, id: &TaskId, now: i64) {
+pub unsafe fn seed(pass: u64, task: *const u8, mm: *const u8, id: &TaskId, now: i64) {
     let followed = FOLLOWED.get(0).copied().unwrap_or(0);
-    if followed == 0 && emit::epoch() > FIRST_EPOCHS {
+    let earlier = began_before(pass);
+    if emit::epoch() > FIRST_EPOCHS && (followed == 0 || id.start < earlier) {
         return;
     }
     // SAFETY: BTF-typed, non-null pointers.

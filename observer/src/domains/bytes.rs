@@ -111,7 +111,7 @@ pub fn met(task: &TaskRecord) -> Observation {
     let length = task.comm.iter().position(|byte| *byte == 0).unwrap_or(task.comm.len());
     Observation::Process(ProcessFact::Met {
         id: task.id,
-        comm: task.comm[..length].to_vec(),
+        comm: task.comm[..length].into(),
         uid: task.uid,
         kernel_thread: task.kernel_thread != 0,
     })

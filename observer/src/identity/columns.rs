@@ -171,7 +171,7 @@ mod tests {
 
     fn met(comm: &[u8], kernel_thread: bool) -> Processes {
         let mut processes = Processes::default();
-        processes.apply(&ProcessFact::Met { id: ID, comm: comm.to_vec(), uid: 0, kernel_thread });
+        processes.apply(&ProcessFact::Met { id: ID, comm: comm.into(), uid: 0, kernel_thread });
         processes
     }
 

@@ -6,7 +6,10 @@
 use hashbrown::HashMap;
 
 use super::unit;
-use crate::observation::{TaskId, process::ProcessFact};
+use crate::observation::{
+    TaskId,
+    process::{Comm, ProcessFact},
+};
 
 /// Every process that was met.
 #[derive(Debug, Default)]
@@ -23,7 +26,7 @@ pub struct Processes {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
     /// Empty and meaningless while `uid` is `None`: the kernel side has not told of it yet.
-    pub comm: Vec<u8>,
+    pub comm: Comm,
     pub uid: Option<u32>,
     pub kernel_thread: bool,
     pub names: Names,
@@ -162,7 +165,7 @@ mod tests {
     const ID: TaskId = TaskId { start: 5, tgid: 42 };
 
     fn met(id: TaskId, comm: &str) -> ProcessFact {
-        ProcessFact::Met { id, comm: comm.into(), uid: 1000, kernel_thread: false }
+        ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 1000, kernel_thread: false }
     }
 
     fn named(id: TaskId, exe: &str) -> ProcessFact {
@@ -191,7 +194,7 @@ mod tests {
         assert!(!processes.unread(ID));
         processes.apply(&met(ID, "sleep"));
         assert!(processes.unread(ID));
-        assert_eq!(processes.get(ID).unwrap().comm, b"sleep");
+        assert_eq!(processes.get(ID).unwrap().comm[..], *b"sleep");
     }
 
     #[test]
@@ -233,9 +236,9 @@ mod tests {
     fn a_number_used_again_is_another_process_and_the_end_of_the_first() {
         let next = TaskId { start: 900, tgid: 42 };
         let mut processes = after(&[met(ID, "sh"), named(ID, "/bin/sh"), met(next, "sleep")]);
-        assert_eq!(processes.get(ID).unwrap().comm, b"sh");
+        assert_eq!(processes.get(ID).unwrap().comm[..], *b"sh");
         assert_eq!(processes.get(ID).unwrap().ended, Some(900));
-        assert_eq!(processes.get(next).unwrap().comm, b"sleep");
+        assert_eq!(processes.get(next).unwrap().comm[..], *b"sleep");
         assert!(processes.unread(next));
         assert_eq!(processes.latest(42), Some(next));
         processes.apply(&met(ID, "sh"));

@@ -1,14 +1,20 @@
 //! Facts about a process's identity: names, owner, place, end.
 
+use observer_common::task::COMM_LEN;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::TaskId;
+
+/// The kernel's name of a program: bytes, no encoding promised. It has room in place, since every process has one and every
+/// pass tells of it.
+pub type Comm = SmallVec<[u8; COMM_LEN]>;
 
 /// What was learnt about who a process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProcessFact {
     /// The kernel side met it: known even if it ends at once. A later one with another `comm` follows an exec.
-    Met { id: TaskId, comm: Vec<u8>, uid: u32, kernel_thread: bool },
+    Met { id: TaskId, comm: Comm, uid: u32, kernel_thread: bool },
     /// Its names, read from `/proc` while it lived.
     Named {
         id: TaskId,

@@ -1,8 +1,8 @@
 //! A process and what its series says: what it is ranked by, before any row is made.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, ops::Deref};
 
-use super::state::{MemState, ProcessMemory, Room, Says, process_bytes};
+use super::state::{MemState, ProcessMemory, Room, process_bytes};
 use crate::{
     domains::Context,
     observation::{
@@ -39,6 +39,23 @@ pub(super) struct Assessed<'a> {
     /// Nanoseconds of the boot clock.
     pub now: u64,
     state: &'a MemState,
+}
+
+/// What a series says: as it was judged for this report, or, where it was not, judged anew.
+pub(super) enum Says<'a> {
+    Judged(&'a Assessment),
+    Anew(Box<Assessment>),
+}
+
+impl Deref for Says<'_> {
+    type Target = Assessment;
+
+    fn deref(&self) -> &Assessment {
+        match self {
+            Self::Judged(says) => says,
+            Self::Anew(says) => says,
+        }
+    }
 }
 
 /// How far the processes have been judged.

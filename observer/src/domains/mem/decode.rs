@@ -315,7 +315,7 @@ mod tests {
             [
                 Observation::Process(ProcessFact::Met {
                     id: ID,
-                    comm: b"workers".to_vec(),
+                    comm: b"workers"[..].into(),
                     uid: 1000,
                     kernel_thread: false
                 }),

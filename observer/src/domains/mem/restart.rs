@@ -6,7 +6,13 @@
 use std::collections::HashMap;
 
 use super::{assessed::Assessed, state::process_bytes};
-use crate::{domains::Context, identity::columns::label, observation::TaskId, report::Note, units};
+use crate::{
+    domains::Context,
+    identity::columns::label,
+    observation::{TaskId, process::Comm},
+    report::Note,
+    units,
+};
 
 /// Who held less than this many bytes is not remembered: most short lives hold less.
 const LITTLE: f64 = 8.0 * 1024.0 * 1024.0;
@@ -18,7 +24,7 @@ const REMEMBERED: u64 = 3_600_000_000_000;
 const SHARE: f64 = 0.9;
 
 /// A program: its name and its owner's number.
-pub(super) type Program = (Vec<u8>, u32);
+pub(super) type Program = (Comm, u32);
 
 /// What processes that ended held, the last of each program.
 #[derive(Debug, Default)]
@@ -59,10 +65,12 @@ impl Predecessors {
 
     /// What there is to say of successors, where they or those before them grow.
     pub(super) fn notes(&self, processes: &[Assessed<'_>], context: &Context<'_>) -> Vec<Note> {
-        if self.ended.is_empty() {
+        // Who was there before that is nobody's successor: nearly all are not.
+        let Some(first) = self.ended.values().map(|predecessor| predecessor.at).min() else {
             return Vec::new();
-        }
-        let successors = processes.iter().filter_map(|process| self.succeeded(process));
+        };
+        let later = processes.iter().filter(|process| process.id.start >= first);
+        let successors = later.filter_map(|process| self.succeeded(process));
         let mut successors: Vec<Successor<'_>> = successors.collect();
         successors.sort_by(|one, other| other.held.total_cmp(&one.held).then_with(|| one.id.cmp(&other.id)));
         let (mut notes, rest) = Note::few("mem-restart", &successors, |successor| successor.text(context));

@@ -1,10 +1,11 @@
 //! From the facts of the mem domain to its state.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::Deref, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use hashbrown::HashMap;
 
 use super::{
+    assessed::Says,
     machine::MachineMemory,
     restart::{Predecessors, Program},
     shortage::{Kill, Shortage},
@@ -247,23 +248,6 @@ impl MemState {
     /// not known.
     pub(super) fn room(&self, process: &ProcessMemory) -> Option<Room> {
         process.room(&self.machine)
-    }
-}
-
-/// What a series says: as it was judged for this report, or, where it was not, judged anew.
-pub(super) enum Says<'a> {
-    Judged(&'a Assessment),
-    Anew(Box<Assessment>),
-}
-
-impl Deref for Says<'_> {
-    type Target = Assessment;
-
-    fn deref(&self) -> &Assessment {
-        match self {
-            Self::Judged(says) => says,
-            Self::Anew(says) => says,
-        }
     }
 }
 

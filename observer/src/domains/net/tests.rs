@@ -312,7 +312,7 @@ fn short_lives_are_told_of_once_as_ended_and_stay_in_the_totals() {
     scene.report();
     let lives: Vec<TaskId> = (0..150).map(|tgid| TaskId { start: 7, tgid: 1000 + tgid }).collect();
     for (cookie, &id) in lives.iter().enumerate() {
-        scene.process(ProcessFact::Met { id, comm: b"short".to_vec(), uid: 0, kernel_thread: false });
+        scene.process(ProcessFact::Met { id, comm: b"short"[..].into(), uid: 0, kernel_thread: false });
         scene.process(ProcessFact::Ended { id, at: scene.now });
         scene.say(flow(id, cookie as u64 + 1, Protocol::Udp, 10, 0));
     }

@@ -10,7 +10,7 @@ use crate::observation::{
 
 fn met(tgid: u64, comm: &str) -> Observation {
     let id = TaskId { start: 7, tgid };
-    Observation::Process(ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false })
+    Observation::Process(ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 0, kernel_thread: false })
 }
 
 fn named(tgid: u64) -> Observation {
@@ -251,7 +251,7 @@ fn lived(changes: &mut Changes, life: u64) {
     let mem = Observation::Mem;
     let disk = Observation::Disk;
     let named = ProcessFact::Named { id, exe: None, cgroup: Some(cgroup.clone()), cmdline: None };
-    let met = ProcessFact::Met { id, comm: b"job".to_vec(), uid: 0, kernel_thread: false };
+    let met = ProcessFact::Met { id, comm: b"job"[..].into(), uid: 0, kernel_thread: false };
     let mut singles = vec![
         Observation::Process(met.clone()),
         Observation::Process(named),

@@ -36,7 +36,7 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
             ) => {
                 let Some(name) = named(&id) else { continue };
                 if met.insert(id) {
-                    let comm = name.clone().into_bytes();
+                    let comm = name.as_bytes().into();
                     recorder.push(&Observation::Process(ProcessFact::Met {
                         id,
                         comm,

@@ -130,7 +130,7 @@ fn one_holder_however_many_descriptors() {
         facts(&out),
         [DiskFact::File { inode: INODE, file }, DiskFact::Holder { inode: INODE, id: HOLDER, hold }]
     );
-    let met = ProcessFact::Met { id: HOLDER, comm: b"legacyd".to_vec(), uid: 1000, kernel_thread: false };
+    let met = ProcessFact::Met { id: HOLDER, comm: b"legacyd"[..].into(), uid: 1000, kernel_thread: false };
     assert_eq!(out.facts[0], Observation::Process(met));
     assert_eq!(out.read, [(DELETIONS, inode_key(INODE))]);
 }

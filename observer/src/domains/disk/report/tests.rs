@@ -69,7 +69,7 @@ impl World {
         };
         world.state.apply(&Observation::Session(session.into()));
         for (id, comm) in [(LEGACY, "legacyd"), (OTHER, "sort"), (ROTATE, "logrotate")] {
-            let (comm, uid) = (comm.as_bytes().to_vec(), 0);
+            let (comm, uid) = (comm.as_bytes().into(), 0);
             world.processes.apply(&ProcessFact::Met { id, comm, uid, kernel_thread: false });
         }
         let mount = |dev, point: &str, fs: &str| Mount {
@@ -517,7 +517,12 @@ fn of_many_folders_and_files_that_fill_a_disk_the_biggest_few_are_named_and_the_
         for id in &writers {
             let comm = format!("maker{}", id.tgid).into_bytes();
             let comm = if path.contains("log") { b"crashes".to_vec() } else { comm };
-            world.processes.apply(&ProcessFact::Met { id: *id, comm, uid: 0, kernel_thread: false });
+            world.processes.apply(&ProcessFact::Met {
+                id: *id,
+                comm: comm.into(),
+                uid: 0,
+                kernel_thread: false,
+            });
         }
         let size = number * MIB;
         let growing = Growing {

@@ -264,7 +264,7 @@ fn the_headline_says_who_grows() {
     let mut world = World::new();
     world.processes.apply(&ProcessFact::Met {
         id: GROWING,
-        comm: b"worker.py".to_vec(),
+        comm: b"worker.py"[..].into(),
         uid: 0,
         kernel_thread: false,
     });
@@ -325,7 +325,12 @@ fn sums_are_exact_by_every_key() {
             None => format!("/system.slice/{}", unit(tgid)),
         };
         for fact in [
-            ProcessFact::Met { id: id(tgid), comm: comm(tgid).into_bytes(), uid: 7, kernel_thread: false },
+            ProcessFact::Met {
+                id: id(tgid),
+                comm: comm(tgid).as_bytes().into(),
+                uid: 7,
+                kernel_thread: false,
+            },
             ProcessFact::Named { id: id(tgid), exe: None, cgroup: Some(cgroup.into_bytes()), cmdline: None },
         ] {
             world.processes.apply(&fact);
@@ -414,7 +419,8 @@ fn what_rests_says_the_same_at_any_level() {
 #[test]
 fn a_kill_is_told_with_who_asked_for_memory_and_who_had_grown_until_it_was_seen() {
     let mut world = World::new();
-    let met = |id, comm: &str| ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false };
+    let met =
+        |id, comm: &str| ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 0, kernel_thread: false };
     world.processes.apply(&met(GROWING, "leaky"));
     world.processes.apply(&met(RESTING, "innocent"));
     world.minute();
@@ -498,7 +504,7 @@ fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
 fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
     let mut world = World::new();
     let start = |world: &mut World, id: TaskId| {
-        let met = ProcessFact::Met { id, comm: b"server".to_vec(), uid: 7, kernel_thread: false };
+        let met = ProcessFact::Met { id, comm: b"server"[..].into(), uid: 7, kernel_thread: false };
         world.processes.apply(&met);
         world.state.apply(&Observation::Process(met));
     };
@@ -536,7 +542,7 @@ fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
 fn of_many_workers_that_were_restarted_together_a_few_are_told_and_the_rest_counted() {
     let mut world = World::new();
     let start = |world: &mut World, id: TaskId| {
-        let met = ProcessFact::Met { id, comm: b"server".to_vec(), uid: 7, kernel_thread: false };
+        let met = ProcessFact::Met { id, comm: b"server"[..].into(), uid: 7, kernel_thread: false };
         world.processes.apply(&met);
         world.state.apply(&Observation::Process(met));
     };
@@ -596,7 +602,7 @@ fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
     let mut world = World::new();
     world.processes.apply(&ProcessFact::Met {
         id: GROWING,
-        comm: b"leaky".to_vec(),
+        comm: b"leaky"[..].into(),
         uid: 0,
         kernel_thread: false,
     });

@@ -90,7 +90,7 @@ fn what_a_process_was_called_when_it_acted_first_is_not_news_later() {
         met.extend(decoded.facts.into_iter().filter(|fact| matches!(fact, Observation::Process(_))));
     }
     let [Observation::Process(ProcessFact::Met { comm, .. })] = &met[..] else { panic!("{met:?}") };
-    assert_eq!(comm, b"abc");
+    assert_eq!(comm[..], *b"abc");
 }
 
 #[test]
