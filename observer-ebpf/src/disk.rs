@@ -14,7 +14,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     fields_as_globals, iterator,
-    read::{exists, load, pointer},
+    read::{Direct, exists, load, pointer},
     task::{self, TASK_LEADER},
 };
 
@@ -55,13 +55,13 @@ pub(crate) const KERNEL_OWN: u64 = (1 << 22) | (1 << 31);
 /// `i_blocks` counts in sectors.
 pub(crate) const SECTOR: u64 = 512;
 
-/// The identity of `inode`.
+/// The identity of `inode`, which is in the filesystem of `superblock`.
 #[inline(always)]
-pub(crate) unsafe fn inode_id(inode: *const u8) -> InodeId {
-    // SAFETY: the caller passes a BTF-typed inode; an inode's superblock outlives it.
+pub(crate) unsafe fn inode_id(inode: *const u8, superblock: *const u8) -> InodeId {
+    // SAFETY: the caller passes a BTF-typed inode and its superblock, which outlives it.
     unsafe {
         InodeId {
-            dev: load(pointer(inode, &INODE_SB), &SB_DEV),
+            dev: load(superblock, &SB_DEV),
             generation: load(inode, &INODE_GENERATION),
             ino: load(inode, &INODE_INO),
         }
@@ -90,7 +90,7 @@ unsafe fn held(task: *const u8, file: *const u8) -> Option<HeldRecord> {
         let mode: u32 = load(file, &FILE_MODE);
         let record = HeldRecord {
             task: task::record(task),
-            inode: inode_id(inode),
+            inode: inode_id(inode, superblock),
             size: load(inode, &INODE_SIZE),
             allocated: load::<u64>(inode, &INODE_BLOCKS) * SECTOR,
             magic: load(superblock, &SB_MAGIC),
@@ -116,7 +116,7 @@ pub extern "C" fn disk_file(context: *mut iterator::TaskFile) -> i32 {
         let Some(mut record) = held(task, file) else { return 0 };
         record.fd = fd;
         if record.magic == EXT4 {
-            meet(pointer(file, &FILE_INODE), &record.inode, false);
+            meet(pointer(file, &FILE_INODE), EXT4, &record.inode, false);
         }
         iterator::write(meta, &record);
     }
@@ -156,7 +156,7 @@ unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &
         record.start = load(vma, &VMA_START);
         record.end = load(vma, &VMA_END);
         if record.magic == EXT4 {
-            meet(pointer(file, &FILE_INODE), &record.inode, false);
+            meet(pointer(file, &FILE_INODE), EXT4, &record.inode, false);
         }
         named(file, &mut record);
         correct(file, &mut record);
@@ -204,10 +204,11 @@ unsafe fn named(file: *const u8, record: &mut HeldRecord) {
         if inode.is_null() {
             return;
         }
-        let magic: u64 = load(pointer(inode, &INODE_SB), &SB_MAGIC);
+        let superblock = pointer(inode, &INODE_SB);
+        let magic: u64 = load(superblock, &SB_MAGIC);
         if magic == OVERLAY {
             record.backing = record.inode;
-            record.inode = inode_id(inode);
+            record.inode = inode_id(inode, superblock);
             record.size = load(inode, &INODE_SIZE);
             record.allocated = load::<u64>(inode, &INODE_BLOCKS) * SECTOR;
             record.magic = magic;
@@ -291,7 +292,8 @@ pub extern "C" fn disk_task(context: *mut iterator::Task) -> i32 {
         let mut written: u64 = load(task, &TASK_WRITTEN);
         let mut cancelled: u64 = load(task, &TASK_CANCELLED);
         let thread: u32 = load(task, &TASK_PID);
-        if pointer(task, &TASK_LEADER) == task {
+        let leader = pointer(task, &TASK_LEADER);
+        if leader == task {
             let signal = pointer(task, &TASK_SIGNAL);
             if !signal.is_null() {
                 written += load::<u64>(signal, &SIGNAL_WRITTEN);
@@ -301,7 +303,8 @@ pub extern "C" fn disk_task(context: *mut iterator::Task) -> i32 {
         if written == 0 && cancelled == 0 {
             return 0;
         }
-        let record = WriterRecord { task: task::record(task), written, cancelled, thread: u64::from(thread) };
+        let task = task::record_of::<Direct>(task, leader);
+        let record = WriterRecord { task, written, cancelled, thread: u64::from(thread) };
         iterator::write(meta, &record);
     }
     0

@@ -37,10 +37,21 @@ pub unsafe fn id(task: *const u8) -> TaskId {
 /// `task` must point to a `task_struct`, as `R` demands it.
 #[inline(always)]
 pub unsafe fn id_by<R: Reader>(task: *const u8) -> TaskId {
+    // SAFETY: the caller's promise.
+    unsafe { id_of::<R>(task, R::pointer(task, &TASK_LEADER)) }
+}
+
+/// As [`id_by`], of a task whose leader is known: before Linux 7.0 the verifier searches all types of the kernel several times
+/// for each pointer that a program loads, so none is loaded twice.
+///
+/// # Safety
+/// As for [`id_by`]; `leader` must be the task's.
+#[inline(always)]
+pub unsafe fn id_of<R: Reader>(task: *const u8, leader: *const u8) -> TaskId {
     // SAFETY: the caller's promise; a task's leader outlives it.
     unsafe {
         let tgid: u32 = R::load(task, &TASK_TGID);
-        TaskId { start: R::load(R::pointer(task, &TASK_LEADER), &TASK_START), tgid: u64::from(tgid) }
+        TaskId { start: R::load(leader, &TASK_START), tgid: u64::from(tgid) }
     }
 }
 
@@ -70,12 +81,22 @@ pub unsafe fn record(task: *const u8) -> TaskRecord {
 /// `task` must point to a `task_struct`, as `R` demands it.
 #[inline(always)]
 pub unsafe fn record_by<R: Reader>(task: *const u8) -> TaskRecord {
+    // SAFETY: the caller's promise.
+    unsafe { record_of::<R>(task, R::pointer(task, &TASK_LEADER)) }
+}
+
+/// As [`record_by`], of a task whose leader is known.
+///
+/// # Safety
+/// As for [`record_by`]; `leader` must be the task's.
+#[inline(always)]
+pub unsafe fn record_of<R: Reader>(task: *const u8, leader: *const u8) -> TaskRecord {
     // SAFETY: the caller's promise; a task's leader and credentials outlive the program's run, and `comm` is 16 bytes.
     unsafe {
-        let comm: [u64; 2] = R::load(R::pointer(task, &TASK_LEADER), &TASK_COMM);
+        let comm: [u64; 2] = R::load(leader, &TASK_COMM);
         let flags: u32 = R::load(task, &TASK_FLAGS);
         TaskRecord {
-            id: id_by::<R>(task),
+            id: id_of::<R>(task, leader),
             comm: core::mem::transmute::<[u64; 2], [u8; COMM_LEN]>(comm),
             uid: R::load(R::pointer(task, &TASK_CRED), &CRED_UID),
             kernel_thread: u32::from(flags & KERNEL_THREAD != 0),

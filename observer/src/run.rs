@@ -41,6 +41,7 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
     if matches!((watch.format, &watch.source), (Format::Json, Source::Kernel { record: None, .. })) {
         watch.request.resolve = false;
     }
+    watch.request.records = matches!(watch.source, Source::Kernel { record: Some(_), .. });
     let output = output(watch.format);
     let domain = domains::of(watch.request.view);
     let engine = Engine::new(watch.request);
@@ -65,7 +66,8 @@ fn record(record: Record) -> Result<Exit, Error> {
     // Without a view there is still an engine a domain: what its rows would lack is what belongs into the recording.
     let engines = record.domains.iter().map(|view| {
         let view = if *view == View::Disk { View::DeletedOpen } else { *view };
-        Engine::new(Request { cmdline: record.cmdline, resolve: record.resolve, ..Request::new(view) })
+        let (cmdline, resolve) = (record.cmdline, record.resolve);
+        Engine::new(Request { cmdline, resolve, records: true, ..Request::new(view) })
     });
     let mut pipeline = Pipeline::new(engines.collect(), None);
     wait(live::observe(&domains, &record.live, record.timing, Some(&record.file), &mut pipeline))?;

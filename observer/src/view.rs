@@ -65,6 +65,8 @@ pub struct Request {
     pub cmdline: bool,
     /// Whether remote addresses may be resolved to names.
     pub resolve: bool,
+    /// Whether what is asked for goes into a recording, which is for every view of its domain.
+    pub records: bool,
 }
 
 impl Request {
@@ -81,6 +83,7 @@ impl Request {
             window: 60.0,
             cmdline: false,
             resolve: true,
+            records: false,
         }
     }
 }

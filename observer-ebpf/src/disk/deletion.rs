@@ -24,9 +24,8 @@ use observer_ebpf::{
 };
 
 use crate::{
-    DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_NLINK, INODE_SB, REGS_SYSCALL, SB_MAGIC,
-    TASK_STATUS,
-    growth::{EXT4, NOEXIST, meet},
+    DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_NLINK, REGS_SYSCALL, TASK_STATUS,
+    growth::{EXT4, NOEXIST, magic, meet, superblock},
     inode_id, is_regular,
 };
 
@@ -111,14 +110,14 @@ unsafe fn name_taken(inode: *const u8) {
 unsafe fn deleted<R: Reader>(inode: *const u8, flags: u64) {
     // SAFETY: the inode is BTF-typed and alive.
     unsafe {
-        let id = inode_id(inode);
+        let superblock = superblock(inode);
+        let id = inode_id(inode, superblock);
         let record = DeletionRecord { task: task::record_by::<R>(R::current()), at: bpf_ktime_get_boot_ns() };
         if DELETIONS.insert(&id, record, flags).is_err() && flags == 0 {
             emit::count(Loss::MapFull, 1);
         }
-        if load::<u64>(pointer(inode, &INODE_SB), &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0
-        {
-            meet(inode, &id, false);
+        if magic(superblock) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0 {
+            meet(inode, EXT4, &id, false);
         }
     }
 }

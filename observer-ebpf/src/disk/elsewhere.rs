@@ -5,12 +5,12 @@
 //! nobody else does: with several writers, nobody can say who wrote how much.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_ebpf::read::{Direct, Probing, Reader, exists, load, pointer};
+use observer_ebpf::read::{Direct, Probing, Reader, exists, load};
 
 use crate::{
-    INODE_GENERATION, INODE_SB, ITER_INODE, KERNEL_OWN, OVERLAY, SB_FLAGS,
+    INODE_GENERATION, ITER_INODE, KERNEL_OWN, OVERLAY, SB_FLAGS,
     deletion::{is_worker, takes_names},
-    growth::{EXT4, XFS, is_repeated, magic, works_on},
+    growth::{EXT4, XFS, is_repeated, magic, superblock, works_on},
     is_regular,
 };
 
@@ -22,18 +22,18 @@ const TMPFS: u64 = 0x0102_1994;
 const PAGES: i32 = 4;
 
 #[inline(always)]
-unsafe fn worked_on<R: Reader>(inode: *const u8) {
-    // SAFETY: the caller passes a live inode.
+unsafe fn worked_on<R: Reader>(inode: *const u8, superblock: *const u8, magic: u64) {
+    // SAFETY: the caller passes a live inode and its superblock.
     unsafe {
-        if !is_regular(inode) || matches!(magic(inode), EXT4 | OVERLAY) {
+        if !is_regular(inode) || matches!(magic, EXT4 | OVERLAY) {
             return;
         }
-        if load::<u64>(pointer(inode, &INODE_SB), &SB_FLAGS) & KERNEL_OWN != 0 {
+        if load::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {
             return;
         }
         if !is_repeated::<R>(inode) {
             // Of each write to a file of xfs, iomap tells where it can be heard.
-            works_on::<R>(inode, true, magic(inode) == XFS && exists(&ITER_INODE));
+            works_on::<R>(inode, superblock, true, magic == XFS && exists(&ITER_INODE));
         }
     }
 }
@@ -44,12 +44,14 @@ unsafe fn worked_on<R: Reader>(inode: *const u8) {
 unsafe fn changed(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
+        let superblock = superblock(inode);
+        let magic = magic(superblock);
         // On tmpfs an inode that is being made has a change time before it has its generation.
-        if magic(inode) == TMPFS && load::<u32>(inode, &INODE_GENERATION) == 0 {
+        if magic == TMPFS && load::<u32>(inode, &INODE_GENERATION) == 0 {
             return;
         }
-        if magic(inode) != EXT4 && (is_worker() || !takes_names()) {
-            worked_on::<Direct>(inode);
+        if magic != EXT4 && (is_worker() || !takes_names()) {
+            worked_on::<Direct>(inode, superblock, magic);
         }
     }
 }
@@ -90,7 +92,9 @@ fn dirty_pages<R: Reader>(context: &BtfTracePointContext) {
     // SAFETY: the first argument is a live inode.
     unsafe {
         if context.arg::<i32>(1) & PAGES != 0 {
-            worked_on::<R>(context.arg(0));
+            let inode = context.arg(0);
+            let superblock = superblock(inode);
+            worked_on::<R>(inode, superblock, magic(superblock));
         }
     }
 }

@@ -10,7 +10,7 @@ use observer_ebpf::read::{Direct, Probing, Reader, load};
 
 use crate::{
     INODE_NLINK,
-    growth::{is_locked_by_current, is_repeated, works_on},
+    growth::{is_locked_by_current, is_repeated, superblock, works_on},
     is_regular,
 };
 
@@ -54,7 +54,7 @@ unsafe fn begins<R: Reader>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
         if !is_repeated::<R>(inode) && is_regular(inode) {
-            works_on::<R>(inode, true, true);
+            works_on::<R>(inode, superblock(inode), true, true);
         }
     }
 }
@@ -65,7 +65,7 @@ unsafe fn cuts<R: Reader>(inode: *const u8) {
     unsafe {
         // What is freed is cut to nothing too, by whoever held it last.
         if is_regular(inode) {
-            works_on::<R>(inode, load::<u32>(inode, &INODE_NLINK) != 0, true);
+            works_on::<R>(inode, superblock(inode), load::<u32>(inode, &INODE_NLINK) != 0, true);
         }
     }
 }
@@ -76,7 +76,7 @@ unsafe fn changes<R: Reader>(inode: *const u8) {
     unsafe {
         // Who reads a file marks it dirty by its access time, without the lock.
         if is_regular(inode) && is_locked_by_current::<R>(inode) && !is_repeated::<R>(inode) {
-            works_on::<R>(inode, false, true);
+            works_on::<R>(inode, superblock(inode), false, true);
         }
     }
 }

@@ -13,7 +13,7 @@ use observer_ebpf::{emit, read::load};
 
 use crate::{
     INODE_BLOCKS, INODE_NLINK, SECTOR,
-    growth::{FILES, NO_PREALLOC, NOEXIST},
+    growth::{FILES, NO_PREALLOC, NOEXIST, superblock},
     inode_id,
 };
 
@@ -31,7 +31,7 @@ pub fn disk_evict(context: BtfTracePointContext) -> i32 {
         if load::<u32>(inode, &INODE_NLINK) != 0 {
             return 0;
         }
-        let id = inode_id(inode);
+        let id = inode_id(inode, superblock(inode));
         if let Some(total) = FILES.get_ptr_mut(&id) {
             (*total).flags |= GONE;
             tell(id);

@@ -20,7 +20,7 @@ use observer_common::{
 use observer_ebpf::{
     emit,
     read::{Reader, exists, load, pointer},
-    task,
+    task::{self, TASK_LEADER},
 };
 
 use crate::{
@@ -76,11 +76,19 @@ pub const XFS: u64 = 0x5846_5342;
 /// `RWSEM_OWNER_FLAGS_MASK`: bits of the owner's address that mean something else.
 const LOCK_FLAGS: u64 = 7;
 
-/// The magic number of the inode's filesystem.
+/// The superblock of the inode's filesystem. Loaded once a program: before Linux 7.0 the verifier searches all types of the
+/// kernel several times for each pointer that a program loads.
 #[inline(always)]
-pub unsafe fn magic(inode: *const u8) -> u64 {
-    // SAFETY: the caller passes a BTF-typed inode; an inode's superblock outlives it.
-    unsafe { load(pointer(inode, &INODE_SB), &SB_MAGIC) }
+pub unsafe fn superblock(inode: *const u8) -> *const u8 {
+    // SAFETY: the caller passes a BTF-typed inode; its superblock outlives it.
+    unsafe { pointer(inode, &INODE_SB) }
+}
+
+/// The magic number of a filesystem.
+#[inline(always)]
+pub unsafe fn magic(superblock: *const u8) -> u64 {
+    // SAFETY: the caller passes an inode's superblock.
+    unsafe { load(superblock, &SB_MAGIC) }
 }
 
 /// Whether the current task has locked the inode for a change; who only reads it, or writes it back, has not.
@@ -95,7 +103,7 @@ pub unsafe fn is_locked_by_current<R: Reader>(inode: *const u8) -> bool {
 /// Makes an entry for a file that has none. Already there is as good; where there is no room, that is counted, and the
 /// growth that is not ascribed is known from its size.
 #[inline(always)]
-pub unsafe fn meet(inode: *const u8, id: &InodeId, faulted: bool) {
+pub unsafe fn meet(inode: *const u8, magic: u64, id: &InodeId, faulted: bool) {
     const EXISTS: i32 = -17;
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe {
@@ -105,7 +113,7 @@ pub unsafe fn meet(inode: *const u8, id: &InodeId, faulted: bool) {
             counted: size,
             first_size: size,
             first_blocks: blocks * SECTOR,
-            magic: magic(inode),
+            magic,
             flags: nameless(inode) | if faulted { FAULTED } else { 0 },
             ..FileTotal::default()
         };
@@ -168,18 +176,18 @@ unsafe fn count_appends() {
     }
 }
 
-/// The current task is about to work on `inode`, a regular file. `first`: whether it may be met by this event, because it
+/// The current task is about to work on `inode`, a regular file of `superblock`. `first`: whether it may be met by this event, because it
 /// cannot have changed yet; `exact`: whether events come ahead of every change.
 #[inline(always)]
-pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
+pub unsafe fn works_on<R: Reader>(inode: *const u8, superblock: *const u8, first: bool, exact: bool) {
     // SAFETY: the caller passes a BTF-typed inode; the fields of a map's value are plain integers.
     unsafe {
         count_appends();
-        let id = inode_id(inode);
+        let id = inode_id(inode, superblock);
         let total = match FILES.get_ptr_mut(&id) {
             Some(total) => total,
             None if first => {
-                meet(inode, &id, !is_locked_by_current::<R>(inode));
+                meet(inode, magic(superblock), &id, !is_locked_by_current::<R>(inode));
                 match FILES.get_ptr_mut(&id) {
                     Some(total) => total,
                     None => return,
@@ -203,7 +211,8 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
         total.counted = size;
         total.flags = nameless(inode) | total.flags & (EXACT | FAULTED) | if exact { EXACT } else { 0 };
         let current = R::current();
-        let runs = task::id_by::<R>(current);
+        let leader = R::pointer(current, &TASK_LEADER);
+        let runs = task::id_of::<R>(current, leader);
         let previous = total.owner;
         if previous.tgid != runs.tgid || previous.start != runs.start {
             pass_on(total, id, runs);
@@ -214,7 +223,7 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, first: bool, exact: bool) {
             total.epoch = u64::from(epoch) + 1;
             let record = WroteRecord {
                 header: emit::header::<WroteRecord>(WROTE),
-                task: task::record_by::<R>(current),
+                task: task::record_of::<R>(current, leader),
                 inode: id,
                 previous,
             };

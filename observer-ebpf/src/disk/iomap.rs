@@ -8,7 +8,7 @@ use observer_ebpf::read::{Direct, load, pointer};
 
 use crate::{
     ITER_FLAGS, ITER_INODE,
-    growth::{EXT4, XFS, is_repeated, magic, works_on},
+    growth::{EXT4, XFS, is_repeated, magic, superblock, works_on},
     is_regular,
 };
 
@@ -25,11 +25,12 @@ pub fn disk_iomap(context: BtfTracePointContext) -> i32 {
             return 0;
         }
         let inode = pointer(iter, &ITER_INODE);
-        if !is_regular(inode) || !matches!(magic(inode), EXT4 | XFS) {
+        let superblock = superblock(inode);
+        if !is_regular(inode) || !matches!(magic(superblock), EXT4 | XFS) {
             return 0;
         }
         if !is_repeated::<Direct>(inode) {
-            works_on::<Direct>(inode, true, true);
+            works_on::<Direct>(inode, superblock, true, true);
         }
     }
     0

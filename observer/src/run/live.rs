@@ -85,7 +85,8 @@ async fn until_enough(
     let count = if timing.once { Some(1) } else { timing.count };
     let began = Instant::now();
     let end = timing.duration.map(|duration| began + duration);
-    let mut wants = Wants::default();
+    // What is shown at once comes first; a script has time until its first report.
+    let mut wants = Wants { inodes: !pipeline.shows_base_line(), ..Wants::default() };
     report(live, &mut wants, pipeline)?;
     // The start is not part of the budget: it is paid once.
     let mut pace = Pace::new(timing.interval, budget, processor_time());

@@ -87,7 +87,7 @@ impl Pipeline {
 
     fn report(&mut self, now: Moment) -> Result<(), Error> {
         // The first is the base line: rates are unknown in it. A terminal shows it at once, a script never sees it.
-        let shown = self.due > 0 || self.output.as_ref().is_some_and(|output| output.shows_base_line());
+        let shown = self.due > 0 || self.shows_base_line();
         self.due += 1;
         let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
         if let Some(engine) = self.engines.first()
@@ -103,6 +103,12 @@ impl Pipeline {
             engine.delivered(now);
         }
         Ok(())
+    }
+
+    /// Whether the report with which observation begins is shown.
+    #[must_use]
+    pub fn shows_base_line(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| output.shows_base_line())
     }
 
     /// Draws the last report again: the terminal has another size.

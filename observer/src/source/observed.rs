@@ -129,7 +129,7 @@ impl Observed {
                 complete &= self.pass(program, round, root, changes, out);
             }
         }
-        if !self.started || wants.inodes || self.unfinished {
+        if wants.inodes || self.unfinished {
             for program in of(HookKind::PassSeldom) {
                 // What takes longer goes on with the next report.
                 for _ in 0..PASSES {

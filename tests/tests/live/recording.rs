@@ -66,6 +66,43 @@ fn a_recording_without_a_view_replays_as_any() {
 }
 
 #[test]
+fn what_one_view_of_disk_recorded_another_tells_of_too() {
+    require_root();
+    let folder = TempDir::new("replay-views");
+    let path = folder.file("recording");
+    let file = path.to_str().unwrap();
+    let mut workload = Workload::start(&["disk", "files", folder.path().to_str().unwrap()]);
+    let mut observer = Observer::start(&[
+        "disk",
+        "--deleted-open",
+        "--json",
+        "--interval",
+        "0.2",
+        "--window",
+        "600",
+        "--record",
+        file,
+    ]);
+    observer.report();
+    workload.ask("open f");
+    workload.ask("write f pwrite 70000");
+    // Events of the first are read for the second, what they ask about is answered with it.
+    for _ in 0..3 {
+        observer.report();
+    }
+    observer.interrupt();
+    assert_eq!(observer.finish().code, Some(0));
+    let replayed = output(&["replay", file, "disk", "--json", "--window", "600"]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", String::from_utf8_lossy(&replayed.stderr));
+    let last = String::from_utf8_lossy(&replayed.stdout).lines().last().unwrap().to_owned();
+    let report: serde_json::Value = serde_json::from_str(&last).unwrap();
+    let row = report["writers"].as_array().unwrap().iter().find(|row| row["pid"] == workload.pid()).unwrap();
+    assert!(!row["exe"].is_null(), "{row:#}");
+    assert_eq!(row["files"][0]["path"], folder.file("f").to_str().unwrap(), "{row:#}");
+    assert_eq!(row["files"][0]["written"], 70_000, "{row:#}");
+}
+
+#[test]
 fn an_observer_that_is_killed_leaves_a_recording() {
     require_root();
     let folder = TempDir::new("replay");

@@ -100,7 +100,8 @@ fn settle(workload: &mut Workload, fs: &'static str, number: usize) -> Vec<Anima
     let mut animals = Vec::new();
     for (place, (way, how)) in WAYS.into_iter().enumerate() {
         let name = format!("{fs}-{way}");
-        let size = 70_000 + number * 100 + place;
+        // Others may run such a test at the same time.
+        let size = 70_000 + number * 100 + place + 1000 * (std::process::id() as usize % 500);
         let open = if way == "append" { "append" } else { "open" };
         workload.ask(&format!("{open} {name}"));
         let write = if way == "append" { "append" } else { "pwrite" };

@@ -155,7 +155,7 @@ impl HeldFile {
     pub fn is_to_be_asked_for_extents(&self, now: u64) -> bool {
         let every = if self.shared.is_some_and(|shared| shared > 0) { SHARED_EVERY } else { EXTENTS_EVERY };
         let is_old = |(size, at): (Option<u64>, u64)| size != self.size() || now.saturating_sub(at) >= every;
-        !self.magic().frees() && self.extents_asked.is_none_or(is_old)
+        self.magic().tells_of_extents() && self.extents_asked.is_none_or(is_old)
     }
 
     /// It is asked for that at `at`.

@@ -59,9 +59,10 @@ impl Lists {
         now >= self.at.saturating_add(every.max(inodes.saturating_mul(pause)))
     }
 
-    /// A report is due at `now`; with `ask`, they are read for the next one. They are always read for the first.
+    /// A report is due at `now`; with `ask`, they are read for the next one. For the first they are read unasked, where
+    /// that is not shown at once.
     pub fn report(&mut self, now: u64, ask: bool) {
-        if self.asked || self.read.is_none() {
+        if self.asked || self.read.is_none() && self.walk.is_some() {
             self.read = Some((self.read.map_or(now, |(_, last)| last), now));
         }
         self.asked = ask;
@@ -127,6 +128,9 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_read_for_the_next_report() {
         let mut lists = Lists::default();
+        lists.report(0, true);
+        assert_eq!(lists.readings(), None, "where what is known without them was shown first");
+        let mut lists = Lists { walk: Some(Walk::default()), ..Lists::default() };
         lists.report(1, true);
         assert_eq!(lists.readings(), Some((1, 1)));
         lists.report(2, false);

@@ -66,6 +66,11 @@ impl Magic {
         UNSHARED.contains(&self)
     }
 
+    /// Whether it shares blocks between files, and can be asked which without a server that may not answer.
+    pub fn tells_of_extents(self) -> bool {
+        matches!(self, BTRFS | XFS | OVERLAY | BCACHEFS)
+    }
+
     /// Whether the inode's own blocks are worth nothing: an overlay's file keeps its data in another one.
     pub fn has_no_blocks(self) -> bool {
         self == OVERLAY

@@ -46,6 +46,8 @@ const UNREACHABLE_EVERY: u64 = 2_000_000_000;
 pub struct DiskState {
     window: f64,
     view: View,
+    /// Whether what other views need is asked for too.
+    records: bool,
     pub files: BTreeMap<InodeId, HeldFile>,
     /// All that are known: observer's own namespace's first.
     pub mounts: Vec<Mount>,
@@ -83,6 +85,7 @@ impl DiskState {
         Self {
             window: request.window,
             view: request.view,
+            records: request.records,
             files: BTreeMap::new(),
             mounts: Vec::new(),
             own_mounts: Vec::new(),
@@ -114,6 +117,11 @@ impl DiskState {
                 || !self.holders_by_pass && !file.writers.is_empty()
         };
         self.files.iter().filter(move |(_, file)| held(file)).map(|(inode, file)| (*inode, file))
+    }
+
+    /// Whether what rows of `view` lack is asked for.
+    fn asks_for(&self, view: View) -> bool {
+        self.records || self.view == view
     }
 
     fn file(&mut self, inode: InodeId) -> &mut HeldFile {
@@ -174,7 +182,11 @@ impl DiskState {
             }
             DiskFact::WriterGone { id } => self.writers.gone(*id),
             DiskFact::Listed { inode, listing } => {
-                self.file(*inode).listing = Some(listing.clone());
+                // What the first reading finds was there before, though the reading may come later than the first report.
+                let early = self.lists.walk.is_none();
+                let file = self.file(*inode);
+                file.early |= early;
+                file.listing = Some(listing.clone());
                 self.lists.changed = true;
             }
             DiskFact::Unlisted { inode } => {
@@ -259,10 +271,8 @@ impl DiskState {
     /// Files that grow and of which there may be news that only asking brings, in the order of their turns: the first
     /// [`ASKED`] of them are asked for.
     fn in_turn(&self) -> Vec<InodeId> {
-        let concerns = |file: &GrowingFile| match self.view {
-            View::Disk => true,
-            _ => !self.holders_by_pass && file.growing.nameless,
-        };
+        let concerns =
+            |file: &GrowingFile| self.asks_for(View::Disk) || !self.holders_by_pass && file.growing.nameless;
         let files = self.grown.files.iter().filter(|(inode, file)| {
             concerns(file) && file.is_to_be_asked() && self.spaces.get(inode.dev).is_some()
         });
@@ -339,7 +349,7 @@ impl DiskState {
     /// The files that are asked which part of their blocks others share, the biggest first: as with their turn among the
     /// files that grow, nothing that comes after the question changes the answer to which they are.
     fn extents(&self, now: Moment) -> BTreeSet<FileHandle> {
-        if self.view != View::DeletedOpen {
+        if !self.asks_for(View::DeletedOpen) {
             return BTreeSet::new();
         }
         let files = self.held().filter(|(_, file)| file.is_to_be_asked_for_extents(now.boot));
@@ -382,13 +392,17 @@ impl Domain for DiskState {
         };
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let mut people: BTreeSet<TaskId> = rows.flat_map(|row| row.processes.iter().copied()).collect();
-        if context.request.view == View::DeletedOpen {
+        if self.asks_for(View::DeletedOpen) {
             let deleters = self.held().filter_map(|(_, file)| file.deleted.map(|deletion| deletion.by));
             people.extend(deleters);
         }
+        if self.records {
+            people.extend(self.grown.workers());
+            people.extend(self.writers.iter().map(|(id, _)| id));
+        }
         wants.names = people.into_iter().filter(|id| context.processes.unread(*id)).collect();
         wants.growing = self.to_be_asked();
-        if self.view == View::Disk {
+        if self.asks_for(View::Disk) {
             wants.alive = self.grown.workers();
         }
         wants.cmdline = context.request.cmdline;

@@ -273,6 +273,10 @@ fn of_blocks_that_may_be_shared_what_no_other_file_has_comes_back() {
     let shown = world.with(|state, context| state.report(context));
     let asked = |world: &World| world.with(|state, context| state.wants(&shown, context)).extents.len();
     assert_eq!(asked(&world), 1, "at once");
+    world.file(InodeId { ino: 2, ..LOG }, 8192, 8192, NFS);
+    world.hold(InodeId { ino: 2, ..LOG }, LEGACY, false);
+    assert_eq!(asked(&world), 1, "what may hang is never asked");
+    world.take(DiskFact::FileGone { inode: InodeId { ino: 2, ..LOG } });
     assert_eq!(reclaimable(&mut world), Value::Missing);
     assert_eq!(asked(&world), 0, "not again while it stays as it is");
     world.take(DiskFact::Shared { inode: LOG, bytes: Some(4096) });
