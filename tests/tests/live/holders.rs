@@ -1,9 +1,15 @@
 //! What `disk --deleted-open` says of files that neither a descriptor nor a mapping holds.
 
-use observer_tests::{TempDir, Workload, note, tool::ruled_out};
+use observer_tests::{
+    TempDir, Workload, note,
+    tool::{self, ruled_out},
+};
 use serde_json::{Value, json};
 
-use crate::disk::{RamDir, files, found, gone, holder_of, holders, row, watch};
+use crate::{
+    disk::{RamDir, files, found, gone, holder_of, holders, row, watch},
+    zoo::{not_run, on},
+};
 
 /// A file of 70,000 bytes that has been written back, so that its inode's own blocks are all of its blocks.
 fn made(workload: &mut Workload, name: &str) -> Value {
@@ -22,6 +28,31 @@ pub fn is_blind(report: &Value) -> bool {
     let notes = &report["notes"];
     assert!(!notes.to_string().contains("the lists of all inodes"), "the plan has them: {notes:#}");
     false
+}
+
+/// A deleted file that is swapped to has a row like any that the kernel alone holds, `how` being `swap`: kernels that have both
+/// rules do not let there be one, so that it is shown is tested with made-up facts.
+#[test]
+fn no_deleted_file_is_swapped_to_where_the_kernel_forbids_it() {
+    if tool::missing("mkfs.ext4") {
+        return;
+    }
+    let folder = TempDir::new("disk-swap");
+    let mut workload = on(&folder, "mkfs.ext4 -q image; mount -o loop image point");
+    workload.ask("open s");
+    let refused = workload.ask("swap s");
+    assert_eq!(
+        refused["delete"],
+        libc::EPERM,
+        "the kernel keeps the name of a file that it swaps to: {refused}"
+    );
+    if refused["swap"] == libc::ENOENT {
+        not_run("a deleted file that is swapped to: swapon refuses a file without a name (ENOENT)");
+    } else {
+        assert_eq!(refused["swap"], Value::Null, "{refused}");
+        not_run("a deleted file that is swapped to: this kernel would, and it could not be undone safely");
+    }
+    assert_eq!(workload.quit(), Some(0));
 }
 
 #[test]

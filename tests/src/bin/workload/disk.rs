@@ -14,6 +14,8 @@
 //!   it through a unix socket that nobody reads, and closes it), `loop NAME` (the same with a loop device),
 //!   `close NAME` (gives up whatever holds it)
 //! - `run NAME`: makes an executable, deletes it while a process runs it
+//! - `swap NAME`: tries to delete a file that is swapped to, then to swap to it once it is deleted; tells why either was
+//!   refused (`delete`, `swap`), and swaps to it no more
 //! - `memfd NAME`, `shm NAME`, `zero NAME`: memory that looks like a deleted file
 //! - `child` starts a process that inherits everything and does what follows `child`: `child write NAME WAY BYTES`
 //!
@@ -174,6 +176,7 @@ impl Holder {
                 Ok(truth)
             }
             ["register" | "send" | "loop" | "run", name] => self.elsewhere(words[0], name),
+            ["swap", name] => elsewhere::swap(&self.path(name), self.file(name)?),
             ["close", name] => {
                 if let Held::Thread { stop, thread, .. } = self.files.remove(*name).context("not held")? {
                     drop(stop);

@@ -29,6 +29,8 @@ pub struct Told {
     pub unaccounted: bool,
     /// Whether more of its files grew than were asked for in time.
     pub late: bool,
+    /// Whether its files were promised blocks that it does not count as used yet.
+    pub promised: bool,
     /// Whether its files are those of another filesystem, in whose account they are.
     pub stacked: bool,
     /// Whether there is no trend yet.
@@ -160,6 +162,7 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Told {
         sentence,
         unaccounted: !account.is_told && mount.fs != OVERLAY,
         late: account.is_told && account.is_late,
+        promised: account.is_promised(),
         stacked: mount.fs == OVERLAY,
         early: trend.is_none(),
     }
@@ -175,6 +178,8 @@ struct Growths {
     is_told: bool,
     /// Whether what some of its files take was not asked for in time.
     is_late: bool,
+    /// Whether what files were promised counts as used only when it is written down.
+    counts_later: bool,
     all: Option<i64>,
     /// Files with a name, and without.
     files: Option<(i64, i64)>,
@@ -191,11 +196,27 @@ impl Growths {
         };
         let all = known.and_then(|known| known.used.growth(now)).map(|growth| growth as i64);
         let is_late = state.is_late(mount.dev, now);
-        Self { is_told, is_late, all, files: state.grown.accounts.growth(mount.dev, now).filter(|_| is_told) }
+        let counts_later = mount.fs == b"btrfs";
+        Self {
+            is_told,
+            is_late,
+            counts_later,
+            all,
+            files: state.grown.accounts.growth(mount.dev, now).filter(|_| is_told),
+        }
     }
 
     /// What is left: metadata, and what nobody was seen to write.
     fn unexplained(&self) -> Option<i64> {
+        self.left().filter(|_| !self.is_promised())
+    }
+
+    /// Whether what is left is less than nothing because files take what was only promised to them.
+    fn is_promised(&self) -> bool {
+        self.counts_later && self.left().is_some_and(|left| left < 0)
+    }
+
+    fn left(&self) -> Option<i64> {
         let (named, nameless) = self.files.filter(|_| !self.is_late)?;
         Some(self.all?.saturating_sub(named).saturating_sub(nameless))
     }

@@ -420,6 +420,33 @@ fn a_filesystem_that_fills_says_when_it_is_full() {
 }
 
 #[test]
+fn what_is_only_promised_makes_nothing_negative_where_it_is_counted_later() {
+    for (fs, expected) in [("btrfs", Value::Missing), ("ext4", Value::Signed(-(MIB as i64)))] {
+        let mut world = World::seen(View::Disk, &[]);
+        let mount = Mount {
+            dev: LOG.dev,
+            root: b"/".to_vec(),
+            point: b"/var".to_vec(),
+            fs: fs.into(),
+            ..Mount::default()
+        };
+        world.take(DiskFact::Mounts(vec![mount]));
+        let space = Space { size: 9 * MIB, ..Space::default() };
+        world.take(DiskFact::Space { dev: LOG.dev, space });
+        world.due();
+        let growing = Growing { magic: EXT4, size: MIB, exact: true, ..Growing::default() };
+        world.take(DiskFact::Growing { inode: LOG, growing: growing.into() });
+        let stat = Stat { size: MIB, allocated: MIB };
+        world.take(DiskFact::Found { inode: LOG, found: Found::File { stat, path: None } });
+        let report = world.due();
+        assert_eq!(cell(&report, 0, "unexplained"), expected, "{fs}");
+        assert_eq!(has_note(&report, "unexplained-promised"), fs == "btrfs");
+        world.take(DiskFact::Space { dev: LOG.dev, space: Space { used: 2 * MIB, ..space } });
+        assert_eq!(cell(&world.due(), 0, "unexplained"), Value::Signed(MIB as i64), "{fs}");
+    }
+}
+
+#[test]
 fn what_was_written_before_observation_began_is_not_counted() {
     let mut world = World::seen(View::Disk, &[]);
     let written = |written| DiskFact::Written { id: LEGACY, written, cancelled: MIB };

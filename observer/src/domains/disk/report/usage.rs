@@ -42,6 +42,11 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
         );
         note("growth-late", &text);
     }
+    if filesystems.iter().any(|told| told.promised) {
+        let text = "`unexplained` is null for btrfs while its files take blocks that it counts as used only when they are \
+                    written down.";
+        note("unexplained-promised", text);
+    }
     if filesystems.iter().any(|told| told.early) {
         let text = format!(
             "`rate` is that of the last interval and `full_in` null: a trend needs {SECONDS:.0} seconds, or half of \

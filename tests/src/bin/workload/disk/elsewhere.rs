@@ -1,10 +1,15 @@
 //! What keeps a file that no descriptor or mapping keeps: a ring, a socket, a loop device, a running program.
 
 use std::{
+    ffi::CString,
     fs::{self, File, OpenOptions},
     os::{
         fd::AsRawFd as _,
-        unix::{fs::PermissionsExt as _, net::UnixStream},
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{FileExt as _, PermissionsExt as _},
+            net::UnixStream,
+        },
     },
     path::Path,
     process::{Child, Command, Stdio},
@@ -77,6 +82,45 @@ pub fn run(path: &Path) -> Result<(Elsewhere, File)> {
     let file = File::open(path)?;
     fs::remove_file(path)?;
     Ok((Elsewhere::Program(program), file))
+}
+
+/// Swaps to the file at `path`, which is `file` and all zeroes, and tells why the kernel refuses that it is deleted
+/// meanwhile; deletes it, and tells why the kernel refuses to swap to it then. Both are null where it does not.
+pub fn swap(path: &Path, file: &File) -> Result<Value> {
+    const PAGES: u32 = 64;
+    // SAFETY: a call without memory.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })?;
+    let mut header = vec![0_u8; page];
+    header[1024..1028].copy_from_slice(&1_u32.to_ne_bytes());
+    header[1028..1032].copy_from_slice(&(PAGES - 1).to_ne_bytes());
+    header[page - 10..].copy_from_slice(b"SWAPSPACE2");
+    file.write_all_at(&header, 0)?;
+    file.write_all_at(&vec![0; page * (PAGES as usize - 1)], page as u64)?;
+    file.sync_all()?;
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    let opened = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let why = |result: std::io::Result<()>| json!(result.err().map(|error| error.raw_os_error()));
+    // SAFETY: the paths of all calls are C strings.
+    let (on, off) = (
+        |path: &CString| unsafe { done(libc::swapon(path.as_ptr(), 0)) },
+        |path: &CString| unsafe { done(libc::swapoff(path.as_ptr())) },
+    );
+    on(&name).context("swapon")?;
+    let delete = fs::remove_file(path);
+    let still = if delete.is_ok() { &opened } else { &name };
+    off(still).context("swapoff")?;
+    if delete.is_err() {
+        fs::remove_file(path)?;
+    }
+    let swap = on(&opened);
+    if swap.is_ok() {
+        off(&opened).context("swapoff")?;
+    }
+    Ok(json!({"delete": why(delete), "swap": why(swap)}))
+}
+
+fn done(result: i32) -> std::io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 impl Elsewhere {
