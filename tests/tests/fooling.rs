@@ -101,6 +101,12 @@ fn a_cache_that_fills_up_to_a_bound_is_no_leak() {
 }
 
 #[test]
+fn a_cache_that_is_just_full_is_no_leak() {
+    // It filled for as long as patience lasts, and has rested for the first time.
+    never_a_leak(&["gawk-ring", "tail-last-lines"]);
+}
+
+#[test]
 fn what_expires_is_no_leak() {
     never_a_leak(&["redis-expiring", "python-expiring", "redis-list-trimmed"]);
 }

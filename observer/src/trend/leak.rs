@@ -337,7 +337,27 @@ mod tests {
     fn a_pool_that_is_used_for_the_first_time_is_no_leak() {
         let touched = |second: u64| 10.0 + second as f64;
         assert!(leaks(found(300, &touched, &touched, 20_480.0)));
-        assert!(!leaks(found(300, &touched, &|_| 5_000.0, 20_480.0)));
+        assert!(!leaks(found(500, &touched, &|_| 5_000.0, 20_480.0)));
+    }
+
+    #[test]
+    fn growth_of_what_was_asked_for_before_takes_more_patience() {
+        let grows = |second: u64| 10.0 + 0.05 * second as f64;
+        assert!(leaks(found(300, &grows, &grows, 20_480.0)));
+        assert!(!leaks(found(300, &grows, &|_| 64.0, 20_480.0)));
+        assert!(leaks(found(400, &grows, &|_| 64.0, 20_480.0)));
+    }
+
+    #[test]
+    fn what_began_lately_is_looked_at_later() {
+        let told = after(240, |second| 40.0 + 0.2 * second.saturating_sub(190) as f64);
+        assert!(matches!(told, Finding::Early { growth: None, .. }), "{told:?}");
+    }
+
+    #[test]
+    fn growth_before_and_after_a_long_rest_is_no_leak() {
+        let loads_twice = |second: u64| 40.0 + 0.2 * (second.min(70) + second.saturating_sub(220)) as f64;
+        assert!(!leaks(after(290, loads_twice)), "{:?}", after(290, loads_twice));
     }
 
     #[test]
