@@ -7,12 +7,7 @@
 //! process sees no mount of any more; processes whose mappings may not be looked at. What is mapped or unmapped meanwhile
 //! may be told of or not.
 
-use std::{
-    ffi::CString,
-    mem::offset_of,
-    os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
-};
+use std::{ffi::CString, mem::offset_of, os::unix::ffi::OsStrExt as _, path::Path};
 
 use observer_common::{
     disk::{HELD_MAPPING, HeldRecord, InodeId},
@@ -138,7 +133,7 @@ struct Handle {
 }
 
 /// The generation of the file that `link` leads to: part of the handle that its filesystem gives.
-fn generation(link: &PathBuf) -> Option<u32> {
+fn generation(link: &Path) -> Option<u32> {
     let path = CString::new(link.as_os_str().as_bytes()).ok()?;
     let mut handle = Handle { bytes: 128, kind: 0, words: [0; 32] };
     let mut mount = 0_i32;
