@@ -16,7 +16,7 @@ use observer::{
 pub fn missing(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    if found || std::env::var_os("OBSERVER_GUEST").is_none() {
+    if found || !in_guest() {
         return false;
     }
     not_run(&format!("{program} is not in this guest"));
@@ -67,7 +67,14 @@ fn hook_plan(hook: &str) -> &'static HookPlan {
     hooks.find(|plan| plan.hook.name == hook).expect("such a hook is declared")
 }
 
-fn not_run(why: &str) {
+/// Whether this is a guest of the kernel matrix, whose kernel may lack what a workload needs.
+#[must_use]
+pub fn in_guest() -> bool {
+    std::env::var_os("OBSERVER_GUEST").is_some()
+}
+
+/// Says that a test, or the rest of it, is not run here.
+pub fn not_run(why: &str) {
     // What is printed, the test runner keeps for itself where a test passes; what is written, it does not.
     let _ = writeln!(std::io::stderr(), "NOT RUN: {why}");
 }
