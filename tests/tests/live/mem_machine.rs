@@ -88,6 +88,13 @@ impl Drop for Group {
     }
 }
 
+/// MiB by which what is told of a process at the moment of its end can be off: the kernel's counter leaves up to 32 pages
+/// (or two a CPU, where that is more) with each CPU, now as when it was last compared with the exact sum.
+fn held_back() -> f64 {
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    (2 * cpus * cpus.saturating_mul(2).max(32)) as f64 * 4096.0 / 1_048_576.0
+}
+
 #[test]
 fn who_is_killed_because_memory_ran_out_is_told_with_what_it_held() {
     const LIMIT: u64 = 48 << 20;
@@ -113,7 +120,10 @@ fn who_is_killed_because_memory_ran_out_is_told_with_what_it_held() {
     let held = text.split("it held ").nth(1).and_then(|rest| rest.split(" MiB").next()).unwrap();
     let held: f64 = held.parse().unwrap();
     // All that the group may have but for tables, stacks and files; said to a tenth.
-    assert!(held > 40.0 && held <= 48.0 + before + 0.05, "{text} Before it joined: {before} MiB.");
+    assert!(
+        held > 40.0 && held <= 48.0 + before + held_back() + 0.05,
+        "{text} Before it joined: {before} MiB."
+    );
     // It stays, with its names, though the process has left.
     observer.report();
     let later = observer.report();

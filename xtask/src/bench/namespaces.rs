@@ -36,6 +36,10 @@ impl Pair {
             format!("-n {first} link set {INTERFACE} up"),
             format!("-n {second} link set bench1 up"),
             format!("-n {first} link set lo up"),
+            // Ports of connections that have ended are free at once: many short ones would run out of them, and looking for
+            // one would be what is measured.
+            format!("netns exec {first} sysctl -qw net.ipv4.tcp_max_tw_buckets=0"),
+            format!("netns exec {second} sysctl -qw net.ipv4.tcp_max_tw_buckets=0"),
         ] {
             process::output(Command::new("ip").args(line.split(' '))).context("two network namespaces")?;
         }
