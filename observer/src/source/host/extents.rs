@@ -9,7 +9,10 @@
 
 use std::{os::fd::AsFd, path::Path};
 
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::{
+    fs::{AtFlags, StatxFlags, statx},
+    process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
+};
 
 use super::process::Clock;
 use crate::{
@@ -71,8 +74,10 @@ fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<u64> {
     let flags = if thread == handle.holder.pid() { PidfdFlags::empty() } else { by_thread };
     let process = pidfd_open(Pid::from_raw(thread.cast_signed())?, flags).ok()?;
     let file = pidfd_getfd(&process, fd.cast_signed(), PidfdGetfdFlags::empty()).ok()?;
-    let stat = rustix::fs::fstat(&file).ok()?;
-    let is_meant = stat.st_nlink == 0 && (stat.st_ino == handle.inode.ino || handle.ask == Ask::Unnumbered);
+    // Whatever the descriptor stands for by now, no server is asked: it may hang.
+    let unasked = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = statx(&file, "", unasked, StatxFlags::BASIC_STATS).ok()?;
+    let is_meant = stat.stx_nlink == 0 && (stat.stx_ino == handle.inode.ino || handle.ask == Ask::Unnumbered);
     let folder = root.join("proc").join(handle.holder.pid().to_string());
     if !is_meant || !clock.is(&folder, handle.holder) {
         return None;
