@@ -35,3 +35,15 @@ pub fn number(row: &Value, column: &str) -> Option<f64> {
 pub fn note<'a>(report: &'a Value, code: &str) -> Option<&'a Value> {
     report["notes"].as_array().and_then(|notes| notes.iter().find(|note| note["code"] == code))
 }
+
+/// Bytes that `process`, which counted them itself, moved over TCP and UDP and that its row lacks; `None` where it has no row, or
+/// where that has more.
+#[must_use]
+pub fn missing_bytes(report: &Value, process: &Value) -> Option<u64> {
+    let row = row_of(report, u32::try_from(process["pid"].as_u64()?).ok()?)?;
+    let missing = |(protocol, way): (&str, &str)| {
+        let of = |row: &Value| row[protocol][way].as_u64();
+        of(process)?.checked_sub(of(row)?)
+    };
+    [("tcp", "tx"), ("tcp", "rx"), ("udp", "tx"), ("udp", "rx")].into_iter().map(missing).sum()
+}

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Scene;
-use crate::{Observer, Workload, number, rows};
+use super::{Scene, end};
+use crate::{Finished, Observer, Workload, number, rows};
 
 pub const SCENE: Scene = Scene { name: "deleted-open", view: &["disk", "--deleted-open"], play, check };
 
-fn play(observe: &dyn Fn() -> Observer, folder: &Path) -> (Observer, Value) {
+fn play(observe: &dyn Fn() -> Observer, folder: &Path) -> (Finished, Value) {
     let folder = folder.to_str().expect("the name is ASCII");
     let mut workload = Workload::start(&["disk", "files", folder]);
     for command in [
@@ -40,7 +40,7 @@ fn play(observe: &dyn Fn() -> Observer, folder: &Path) -> (Observer, Value) {
         (sized(&before) && sized(&during) && row_of(report, &given_up).is_none()).then_some(())
     });
     let truth = json!({"pids": [workload.pid()], "before": before, "during": during, "given_up": given_up});
-    (observer, truth)
+    (end(observer), truth)
 }
 
 fn row_of<'a>(report: &'a Value, truth: &Value) -> Option<&'a Value> {

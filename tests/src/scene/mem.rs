@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Scene;
-use crate::{Observer, Workload, number, row_of};
+use super::{Scene, end};
+use crate::{Finished, Observer, Workload, number, row_of};
 
 pub const SCENE: Scene = Scene { name: "mem", view: &["mem"], play, check };
 
 const COLUMNS: [&str; 4] = ["mapped", "unmapped", "mapped_file", "reserved"];
 
-fn play(observe: &dyn Fn() -> Observer, _folder: &Path) -> (Observer, Value) {
+fn play(observe: &dyn Fn() -> Observer, _folder: &Path) -> (Finished, Value) {
     let mut steady = Workload::start(&["mem", "mappings"]);
     let mut ending = Workload::start(&["mem", "mappings"]);
     let mut observer = observe();
@@ -25,7 +25,7 @@ fn play(observe: &dyn Fn() -> Observer, _folder: &Path) -> (Observer, Value) {
     let pid = ending.pid();
     ending.kill();
     observer.wait_for(|report| row_of(report, pid).is_none().then_some(()));
-    (observer, json!({"pids": [steady.pid(), pid], "steady": truth, "ending": last}))
+    (end(observer), json!({"pids": [steady.pid(), pid], "steady": truth, "ending": last}))
 }
 
 fn agrees(report: &Value, truth: &Value) -> bool {

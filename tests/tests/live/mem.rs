@@ -99,9 +99,9 @@ fn what_one_cpu_brings_and_another_takes_away_is_no_change() {
     let mut observer = observe(&["-p", &pid.to_string()]);
     workload.ask("map 4096");
     for _ in 0..20 {
-        workload.ask("wander 92");
-        // The report that is on its way may be of before.
-        observer.report();
+        let truth = workload.ask("wander 92");
+        // Reports that are on their way may be of before.
+        agrees(&mut observer, pid, &truth, &["mapped", "unmapped"]);
         let report = observer.report();
         assert_eq!(number(row_of(&report, pid).unwrap(), "rss"), Some(rollup(&smaps(pid), "Rss")));
     }
@@ -131,14 +131,15 @@ fn threads_that_map_at_the_same_time_lose_nothing() {
     for _ in 0..3 {
         let truth = workload.ask("threads 64");
         // One of them may take the place of another that is in a program: the kernel does not tell that one's program, and
-        // counts it. Each such call is one of theirs, or of somebody else.
+        // counts it. A mapping that was not told is missing from both columns, for what was unmapped follows from what was
+        // mapped and from what the kernel has; an unmapping from the second, until the next call. Each is one of theirs, or
+        // somebody else's.
         let whole = |report: &Value| {
             let row = row_of(report, pid)?;
-            let of = |column: &str| Some(truth[column].as_f64()? - number(row, column)?);
-            let missing = [of("mapped")?, of("unmapped")?];
+            let missing = |column: &str| Some(truth[column].as_f64()? - number(row, column)?);
+            let (mapped, unmapped) = (missing("mapped")?, missing("unmapped")?);
             let skipped = number(&report["loss"], "skipped")?;
-            let right = missing.iter().all(|bytes| *bytes >= 0.0);
-            (right && missing.iter().sum::<f64>() <= skipped * 65_536.0).then_some(())
+            (mapped >= 0.0 && mapped <= unmapped && unmapped <= skipped * 65_536.0).then_some(())
         };
         observer.wait_for(|report| whole(report));
         let next = observer.report();
@@ -173,20 +174,24 @@ fn a_flood_of_short_lives_costs_freshness_and_nothing_else() {
     told(&mut observer, &workload.ask("step"));
 }
 
-/// Waits until each process has been told of as ended, once, with what it mapped.
+/// Waits until each process has been told of as ended, once, with what it mapped, but for what the kernel skipped, because the
+/// program was running on that CPU already.
 fn told(observer: &mut Observer, truth: &Value) {
     let process = |process: &Value| (process["pid"].as_u64().unwrap(), process["mapped"].as_f64().unwrap());
     let mut missing: HashMap<u64, f64> = truth["processes"].as_array().unwrap().iter().map(process).collect();
     let parent = truth["pid"].as_u64().unwrap();
     assert!(!missing.contains_key(&parent));
+    let mut wrong = 0;
     observer.wait_for(|report| {
+        let skipped = report["loss"]["skipped"].as_u64()?;
         for row in rows(report).iter().filter(|row| row["ended"] == true) {
             if let Some(mapped) = missing.remove(&row["pid"].as_u64().unwrap()) {
-                assert_eq!(number(row, "mapped"), Some(mapped), "{row:#}");
+                wrong += u64::from(number(row, "mapped") != Some(mapped));
+                assert!(wrong <= skipped && number(row, "mapped") <= Some(mapped), "not {mapped}: {row:#}");
             }
         }
         assert_eq!(report["loss"]["map_full"], 0);
-        missing.is_empty().then_some(())
+        (missing.len() as u64 + wrong <= skipped).then_some(())
     });
 }
 
@@ -214,9 +219,6 @@ fn a_child_and_its_exec_have_an_account_of_their_own() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["mem", "child"]);
     let parent = workload.pid();
-    // The report that is on its way may be of before it was ready.
-    observer.report();
-    let before = observer.wait_for(|report| number(row_of(report, parent)?, "mapped"));
     let truth = workload.ask("fork");
     let child = truth["process"].as_u64().unwrap() as u32;
     agrees(&mut observer, child, &truth, &["mapped"]);
@@ -228,11 +230,8 @@ fn a_child_and_its_exec_have_an_account_of_their_own() {
     holds_what_it_has(&mut observer, child, &smaps(child));
     workload.ask("end");
     observer.wait_for(|report| {
-        assert_eq!(
-            number(row_of(report, parent)?, "mapped"),
-            Some(before),
-            "its child's memory is not its own"
-        );
+        let own = number(row_of(report, parent)?, "mapped");
+        assert!(own < truth["mapped"].as_f64(), "its child's memory is not its own: {report:#}");
         (row_of(report, child)?["ended"] == true).then_some(())
     });
 }

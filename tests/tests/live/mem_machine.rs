@@ -14,8 +14,7 @@ use crate::mem::rollup;
 fn kernel_memory_that_grows_is_named_by_its_kind() {
     require_root();
     let mut workload = Workload::start(&["mem", "kernel"]);
-    let mut observer =
-        Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25", "--window", "12"]);
+    let mut observer = Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25"]);
     let grown = |report: &Value| -> Vec<(&'static str, f64)> {
         let rows = report["kernel"].as_array().unwrap().iter();
         let told = rows.filter_map(|row| {
@@ -44,6 +43,9 @@ fn kernel_memory_that_grows_is_named_by_its_kind() {
         assert_eq!(Some(sum), number(totals, "total"), "{totals:#}");
         let new: Vec<&str> =
             grown(report).into_iter().map(|(kind, _)| kind).filter(|kind| !told.contains(kind)).collect();
+        if !new.is_empty() {
+            eprintln!("named after {} s: {}", report["observed"], new.join(", "));
+        }
         told.extend(new);
         (told.len() == 6).then_some(())
     });

@@ -54,7 +54,12 @@ impl Apt {
             Err(error) if fetched.exists() => {
                 println!("vm: OLD LISTS, new ones cannot be fetched: {error:#}")
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                return Err(error.context(
+                    "no kernels can be had: the package mirror that this machine's apt is configured with does not serve \
+                     the lists of packages, and none were fetched before (see /etc/apt)",
+                ));
+            }
         }
         Ok(apt)
     }
@@ -91,6 +96,10 @@ impl Apt {
             option("Dir::State::Lists", "lists"),
             option("Dir::Cache", "cache"),
             "Acquire::Languages=none".to_owned(),
+            // A mirror that does not answer is told of soon.
+            "Acquire::http::Timeout=30".to_owned(),
+            "Acquire::https::Timeout=30".to_owned(),
+            "Acquire::Retries=2".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
             // The lists of a release that is no longer changed are no longer signed anew.
             "Acquire::Check-Valid-Until=false".to_owned(),

@@ -70,10 +70,12 @@ impl Guest<'_> {
         fs::write(&initrd, self.initrd()?).context("writing the guest's initramfs")?;
         let console = self.log.with_extension("console");
         let _ = fs::remove_file(&self.log);
-        let mut command = Command::new("timeout");
+        // However this process ends, its guests end with it; an interrupt from the terminal reaches all of them.
+        let mut command = Command::new("setpriv");
         // What a guest writes to its disk is gone when it ends: every guest starts from the same.
         command
-            .args(["--signal=KILL", &self.seconds.to_string()])
+            .args(["--pdeathsig", "TERM", "timeout", "--foreground", "--signal=KILL"])
+            .arg(self.seconds.to_string())
             .args([
                 "qemu-system-x86_64",
                 "-accel",

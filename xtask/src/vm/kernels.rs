@@ -37,7 +37,7 @@ pub fn newest(apt: &Apt, known: &[Package], series: &str, folder: &Path) -> Resu
     let mut failed = Vec::new();
     for (image, parts) in &candidates {
         let kept = folder.join(series).join(format!("{}_{}", image.name, image.version));
-        if !kept.exists() {
+        if !fs::read_to_string(kept.join("needed")).is_ok_and(|needed| needed == modules::needed()) {
             println!("vm: {series}: fetching {} {}", image.name, image.version);
             if let Err(error) = fetch(apt, image, parts, &kept) {
                 // Lists are older than the mirror: a package that was replaced since is gone.
@@ -132,6 +132,8 @@ fn fetch(apt: &Apt, image: &Package, parts: &[&Package], kept: &Path) -> Result<
     let release = image.name.trim_start_matches("linux-image-").trim_end_matches("-unsigned");
     fs::write(result.join("release"), release).context("keeping the release")?;
     modules::keep(&files, &result)?;
+    fs::write(result.join("needed"), modules::needed()).context("noting which modules it has")?;
+    let _ = fs::remove_dir_all(kept);
     fs::rename(&result, kept).context("keeping the kernel")?;
     let _ = fs::remove_dir_all(&scratch);
     Ok(())

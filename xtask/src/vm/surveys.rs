@@ -29,7 +29,7 @@ impl Surveys {
         whole["starts"][start] = own;
     }
 
-    /// Writes the files, and says where a kernel offers something else than was known of it.
+    /// Writes the files of what is offered otherwise than was known, and says where that is.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -39,13 +39,12 @@ impl Surveys {
         for (series, survey) in &self.found {
             let path = folder.join(format!("{series}.json"));
             let before = fs::read(&path).ok().and_then(|known| serde_json::from_slice::<Value>(&known).ok());
-            let text = serde_json::to_string_pretty(survey).context("writing a survey")? + "\n";
-            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-            checks.push(Check {
-                kernel: series.clone(),
-                name: "survey".to_owned(),
-                verdict: verdict(before.as_ref(), survey),
-            });
+            let verdict = verdict(before.as_ref(), survey);
+            if verdict != Verdict::Passed {
+                let text = serde_json::to_string_pretty(survey).context("writing a survey")? + "\n";
+                fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+            }
+            checks.push(Check { kernel: series.clone(), name: "survey".to_owned(), verdict });
         }
         Ok(checks)
     }

@@ -62,7 +62,7 @@ fn reason(said: &[&str]) -> String {
     lines.map(|line| line.trim()).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The table kernel × check, then each failure with its reason, then the sum.
+/// The table kernel × check, then what [`decisive`] says.
 pub fn table(checks: &[Check]) -> String {
     let mut kernels: Vec<&str> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
@@ -96,6 +96,13 @@ pub fn table(checks: &[Check]) -> String {
         }
         text.push('\n');
     }
+    text + &decisive(checks)
+}
+
+/// Each failure with its reason; what was not run, by reason; nothing of what passed.
+pub fn decisive(checks: &[Check]) -> String {
+    let mut not_run: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut text = String::new();
     for check in checks {
         match &check.verdict {
             Verdict::Passed => {}
@@ -103,9 +110,18 @@ pub fn table(checks: &[Check]) -> String {
                 let _ = writeln!(text, "FAILED {} on {}: {why}", check.name, check.kernel);
             }
             Verdict::NotRun(why) => {
-                let _ = writeln!(text, "NOT RUN {} on {}: {why}", check.name, check.kernel);
+                let what = format!("{} on {}", check.name, check.kernel);
+                match not_run.iter_mut().find(|(known, _)| known == why) {
+                    Some((_, all)) => all.push(what),
+                    None => not_run.push((why, vec![what])),
+                }
             }
         }
+    }
+    for (why, all) in not_run {
+        // The table has them one by one.
+        let others = if all.len() > 1 { format!(" and {} more", all.len() - 1) } else { String::new() };
+        let _ = writeln!(text, "NOT RUN {}{others}: {why}", all[0]);
     }
     text
 }
@@ -146,5 +162,15 @@ mod tests {
         assert!(table.contains("a   FAIL     ok\n"), "{table}");
         assert!(table.contains("FAILED a on 5.10: why\n"), "{table}");
         assert_eq!(sums(&checks), (1, 1, 0));
+    }
+
+    #[test]
+    fn of_what_passed_nothing_is_said_and_what_was_not_run_is_told_by_reason() {
+        let check =
+            |kernel: &str, verdict| Check { kernel: kernel.to_owned(), name: "a".to_owned(), verdict };
+        let blind = Verdict::NotRun("no way".to_owned());
+        assert_eq!(decisive(&[check("6.1", Verdict::Passed)]), "");
+        let both = [check("5.10", blind.clone()), check("6.1", blind)];
+        assert_eq!(decisive(&both), "NOT RUN a on 5.10 and 1 more: no way\n");
     }
 }

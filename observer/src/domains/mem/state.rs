@@ -188,7 +188,7 @@ impl MemState {
         };
         let known = self.processes.get(&victim);
         // The kernel told of its counters as a pass reads them: what a CPU holds back is missing in them, too.
-        let told = memory.map(|told| known.map_or_else(|| told.or_nothing(), |known| known.corrected(told)));
+        let told = memory.map(|told| known.map_or_else(|| told.or_nothing(), |known| known.killed(at, told)));
         let held = told.or_else(|| known?.memory()).map(process_bytes);
         let others = self.processes.iter().filter(|(id, process)| **id != victim && !process.ended);
         let growths =
@@ -286,6 +286,27 @@ impl ProcessMemory {
     fn corrected(&self, now: Memory) -> Memory {
         let Some(Exact { memory, counters }) = self.exact else { return now.or_nothing() };
         let since = |exact: i64, then: i64, now: i64| exact.saturating_add(now.saturating_sub(then)).max(0);
+        Memory {
+            file: since(memory.file, counters.file, now.file),
+            anon: since(memory.anon, counters.anon, now.anon),
+            swap: since(memory.swap, counters.swap, now.swap),
+            shmem: since(memory.shmem, counters.shmem, now.shmem),
+            virt: since(memory.virt, counters.virt, now.virt),
+        }
+    }
+
+    /// Counters as a pass reads them, of the moment `at`, at which it is killed. Who is killed is as a rule who grows, and then a
+    /// part of the difference that exact counters had was growth, between the pass and their reading: at most what has
+    /// changed since. Of what the difference can have been, the least is taken.
+    fn killed(&self, at: u64, now: Memory) -> Memory {
+        let Some(Exact { memory, counters }) = self.exact else { return now.or_nothing() };
+        if self.series.window.rests(at) {
+            return self.corrected(now);
+        }
+        let since = |exact: i64, then: i64, now: i64| {
+            let (one, other) = (exact.saturating_sub(then), exact.saturating_sub(now));
+            now.saturating_add(0.clamp(one.min(other), one.max(other))).max(0)
+        };
         Memory {
             file: since(memory.file, counters.file, now.file),
             anon: since(memory.anon, counters.anon, now.anon),

@@ -625,3 +625,25 @@ fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
     let text = kills(&world).remove(0);
     assert!(text.contains("it held 0 B"), "{text}");
 }
+
+#[test]
+fn what_a_killed_process_grew_by_while_it_was_read_is_not_held_twice() {
+    let mut world = World::new();
+    world.processes.apply(&ProcessFact::Met {
+        id: GROWING,
+        comm: b"leaky"[..].into(),
+        uid: 0,
+        kernel_thread: false,
+    });
+    world.counters(GROWING, 10 * MIB);
+    world.exact(GROWING, 10 * MIB);
+    world.due(1);
+    // It grows by 2 MiB between the pass and the exact reading, and on to 48 MiB, where it is killed.
+    world.counters(GROWING, 20 * MIB);
+    world.exact(GROWING, 22 * MIB);
+    world.due(2);
+    let memory = Some(Memory { anon: 48 * MIB, ..Memory::default() });
+    world.apply(MemFact::OutOfMemory { at: 2 * SECOND, victim: GROWING, trigger: GROWING, memory });
+    let text = kills(&world).remove(0);
+    assert!(text.contains("it held 48 MiB"), "{text}");
+}
