@@ -36,28 +36,35 @@ pub struct Figures {
     wrong: Vec<String>,
 }
 
-/// Replays the recordings of a part; of the other, nothing is read.
-pub fn evaluate(root: &Path, part: Part) -> Result<Figures> {
-    let runs: BTreeMap<String, Run> =
-        Manifest::read(root, part)?.runs().into_iter().map(|run| (run.name(), run)).collect();
+/// Replays the recordings of these parts; of others, nothing is read.
+pub fn evaluate(root: &Path, parts: &[Part]) -> Result<Figures> {
     let mut figures = Figures::default();
-    let folder = part.recordings(root);
-    let mut recordings: Vec<_> = std::fs::read_dir(&folder)
-        .with_context(|| folder.display().to_string())?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "recording"))
-        .collect();
-    recordings.sort();
-    for recording in recordings {
-        for life in replayed::play(&recording)? {
-            let run = runs.get(&life.name).with_context(|| format!("{} is in no manifest", life.name))?;
-            figures.take(run, &life);
-        }
+    for part in parts {
+        figures.take_part(root, *part)?;
     }
     Ok(figures)
 }
 
 impl Figures {
+    fn take_part(&mut self, root: &Path, part: Part) -> Result<()> {
+        let runs: BTreeMap<String, Run> =
+            Manifest::read(root, part)?.runs().into_iter().map(|run| (run.name(), run)).collect();
+        let folder = part.recordings(root);
+        let mut recordings: Vec<_> = std::fs::read_dir(&folder)
+            .with_context(|| folder.display().to_string())?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|end| end == "recording"))
+            .collect();
+        recordings.sort();
+        for recording in recordings {
+            for life in replayed::play(&recording)? {
+                let run = runs.get(&life.name).with_context(|| format!("{} is in no manifest", life.name))?;
+                self.take(run, &life);
+            }
+        }
+        Ok(())
+    }
+
     fn take(&mut self, run: &Run, life: &Life) {
         let label = run.workload.label;
         let Some(last) = life.told.last() else { return };

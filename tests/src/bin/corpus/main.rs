@@ -1,9 +1,9 @@
 //! The corpus: records it anew, and measures the verdicts on it. `cargo xtask corpus` calls this.
 //!
-//! `corpus record [PART]`: runs every workload of `corpus/build.toml` and `corpus/untouched.toml`, or of one of them,
+//! `corpus record [PART]`: runs every workload of a part (`corpus/build.toml`, `second.toml`, `untouched.toml`), or of all,
 //! and writes `corpus/recordings/`.
 //! `corpus try PART SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
-//! `corpus eval [--untouched]`: prints the figures; without the flag those of the part that one may look at.
+//! `corpus eval [--untouched]`: prints the figures; without the flag those of the parts that one may look at.
 //! `corpus alarms RECORDING [LIST…]`: what was called a leak on a machine where nobody planted one.
 //! `corpus series RECORDING`: each process's time, bytes held, bytes asked for, rate and its interval.
 
@@ -23,10 +23,8 @@ mod replayed;
 use batch::Places;
 use manifest::{Manifest, Part, Run};
 
-/// Recordings that the runs of a part are spread over, at most.
-const BATCHES: usize = 3;
 /// Seconds that every run is observed for, at least.
-const SECONDS: u64 = 600;
+const SECONDS: u64 = 1500;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -44,8 +42,8 @@ fn run(words: &[&str]) -> Result<()> {
     match words {
         ["record"] => Part::ALL.iter().try_for_each(|part| record(root, *part, SECONDS, "")),
         ["record", part] => record(root, Part::named(part)?, SECONDS, ""),
-        ["eval"] => figures(root, &[Part::Build]),
-        ["eval", "--untouched"] => figures(root, &Part::ALL),
+        ["eval"] => built_on(root),
+        ["eval", "--untouched"] => built_on(root).and_then(|()| untouched(root)),
         ["alarms", recording, lists @ ..] => alarms::count(Path::new(recording), lists),
         ["series", recording] => series(Path::new(recording)),
         ["try", part, seconds, only] => record(root, Part::named(part)?, seconds.parse()?, only),
@@ -55,16 +53,16 @@ fn run(words: &[&str]) -> Result<()> {
     }
 }
 
-/// Prints what the verdicts are worth, part by part.
-fn figures(root: &Path, parts: &[Part]) -> Result<()> {
-    for part in parts {
-        let figures = evaluate::evaluate(root, *part)?;
-        let title = match part {
-            Part::Build => "The part that the algorithm was built on",
-            Part::Untouched => "The untouched part",
-        };
-        println!("## {title}\n\n{}", figures.page());
-    }
+/// Prints what the verdicts are worth on the parts that the algorithm was built on, together.
+fn built_on(root: &Path) -> Result<()> {
+    let figures = evaluate::evaluate(root, &Part::BUILT_ON)?;
+    println!("## The parts that the algorithm was built on\n\n{}", figures.page());
+    Ok(())
+}
+
+/// Prints what the verdicts are worth on what they have never seen.
+fn untouched(root: &Path) -> Result<()> {
+    println!("## The untouched part\n\n{}", evaluate::evaluate(root, &[Part::Untouched])?.page());
     Ok(())
 }
 
@@ -89,13 +87,16 @@ fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
     let places = Places { root, built, observer };
     let recordings = if only.is_empty() { part.recordings(root) } else { places.built.join("tried") };
     fs::create_dir_all(&recordings)?;
-    for batch in 0..BATCHES {
+    let batches = part.batches();
+    for batch in 0..batches {
         let mine = |(number, run): &(usize, Run)| {
-            (if run.index < BATCHES { run.index } else { number % BATCHES }) == batch
+            (if run.index < batches { run.index } else { number % batches }) == batch
         };
         let runs: Vec<Run> =
             manifest.runs().into_iter().enumerate().filter(mine).map(|(_, run)| run).collect();
-        let runs: Vec<Run> = runs.into_iter().filter(|run| run.workload.name.contains(only)).collect();
+        let mut runs: Vec<Run> = runs.into_iter().filter(|run| run.workload.name.contains(only)).collect();
+        // The first half is there before the observer: one run of each workload, not all leaks.
+        runs.sort_by_key(|run| run.index);
         if runs.is_empty() {
             continue;
         }

@@ -1,5 +1,5 @@
-//! The corpus's manifests, one a part (`corpus/build.toml`, `corpus/untouched.toml`): what runs, under which load, and
-//! what it is.
+//! The corpus's manifests, one a part (`corpus/build.toml`, `second.toml`, `untouched.toml`): what runs, under which load,
+//! and what it is.
 
 use std::{
     collections::BTreeMap,
@@ -74,8 +74,10 @@ pub struct Load {
 /// Which workloads: a file each, so that nobody chooses run by run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// What the algorithm is built on.
+    /// What the algorithm was built on first.
     Build,
+    /// What was untouched once, and is built on now.
+    Second,
     /// What only final figures have seen.
     Untouched,
 }
@@ -160,12 +162,16 @@ impl Manifest {
 }
 
 impl Part {
-    pub const ALL: [Self; 2] = [Self::Build, Self::Untouched];
+    pub const ALL: [Self; 3] = [Self::Build, Self::Second, Self::Untouched];
+
+    /// What one may look at.
+    pub const BUILT_ON: [Self; 2] = [Self::Build, Self::Second];
 
     /// As files are named after it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Build => "build",
+            Self::Second => "second",
             Self::Untouched => "untouched",
         }
     }
@@ -174,6 +180,15 @@ impl Part {
     pub fn named(name: &str) -> Result<Self> {
         let part = Self::ALL.into_iter().find(|part| part.name() == name);
         part.with_context(|| format!("{name} is no part of the corpus"))
+    }
+
+    /// Recordings that its runs are spread over: as many as fit the machine side by side.
+    pub const fn batches(self) -> usize {
+        match self {
+            Self::Build => 3,
+            Self::Second => 2,
+            Self::Untouched => 1,
+        }
     }
 
     /// Where its recordings are.
