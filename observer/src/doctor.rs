@@ -11,7 +11,7 @@ use crate::{
         load::Outcome,
         names::Lockdown,
         plan::{HookPlan, LoadPlan},
-        privilege::{HELPFUL, REQUIRED},
+        privilege::{HELPFUL, LOCKED_MEMORY, REQUIRED, counts_locked_memory},
         refusal,
     },
 };
@@ -69,7 +69,8 @@ fn kernel(text: &mut String, facts: &KernelFacts) -> std::fmt::Result {
     };
     writeln!(text, "  functions       {functions}")?;
     writeln!(text, "privileges")?;
-    for capability in REQUIRED.iter().chain(HELPFUL) {
+    let locked = counts_locked_memory(&facts.release).then_some(&LOCKED_MEMORY);
+    for capability in REQUIRED.iter().chain(HELPFUL).chain(locked) {
         let (has, without) =
             if facts.capabilities.has(capability) { ("yes", "") } else { ("NO ", "cannot ") };
         writeln!(text, "  {:<21} {has}  {without}{}", capability.name, capability.purpose)?;

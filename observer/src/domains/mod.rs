@@ -100,6 +100,13 @@ pub trait Decode {
         true
     }
 
+    /// Maps that say whose work is what passes and answers find: how much is read in one place, whose it is in another.
+    /// What was announced of them is looked at again afterwards, or the work of who came in between would be ascribed to
+    /// who was there before.
+    fn ascribes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Maps that hold cumulative totals: swept whole when a ring lost records.
     fn totals(&self) -> &'static [&'static str];
 }

@@ -105,7 +105,16 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
             loader.override_global(global, value, false);
         }
         let ebpf = loader.load(&bytes).map_err(|error| {
-            Error::failed(format!("loading the {} object into the kernel", object.object), chain(&error))
+            let failed =
+                Error::failed(format!("loading the {} object into the kernel", object.object), chain(&error));
+            match privilege::memory_lock_limit() {
+                Some(limit) if privilege::counts_locked_memory(&plan.facts.release) => failed.advise(format!(
+                    "This kernel counts programs and maps as locked memory, of which this user may have {} KiB: run \
+                     it with CAP_SYS_RESOURCE, or with a higher limit (`ulimit -l unlimited`, LimitMEMLOCK=infinity).",
+                    limit / 1024
+                )),
+                _ => failed,
+            }
         })?;
         let mut in_kernel = LoadedObject::new(object.domain, ebpf, Arc::clone(&names))?;
         let chosen = object.hooks.iter().filter_map(super::plan::HookPlan::chosen);

@@ -49,6 +49,14 @@ pub const HELPFUL: &[Capability] = &[
     },
 ];
 
+/// Wanted by kernels that [count locked memory](counts_locked_memory) alone, where its limit is not raised otherwise.
+pub const LOCKED_MEMORY: Capability = Capability {
+    name: "CAP_SYS_RESOURCE",
+    bit: 24,
+    purpose: "raise the limit of locked memory, which kernels before 5.11 count programs and maps against",
+    domain: None,
+};
+
 const SYS_ADMIN: u32 = 21;
 
 /// The effective capabilities as a bit mask.
@@ -72,6 +80,20 @@ impl Capabilities {
     }
 }
 
+/// Whether a kernel of this release counts programs and maps as locked memory: those before 5.11 do. One of which the release
+/// does not tell is taken for newer.
+#[must_use]
+pub fn counts_locked_memory(release: &str) -> bool {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (5, 11))
+}
+
+/// The limit of locked memory, in bytes; `None` where there is none.
+#[must_use]
+pub fn memory_lock_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Memlock).current
+}
+
 /// Kernels before 5.11 count programs and maps against the limit of locked memory, those of every process of the user
 /// together and of ended ones until they are freed: beyond it they answer as if a privilege were missing. Later ones do
 /// not, and a container may refuse.
@@ -83,6 +105,12 @@ pub fn raise_memory_lock_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernels_before_5_11_count_locked_memory() {
+        assert!(["5.10.0-46-cloud-amd64", "5.4.0", "4.18.0-553.el8"].into_iter().all(counts_locked_memory));
+        assert!(!["5.11.0", "6.1.0-56-cloud-amd64", "7.2.13", ""].into_iter().any(counts_locked_memory));
+    }
 
     #[test]
     fn memory_and_network_are_whole_without_what_only_disks_want() {

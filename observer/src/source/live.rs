@@ -92,6 +92,7 @@ impl Live {
             }
             // What ended during the passes was perhaps seen by them; its end is in the ring by now.
             observed.drain(&mut self.changes, &mut out);
+            observed.ascribe(&mut self.changes, &mut out);
             observed.make_up_for_losses(&mut self.changes, &mut out);
             let mut facts = Vec::new();
             host::tick(observed.object.domain, &self.root, &mut facts);
@@ -130,6 +131,9 @@ impl Live {
         let mut out = Vec::new();
         for fact in facts {
             self.changes.single(fact, &mut out);
+        }
+        for observed in &mut self.objects {
+            observed.ascribe(&mut self.changes, &mut out);
         }
         out
     }

@@ -98,6 +98,17 @@ impl Observed {
         }
     }
 
+    /// Passes and questions have told how much; whose it is by now is looked at again.
+    pub fn ascribe(&mut self, changes: &mut Changes, out: &mut Vec<Observation>) {
+        let maps = self.decoder.ascribes();
+        if maps.is_empty() {
+            return;
+        }
+        self.drain(changes, out);
+        let entries = self.announced.iter().filter(|(map, _)| maps.contains(map)).cloned().collect();
+        self.read(entries, changes, out);
+    }
+
     /// Passes the facts on, remembers what was announced, removes what has been taken.
     fn settle(&mut self, decoded: Decoded, changes: &mut Changes, out: &mut Vec<Observation>) {
         self.announced.extend(decoded.read);

@@ -184,7 +184,8 @@ fn kernels(options: &Options, folder: &Path) -> Result<Vec<Kernel>> {
 /// Builds what runs in the guests: observer and, with `tests`, the tests of the host. Each test starts observer and reads
 /// its reports, and under emulation what is not optimised takes a multiple of the time: then all is.
 fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
-    const OPTIMISED: [&str; 2] = ["--profile", "guest"];
+    // Without the programs that measure, which no guest runs.
+    const OPTIMISED: [&str; 3] = ["--profile", "guest", "--no-default-features"];
     let target = root.join("target");
     let mut build = process::cargo(root);
     build.args(["build", "--package", "observer", "--bin", "observer"]);

@@ -94,6 +94,10 @@ impl Decode for DiskDecoder {
         Ok(())
     }
 
+    fn ascribes(&self) -> &'static [&'static str] {
+        &[FILES, WRITTEN]
+    }
+
     fn totals(&self) -> &'static [&'static str] {
         &[FILES, WRITTEN, FREED]
     }

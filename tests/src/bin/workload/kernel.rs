@@ -63,8 +63,10 @@ pub fn run() -> Result<()> {
             })?;
         }
         threads += THREADS;
-        sent += sender.write(&vec![0; SENT]).unwrap_or(0);
-        if sender.take_error()?.is_none() && sent % SENT != 0 {
+        let taken = sender.write(&vec![0; SENT]).unwrap_or(0);
+        sent += taken;
+        // Its buffers are full: the next step needs others.
+        if taken < SENT {
             let mut next = connection()?;
             std::mem::swap(&mut sender, &mut next.0);
             kept.extend([OwnedFd::from(next.0), OwnedFd::from(next.1)]);

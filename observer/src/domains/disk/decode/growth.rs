@@ -105,7 +105,11 @@ impl Growth {
                 let bytes = Reader::of(map, value, size_of::<WriterTotal>())?.u64()?;
                 // Its file's entry is read first; where that is gone, so is what this one told.
                 let Some(known) = self.known.get_mut(&inode) else { return Ok(None) };
-                known.wrote(task, bytes);
+                // Of its owner its own entry tells; this one knows more only if the owner is another by now, and then
+                // what the file grew by would count twice.
+                if known.total.owner != task {
+                    known.wrote(task, bytes);
+                }
                 inode
             }
             _ => {
