@@ -30,14 +30,16 @@ pub struct Places<'a> {
     pub observer: PathBuf,
 }
 
-struct Running {
-    run: Run,
+/// A program under its load.
+pub struct Running {
+    pub run: Run,
     children: Vec<Child>,
-    sender: Sender,
+    pub sender: Sender,
     dice: Dice,
     /// Since its first request could be sent.
     began: Option<Instant>,
-    pid: Option<u32>,
+    /// The process that the label is about, once it takes requests.
+    pub pid: Option<u32>,
 }
 
 /// Runs these for `length`, recording to `recording`; the process id of each run that lived to the end, by its name.
@@ -107,33 +109,47 @@ pub fn record(
             "the observer failed"
         );
     }
-    for each in &mut running {
-        for child in &mut each.children {
-            end_group(child);
-        }
-    }
+    running.iter_mut().for_each(Running::end);
     let _ = fs::remove_dir_all(&folder);
     Ok(names)
 }
 
 impl Running {
     fn go_on(&mut self, now: Instant, seconds: f64, length: f64) {
+        let at = self.began.map_or(0.0, |began| (now - began).as_secs_f64());
+        let factor = self.run.profile().factor(at, length, &mut self.dice);
+        self.send(now, self.run.rate() * factor, seconds);
+    }
+
+    /// Sends what `seconds` at `rate` requests a second make, once it takes any.
+    pub fn send(&mut self, now: Instant, rate: f64, seconds: f64) {
         if !self.sender.ready() {
             return;
         }
-        let began = *self.began.get_or_insert(now);
+        self.began.get_or_insert(now);
         if self.pid.is_none() {
             self.pid = match self.run.workload.process {
                 Process::Own => self.children.first().map(Child::id),
                 Process::Child => self.children.first().and_then(|child| child_of(child.id())),
             };
         }
-        let factor = self.run.profile().factor((now - began).as_secs_f64(), length, &mut self.dice);
-        self.sender.send(self.run.rate() * factor, seconds);
+        self.sender.send(rate, seconds);
+    }
+
+    /// Ends what belongs to it.
+    pub fn end(&mut self) {
+        self.children.iter_mut().for_each(end_group);
+        self.children.clear();
+    }
+
+    /// Whether [`Self::end`] was called.
+    pub fn ended(&self) -> bool {
+        self.children.is_empty()
     }
 }
 
-fn start(run: &Run, number: usize, folder: &Path, places: &Places<'_>) -> Result<Running> {
+/// Starts a program with what it needs in a folder of its own.
+pub fn start(run: &Run, number: usize, folder: &Path, places: &Places<'_>) -> Result<Running> {
     let own = folder.join(format!("{number}"));
     fs::create_dir_all(&own)?;
     let workload = &run.workload;

@@ -121,6 +121,7 @@ impl Sender {
                 "n8" => self.number(self.sent, 8),
                 "c" => self.number(self.sent % bound, 1),
                 "c8" => self.number(self.sent % bound, 8),
+                "w" => self.word(self.sent),
                 "k" => {
                     let key = self.dice.below(bound);
                     self.number(key, 1);
@@ -143,6 +144,12 @@ impl Sender {
 
     fn number(&mut self, number: u64, digits: usize) {
         self.waiting.extend_from_slice(format!("{number:0digits$}").as_bytes());
+    }
+
+    /// The number in letters, for programs that take words only.
+    fn word(&mut self, number: u64) {
+        self.waiting
+            .extend(format!("{number:08}").bytes().map(|digit| b"abdegiklmo"[usize::from(digit - b'0')]));
     }
 
     /// Writes what fits, reads and forgets what came back.

@@ -3,6 +3,7 @@
 //! `corpus record [PART]`: runs every workload of a part (`corpus/build.toml`, `second.toml`, `untouched.toml`), or of all,
 //! and writes `corpus/recordings/`.
 //! `corpus try PART SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
+//! `corpus labels PART [WORD…]`: tries whether labels are true, without the verdict: of all, or whose names contain a WORD.
 //! `corpus eval [--untouched]`: prints the figures; without the flag those of the parts that one may look at.
 //! `corpus alarms RECORDING [LIST…]`: what was called a leak on a machine where nobody planted one.
 //! `corpus series RECORDING`: each process's time, bytes held, bytes asked for, rate and its interval.
@@ -15,6 +16,7 @@ mod alarms;
 mod batch;
 mod cut;
 mod evaluate;
+mod labels;
 mod load;
 mod manifest;
 mod proportion;
@@ -42,13 +44,14 @@ fn run(words: &[&str]) -> Result<()> {
     match words {
         ["record"] => Part::ALL.iter().try_for_each(|part| record(root, *part, SECONDS, "")),
         ["record", part] => record(root, Part::named(part)?, SECONDS, ""),
+        ["labels", part, only @ ..] => try_labels(root, Part::named(part)?, only),
         ["eval"] => built_on(root),
         ["eval", "--untouched"] => built_on(root).and_then(|()| untouched(root)),
         ["alarms", recording, lists @ ..] => alarms::count(Path::new(recording), lists),
         ["series", recording] => series(Path::new(recording)),
         ["try", part, seconds, only] => record(root, Part::named(part)?, seconds.parse()?, only),
         _ => bail!(
-            "corpus record [PART] | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | try PART SECONDS WORDS"
+            "corpus record [PART] | labels PART [WORD…] | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | try PART SECONDS WORDS"
         ),
     }
 }
@@ -78,13 +81,25 @@ fn series(recording: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Records every run of a part whose name contains `only`.
-fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
-    let manifest = Manifest::read(root, part)?;
+/// Tries the labels of the runs of a part whose names contain one of `only`; of all, where there is none.
+fn try_labels(root: &Path, part: Part, only: &[&str]) -> Result<()> {
+    let mut runs = Manifest::read(root, part)?.runs();
+    runs.retain(|run| only.is_empty() || only.iter().any(|word| run.name().contains(word)));
+    labels::check(&runs, &places(root)?)
+}
+
+/// Where things are, once what the corpus needs is built.
+fn places(root: &Path) -> Result<Places<'_>> {
     let observer = std::env::current_exe()?.with_file_name("observer");
     let built = root.join("target/corpus");
     prepare(root, &built)?;
-    let places = Places { root, built, observer };
+    Ok(Places { root, built, observer })
+}
+
+/// Records every run of a part whose name contains `only`.
+fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
+    let manifest = Manifest::read(root, part)?;
+    let places = places(root)?;
     let recordings = if only.is_empty() { part.recordings(root) } else { places.built.join("tried") };
     fs::create_dir_all(&recordings)?;
     let batches = part.batches();
@@ -126,15 +141,26 @@ fn prepare(root: &Path, built: &Path) -> Result<()> {
         ensure!(status.success(), "{command:?} failed");
         Ok(())
     };
+    let build = |words: &[&str], from: &str, to: &str| {
+        run(Command::new(words[0]).args(&words[1..]).arg(built.join(to)).arg(programs.join(from)))
+    };
+    build(&["cc", "-O1", "-pthread", "-o"], "shapes.c", "shapes-c")?;
+    build(&["musl-gcc", "-O1", "-static", "-o"], "stores.c", "stores-musl")?;
     run(Command::new("cc")
-        .args(["-O1", "-pthread", "-o"])
-        .arg(built.join("shapes-c"))
-        .arg(programs.join("shapes.c")))?;
-    run(Command::new("go")
-        .args(["build", "-o"])
-        .arg(built.join("shapes-go"))
-        .arg(programs.join("shapes.go")))?;
-    run(Command::new("javac").arg("-d").arg(built).arg(programs.join("Shapes.java")))?;
+        .args(["-O1", "-DCOLLECTED", "-o"])
+        .arg(built.join("stores-collected"))
+        .arg(programs.join("stores.c"))
+        .arg("-lgc"))?;
+    build(&["cc", "-O1", "-o"], "stores.c", "stores-c")?;
+    build(&["c++", "-O1", "-o"], "stores.cpp", "stores-cpp")?;
+    build(&["rustc", "-O", "-o"], "stores.rs", "stores-rust")?;
+    run(Command::new("mcs")
+        .arg(format!("-out:{}", built.join("Stores.exe").display()))
+        .arg(programs.join("Stores.cs")))?;
+    build(&["go", "build", "-o"], "shapes.go", "shapes-go")?;
+    for class in ["Shapes.java", "Stores.java"] {
+        run(Command::new("javac").arg("-d").arg(built).arg(programs.join(class)))?;
+    }
     let cluster = built.join("postgres");
     if !cluster.exists() {
         // It refuses to run as root, and the build's folder may be closed to others.
