@@ -35,6 +35,7 @@ pub const STATE_TIME_WAIT: u8 = 6;
 pub const STATE_CLOSE: u8 = 7;
 pub const STATE_CLOSE_WAIT: u8 = 8;
 pub const STATE_LISTEN: u8 = 10;
+pub const STATE_CLOSING: u8 = 11;
 pub const STATE_NEW_SYN_RECV: u8 = 12;
 
 /// The other side opened the connection.
@@ -168,16 +169,35 @@ pub struct HeldRecord {
     pub shared_rx: u64,
 }
 
-/// A connection has ended.
+/// A connection has ended: of a [`SocketRecord`] what still says something then. A program writes one where somebody waits
+/// for it, so it is as small as can be.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClosedRecord {
     pub header: RecordHeader,
-    pub socket: SocketRecord,
+    pub cookie: u64,
+    pub owner: TaskRecord,
+    pub opened: u64,
+    pub tx: u64,
+    pub rx: u64,
+    pub retransmitted: u64,
     /// The counters when a pass last met it, valid with [`SOCKET_SEEN`].
     pub seen_tx: u64,
     pub seen_rx: u64,
     pub seen_retransmitted: u64,
+    pub local: [u8; 16],
+    pub remote: [u8; 16],
+    pub netns: u32,
+    pub local_port: u16,
+    pub remote_port: u16,
+    pub family: u32,
+    pub state: u32,
+    pub flags: u32,
+    pub srtt: u32,
+    pub rtt_min: u32,
+    pub mss: u32,
+    pub rate_delivered: u32,
+    pub rate_interval: u32,
 }
 
 /// Key of `NET_FLOWS`: what one process moved through one socket.
@@ -238,7 +258,7 @@ pub struct ClosedTotals {
 
 const _: () = assert!(size_of::<SocketRecord>() == 256);
 const _: () = assert!(size_of::<HeldRecord>() == 312);
-const _: () = assert!(size_of::<ClosedRecord>() == 296);
+const _: () = assert!(size_of::<ClosedRecord>() == 192);
 const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<Flow>() == 56);
 const _: () = assert!(size_of::<FlowRecord>() == 64);

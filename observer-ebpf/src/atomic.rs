@@ -10,6 +10,20 @@ pub unsafe fn add(total: *mut u64, amount: u64) {
     unsafe { core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) total, in(reg) amount) }
 }
 
+/// Puts `value` at `word` where `expected` is, and returns what was there: kernels from 5.12.
+///
+/// # Safety
+/// As for [`add`].
+#[inline(always)]
+pub unsafe fn compare_exchange(word: *mut u64, expected: u64, value: u64) -> u64 {
+    let mut before = expected;
+    // SAFETY: the caller's promise; the instruction compares with register 0, and leaves there what it found.
+    unsafe {
+        core::arch::asm!("r0 = cmpxchg_64({0} + 0, r0, {1})", in(reg) word, in(reg) value, inout("r0") before);
+    }
+    before
+}
+
 /// Puts `value` at `word` and returns what was there: kernels from 5.12.
 ///
 /// # Safety

@@ -27,3 +27,5 @@ mod share;
 mod socket;
 #[path = "net/storage.rs"]
 mod storage;
+#[path = "net/young.rs"]
+mod young;

@@ -106,14 +106,17 @@ pub unsafe fn account<R: Reader>(call: Call, first: u64, second: u64, third: u64
         follow();
         let id = task::id_by::<R>(owner::<R>(mm, task));
         let now = data::<R>(mm);
-        if MEM_TOTALS.get_ptr(&id).is_none() {
+        // Looked up once but for the first time: that is the dearest part of what a call costs.
+        let mut totals = MEM_TOTALS.get_ptr_mut(&id);
+        if totals.is_none() {
             // Met in the moment between attaching and the first pass: what it held before is taken to be what this
             // call did not add, so a first call that gives back is not counted.
             let added = Added::by(call, first, second, third, result, 0, 0);
             let fresh = added.mapped + added.private_file;
             meet::<R>(now - fresh, fresh);
+            totals = MEM_TOTALS.get_ptr_mut(&id);
         }
-        let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) else {
+        let Some(totals) = totals else {
             return;
         };
         let mut added = Added::by(call, first, second, third, result, now - (*totals).now, (*totals).brk);

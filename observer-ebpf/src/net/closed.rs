@@ -4,13 +4,13 @@ use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::HashMap};
 use observer_common::{
     loss::Loss,
     net::{ClosedRecord, ClosedTotals, KIND_CLOSED, SOCKET_REPORTED, SOCKET_SEEN},
-    task::TaskId,
+    task::{TaskId, TaskRecord},
 };
 use observer_ebpf::{atomic, emit};
 
 use crate::{
-    socket,
-    storage::{self, Storage},
+    kept, socket,
+    storage::{self, Life},
 };
 
 const ENTRIES: u32 = 1 << 14;
@@ -22,45 +22,53 @@ static NET_CLOSED: HashMap<TaskId, ClosedTotals> = HashMap::with_max_entries(ENT
 /// Delivers the last counters of the connection.
 ///
 /// # Safety
-/// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, and `storage` its storage.
+/// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, and `life` be what is known of it.
 #[inline(always)]
-pub unsafe fn deliver(storage: *mut Storage, tcp: *const u8) {
+pub unsafe fn deliver(life: *mut Life, tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        (*storage).flags |= SOCKET_REPORTED;
+        (*life).flags |= SOCKET_REPORTED;
+        let mut flags = (*life).flags;
+        let mut seen = [0; 3];
+        // Nothing is stored of what no pass has met.
+        let storage = kept::get(tcp);
+        if !storage.is_null() {
+            flags |= (*storage).flags;
+            seen = [(*storage).seen_tx, (*storage).seen_rx, (*storage).seen_retransmitted];
+        }
         let delivered = emit::emit_with::<ClosedRecord>(|record| {
             (*record).header = emit::header::<ClosedRecord>(KIND_CLOSED);
-            socket::fill_any(&raw mut (*record).socket, tcp);
-            socket::fill_tcp(&raw mut (*record).socket, tcp);
-            storage::describe(storage, &raw mut (*record).socket);
-            (*record).seen_tx = (*storage).seen_tx;
-            (*record).seen_rx = (*storage).seen_rx;
-            (*record).seen_retransmitted = (*storage).seen_retransmitted;
+            (*record).owner = if storage::is_claimed(life) { (*life).owner } else { TaskRecord::default() };
+            (*record).opened = (*life).opened;
+            (*record).flags = flags;
+            [(*record).seen_tx, (*record).seen_rx, (*record).seen_retransmitted] = seen;
+            socket::fill_closed(record, tcp);
         });
         if !delivered {
-            add_up(storage, tcp);
+            add_up(life, flags, seen, tcp);
         }
     }
 }
 
 /// Adds what no pass has told of yet to the owner's totals.
 #[inline(always)]
-unsafe fn add_up(storage: *mut Storage, tcp: *const u8) {
+unsafe fn add_up(life: *mut Life, flags: u32, seen: [u64; 3], tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         // Opened before observation and never met by a pass: how much of its counters is news, nobody knows.
-        if (*storage).opened == 0 && (*storage).flags & SOCKET_SEEN == 0 {
+        if (*life).opened == 0 && flags & SOCKET_SEEN == 0 {
             return;
         }
         let [tx, rx, retransmitted] = socket::counters(tcp);
-        let tx = tx.wrapping_sub((*storage).seen_tx);
-        let rx = rx.wrapping_sub((*storage).seen_rx);
-        let retransmitted = retransmitted.wrapping_sub((*storage).seen_retransmitted);
-        if !storage::is_claimed(storage) {
+        let [seen_tx, seen_rx, seen_retransmitted] = seen;
+        let tx = tx.wrapping_sub(seen_tx);
+        let rx = rx.wrapping_sub(seen_rx);
+        let retransmitted = retransmitted.wrapping_sub(seen_retransmitted);
+        if !storage::is_claimed(life) {
             emit::count(Loss::Unattributed, tx.wrapping_add(rx));
             return;
         }
-        let owner = (*storage).owner;
+        let owner = (*life).owner;
         let mut totals = NET_CLOSED.get_ptr_mut(&owner.id);
         if totals.is_none() {
             let fresh = ClosedTotals { task: owner, tx: 0, rx: 0, retransmitted: 0, connections: 0 };

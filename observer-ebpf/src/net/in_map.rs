@@ -13,7 +13,7 @@ use observer_ebpf::emit;
 use crate::{
     access::{load, pointer},
     socket::{FILE_INODE, INODE_INO, SOCK_SOCKET, SOCKET_FILE},
-    storage::Storage,
+    storage::{Life, Storage},
 };
 
 const ENTRIES: u32 = 1 << 16;
@@ -62,6 +62,20 @@ pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
             core::ptr::null_mut()
         }
     }
+}
+
+/// What events have learnt of the connection of the socket at `sk`; null if nothing is known.
+#[inline(always)]
+pub unsafe fn find(sk: *const u8) -> *mut Life {
+    // SAFETY: the caller's promise.
+    unsafe { get(sk).cast() }
+}
+
+/// As [`find`], zeroed where it is new; null if there is no room, which is counted.
+#[inline(always)]
+pub unsafe fn find_or_begin(sk: *const u8) -> *mut Life {
+    // SAFETY: the caller's promise.
+    unsafe { get_or_create(sk).cast() }
 }
 
 /// The socket ends: its address will be another's.

@@ -1,8 +1,8 @@
 //! The life of a TCP connection: its birth, its owner, its end.
 
 use observer_common::net::{
-    PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_ESTABLISHED,
-    STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
+    PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_CLOSING,
+    STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
 };
 
 use crate::{access, closed, kept, socket, storage};
@@ -14,7 +14,14 @@ use crate::{access, closed, kept, socket, storage};
 #[inline(always)]
 pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
     // Nobody acts and nothing is learnt when the peer closes or a closed socket waits.
-    if matches!(new, STATE_FIN_WAIT2 | STATE_TIME_WAIT | STATE_CLOSE_WAIT | STATE_SYN_RECV | STATE_LISTEN) {
+    if matches!(
+        new,
+        STATE_FIN_WAIT2 | STATE_TIME_WAIT | STATE_CLOSE_WAIT | STATE_CLOSING | STATE_SYN_RECV | STATE_LISTEN
+    ) {
+        return;
+    }
+    // Who connects was learnt before the answer. Where it is a refusal, the socket's end tells of it.
+    if old == STATE_SYN_SENT {
         return;
     }
     // SAFETY: the caller's promise.
@@ -26,25 +33,25 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
         if tcp.is_null() || socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
             return;
         }
-        let storage = kept::get_or_create(tcp);
-        if storage.is_null() {
+        let life = kept::find_or_begin(tcp);
+        if life.is_null() {
             return;
         }
         if new == STATE_SYN_SENT {
-            storage::open(storage, 0);
-        } else if new == STATE_ESTABLISHED && old == STATE_SYN_RECV && (*storage).opened == 0 {
-            storage::open(storage, SOCKET_PASSIVE);
+            storage::open(life, 0);
+            let storage = kept::get(tcp);
+            if !storage.is_null() {
+                storage::unsee(storage);
+            }
+        } else if new == STATE_ESTABLISHED && old == STATE_SYN_RECV && (*life).opened == 0 {
+            storage::open(life, SOCKET_PASSIVE);
         }
         if socket::is_owned(tcp) {
-            storage::claim(storage);
+            storage::claim(life);
         }
         // An owner that nobody knows yet may still act on the socket, or destroy it.
-        if new == STATE_CLOSE
-            && (*storage).flags & SOCKET_REPORTED == 0
-            && storage::is_claimed(storage)
-            && old != STATE_SYN_SENT
-        {
-            closed::deliver(storage, tcp);
+        if new == STATE_CLOSE && (*life).flags & SOCKET_REPORTED == 0 && storage::is_claimed(life) {
+            closed::deliver(life, tcp);
         }
     }
 }
@@ -73,14 +80,14 @@ pub unsafe fn destroyed(sk: *const u8) {
 unsafe fn ended(tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        let storage = kept::get(tcp);
-        // Without storage no pass and no event has met it: opened before observation, ended before the first pass.
-        if storage.is_null() || (*storage).flags & SOCKET_REPORTED != 0 {
+        let life = kept::find(tcp);
+        // Nothing is known if no pass and no event has met it: opened before observation, ended before the first pass.
+        if life.is_null() || (*life).flags & SOCKET_REPORTED != 0 {
             return;
         }
         if socket::is_owned(tcp) {
-            storage::claim(storage);
+            storage::claim(life);
         }
-        closed::deliver(storage, tcp);
+        closed::deliver(life, tcp);
     }
 }

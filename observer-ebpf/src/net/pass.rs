@@ -36,7 +36,8 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
             return;
         }
         let storage = kept::get_or_create(tcp);
-        if storage.is_null() {
+        let life = kept::find(tcp);
+        if storage.is_null() || life.is_null() {
             fill_holder(held, task);
             // Without storage it is reported all the same: only its owner and what was seen before are unknown.
             socket::fill_any(&raw mut (*held).socket, tcp);
@@ -44,7 +45,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
             iterator::write(meta, &*held);
             return;
         }
-        if (*storage).flags & SOCKET_REPORTED != 0 {
+        if (*life).flags & SOCKET_REPORTED != 0 {
             return;
         }
         // Epochs begin at 0, storage too: 0 must mean that no pass has met it.
@@ -59,9 +60,8 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
             (*storage).flags &= !SOCKET_HIDDEN;
         }
         // Its holder is not its owner, or not the only one: who moves what can no longer be told from its counters.
-        let foreign =
-            holder != 0 && ((met && (*storage).holder != 0) || storage::is_anothers(storage, holder));
-        let activity = socket::activity(tcp, state, storage::is_claimed(storage));
+        let foreign = holder != 0 && ((met && (*storage).holder != 0) || storage::is_anothers(life, holder));
+        let activity = socket::activity(tcp, state, storage::is_claimed(life));
         // All holders of a shared one are told each time: which of them is the last is known only afterwards.
         let quiet = orders::get(ORDER_CHANGES) != 0
             && (*storage).flags & (SOCKET_SEEN | SOCKET_SHARED | SOCKET_HIDDEN) == SOCKET_SEEN
@@ -81,7 +81,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         if foreign {
             share::mark(storage, &raw mut (*held).socket);
         }
-        storage::describe(storage, &raw mut (*held).socket);
+        storage::describe(life, storage, &raw mut (*held).socket);
         (*held).shared_tx = (*storage).shared_tx;
         (*held).shared_rx = (*storage).shared_rx;
         if iterator::write(meta, &*held) {

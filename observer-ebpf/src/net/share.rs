@@ -27,9 +27,11 @@ pub unsafe fn is_others(sk: *const u8) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
         let storage = kept::get(sk);
-        !storage.is_null()
-            && (*storage).flags & (SOCKET_SHARED | SOCKET_HIDDEN) != 0
-            && !storage::belongs_to_current(storage)
+        if storage.is_null() || (*storage).flags & (SOCKET_SHARED | SOCKET_HIDDEN) == 0 {
+            return false;
+        }
+        let life = kept::find(sk);
+        !life.is_null() && !storage::belongs_to_current(life)
     }
 }
 

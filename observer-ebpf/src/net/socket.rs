@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
 use observer_common::{
-    net::{FAMILY_V4, FAMILY_V6, SocketRecord},
+    net::{ClosedRecord, FAMILY_V4, FAMILY_V6, SocketRecord},
     net_fields,
 };
 use observer_ebpf::{fields_as_globals, read::exists};
@@ -200,6 +200,40 @@ pub unsafe fn fill_tcp(record: *mut SocketRecord, tcp: *const u8) {
         (*record).window = load(tcp, &TCP_SND_WND);
         (*record).queued = load::<u32>(tcp, &TCP_RCV_NXT).wrapping_sub(load(tcp, &TCP_COPIED_SEQ));
         fill_pace(record, tcp);
+    }
+}
+
+/// Fills in what there is to say of a connection that has ended, but for what is remembered of it.
+#[inline(always)]
+pub unsafe fn fill_closed(record: *mut ClosedRecord, tcp: *const u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [tx, rx, retransmitted] = counters(tcp);
+        (*record).cookie = kept::cookie(tcp);
+        (*record).tx = tx;
+        (*record).rx = rx;
+        (*record).retransmitted = retransmitted;
+        (*record).netns = namespace(tcp);
+        (*record).state = u32::from(state(tcp));
+        let family: u16 = load(tcp, &SOCK_FAMILY);
+        (*record).family = u32::from(family);
+        let (local, remote) =
+            ((&raw mut (*record).local).cast::<u64>(), (&raw mut (*record).remote).cast::<u64>());
+        if family == FAMILY_V4 {
+            copy_address(local, [u64::from(load::<u32>(tcp, &SOCK_RCV_SADDR)), 0]);
+            copy_address(remote, [u64::from(load::<u32>(tcp, &SOCK_DADDR)), 0]);
+        } else {
+            copy_address(local, load(tcp, &SOCK_V6_RCV_SADDR));
+            copy_address(remote, load(tcp, &SOCK_V6_DADDR));
+        }
+        // The number by which the socket is bound is 0 once it is no longer; this one stays.
+        (*record).local_port = u16::from_be(load(tcp, &INET_SPORT));
+        (*record).remote_port = remote_port(tcp);
+        (*record).srtt = load::<u32>(tcp, &TCP_SRTT) >> 3;
+        (*record).rtt_min = load(tcp, &TCP_RTT_MIN);
+        (*record).mss = load(tcp, &TCP_MSS);
+        (*record).rate_delivered = load(tcp, &TCP_RATE_DELIVERED);
+        (*record).rate_interval = load(tcp, &TCP_RATE_INTERVAL);
     }
 }
 

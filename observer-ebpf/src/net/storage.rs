@@ -1,4 +1,4 @@
-//! What is remembered of a TCP socket: who owns it, when it was opened, what the last pass told of it.
+//! What is remembered of a TCP socket: what events learn of it, and what the last pass told of it.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns};
 use observer_common::{
@@ -13,12 +13,25 @@ const UNCLAIMED: u64 = 0;
 const CLAIMING: u64 = 1;
 const CLAIMED: u64 = 2;
 
-/// What [`kept`] keeps of a socket.
+/// What events learn of a connection: all that one needs which begins and ends between two passes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Life {
+    pub owner: TaskRecord,
+    pub opened: u64,
+    /// `SOCKET_PASSIVE`, `SOCKET_REPORTED`
+    pub flags: u32,
+    pub _padding: u32,
+    /// One of the three above. Two processes may act on a new socket at the same time; one of them writes.
+    claim: u64,
+}
+
+/// What passes remember of a socket.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Storage {
-    pub owner: TaskRecord,
-    pub opened: u64,
+    /// Where [`kept`] keeps it nowhere else. The first member: a pointer to the whole is one to it.
+    pub life: Life,
     pub seen_tx: u64,
     pub seen_rx: u64,
     pub seen_retransmitted: u64,
@@ -29,25 +42,35 @@ pub struct Storage {
     pub holder: u64,
     /// The last pass that wrote it, one more than its epoch; 0 for none.
     pub pass: u32,
-    /// `SOCKET_…`
+    /// `SOCKET_SEEN`, `SOCKET_SHARED`, `SOCKET_HIDDEN`
     pub flags: u32,
     /// What [`crate::socket::activity`] was when the last pass wrote it.
     pub activity: Activity,
     pub _padding: u32,
-    /// One of the three above. Two processes may act on a new socket at the same time; one of them writes.
-    claim: u64,
 }
 
-/// A connection begins: what was remembered of an earlier one over the same socket ends.
+/// A connection begins.
 ///
 /// # Safety
-/// `storage` must come from [`kept::get_or_create`].
+/// `life` must come from [`kept::find_or_begin`].
 #[inline(always)]
-pub unsafe fn open(storage: *mut Storage, flags: u32) {
+pub unsafe fn open(life: *mut Life, flags: u32) {
     // SAFETY: the caller's promise.
     unsafe {
-        (*storage).opened = bpf_ktime_get_boot_ns();
-        (*storage).flags = flags;
+        (*life).opened = bpf_ktime_get_boot_ns();
+        (*life).flags = flags;
+    }
+}
+
+/// What was told of an earlier connection over the same socket says nothing of the one that begins.
+///
+/// # Safety
+/// `storage` must come from [`kept::get`].
+#[inline(always)]
+pub unsafe fn unsee(storage: *mut Storage) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*storage).flags = 0;
         (*storage).seen_tx = 0;
         (*storage).seen_rx = 0;
         (*storage).seen_retransmitted = 0;
@@ -59,16 +82,16 @@ pub unsafe fn open(storage: *mut Storage, flags: u32) {
 /// # Safety
 /// As for [`open`]; the current process must be one that acts on the socket.
 #[inline(always)]
-pub unsafe fn claim(storage: *mut Storage) {
+pub unsafe fn claim(life: *mut Life) {
     // SAFETY: the caller's promise.
     unsafe {
-        let claim = &raw mut (*storage).claim;
+        let claim = &raw mut (*life).claim;
         if claim.read_volatile() != UNCLAIMED {
             return;
         }
         match kept::exchange(claim, CLAIMING) {
             UNCLAIMED => {
-                (*storage).owner = access::acting();
+                (*life).owner = access::acting();
                 claim.write_volatile(CLAIMED);
             }
             // Another one was faster and is done.
@@ -83,9 +106,9 @@ pub unsafe fn claim(storage: *mut Storage) {
 /// # Safety
 /// As for [`open`].
 #[inline(always)]
-pub unsafe fn is_claimed(storage: *mut Storage) -> bool {
+pub unsafe fn is_claimed(life: *mut Life) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { (&raw const (*storage).claim).read_volatile() == CLAIMED }
+    unsafe { (&raw const (*life).claim).read_volatile() == CLAIMED }
 }
 
 /// Whether the owner is known and is not the process `tgid`.
@@ -93,9 +116,9 @@ pub unsafe fn is_claimed(storage: *mut Storage) -> bool {
 /// # Safety
 /// As for [`open`].
 #[inline(always)]
-pub unsafe fn is_anothers(storage: *mut Storage, tgid: u64) -> bool {
+pub unsafe fn is_anothers(life: *mut Life, tgid: u64) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { is_claimed(storage) && (*storage).owner.id.tgid != tgid }
+    unsafe { is_claimed(life) && (*life).owner.id.tgid != tgid }
 }
 
 /// Whether what the current process moves is the owner's; the first to act becomes the owner.
@@ -103,37 +126,37 @@ pub unsafe fn is_anothers(storage: *mut Storage, tgid: u64) -> bool {
 /// # Safety
 /// As for [`open`].
 #[inline(always)]
-pub unsafe fn belongs_to_current(storage: *mut Storage) -> bool {
+pub unsafe fn belongs_to_current(life: *mut Life) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
-        if !is_claimed(storage) {
-            claim(storage);
+        if !is_claimed(life) {
+            claim(life);
         }
         // The number is enough: it is not used again while the process that it belongs to uses the socket.
-        (*storage).owner.id.tgid == bpf_get_current_pid_tgid() >> 32
+        (*life).owner.id.tgid == bpf_get_current_pid_tgid() >> 32
     }
 }
 
 /// Adds what is remembered to a record of the socket.
 ///
 /// # Safety
-/// As for [`open`]; `record` must be valid.
+/// As for [`open`] and [`unsee`]; `record` must be valid.
 #[inline(always)]
-pub unsafe fn describe(storage: *mut Storage, record: *mut SocketRecord) {
+pub unsafe fn describe(life: *mut Life, storage: *mut Storage, record: *mut SocketRecord) {
     // SAFETY: the caller's promise.
     unsafe {
-        if is_claimed(storage) {
-            (*record).owner = (*storage).owner;
+        if is_claimed(life) {
+            (*record).owner = (*life).owner;
         }
-        (*record).opened = (*storage).opened;
-        (*record).flags = (*storage).flags;
+        (*record).opened = (*life).opened;
+        (*record).flags = (*life).flags | (*storage).flags;
     }
 }
 
 /// Remembers what a pass has told.
 ///
 /// # Safety
-/// As for [`open`].
+/// As for [`unsee`].
 #[inline(always)]
 pub unsafe fn see(storage: *mut Storage, record: &SocketRecord) {
     // SAFETY: the caller's promise.

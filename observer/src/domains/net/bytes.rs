@@ -7,22 +7,25 @@ use std::{
 
 use observer_common::{
     net::{
-        FAMILY_V4, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE, PaceRecord, SOCKET_PASSIVE,
-        SOCKET_SEEN, STATE_LISTEN, SocketRecord,
+        ClosedRecord, FAMILY_V4, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE, PaceRecord,
+        SOCKET_PASSIVE, SOCKET_SEEN, STATE_LISTEN, SocketRecord,
     },
-    task::TaskId,
+    record::RecordHeader,
+    task::{TaskId, TaskRecord},
 };
 
 use crate::{
     domains::{Malformed, bytes::Reader},
     observation::net::{
-        ConnectionFact, Counters, Ends, Measures, NetFact, Pace, PacedFact, Protocol, SocketFact,
+        ClosedFact, ConnectionFact, Counters, Ends, Measures, NetFact, Pace, PacedFact, Protocol, SocketFact,
     },
 };
 
 /// The members that only this domain's records have.
 pub trait Members {
     fn socket(&mut self) -> Result<SocketRecord, Malformed>;
+    /// What follows the header.
+    fn closed(&mut self, header: RecordHeader) -> Result<ClosedRecord, Malformed>;
     fn pace(&mut self) -> Result<PaceRecord, Malformed>;
 }
 
@@ -61,6 +64,34 @@ impl Members for Reader<'_> {
             drops: self.u32()?,
             chrono: [self.u32()?, self.u32()?, self.u32()?],
             pace: self.pace()?,
+        })
+    }
+
+    fn closed(&mut self, header: RecordHeader) -> Result<ClosedRecord, Malformed> {
+        Ok(ClosedRecord {
+            header,
+            cookie: self.u64()?,
+            owner: self.task()?,
+            opened: self.u64()?,
+            tx: self.u64()?,
+            rx: self.u64()?,
+            retransmitted: self.u64()?,
+            seen_tx: self.u64()?,
+            seen_rx: self.u64()?,
+            seen_retransmitted: self.u64()?,
+            local: self.bytes()?,
+            remote: self.bytes()?,
+            netns: self.u32()?,
+            local_port: self.u16()?,
+            remote_port: self.u16()?,
+            family: self.u32()?,
+            state: self.u32()?,
+            flags: self.u32()?,
+            srtt: self.u32()?,
+            rtt_min: self.u32()?,
+            mss: self.u32()?,
+            rate_delivered: self.u32()?,
+            rate_interval: self.u32()?,
         })
     }
 
@@ -115,29 +146,24 @@ pub fn address(family: u16, bytes: [u8; 16], port: u16) -> SocketAddr {
 
 /// What a record of a socket means.
 pub trait Meaning {
-    fn was_seen(&self) -> bool;
     fn connection(self, holders: Vec<TaskId>) -> ConnectionFact;
     fn fact(self, holders: Vec<TaskId>) -> Option<NetFact>;
 }
 
 impl Meaning for SocketRecord {
-    fn was_seen(&self) -> bool {
-        self.flags & SOCKET_SEEN != 0
-    }
-
     fn connection(self, holders: Vec<TaskId>) -> ConnectionFact {
         ConnectionFact {
             cookie: self.cookie,
             opened: self.opened,
             passive: self.flags & SOCKET_PASSIVE != 0,
-            owner: (self.owner.id.tgid != 0).then_some(self.owner.id),
+            owner: owner(&self.owner),
             holders,
             ends: ends(&self),
             state: self.state as u8,
             counters: Counters { tx: self.tx, rx: self.rx, retransmitted: self.retransmitted },
             measures: Measures {
                 srtt: self.srtt,
-                rtt_min: (self.rtt_min != u32::MAX).then_some(self.rtt_min),
+                rtt_min: round_trip(self.rtt_min),
                 mss: self.mss,
                 cwnd: self.cwnd,
                 packets_out: self.packets_out,
@@ -173,6 +199,47 @@ impl Meaning for SocketRecord {
             holders,
         })))
     }
+}
+
+/// What the end of a connection means. Of its measures there are those that still say something.
+pub fn closed(record: &ClosedRecord) -> ClosedFact {
+    let seen = Counters { tx: record.seen_tx, rx: record.seen_rx, retransmitted: record.seen_retransmitted };
+    ClosedFact {
+        connection: ConnectionFact {
+            cookie: record.cookie,
+            opened: record.opened,
+            passive: record.flags & SOCKET_PASSIVE != 0,
+            owner: owner(&record.owner),
+            holders: Vec::new(),
+            ends: Ends {
+                netns: record.netns,
+                local: address(record.family as u16, record.local, record.local_port),
+                remote: (record.remote_port != 0)
+                    .then(|| address(record.family as u16, record.remote, record.remote_port)),
+            },
+            state: record.state as u8,
+            counters: Counters { tx: record.tx, rx: record.rx, retransmitted: record.retransmitted },
+            measures: Measures {
+                srtt: record.srtt,
+                rtt_min: round_trip(record.rtt_min),
+                mss: record.mss,
+                rate_delivered: record.rate_delivered,
+                rate_interval: record.rate_interval,
+                ..Measures::default()
+            },
+        },
+        seen: (record.flags & SOCKET_SEEN != 0).then_some(seen),
+        at: record.header.at,
+    }
+}
+
+fn owner(record: &TaskRecord) -> Option<TaskId> {
+    (record.id.tgid != 0).then_some(record.id)
+}
+
+/// Microseconds, once there is a sample.
+fn round_trip(micros: u32) -> Option<u32> {
+    (micros != u32::MAX).then_some(micros)
 }
 
 fn pace(record: &PaceRecord) -> Pace {

@@ -17,7 +17,7 @@ use observer_common::{
 use under_way::{UnderWay, is_shared};
 
 use super::{
-    bytes::{Meaning as _, Members as _, address, flow_key, protocol},
+    bytes::{Members as _, address, closed, flow_key, protocol},
     hooks::LIFE,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     },
     observation::{
         Observation,
-        net::{ClosedFact, ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, Written},
+        net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, Written},
         process::ProcessFact,
     },
 };
@@ -257,16 +257,9 @@ impl NetDecoder {
         from: &mut Reader<'_>,
         out: &mut Decoded,
     ) -> Result<(), Malformed> {
-        let socket = from.socket()?;
-        let seen = Counters { tx: from.u64()?, rx: from.u64()?, retransmitted: from.u64()? };
-        self.introduce(&socket.owner, out);
-        let seen = socket.was_seen().then_some(seen);
-        let connection = socket.connection(Vec::new());
-        out.facts.push(Observation::Net(NetFact::Closed(Box::new(ClosedFact {
-            connection,
-            seen,
-            at: header.at,
-        }))));
+        let record = from.closed(header)?;
+        self.introduce(&record.owner, out);
+        out.facts.push(Observation::Net(NetFact::Closed(Box::new(closed(&record)))));
         Ok(())
     }
 

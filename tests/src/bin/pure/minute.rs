@@ -237,13 +237,26 @@ fn net(second: u64) -> Second {
     }
     for brief in 0..BRIEF {
         let number = CONNECTIONS + second * BRIEF + brief;
-        let mut closed = ClosedRecord {
+        let socket = socket(number, 1);
+        let closed = ClosedRecord {
             header: header::<ClosedRecord>(KIND_CLOSED, second),
-            socket: socket(number, 1),
+            cookie: socket.cookie,
+            owner: socket.owner,
+            opened: socket.opened,
+            tx: socket.tx,
+            rx: socket.rx,
+            local: socket.local,
+            remote: socket.remote,
+            netns: socket.netns,
+            local_port: socket.local_port,
+            remote_port: socket.remote_port,
+            family: u32::from(socket.family),
+            state: u32::from(STATE_CLOSE),
+            srtt: socket.srtt,
+            rtt_min: socket.rtt_min,
+            mss: socket.mss,
             ..ClosedRecord::default()
         };
-        closed.socket.state = u32::from(STATE_CLOSE);
-        closed.socket.flags = 0;
         // SAFETY: as above.
         out.records.push(unsafe { bytes(&closed) });
     }

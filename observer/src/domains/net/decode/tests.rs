@@ -99,10 +99,13 @@ fn an_end_tells_its_owner_and_what_was_seen_only_where_something_was() {
     for (flags, expected) in [(0, None), (SOCKET_SEEN, Some(Counters { tx: 7, rx: 8, retransmitted: 9 }))] {
         let record = ClosedRecord {
             header: header(KIND_CLOSED, size_of::<ClosedRecord>()),
-            socket: SocketRecord { owner: task(5), flags, ..socket(9) },
+            cookie: 9,
+            owner: task(5),
+            flags,
             seen_tx: 7,
             seen_rx: 8,
             seen_retransmitted: 9,
+            ..ClosedRecord::default()
         };
         let mut decoded = Decoded::default();
         NetDecoder::default().record(&bytes(&record), &mut decoded).unwrap();
@@ -163,8 +166,7 @@ fn end(decoder: &mut NetDecoder, tgid: u64, decoded: &mut Decoded) {
 
 fn close(decoder: &mut NetDecoder, owner: u64, decoded: &mut Decoded) {
     let header = RecordHeader { kind: KIND_CLOSED, size: size_of::<ClosedRecord>() as u32, at: 60 };
-    let socket = SocketRecord { owner: task(owner), ..socket(9) };
-    let record = ClosedRecord { header, socket, ..ClosedRecord::default() };
+    let record = ClosedRecord { header, cookie: 9, owner: task(owner), ..ClosedRecord::default() };
     decoder.record(&bytes(&record), decoded).unwrap();
 }
 
