@@ -262,7 +262,7 @@ impl Numbers {
             }
             9 => NetFact::Jiffies(self.half()),
             2 => {
-                let (connection, counters) = (self.connection(), self.counters());
+                let (connection, counters) = (Arc::new(self.connection()), self.counters());
                 NetFact::Closed(Box::new(ClosedFact { connection, seen: Some(counters), at: self.extreme() }))
             }
             3 => NetFact::Vanished { cookie: self.below(3) },

@@ -80,6 +80,16 @@ pub const PEERS: &[Need] = &[
     Need { has: "bpftrace", package: "bpftrace", reason: "a peer that counts the same events" },
 ];
 
+/// What the peers need that are measured in a guest: they are here to be copied there.
+pub const BCC: &[Need] = &[
+    Need { has: "memleak-bpfcc", package: "bpfcc-tools", reason: "memleak, filetop and tcptop" },
+    Need {
+        has: "/usr/lib/python3/dist-packages/bcc",
+        package: "python3-bpfcc",
+        reason: "what they are written in",
+    },
+];
+
 /// What the guard against regressions needs.
 pub const GUARD: &[Need] =
     &[Need { has: "valgrind", package: "valgrind", reason: "counts instructions (callgrind)" }];

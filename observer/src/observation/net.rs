@@ -230,7 +230,7 @@ pub struct PacedFact {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClosedFact {
     /// Its last state; without holders.
-    pub connection: ConnectionFact,
+    pub connection: Arc<ConnectionFact>,
     /// Its counters when a pass last met it; `None` if none did.
     pub seen: Option<Counters>,
     /// Boot-clock nanoseconds.

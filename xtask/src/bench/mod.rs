@@ -21,6 +21,7 @@ mod beside;
 mod child;
 mod flood;
 mod guard;
+mod guest;
 mod measure;
 mod namespaces;
 mod net;
@@ -65,6 +66,7 @@ const ALL: &[Benchmark] = &[
     ("disk", beside::disk),
     ("mem", beside::mem),
     ("net", net::run),
+    ("guest", guest::run),
     ("start", start::run),
     ("flood", flood::run),
 ];

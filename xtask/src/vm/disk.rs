@@ -26,6 +26,27 @@ pub struct Tests {
     pub live: PathBuf,
 }
 
+impl Binaries {
+    /// Each with where it is in the guest.
+    pub fn programs(self) -> More {
+        let mut programs = vec![(self.observer, Path::new(BUILD).join("observer"))];
+        if let Some(tests) = self.tests {
+            programs.push((tests.workload, Path::new(BUILD).join("workload")));
+            programs.push((tests.live, Path::new(BUILD).join("deps/live")));
+        }
+        More { programs, trees: Vec::new() }
+    }
+}
+
+/// What is on the disk beside tools.
+#[derive(Default)]
+pub struct More {
+    /// Files of this machine, with the libraries that they are linked with, and where each is in the guest.
+    pub programs: Vec<(PathBuf, PathBuf)>,
+    /// Folders with everything in them.
+    pub trees: Vec<(PathBuf, PathBuf)>,
+}
+
 /// The field's own tools that tests ask, where this machine has them. A test whose tool is missing says so.
 const TOOLS: &[&str] = &[
     "bash",
@@ -52,7 +73,7 @@ const INIT: &str = include_str!("guest/init.sh");
 ///
 /// # Errors
 /// When a file is missing or mkfs.ext4 fails.
-pub fn make(image: &Path, binaries: &Binaries) -> Result<()> {
+pub fn make(image: &Path, more: &More) -> Result<()> {
     let root = image.with_extension("root");
     let _ = fs::remove_dir_all(&root);
     for folder in
@@ -61,10 +82,13 @@ pub fn make(image: &Path, binaries: &Binaries) -> Result<()> {
         fs::create_dir_all(root.join(folder)).context("laying out the guest's disk")?;
     }
     copy(&root, Path::new("/bin/busybox"), Path::new("/bin/busybox"))?;
-    copy(&root, &binaries.observer, &Path::new(BUILD).join("observer"))?;
-    if let Some(tests) = &binaries.tests {
-        copy(&root, &tests.workload, &Path::new(BUILD).join("workload"))?;
-        copy(&root, &tests.live, &Path::new(BUILD).join("deps/live"))?;
+    for (from, inside) in &more.trees {
+        let to = root.join(inside.strip_prefix("/").unwrap_or(inside));
+        fs::create_dir_all(&to).with_context(|| format!("making {}", to.display()))?;
+        process::output(Command::new("cp").arg("--archive").arg(from.join(".")).arg(&to))?;
+    }
+    for (from, inside) in &more.programs {
+        copy(&root, from, inside)?;
     }
     for tool in TOOLS {
         if let Some(path) = packages::find(tool) {

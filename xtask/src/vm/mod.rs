@@ -12,13 +12,16 @@ use clap::Args;
 
 use self::{
     answers::Answer,
-    apt::Apt,
     disk::{Binaries, Tests},
     guest::Said,
-    kernels::Kernel,
     page::Column,
     plan::{Boot, Wanted},
     verdicts::{Check, Verdict},
+};
+pub use self::{
+    apt::Apt,
+    disk::{BUILD, More},
+    kernels::Kernel,
 };
 use crate::{packages, process};
 
@@ -85,7 +88,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         Options { thorough: true, .. } => Wanted::Thorough,
         Options { .. } => Wanted::All,
     };
-    disk::make(&disk, &binaries(root, wanted != Wanted::Doctor)?)?;
+    disk::make(&disk, &binaries(root, wanted != Wanted::Doctor)?.programs())?;
     let mut guests: Vec<(&Kernel, Boot)> = kernels
         .iter()
         .flat_map(|kernel| plan::boots(&kernel.series, &wanted).into_iter().map(move |boot| (kernel, boot)))
@@ -150,6 +153,29 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         bail!("{failed} checks failed; what each guest said is in {}", folder.join("said").display());
     }
     Ok(())
+}
+
+/// Boots the newest kernel of `series` once, with what `more` names on its disk, and has it do `steps`.
+///
+/// # Errors
+/// When the kernel cannot be had, or the emulator cannot run.
+pub fn alone(
+    root: &Path,
+    series: &str,
+    steps: &str,
+    more: impl FnOnce(&Apt, &Kernel) -> Result<More>,
+) -> Result<Said> {
+    packages::ensure(packages::EMULATION)?;
+    let folder = root.join("target/vm");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let lock = fs::File::create(folder.join("lock")).context("making the matrix's lock")?;
+    lock.lock().context("waiting for another run of the matrix")?;
+    let apt = Apt::prepare(&folder.join("apt"))?;
+    let kernel = kernels::newest(&apt, &kernels::known(&apt)?, series, &folder.join("kernels"))?;
+    let disk = folder.join("alone.img");
+    disk::make(&disk, &more(&apt, &kernel)?)?;
+    let boot = plan::boots(series, &Wanted::Script(steps.to_owned())).remove(0);
+    start(&kernel, &boot, &disk, &folder)
 }
 
 /// Writes the page where it says something else; a hook that is seen otherwise than the page said before is a change to be

@@ -205,7 +205,7 @@ impl Meaning for SocketRecord {
 pub fn closed(record: &ClosedRecord) -> ClosedFact {
     let seen = Counters { tx: record.seen_tx, rx: record.seen_rx, retransmitted: record.seen_retransmitted };
     ClosedFact {
-        connection: ConnectionFact {
+        connection: Arc::new(ConnectionFact {
             cookie: record.cookie,
             opened: record.opened,
             passive: record.flags & SOCKET_PASSIVE != 0,
@@ -227,7 +227,7 @@ pub fn closed(record: &ClosedRecord) -> ClosedFact {
                 rate_interval: record.rate_interval,
                 ..Measures::default()
             },
-        },
+        }),
         seen: (record.flags & SOCKET_SEEN != 0).then_some(seen),
         at: record.header.at,
     }

@@ -87,9 +87,6 @@ impl Account {
     fn of_new(fact: &ConnectionFact, seen: Option<Counters>) -> Self {
         let mut account = Self::new(fact, seen.unwrap_or_default(), Counters::default(), 0);
         account.moved = true;
-        if fact.opened != 0 && seen.is_none() {
-            account.history.keep(Reading { at: fact.opened, ..Reading::default() });
-        }
         account
     }
 
@@ -178,7 +175,14 @@ impl Connection {
     #[must_use]
     pub fn new(fact: Told, new: bool, seen: Option<Counters>) -> Self {
         let account = match (new, seen) {
-            (true, _) => Some(Box::new(Account::of_new(&fact, seen))),
+            (true, _) => {
+                let mut account = Account::of_new(&fact, seen);
+                // What is told of with its end alone is not judged.
+                if fact.opened != 0 && seen.is_none() && fact.pace().is_some() {
+                    account.history.keep(Reading { at: fact.opened, ..Reading::default() });
+                }
+                Some(Box::new(account))
+            }
             (false, Some(_)) => Some(Box::new(Account::of_earlier(&fact, seen))),
             (false, None) => None,
         };
@@ -236,7 +240,8 @@ impl Connection {
     pub fn close(&mut self, closed: &ClosedFact) {
         self.account().moved = true;
         let holders = self.fact.holders.clone();
-        self.fact = Told::Plain(Arc::new(ConnectionFact { holders, ..closed.connection.clone() }));
+        let last = ConnectionFact { holders, ..ConnectionFact::clone(&closed.connection) };
+        self.fact = Told::Plain(Arc::new(last));
         self.phase = Phase::Closed;
     }
 

@@ -3,8 +3,7 @@
 //! A socket that several descriptors or several processes hold is one fact; one that any descriptor holds is not told
 //! again by the pass over what none does.
 
-use std::collections::{HashMap, HashSet};
-
+use hashbrown::{HashMap, HashSet};
 use observer_common::{
     net::{
         ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED,
@@ -342,7 +341,7 @@ impl NetDecoder {
         });
         let (met, closed) = (&self.met, &self.closed);
         let quiet =
-            closed.iter().filter(|(id, (_, read))| !met.contains_key(id) && *read + IDLE_PASSES < passes);
+            closed.iter().filter(|(id, (_, read))| !met.contains_key(*id) && *read + IDLE_PASSES < passes);
         out.read.extend(quiet.map(|(id, _)| (CLOSED, task_key(*id))));
     }
 

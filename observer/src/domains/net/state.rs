@@ -5,10 +5,11 @@
 
 use std::{
     cell::OnceCell,
-    collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
+
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     connection::{Clocks, Connection, Phase, Told},
@@ -288,7 +289,7 @@ impl NetState {
         match self.connections.get_mut(&connection.cookie) {
             Some(known) if known.is(connection) => known.close(fact),
             _ => {
-                let told = Told::Plain(Arc::new(connection.clone()));
+                let told = Told::Plain(Arc::clone(connection));
                 let mut known = Connection::new(told, new, fact.seen);
                 known.phase = Phase::Closed;
                 self.meet(known);

@@ -2,10 +2,11 @@
 //! and a report must not walk over all of them.
 
 use std::{
-    collections::HashMap,
     hash::Hash,
     net::{IpAddr, SocketAddr},
 };
+
+use hashbrown::HashMap;
 
 use super::{
     connection::{Connection, Phase},

@@ -129,7 +129,7 @@ fn listed(socket: SocketFact) -> NetFact {
 }
 
 fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {
-    let connection = ConnectionFact { holders: Vec::new(), ..connection };
+    let connection = Arc::new(ConnectionFact { holders: Vec::new(), ..connection });
     NetFact::Closed(Box::new(ClosedFact { connection, seen, at: 0 }))
 }
 

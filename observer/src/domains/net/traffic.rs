@@ -1,9 +1,8 @@
 //! What one process has sent and received.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
+
+use hashbrown::HashMap;
 
 use super::connection::Credit;
 

@@ -1,10 +1,8 @@
 //! What a pass over sockets has told of so far: each socket once, with all its holders, whichever parts the pass came in.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::sync::Arc;
 
+use hashbrown::{HashMap, hash_map::Entry};
 use observer_common::{
     net::{PROTOCOL_TCP, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord},
     task::{TaskId, TaskRecord},

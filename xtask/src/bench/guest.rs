@@ -1,0 +1,231 @@
+//! observer beside bcc's `memleak`, `filetop` and `tcptop`, which need a kernel with kprobes: in a guest of the kernel matrix.
+//!
+//! A guest is emulated, so a call takes some twenty times as long as on a machine: ratios alone are told.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{
+    measure::{Figure, Rounds},
+    place::Place,
+    table::{Cell, Table, Unit},
+};
+use crate::{
+    packages, process,
+    vm::{Apt, BUILD, Kernel, More, alone},
+};
+
+/// The series that the tools are measured on.
+const SERIES: &str = "6.12";
+const ROUNDS: &str = include_str!("guest/rounds.sh");
+const PYTHON: &str = "/usr/bin/python3";
+const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/libbcc.so.0";
+/// Of a processor's second, as `/proc` counts.
+const TICKS: f64 = 100.0;
+
+/// The call that is timed, in people's words, and bcc's tool that watches it beside which command of observer's.
+const PAIRS: [(&str, &str, &str, &str); 3] = [
+    ("mmap+touch+munmap", "mmap+touch+munmap", "memleak", "mem"),
+    ("append_100_B", "append 100 B", "filetop", "disk"),
+    ("TCP_64_B", "TCP 64 B", "tcptop", "net"),
+];
+
+const OBSERVER: usize = 0;
+const TOOL: usize = 1;
+
+/// What a guest has measured of one call.
+#[derive(Debug, Default)]
+struct Measured {
+    rounds: Rounds,
+    /// Of one core, by who watched.
+    shares: [Vec<f64>; 2],
+    /// Why the tool was not measured.
+    failure: Option<String>,
+}
+
+/// Boots the guest, has it measure, and reads what it says.
+///
+/// # Errors
+/// When the load in the guest does not run. What cannot be had here is named in the table.
+pub fn run(place: &Place) -> Result<Table> {
+    let mut table = Table::new(
+        "guest",
+        "Beside: bcc's tools, on a kernel with kprobes",
+        "In a virtual machine with a stock kernel 6.12, emulated in software, so that ratios alone mean something. How many times \
+         as long a call takes while somebody watches, in turns with calls that nobody watches: `memleak -p` and `observer mem`, \
+         `filetop` and `observer disk`, `tcptop` and `observer net`, each refreshed every second; and the watcher's processor \
+         time meanwhile, of one core. Debian 12's tcptop does not compile with these headers: it is given the four types that \
+         its bcc does not know.",
+        &["call", "observer", "bcc's tool", "observer, processor", "bcc's tool, processor"],
+    );
+    let said = match boot(place) {
+        Ok(said) => said,
+        Err(reason) => {
+            table.missing.push(format!("the guest: {reason:#}"));
+            return Ok(table);
+        }
+    };
+    let mut measured = read(&said);
+    for (call, name, tool, command) in PAIRS {
+        let Measured { rounds, shares, failure } = measured.remove(call).unwrap_or_default();
+        if let Some(failure) = failure {
+            table.missing.push(format!("{tool}: {failure}"));
+        }
+        let [ours, theirs] = [OBSERVER, TOOL].map(|who| rounds.ratio(who));
+        let [our_share, their_share] = shares.map(|share| Figure::of(&share));
+        table.row(
+            format!("{name}: `observer {command}`, `{tool}`"),
+            vec![
+                Cell::of(ours, Unit::Times),
+                Cell::of(theirs, Unit::Times),
+                Cell::of(our_share, Unit::Part),
+                Cell::of(their_share, Unit::Part),
+            ],
+        );
+        if let (Some(ours), Some(theirs)) = (ours, theirs) {
+            let wanted = format!("{name}: takes less of the observed than {tool}");
+            let both = [ours, theirs].map(|figure| Unit::Times.figure(&figure));
+            table.goal(wanted, both.join(" beside "), ours.median < theirs.median);
+        }
+        if let (Some(ours), Some(theirs)) = (our_share, their_share) {
+            let wanted = format!("{name}: less processor time than {tool}");
+            let both = [ours, theirs].map(|figure| Unit::Part.figure(&figure));
+            table.goal(wanted, both.join(" beside "), ours.median < theirs.median);
+        }
+    }
+    Ok(table)
+}
+
+/// What the guest says in its rounds.
+fn boot(place: &Place) -> Result<String> {
+    packages::ensure(packages::BCC)?;
+    let (rounds, milliseconds) = (place.rounds(3, 9), place.choose(3000, 6000));
+    let steps = format!("ROUNDS={rounds}\nMILLISECONDS={milliseconds}\n{ROUNDS}");
+    let built = |name: &str| place.root.join("target/release").join(name);
+    let said = alone(&place.root, SERIES, &steps, |apt, kernel| {
+        let mut programs = bcc()?;
+        programs.extend([
+            (built("observer"), Path::new(BUILD).join("observer")),
+            (built("load"), Path::new(BUILD).join("load")),
+        ]);
+        let headers = headers(apt, kernel, &place.root.join("target/vm/headers"))?;
+        Ok(More { programs, trees: vec![(headers, "/".into()), library()?] })
+    })?;
+    let step = said.steps.iter().find(|step| step.name == "rounds");
+    let step = step.context("the guest did not come to its rounds")?;
+    ensure!(step.exit == Some(0), "the guest ended in its rounds: {}", step.output);
+    Ok(step.output.clone())
+}
+
+/// The tools and what runs them, each where it is on this machine.
+fn bcc() -> Result<Vec<(PathBuf, PathBuf)>> {
+    const PACKAGE: &str = "/usr/lib/python3/dist-packages/bcc";
+    let mut files: Vec<PathBuf> = PAIRS.iter().map(|(_, _, tool, _)| script(tool)).collect();
+    // Python finds its modules by where it is itself. It loads both libraries when it runs: nothing else names them.
+    files.extend([PYTHON, LIBRARY].map(PathBuf::from));
+    let modules = fs::read_dir(PACKAGE).with_context(|| format!("reading {PACKAGE}"))?;
+    files.extend(modules.flatten().map(|entry| entry.path()).filter(|path| path.is_file()));
+    let (folder, _) = library()?;
+    let modules = fs::read_dir(folder.join("lib-dynload")).context("reading the modules of Python")?;
+    files.extend(modules.flatten().map(|entry| entry.path()));
+    Ok(files.into_iter().map(|path| (path.clone(), path)).collect())
+}
+
+fn script(tool: &str) -> PathBuf {
+    PathBuf::from(format!("/usr/sbin/{tool}-bpfcc"))
+}
+
+/// Python's own modules.
+fn library() -> Result<(PathBuf, PathBuf)> {
+    let ask = "import sysconfig; print(sysconfig.get_path('stdlib'))";
+    let said = process::output(Command::new(PYTHON).args(["-c", ask]))?;
+    let folder = PathBuf::from(said.trim());
+    Ok((folder.clone(), folder))
+}
+
+/// The headers of the guest's kernel, unpacked and kept: bcc compiles with them.
+fn headers(apt: &Apt, kernel: &Kernel, folder: &Path) -> Result<PathBuf> {
+    let kept = folder.join(&kernel.release);
+    if kept.exists() {
+        return Ok(kept);
+    }
+    let scratch = kept.with_extension("partial");
+    let _ = fs::remove_dir_all(&scratch);
+    let unpacked = scratch.join("unpacked");
+    fs::create_dir_all(&unpacked).with_context(|| format!("making {}", unpacked.display()))?;
+    let mut wanted = vec![format!("linux-headers-{}", kernel.release)];
+    while let Some(name) = wanted.pop() {
+        let found = apt.find(&format!("^{}$", name.replace('+', "[+]").replace('.', "[.]")))?;
+        let package = found.first().with_context(|| format!("there is no package {name}"))?;
+        apt.download(&package.name, &package.version, &scratch)?;
+        // What holds the rest of them; the compilers and scripts that it asks for too are for building modules.
+        wanted.extend(package.depends.iter().filter(|name| name.starts_with("linux-headers-")).cloned());
+    }
+    for entry in fs::read_dir(&scratch).context("looking at what was fetched")?.flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "deb") {
+            process::output(Command::new("dpkg-deb").arg("--extract").arg(entry.path()).arg(&unpacked))?;
+        }
+    }
+    fs::rename(&unpacked, &kept).context("keeping the headers")?;
+    let _ = fs::remove_dir_all(&scratch);
+    Ok(kept)
+}
+
+/// Reads `figure CALL WHO NANOSECONDS TICKS SECONDS` and `missing TOOL REASON`.
+fn read(said: &str) -> BTreeMap<&'static str, Measured> {
+    let mut measured: BTreeMap<&str, Measured> = BTreeMap::new();
+    for line in said.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let call = |name: &str| PAIRS.iter().find(|(call, _, tool, _)| [call, tool].contains(&&name));
+        match words[..] {
+            ["figure", name, who, nanoseconds, ticks, seconds] => {
+                let Some((call, _, tool, _)) = call(name) else { continue };
+                let [Ok(nanoseconds), Ok(ticks), Ok(seconds)] =
+                    [nanoseconds, ticks, seconds].map(str::parse::<f64>)
+                else {
+                    continue;
+                };
+                let measured = measured.entry(call).or_default();
+                let who = match who {
+                    "nothing" => {
+                        measured.rounds.baseline(nanoseconds);
+                        continue;
+                    }
+                    "observer" => OBSERVER,
+                    who if who == *tool => TOOL,
+                    _ => continue,
+                };
+                measured.rounds.other(who, nanoseconds);
+                measured.shares[who].push(ticks / TICKS / seconds);
+            }
+            ["missing", tool, ..] => {
+                let Some((call, ..)) = call(tool) else { continue };
+                let reason = line.splitn(3, ' ').last().unwrap_or_default();
+                measured.entry(call).or_default().failure = Some(reason.trim().to_owned());
+            }
+            _ => {}
+        }
+    }
+    measured
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_says_is_read() {
+        let said = "figure TCP_64_B nothing 1000.5 0 0\nfigure TCP_64_B observer 1100.0 5 10.0\nnoise\n\
+                    figure TCP_64_B nothing 999.5 0 0\nmissing tcptop it does not compile\n";
+        let measured = &read(said)["TCP_64_B"];
+        assert_eq!(measured.rounds.ratio(OBSERVER).unwrap().median, 1.1);
+        assert_eq!(measured.shares, [vec![0.005], vec![]]);
+        assert_eq!(measured.failure.as_deref(), Some("it does not compile"));
+    }
+}
