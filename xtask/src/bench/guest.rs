@@ -25,7 +25,9 @@ use crate::{
 const SERIES: &str = "6.12";
 const ROUNDS: &str = include_str!("guest/rounds.sh");
 const PYTHON: &str = "/usr/bin/python3";
-const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/libbcc.so.0";
+/// What bcc's modules load when they run: nothing else names them.
+const LIBRARIES: [&str; 2] =
+    ["/usr/lib/x86_64-linux-gnu/libbcc.so.0", "/usr/lib/x86_64-linux-gnu/librt.so.1"];
 /// Of a processor's second, as `/proc` counts.
 const TICKS: f64 = 100.0;
 
@@ -127,8 +129,8 @@ fn boot(place: &Place) -> Result<String> {
 fn bcc() -> Result<Vec<(PathBuf, PathBuf)>> {
     const PACKAGE: &str = "/usr/lib/python3/dist-packages/bcc";
     let mut files: Vec<PathBuf> = PAIRS.iter().map(|(_, _, tool, _)| script(tool)).collect();
-    // Python finds its modules by where it is itself. It loads both libraries when it runs: nothing else names them.
-    files.extend([PYTHON, LIBRARY].map(PathBuf::from));
+    files.push(PYTHON.into());
+    files.extend(LIBRARIES.map(PathBuf::from));
     let modules = fs::read_dir(PACKAGE).with_context(|| format!("reading {PACKAGE}"))?;
     files.extend(modules.flatten().map(|entry| entry.path()).filter(|path| path.is_file()));
     let (folder, _) = library()?;
