@@ -20,6 +20,9 @@ use super::{
 
 const ADDRESS: &str = "10.77.0.2:5001";
 
+/// How often a watcher is started that says nothing.
+const TRIES: usize = 4;
+
 /// What is sent: the load's word for it, and what stands in the table.
 const TRAFFIC: [(&str, &str); 3] = [
     ("bulk", "one connection, as much as goes"),
@@ -84,9 +87,17 @@ pub fn run(place: &Place) -> Result<Table> {
                 if found[number].failure.is_some() {
                     continue;
                 }
-                let (throughput, watched) = match send(place, &pair, kind, Some(watcher)) {
+                // A watcher that breaks off now and then, as iftop does where it starts without traffic, is started again.
+                let tries = if number > 0 { TRIES } else { 1 };
+                let mut sent = send(place, &pair, kind, Some(watcher));
+                for _ in 1..tries {
+                    if sent.is_err() {
+                        sent = send(place, &pair, kind, Some(watcher));
+                    }
+                }
+                let (throughput, watched) = match sent {
                     Ok(sent) => sent,
-                    // A watcher that breaks off once in a while is not in the way of the others either.
+                    // One that always does is not in the way of the others either.
                     Err(error) if number > 0 => {
                         found[number].failure = Some(format!("{title}: {}: {error:#}", watcher.name));
                         continue;
