@@ -22,7 +22,7 @@ static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|
     let recordings: PathBuf =
         [env!("CARGO_MANIFEST_DIR"), "..", "corpus", "recordings", "build"].iter().collect();
     let mut told = BTreeMap::new();
-    for number in 1..=3 {
+    for number in 1..=2 {
         play(&recordings.join(format!("{number}.recording")), &mut told);
     }
     told
@@ -60,8 +60,8 @@ fn runs(workload: &str) -> impl Iterator<Item = (&String, &Vec<(String, String)>
 #[track_caller]
 fn never_a_leak(workloads: &[&str]) {
     for (name, told) in workloads.iter().flat_map(|workload| runs(workload)) {
-        // Eight minutes; reports came up to a fifth later than every second, the machine being busy.
-        assert!(told.len() > 380, "{name}: {} reports", told.len());
+        // 25 minutes; reports came up to a fifth later than every second, the machine being busy.
+        assert!(told.len() > 1200, "{name}: {} reports", told.len());
         for (second, (verdict, reason)) in told.iter().enumerate() {
             assert_ne!(verdict, "leak", "{name} in report {second}: {reason}");
         }
@@ -102,8 +102,8 @@ fn a_cache_that_fills_up_to_a_bound_is_no_leak() {
 
 #[test]
 fn a_cache_that_is_just_full_is_no_leak() {
-    // It filled for as long as patience lasts, and has rested for the first time.
-    never_a_leak(&["gawk-ring", "tail-last-lines"]);
+    // It filled steadily, one of them for ten minutes, and rests for the first time.
+    never_a_leak(&["gawk-ring", "tail-last-lines", "tmux-stream-stops"]);
 }
 
 #[test]

@@ -102,8 +102,6 @@ pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
         }
         Finding::LevelsOff(growth) if grows => {
             (says.verdict, says.reason) = (Verdict::Warmup, levelling(&growth));
-            // What levels off by steps may be between two of them now: its pace is the last minute's or all of its growth's.
-            says.trend = says.trend.map(|trend| trend.or(&growth.rate));
         }
         Finding::Early { left, growth } if grows => {
             says.reason = format!("{}; {} from a warm-up", says.reason, needs(left));
@@ -115,6 +113,11 @@ pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
             says.reason = format!("{}; {} from a warm-up", says.reason, needs(leak::patience(None) - known));
         }
         _ => {}
+    }
+    if matches!(says.verdict, Verdict::Warmup | Verdict::Stable | Verdict::Unknown) {
+        // What grows by steps may be between two of them now: its pace is the last minute's or its life's.
+        let pace = leak::pace(&series.history, now, series.window.length());
+        says.trend = says.trend.map(|trend| pace.map_or(trend, |pace| trend.or(&pace)));
     }
     says
 }
@@ -346,6 +349,18 @@ mod tests {
             let told = after(60, |second| (growth * second * second) as f64 * 1000.0);
             assert!(!matches!(told.verdict, Verdict::Leak | Verdict::Warmup));
         }
+    }
+
+    #[test]
+    fn between_two_steps_the_interval_holds_the_life_s_pace() {
+        let mut series = Series::new(60.0);
+        for second in 0..=790u64 {
+            series.push(second * SECOND, (50 + 10 * (second / 100)) as f64 * MIB, 0.0);
+        }
+        let told = assess_life(&series, 790 * SECOND, None);
+        let trend = told.trend.unwrap();
+        assert_eq!((told.verdict, trend.rate), (Verdict::Stable, 0.0), "{}", told.reason);
+        assert!(trend.low <= 0.0 && trend.high >= 0.09 * MIB, "{trend:?}");
     }
 
     #[test]

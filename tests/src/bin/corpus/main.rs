@@ -6,9 +6,10 @@
 //! `corpus labels PART [WORD…]`: tries whether labels are true, without the verdict: of all, or whose names contain a WORD.
 //! `corpus eval [--untouched]`: prints the figures; without the flag those of the parts that one may look at.
 //! `corpus alarms RECORDING [LIST…]`: what was called a leak on a machine where nobody planted one.
+//! `corpus cut WHOLE LIST TO`: keeps of a whole recording the processes of a list, as `record` leaves them in `target/`.
 //! `corpus series RECORDING`: each process's time, bytes held, bytes asked for, rate and its interval.
 
-use std::{fs, path::Path, process::Command, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -49,9 +50,10 @@ fn run(words: &[&str]) -> Result<()> {
         ["eval", "--untouched"] => built_on(root).and_then(|()| untouched(root)),
         ["alarms", recording, lists @ ..] => alarms::count(Path::new(recording), lists),
         ["series", recording] => series(Path::new(recording)),
+        ["cut", whole, list, to] => cut_again(Path::new(whole), Path::new(list), Path::new(to)),
         ["try", part, seconds, only] => record(root, Part::named(part)?, seconds.parse()?, only),
         _ => bail!(
-            "corpus record [PART] | labels PART [WORD…] | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | try PART SECONDS WORDS"
+            "corpus record [PART] | labels PART [WORD…] | eval [--untouched] | alarms RECORDING [LIST…] | series RECORDING | cut WHOLE LIST TO | try PART SECONDS WORDS"
         ),
     }
 }
@@ -78,6 +80,18 @@ fn series(recording: &Path) -> Result<()> {
             println!("{:.3} {} {} {rate:.1} {low:.1} {high:.1}", told.at, told.held, told.asked);
         }
     }
+    Ok(())
+}
+
+/// Cuts a whole recording to the runs of a list: a process id and a name a line.
+fn cut_again(whole: &Path, list: &Path, to: &Path) -> Result<()> {
+    let mut names = BTreeMap::new();
+    for line in fs::read_to_string(list).with_context(|| list.display().to_string())?.lines() {
+        let (pid, name) = line.split_once(' ').with_context(|| format!("{line}: no id and name"))?;
+        names.insert(name.to_owned(), pid.parse()?);
+    }
+    let bytes = cut::cut(whole, &names, to)?;
+    eprintln!("{} runs; {bytes} bytes", names.len());
     Ok(())
 }
 

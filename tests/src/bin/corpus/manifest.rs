@@ -185,8 +185,7 @@ impl Part {
     /// Recordings that its runs are spread over: as many as fit the machine side by side.
     pub const fn batches(self) -> usize {
         match self {
-            Self::Build => 3,
-            Self::Second => 2,
+            Self::Build | Self::Second => 2,
             Self::Untouched => 1,
         }
     }
