@@ -63,12 +63,13 @@ pub struct HeldRecord {
 }
 
 /// Values of [`HeldRecord::how`]: by a descriptor, by a mapping, as the executable that runs, registered with an io_uring
-/// ring, on the way through a unix socket.
+/// ring, on the way through a unix socket; and that a process holds more by descriptors than `disk_tables` can write.
 pub const HELD_DESCRIPTOR: u32 = 0;
 pub const HELD_MAPPING: u32 = 1;
 pub const HELD_EXECUTABLE: u32 = 2;
 pub const HELD_RING: u32 = 3;
 pub const HELD_SOCKET: u32 = 4;
+pub const HELD_TOO_MANY: u32 = 5;
 
 /// A file that no directory names any more, found in the list that its filesystem keeps of all inodes in memory: what the
 /// iterator `disk_listed` writes. The bytes of its path follow: `name` of them, padded to eight, the last component first,
@@ -218,6 +219,11 @@ macro_rules! disk_fields {
             TASK_PID: "task_struct.pid", 4;
             TASK_MM: "task_struct.mm", 8;
             TASK_FS: "task_struct.fs", 8;
+            TASK_FILES: "task_struct.files", 8;
+            FILES_TABLE: "files_struct.fdt", 8;
+            TABLE_LENGTH: "fdtable.max_fds", 4;
+            TABLE_FILES: "fdtable.fd", 8;
+            TABLE_OPEN: "fdtable.open_fds", 8;
             MM_EXECUTABLE: "mm_struct.exe_file", 8;
             FS_MOUNT: "fs_struct.root.mnt", 8;
             MOUNT_SB: "vfsmount.mnt_sb", 8;
@@ -255,6 +261,7 @@ macro_rules! disk_fields {
             SB_MAGIC: "super_block.s_magic", 8;
             SB_ROOT: "super_block.s_root", 8;
             SB_BDEV: "super_block.s_bdev", 8;
+            SB_NAMELESS: "super_block.s_remove_count.counter", 8;
             SB_INODES: "super_block.s_inodes", 16;
             SB_IN_LIST: "super_block.s_list", 16;
             ITER_INODE: "iomap_iter.inode", 8;

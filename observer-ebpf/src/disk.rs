@@ -40,6 +40,8 @@ mod iomap;
 mod listed;
 #[path = "disk/path.rs"]
 mod path;
+#[path = "disk/tables.rs"]
+mod tables;
 
 disk_fields!(fields_as_globals);
 

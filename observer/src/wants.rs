@@ -34,6 +34,8 @@ pub struct Wants {
     pub mappings: bool,
     /// Whether the lists of all inodes must be read with it.
     pub inodes: bool,
+    /// Whether it is wanted how much each process writes.
+    pub writers: bool,
     /// Whether the files of loop devices are wanted.
     pub loops: bool,
     /// Remote addresses whose names are wanted; they come when they are known.
@@ -110,6 +112,7 @@ impl Wants {
         self.remotes.extend(other.remotes);
         self.namespaces.extend(other.namespaces);
         self.inodes |= other.inodes;
+        self.writers |= other.writers;
         self.loops |= other.loops;
     }
 }

@@ -17,10 +17,10 @@ use observer_ebpf::{
 
 use crate::{
     CONTROL_FILES, DENTRY_NAME, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE, FILE_PRIVATE, FILES_COUNT,
-    FILES_FIRST, INODE_GENERATION, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE, KERNEL_OWN,
-    NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, S_IFMT, S_IFREG, SB_DEV, SB_FLAGS, SB_MAGIC,
-    SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TASK_PID, WRITABLE, blocks, held,
-    listed::is_superblock, probe,
+    FILES_FIRST, INODE_BLOCKS, INODE_GENERATION, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE,
+    KERNEL_OWN, NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, S_IFMT, S_IFREG, SB_DEV, SB_FLAGS,
+    SB_MAGIC, SECTOR, SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TASK_PID, WRITABLE, blocks,
+    held, listed::is_superblock, probe,
 };
 
 const S_IFSOCK: u16 = 0o140_000;
@@ -167,44 +167,56 @@ pub(crate) unsafe fn probed_id(inode: *const u8, superblock: *const u8) -> Inode
     }
 }
 
+/// As [`held`], of what may be a file: its inode, and the record made of it but for how it is held; null unless it is
+/// surely a regular file without a name that somebody deleted.
+#[inline(always)]
+pub(crate) unsafe fn probed(task: *const u8, file: *const u8, record: &mut HeldRecord) -> *const u8 {
+    // SAFETY: probing faults safely, the task is the iterator's.
+    unsafe {
+        let inode = probe::<u64>(file, &FILE_INODE) as *const u8;
+        let links: u32 = probe(inode, &INODE_NLINK);
+        let mode: u16 = probe(inode, &INODE_MODE);
+        let superblock: u64 = probe(inode, &INODE_SB);
+        if links != 0 || mode & S_IFMT != S_IFREG || !is_superblock(superblock) {
+            return core::ptr::null();
+        }
+        let superblock = superblock as *const u8;
+        if probe::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {
+            return core::ptr::null();
+        }
+        let opened: u32 = probe(file, &FILE_MODE);
+        record.task = task::record(task);
+        record.inode = probed_id(inode, superblock);
+        record.backing = InodeId::default();
+        record.size = probe(inode, &INODE_SIZE);
+        record.allocated = probe::<u64>(inode, &INODE_BLOCKS) * SECTOR;
+        record.magic = probe(superblock, &SB_MAGIC);
+        record.thread = load(task, &TASK_PID);
+        record.flags = probe(file, &FILE_FLAGS);
+        record.writable = u32::from(opened & WRITABLE != 0);
+        inode
+    }
+}
+
 impl Carrier {
     /// Tells of what may be a file, if it is one without a name.
     #[inline(always)]
     unsafe fn tell(&mut self, file: u64, how: u32) {
         // SAFETY: probing faults safely, the task is the iterator's.
         unsafe {
-            let inode: u64 = probe(file as *const u8, &FILE_INODE);
-            let inode = inode as *const u8;
-            let links: u32 = probe(inode, &INODE_NLINK);
-            let mode: u16 = probe(inode, &INODE_MODE);
-            if links != 0 || mode & S_IFMT != S_IFREG {
-                return;
-            }
-            let superblock: u64 = probe(inode, &INODE_SB);
-            if !is_superblock(superblock) {
-                return;
-            }
-            let superblock = superblock as *const u8;
-            if probe::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {
-                return;
-            }
             // The stack, which is shared with the caller, has no room for it.
             let Some(record) = CARRIED.get_ptr_mut(0) else { return };
             let record = &mut *record;
-            let opened: u32 = probe(file as *const u8, &FILE_MODE);
-            record.task = task::record(self.task);
-            record.inode = probed_id(inode, superblock);
-            record.size = probe(inode, &INODE_SIZE);
-            record.magic = probe(superblock, &SB_MAGIC);
+            let inode = probed(self.task, file as *const u8, record);
+            if inode.is_null() {
+                return;
+            }
+            let superblock = probe::<u64>(inode, &INODE_SB) as *const u8;
             record.allocated = blocks::of(inode, superblock, record.magic);
-            record.backing = InodeId::default();
             if record.magic == OVERLAY {
                 below(probe::<u64>(file as *const u8, &FILE_PRIVATE) as *const u8, record);
             }
-            record.thread = load(self.task, &TASK_PID);
             record.fd = self.fd as u32;
-            record.flags = probe(file as *const u8, &FILE_FLAGS);
-            record.writable = u32::from(opened & WRITABLE != 0);
             record.how = how;
             iterator::write(self.meta, record);
             self.told += 1;

@@ -104,23 +104,29 @@ pub unsafe fn is_locked_by_current<R: Reader>(inode: *const u8) -> bool {
 /// growth that is not ascribed is known from its size.
 #[inline(always)]
 pub unsafe fn meet(inode: *const u8, magic: u64, id: &InodeId, faulted: bool) {
-    const EXISTS: i32 = -17;
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe {
-        let (size, blocks): (u64, u64) = (load(inode, &INODE_SIZE), load(inode, &INODE_BLOCKS));
-        let total = FileTotal {
-            size,
-            counted: size,
-            first_size: size,
-            first_blocks: blocks * SECTOR,
-            magic,
-            flags: nameless(inode) | if faulted { FAULTED } else { 0 },
-            ..FileTotal::default()
-        };
-        match FILES.insert(id, total, NOEXIST) {
-            Ok(()) | Err(EXISTS) => {}
-            Err(_) => emit::count(Loss::MapFull, 1),
-        }
+        let flags = nameless(inode) | if faulted { FAULTED } else { 0 };
+        meet_with(id, load(inode, &INODE_SIZE), load::<u64>(inode, &INODE_BLOCKS) * SECTOR, magic, flags);
+    }
+}
+
+/// The same by what has been read of its inode: its size, and the bytes of its blocks.
+#[inline(always)]
+pub fn meet_with(id: &InodeId, size: u64, allocated: u64, magic: u64, flags: u64) {
+    const EXISTS: i32 = -17;
+    let total = FileTotal {
+        size,
+        counted: size,
+        first_size: size,
+        first_blocks: allocated,
+        magic,
+        flags,
+        ..FileTotal::default()
+    };
+    match FILES.insert(id, total, NOEXIST) {
+        Ok(()) | Err(EXISTS) => {}
+        Err(_) => emit::count(Loss::MapFull, 1),
     }
 }
 

@@ -8,11 +8,15 @@
 //! must say that it belongs to the filesystem, and the next one that it follows; where the place in the list was lost,
 //! the filesystem is begun anew, and after some attempts left, which the record of the end tells. Nothing is asked of a
 //! filesystem: a server that does not answer is not noticed.
+//!
+//! The kernel counts a filesystem's inodes that have no name (so as not to make it read-only while there are any). Where
+//! there are no more than other passes have found, the list is not read; where all of them have been met and are still
+//! there, it is read no further.
 
 use aya_ebpf::{
     helpers::generated::bpf_seq_write,
     macros::map,
-    maps::{Array, PerCpuArray},
+    maps::{Array, HashMap, PerCpuArray},
 };
 use observer_common::disk::{InodeId, LISTED_END, LISTED_FILE, LISTED_SWAP, ListedRecord};
 use observer_ebpf::{
@@ -24,9 +28,10 @@ use observer_ebpf::{
 use crate::{
     DENTRY_ALIAS, DENTRY_INODE, DENTRY_SB, FS_MOUNT, INODE_ALIAS, INODE_COUNT, INODE_FLAGS, INODE_IN_LIST,
     INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE, KERNEL_OWN, MOUNT_SB, OVERLAY, OVERLAY_INODE,
-    OVERLAY_UPPER, S_IFMT, S_IFREG, SB_BDEV, SB_FLAGS, SB_IN_LIST, SB_INODES, SB_MAGIC, SB_ROOT, TASK_FS,
-    blocks,
+    OVERLAY_UPPER, S_IFMT, S_IFREG, SB_BDEV, SB_DEV, SB_FLAGS, SB_IN_LIST, SB_INODES, SB_MAGIC, SB_NAMELESS,
+    SB_ROOT, TASK_FS, blocks,
     carried::probed_id,
+    growth::NO_PREALLOC,
     path::{self, Path},
     probe,
 };
@@ -39,6 +44,8 @@ const A_PASS: u64 = 1 << 16;
 const ATTEMPTS: u64 = 8;
 /// Filesystems that are gone through at most: more would be a list that has been lost.
 const MOST: u64 = 1 << 14;
+/// Inodes without a name that are remembered of a filesystem: where there are more, its list is read to the end.
+const REMEMBERED: u64 = 64;
 /// `S_SWAPFILE` of `inode.i_flags`.
 const SWAP: u32 = 1 << 8;
 /// tmpfs, ramfs, hugetlbfs, overlay, btrfs, bcachefs: with files, and without a block device.
@@ -54,6 +61,10 @@ struct Walk {
     superblock: u64,
     /// The entry of the list that was looked at last; the head of the list at its beginning.
     place: u64,
+    /// Inodes of this filesystem without a name that were met, and how many there were when its list was begun; more than
+    /// can be met where the list is read to its end.
+    met: u64,
+    nameless: u64,
     /// Inodes looked at, in all and in this pass.
     inodes: u64,
     in_pass: u64,
@@ -71,6 +82,15 @@ struct Walk {
 
 #[map]
 static WALK: Array<Walk> = Array::with_max_entries(1, 0);
+
+/// How many inodes without a name passes over processes have found, by the device of their filesystem, where the lists are
+/// known to have nothing beside them. Written by user space.
+#[map]
+static ACCOUNTED: HashMap<u64, u64> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
+
+/// The inodes that were met.
+#[map]
+static MET: Array<[u64; REMEMBERED as usize]> = Array::with_max_entries(1, 0);
 
 #[repr(C)]
 struct Scratch {
@@ -179,6 +199,8 @@ unsafe fn begin(task: *const u8, session: u64) -> Option<Walk> {
             first,
             superblock: first,
             place: head_of(first),
+            met: 0,
+            nameless: u64::MAX,
             inodes: 0,
             in_pass: 0,
             session,
@@ -206,6 +228,31 @@ fn inode_at(place: u64) -> *const u8 {
 unsafe fn word(address: u64) -> u64 {
     // SAFETY: probing faults safely.
     unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(address as *const u64).unwrap_or_default() }
+}
+
+/// Whether inodes that were met still are in the list of their filesystem, without a name.
+struct Check {
+    superblock: u64,
+    /// 1 where one is not.
+    gone: u64,
+}
+
+unsafe extern "C" fn still_is(number: u32, check: *mut Check) -> i64 {
+    // SAFETY: the check is on the caller's stack; probing faults safely.
+    unsafe {
+        let check = &mut *check;
+        let Some(met) = MET.get_ptr(0) else { return 1 };
+        let place = (*met)[(u64::from(number) & (REMEMBERED - 1)) as usize];
+        let (next, inode) = (word(place), inode_at(place));
+        if next == place
+            || word(next + 8) != place
+            || probe::<u64>(inode, &INODE_SB) != check.superblock
+            || probe::<u32>(inode, &INODE_NLINK) != 0
+        {
+            check.gone = 1;
+        }
+        i64::from(check.gone != 0)
+    }
 }
 
 impl Walk {
@@ -275,13 +322,49 @@ impl Walk {
         }
     }
 
+    /// Begins with the list of the filesystem that it is in, unless no file of it can be without a name.
+    #[inline(always)]
+    unsafe fn enter(&mut self) -> bool {
+        // SAFETY: probing faults safely.
+        unsafe {
+            if !self.has_files() {
+                return false;
+            }
+            let superblock = self.superblock as *const u8;
+            let nameless: u64 = probe(superblock, &SB_NAMELESS);
+            self.met = 0;
+            self.nameless = if nameless > REMEMBERED { u64::MAX } else { nameless };
+            let dev = u64::from(probe::<u32>(superblock, &SB_DEV));
+            nameless != 0 && ACCOUNTED.get_ptr(&dev).is_none_or(|known| *known != nameless)
+        }
+    }
+
+    /// Whether the inodes that were met are all that there are: each still is, and there are as many. If not, the list is
+    /// read to its end.
+    #[inline(always)]
+    unsafe fn are_all(&mut self) -> bool {
+        // SAFETY: probing faults safely.
+        unsafe {
+            let mut check = Check { superblock: self.superblock, gone: 0 };
+            repeat(self.met as u32, still_is, &raw mut check);
+            let nameless: u64 = probe(self.superblock as *const u8, &SB_NAMELESS);
+            let all = check.gone == 0 && nameless == self.met;
+            if !all {
+                self.nameless = u64::MAX;
+            }
+            all
+        }
+    }
+
     /// One inode further: it, if it has no name and is held.
     #[inline(always)]
     unsafe fn step(&mut self) -> *const u8 {
         // SAFETY: probing faults safely.
         unsafe {
             let head = head_of(self.superblock);
-            if self.place == head && !self.has_files() {
+            let done =
+                if self.place == head { !self.enter() } else { self.met == self.nameless && self.are_all() };
+            if done {
                 self.leave();
                 return core::ptr::null();
             }
@@ -299,9 +382,14 @@ impl Walk {
             self.place = next;
             self.inodes += 1;
             self.in_pass += 1;
-            if probe::<u32>(inode, &INODE_NLINK) != 0
-                || probe::<u16>(inode, &INODE_MODE) & S_IFMT != S_IFREG
-                || probe::<i32>(inode, &INODE_COUNT) <= 0
+            if probe::<u32>(inode, &INODE_NLINK) != 0 {
+                return core::ptr::null();
+            }
+            if let Some(met) = MET.get_ptr_mut(0) {
+                (*met)[(self.met & (REMEMBERED - 1)) as usize] = next;
+                self.met += 1;
+            }
+            if probe::<u16>(inode, &INODE_MODE) & S_IFMT != S_IFREG || probe::<i32>(inode, &INODE_COUNT) <= 0
             {
                 return core::ptr::null();
             }

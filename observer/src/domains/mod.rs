@@ -95,6 +95,11 @@ pub trait Decode {
         None
     }
 
+    /// What passes that run seldom are told of what the others have found: (map, key, value).
+    fn found(&mut self) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
     /// Whether the pass of `program` is worth its cost in this report.
     fn has_use_for(&self, _program: &str, _round: Round) -> bool {
         true
@@ -105,6 +110,11 @@ pub trait Decode {
     /// who was there before.
     fn ascribes(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// The program in whose place `program` runs, itself if in none's: what one of the two finds, the other has found.
+    fn stands_for(&self, program: &'static str) -> &'static str {
+        program
     }
 
     /// Maps that hold cumulative totals: swept whole when a ring lost records.
@@ -136,6 +146,8 @@ pub struct Round {
     pub whole: bool,
     /// Hooks on demand are attached.
     pub attended: bool,
+    /// It is asked for what each process writes.
+    pub writers: bool,
 }
 
 /// Bytes that are not what this version's kernel side writes.

@@ -9,6 +9,7 @@ use aya::maps::{Map, MapData};
 
 /// Commands of `bpf(2)`.
 const LOOKUP: libc::c_long = 1;
+const UPDATE: libc::c_long = 2;
 const DELETE: libc::c_long = 3;
 const NEXT_KEY: libc::c_long = 4;
 
@@ -19,7 +20,7 @@ struct Element {
     map: u32,
     _padding: u32,
     key: u64,
-    /// Where the value, or the next key, is written.
+    /// Where the value, or the next key, is written, or the value is read.
     out: u64,
     flags: u64,
 }
@@ -69,6 +70,20 @@ impl<'a> TotalsMap<'a> {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes the entry at `key`, whether there is one or not.
+    ///
+    /// # Errors
+    /// When key or value have the wrong size, or the kernel refuses.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        self.check(key)?;
+        if value.len() != self.value_size {
+            let text = format!("a value of {} bytes where the map has {}", value.len(), self.value_size);
+            return Err(io::Error::other(text));
+        }
+        // The kernel only reads it.
+        self.call(UPDATE, Some(key), Some(&mut value.to_vec()))
     }
 
     /// Removes the entry at `key`; it is no error if it is gone already.

@@ -122,7 +122,7 @@ impl Observed {
     }
 
     pub fn passes(&mut self, root: &Path, wants: &Wants, changes: &mut Changes, out: &mut Vec<Observation>) {
-        let round = self.round();
+        let round = self.round(wants);
         for (place, number) in self.decoder.orders(round) {
             self.object.order(place, number);
         }
@@ -141,6 +141,10 @@ impl Observed {
             }
         }
         if wants.inodes || self.unfinished {
+            for (name, key, value) in self.decoder.found() {
+                // Where there is no room, the pass does what it does without knowing.
+                let _ = self.object.totals(name).map(|map| map.put(&key, &value));
+            }
             for program in of(HookKind::PassSeldom) {
                 // What takes longer goes on with the next report.
                 for _ in 0..PASSES {
@@ -166,10 +170,12 @@ impl Observed {
 
     /// Whether the passes that begin now tell of everything: where ends are not told, or may have been lost, and every
     /// now and then, so that no error lasts.
-    fn round(&self) -> Round {
+    fn round(&self, wants: &Wants) -> Round {
         let told = self.decoder.keeps_silent_with().is_some_and(|hook| self.object.has(hook));
         let whole = !told || self.silent.is_none_or(|silent| silent >= SILENT_PASSES);
-        Round { whole, attended: self.object.attends() }
+        // The first pass is where what is counted begins.
+        let writers = !self.started || wants.writers;
+        Round { whole, attended: self.object.attends(), writers }
     }
 
     /// Runs one pass; whether it reached its end.
@@ -195,6 +201,7 @@ impl Observed {
         // Found and not announced: nothing says that it will be looked at again.
         let entries = std::mem::take(&mut decoded.read).into_iter().collect();
         self.unfinished |= decoded.partial;
+        let program = self.decoder.stands_for(program);
         if decoded.partial {
             // Nothing yet: what the last of its passes tells is told of all of them.
         } else if complete && round.whole {

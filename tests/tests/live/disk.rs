@@ -236,6 +236,37 @@ fn a_thread_with_a_descriptor_table_of_its_own_holds_a_file() {
     gone(&mut observer, &truth);
 }
 
+#[test]
+fn a_process_that_holds_more_than_the_kernel_tells_at_once_is_told_of_whole_and_so_are_the_others() {
+    let folder = TempDir::new("disk-many");
+    let (mut few, mut many) = (files(folder.path()), files(folder.path()));
+    few.ask("open few");
+    let one = few.ask("delete few");
+    let mut observer = watch();
+    found(&mut observer, &one);
+    many.ask("open many");
+    let truth = many.ask("delete many");
+    found(&mut observer, &truth);
+    let more = many.ask("dup many 500");
+    let all = |report: &Value, workload: &Workload, truth: &Value| {
+        let row = row(report, truth).unwrap_or_else(|| panic!("a row vanishes: {report:#}"));
+        holder_of(row, workload.pid()).is_some_and(|holder| holder["fds"] == truth["fds"])
+    };
+    observer.wait_for(|report| {
+        assert!(all(report, &few, &one), "{report:#}");
+        all(report, &many, &more).then_some(())
+    });
+    let last = many.ask("undup many");
+    observer.wait_for(|report| {
+        assert!(all(report, &few, &one), "{report:#}");
+        all(report, &many, &last).then_some(())
+    });
+    many.ask("close many");
+    gone(&mut observer, &truth);
+    few.ask("close few");
+    gone(&mut observer, &one);
+}
+
 /// Whether files in `folder` can be written around the page cache: in tmpfs since Linux 6.6.
 fn takes_direct(folder: &Path) -> bool {
     let probe = folder.join("probe");

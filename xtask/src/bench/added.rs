@@ -15,6 +15,7 @@ use super::{
 /// What is attached while calls are timed. The order is that of the columns.
 const EMPTY: usize = 0;
 const FLOOR: usize = 1;
+const DISK: usize = 3;
 const ALL: usize = 5;
 const BPFTRACE: usize = 6;
 
@@ -23,6 +24,9 @@ const NOISE: f64 = 0.01;
 
 /// The goal: observer against an empty program plus one map update.
 const GOAL: f64 = 1.5;
+
+/// What watching files may add to an append, as part of it.
+const APPEND: f64 = 0.05;
 
 /// bpftrace counting what observer counts, on the same tracepoints.
 const SCRIPT: &str = "tracepoint:raw_syscalls:sys_exit { @calls[pid] = count(); }
@@ -86,6 +90,16 @@ pub fn run(place: &Place) -> Result<Table> {
     }
     for (name, rounds) in calls.iter().zip(&rounds) {
         row(&mut table, name, rounds);
+        if let (true, Some(base), Some(disk)) =
+            (name.starts_with("append"), rounds.baselines(), rounds.added(DISK))
+        {
+            let part = disk.median / base.median;
+            table.goal(
+                format!("{name}: disk adds at most {}", Unit::Part.text(APPEND)),
+                Unit::Part.text(part),
+                part <= APPEND,
+            );
+        }
     }
     Ok(table)
 }

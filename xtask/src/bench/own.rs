@@ -1,6 +1,9 @@
 //! What observer itself takes: processor time a report, memory, wake-ups; by how much there is to report.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 
@@ -16,6 +19,12 @@ use super::{
 const IDLE: f64 = 0.002;
 const MEMORY: f64 = 40e6;
 const GROWTH: f64 = 1.25;
+/// What a report on deleted files may take among so many descriptors, milliseconds; of one core, whatever there is, where
+/// nobody asks for more.
+const DESCRIPTORS: [(u64, f64); 2] = [(100_000, 30.0), (1_000_000, 250.0)];
+const BUDGET: f64 = 0.01;
+/// The number of `disk --deleted-open` among the commands.
+const DISK: usize = 1;
 
 /// What one observer takes.
 struct Taken {
@@ -54,7 +63,7 @@ pub fn run(place: &Place) -> Result<Table> {
             "net, memory",
         ],
     );
-    let mut largest: f64 = 0.0;
+    let mut largest = [0.0; COMMANDS.len()];
     idle(place, &mut table)?;
     let folder = place.folder_name();
     let processes: Vec<(u64, Vec<String>)> =
@@ -77,19 +86,38 @@ pub fn run(place: &Place) -> Result<Table> {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let load = place.load(&arguments)?;
             let taken = of_views(place, views)?;
+            if what == "descriptors" && DESCRIPTORS.iter().all(|(most, _)| count >= *most) {
+                budget(place, &mut table, count)?;
+            }
             drop(load);
-            largest = taken.iter().flatten().map(Taken::memory).fold(largest, f64::max);
+            for (largest, taken) in largest.iter_mut().zip(&taken) {
+                *largest = taken.as_ref().map_or(*largest, |taken| taken.memory().max(*largest));
+            }
+            let goal = DESCRIPTORS.iter().find(|(scale, _)| what == "descriptors" && *scale == count);
+            if let (Some((_, goal)), Some(found)) = (goal, taken[DISK].as_ref().and_then(Taken::typical)) {
+                table.goal(
+                    format!(
+                        "disk: at most {} a report among {} {what}",
+                        Unit::Milliseconds.text(*goal),
+                        thousands(count)
+                    ),
+                    Unit::Milliseconds.text(found),
+                    found <= *goal,
+                );
+            }
             costs.push((count, taken.iter().flatten().filter_map(Taken::typical).collect()));
             row(&mut table, format!("{} {what}", thousands(count)), &taken);
         }
         growth(&mut table, what, &costs);
     }
     events(place, &mut table, &mut largest)?;
-    table.goal(
-        format!("never more than {} resident, maps included", Unit::Bytes.text(MEMORY)),
-        Unit::Bytes.text(largest),
-        largest <= MEMORY,
-    );
+    for ((name, _), largest) in COMMANDS.iter().zip(largest) {
+        table.goal(
+            format!("{name}: never more than {} resident, maps included", Unit::Bytes.text(MEMORY)),
+            Unit::Bytes.text(largest),
+            largest <= MEMORY,
+        );
+    }
     Ok(table)
 }
 
@@ -129,6 +157,32 @@ fn idle(place: &Place, table: &mut Table) -> Result<()> {
     }
     cells.resize_with(6, || Cell::None);
     table.row("an idle machine, a report a second, of one core", cells);
+    Ok(())
+}
+
+/// What the command for deleted files takes of a core where its budget is the default, once its interval has settled.
+fn budget(place: &Place, table: &mut Table, descriptors: u64) -> Result<()> {
+    let mut command = place.program("observer");
+    let observer = Speaker::start(command.args(COMMANDS[DISK].1).args(["--json", "--top", "-n"]))?;
+    // The first that is seen and the one after it are at the pace that was asked for.
+    for _ in 0..3 {
+        observer.line()?;
+    }
+    let (began, before) = (Instant::now(), child::processor_time(observer.pid())?);
+    for _ in 0..place.rounds(3, 10) {
+        observer.line()?;
+    }
+    let share =
+        (child::processor_time(observer.pid())? - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    table.goal(
+        format!(
+            "disk, default budget, {} descriptors: at most {} of one core",
+            thousands(descriptors),
+            Unit::Part.text(BUDGET)
+        ),
+        Unit::Part.text(share),
+        share <= BUDGET,
+    );
     Ok(())
 }
 
@@ -202,7 +256,7 @@ fn growth(table: &mut Table, what: &str, costs: &[(u64, Vec<f64>)]) {
 }
 
 /// Each command while the events come that it counts, at growing rates.
-fn events(place: &Place, table: &mut Table, largest: &mut f64) -> Result<()> {
+fn events(place: &Place, table: &mut Table, largest: &mut [f64; COMMANDS.len()]) -> Result<()> {
     let folder = place.folder_name();
     let mut costs: Vec<[f64; 3]> = Vec::new();
     for rate in [1_000_u64, 10_000, 100_000, 1_000_000] {
@@ -216,7 +270,7 @@ fn events(place: &Place, table: &mut Table, largest: &mut f64) -> Result<()> {
             let truth = load.ask("stop")?;
             let (events, seconds) = (truth["events"].as_f64(), truth["seconds"].as_f64());
             reached.push(events.zip(seconds).map_or(0.0, |(events, seconds)| events / seconds));
-            *largest = largest.max(taken.memory());
+            largest[view] = largest[view].max(taken.memory());
             cost[view] = taken.typical().unwrap_or(f64::NAN);
             all.push(Some(taken));
         }

@@ -23,8 +23,8 @@ pub fn write(root: &Path, tables: &[Table], thorough: bool, took: Duration) -> R
     let date = process::output(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?;
     let mut page = format!(
         "# What it costs\n\nMade by `cargo xtask bench{}` in {} s on {date}: {}, Linux {}. Every figure is a median of \
-         measurements that take turns with what it is compared with; ± is half the distance of the quartiles. No goal is an \
-         absolute time.\n\n",
+         measurements that take turns with what it is compared with; ± is half the distance of the quartiles. Goals \
+         are ratios, but for the few times and sizes that were promised.\n\n",
         if thorough { " --thorough" } else { "" },
         took.as_secs(),
         place::machine(),

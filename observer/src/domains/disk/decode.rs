@@ -10,11 +10,11 @@ use observer_common::{
 use self::growth::{FILES, FREED, Growth, WRITTEN};
 use super::{
     bytes::{Members as _, inode_key},
-    holders::Holders,
+    holders::{self, Holders},
 };
 use crate::{
     domains::{
-        Decode, Decoded, Malformed,
+        Decode, Decoded, Malformed, Round,
         bytes::{Reader, met},
     },
     observation::{Observation, disk::DiskFact},
@@ -23,6 +23,13 @@ use crate::{
 mod growth;
 
 const DELETIONS: &str = "DELETIONS";
+const ACCOUNTED: &str = "ACCOUNTED";
+
+/// The pass over descriptors, and the one by their tables, which is cheaper and cannot always tell everything.
+const DESCRIPTORS: &str = "disk_file";
+const TABLES: &str = "disk_tables";
+/// The pass over what processes write.
+const WRITERS: &str = "disk_task";
 
 /// A process that wrote less than so many bytes since it started is not told of: most processes of a busy machine live
 /// for a moment and write a few lines.
@@ -35,6 +42,8 @@ pub struct DiskDecoder {
     /// Inodes whose deletion was looked up: its entry does not change any more.
     looked_up: BTreeSet<InodeId>,
     growth: Growth,
+    /// The latest pass over tables has told everything that there was.
+    told_by_tables: bool,
 }
 
 impl Decode for DiskDecoder {
@@ -44,7 +53,15 @@ impl Decode for DiskDecoder {
 
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match program {
-            "disk_file"
+            TABLES => {
+                self.told_by_tables = !holders::are_too_many(program, bytes)?;
+                // Else nothing yet: the other pass tells of these too.
+                if self.told_by_tables {
+                    let found = self.holders.held(DESCRIPTORS, bytes, out)?.clone();
+                    self.look_up_all(found, out);
+                }
+            }
+            DESCRIPTORS
             | "disk_mapping"
             | "disk_mapping_stacked"
             | "disk_mapper"
@@ -57,12 +74,30 @@ impl Decode for DiskDecoder {
                 let found = self.holders.listed(program, bytes, out)?;
                 self.look_up_all(found, out);
             }
-            "disk_task" => tasks(bytes, out)?,
+            WRITERS => tasks(bytes, out)?,
             _ => {
                 return Err(Malformed { text: format!("a pass of {program}, which is no iterator of disk") });
             }
         }
         Ok(())
+    }
+
+    fn has_use_for(&self, program: &str, round: Round) -> bool {
+        match program {
+            DESCRIPTORS => !self.told_by_tables,
+            WRITERS => round.writers,
+            _ => true,
+        }
+    }
+
+    fn found(&mut self) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+        let bytes = |number: u64| number.to_ne_bytes().to_vec();
+        let entries = self.holders.accounted().into_iter();
+        entries.map(|(dev, files)| (ACCOUNTED, bytes(dev.into()), bytes(files))).collect()
+    }
+
+    fn stands_for(&self, program: &'static str) -> &'static str {
+        if program == TABLES { DESCRIPTORS } else { program }
     }
 
     fn passed(&mut self, out: &mut Decoded) {
@@ -121,7 +156,7 @@ impl DiskDecoder {
 /// Bytes written to storage, by process: the sum over its threads.
 fn tasks(bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
     let mut processes: BTreeMap<TaskId, WriterRecord> = BTreeMap::new();
-    for mut reader in Reader::records("disk_task", bytes, size_of::<WriterRecord>())? {
+    for mut reader in Reader::records(WRITERS, bytes, size_of::<WriterRecord>())? {
         let record = reader.writer()?;
         let first = WriterRecord { written: 0, cancelled: 0, ..record };
         let sum = processes.entry(record.task.id).or_insert(first);

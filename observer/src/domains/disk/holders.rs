@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observer_common::{
     disk::{
-        HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING, HELD_SOCKET, HeldRecord, InodeId,
-        LISTED_END, LISTED_SWAP, ListedRecord,
+        HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING, HELD_SOCKET, HELD_TOO_MANY, HeldRecord,
+        InodeId, LISTED_END, LISTED_SWAP, ListedRecord,
     },
     task::TaskId,
 };
@@ -36,7 +36,12 @@ pub struct Holders {
     listed: BTreeMap<InodeId, (File, Listing)>,
     /// What the listed ones keep their data in.
     below: BTreeSet<InodeId>,
+    /// Filesystems of which it was told how many files are accounted for.
+    accounted: BTreeSet<u32>,
 }
+
+/// More files than there are: the lists of such a filesystem are read.
+pub const UNKNOWN: u64 = u64::MAX;
 
 /// Passes whose holders can be asked through `/proc`, which then tells the path.
 const REACHABLE: [&str; 5] =
@@ -144,6 +149,23 @@ impl Holders {
         Ok(found)
     }
 
+    /// By filesystem, how many files the lists need not be read for, because other passes find them and lead to their
+    /// paths. Nothing of a filesystem of which the lists alone know a file: others may have come and gone meanwhile.
+    pub fn accounted(&mut self) -> BTreeMap<u32, u64> {
+        let reached = REACHABLE.iter().filter_map(|pass| self.found.get(*pass)).flatten();
+        let files: BTreeSet<&InodeId> = reached.chain(self.backing.values().flatten()).collect();
+        let mut accounted: BTreeMap<u32, u64> = self.accounted.iter().map(|dev| (*dev, UNKNOWN)).collect();
+        for inode in files {
+            let files = accounted.entry(inode.dev).or_default();
+            *files = if *files == UNKNOWN { 1 } else { *files + 1 };
+        }
+        for inode in self.found.get("disk_listed").into_iter().flatten() {
+            accounted.insert(inode.dev, UNKNOWN);
+        }
+        self.accounted = accounted.keys().copied().collect();
+        accounted
+    }
+
     /// Whether descriptors were ever looked at.
     pub fn looked(&self) -> bool {
         self.found.contains_key("disk_file")
@@ -157,6 +179,16 @@ impl Holders {
     fn found_by(&self, program: &str, inode: &InodeId) -> bool {
         self.found.get(program).is_some_and(|found| found.contains(inode))
     }
+}
+
+/// Whether some process holds more than a pass could tell of.
+pub fn are_too_many(program: &str, bytes: &[u8]) -> Result<bool, Malformed> {
+    for mut reader in Reader::records(program, bytes, size_of::<HeldRecord>())? {
+        if reader.held()?.how == HELD_TOO_MANY {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn hold(record: &HeldRecord) -> Result<Hold, Malformed> {

@@ -24,12 +24,21 @@ pub const HOOKS: &[Hook] = &[
         name: "disk.descriptors",
         tells: "which processes hold deleted files by descriptors, and how big these files are",
         kind: HookKind::Pass,
-        ways: &[Way {
-            name: "BPF iterator task_file",
-            programs: &[iterator("disk_file", "task_file")],
-            needs: &[],
-            blind: "",
-        }],
+        ways: &[
+            Way {
+                name: "BPF iterator task, tables of descriptors, probing",
+                // The second where a process holds more than the first can tell.
+                programs: &[iterator("disk_tables", "task"), iterator("disk_file", "task_file")],
+                needs: &[Need::Helper("loop"), Need::Probing],
+                blind: "",
+            },
+            Way {
+                name: "BPF iterator task_file",
+                programs: &[iterator("disk_file", "task_file")],
+                needs: &[],
+                blind: "",
+            },
+        ],
         columns: &[
             "path",
             "size",

@@ -387,6 +387,7 @@ impl Domain for DiskState {
         let mut wants = Wants {
             mappings: self.wants_mappings(context.now),
             inodes: self.wants_inodes(context.now),
+            writers: self.asks_for(View::Disk),
             loops: self.files.values().any(|file| file.holders.is_empty() && file.listing.is_some()),
             ..Wants::default()
         };

@@ -9,7 +9,7 @@
 //! - `write NAME WAY BYTES`: see [`ways`]; `try NAME WAY BYTES`: the same, or why it was `refused`
 //! - `clone NAME FROM`: makes and opens it, with the blocks of another file that is open
 //! - `stat NAME`: nothing but the truth; `sync NAME`: the same, once all of it is written back
-//! - `dup NAME`, `thread NAME` (a thread with a descriptor table of its own keeps it, this table does not),
+//! - `dup NAME [TIMES]`, `undup NAME` (one descriptor stays), `thread NAME` (a thread with a descriptor table of its own keeps it, this table does not),
 //!   `map NAME` (maps it and closes the descriptor), `register NAME` (the same with a ring of io_uring), `send NAME` (sends
 //!   it through a unix socket that nobody reads, and closes it), `loop NAME` (the same with a loop device),
 //!   `close NAME` (gives up whatever holds it)
@@ -161,13 +161,14 @@ impl Holder {
                 self.file(name)?.sync_all()?;
                 self.truth(name)
             }
-            ["dup", name] => {
-                let copy = self.file(name)?.try_clone()?;
+            ["dup", name] => self.dup(name, 1),
+            ["undup", name] => {
                 if let Some(Held::Descriptors(files)) = self.files.get_mut(*name) {
-                    files.push(copy);
+                    files.truncate(1);
                 }
                 self.truth(name)
             }
+            ["dup", name, times] => self.dup(name, times.parse()?),
             ["thread", name] => self.thread(name),
             ["map", name] => {
                 let mapping = ways::Mapping::of(self.file(name)?)?;
@@ -233,6 +234,16 @@ impl Holder {
 
     fn keep(&mut self, name: &str, file: File) -> Result<Value> {
         self.files.insert(name.to_owned(), Held::Descriptors(vec![file]));
+        self.truth(name)
+    }
+
+    fn dup(&mut self, name: &str, times: usize) -> Result<Value> {
+        for _ in 0..times {
+            let copy = self.file(name)?.try_clone()?;
+            if let Some(Held::Descriptors(files)) = self.files.get_mut(name) {
+                files.push(copy);
+            }
+        }
         self.truth(name)
     }
 

@@ -2,12 +2,16 @@
 
 use observer_common::disk::{
     EXACT, FREED as FREED_KIND, FreedRecord, GONE, HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING,
-    HELD_SOCKET, LISTED_END, LISTED_FILE, LISTED_SWAP, NAMELESS, WROTE, WriterKey, WroteRecord,
+    HELD_SOCKET, HELD_TOO_MANY, LISTED_END, LISTED_FILE, LISTED_SWAP, NAMELESS, WROTE, WriterKey,
+    WroteRecord,
 };
 
 use super::*;
 use crate::{
-    domains::{bytes::task_key, disk::bytes::writer_key},
+    domains::{
+        bytes::task_key,
+        disk::{bytes::writer_key, holders::UNKNOWN},
+    },
     observation::{
         disk::{Descriptor, File, Growing, Hold, Listing, Walk},
         process::ProcessFact,
@@ -136,6 +140,22 @@ fn one_holder_however_many_descriptors() {
 }
 
 #[test]
+fn a_pass_that_could_not_tell_everything_tells_nothing_and_another_takes_its_place() {
+    let round = Round { whole: true, attended: false, writers: false };
+    let mut decoder = DiskDecoder::default();
+    let tables = pass(&mut decoder, TABLES, &[FD]);
+    assert_eq!(facts(&tables), facts(&pass(&mut DiskDecoder::default(), DESCRIPTORS, &[FD])));
+    assert!(!decoder.has_use_for(DESCRIPTORS, round));
+    let full = Held { how: HELD_TOO_MANY, ..FD };
+    assert_eq!(facts(&pass(&mut decoder, TABLES, &[FD, full])), []);
+    assert!(decoder.has_use_for(DESCRIPTORS, round));
+    assert_eq!(decoder.stands_for(TABLES), DESCRIPTORS, "what the one found, the other has");
+    pass(&mut decoder, TABLES, &[]);
+    assert!(!decoder.has_use_for(DESCRIPTORS, round));
+    assert!(DiskDecoder::default().has_use_for(DESCRIPTORS, round), "where there is no pass over tables");
+}
+
+#[test]
 fn threads_that_outlive_their_leader_show_one_table_once_and_one_of_their_own_beside_it() {
     let records = [Held { thread: 43, ..FD }, Held { thread: 44, ..FD }, Held { thread: 45, fd: 8, ..FD }];
     let out = pass(&mut DiskDecoder::default(), "disk_file", &records);
@@ -173,6 +193,36 @@ fn what_carries_a_file_is_told_with_the_descriptor_that_leads_to_it() {
     let out = pass(&mut decoder, "disk_executable", &[Held { how: HELD_EXECUTABLE, ..FD }]);
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold: Hold::Executable });
     assert!(decoder.pass("disk_carried", &held(&Held { how: 9, ..FD }), &mut Decoded::default()).is_err());
+}
+
+#[test]
+fn lists_are_told_how_many_files_of_a_filesystem_are_known_unless_they_alone_know_one_of_it() {
+    let inode = |dev, ino| InodeId { dev, ino, ..INODE };
+    let told = |decoder: &mut DiskDecoder| -> Vec<(u64, u64)> {
+        let number = |bytes: Vec<u8>| u64::from_ne_bytes(bytes.try_into().unwrap());
+        decoder.found().into_iter().map(|(_, dev, files)| (number(dev), number(files))).collect()
+    };
+    let mut decoder = DiskDecoder::default();
+    let dev = INODE.dev.into();
+    assert_eq!(told(&mut decoder), []);
+    pass(&mut decoder, DESCRIPTORS, &[FD, Held { thread: 43, ..FD }]);
+    pass(&mut decoder, "disk_mapping", &[MAPPING]);
+    assert_eq!(told(&mut decoder), [(dev, 1)], "one file, however it is held");
+    // An overlay's file has its data in another file, which no process leads to.
+    pass(&mut decoder, "disk_carried", &[Held { backing: inode(5, 1), ..FD }]);
+    assert_eq!(told(&mut decoder), [(5, 1), (dev, 1)]);
+    // What is carried has no path but the one in the lists.
+    pass(&mut decoder, "disk_carried", &[Held { how: HELD_RING, ..FD }]);
+    assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
+    let list = [
+        listed(inode(INODE.dev, 9), LISTED_FILE, [1, 0], b""),
+        listed(InodeId::default(), LISTED_END, [9, 1], b""),
+    ];
+    decoder.pass("disk_listed", &list.concat(), &mut Decoded::default()).unwrap();
+    assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, UNKNOWN)]);
+    let end = listed(InodeId::default(), LISTED_END, [9, 1], b"");
+    decoder.pass("disk_listed", &end, &mut Decoded::default()).unwrap();
+    assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
 }
 
 #[test]

@@ -1,0 +1,186 @@
+//! Which deleted files processes hold by descriptors, from the tables of descriptors themselves.
+//!
+//! The kernel's own iterator over descriptors takes a reference to every file and gives it back, under the lock of its
+//! task: three times as dear as a look at whether the file has a name. The tables are read without a lock here, so what is
+//! about to be told is looked at again: the task must still have the table, the table the file, the file its inode.
+//!
+//! What the kernel takes of one process is no more than fits into its buffer. Of a process that holds more deleted files
+//! than that, this tells that the other iterator must be asked.
+
+use aya_ebpf::{
+    helpers::{bpf_probe_read_kernel, generated},
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
+use observer_common::disk::{HELD_DESCRIPTOR, HELD_TOO_MANY, HeldRecord, NAMELESS};
+use observer_ebpf::{
+    iterator,
+    iterator::repeat,
+    read::{load, pointer},
+    task::TASK_LEADER,
+};
+
+use crate::{
+    FILE_INODE, FILES_TABLE, INODE_NLINK, TABLE_FILES, TABLE_LENGTH, TABLE_OPEN, TASK_FILES,
+    carried::probed,
+    growth::{EXT4, meet_with},
+    probe,
+};
+
+/// Descriptors that are looked at together: as many as the table has bits in a word that says which are open.
+const TOGETHER: u32 = 64;
+/// Words that are looked at, at most: as many as the helper repeats.
+const WORDS: u32 = 1 << 23;
+/// Descriptors that are told of a process: the kernel's buffer has 32 KiB.
+const MOST: u64 = 200;
+
+#[repr(C)]
+struct Scratch {
+    record: HeldRecord,
+    /// The inode with a name that was met last: descriptors of one file often stand together.
+    named: u64,
+    slots: [u64; TOGETHER as usize],
+}
+
+#[map]
+static TABLE: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// The pass in which a process held more than can be told.
+#[map]
+static TOO_MANY: Array<u64> = Array::with_max_entries(1, 0);
+
+/// The table that is looked at. Words of eight bytes, as the verifier follows them through the stack.
+struct Table {
+    meta: *mut iterator::Meta,
+    task: *const u8,
+    scratch: *mut Scratch,
+    /// Addresses: of what the task calls its files, of the files' addresses, of the bits that say which are open.
+    files: u64,
+    slots: u64,
+    open: u64,
+    /// The descriptors that are looked at now: the first one's number, and which of them are open.
+    first: u64,
+    bits: u64,
+    told: u64,
+    /// 1 where nothing more can be told.
+    full: u64,
+}
+
+/// Every descriptor of every process (and of every thread that has a table of its own).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn disk_tables(context: *mut iterator::Task) -> i32 {
+    // SAFETY: the kernel calls with the context of this iterator; a null task marks the end.
+    unsafe {
+        let (meta, task) = ((*context).meta, (*context).task);
+        if task.is_null() {
+            return 0;
+        }
+        let files = pointer(task, &TASK_FILES);
+        if files.is_null() {
+            return 0;
+        }
+        let leader = pointer(task, &TASK_LEADER);
+        if leader != task && load::<u64>(leader, &TASK_FILES) == files as u64 {
+            return 0;
+        }
+        let (Some(scratch), Some(too_many)) = (TABLE.get_ptr_mut(0), TOO_MANY.get_ptr_mut(0)) else {
+            return 0;
+        };
+        let session = (*meta).session_id;
+        let table = pointer(files, &FILES_TABLE);
+        if table.is_null() || *too_many == session {
+            return 0;
+        }
+        let words = load::<u32>(table, &TABLE_LENGTH) / TOGETHER;
+        // Always 0, which the verifier does not know: it would follow a constant through each value that it takes.
+        let zero = u64::from((*scratch).record._pad);
+        (*scratch).named = 0;
+        let mut table = Table {
+            meta,
+            task,
+            scratch,
+            files: files as u64,
+            slots: load(table, &TABLE_FILES),
+            open: load(table, &TABLE_OPEN),
+            first: zero,
+            bits: zero,
+            told: zero,
+            full: zero,
+        };
+        repeat(if words < WORDS { words } else { WORDS }, word, &raw mut table);
+        if table.told >= MOST {
+            (*scratch).record.how = HELD_TOO_MANY;
+            if iterator::write(meta, &(*scratch).record) {
+                *too_many = session;
+            }
+        }
+    }
+    0
+}
+
+/// The descriptors of one word of bits; 1 where nothing more can be told.
+unsafe extern "C" fn word(number: u32, table: *mut Table) -> i64 {
+    // SAFETY: the table is on the caller's stack, the scratch is this CPU's own, everything else is probed.
+    unsafe {
+        let table = &mut *table;
+        let number = u64::from(number);
+        table.bits = bpf_probe_read_kernel((table.open + number * 8) as *const u64).unwrap_or_default();
+        if table.bits != 0 {
+            table.first = number * u64::from(TOGETHER);
+            let from = table.slots + table.first * 8;
+            let slots = &raw mut (*table.scratch).slots;
+            generated::bpf_probe_read_kernel(slots.cast(), TOGETHER * 8, from as *const _);
+            repeat(TOGETHER, slot, table);
+        }
+        i64::from(table.full != 0)
+    }
+}
+
+/// One of the descriptors; 1 after the last that is open, and where nothing more can be told.
+unsafe extern "C" fn slot(number: u32, table: *mut Table) -> i64 {
+    // SAFETY: as for `word`.
+    unsafe {
+        let table = &mut *table;
+        let number = u64::from(number & (TOGETHER - 1));
+        let bits = table.bits >> number;
+        if bits & 1 != 0 {
+            let file = (*table.scratch).slots[number as usize];
+            let inode: u64 = probe(file as *const u8, &FILE_INODE);
+            if inode != (*table.scratch).named {
+                if probe::<u32>(inode as *const u8, &INODE_NLINK) == 0 {
+                    table.tell(table.first + number, file, inode);
+                } else {
+                    (*table.scratch).named = inode;
+                }
+            }
+        }
+        i64::from(bits <= 1 || table.full != 0)
+    }
+}
+
+impl Table {
+    /// Tells of what is perhaps a file without a name.
+    #[inline(always)]
+    unsafe fn tell(&mut self, fd: u64, file: u64, inode: u64) {
+        // SAFETY: as for `word`; the task is the iterator's.
+        unsafe {
+            let record = &mut (*self.scratch).record;
+            let again = probed(self.task, file as *const u8, record);
+            if again.is_null()
+                || again as u64 != inode
+                || bpf_probe_read_kernel((self.slots + fd * 8) as *const u64) != Ok(file)
+                || load::<u64>(self.task, &TASK_FILES) != self.files
+            {
+                return;
+            }
+            record.fd = fd as u32;
+            record.how = HELD_DESCRIPTOR;
+            if record.magic == EXT4 {
+                meet_with(&record.inode, record.size, record.allocated, EXT4, NAMELESS);
+            }
+            self.told += 1;
+            self.full = u64::from(!iterator::write(self.meta, record) || self.told >= MOST);
+        }
+    }
+}
