@@ -1,17 +1,30 @@
 # What a call costs with nothing attached, under observer and under a tool of bcc's, in turns; who watches is alone on the
 # machine with the load. Each line `figure` is a call, who watches, nanoseconds a call, and of the watcher the ticks of its
 # processor time that the measurement took and the seconds that it took.
-mkfifo /tmp/asked
-load calls /root </tmp/asked >/tmp/told &
-load=$!
-exec 9>/tmp/asked
+begin() {
+    rm -f /tmp/asked
+    mkfifo /tmp/asked
+    load calls /root </tmp/asked >/tmp/told &
+    load=$!
+    exec 9>/tmp/asked
+}
+
+# tells LINES: waits until the load has told so many; fails where it does not.
+tells() {
+    waited=0
+    until [ "$(wc -l </tmp/told)" -ge "$1" ]; do
+        waited=$((waited + 1))
+        if [ $waited -gt 600 ] || ! kill -0 $load 2>/dev/null; then return 1; fi
+        sleep 0.2
+    done
+}
 
 # call NAME: nanoseconds of a call. The first thing that the load tells is that it is ready.
 call() {
-    until [ -s /tmp/told ]; do sleep 0.2; done
+    tells 1 || return
     before=$(wc -l </tmp/told)
     echo "$1 $MILLISECONDS" >&9
-    until [ "$(wc -l </tmp/told)" -gt "$before" ]; do sleep 0.2; done
+    tells $((before + 1)) || return
     tail -n 1 /tmp/told | sed 's/.*"ns"://; s/[,}].*//'
 }
 
@@ -23,20 +36,28 @@ alone() { echo "figure $1 nothing $(call "$1") 0 0"; }
 
 # beside CALL WHO PATTERN COMMAND…: times the call once the watcher has said what matches the pattern.
 beside() {
-    name=$1 who=$2 pattern=$3
+    timed=$1 who=$2 ready=$3
     shift 3
     "$@" >/tmp/watcher 2>/tmp/complaints &
     watcher=$!
-    until grep -q "$pattern" /tmp/watcher; do
-        kill -0 $watcher 2>/dev/null || {
-            echo "missing $who $(grep -i error /tmp/complaints | head -n 1) $(tail -n 1 /tmp/complaints)"
+    waited=0
+    until grep -q "$ready" /tmp/watcher; do
+        waited=$((waited + 1))
+        if [ $waited -gt 600 ] || ! kill -0 $watcher 2>/dev/null; then
+            echo "missing $who $(tail -n 1 /tmp/watcher) $(grep -i error /tmp/complaints | tail -n 1)"
+            kill -KILL $watcher 2>/dev/null
             return
-        }
-        sleep 0.5
+        fi
+        sleep 1
     done
     began=$(now) used=$(ticks $watcher)
-    took=$(call "$name")
-    echo "figure $name $who $took $(($(ticks $watcher) - used)) $(echo "$(now) $began" | awk '{print $1 - $2}')"
+    took=$(call "$timed") || {
+        echo "missing $who the load did not go on under it"
+        kill -KILL $watcher $load 2>/dev/null
+        begin
+        return
+    }
+    echo "figure $timed $who $took $(($(ticks $watcher) - used)) $(echo "$(now) $began" | awk '{print $1 - $2}')"
     kill $watcher
     wait $watcher 2>/dev/null
 }
@@ -55,6 +76,7 @@ pair() {
 sed 's/^bpf_text = """/&struct bpf_wq { __u64 a[2]; }; struct bpf_rb_root { __u64 a[2]; };\
 struct bpf_rb_node { __u64 a[4]; }; struct bpf_refcount { __u32 a; };\n/' /usr/sbin/tcptop-bpfcc >/tmp/tcptop
 
+begin
 echo "@@ begin rounds"
 for _ in $(seq "$ROUNDS"); do
     pair mmap+touch+munmap mem memleak 'outstanding' /usr/sbin/memleak-bpfcc -p $load 1
