@@ -44,7 +44,7 @@ beside() {
     until grep -q "$ready" /tmp/watcher; do
         waited=$((waited + 1))
         if [ $waited -gt 600 ] || ! kill -0 $watcher 2>/dev/null; then
-            echo "missing $who $(tail -n 1 /tmp/watcher) $(grep -i error /tmp/complaints | tail -n 1)"
+            echo "missing $who $(tail -n 1 /tmp/watcher) $(grep -iE 'error|exception' /tmp/complaints | tail -n 1)"
             kill -KILL $watcher 2>/dev/null
             return
         fi
