@@ -54,17 +54,28 @@ pub fn has_way(hook: &str, number: usize) -> bool {
     hook_plan(hook).ways.get(number - 1).expect("such a way is declared").1.is_ok()
 }
 
-/// What the plan for the kernel that is running says of a hook. The types of one kernel are read once.
+/// Whether the types of the kernel have the field of this global. What is a module is not in them: of its inodes that
+/// nothing can be asked of, the fields beside the common ones are not known.
+#[must_use]
+pub fn has_field(global: &str) -> bool {
+    load_plan().facts.types.fields.get(global).expect("such a field is declared").is_ok()
+}
+
+/// What the plan for the kernel that is running says of a hook.
 fn hook_plan(hook: &str) -> &'static HookPlan {
+    let mut hooks = load_plan().objects.iter().flat_map(|object| &object.hooks);
+    hooks.find(|plan| plan.hook.name == hook).expect("such a hook is declared")
+}
+
+/// The plan for the kernel that is running. Its types are read once.
+fn load_plan() -> &'static LoadPlan {
     static PLAN: OnceLock<LoadPlan> = OnceLock::new();
-    let plan = PLAN.get_or_init(|| {
+    PLAN.get_or_init(|| {
         let domains: Vec<&Declaration> = domains::ALL.iter().collect();
         let origin = Origin { root: Path::new("/"), btf: None, cache: None };
         let facts = KernelFacts::gather(&domains, &origin).expect("the kernel's types can be read");
         plan(facts, &domains, Without::default())
-    });
-    let mut hooks = plan.objects.iter().flat_map(|object| &object.hooks);
-    hooks.find(|plan| plan.hook.name == hook).expect("such a hook is declared")
+    })
 }
 
 /// Whether this is a guest of the kernel matrix, whose kernel may lack what a workload needs.

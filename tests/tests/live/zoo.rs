@@ -91,7 +91,18 @@ impl Animal {
         holders(row).len() == 1
             && holders(row).iter().any(right)
             && row["size"] == self.truth["size"]
-            && row["allocated"] == self.truth["allocated"]
+            && row["allocated"] == *self.allocated()
+    }
+
+    /// What is known of its blocks: all, but where its filesystem is a module, whose types tell nothing, and there is no way
+    /// to it by which `statx` could be asked.
+    fn allocated(&self) -> &Value {
+        let beside = match (self.fs, self.truth["way"].as_str().unwrap()) {
+            ("xfs", "register" | "send" | "loop") => "XFS_BLOCKS",
+            ("overlay", "loop") => "OVERLAY_UPPER",
+            _ => return &self.truth["allocated"],
+        };
+        if tool::has_field(beside) { &self.truth["allocated"] } else { &Value::Null }
     }
 }
 

@@ -35,12 +35,16 @@ const WRITERS: &str = "disk_task";
 /// for a moment and write a few lines.
 const LITTLE: u64 = 1 << 20;
 
+/// So often the deletion of an inode is looked up. The last name is gone before the program that tells of it has run, and
+/// whoever deletes may be preempted in between.
+const LOOKS: u8 = 3;
+
 /// Decodes what the disk object writes.
 #[derive(Debug, Default)]
 pub struct DiskDecoder {
     holders: Holders,
-    /// Inodes whose deletion was looked up: its entry does not change any more.
-    looked_up: BTreeSet<InodeId>,
+    /// How often the deletion of each inode was looked up. Once found, its entry does not change any more.
+    looked_up: BTreeMap<InodeId, u8>,
     growth: Growth,
     /// The latest pass over tables has told everything that there was.
     told_by_tables: bool,
@@ -105,7 +109,7 @@ impl Decode for DiskDecoder {
         self.growth.passed(held, out);
         // Where no pass tells of holders, nothing is known to be gone.
         if self.holders.looked() {
-            self.looked_up.retain(held);
+            self.looked_up.retain(|inode, _| held(inode));
         }
     }
 
@@ -120,6 +124,7 @@ impl Decode for DiskDecoder {
                 let inode = Reader::of("key of DELETIONS", key, size_of::<InodeId>())?.inode()?;
                 let mut reader = Reader::of(map, value, size_of::<DeletionRecord>())?;
                 let task = reader.task()?;
+                self.looked_up.insert(inode, LOOKS);
                 out.facts.push(met(&task));
                 let fact = DiskFact::Deleted { inode, by: task.id, at: reader.u64()? };
                 out.facts.push(Observation::Disk(fact));
@@ -139,9 +144,11 @@ impl Decode for DiskDecoder {
 }
 
 impl DiskDecoder {
-    /// Asks who deleted an inode that was not known before.
+    /// Asks who deleted an inode, unless that is known or was asked often enough.
     fn look_up(&mut self, inode: InodeId, out: &mut Decoded) {
-        if self.looked_up.insert(inode) {
+        let looks = self.looked_up.entry(inode).or_default();
+        if *looks < LOOKS {
+            *looks += 1;
             out.read.push((DELETIONS, inode_key(inode)));
         }
     }
