@@ -5,8 +5,9 @@ use std::{fs, process::Command, time::Instant};
 use anyhow::Result;
 
 use super::{
-    child,
+    child::{self, Speaker},
     measure::Figure,
+    own::thousands,
     place::{COMMANDS, FOLDER, Place},
     table::{Cell, Table, Unit},
 };
@@ -14,6 +15,10 @@ use crate::process::{self, cargo};
 
 /// The shortest interval: a script's first answer has rates, which need one.
 const INTERVAL: &str = "0.01";
+
+/// The goal: the first rows about deleted files, among so many processes, milliseconds.
+const FIRST_ROWS: f64 = 150.0;
+const PROCESSES: u64 = 5_000;
 
 /// Starts each command with and without what it found about this kernel before.
 pub fn run(place: &Place) -> Result<Table> {
@@ -39,6 +44,7 @@ pub fn run(place: &Place) -> Result<Table> {
         let cell = |values: &Vec<f64>| Cell::of(Figure::of(values), Unit::Milliseconds);
         table.row(format!("observer {name}"), figures.iter().map(cell).collect());
     }
+    first_rows(place, &mut table)?;
     let size = fs::metadata(place.root.join("target/release/observer"))?.len();
     let empty = || vec![Cell::None, Cell::None, Cell::None];
     let sized = std::iter::once(Cell::exact(size as f64, Unit::Bytes)).chain(empty()).collect();
@@ -59,4 +65,30 @@ pub fn run(place: &Place) -> Result<Table> {
         table.missing.push("a clean build: only with --thorough".to_owned());
     }
     Ok(table)
+}
+
+/// From the command to the first line that it writes, among many processes.
+fn first_rows(place: &Place, table: &mut Table) -> Result<()> {
+    let load = place.load(&["processes", &PROCESSES.to_string()])?;
+    let mut walls = Vec::new();
+    for _ in 0..place.rounds(7, 15) {
+        let mut command = place.program("observer");
+        command.args(["disk", "--deleted-open", "--json", "-n", "--interval", INTERVAL]);
+        let began = Instant::now();
+        let observer = Speaker::start(&mut command)?;
+        observer.line()?;
+        walls.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    drop(load);
+    let name = format!("observer disk, first rows among {} processes", thousands(PROCESSES));
+    if let Some(figure) = Figure::of(&walls) {
+        table.goal(
+            format!("{name}: within {}", Unit::Milliseconds.text(FIRST_ROWS)),
+            Unit::Milliseconds.figure(&figure),
+            figure.median <= FIRST_ROWS,
+        );
+    }
+    let cells = vec![Cell::None, Cell::of(Figure::of(&walls), Unit::Milliseconds), Cell::None, Cell::None];
+    table.row(name, cells);
+    Ok(())
 }
