@@ -49,12 +49,15 @@ fn kernel_memory_that_grows_is_named_by_its_kind() {
         told.extend(new);
         (told.len() == 6).then_some(())
     });
-    // And the machine has at least what the workload made of it.
+    // And the machine has at least what the workload made of it. Of buffers of sockets the kernel's account can lack up to
+    // 1 MiB a CPU since Linux 6.0 (3cd3399dd7a8, "net: implement per-cpu reserves for memory_allocated").
     let truth = workload.ask("step");
-    for kind in ["page_tables", "sockets", "vmalloc"] {
+    let cpus = std::thread::available_parallelism().unwrap().get() as f64;
+    for (kind, lacking) in [("page_tables", 0.0), ("sockets", cpus * 1_048_576.0), ("vmalloc", 0.0)] {
+        let least = truth[kind].as_f64().unwrap() - lacking;
         let totals = observer.wait_for(|report| {
             let totals = &report["totals"];
-            (number(totals, kind) >= truth[kind].as_f64()).then(|| totals.clone())
+            (number(totals, kind)? >= least).then(|| totals.clone())
         });
         assert!(number(&totals, "kernel_other") >= number(&totals, "page_tables"), "{totals:#}");
     }

@@ -251,7 +251,8 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
     note(
         "allocated-unknown",
         &|_, file| file.allocated().is_none(),
-        "the blocks that it takes are not known: its filesystem was not asked, or did not answer.",
+        "the blocks that it takes are not known: its filesystem was not asked, did not answer, or is a module whose \
+         types the kernel does not tell.",
     );
     note(
         "blocks-shared",
