@@ -2,6 +2,7 @@
 //! as there are processors; on each what doctor says, every way of every hook forced once, and the live tests.
 
 use std::{
+    env::consts::ARCH,
     fs,
     path::{Path, PathBuf},
     time::Instant,
@@ -53,6 +54,9 @@ pub struct Options {
     /// Only what doctor says
     #[arg(long, conflicts_with = "test")]
     doctor: bool,
+    /// Everything but the live tests
+    #[arg(long, conflicts_with_all = ["doctor", "test", "thorough", "script"])]
+    no_tests: bool,
     /// Only live tests whose name contains this
     #[arg(long, value_name = "FILTER")]
     test: Option<String>,
@@ -70,6 +74,12 @@ pub struct Options {
 /// When a check fails, a kernel cannot be had, or the emulator cannot run.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let began = Instant::now();
+    if ARCH != "x86_64" {
+        println!(
+            "NOT RUN: the kernels of the matrix are those of x86-64, and what is built here is for {ARCH}"
+        );
+        return Ok(());
+    }
     packages::ensure(packages::EMULATION)?;
     let folder = root.join("target/vm");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
@@ -85,16 +95,17 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         }
         Options { test: Some(filter), .. } => Wanted::Tests(filter.clone()),
         Options { doctor: true, .. } => Wanted::Doctor,
+        Options { no_tests: true, .. } => Wanted::Ways,
         Options { thorough: true, .. } => Wanted::Thorough,
         Options { .. } => Wanted::All,
     };
-    disk::make(&disk, &binaries(root, wanted != Wanted::Doctor)?.programs())?;
+    disk::make(&disk, &binaries(root, &wanted)?.programs())?;
     let mut guests: Vec<(&Kernel, Boot)> = kernels
         .iter()
         .flat_map(|kernel| plan::boots(&kernel.series, &wanted).into_iter().map(move |boot| (kernel, boot)))
         .collect();
     // What takes long begins first, or the last of it would run alone.
-    guests.sort_by_key(|(_, boot)| !boot.tests);
+    guests.sort_by_key(|(_, boot)| !boot.title.is_empty());
     println!("vm: {} guests, {} at a time", guests.len(), together::workers());
     let mut checks = Vec::new();
     let mut columns = Vec::new();
@@ -115,7 +126,8 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     })) {
         let said = said?;
         if let Some(step) = said.steps.iter().find(|step| step.name == "doctor") {
-            if options.doctor {
+            // Of all of them it would be pages; the guests' logs have it.
+            if options.doctor && !options.kernel.is_empty() {
                 println!("{}", step.output);
             }
             columns.push(column(kernel, boot, Answer::read(&step.output)));
@@ -133,7 +145,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     }
     checks.extend(surveys.keep(&root.join(surveys::FOLDER))?);
     // A page of a part of the matrix would lack the rest.
-    if options.kernel.is_empty() && matches!(wanted, Wanted::All | Wanted::Thorough | Wanted::Doctor) {
+    if options.kernel.is_empty() && wanted.has_every_start() {
         checks.push(Check {
             kernel: "all".to_owned(),
             name: PAGE.to_owned(),
@@ -207,17 +219,22 @@ fn kernels(options: &Options, folder: &Path) -> Result<Vec<Kernel>> {
     series.into_iter().map(|series| kernels::newest(&apt, &known, series, &kept)).collect()
 }
 
-/// Builds what runs in the guests: observer and, with `tests`, the tests of the host. Each test starts observer and reads
-/// its reports, and under emulation what is not optimised takes a multiple of the time: then all is.
-fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
+/// Builds what runs in the guests: observer and, where they are wanted, the tests of the host. Under emulation what is not
+/// optimised takes a multiple of the time: where observer is started more than once, all is.
+fn binaries(root: &Path, wanted: &Wanted) -> Result<Binaries> {
     // Without the programs that measure, which no guest runs.
     const OPTIMISED: [&str; 3] = ["--profile", "guest", "--no-default-features"];
     let target = root.join("target");
+    let built = target.join("guest");
     let mut build = process::cargo(root);
     build.args(["build", "--package", "observer", "--bin", "observer"]);
-    if !tests {
+    if *wanted == Wanted::Doctor {
         process::run(&mut build)?;
         return Ok(Binaries { observer: target.join("debug/observer"), tests: None });
+    }
+    if *wanted == Wanted::Ways {
+        process::run(build.args(OPTIMISED))?;
+        return Ok(Binaries { observer: built.join("observer"), tests: None });
     }
     // Together, so that both are built with the same features. With a test cargo builds the programs beside it, of which the
     // workload is one.
@@ -232,7 +249,6 @@ fn binaries(root: &Path, tests: bool) -> Result<Binaries> {
         .filter(|message| message["target"]["name"] == "live")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo does not say where it built the live tests")?;
-    let built = target.join("guest");
     Ok(Binaries {
         observer: built.join("observer"),
         tests: Some(Tests { workload: built.join("workload"), live }),

@@ -7,10 +7,19 @@ pub enum Wanted {
     All,
     /// The same with all of the live tests.
     Thorough,
+    /// The same without any.
+    Ways,
     Doctor,
     Tests(String),
     /// These steps alone.
     Script(String),
+}
+
+impl Wanted {
+    /// Whether each kernel is started in all the ways that the page and the data tell of.
+    pub const fn has_every_start(&self) -> bool {
+        matches!(self, Self::All | Self::Thorough | Self::Ways | Self::Doctor)
+    }
 }
 
 /// One start of a kernel.
@@ -84,7 +93,8 @@ pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
         let build = super::disk::BUILD;
         format!("{SKIP}step 6000 live {build}/deps/live --test-threads=1 --nocapture $skip {filter}\n")
     };
-    let whole = |tests: &str| format!("{DOCTOR}{SURVEY}{SMOKE}force\n{}{DAYS}", live(tests));
+    let around = |tests: &str| format!("{DOCTOR}{SURVEY}{SMOKE}force\n{tests}{DAYS}");
+    let whole = |tests: &str| around(&live(tests));
     let boot = |title, command_line: &str, steps: String| {
         let command_line = command_line.to_owned();
         let tests = steps.contains("step 6000 live");
@@ -94,6 +104,7 @@ pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
         Wanted::Doctor => boot("", "", format!("{DOCTOR}{SURVEY}")),
         Wanted::Script(steps) => boot("", "", steps.clone()),
         Wanted::Tests(filter) => boot("", "", format!("{DOCTOR}{}", live(&format!("'{filter}'")))),
+        Wanted::Ways => boot("", "", around("")),
         Wanted::Thorough => boot("", "", whole("")),
         Wanted::All => {
             let chosen = chosen();
@@ -101,8 +112,7 @@ pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
             Boot { chosen, ..boot("", "", steps) }
         }
     }];
-    let every_start = matches!(wanted, Wanted::All | Wanted::Thorough | Wanted::Doctor);
-    if every_start && LOCKED.contains(&series) {
+    if wanted.has_every_start() && LOCKED.contains(&series) {
         for (title, command_line) in
             [("integrity", "lockdown=integrity"), ("confidentiality", "lockdown=confidentiality")]
         {
@@ -133,5 +143,8 @@ mod tests {
         assert_eq!(titles("5.10"), [""]);
         assert_eq!(titles("6.1"), ["", "integrity", "confidentiality"]);
         assert!(boots("6.1", &Wanted::Tests("x".to_owned())).len() == 1);
+        let ways = boots("6.1", &Wanted::Ways);
+        assert_eq!(ways.len(), 3);
+        assert!(!ways[0].tests && ways[0].steps.contains("force\n") && ways[0].steps.contains(DAYS));
     }
 }
