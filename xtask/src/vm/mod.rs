@@ -104,6 +104,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         .iter()
         .flat_map(|kernel| plan::boots(&kernel.series, &wanted).into_iter().map(move |boot| (kernel, boot)))
         .collect();
+    let order: Vec<String> = guests.iter().map(|(kernel, boot)| boot.name(&kernel.series)).collect();
     // What takes long begins first, or the last of it would run alone.
     guests.sort_by_key(|(_, boot)| !boot.title.is_empty());
     println!("vm: {} guests, {} at a time", guests.len(), together::workers());
@@ -143,6 +144,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             verdict,
         }));
     }
+    columns.sort_by_key(|column| order.iter().position(|name| *name == column.title));
     checks.extend(surveys.keep(&root.join(surveys::FOLDER))?);
     // A page of a part of the matrix would lack the rest.
     if options.kernel.is_empty() && wanted.has_every_start() {
