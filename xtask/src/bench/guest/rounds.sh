@@ -72,8 +72,8 @@ pair() {
     beside "$name" "$tool" "$pattern" python3 -u "$@"
 }
 
-# What Debian 12's bcc does not know of 6.12's headers; tcptop alone includes them.
-sed 's/^bpf_text = """/&struct bpf_wq { __u64 a[2]; }; struct bpf_rb_root { __u64 a[2]; };\
+# What Debian 12's bcc does not know of 6.12's headers, which tcptop alone includes; and a function that is no more.
+sed 's/kr*e*t*probe__tcp_sendpage/no_more_&/; s/^bpf_text = """/&struct bpf_wq { __u64 a[2]; }; struct bpf_rb_root { __u64 a[2]; };\
 struct bpf_rb_node { __u64 a[4]; }; struct bpf_refcount { __u32 a; };\n/' /usr/sbin/tcptop-bpfcc >/tmp/tcptop
 
 begin
