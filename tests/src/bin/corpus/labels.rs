@@ -178,3 +178,23 @@ fn held(pid: u32) -> Option<f64> {
     };
     Some((field("RssAnon:")? + field("VmSwap:")?) * 1024.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(mebibytes: &[f64]) -> Told {
+        Looked { held: mebibytes.iter().map(|held| held * f64::from(1 << 20)).collect() }.told()
+    }
+
+    #[test]
+    fn growth_with_every_request_is_told_from_a_bound() {
+        assert!(told(&[10.0, 16.0, 40.0]) == Told::Grows);
+        assert!(told(&[10.0, 40.0, 40.5]) == Told::Rests);
+        // Slower and slower: it may have a bound, and has not reached it.
+        assert!(told(&[10.0, 40.0, 60.0]) == Told::Neither);
+        // The last three looks count.
+        assert!(told(&[10.0, 40.0, 60.0, 60.0]) == Told::Rests);
+        assert!(told(&[10.0, 40.0]) == Told::Neither);
+    }
+}
