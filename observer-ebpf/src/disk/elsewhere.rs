@@ -18,6 +18,13 @@ use crate::{
 
 /// `TMPFS_MAGIC`.
 const TMPFS: u64 = 0x0102_1994;
+// What stands in these takes no space, and whoever walks through them makes an inode, with a change time, of each entry.
+/// `PROC_SUPER_MAGIC`.
+const PROC: u64 = 0x9fa0;
+/// `SYSFS_MAGIC`.
+const SYSFS: u64 = 0x6265_6572;
+/// `CGROUP2_SUPER_MAGIC`.
+const CGROUPS: u64 = 0x6367_7270;
 /// `I_DIRTY_PAGES`: who only reads makes an inode dirty too, by its access time, but none of its pages.
 const PAGES: i32 = 4;
 
@@ -25,7 +32,7 @@ const PAGES: i32 = 4;
 unsafe fn worked_on<R: Reader>(inode: *const u8, superblock: *const u8, magic: u64) {
     // SAFETY: the caller passes a live inode and its superblock.
     unsafe {
-        if !is_regular(inode) || matches!(magic, EXT4 | OVERLAY) {
+        if !is_regular(inode) || matches!(magic, EXT4 | OVERLAY | PROC | SYSFS | CGROUPS) {
             return;
         }
         if load::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {
