@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what observer costs, measured beside what people would use instead, on one machine in one run.
 //!
-//! Loads and peers are the benchmark's own to start; what is compared is measured in turns; goals are ratios, but for the few times and sizes that were promised.
+//! Loads and peers are the benchmark's own to start; what is compared is measured in turns; goals are ratios, but for the
+//! few times and sizes that were promised.
 //! What cannot be measured on a machine is named with its reason. Seconds are for people: against regressions stand
 //! instructions (`--guard`), which do not depend on how busy a machine is.
 

@@ -284,8 +284,12 @@ impl ProcessMemory {
 
     /// Counters as a pass reads them, with the difference that exact ones had to those; never less than nothing.
     fn corrected(&self, now: Memory) -> Memory {
+        self.by_exact(now, |exact, then, now| exact.saturating_add(now.saturating_sub(then)).max(0))
+    }
+
+    /// Each counter by `since`, of the last exact one, of the one that a pass had read then, and of `now`'s.
+    fn by_exact(&self, now: Memory, since: impl Fn(i64, i64, i64) -> i64) -> Memory {
         let Some(Exact { memory, counters }) = self.exact else { return now.or_nothing() };
-        let since = |exact: i64, then: i64, now: i64| exact.saturating_add(now.saturating_sub(then)).max(0);
         Memory {
             file: since(memory.file, counters.file, now.file),
             anon: since(memory.anon, counters.anon, now.anon),
@@ -299,21 +303,13 @@ impl ProcessMemory {
     /// part of the difference that exact counters had was growth, between the pass and their reading: at most what has
     /// changed since. Of what the difference can have been, the least is taken.
     fn killed(&self, at: u64, now: Memory) -> Memory {
-        let Some(Exact { memory, counters }) = self.exact else { return now.or_nothing() };
         if self.series.window.rests(at) {
             return self.corrected(now);
         }
-        let since = |exact: i64, then: i64, now: i64| {
+        self.by_exact(now, |exact, then, now| {
             let (one, other) = (exact.saturating_sub(then), exact.saturating_sub(now));
             now.saturating_add(0.clamp(one.min(other), one.max(other))).max(0)
-        };
-        Memory {
-            file: since(memory.file, counters.file, now.file),
-            anon: since(memory.anon, counters.anon, now.anon),
-            swap: since(memory.swap, counters.swap, now.swap),
-            shmem: since(memory.shmem, counters.shmem, now.shmem),
-            virt: since(memory.virt, counters.virt, now.virt),
-        }
+        })
     }
 
     /// What it runs; `None` where that was not told.
