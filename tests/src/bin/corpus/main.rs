@@ -1,7 +1,7 @@
 //! The corpus: records it anew, and measures the verdicts on it. `cargo xtask corpus` calls this.
 //!
-//! `corpus record [PART]`: runs every workload of a part (`corpus/build.toml`, `second.toml`, `untouched.toml`), or of all,
-//! and writes `corpus/recordings/`.
+//! `corpus record [PART]`: runs every workload of a part (`corpus/build.toml`, `second.toml`, `third.toml`, `untouched.toml`),
+//! or of all, and writes `corpus/recordings/`.
 //! `corpus try PART SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
 //! `corpus labels PART [WORD…]`: tries whether labels are true, without the verdict: of all, or whose names contain a WORD.
 //! `corpus eval [--untouched]`: prints the figures; without the flag those of the parts that one may look at.
@@ -67,7 +67,11 @@ fn built_on(root: &Path) -> Result<()> {
 
 /// Prints what the verdicts are worth on what they have never seen.
 fn untouched(root: &Path) -> Result<()> {
-    println!("## The untouched part\n\n{}", evaluate::evaluate(root, &[Part::Untouched])?.page());
+    let said = match Part::Untouched.recordings(root).is_dir() {
+        true => evaluate::evaluate(root, &[Part::Untouched])?.page(),
+        false => "Nothing of it is recorded yet.".to_owned(),
+    };
+    println!("## The untouched part\n\n{said}");
     Ok(())
 }
 
@@ -171,7 +175,23 @@ fn prepare(root: &Path, built: &Path) -> Result<()> {
     run(Command::new("mcs")
         .arg(format!("-out:{}", built.join("Stores.exe").display()))
         .arg(programs.join("Stores.cs")))?;
-    build(&["go", "build", "-o"], "shapes.go", "shapes-go")?;
+    for (from, to) in [("shapes.go", "shapes-go"), ("stores.go", "stores-go")] {
+        build(&["go", "build", "-o"], from, to)?;
+    }
+    build(&["gdc", "-O1", "-o"], "stores.d", "stores-d")?;
+    let output = |option: &str, name: &str| format!("{option}{}", built.join(name).display());
+    run(Command::new("fpc")
+        .args(["-O1", "-v0", &output("-FU", ""), &output("-o", "stores-pascal")])
+        .arg(programs.join("stores.pas")))?;
+    run(Command::new("nim")
+        .args([
+            "compile",
+            "--hints:off",
+            "-d:release",
+            &output("--nimcache:", "nim"),
+            &output("-o:", "stores-nim"),
+        ])
+        .arg(programs.join("stores.nim")))?;
     for class in ["Shapes.java", "Stores.java"] {
         run(Command::new("javac").arg("-d").arg(built).arg(programs.join(class)))?;
     }

@@ -1,4 +1,4 @@
-//! The corpus's manifests, one a part (`corpus/build.toml`, `second.toml`, `untouched.toml`): what runs, under which load,
+//! The corpus's manifests, one a part (`corpus/build.toml`, `second.toml`, `third.toml`, `untouched.toml`): what runs, under which load,
 //! and what it is.
 
 use std::{
@@ -78,6 +78,8 @@ pub enum Part {
     Build,
     /// What was untouched once, and is built on now.
     Second,
+    /// As the second, untouched after it.
+    Third,
     /// What only final figures have seen.
     Untouched,
 }
@@ -162,16 +164,17 @@ impl Manifest {
 }
 
 impl Part {
-    pub const ALL: [Self; 3] = [Self::Build, Self::Second, Self::Untouched];
+    pub const ALL: [Self; 4] = [Self::Build, Self::Second, Self::Third, Self::Untouched];
 
     /// What one may look at.
-    pub const BUILT_ON: [Self; 2] = [Self::Build, Self::Second];
+    pub const BUILT_ON: [Self; 3] = [Self::Build, Self::Second, Self::Third];
 
     /// As files are named after it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Build => "build",
             Self::Second => "second",
+            Self::Third => "third",
             Self::Untouched => "untouched",
         }
     }
@@ -186,7 +189,7 @@ impl Part {
     pub const fn batches(self) -> usize {
         match self {
             Self::Build | Self::Second => 2,
-            Self::Untouched => 1,
+            Self::Third | Self::Untouched => 1,
         }
     }
 
