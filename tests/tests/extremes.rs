@@ -5,10 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use observer::{
     observation::{
@@ -19,8 +16,8 @@ use observer::{
         loss::{LossFact, SkippedFact},
         mem::{Limit, Machine, MemFact, Memory, Totals},
         net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Ends, FlowFact, FlowSlot, LinkFact,
-            Measures, NetFact, Pace, PacedFact, Protocol, QueueFact, SaturationFact, SocketFact,
+            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Ends, FlowFact, FlowSlot,
+            LinkFact, Measures, NetFact, Pace, PacedFact, Protocol, QueueFact, SaturationFact, SocketFact,
         },
         process::ProcessFact,
         session::{Moment, PaceFact, SessionFact},
@@ -198,7 +195,7 @@ impl Numbers {
     }
 
     fn ends(&mut self) -> Ends {
-        let mut end = || SocketAddr::from((Ipv4Addr::from(self.half()), self.half() as u16));
+        let mut end = || Endpoint::new(Ipv4Addr::from(self.half()).into(), self.half() as u16);
         Ends { netns: 1, local: end(), remote: Some(end()) }
     }
 
@@ -208,7 +205,7 @@ impl Numbers {
             opened: self.extreme(),
             passive: self.below(2) == 0,
             owner: Some(self.id()),
-            holders: vec![self.id()],
+            holders: [self.id()].into(),
             ends: self.ends(),
             state: self.below(14) as u8,
             counters: self.counters(),
@@ -277,7 +274,7 @@ impl Numbers {
             }),
             6 => NetFact::Socket(Arc::new(SocketFact {
                 cookie: self.below(3),
-                holders: vec![self.id()],
+                holders: [self.id()].into(),
                 protocol,
                 listening: self.below(2) == 0,
                 ends: self.ends(),

@@ -265,7 +265,7 @@ fn what_vanished_unseen_is_gone_after_damage() {
         let mut out = Vec::new();
         // The first goes and comes back before the key frame, the second does not come back, the third stays.
         let there = (1..=3).filter(|tgid| *tgid == 3 || second < 20 || (*tgid == 1 && second > 30));
-        changes.pass("pass", there.map(counters).collect(), &mut out);
+        changes.pass("pass", there.map(counters), &mut out);
         changes.settle(&mut out);
         changes.single(Observation::Due(at(second)), &mut out);
         out.iter().for_each(|fact| recorder.push(fact));

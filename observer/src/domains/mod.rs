@@ -12,6 +12,7 @@ use crate::{
     identity::process::Processes,
     observation::{
         Observation, TaskId,
+        net::SocketHandle,
         session::{Moment, SessionFact},
     },
     report::Report,
@@ -57,6 +58,12 @@ pub trait Decode {
     /// When the bytes are not whole records.
     fn part(&mut self, _program: &str, _bytes: &[u8], _out: &mut Decoded) -> Result<usize, Malformed> {
         Ok(0)
+    }
+
+    /// What the pass under way has told of sockets since this was last asked: whoever keeps an equal fact puts it in its
+    /// place, so that a pass over what is known takes no memory.
+    fn fresh(&mut self) -> &mut [SocketHandle] {
+        &mut []
     }
 
     /// Everything that the iterator program `program` wrote in one pass, but for what [`Self::part`] has taken of it.
@@ -125,6 +132,10 @@ pub trait Decode {
 #[derive(Debug, Default)]
 pub struct Decoded {
     pub facts: Vec<Observation>,
+    /// Facts about sockets: there can be so many that each must be small. They follow the others …
+    pub sockets: Vec<SocketHandle>,
+    /// … but for these, which mean nothing before them.
+    pub after_sockets: Vec<Observation>,
     /// Map entries that were announced: (map, key).
     pub read: Vec<(&'static str, Vec<u8>)>,
     /// Map entries whose final value has been taken: (map, key).
@@ -137,6 +148,15 @@ pub struct Decoded {
     pub uncounted: Vec<(TaskId, u64)>,
     /// The pass stopped on its way: another one goes on, and only then there is something to tell.
     pub partial: bool,
+}
+
+impl Decoded {
+    /// Takes all facts, in their order.
+    pub fn take_facts(&mut self) -> impl Iterator<Item = Observation> + use<> {
+        let [facts, after] = [&mut self.facts, &mut self.after_sockets].map(std::mem::take);
+        let sockets = std::mem::take(&mut self.sockets).into_iter().map(Observation::from);
+        facts.into_iter().chain(sockets).chain(after)
+    }
 }
 
 /// What is known when the passes of a report begin.

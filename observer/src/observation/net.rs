@@ -1,13 +1,15 @@
 //! Facts of the net domain: connections as they stand and as they ended, what no socket counts, listeners, links.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
+pub use self::{endpoint::Endpoint, handle::SocketHandle};
 use super::TaskId;
+
+mod endpoint;
+mod handle;
 
 /// What was observed in the net domain. The order of variants is part of the recording format. What there can be a hundred
 /// thousand of is shared by whoever keeps it.
@@ -100,13 +102,16 @@ pub struct Ends {
     /// Inode number of its network namespace.
     pub netns: u32,
     /// IPv4 mapped into IPv6 is IPv4.
-    pub local: SocketAddr,
+    pub local: Endpoint,
     /// `None` where there is no peer.
-    pub remote: Option<SocketAddr>,
+    pub remote: Option<Endpoint>,
 }
 
+/// Processes that have descriptors for a socket: most often one, for which there is room in place.
+pub type Holders = SmallVec<[TaskId; 1]>;
+
 /// A TCP connection as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionFact {
     /// The kernel's number of the socket, unique for one boot.
     pub cookie: u64,
@@ -116,8 +121,7 @@ pub struct ConnectionFact {
     pub passive: bool,
     /// The process that was the first to act on it.
     pub owner: Option<TaskId>,
-    /// Processes that have descriptors for it.
-    pub holders: Vec<TaskId>,
+    pub holders: Holders,
     pub ends: Ends,
     /// As `include/net/tcp_states.h` numbers it.
     pub state: u8,
@@ -220,7 +224,7 @@ pub struct Pace {
 }
 
 /// A TCP connection as it stands, and what tells its pace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PacedFact {
     pub connection: ConnectionFact,
     pub pace: Pace,
@@ -253,7 +257,7 @@ pub struct FlowFact {
     pub key: FlowSlot,
     pub protocol: Protocol,
     /// The peer of a connected socket.
-    pub remote: Option<SocketAddr>,
+    pub remote: Option<Endpoint>,
     pub tx: u64,
     pub rx: u64,
 }
@@ -277,10 +281,10 @@ pub struct ClosedTotalsFact {
 }
 
 /// A listener, or a socket for datagrams.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketFact {
     pub cookie: u64,
-    pub holders: Vec<TaskId>,
+    pub holders: Holders,
     pub protocol: Protocol,
     pub listening: bool,
     pub ends: Ends,

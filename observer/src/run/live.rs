@@ -118,9 +118,7 @@ async fn until_enough(
 }
 
 fn report(live: &mut Live, wants: &mut Wants, pipeline: &mut Pipeline) -> Result<(), Error> {
-    for fact in live.collect(wants) {
-        pipeline.feed(fact)?;
-    }
+    live.collect(wants, pipeline);
     let moment = now();
     *wants = pipeline.wants(moment)?;
     for fact in live.answer(wants) {

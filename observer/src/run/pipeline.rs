@@ -53,18 +53,22 @@ impl Pipeline {
     /// # Errors
     /// When the recording or the output cannot be written, or the report cannot be shaped as was asked.
     pub fn feed(&mut self, observation: Observation) -> Result<(), Error> {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.push(&observation);
-        }
-        if let Observation::Session(session) = &observation {
-            self.session = Some((**session).clone());
-        }
-        for engine in &mut self.engines {
-            engine.apply(&observation);
-        }
+        self.take(&observation);
         match observation {
             Observation::Due(now) => self.report(now),
             _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, observation: &Observation) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(observation);
+        }
+        if let Observation::Session(session) = observation {
+            self.session = Some((**session).clone());
+        }
+        for engine in &mut self.engines {
+            engine.apply(observation);
         }
     }
 
@@ -191,6 +195,14 @@ impl Pipeline {
             notes.chain(lost).for_each(|text| warn(&text));
         }
         Ok(Exit::Incomplete)
+    }
+}
+
+impl Extend<Observation> for Pipeline {
+    /// Takes in what was observed for a report, piece by piece as it is found; that the report is due is said to
+    /// [`Pipeline::feed`].
+    fn extend<T: IntoIterator<Item = Observation>>(&mut self, observations: T) {
+        observations.into_iter().for_each(|observation| self.take(&observation));
     }
 }
 

@@ -18,10 +18,12 @@
 //! Of the rest there is a fixed number (the machine, its links and mounts, the losses of each object), or as many as a
 //! map of the kernel side has room for (totals of connections whose ends found no room in the ring).
 
-use hashbrown::{HashMap, HashSet};
-use values::Values;
+use std::borrow::Cow;
 
-use crate::observation::{Observation, Slot, TaskId, process::ProcessFact};
+use hashbrown::{HashMap, HashSet};
+use values::{Place, Values};
+
+use crate::observation::{Observation, Slot, TaskId, net::SocketHandle, process::ProcessFact};
 
 mod values;
 
@@ -33,7 +35,7 @@ const LOOK_AHEAD: usize = 64;
 pub struct Changes {
     values: Values,
     /// Each program with what its latest pass found. A handful of programs.
-    passes: Vec<(&'static str, Vec<Place>)>,
+    passes: Vec<(&'static str, Vec<Found>)>,
     /// What the passes since the last judgement no longer found.
     missed: Vec<Slot>,
     /// Passes counted, so that a mark of an earlier one is not taken for this one's.
@@ -49,14 +51,28 @@ pub struct Changes {
     latest: HashMap<u32, TaskId>,
 }
 
-/// An index into the values, and the number of the value that was meant: the index is used again.
-type Place = (usize, u64);
+/// A place among the values, and the number of the value that was meant: the place is used again.
+type Found = (Place, u32);
+
+/// What counts as found, of what the previous pass of a program had and this one has not.
+#[derive(Clone, Copy)]
+enum Staying {
+    Nothing,
+    /// What is not told of while it stays as it is ([`Observation::lasts_unsaid`]).
+    WhatLasts,
+    Everything,
+}
 
 impl Changes {
     /// Takes the facts of one complete pass of `program`: what differs from the last fact of its slot goes to `out`.
     /// What this program's previous pass had and this one has not is missed until [`Self::settle`] judges.
-    pub fn pass(&mut self, program: &'static str, facts: Vec<Observation>, out: &mut Vec<Observation>) {
-        self.replace(program, facts, |_| false, out);
+    pub fn pass(
+        &mut self,
+        program: &'static str,
+        facts: impl IntoIterator<Item = Observation>,
+        out: &mut impl Extend<Observation>,
+    ) {
+        self.replace(program, facts, Staying::Nothing, out);
     }
 
     /// As [`Self::pass`], where the pass has kept silent about what lasts and has not changed
@@ -64,10 +80,19 @@ impl Changes {
     pub fn pass_over_changes(
         &mut self,
         program: &'static str,
-        facts: Vec<Observation>,
-        out: &mut Vec<Observation>,
+        facts: impl IntoIterator<Item = Observation>,
+        out: &mut impl Extend<Observation>,
     ) {
-        self.replace(program, facts, Observation::lasts_unsaid, out);
+        self.replace(program, facts, Staying::WhatLasts, out);
+    }
+
+    /// Puts what is known in the place of facts that are equal to it: one of two is enough.
+    pub fn share(&self, facts: &mut [SocketHandle]) {
+        for fact in facts {
+            if let Some(known) = self.values.socket(&fact.slot()).filter(|known| *known == fact) {
+                *fact = known.clone();
+            }
+        }
     }
 
     /// Whether something is missed that a pass on demand may yet find.
@@ -78,11 +103,11 @@ impl Changes {
 
     /// All passes of a report have run: what no program's latest pass finds is forgotten, and its
     /// [`Observation::gone`] goes to `out`.
-    pub fn settle(&mut self, out: &mut Vec<Observation>) {
+    pub fn settle(&mut self, out: &mut impl Extend<Observation>) {
         for slot in std::mem::take(&mut self.missed) {
-            let Some((index, fact)) = self.unfound(&slot) else { continue };
-            let gone = fact.gone();
-            self.vacate(index);
+            let unfound = self.unfound(&slot).map(|(place, fact)| (place, fact.gone()));
+            let Some((place, gone)) = unfound else { continue };
+            self.vacate(place);
             if let Some(gone) = gone {
                 self.forget(&gone);
                 self.observe(gone, out);
@@ -91,10 +116,10 @@ impl Changes {
     }
 
     /// The value of `slot`, and its place, unless a pass finds it.
-    fn unfound(&self, slot: &Slot) -> Option<(usize, &Observation)> {
-        let index = self.values.find(slot)?;
-        let value = self.values.get(index).filter(|value| value.holders == 0)?;
-        Some((index, &value.fact))
+    fn unfound(&self, slot: &Slot) -> Option<(Place, Cow<'_, Observation>)> {
+        let place = self.values.find(slot)?;
+        self.values.mark(place).filter(|mark| mark.holders == 0)?;
+        Some((place, self.values.fact(place)?))
     }
 
     /// Takes the facts of a pass that failed midway: changes are passed on; nothing is gone, because what it did not
@@ -102,42 +127,47 @@ impl Changes {
     pub fn interrupted(
         &mut self,
         program: &'static str,
-        facts: Vec<Observation>,
-        out: &mut Vec<Observation>,
+        facts: impl IntoIterator<Item = Observation>,
+        out: &mut impl Extend<Observation>,
     ) {
-        self.replace(program, facts, |_| true, out);
+        self.replace(program, facts, Staying::Everything, out);
     }
 
     /// Takes the facts of a pass, and the place of what the program's previous pass found; what that had and this one has
-    /// not is missed, unless it `stays`.
+    /// not is missed, unless it is `staying`.
     fn replace(
         &mut self,
         program: &'static str,
-        facts: Vec<Observation>,
-        stays: impl Fn(&Observation) -> bool,
-        out: &mut Vec<Observation>,
+        facts: impl IntoIterator<Item = Observation>,
+        staying: Staying,
+        out: &mut impl Extend<Observation>,
     ) {
-        let (place, previous) = self.begin(program);
+        let (number, previous) = self.begin(program);
         let mut found = self.take(facts, &previous, out);
-        for (index, number) in previous {
-            let Some(value) = self.values.get_mut(index).filter(|value| value.number == number) else {
-                continue;
-            };
+        for (place, meant) in previous {
+            let Some(mark) = self.values.mark(place).filter(|mark| mark.number == meant) else { continue };
             // Those that this pass found again were counted twice now, those that it did not once too often.
-            if value.found != self.pass && stays(&value.fact) {
-                found.push((index, number));
+            let stays = match staying {
+                Staying::Nothing => false,
+                Staying::WhatLasts => self.values.lasts_unsaid(place),
+                Staying::Everything => true,
+            };
+            if mark.found != self.pass && stays {
+                found.push((place, meant));
                 continue;
             }
-            value.holders -= 1;
-            if value.holders == 0 {
-                self.missed.extend(value.fact.slot());
+            if let Some(mark) = self.values.mark_mut(place) {
+                mark.holders -= 1;
+            }
+            if mark.holders == 1 {
+                self.missed.extend(self.values.slot(place));
             }
         }
-        self.passes[place].1 = found;
+        self.passes[number].1 = found;
     }
 
     /// Takes a fact that came outside a pass: an event always goes to `out`, a state-like fact when it has changed.
-    pub fn single(&mut self, fact: Observation, out: &mut Vec<Observation>) {
+    pub fn single(&mut self, fact: Observation, out: &mut impl Extend<Observation>) {
         if matches!(fact, Observation::Due(_)) {
             self.forget_ended();
         }
@@ -150,9 +180,9 @@ impl Changes {
     }
 
     /// The current value of every slot, in the order of the slots: what a reader needs to go on from here.
-    pub fn keyframe(&self) -> impl Iterator<Item = &Observation> {
-        let mut facts: Vec<(Option<Slot>, &Observation)> =
-            self.values.iter().map(|value| (value.fact.slot(), &value.fact)).collect();
+    pub fn keyframe(&self) -> impl Iterator<Item = Cow<'_, Observation>> {
+        let mut facts: Vec<(Option<Slot>, Cow<'_, Observation>)> =
+            self.values.iter().map(|fact| (fact.slot(), fact)).collect();
         facts.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         facts.into_iter().map(|(_, fact)| fact)
     }
@@ -169,110 +199,113 @@ impl Changes {
         self.values.is_empty()
     }
 
-    /// Starts a pass; its program's place, and what its previous pass found.
-    fn begin(&mut self, program: &'static str) -> (usize, Vec<Place>) {
+    /// Starts a pass; its program's number, and what its previous pass found.
+    fn begin(&mut self, program: &'static str) -> (usize, Vec<Found>) {
         self.pass = self.pass.wrapping_add(1);
-        let place = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
+        let number = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
             self.passes.push((program, Vec::new()));
             self.passes.len() - 1
         });
-        let previous = std::mem::take(&mut self.passes[place].1);
-        (place, previous)
+        let previous = std::mem::take(&mut self.passes[number].1);
+        (number, previous)
     }
 
     /// Observes the facts of a pass, and counts it as a holder of each slot once. Passes find things in the same order
     /// again and again: a fact is first compared with what stood at its place in the `previous` one.
     fn take(
         &mut self,
-        facts: Vec<Observation>,
-        previous: &[Place],
-        out: &mut Vec<Observation>,
-    ) -> Vec<Place> {
-        let mut found = Vec::with_capacity(facts.len());
+        facts: impl IntoIterator<Item = Observation>,
+        previous: &[Found],
+        out: &mut impl Extend<Observation>,
+    ) -> Vec<Found> {
+        let facts = facts.into_iter();
+        let mut found = Vec::with_capacity(facts.size_hint().0);
         let mut expected = previous;
         for fact in facts {
-            let index = match expected {
-                [(index, _), rest @ ..] if self.knows(*index, &fact) => {
+            let place = match expected {
+                [(place, _), rest @ ..] if self.knows(*place, &fact) => {
                     expected = rest;
-                    Some(*index)
+                    Some(*place)
                 }
                 _ => {
-                    let index = self.observe(fact, out);
+                    let place = self.observe(fact, out);
                     let ahead = &expected[..expected.len().min(LOOK_AHEAD)];
-                    if let Some(place) = ahead.iter().position(|(ahead, _)| Some(*ahead) == index) {
-                        expected = &expected[place + 1..];
+                    if let Some(before) = ahead.iter().position(|(ahead, _)| Some(*ahead) == place) {
+                        expected = &expected[before + 1..];
                     }
-                    index
+                    place
                 }
             };
-            if let Some(index) = index
-                && let Some(value) = self.values.get_mut(index)
-                && value.found != self.pass
+            if let Some(place) = place
+                && let Some(mark) = self.values.mark_mut(place)
+                && mark.found != self.pass
             {
-                value.found = self.pass;
-                value.holders += 1;
-                found.push((index, value.number));
+                mark.found = self.pass;
+                mark.holders += 1;
+                found.push((place, mark.number));
             }
         }
         found
     }
 
-    /// Whether `fact` is the value at `index` and tells nothing more than that it still is.
-    fn knows(&self, index: usize, fact: &Observation) -> bool {
-        let same = self.values.get(index).is_some_and(|value| value.fact == *fact);
-        same && !fact.lasts_unsaid() && fact.ends().is_empty()
+    /// Whether `fact` is the value at `place` and tells nothing more than that it still is.
+    fn knows(&self, place: Place, fact: &Observation) -> bool {
+        let tells_more = fact.lasts_unsaid() && self.awaits_ends();
+        !tells_more && self.values.is(place, fact) && fact.ends().is_empty()
     }
 
     /// Passes `fact` on unless it is known; says where its slot's value is kept.
-    fn observe(&mut self, fact: Observation, out: &mut Vec<Observation>) -> Option<usize> {
+    fn observe(&mut self, fact: Observation, out: &mut impl Extend<Observation>) -> Option<Place> {
         self.ending.extend(fact.ends());
         if let Observation::Process(ProcessFact::Met { id, .. }) = &fact {
             self.supersede(*id);
         }
         let Some(slot) = fact.slot() else {
-            out.push(fact);
+            out.extend([fact]);
             return None;
         };
         // A socket can be connected again after its connection's end.
-        if fact.lasts_unsaid() && !(self.ending.is_empty() && self.ended.is_empty()) {
+        if fact.lasts_unsaid() && self.awaits_ends() {
             self.ending.remove(&slot);
             self.ended.remove(&slot);
         }
         let place = self.values.find(&slot);
-        let known = place.and_then(|index| self.values.get_mut(index));
-        let outdated = fact.outdates(known.is_some());
-        let index = match (place, known) {
-            (Some(index), Some(value)) => {
-                if value.fact == fact {
-                    return Some(index);
-                }
-                let before = std::mem::replace(&mut value.fact, fact.clone());
+        let outdated = fact.outdates(place.is_some());
+        let place = match place {
+            Some(place) if self.values.is(place, &fact) => return Some(place),
+            Some(place) => {
+                let before = self.values.replace(place, fact.clone());
                 self.keep(&fact);
-                self.release(&before);
-                index
+                before.iter().for_each(|before| self.release(before));
+                place
             }
-            _ => self.remember(slot, fact.clone()),
+            None => self.remember(slot, fact.clone()),
         };
         if let Some(outdated) = outdated.and_then(|slot| self.values.find(&slot)) {
             self.vacate(outdated);
         }
-        out.push(fact);
-        Some(index)
+        out.extend([fact]);
+        Some(place)
+    }
+
+    /// Whether something has ended whose end is still to be forgotten with it.
+    fn awaits_ends(&self) -> bool {
+        !(self.ending.is_empty() && self.ended.is_empty())
     }
 
     /// Keeps the first value of `slot`; says where.
-    fn remember(&mut self, slot: Slot, fact: Observation) -> usize {
+    fn remember(&mut self, slot: Slot, fact: Observation) -> Place {
         self.keep(&fact);
-        let index = self.values.insert(&slot, fact);
+        let place = self.values.insert(&slot, fact);
         if slot.needs_keeping() && !self.kept.contains_key(&slot) {
             self.loose.insert(slot);
         }
-        index
+        place
     }
 
-    fn vacate(&mut self, index: usize) {
-        if let Some(value) = self.values.remove(index) {
-            self.release(&value.fact);
+    fn vacate(&mut self, place: Place) {
+        if let Some(fact) = self.values.remove(place) {
+            self.release(&fact);
         }
     }
 
@@ -328,11 +361,11 @@ impl Changes {
     /// What a pass still finds (a process that nobody has waited for) stays until the pass does not; what passes keep
     /// silent about goes with its end.
     fn forget_slot(&mut self, slot: &Slot) {
-        if let Some(index) = self.values.find(slot)
-            && let Some(value) = self.values.get(index)
-            && (value.holders == 0 || value.fact.lasts_unsaid())
+        if let Some(place) = self.values.find(slot)
+            && let Some(mark) = self.values.mark(place)
+            && (mark.holders == 0 || self.values.lasts_unsaid(place))
         {
-            self.vacate(index);
+            self.vacate(place);
         }
     }
 }

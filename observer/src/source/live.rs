@@ -1,7 +1,7 @@
 //! The live kernel as a source: rings are drained, iterators run, announced map entries read, `/proc` asked, and what
 //! has changed since the last report is said.
 
-use std::{os::fd::OwnedFd, path::PathBuf};
+use std::{borrow::Cow, os::fd::OwnedFd, path::PathBuf};
 
 use super::{
     changes::Changes,
@@ -71,29 +71,30 @@ impl Live {
         self.pending = out;
     }
 
-    /// Everything that has changed since the last time, for a report that is due now.
-    pub fn collect(&mut self, wants: &Wants) -> Vec<Observation> {
+    /// Tells `out` everything that has changed since the last time, for a report that is due now. At the start that is all
+    /// that there is: whoever takes it in at once need not hold it twice.
+    pub fn collect(&mut self, wants: &Wants, out: &mut impl Extend<Observation>) {
         self.epoch = self.epoch.wrapping_add(1);
         self.drain();
-        let mut out = std::mem::take(&mut self.pending);
+        out.extend(std::mem::take(&mut self.pending));
         for observed in &mut self.objects {
             let mut ended = std::mem::take(&mut observed.announced);
             observed.object.begin_epoch(self.epoch);
             // What was announced meanwhile belongs to either epoch: it is read now and at the end of the next.
-            observed.drain(&mut self.changes, &mut out);
+            observed.drain(&mut self.changes, out);
             ended.extend(observed.announced.iter().cloned());
-            observed.read(ended, &mut self.changes, &mut out);
-            observed.passes(&self.root, wants, &mut self.changes, &mut out);
+            observed.read(ended, &mut self.changes, out);
+            observed.passes(&self.root, wants, &mut self.changes, out);
             if observed.attention.judge(&mut observed.object, &*observed.decoder, &self.root, now().boot) {
                 // From now on it is told who does what: what stands now is where that begins.
                 self.epoch = self.epoch.wrapping_add(1);
                 observed.object.begin_epoch(self.epoch);
-                observed.passes(&self.root, wants, &mut self.changes, &mut out);
+                observed.passes(&self.root, wants, &mut self.changes, out);
             }
             // What ended during the passes was perhaps seen by them; its end is in the ring by now.
-            observed.drain(&mut self.changes, &mut out);
-            observed.ascribe(&mut self.changes, &mut out);
-            observed.make_up_for_losses(&mut self.changes, &mut out);
+            observed.drain(&mut self.changes, out);
+            observed.ascribe(&mut self.changes, out);
+            observed.make_up_for_losses(&mut self.changes, out);
             let mut facts = Vec::new();
             host::tick(observed.object.domain, &self.root, &mut facts);
             if observed.object.domain == "disk" {
@@ -108,10 +109,9 @@ impl Live {
                 facts.push(Observation::Skipped(SkippedFact { domain, runs: observed.skipped }));
             }
             for fact in facts {
-                self.changes.single(fact, &mut out);
+                self.changes.single(fact, out);
             }
         }
-        out
     }
 
     /// Answers what a report lacks.
@@ -165,7 +165,7 @@ impl Live {
     }
 
     /// The current value of everything state-like, for a recording's key frame.
-    pub fn keyframe(&self) -> impl Iterator<Item = &Observation> {
+    pub fn keyframe(&self) -> impl Iterator<Item = Cow<'_, Observation>> {
         self.changes.keyframe()
     }
 }

@@ -67,7 +67,7 @@ impl Observed {
         }
     }
 
-    pub fn drain(&mut self, changes: &mut Changes, out: &mut Vec<Observation>) {
+    pub fn drain(&mut self, changes: &mut Changes, out: &mut impl Extend<Observation>) {
         let mut decoded = Decoded::default();
         while let Some(item) = self.object.ring.next() {
             if self.decoder.record(&item, &mut decoded).is_err() {
@@ -78,7 +78,12 @@ impl Observed {
     }
 
     /// Reads entries of maps and passes on what they hold.
-    pub fn read(&mut self, entries: BTreeSet<Entry>, changes: &mut Changes, out: &mut Vec<Observation>) {
+    pub fn read(
+        &mut self,
+        entries: BTreeSet<Entry>,
+        changes: &mut Changes,
+        out: &mut impl Extend<Observation>,
+    ) {
         let mut decoded = Decoded::default();
         for (name, key) in entries {
             let Some(map) = self.object.totals(name) else { continue };
@@ -99,7 +104,7 @@ impl Observed {
     }
 
     /// Passes and questions have told how much; whose it is by now is looked at again.
-    pub fn ascribe(&mut self, changes: &mut Changes, out: &mut Vec<Observation>) {
+    pub fn ascribe(&mut self, changes: &mut Changes, out: &mut impl Extend<Observation>) {
         let maps = self.decoder.ascribes();
         if maps.is_empty() {
             return;
@@ -110,18 +115,24 @@ impl Observed {
     }
 
     /// Passes the facts on, remembers what was announced, removes what has been taken.
-    fn settle(&mut self, decoded: Decoded, changes: &mut Changes, out: &mut Vec<Observation>) {
-        self.announced.extend(decoded.read);
-        for fact in decoded.facts {
+    fn settle(&mut self, mut decoded: Decoded, changes: &mut Changes, out: &mut impl Extend<Observation>) {
+        for fact in decoded.take_facts() {
             changes.single(fact, out);
         }
+        self.announced.extend(decoded.read);
         for (name, key) in decoded.remove {
             let removed = self.object.totals(name).map(|map| map.remove(&key));
             self.unread += u64::from(matches!(removed, Some(Err(_))));
         }
     }
 
-    pub fn passes(&mut self, root: &Path, wants: &Wants, changes: &mut Changes, out: &mut Vec<Observation>) {
+    pub fn passes(
+        &mut self,
+        root: &Path,
+        wants: &Wants,
+        changes: &mut Changes,
+        out: &mut impl Extend<Observation>,
+    ) {
         let round = self.round(wants);
         for (place, number) in self.decoder.orders(round) {
             self.object.order(place, number);
@@ -185,19 +196,24 @@ impl Observed {
         round: Round,
         root: &Path,
         changes: &mut Changes,
-        out: &mut Vec<Observation>,
+        out: &mut impl Extend<Observation>,
     ) -> bool {
         let mut decoded = Decoded::default();
         let (bytes, whole) = match self.object.open_pass(program) {
-            Ok(file) => read_pass(file, |bytes| self.decoder.part(program, bytes, &mut decoded)),
+            Ok(file) => read_pass(file, |bytes| {
+                let taken = self.decoder.part(program, bytes, &mut decoded);
+                changes.share(self.decoder.fresh());
+                taken
+            }),
             Err(_) => (Vec::new(), false),
         };
         let bytes = host::completed(program, root, bytes);
         let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && whole;
-        let mut facts = std::mem::take(&mut decoded.facts);
-        host::mem::count(root, &std::mem::take(&mut decoded.uncounted), &mut facts);
+        let facts = &mut decoded.facts;
+        host::mem::count(root, &std::mem::take(&mut decoded.uncounted), facts);
         self.unsettled = std::mem::take(&mut decoded.unsettled);
-        host::mem::settle(&self.unsettled, &mut facts);
+        host::mem::settle(&self.unsettled, facts);
+        let facts = decoded.take_facts();
         // Found and not announced: nothing says that it will be looked at again.
         let entries = std::mem::take(&mut decoded.read).into_iter().collect();
         self.unfinished |= decoded.partial;
@@ -219,7 +235,7 @@ impl Observed {
 
     /// A ring that lost records lost announcements, and so did a program that was not run: every entry of the maps is read
     /// instead.
-    pub fn make_up_for_losses(&mut self, changes: &mut Changes, out: &mut Vec<Observation>) {
+    pub fn make_up_for_losses(&mut self, changes: &mut Changes, out: &mut impl Extend<Observation>) {
         let (lost, skipped) = (self.object.losses().ring, self.object.skipped());
         if (lost, skipped) == (self.swept, self.skipped) {
             return;

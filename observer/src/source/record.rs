@@ -4,6 +4,7 @@
 //! and does not end the live view. What the file holds are names of processes and files: only its owner may read it.
 
 use std::{
+    borrow::Cow,
     fmt,
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
@@ -99,7 +100,7 @@ impl Recorder {
     }
 
     /// Writes a key frame: the current value of every slot.
-    pub fn key<'a>(&mut self, values: impl Iterator<Item = &'a Observation>) {
+    pub fn key<'a>(&mut self, values: impl Iterator<Item = Cow<'a, Observation>>) {
         if self.failure.is_some() {
             return;
         }
@@ -114,7 +115,7 @@ impl Recorder {
                 self.close(Kind::Key { first, last: false });
                 first = false;
             }
-            self.encode(Kind::Key { first, last: false }, fact);
+            self.encode(Kind::Key { first, last: false }, &fact);
         }
         self.close(Kind::Key { first, last: true });
     }

@@ -25,6 +25,9 @@ const DESCRIPTORS: [(u64, f64); 2] = [(100_000, 30.0), (1_000_000, 250.0)];
 const BUDGET: f64 = 0.01;
 /// The number of `disk --deleted-open` among the commands.
 const DISK: usize = 1;
+/// Reports of which one at least is made of everything that there is, and not only of what has changed: that one takes the
+/// most memory.
+const WITH_A_WHOLE_ONE: usize = 34;
 
 /// What one observer takes.
 struct Taken {
@@ -85,7 +88,8 @@ pub fn run(place: &Place) -> Result<Table> {
         for (count, arguments) in scales {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let load = place.load(&arguments)?;
-            let taken = of_views(place, views)?;
+            let reports = if what == "connections" { WITH_A_WHOLE_ONE } else { place.rounds(5, 20) };
+            let taken = of_views(place, views, reports)?;
             if what == "descriptors" && DESCRIPTORS.iter().all(|(most, _)| count >= *most) {
                 budget(place, &mut table, count)?;
             }
@@ -186,16 +190,18 @@ fn budget(place: &Place, table: &mut Table, descriptors: u64) -> Result<()> {
     Ok(())
 }
 
-fn of_views(place: &Place, views: &[usize]) -> Result<Vec<Option<Taken>>> {
-    (0..COMMANDS.len()).map(|view| views.contains(&view).then(|| take(place, view)).transpose()).collect()
+fn of_views(place: &Place, views: &[usize], reports: usize) -> Result<Vec<Option<Taken>>> {
+    let taken = |view| views.contains(&view).then(|| take(place, view, reports)).transpose();
+    (0..COMMANDS.len()).map(taken).collect()
 }
 
-fn take(place: &Place, view: usize) -> Result<Taken> {
+/// Over so many reports.
+fn take(place: &Place, view: usize, count: usize) -> Result<Taken> {
     let observer = place.observer(COMMANDS[view].1, Duration::from_millis(250))?;
     let pid = observer.pid();
     let mut before = child::processor_time(pid)?;
     let mut reports = Vec::new();
-    for _ in 0..place.rounds(5, 20) {
+    for _ in 0..count {
         observer.line()?;
         let now = child::processor_time(pid)?;
         reports.push((now - before).as_secs_f64() * 1e3);
@@ -266,7 +272,7 @@ fn events(place: &Place, table: &mut Table, largest: &mut [f64; COMMANDS.len()])
         for (view, (name, _)) in COMMANDS.iter().enumerate() {
             let mut load = place.load(&["flood", name, &rate.to_string(), &folder])?;
             load.say("go")?;
-            let taken = take(place, view)?;
+            let taken = take(place, view, place.rounds(5, 20))?;
             let truth = load.ask("stop")?;
             let (events, seconds) = (truth["events"].as_f64(), truth["seconds"].as_f64());
             reached.push(events.zip(seconds).map_or(0.0, |(events, seconds)| events / seconds));

@@ -1,7 +1,7 @@
 //! The kernel side's records, field by field.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -17,7 +17,8 @@ use observer_common::{
 use crate::{
     domains::{Malformed, bytes::Reader},
     observation::net::{
-        ClosedFact, ConnectionFact, Counters, Ends, Measures, NetFact, Pace, PacedFact, Protocol, SocketFact,
+        ClosedFact, ConnectionFact, Counters, Endpoint, Ends, Holders, Measures, Pace, PacedFact, Protocol,
+        SocketFact, SocketHandle,
     },
 };
 
@@ -134,24 +135,24 @@ pub const fn protocol(number: u32) -> Option<Protocol> {
 }
 
 /// An address in network order with its port; IPv4 mapped into IPv6 is IPv4.
-pub fn address(family: u16, bytes: [u8; 16], port: u16) -> SocketAddr {
+pub fn address(family: u16, bytes: [u8; 16], port: u16) -> Endpoint {
     let ip = if family == FAMILY_V4 {
         let [a, b, c, d, ..] = bytes;
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
     } else {
         IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
     };
-    SocketAddr::new(ip, port)
+    Endpoint::new(ip, port)
 }
 
 /// What a record of a socket means.
 pub trait Meaning {
-    fn connection(self, holders: Vec<TaskId>) -> ConnectionFact;
-    fn fact(self, holders: Vec<TaskId>) -> Option<NetFact>;
+    fn connection(self, holders: Holders) -> ConnectionFact;
+    fn fact(self, holders: Holders) -> Option<SocketHandle>;
 }
 
 impl Meaning for SocketRecord {
-    fn connection(self, holders: Vec<TaskId>) -> ConnectionFact {
+    fn connection(self, holders: Holders) -> ConnectionFact {
         ConnectionFact {
             cookie: self.cookie,
             opened: self.opened,
@@ -181,14 +182,15 @@ impl Meaning for SocketRecord {
     }
 
     /// `None` for a protocol that this version does not know.
-    fn fact(self, holders: Vec<TaskId>) -> Option<NetFact> {
+    fn fact(self, holders: Holders) -> Option<SocketHandle> {
         let protocol = protocol(u32::from(self.protocol))?;
         let listening = self.state == u32::from(STATE_LISTEN);
         if protocol == Protocol::Tcp && !listening {
             let pace = pace(&self.pace);
-            return Some(NetFact::Paced(Arc::new(PacedFact { connection: self.connection(holders), pace })));
+            let connection = self.connection(holders);
+            return Some(SocketHandle::Paced(Arc::new(PacedFact { connection, pace })));
         }
-        Some(NetFact::Socket(Arc::new(SocketFact {
+        Some(SocketHandle::Socket(Arc::new(SocketFact {
             cookie: self.cookie,
             protocol,
             listening,
@@ -210,7 +212,7 @@ pub fn closed(record: &ClosedRecord) -> ClosedFact {
             opened: record.opened,
             passive: record.flags & SOCKET_PASSIVE != 0,
             owner: owner(&record.owner),
-            holders: Vec::new(),
+            holders: Holders::new(),
             ends: Ends {
                 netns: record.netns,
                 local: address(record.family as u16, record.local, record.local_port),

@@ -51,8 +51,8 @@ pub struct Connection {
     /// `None` while nothing was told of one that was there before, but that it is.
     account: Option<Box<Account>>,
     pub phase: Phase,
-    /// What it is counted as among the open ones; `None` while it is not.
-    pub counted: Option<Told>,
+    /// Whether it is counted among the open ones.
+    pub counted: bool,
     /// Whether its listener has been told that somebody accepted it.
     arrived: bool,
 }
@@ -74,6 +74,8 @@ struct Account {
     /// What they did from then on until it was watched who moves what: that is nobody's.
     unclear: Bytes,
     shared: bool,
+    /// When it vanished, where it has: boot-clock nanoseconds.
+    vanished: u64,
 }
 
 impl Account {
@@ -103,6 +105,7 @@ impl Account {
             certain: if fact.has_foreign_holder() { before } else { fact.written() },
             unclear: Bytes::default(),
             shared: false,
+            vanished: 0,
         }
     }
 
@@ -152,8 +155,8 @@ impl Clocks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Open,
-    /// No pass finds it; its end has not been told. Boot-clock nanoseconds of the report before which that was so.
-    Vanished(u64),
+    /// No pass finds it; its end has not been told.
+    Vanished,
     /// Its end has been told since the last report.
     Closed,
     /// Its end has been reported, what its sharers said last can still come.
@@ -186,7 +189,7 @@ impl Connection {
             (false, Some(_)) => Some(Box::new(Account::of_earlier(&fact, seen))),
             (false, None) => None,
         };
-        Self { fact, account, phase: Phase::Open, counted: None, arrived: false }
+        Self { fact, account, phase: Phase::Open, counted: false, arrived: false }
     }
 
     /// What was observed of it, from now on told apart from what is known.
@@ -206,8 +209,8 @@ impl Connection {
         self.fact.opened == fact.opened
     }
 
-    /// A pass has met it.
-    pub fn update(&mut self, fact: Told, before: Clocks) {
+    /// A pass has met it; what was told of it before.
+    pub fn update(&mut self, fact: Told, before: Clocks) -> Told {
         let earlier = self.reading(before);
         let account = self.account();
         // Of what stood still no readings were kept: the last that was told is still true of the last report.
@@ -218,8 +221,21 @@ impl Connection {
             account.certain = fact.written();
         }
         account.moved = true;
-        self.fact = fact;
         self.phase = Phase::Open;
+        std::mem::replace(&mut self.fact, fact)
+    }
+
+    /// No pass finds it any more; boot-clock nanoseconds of the report before which that was so.
+    pub fn vanish(&mut self, before: u64) {
+        self.account().vanished = before;
+        self.phase = Phase::Vanished;
+    }
+
+    /// Whether it vanished so many nanoseconds or longer before `now`, on the boot clock.
+    #[must_use]
+    pub fn has_vanished_for(&self, nanoseconds: u64, now: u64) -> bool {
+        let since = self.account.as_ref().map_or(now, |account| account.vanished);
+        self.phase == Phase::Vanished && now.saturating_sub(since) >= nanoseconds
     }
 
     /// It is watched from now on who moves what; returns the bytes before that which are nobody's. Told again it changes
@@ -236,13 +252,13 @@ impl Connection {
         account.unclear.both()
     }
 
-    /// It has ended; who held it is remembered, for connections that nobody acted on.
-    pub fn close(&mut self, closed: &ClosedFact) {
+    /// It has ended; who held it is remembered, for connections that nobody acted on. What was told of it before.
+    pub fn close(&mut self, closed: &ClosedFact) -> Told {
         self.account().moved = true;
         let holders = self.fact.holders.clone();
         let last = ConnectionFact { holders, ..ConnectionFact::clone(&closed.connection) };
-        self.fact = Told::Plain(Arc::new(last));
         self.phase = Phase::Closed;
+        std::mem::replace(&mut self.fact, Told::Plain(Arc::new(last)))
     }
 
     /// Its arrival, once: when it was opened under observation by the other side, and a process has taken it over.
@@ -286,6 +302,13 @@ impl Connection {
 
     /// A report has told of it.
     pub fn delivered(&mut self, clocks: Clocks) {
+        // Of most there is none: what was told of those is not touched.
+        if !self.account.as_ref().is_some_and(|account| account.moved) {
+            if let Some(account) = &mut self.account {
+                account.history.forget(clocks.at);
+            }
+            return;
+        }
         let reading = self.reading(clocks);
         let Some(account) = &mut self.account else { return };
         if std::mem::take(&mut account.moved) {

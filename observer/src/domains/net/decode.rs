@@ -26,7 +26,7 @@ use crate::{
     },
     observation::{
         Observation,
-        net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, Written},
+        net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, SocketHandle, Written},
         process::ProcessFact,
     },
 };
@@ -116,6 +116,10 @@ impl Decode for NetDecoder {
         Ok(whole)
     }
 
+    fn fresh(&mut self) -> &mut [SocketHandle] {
+        self.under_way.fresh()
+    }
+
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         if !matches!(program, HELD | UNHELD) {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
@@ -138,11 +142,9 @@ impl Decode for NetDecoder {
             (self.unowned, self.hidden) = (met.unowned, met.hidden);
             self.looked = self.passes;
         }
-        if out.facts.is_empty() {
-            out.facts = met.sockets;
-        } else {
-            out.facts.extend(met.sockets);
-        }
+        out.sockets = met.sockets;
+        let shared = met.shared.into_iter().map(|(cookie, since)| NetFact::Shared { cookie, since });
+        out.after_sockets = shared.map(Observation::Net).collect();
         Ok(())
     }
 
@@ -347,7 +349,7 @@ impl NetDecoder {
 
     /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
     /// after their last announcement, and are final.
-    fn retire_flows(&mut self, open: &HashMap<u64, usize>, out: &mut Decoded) {
+    fn retire_flows(&mut self, open: &HashMap<u64, u32>, out: &mut Decoded) {
         let (passes, mut quiet) = (self.passes, HashSet::new());
         self.flows.retain(|key, announced| {
             let keep = open.contains_key(&key.cookie) || *announced + IDLE_PASSES >= passes;

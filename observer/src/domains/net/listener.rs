@@ -1,8 +1,11 @@
 //! A socket that connections arrive at.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
-use crate::observation::{TaskId, net::SocketFact};
+use crate::observation::{
+    TaskId,
+    net::{Endpoint, SocketFact},
+};
 
 /// A listener, and what arrived at it while observed.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +22,7 @@ pub struct Listener {
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     pub netns: u32,
-    pub local: SocketAddr,
+    pub local: Endpoint,
     pub owner: TaskId,
 }
 

@@ -37,7 +37,7 @@ struct Found {
 pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let tcp = state.connections.values().filter(|connection| {
         matches!(connection.phase, Phase::Open | Phase::Closed)
-            || (matches!(connection.phase, Phase::Vanished(_)) && connection.interval() != (0, 0))
+            || (connection.phase == Phase::Vanished && connection.interval() != (0, 0))
     });
     let judged = state.judgements(context.now);
     let mut found: Vec<Found> =
@@ -199,7 +199,7 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
             _ if queued > 0 && socket.listening => Emphasis::Notice,
             _ => Emphasis::Plain,
         };
-        Row { processes: holders, cells, emphasis, ..Row::default() }
+        Row { processes: holders.into_vec(), cells, emphasis, ..Row::default() }
     });
     Table { key: "rows", rows: rows.collect(), columns: all, hidden: Default::default() }
 }

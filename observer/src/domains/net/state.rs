@@ -3,11 +3,7 @@
 //! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
 //! Whose bytes they are is settled each time something is learnt about the connection.
 
-use std::{
-    cell::OnceCell,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{cell::OnceCell, net::IpAddr, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
@@ -28,8 +24,8 @@ use crate::{
     observation::{
         Observation, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, Counters, Descriptors, FlowFact, FlowSlot, NetFact, Protocol,
-            RoomFact, SocketFact,
+            ClosedFact, ClosedTotalsFact, Counters, Descriptors, Endpoint, FlowFact, FlowSlot, NetFact,
+            Protocol, RoomFact, SocketFact,
         },
         process::ProcessFact,
         session::Moment,
@@ -206,7 +202,7 @@ impl NetState {
     }
 
     /// Adds to what a process moved, and where rows are made of remotes to what it moved there.
-    fn book(&mut self, id: TaskId, remote: Option<SocketAddr>, entry: impl Fn(&mut Traffic)) {
+    fn book(&mut self, id: TaskId, remote: Option<Endpoint>, entry: impl Fn(&mut Traffic)) {
         entry(self.processes.entry(id).or_default());
         if let Some(remotes) = &mut self.remotes {
             entry(remotes.entry((id, remote.map(|remote| remote.ip()))).or_default());
@@ -272,14 +268,16 @@ impl NetState {
     fn connection(&mut self, fact: Told) {
         let cookie = fact.cookie;
         match self.connections.get_mut(&cookie) {
-            Some(known) if known.is(&fact) => known.update(fact, self.clocks),
+            Some(known) if known.is(&fact) => {
+                let before = known.update(fact, self.clocks);
+                self.tally.count(known, Some(&before));
+            }
             _ => {
                 // Without events only the first pass finds what was there before.
                 let new = fact.opened != 0 || (self.passes_only && self.started);
                 self.meet(Connection::new(fact, new, None));
             }
         }
-        self.count(cookie);
         self.settle(cookie);
     }
 
@@ -287,7 +285,10 @@ impl NetState {
         let connection = &fact.connection;
         let new = connection.opened != 0;
         match self.connections.get_mut(&connection.cookie) {
-            Some(known) if known.is(connection) => known.close(fact),
+            Some(known) if known.is(connection) => {
+                let before = known.close(fact);
+                self.tally.count(known, Some(&before));
+            }
             _ => {
                 let told = Told::Plain(Arc::clone(connection));
                 let mut known = Connection::new(told, new, fact.seen);
@@ -295,7 +296,6 @@ impl NetState {
                 self.meet(known);
             }
         }
-        self.count(connection.cookie);
         self.settle(connection.cookie);
         let owner = self.connections.get(&connection.cookie).and_then(Connection::owner);
         if let Some(owner) = owner {
@@ -309,24 +309,18 @@ impl NetState {
         if let Some(connection) = self.connections.get_mut(&cookie)
             && connection.phase == Phase::Open
         {
-            connection.phase = Phase::Vanished(self.now.boot);
+            connection.vanish(self.now.boot);
+            self.tally.count(connection, None);
         }
-        self.count(cookie);
     }
 
     /// Keeps a connection, in place of an earlier one over the same socket.
-    fn meet(&mut self, connection: Connection) {
+    fn meet(&mut self, mut connection: Connection) {
         self.namespaces.met(connection.fact.ends.netns);
+        self.tally.count(&mut connection, None);
         if let Some(mut earlier) = self.connections.insert(connection.fact.cookie, connection) {
             earlier.phase = Phase::Closed;
-            self.tally.count(&mut earlier);
-        }
-    }
-
-    /// Counts a connection among the open ones, or no longer.
-    fn count(&mut self, cookie: u64) {
-        if let Some(connection) = self.connections.get_mut(&cookie) {
-            self.tally.count(connection);
+            self.tally.count(&mut earlier, None);
         }
     }
 
@@ -390,7 +384,7 @@ impl NetState {
             connection.delivered(clocks);
             let keep = match connection.phase {
                 Phase::Open => true,
-                Phase::Vanished(since) => !passes_only && now.boot.saturating_sub(since) < VANISHED,
+                Phase::Vanished => !passes_only && !connection.has_vanished_for(VANISHED, now.boot),
                 Phase::Closed => {
                     connection.phase = Phase::Settling;
                     true

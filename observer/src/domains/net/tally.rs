@@ -1,10 +1,7 @@
 //! How many connections are open, of whom and to where, kept up to date as connections change: there can be very many,
 //! and a report must not walk over all of them.
 
-use std::{
-    hash::Hash,
-    net::{IpAddr, SocketAddr},
-};
+use std::{hash::Hash, net::IpAddr};
 
 use hashbrown::HashMap;
 
@@ -12,7 +9,10 @@ use super::{
     connection::{Connection, Phase},
     state::Part,
 };
-use crate::observation::{TaskId, net::ConnectionFact};
+use crate::observation::{
+    TaskId,
+    net::{ConnectionFact, Endpoint},
+};
 
 /// A remote end, and where connections to it come from: each of them needs a port of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +20,7 @@ pub struct Route {
     /// Inode number of the network namespace.
     pub netns: u32,
     pub local: IpAddr,
-    pub remote: SocketAddr,
+    pub remote: Endpoint,
 }
 
 /// Open connections.
@@ -34,11 +34,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts `connection` as what it is now.
-    pub fn count(&mut self, connection: &mut Connection) {
-        let now = (connection.phase == Phase::Open).then(|| connection.fact.clone());
-        let before = std::mem::replace(&mut connection.counted, now.clone());
-        match (&before, &now) {
+    /// Counts `connection` as what it is now; `told` is what was told of it when it was counted last, where that is not
+    /// what is told now.
+    pub fn count(&mut self, connection: &mut Connection, told: Option<&ConnectionFact>) {
+        let was_counted = std::mem::replace(&mut connection.counted, connection.phase == Phase::Open);
+        let fact: &ConnectionFact = &connection.fact;
+        let now = connection.counted.then_some(fact);
+        let before = was_counted.then_some(told.unwrap_or(fact));
+        match (before, now) {
             // The usual case.
             (Some(before), Some(now)) if is_counted_alike(before, now) => return,
             (None, Some(_)) => self.open += 1,
@@ -48,18 +51,18 @@ impl Tally {
         if let Some(now) = now {
             for id in now.processes() {
                 *self.by_process.entry(id).or_default() += 1;
-                *self.by_part.entry((id, remote(&now))).or_default() += 1;
+                *self.by_part.entry((id, remote(now))).or_default() += 1;
             }
-            if let Some(route) = route(&now) {
+            if let Some(route) = route(now) {
                 *self.by_route.entry(route).or_default() += 1;
             }
         }
         if let Some(before) = before {
             for id in before.processes() {
                 lower(&mut self.by_process, &id);
-                lower(&mut self.by_part, &(id, remote(&before)));
+                lower(&mut self.by_part, &(id, remote(before)));
             }
-            if let Some(route) = route(&before) {
+            if let Some(route) = route(before) {
                 lower(&mut self.by_route, &route);
             }
         }

@@ -1,9 +1,6 @@
 //! Truths of the net domain, told in facts.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use super::state::NetState;
 use crate::{
@@ -12,8 +9,8 @@ use crate::{
     observation::{
         Observation, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Ends, FlowFact, FlowSlot, LinkFact,
-            Measures, NetFact, Protocol, QueueFact, SaturationFact, SocketFact,
+            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Ends, FlowFact, FlowSlot,
+            Holders, LinkFact, Measures, NetFact, Protocol, QueueFact, SaturationFact, SocketFact,
         },
         process::ProcessFact,
         session::{Moment, SessionFact},
@@ -102,7 +99,7 @@ fn cell(report: &Report, id: TaskId, column: &str) -> Option<Value> {
     row(report, id).map(|row| row.cells[place].clone())
 }
 
-fn address(text: &str) -> SocketAddr {
+fn address(text: &str) -> Endpoint {
     text.parse().unwrap()
 }
 
@@ -112,7 +109,7 @@ fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
         opened,
         passive: false,
         owner: Some(A),
-        holders: vec![A],
+        holders: [A].into(),
         ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: Some(address("10.0.0.2:443")) },
         state: 1,
         counters: Counters { tx, rx, retransmitted: 0 },
@@ -129,7 +126,7 @@ fn listed(socket: SocketFact) -> NetFact {
 }
 
 fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {
-    let connection = Arc::new(ConnectionFact { holders: Vec::new(), ..connection });
+    let connection = Arc::new(ConnectionFact { holders: Holders::new(), ..connection });
     NetFact::Closed(Box::new(ClosedFact { connection, seen, at: 0 }))
 }
 
@@ -276,7 +273,7 @@ fn the_only_holder_owns_what_nobody_acted_on_and_several_do_not() {
     scene.report();
     let nobodys = |cookie, holders: &[TaskId], rx| {
         let fact = connection(cookie, 7, 0, rx);
-        ConnectionFact { owner: None, holders: holders.to_vec(), ..fact }
+        ConnectionFact { owner: None, holders: holders.into(), ..fact }
     };
     scene.say(told(nobodys(1, &[A], 10)));
     scene.say(told(nobodys(2, &[A, B], 1000)));
@@ -365,7 +362,7 @@ fn facts_that_are_told_in_another_order_give_the_same_rows() {
             .map(|cookie| {
                 listed(SocketFact {
                     cookie,
-                    holders: vec![A],
+                    holders: [A].into(),
                     protocol: Protocol::Tcp,
                     listening: true,
                     ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: None },
@@ -377,7 +374,7 @@ fn facts_that_are_told_in_another_order_give_the_same_rows() {
             .collect();
         facts.extend((21..40).map(|cookie| {
             let mut fact = ConnectionFact { passive: true, ..connection(cookie, 7, 10, 10) };
-            fact.ends.remote = Some(SocketAddr::new([10, 0, 0, 2].into(), cookie as u16));
+            fact.ends.remote = Some(Endpoint::new([10, 0, 0, 2].into(), cookie as u16));
             told(fact)
         }));
         order(&mut facts);
@@ -516,7 +513,7 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
     let listener = |cookie, local: &str| {
         listed(SocketFact {
             cookie,
-            holders: vec![A],
+            holders: [A].into(),
             protocol: Protocol::Tcp,
             listening: true,
             ends: Ends { netns: 1, local: address(local), remote: None },
@@ -553,7 +550,7 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
     let listener = |queue_limit, drops| {
         listed(SocketFact {
             cookie: 50,
-            holders: vec![A],
+            holders: [A].into(),
             protocol: Protocol::Tcp,
             listening: true,
             ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: None },
@@ -613,12 +610,12 @@ fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
     let listener = |cookie: u64, drops: u32| {
         listed(SocketFact {
             cookie,
-            holders: vec![A],
+            holders: [A].into(),
             protocol: Protocol::Tcp,
             listening: true,
             ends: Ends {
                 netns: 1,
-                local: SocketAddr::new([10, 0, 0, 1].into(), 8000 + cookie as u16),
+                local: Endpoint::new([10, 0, 0, 1].into(), 8000 + cookie as u16),
                 remote: None,
             },
             queued: 4,
@@ -653,7 +650,7 @@ fn what_has_ended_is_not_among_the_open_connections_of_the_first_answer() {
         scene.say(told(connection(cookie, 7, 0, 0)));
     }
     // One that nobody is known to have is open all the same.
-    scene.say(told(ConnectionFact { owner: None, holders: Vec::new(), ..connection(4, 7, 0, 0) }));
+    scene.say(told(ConnectionFact { owner: None, holders: Holders::new(), ..connection(4, 7, 0, 0) }));
     scene.say(closed(connection(2, 7, 0, 0), None));
     scene.say(NetFact::Vanished { cookie: 3 });
     let headline = scene.report().headline;

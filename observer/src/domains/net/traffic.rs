@@ -1,10 +1,11 @@
 //! What one process has sent and received.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
 use super::connection::Credit;
+use crate::observation::net::Endpoint;
 
 /// Bytes in both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Traffic {
     }
 
     /// Adds what a TCP connection moved; `round_trip` in seconds.
-    pub fn credit(&mut self, credit: Credit, remote: Option<SocketAddr>, round_trip: Option<f64>) {
+    pub fn credit(&mut self, credit: Credit, remote: Option<Endpoint>, round_trip: Option<f64>) {
         self.tcp.tx = self.tcp.tx.saturating_add_signed(credit.tx);
         self.tcp.rx = self.tcp.rx.saturating_add_signed(credit.rx);
         self.retransmitted = self.retransmitted.saturating_add_signed(credit.retransmitted);
@@ -95,13 +96,13 @@ impl Traffic {
     }
 
     /// Adds what was moved through a socket that does not count.
-    pub fn add(&mut self, tcp: bool, tx: u64, rx: u64, remote: Option<SocketAddr>) {
+    pub fn add(&mut self, tcp: bool, tx: u64, rx: u64, remote: Option<Endpoint>) {
         let bytes = if tcp { &mut self.tcp } else { &mut self.udp };
         bytes.add(Bytes { tx, rx });
         self.met(remote, tx.saturating_add(rx));
     }
 
-    fn met(&mut self, remote: Option<SocketAddr>, bytes: u64) {
+    fn met(&mut self, remote: Option<Endpoint>, bytes: u64) {
         let Some(remote) = remote.filter(|_| bytes > 0) else { return };
         let entry = self.remotes.entry(remote.ip()).or_insert(Remote { bytes: 0, port: Some(remote.port()) });
         entry.bytes = entry.bytes.saturating_add(bytes);

@@ -1,9 +1,12 @@
 //! What is news, what is gone, what is forgotten.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::observation::{
     TaskId,
     mem::{MemFact, Memory},
+    net::{Ends, Holders, Protocol, SocketFact},
     process::ProcessFact,
     session::Moment,
 };
@@ -55,7 +58,7 @@ fn single(changes: &mut Changes, fact: Observation) -> Vec<Observation> {
 }
 
 fn state(changes: &Changes) -> Vec<Observation> {
-    changes.keyframe().cloned().collect()
+    changes.keyframe().map(Cow::into_owned).collect()
 }
 
 #[test]
@@ -66,6 +69,37 @@ fn what_is_equal_is_dropped_and_what_changed_is_passed_on() {
     assert_eq!(single(&mut changes, met(2, "z")), []);
     assert_eq!(single(&mut changes, met(2, "y")), [met(2, "y")]);
     assert_eq!(state(&changes), [met(1, "x"), met(2, "y")]);
+}
+
+#[test]
+fn what_a_pass_under_way_tells_again_is_kept_once() {
+    let socket = |cookie, queued| {
+        let ends = Ends { netns: 1, local: "10.0.0.1:53".parse().unwrap(), remote: None };
+        SocketHandle::Socket(Arc::new(SocketFact {
+            cookie,
+            holders: Holders::new(),
+            protocol: Protocol::Udp,
+            listening: false,
+            ends,
+            queued,
+            queue_limit: None,
+            drops: 0,
+        }))
+    };
+    let mut changes = Changes::default();
+    let known = socket(1, 0);
+    single(&mut changes, known.clone().into());
+    let mut told = [socket(1, 0), socket(2, 0)];
+    changes.share(&mut told);
+    let same = |one: &SocketHandle, other: &SocketHandle| match (one, other) {
+        (SocketHandle::Socket(one), SocketHandle::Socket(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    };
+    assert!(same(&told[0], &known));
+    assert_eq!(told[1], socket(2, 0), "what is new stays as it is");
+    let mut changed = [socket(1, 9)];
+    changes.share(&mut changed);
+    assert_eq!(changed, [socket(1, 9)], "and so does what has changed");
 }
 
 #[test]

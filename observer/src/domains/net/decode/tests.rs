@@ -56,21 +56,38 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
     let pass = [held(1, 9), held(2, 9), held(1, 9), held(1, 10)].concat();
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     decoder.pass(HELD, &pass, &mut decoded).unwrap();
-    let facts = net(&decoded);
-    let [NetFact::Jiffies(99), NetFact::Paced(first), NetFact::Paced(second)] = facts[..] else {
+    let facts: Vec<Observation> = decoded.take_facts().collect();
+    let net =
+        facts.iter().filter_map(|fact| if let Observation::Net(fact) = fact { Some(fact) } else { None });
+    let net: Vec<&NetFact> = net.collect();
+    let [NetFact::Jiffies(99), NetFact::Paced(first), NetFact::Paced(second)] = net[..] else {
         panic!("{facts:?}")
     };
     let (first, second, pace) = (&first.connection, &second.connection, first.pace);
-    assert_eq!(first.holders, [task(1).id, task(2).id]);
-    assert_eq!(second.holders, [task(1).id]);
+    assert_eq!(first.holders[..], [task(1).id, task(2).id]);
+    assert_eq!(second.holders[..], [task(1).id]);
     assert_eq!(first.ends.local.to_string(), "10.0.0.1:80");
     assert_eq!(first.owner, None);
     assert_eq!(first.measures.rtt_min, None);
     assert_eq!(first.measures.chrono, [21, 22, 23]);
     assert_eq!((pace.last_sent, pace.receive_window), (98, 97));
     assert_eq!(first.counters, Counters { tx: 1, rx: 2, retransmitted: 3 });
-    let met = decoded.facts.iter().filter(|fact| matches!(fact, Observation::Process(_))).count();
+    let met = facts.iter().filter(|fact| matches!(fact, Observation::Process(_))).count();
     assert_eq!(met, 2, "each process is told of once");
+}
+
+#[test]
+fn a_holder_that_comes_later_does_not_change_what_somebody_keeps() {
+    let held = |tgid| bytes(&HeldRecord { holder: task(tgid), socket: socket(9), ..HeldRecord::default() });
+    let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
+    decoder.part(HELD, &held(1), &mut decoded).unwrap();
+    let kept = decoder.fresh().to_vec();
+    assert!(decoder.fresh().is_empty(), "asked once, told once");
+    decoder.part(HELD, &held(2), &mut decoded).unwrap();
+    assert!(decoder.fresh().is_empty(), "it was met before");
+    decoder.pass(HELD, &[], &mut decoded).unwrap();
+    assert_eq!(kept[0].holders(), [task(1).id]);
+    assert_eq!(decoded.sockets[0].holders(), [task(1).id, task(2).id]);
 }
 
 #[test]
