@@ -164,7 +164,6 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("tmux", "tmux"),
     ("troff", "groff-base"),
     ("unbound", "unbound"),
-    ("units", "units"),
     ("urxvt", "rxvt-unicode"),
     ("varnishd", "varnish"),
     ("vim", "vim"),
@@ -191,7 +190,6 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("/usr/share/hunspell/en_US.dic", "hunspell-en-us"),
     ("/usr/share/java/clojure.jar", "clojure"),
     ("/usr/share/java/h2.jar", "libh2-java"),
-    ("/usr/share/java/hsqldbutil.jar", "hsqldb-utils"),
     ("/usr/share/java/js.jar", "rhino"),
     ("/usr/share/perl5/Mojolicious.pm", "libmojolicious-perl"),
 ];

@@ -23,7 +23,8 @@ use crate::{
 const FASTER: f64 = 16.0;
 /// The first look is after the requests of so many seconds of a run, each next one after four times as many.
 const FIRST: f64 = 100.0;
-/// Looks that are always taken; one more where these do not tell.
+/// Looks that are always taken; one more where these do not bear the label out: a cache may take long to fill, and a heap
+/// may grow in large steps.
 const LOOKS: usize = 3;
 /// Programs side by side.
 const BESIDE: usize = 100;
@@ -143,16 +144,16 @@ impl Trial {
         }
         let looks = self.looked.held.len();
         let told = self.looked.told();
-        let enough = looks > LOOKS || looks == LOOKS && told != Told::Neither;
-        let dead = self.running.pid.is_some() && held.is_none();
-        if !(enough || over || dead) {
-            return None;
-        }
         let run = &self.running.run;
         let borne_out = match run.workload.label {
             Label::Leak => told == Told::Grows,
             Label::Bounded | Label::Stable | Label::Shrinking => told == Told::Rests,
         };
+        let enough = looks > LOOKS || looks == LOOKS && borne_out;
+        let dead = self.running.pid.is_some() && held.is_none();
+        if !(enough || over || dead) {
+            return None;
+        }
         let word = match (looks >= LOOKS, dead) {
             (_, true) => "dead",
             (false, _) => "slow",
