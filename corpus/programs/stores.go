@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"container/list"
 	"math/rand"
 	"os"
@@ -23,7 +24,7 @@ func main() {
 	where := make(map[int]*list.Element)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		if os.Args[1] == "tails" {
-			tails = append(tails, make([]byte, size)[:16])
+			tails = append(tails, bytes.Repeat([]byte{1}, size)[:16])
 			continue
 		}
 		key := rand.Intn(2 * bound)
@@ -31,7 +32,7 @@ func main() {
 			recent.MoveToFront(found)
 			continue
 		}
-		where[key] = recent.PushFront(entry{key, make([]byte, size)})
+		where[key] = recent.PushFront(entry{key, bytes.Repeat([]byte{1}, size)})
 		if recent.Len() > bound {
 			delete(where, recent.Remove(recent.Back()).(entry).key)
 		}
