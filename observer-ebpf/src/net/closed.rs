@@ -8,10 +8,11 @@ use observer_common::{
 };
 use observer_ebpf::{atomic, emit};
 
-use crate::{
-    kept, socket,
+use super::{
+    socket,
     storage::{self, Life},
 };
+use crate::kept;
 
 const ENTRIES: u32 = 1 << 14;
 

@@ -5,7 +5,7 @@ use observer_common::task::{TaskId, TaskRecord};
 pub use observer_ebpf::read::{load, pointer};
 use observer_ebpf::{iterator, task};
 
-use crate::socket::SOCKET_SK;
+use crate::net::socket::SOCKET_SK;
 
 /// The `sock` behind an open file; null for what is no socket.
 ///

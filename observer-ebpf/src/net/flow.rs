@@ -9,10 +9,10 @@ use observer_common::{
 };
 use observer_ebpf::{atomic, emit};
 
+use super::socket::{self, SOCK_FAMILY};
 use crate::{
     access::{self, load},
     kept,
-    socket::{self, SOCK_FAMILY},
 };
 
 const ENTRIES: u32 = 1 << 16;

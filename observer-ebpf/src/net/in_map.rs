@@ -12,8 +12,10 @@ use observer_ebpf::emit;
 
 use crate::{
     access::{load, pointer},
-    socket::{FILE_INODE, INODE_INO, SOCK_SOCKET, SOCKET_FILE},
-    storage::{Life, Storage},
+    net::{
+        socket::{FILE_INODE, INODE_INO, SOCK_SOCKET, SOCKET_FILE},
+        storage::{Life, Storage},
+    },
 };
 
 const ENTRIES: u32 = 1 << 16;

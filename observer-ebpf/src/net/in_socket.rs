@@ -10,10 +10,9 @@ use aya_ebpf::{
 };
 use observer_ebpf::atomic;
 
-use crate::{
-    storage::{Life, Storage},
-    young,
-};
+use crate::net::storage::{Life, Storage};
+
+mod young;
 
 #[btf_map]
 static NET_SOCKETS: SkStorage<Storage> = SkStorage::new();

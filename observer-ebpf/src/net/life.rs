@@ -5,7 +5,8 @@ use observer_common::net::{
     STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
 };
 
-use crate::{access, closed, kept, socket, storage};
+use super::{closed, socket, storage};
+use crate::{access, kept};
 
 /// The socket goes from one state to another.
 ///

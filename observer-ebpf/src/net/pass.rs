@@ -9,7 +9,8 @@ use observer_common::{
 };
 use observer_ebpf::{emit, iterator, task as process};
 
-use crate::{kept, orders, share, socket, storage};
+use super::{orders, share, socket, storage};
+use crate::kept;
 
 /// Writes what a pass has met, unless this pass has written it for the same holder before, or an earlier one has and
 /// nothing has happened since.

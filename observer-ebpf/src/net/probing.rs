@@ -14,7 +14,7 @@ use observer_ebpf::{
     task,
 };
 
-use crate::socket::{self, FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCKET_SK};
+use crate::net::socket::{self, FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCKET_SK};
 
 /// `SOCKFS_MAGIC`: the filesystem of sockets.
 const SOCKFS: u64 = 0x534f_434b;

@@ -19,12 +19,13 @@ use observer_common::{
 };
 use observer_ebpf::{emit, iterator, read, task};
 
-use crate::{
-    access, flow, life,
+use super::{
+    flow, life,
     pass::pass_tcp,
     share,
     socket::{self, SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL},
 };
+use crate::access;
 
 /// `MSG_PEEK` of `recv`: what is only looked at is received later.
 const MSG_PEEK: i32 = 2;

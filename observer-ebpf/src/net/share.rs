@@ -6,10 +6,11 @@
 
 use observer_common::net::{ORDER_SHARING, ORDER_WATCHED, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord};
 
-use crate::{
-    kept, orders,
+use super::{
+    orders,
     storage::{self, Storage},
 };
+use crate::kept;
 
 /// Whether any socket was ever marked.
 #[inline(always)]

@@ -6,7 +6,8 @@ use observer_common::{
     task::TaskRecord,
 };
 
-use crate::{access, kept, socket::Activity};
+use super::socket::Activity;
+use crate::{access, kept};
 
 /// Nobody has acted yet; somebody is being written down; `owner` is valid.
 const UNCLAIMED: u64 = 0;
@@ -44,7 +45,7 @@ pub struct Storage {
     pub pass: u32,
     /// `SOCKET_SEEN`, `SOCKET_SHARED`, `SOCKET_HIDDEN`
     pub flags: u32,
-    /// What [`crate::socket::activity`] was when the last pass wrote it.
+    /// What [`super::socket::activity`] was when the last pass wrote it.
     pub activity: Activity,
     pub _padding: u32,
 }

@@ -7,7 +7,7 @@
 use aya_ebpf::{macros::map, maps::Array};
 use observer_ebpf::atomic;
 
-use crate::storage::Life;
+use crate::net::storage::Life;
 
 /// A power of two. The kernel numbers sockets one after the other, in runs of 4096 on each CPU.
 const PLACES: u32 = 1 << 14;
