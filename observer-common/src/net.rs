@@ -61,6 +61,10 @@ pub const ORDER_TOLD: u32 = 3;
 /// How many places there are.
 pub const ORDERS: u32 = 4;
 
+/// Places for connections that no pass needs to have met, a power of two: a socket's number says which is its own, and
+/// those that lie so far apart share one.
+pub const YOUNG_PLACES: u32 = 1 << 14;
+
 /// A socket as it stands: what a pass tells of an open one, and the last that is known of a closed one.
 ///
 /// Byte counts are payload. Addresses are IPv6 in network order; IPv4 is in the first four bytes where `family` is

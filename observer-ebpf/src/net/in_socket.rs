@@ -8,7 +8,8 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
     macros::btf_map,
 };
-use observer_ebpf::atomic;
+use observer_common::loss::Loss;
+use observer_ebpf::{atomic, emit};
 
 use crate::net::storage::{Life, Storage};
 
@@ -27,11 +28,16 @@ pub unsafe fn get(sk: *const u8) -> *mut Storage {
     unsafe { look_up(sk, 0) }
 }
 
-/// As [`get`], zeroed where it is new; null if there is no memory, or the socket is being freed.
+/// As [`get`], zeroed where it is new; null if there is no memory, or the socket may have no more (`net.core.optmem_max`),
+/// which is counted.
 #[inline(always)]
 pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
     // SAFETY: the caller's promise.
-    unsafe { look_up(sk, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) }
+    let storage = unsafe { look_up(sk, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) };
+    if storage.is_null() {
+        emit::count(Loss::MapFull, 1);
+    }
+    storage
 }
 
 /// What events have learnt of the connection of the socket at `sk`; null if nothing is known.
@@ -44,7 +50,7 @@ pub unsafe fn find(sk: *const u8) -> *mut Life {
     }
 }
 
-/// As [`find`], zeroed where it is new; null if there is no memory.
+/// As [`find`], zeroed where it is new; null if there is no memory, which is counted.
 #[inline(always)]
 pub unsafe fn find_or_begin(sk: *const u8) -> *mut Life {
     // SAFETY: the caller's promise.

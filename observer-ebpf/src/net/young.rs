@@ -1,16 +1,16 @@
 //! Connections that no pass needs to have met: what events learn of each, in a table with a place for each of the latest
 //! sockets.
 //!
-//! A socket's number says which place is its own, and it is taken or it is not: nothing is searched, allocated or freed.
+//! A socket's number says which place is its own (the kernel numbers sockets one after the other, in runs of 4096 on each
+//! CPU), and it is taken or it is not: nothing is searched, allocated or freed.
 //! Where an older connection still has the place, what is learnt of the new one is kept elsewhere.
 
 use aya_ebpf::{macros::map, maps::Array};
+use observer_common::net::YOUNG_PLACES;
 use observer_ebpf::atomic;
 
 use crate::net::storage::Life;
 
-/// A power of two. The kernel numbers sockets one after the other, in runs of 4096 on each CPU.
-const PLACES: u32 = 1 << 14;
 /// No socket has this number.
 const NOBODY: u64 = 0;
 
@@ -23,11 +23,11 @@ struct Place {
 }
 
 #[map]
-static NET_YOUNG: Array<Place> = Array::with_max_entries(PLACES, 0);
+static NET_YOUNG: Array<Place> = Array::with_max_entries(YOUNG_PLACES, 0);
 
 #[inline(always)]
 fn place(cookie: u64) -> *mut Place {
-    NET_YOUNG.get_ptr_mut(cookie as u32 & (PLACES - 1)).unwrap_or(core::ptr::null_mut())
+    NET_YOUNG.get_ptr_mut(cookie as u32 & (YOUNG_PLACES - 1)).unwrap_or(core::ptr::null_mut())
 }
 
 /// What is known of the connection of this socket; null where its place is not its own.

@@ -16,4 +16,5 @@ mod recording;
 mod room;
 mod scenes;
 mod ways;
+mod young;
 mod zoo;

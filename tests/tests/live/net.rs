@@ -23,7 +23,7 @@ const NET: [&str; 4] = ["net", "--json", "--interval", "0.2"];
 /// Of the workloads' datagrams, in bytes.
 const LARGEST_DATAGRAM: u64 = 1009;
 
-fn observe(more: &[&str]) -> Observer {
+pub fn observe(more: &[&str]) -> Observer {
     require_root();
     let mut observer = Observer::start(&[&NET[..], more].concat());
     observer.report();
@@ -53,7 +53,7 @@ fn exact_while_watched(workload: &[&str]) {
 
 /// Waits for a report that has each process's truth in both protocols and directions, and sees that the next one has
 /// not gone beyond it.
-fn agree(observer: &mut Observer, truth: &Value) {
+pub fn agree(observer: &mut Observer, truth: &Value) {
     assert_eq!(agree_but_for_losses(observer, truth, 0), 0);
 }
 

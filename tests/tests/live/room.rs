@@ -7,7 +7,7 @@ use observer_tests::{Observer, Workload, number, require_root, row_of, rows};
 use serde_json::Value;
 
 /// Runs `test` in a fresh network namespace whose loopback interface is up: what it starts is in it too.
-fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
+pub fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
     require_root();
     let ran = std::thread::spawn(move || {
         // SAFETY: a plain call that concerns this thread alone.

@@ -12,6 +12,7 @@ use serde_json::json;
 
 mod full;
 mod lossy;
+mod places;
 mod processes;
 mod scenario;
 mod sharing;
@@ -64,6 +65,7 @@ fn once(kind: &str) -> Result<()> {
         "reused_listeners" => tcp::reused_listeners(&mut processes)?,
         "io_uring_only" => tcp::without_descriptor(&mut processes)?,
         "mptcp" => tcp::multipath(&mut processes)?,
+        "places" => places::start(&mut processes)?,
         "ending_early" => return ending_early(processes),
         _ => match tcp::pair(kind) {
             Some(pair) => pair.start(&mut processes)?,

@@ -275,13 +275,13 @@ fn until_reset(stream: &mut TcpStream, count: &Count) -> Result<()> {
     }
 }
 
-fn ask_and_close(stream: &mut TcpStream, count: &Count) -> Result<()> {
+pub fn ask_and_close(stream: &mut TcpStream, count: &Count) -> Result<()> {
     send(stream, count, 5_000)?;
     stream.shutdown(Shutdown::Write)?;
     receive_all(stream, count)
 }
 
-fn answer(stream: &mut TcpStream, count: &Count) -> Result<()> {
+pub fn answer(stream: &mut TcpStream, count: &Count) -> Result<()> {
     receive_all(stream, count)?;
     send(stream, count, 90_000)
 }
@@ -462,7 +462,8 @@ fn bound(port: u16) -> Result<TcpStream> {
     }
 }
 
-fn connect(stream: &TcpStream, to: std::net::SocketAddrV4) -> Result<()> {
+/// Connects a socket to a port of the loopback address.
+pub fn connect(stream: &TcpStream, to: std::net::SocketAddrV4) -> Result<()> {
     let address = loopback(to.port());
     // SAFETY: as above.
     let connected = unsafe {
