@@ -23,8 +23,9 @@ const TMPFS: u64 = 0x0102_1994;
 const PROC: u64 = 0x9fa0;
 /// `SYSFS_MAGIC`.
 const SYSFS: u64 = 0x6265_6572;
-/// `CGROUP2_SUPER_MAGIC`.
-const CGROUPS: u64 = 0x6367_7270;
+/// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC`.
+const CGROUPS_V1: u64 = 0x0027_e0eb;
+const CGROUPS_V2: u64 = 0x6367_7270;
 /// `I_DIRTY_PAGES`: who only reads makes an inode dirty too, by its access time, but none of its pages.
 const PAGES: i32 = 4;
 
@@ -32,7 +33,7 @@ const PAGES: i32 = 4;
 unsafe fn worked_on<R: Reader>(inode: *const u8, superblock: *const u8, magic: u64) {
     // SAFETY: the caller passes a live inode and its superblock.
     unsafe {
-        if !is_regular(inode) || matches!(magic, EXT4 | OVERLAY | PROC | SYSFS | CGROUPS) {
+        if !is_regular(inode) || matches!(magic, EXT4 | OVERLAY | PROC | SYSFS | CGROUPS_V1 | CGROUPS_V2) {
             return;
         }
         if load::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {

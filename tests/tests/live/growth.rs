@@ -37,7 +37,8 @@ fn on(folder: &TempDir, make: &str) -> (Workload, Observer) {
     (workload, Observer::spawn(command))
 }
 
-fn files(folder: &Path) -> Workload {
+/// A workload that works on files in `folder`.
+pub fn files(folder: &Path) -> Workload {
     Workload::start(&["disk", "files", folder.to_str().unwrap()])
 }
 
@@ -46,7 +47,7 @@ fn table<'a>(report: &'a Value, name: &str) -> &'a [Value] {
 }
 
 /// The file of which the workload told, among those of the process `pid`.
-fn file_of<'a>(report: &'a Value, pid: u32, truth: &Value) -> Option<&'a Value> {
+pub fn file_of<'a>(report: &'a Value, pid: u32, truth: &Value) -> Option<&'a Value> {
     let writer = table(report, "writers").iter().find(|row| row["pid"] == pid)?;
     writer["files"].as_array()?.iter().find(|file| file["inode"] == truth["inode"])
 }

@@ -15,6 +15,7 @@ mod patience;
 mod recording;
 mod room;
 mod scenes;
+mod walk;
 mod ways;
 mod young;
 mod zoo;
