@@ -58,8 +58,10 @@ pub const ORDER_CHANGES: u32 = 1;
 pub const ORDER_SHARING: u32 = 2;
 /// The last pass that told of a TCP connection: each tells of one at least, and so of its time.
 pub const ORDER_TOLD: u32 = 3;
+/// The process that reads the passes, by its number: it closes for good what its owner closes while a pass looks at it.
+pub const ORDER_READER: u32 = 4;
 /// How many places there are.
-pub const ORDERS: u32 = 4;
+pub const ORDERS: u32 = 5;
 
 /// Places for connections that no pass needs to have met, a power of two: a socket's number says which is its own, and
 /// those that lie so far apart share one.

@@ -1,12 +1,32 @@
 //! The life of a TCP connection: its birth, its owner, its end.
 
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_common::net::{
-    PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT, STATE_CLOSING,
-    STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
+    ORDER_READER, PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT,
+    STATE_CLOSING, STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT,
+    STATE_TIME_WAIT,
 };
 
-use super::{closed, socket, storage};
+use super::{closed, orders, socket, storage};
 use crate::{access, kept};
+
+/// Remembers that the current process reads a pass. The pass refers to each file while it looks at it: what its owner closes
+/// at that moment is closed for good by the reader, which is not its owner for that.
+#[inline(always)]
+pub fn read_by_current() {
+    orders::set(ORDER_READER, current());
+}
+
+/// Whether the current process has read a pass.
+#[inline(always)]
+fn reads() -> bool {
+    orders::get(ORDER_READER) == current()
+}
+
+#[inline(always)]
+fn current() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
 
 /// The socket goes from one state to another.
 ///
@@ -47,7 +67,7 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
         } else if new == STATE_ESTABLISHED && old == STATE_SYN_RECV && (*life).opened == 0 {
             storage::open(life, SOCKET_PASSIVE);
         }
-        if socket::is_owned(tcp) {
+        if socket::is_owned(tcp) && (new == STATE_SYN_SENT || !reads()) {
             storage::claim(life);
         }
         // An owner that nobody knows yet may still act on the socket, or destroy it.
@@ -86,7 +106,7 @@ unsafe fn ended(tcp: *const u8) {
         if life.is_null() || (*life).flags & SOCKET_REPORTED != 0 {
             return;
         }
-        if socket::is_owned(tcp) {
+        if socket::is_owned(tcp) && !reads() {
             storage::claim(life);
         }
         closed::deliver(life, tcp);

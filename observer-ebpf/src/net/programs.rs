@@ -50,6 +50,7 @@ pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
         if task.is_null() || file.is_null() {
             return 0;
         }
+        life::read_by_current();
         let sk = access::socket_of(file);
         if sk.is_null() || !socket::is_internet(sk) {
             return 0;

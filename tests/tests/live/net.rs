@@ -81,6 +81,19 @@ fn agree_but_for_losses(observer: &mut Observer, truth: &Value, most: u64) -> u6
     next["loss"]["ring"].as_u64().unwrap()
 }
 
+/// A pass holds the file that it looks at, so what is closed meanwhile is closed by observer.
+#[test]
+fn a_connection_is_not_observers_because_a_pass_closes_it() {
+    require_root();
+    let mut observer = Observer::start(&["net", "--json", "--interval", "0.01", "--budget", "100"]);
+    observer.report();
+    let mut workload = Workload::start(&["net", "server_first_often"]);
+    let truth = workload.ask("step");
+    agree(&mut observer, &truth);
+    let report = observer.report();
+    assert!(row_of(&report, observer.pid()).is_none());
+}
+
 macro_rules! exact {
     ($how:ident: $($test:ident: $($word:literal),+;)*) => {
         $(

@@ -5,6 +5,8 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,6 +19,13 @@ use crate::process;
 /// the emulator. Whether the timer ticks in time is not asked at the start: on a busy machine it does not.
 const CLOCK: &str = "clocksource=tsc tsc=reliable no_timer_check";
 
+/// Both processors in one thread of the emulator: with a thread each, code that the kernel patches while both run it was now
+/// and then executed as it had been, and the guest hung or panicked.
+const PROCESSORS: &str = "tcg,thread=single";
+
+/// A guest that has said nothing for so long hangs; no step of a sound run is silent for a quarter of it.
+const SILENCE: Duration = Duration::from_secs(900);
+
 const START: &str = include_str!("guest/start.sh");
 
 /// A guest that is to run.
@@ -27,8 +36,6 @@ pub struct Guest<'a> {
     pub command_line: &'a str,
     /// A script of `step`s.
     pub steps: &'a str,
-    /// Seconds after which it is ended.
-    pub seconds: u32,
     /// Where what it said is kept.
     pub log: PathBuf,
 }
@@ -83,19 +90,8 @@ impl Guest<'_> {
         let mut command = Command::new("setpriv");
         // What a guest writes to its disk is gone when it ends: every guest starts from the same.
         command
-            .args(["--pdeathsig", "TERM", "timeout", "--foreground", "--signal=KILL"])
-            .arg(self.seconds.to_string())
-            .args([
-                "qemu-system-x86_64",
-                "-accel",
-                "tcg,thread=multi",
-                "-cpu",
-                "max",
-                "-m",
-                "2G",
-                "-smp",
-                "2",
-            ])
+            .args(["--pdeathsig", "TERM", "qemu-system-x86_64"])
+            .args(["-accel", PROCESSORS, "-cpu", "max", "-smp", "2", "-m", "2G"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")
             .arg(&self.kernel.image)
@@ -116,18 +112,33 @@ impl Guest<'_> {
         let mut emulator = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
         let mut log = fs::File::create(&self.log).context("making the guest's log")?;
         let (mut lines, mut processor) = (Vec::new(), Duration::ZERO);
-        for line in emulator.stdout.take().map(BufReader::new).into_iter().flat_map(|said| said.split(b'\n'))
-        {
-            let Ok(line) = line else { break };
+        let said = emulator.stdout.take().context("the emulator's output is a pipe")?;
+        let (says, heard) = mpsc::channel();
+        let listener = thread::spawn(move || {
+            let lines = BufReader::new(said).split(b'\n').map_while(Result::ok);
+            // Nobody hears what comes after the guest was ended.
+            lines.map(|line| says.send(line)).take_while(Result::is_ok).for_each(drop);
+        });
+        loop {
+            let line = match heard.recv_timeout(SILENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    emulator.kill().with_context(|| format!("ending `{shown}`"))?;
+                    break;
+                }
+            };
             let text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
             let at = began.elapsed();
             if text == "@@ done" {
-                processor = times::of_children(emulator.id());
+                processor = times::of(emulator.id());
             }
             writeln!(log, "[{:8.3}] {text}", at.as_secs_f64()).context("writing the guest's log")?;
             lines.push((at, text));
         }
+        drop(heard);
         let status = emulator.wait().with_context(|| format!("waiting for `{shown}`"))?;
+        let _ = listener.join();
         let _ = fs::remove_file(&initrd);
         let mut said = hear(&lines);
         said.took = began.elapsed();

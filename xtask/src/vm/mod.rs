@@ -26,6 +26,7 @@ pub use self::{
 };
 use crate::{packages, process};
 
+mod again;
 mod answers;
 mod apt;
 mod archive;
@@ -107,25 +108,11 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let order: Vec<String> = guests.iter().map(|(kernel, boot)| boot.name(&kernel.series)).collect();
     // What takes long begins first, or the last of it would run alone.
     guests.sort_by_key(|(_, boot)| !boot.title.is_empty());
-    println!("vm: {} guests, {} at a time", guests.len(), together::workers());
+    let heard = start_all(&guests, &disk, &folder.join("said"), began)?;
     let mut checks = Vec::new();
     let mut columns = Vec::new();
     let mut surveys = surveys::Surveys::default();
-    for ((kernel, boot), said) in guests.iter().zip(together::run(&guests, |(kernel, boot)| {
-        let said = start(kernel, boot, &disk, &folder);
-        let now = began.elapsed().as_secs();
-        match &said {
-            Ok(said) => {
-                let (name, release) = (boot.name(&kernel.series), &kernel.release);
-                let (took, processor) = (said.took.as_secs(), said.processor.as_secs());
-                let longest = times::longest(said);
-                println!("vm: {name} ({release}): {took} s, {processor} s of a processor, done at {now} s: {longest}");
-            }
-            Err(error) => println!("vm: {}: {error:#}", boot.name(&kernel.series)),
-        }
-        said
-    })) {
-        let said = said?;
+    for ((kernel, boot), said) in guests.iter().zip(&heard) {
         if let Some(step) = said.steps.iter().find(|step| step.name == "doctor") {
             // Of all of them it would be pages; the guests' logs have it.
             if options.doctor && !options.kernel.is_empty() {
@@ -136,8 +123,14 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         if let Some(step) = said.steps.iter().find(|step| step.name == "survey") {
             surveys.add(&kernel.series, boot.title, &step.output);
         }
+    }
+    let judged = heard.iter().zip(&guests).map(|(said, (_, boot))| judge::judge(said, boot));
+    let mut judged: Vec<Vec<(String, Verdict)>> = judged.collect();
+    if wanted.tries_again() {
+        try_again(&mut judged, &heard, &guests, &disk, &folder.join("said/again"), began)?;
+    }
+    for ((kernel, boot), judged) in guests.iter().zip(judged) {
         let title = boot.name(&kernel.series);
-        let judged = judge::judge(&said, boot);
         checks.extend(judged.into_iter().map(|(name, verdict)| Check {
             kernel: title.clone(),
             name,
@@ -157,14 +150,65 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let table = folder.join("table.txt");
     fs::write(&table, verdicts::table(&checks)).with_context(|| format!("writing {}", table.display()))?;
     print!("{}", verdicts::decisive(&checks));
-    let (passed, failed, not_run) = verdicts::sums(&checks);
+    let verdicts::Sums { passed, failed, unstable, not_run } = verdicts::sums(&checks);
     println!(
-        "vm: {passed} passed, {failed} failed, {not_run} not run in {} s; one by one in {}",
+        "vm: {passed} passed, {failed} failed, {unstable} unstable, {not_run} not run in {} s; one by one in {}",
         began.elapsed().as_secs(),
         table.display()
     );
     if failed > 0 {
         bail!("{failed} checks failed; what each guest said is in {}", folder.join("said").display());
+    }
+    Ok(())
+}
+
+/// Boots all of them, and tells of each when it has ended; each one's log is kept in `logs`.
+fn start_all(guests: &[(&Kernel, Boot)], disk: &Path, logs: &Path, began: Instant) -> Result<Vec<Said>> {
+    println!("vm: {} guests, {} at a time", guests.len(), together::workers());
+    let heard = together::run(guests, |(kernel, boot)| {
+        let said = start(kernel, boot, disk, logs);
+        let now = began.elapsed().as_secs();
+        match &said {
+            Ok(said) => {
+                let (name, release) = (boot.name(&kernel.series), &kernel.release);
+                let (took, processor) = (said.took.as_secs(), said.processor.as_secs());
+                let longest = times::longest(said);
+                println!(
+                    "vm: {name} ({release}): {took} s, {processor} s of a processor, done at {now} s: {longest}"
+                );
+            }
+            Err(error) => println!("vm: {}: {error:#}", boot.name(&kernel.series)),
+        }
+        said
+    });
+    heard.into_iter().collect()
+}
+
+/// What failed and may have by chance is tried once more; `judged` then has the verdicts of both times.
+fn try_again(
+    judged: &mut [Vec<(String, Verdict)>],
+    heard: &[Said],
+    guests: &[(&Kernel, Boot)],
+    disk: &Path,
+    logs: &Path,
+    began: Instant,
+) -> Result<()> {
+    let mut places = Vec::new();
+    let mut more = Vec::new();
+    for (place, (kernel, boot)) in guests.iter().enumerate() {
+        if let Some(boot) = again::boot(boot, &heard[place], &judged[place]) {
+            places.push(place);
+            more.push((*kernel, boot));
+        }
+    }
+    if more.is_empty() {
+        return Ok(());
+    }
+    println!("vm: once more, for what failed:");
+    let second = start_all(&more, disk, logs, began)?;
+    for ((place, said), (_, boot)) in places.into_iter().zip(second).zip(&more) {
+        let first = std::mem::take(&mut judged[place]);
+        judged[place] = again::both(first, judge::judge(&said, boot));
     }
     Ok(())
 }
@@ -189,7 +233,7 @@ pub fn alone(
     let disk = folder.join("alone.img");
     disk::make(&disk, &more(&apt, &kernel)?)?;
     let boot = plan::boots(series, &Wanted::Script(steps.to_owned())).remove(0);
-    start(&kernel, &boot, &disk, &folder)
+    start(&kernel, &boot, &disk, &folder.join("said"))
 }
 
 /// Writes the page where it says something else; a hook that is seen otherwise than the page said before is a change to be
@@ -257,14 +301,13 @@ fn binaries(root: &Path, wanted: &Wanted) -> Result<Binaries> {
     })
 }
 
-fn start(kernel: &Kernel, boot: &Boot, disk: &Path, folder: &Path) -> Result<Said> {
+fn start(kernel: &Kernel, boot: &Boot, disk: &Path, logs: &Path) -> Result<Said> {
     let guest = guest::Guest {
         kernel,
         disk,
         command_line: &boot.command_line,
         steps: &boot.steps,
-        seconds: boot.seconds,
-        log: folder.join("said").join(format!("{}.log", boot.name(&kernel.series))),
+        log: logs.join(format!("{}.log", boot.name(&kernel.series))),
     };
     guest.run()
 }

@@ -20,6 +20,11 @@ impl Wanted {
     pub const fn has_every_start(&self) -> bool {
         matches!(self, Self::All | Self::Thorough | Self::Ways | Self::Doctor)
     }
+
+    /// Whether what failed is tried once more: not where somebody looks at single tests.
+    pub const fn tries_again(&self) -> bool {
+        matches!(self, Self::All | Self::Thorough)
+    }
 }
 
 /// One start of a kernel.
@@ -31,8 +36,6 @@ pub struct Boot {
     pub command_line: String,
     /// A script of `step`s.
     pub steps: String,
-    /// Seconds after which the guest is ended.
-    pub seconds: u32,
     /// Whether live tests are among the steps.
     pub tests: bool,
     /// Those that must be among them.
@@ -87,18 +90,26 @@ fn chosen() -> Vec<&'static str> {
     names.collect()
 }
 
+/// The step of the live tests that `filter` leaves.
+fn live(filter: &str) -> String {
+    let build = super::disk::BUILD;
+    format!("{SKIP}step 6000 live {build}/deps/live --test-threads=1 --nocapture $skip {filter}\n")
+}
+
+/// These tests alone, on a machine started as for `boot`.
+pub fn tests(boot: &Boot, names: &[&str]) -> Boot {
+    let steps = format!("{DOCTOR}{}", live(&format!("--exact {}", names.join(" "))));
+    Boot { steps, tests: true, chosen: Vec::new(), ..boot.clone() }
+}
+
 /// The boots of one series.
 pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
-    let live = |filter: &str| {
-        let build = super::disk::BUILD;
-        format!("{SKIP}step 6000 live {build}/deps/live --test-threads=1 --nocapture $skip {filter}\n")
-    };
     let around = |tests: &str| format!("{DOCTOR}{SURVEY}{SMOKE}force\n{tests}{DAYS}");
     let whole = |tests: &str| around(&live(tests));
     let boot = |title, command_line: &str, steps: String| {
         let command_line = command_line.to_owned();
         let tests = steps.contains("step 6000 live");
-        Boot { title, command_line, steps, seconds: 7200, tests, chosen: Vec::new() }
+        Boot { title, command_line, steps, tests, chosen: Vec::new() }
     };
     let mut boots = vec![match wanted {
         Wanted::Doctor => boot("", "", format!("{DOCTOR}{SURVEY}")),

@@ -27,16 +27,15 @@ pub fn longest(said: &Said) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
-/// Processor time of the processes that `pid` has started; what cannot be read adds nothing.
-pub fn of_children(pid: u32) -> Duration {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let ticks = |child: &str| -> Option<u64> {
-        let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
-        // After the name, which ends with the last parenthesis: the 14th and 15th field, in hundredths of a second.
+/// Processor time of a process; none where it cannot be read.
+pub fn of(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name, which ends with the last parenthesis: the 14th and 15th field, in hundredths of a second.
+    let ticks = || -> Option<u64> {
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
         Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
     };
-    Duration::from_millis(10 * children.split_whitespace().filter_map(ticks).sum::<u64>())
+    Duration::from_millis(10 * ticks().unwrap_or(0))
 }
 
 /// Tests run one after the other, and each one's verdict ends a line.

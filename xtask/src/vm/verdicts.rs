@@ -8,6 +8,8 @@ pub enum Verdict {
     Passed,
     /// With why, in a line.
     Failed(String),
+    /// Failed the first time, with why, and not the second.
+    Unstable(String),
     /// With what it needs and the guest does not have.
     NotRun(String),
 }
@@ -89,6 +91,7 @@ pub fn table(checks: &[Check]) -> String {
             let mark = match check.map(|check| &check.verdict) {
                 Some(Verdict::Passed) => "ok",
                 Some(Verdict::Failed(_)) => "FAIL",
+                Some(Verdict::Unstable(_)) => "unst.",
                 Some(Verdict::NotRun(_)) => "n.r.",
                 None => "-",
             };
@@ -109,6 +112,13 @@ pub fn decisive(checks: &[Check]) -> String {
             Verdict::Failed(why) => {
                 let _ = writeln!(text, "FAILED {} on {}: {why}", check.name, check.kernel);
             }
+            Verdict::Unstable(why) => {
+                let _ = writeln!(
+                    text,
+                    "UNSTABLE {} on {}: failed once, passed once: {why}",
+                    check.name, check.kernel
+                );
+            }
             Verdict::NotRun(why) => {
                 let what = format!("{} on {}", check.name, check.kernel);
                 match not_run.iter_mut().find(|(known, _)| known == why) {
@@ -126,13 +136,27 @@ pub fn decisive(checks: &[Check]) -> String {
     text
 }
 
-/// How many passed, failed, and were not run.
-pub fn sums(checks: &[Check]) -> (usize, usize, usize) {
-    checks.iter().fold((0, 0, 0), |(passed, failed, not_run), check| match check.verdict {
-        Verdict::Passed => (passed + 1, failed, not_run),
-        Verdict::Failed(_) => (passed, failed + 1, not_run),
-        Verdict::NotRun(_) => (passed, failed, not_run + 1),
-    })
+/// How many checks ended in each way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub passed: usize,
+    pub failed: usize,
+    pub unstable: usize,
+    pub not_run: usize,
+}
+
+/// Counts the checks by how they ended.
+pub fn sums(checks: &[Check]) -> Sums {
+    let mut sums = Sums::default();
+    for check in checks {
+        *match check.verdict {
+            Verdict::Passed => &mut sums.passed,
+            Verdict::Failed(_) => &mut sums.failed,
+            Verdict::Unstable(_) => &mut sums.unstable,
+            Verdict::NotRun(_) => &mut sums.not_run,
+        } += 1;
+    }
+    sums
 }
 
 #[cfg(test)]
@@ -161,7 +185,7 @@ mod tests {
         let table = table(&checks);
         assert!(table.contains("a   FAIL     ok\n"), "{table}");
         assert!(table.contains("FAILED a on 5.10: why\n"), "{table}");
-        assert_eq!(sums(&checks), (1, 1, 0));
+        assert_eq!(sums(&checks), Sums { passed: 1, failed: 1, ..Sums::default() });
     }
 
     #[test]

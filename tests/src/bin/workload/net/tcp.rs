@@ -62,6 +62,7 @@ pub fn pair(kind: &str) -> Option<Pair> {
             ..plain(|s, c| send(s, c, 700_003), receive_all)
         },
         "server_first" => Pair { conversations: 50, ..plain(receive_all, |s, c| send(s, c, 100_000)) },
+        "server_first_often" => Pair { conversations: 500, ..plain(receive_all, |s, c| send(s, c, 100_000)) },
         "reset" => Pair { conversations: 50, ..plain(reset, until_reset) },
         "half_close" => Pair { conversations: 20, ..plain(ask_and_close, answer) },
         _ => return None,
