@@ -1,5 +1,5 @@
-//! What fools a straight line, each as a replay of a real process of the corpus (`corpus/build.toml` says how it was
-//! made): what observer said of it, report after report.
+//! What fools a straight line, each as a replay of a real process of the corpus (`corpus/build.toml` and `second.toml` say
+//! how it was made): what observer said of it, report after report.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,11 +19,10 @@ use observer::{
 
 /// The verdicts on each run, by its name, one a report.
 static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|| {
-    let recordings: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "..", "corpus", "recordings", "build"].iter().collect();
+    let recordings: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "corpus", "recordings"].iter().collect();
     let mut told = BTreeMap::new();
-    for number in 1..=2 {
-        play(&recordings.join(format!("{number}.recording")), &mut told);
+    for recording in ["build/1", "build/2", "second/1"] {
+        play(&recordings.join(recording).with_extension("recording"), &mut told);
     }
     told
 });
@@ -155,6 +154,18 @@ fn memory_that_was_asked_for_before_and_is_used_now_is_no_leak() {
 #[test]
 fn what_is_given_up_is_no_leak() {
     never_a_leak(&["python-shrinks", "c-shrinks"]);
+}
+
+#[test]
+fn a_leak_that_grows_in_few_large_steps_is_called() {
+    // A map in a heap with a collector: 3 MiB, 4, 7, 14, with minutes of rest between.
+    called_a_leak(&["go-strings"]);
+}
+
+#[test]
+fn a_leak_that_a_start_of_many_minutes_hid_is_called() {
+    // They take as much before they have settled as they leak in all the time after, or more.
+    called_a_leak(&["h2-rows", "r-environment"]);
 }
 
 #[test]

@@ -1,29 +1,24 @@
-//! Whether memory is lost for good: what of a series never came back, and how that grew.
+//! Whether memory is lost for good.
 //!
 //! A straight line through a process's memory is fooled by everything that programs do: a collector's sawtooth rises
 //! steeply before it falls, a cache grows until it is full, a table is loaded once. What a leak does that they do not:
-//! its *floor*, the memory that at no later moment was given back, rises all the time, in many steps, and as fast in
-//! the end as in the beginning. So the time looked at is parted into [`STRETCHES`]; the floor of a stretch is the
-//! lowest value in it and after it; and what is judged is how that floor rose from stretch to stretch:
-//!
-//! - *many steps*: the effective number of rises (the square of their sum over the sum of their squares) is 1 for a
-//!   single step, however high, and the number of stretches for a line;
-//! - *no levelling off*: the second half of the time has at least [`KEEPS_ON`] of the first half's growth, and so it is
-//!   over the process's whole observed life;
-//! - *no rest at the end* that is longer than any rest before it: a cache that is just full rests for the first time;
-//!   load that comes and goes rests again and again.
+//! its floor ([`super::floor`]), the memory that at no later moment was given back, rises all the time, and as fast in
+//! the end as in the beginning; so it must have done over the process's whole observed life, or over most of it, evenly
+//! ([`goes_on`]).
 //!
 //! None of this tells a leak from a cache that fills at a steady pace and is not full yet, or from a collected heap in
 //! which garbage lies until it is worth collecting: only time does. How long to wait is weighed against what waiting
 //! costs ([`patience`]): the sooner the memory will be full, the sooner the word is said.
+//!
+//! Nor does a leak rise in many steps always: a heap with a collector, and a vector, grow by a share of what they hold.
+//! With a live set that grows steadily each step is higher than the last and each rest longer, so a few are all there
+//! will be. They count where there was time for them, and where each brought new memory ([`steps_needed`]).
 
 use super::{
-    history::{History, Stretch},
-    slope::{Trend, student},
+    floor::{Growth, LEAST, LONG_REST, Look, STRETCHES, look, rate},
+    history::History,
+    slope::Trend,
 };
-
-/// Into so many stretches of equal length the time is parted.
-const STRETCHES: usize = 12;
 
 /// The longest that is waited before a leak is called, seconds: caches of ordinary size are full by then, and collectors
 /// of small heaps have been at work.
@@ -39,30 +34,19 @@ const STARTUP: f64 = 30.0;
 /// A verdict may take this share of the time that is left until the limit.
 const SHARE_OF_TIME_LEFT: f64 = 1.0 / 24.0;
 
-/// Bytes that count as growth: several times what the kernel's per-CPU counters keep back, and what a program's buffers
-/// come to that are used for the first time.
-const LEAST: f64 = 1024.0 * 1024.0;
-
-/// Growth counts from this share of what is held.
-const LEAST_SHARE: f64 = 0.004;
-
-/// The share of the growth that the first half must have: what began later is looked at later.
-const BEGAN: f64 = 0.2;
-
-/// The second half's growth over the first's, at least.
-pub const KEEPS_ON: f64 = 0.8;
-
-/// The effective number of rises, of at most eleven.
+/// The effective number of rises, of at most eleven, of what was looked at for less than [`PATIENCE`] or fills memory
+/// that it had asked for before.
 const MANY: f64 = 4.0;
 
-/// The longest rest within the growth, in stretches.
-const LONG_REST: usize = 5;
+/// The same of what asks for memory as it grows: three doublings, each twice as high as the one before, are 49/21, and a
+/// part of one may be lost between two stretches.
+const FEW: f64 = 2.2;
 
-/// The growth over the deepest fall of the low points within it, at least.
-const SWING: f64 = 4.0;
+/// The same of what grew faster at first.
+const EVEN: f64 = 8.0;
 
-/// A rise of less than this share of the mean rise is a rest.
-const REST: f64 = 0.15;
+/// What grew faster at first goes on if the second half of its life has at least this share of the first half's growth.
+const SLOWED: f64 = 0.2;
 
 /// Asked of the kernel over grown: below it, the growth is of memory that had been asked for before.
 const ASKS: f64 = 0.3;
@@ -70,13 +54,6 @@ const ASKS: f64 = 0.3;
 /// More bytes than an allocator asks for in advance: beyond it, memory that had been asked for before is a pool (a
 /// buffer cache, a virtual machine's memory) that is used for the first time, and no leak.
 const POOL: f64 = 64.0 * 1024.0 * 1024.0;
-
-/// The rate's interval over that of independent rises. They are not independent: what one stretch gained late, the next
-/// one lacks, and the sum is surer than its parts. Calibrated on the part of the corpus that this was built on.
-const SURER: f64 = 0.65;
-
-/// No rate is surer than this share of it: no load is steadier. Calibrated likewise.
-const SUREST: f64 = 0.02;
 
 /// A life says how fast something grows once it is known for so many windows.
 const WINDOWS: f64 = 2.0;
@@ -91,35 +68,6 @@ pub enum Finding {
     /// It may be one; so many seconds of such growth more would tell. How it grew, unless it has only begun to.
     Early { left: f64, growth: Option<Growth> },
     /// It does not grow, or not as a leak does.
-    No,
-}
-
-/// How the floor rose.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Growth {
-    /// Seconds looked at.
-    pub seconds: f64,
-    /// Bytes.
-    pub gain: f64,
-    /// From so many stretches to the next it rose,
-    pub rises: usize,
-    /// of so many.
-    pub of: usize,
-    /// Bytes of the second half of the time.
-    pub recent: f64,
-    /// Bytes asked of the kernel and not given back in that time.
-    pub asked: f64,
-    /// Bytes per second, by its low points.
-    pub rate: Trend,
-}
-
-/// How the floor rose over some time, and what it lacks to be a leak's.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Look {
-    Leaks(Growth),
-    Levels(Growth),
-    /// It began lately.
-    Began,
     No,
 }
 
@@ -144,7 +92,7 @@ pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
     let known = settled(history, now);
     let whole = look(history, now, known);
     if let Look::Levels(growth) = whole {
-        return Finding::LevelsOff(growth);
+        return goes_on(history, now, known, &growth).map_or(Finding::LevelsOff(growth), Finding::Leak);
     }
     let hurry = |growth: &Growth| patience(left.map(|left| left.max(0.0) * growth.seconds / growth.gain));
     // Over all that is known, and the last minutes of it: what came before a leak began may hide it.
@@ -153,8 +101,8 @@ pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
     let mut seconds = known;
     while seconds >= HASTE.min(known) && seconds > 0.0 {
         match look(history, now, seconds) {
-            Look::Leaks(growth) if growth.asked < ASKS * growth.gain && growth.gain > POOL => {}
-            Look::Leaks(growth) => {
+            Look::Rises(growth) if fills_a_pool(&growth) || growth.steps < steps_needed(&growth) => {}
+            Look::Rises(growth) => {
                 let left = hurry(&growth) - seconds;
                 if left <= 0.0 {
                     return Finding::Leak(growth);
@@ -172,65 +120,46 @@ pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
     soonest.map_or(Finding::No, |left| Finding::Early { left, growth: longest })
 }
 
+/// Whether it asked the kernel for what it grew by.
+fn asks(growth: &Growth) -> bool {
+    growth.asked >= ASKS * growth.gain
+}
+
+/// Whether it grew within memory that was set aside for that.
+fn fills_a_pool(growth: &Growth) -> bool {
+    !asks(growth) && growth.gain > POOL
+}
+
+/// The effective number of rises that a leak must have.
+fn steps_needed(growth: &Growth) -> f64 {
+    if growth.seconds >= PATIENCE && asks(growth) { FEW } else { MANY }
+}
+
+/// Whether it is as even as a line: in steps about equal, and no slower in the second half than in the first.
+fn is_even(growth: &Growth) -> bool {
+    growth.steps >= EVEN && growth.recent >= growth.early
+}
+
+/// The growth of the later part of a life that as a `whole` levels off, if that goes on nevertheless: what a program
+/// takes before it has settled, a heap's first collection or an arena, must not hide for ever what it leaks then.
+///
+/// That part is always seven tenths of its life, and must be as even as a line: whatever creeps ever slower, like the
+/// logarithm of time or its root, levels off in so much of its life, too.
+fn goes_on(history: &History, now: u64, known: f64, whole: &Growth) -> Option<Growth> {
+    let later = known * std::f64::consts::FRAC_1_SQRT_2;
+    if later < PATIENCE || whole.recent < SLOWED * whole.early {
+        return None;
+    }
+    match look(history, now, later) {
+        Look::Rises(growth) if is_even(&growth) && !fills_a_pool(&growth) => Some(growth),
+        _ => None,
+    }
+}
+
 /// Seconds that are known, without the start.
 fn settled(history: &History, now: u64) -> f64 {
     let known = history.known(now);
     known - STARTUP.min(known / 10.0)
-}
-
-fn look(history: &History, now: u64, seconds: f64) -> Look {
-    let stretches = history.stretches(now, seconds, STRETCHES);
-    let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return Look::No };
-    let mut floor = [last.low; STRETCHES];
-    for index in (0..STRETCHES - 1).rev() {
-        floor[index] = floor[index + 1].min(stretches[index].low);
-    }
-    let gain = last.low - floor[0];
-    if gain < LEAST || gain < LEAST_SHARE * last.last {
-        return Look::No;
-    }
-    let mut rises = [0.0; STRETCHES - 1];
-    for (rise, pair) in rises.iter_mut().zip(floor.windows(2)) {
-        *rise = pair[1] - pair[0];
-    }
-    let rests = |rise: &&f64| **rise < REST * gain / rises.len() as f64;
-    let resting = rises.iter().rev().take_while(rests).count();
-    let (early, recent) = (floor[STRETCHES / 2] - floor[0], floor[STRETCHES - 1] - floor[STRETCHES / 2 - 1]);
-    // A swing may stand at its top now: what the deepest one gave back, the newest may give back, too.
-    let mut fall: f64 = 0.0;
-    let mut top = f64::NEG_INFINITY;
-    for stretch in &stretches {
-        top = top.max(stretch.low);
-        fall = fall.max(top - stretch.low);
-    }
-    let growth = Growth {
-        seconds,
-        gain,
-        rises: rises.iter().filter(|rise| !rests(rise)).count(),
-        of: rises.len(),
-        recent,
-        asked: last.asked - first.asked,
-        rate: rate(&stretches, seconds),
-    };
-    if early < BEGAN * gain {
-        return Look::Began;
-    }
-    if recent - fall < KEEPS_ON * early {
-        return Look::Levels(growth);
-    }
-    let steps = gain * gain / rises.iter().map(|rise| rise * rise).sum::<f64>();
-    let before = longest(&rises[..rises.len() - resting], rests);
-    if gain < SWING * fall || steps < MANY || before > LONG_REST || resting > before {
-        return Look::No;
-    }
-    Look::Leaks(growth)
-}
-
-/// The trend with an interval no narrower than any load allows.
-#[must_use]
-pub fn sure(trend: Trend) -> Trend {
-    let half = SUREST * trend.rate.abs();
-    Trend { rate: trend.rate, low: trend.low.min(trend.rate - half), high: trend.high.max(trend.rate + half) }
 }
 
 /// How fast the low points rose over all that is known, in bytes per second; `None` while that is hardly more than the
@@ -242,25 +171,6 @@ pub fn pace(history: &History, now: u64, window: f64) -> Option<Trend> {
         return None;
     }
     Some(rate(&history.stretches(now, known, STRETCHES), known))
-}
-
-/// How fast the low points rise, in bytes per second.
-fn rate(stretches: &[Stretch], seconds: f64) -> Trend {
-    let length = seconds / STRETCHES as f64;
-    let mean =
-        |from: usize, to: usize| (stretches[to].low - stretches[from].low) / (length * (to - from) as f64);
-    let last = stretches.len() - 1;
-    let (n, rate, middle) = (last as f64, mean(0, last), last.div_ceil(2));
-    let variance = (0..last).map(|each| (mean(each, each + 1) - rate).powi(2)).sum::<f64>() / (n - 1.0);
-    // What changed its pace once may do so again.
-    let unsteady = (mean(middle, last) - mean(0, middle)).abs();
-    let half = (SURER * student(n - 1.0) * (variance / n).sqrt()).max(unsteady);
-    sure(Trend { rate, low: rate - half, high: rate + half })
-}
-
-/// The longest run of rises that `are`.
-fn longest(rises: &[f64], are: impl Fn(&&f64) -> bool) -> usize {
-    rises.split(|rise| !are(&rise)).map(<[f64]>::len).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -379,8 +289,69 @@ mod tests {
     #[test]
     fn what_creeps_ever_slower_is_no_leak() {
         // A heap that is full, and whose garbage takes ever more room: like the logarithm of time, like its root.
-        assert!(!ever(1500, |second| 20.0 + 10.0 * (1.0 + second as f64).ln()));
-        assert!(!ever(1500, |second| 20.0 + (second as f64).sqrt()));
+        assert!(!ever(4000, |second| 20.0 + 10.0 * (1.0 + second as f64).ln()));
+        assert!(!ever(4000, |second| 20.0 + (second as f64).sqrt()));
+    }
+
+    /// What a heap holds that takes half as much again, or as much again, whenever `live` fills it.
+    fn heap(live: f64, factor: f64) -> f64 {
+        let mut heap = 4.0;
+        while heap < live {
+            heap *= factor;
+        }
+        heap
+    }
+
+    #[test]
+    fn a_heap_that_doubles_as_it_fills_is_called() {
+        for factor in [1.5, 1.8, 2.0] {
+            let grows = |second: u64| 20.0 + heap(0.05 * second as f64, factor);
+            assert!(ever(1500, grows), "by {factor}");
+            let bounded = |second: u64| grows(second.min(350));
+            assert!(!ever(3000, bounded), "by {factor}, full after 350 s");
+        }
+    }
+
+    #[test]
+    fn a_few_steps_in_memory_that_was_there_before_are_no_leak() {
+        let grows = |second: u64| 20.0 + heap(0.05 * second as f64, 2.0);
+        let called = |asked: &dyn Fn(u64) -> f64| {
+            (900..1500).step_by(10).any(|second| leaks(found(second, &grows, asked, 20_480.0)))
+        };
+        assert!(called(&grows));
+        assert!(!called(&|_| 100.0));
+    }
+
+    #[test]
+    fn a_few_steps_are_not_called_in_haste() {
+        // It is full in half an hour, and has taken three steps in three minutes.
+        let steps = |second: u64| 50.0 + heap(second as f64, 2.0);
+        for second in 90..400 {
+            assert!(!leaks(found(second, &steps, &steps, 2_000.0)), "after {second} s");
+        }
+    }
+
+    #[test]
+    fn what_a_program_takes_before_it_has_settled_hides_no_leak_for_ever() {
+        let settles = |second: u64| 20.0 + 0.05 * second.min(240) as f64;
+        assert!(!ever(3000, settles));
+        assert!(ever(1500, |second| settles(second) + 0.01 * second as f64));
+        assert!(!ever(1500, |second| settles(second) + 0.002 * second as f64), "it hardly goes on");
+        let fills = |second: u64| settles(second) + 0.02 * second.min(800) as f64;
+        assert!(!ever(1500, fills), "a cache, full after 800 s");
+    }
+
+    #[test]
+    fn steps_after_a_warm_up_are_no_leak() {
+        let settles = |second: u64| 20.0 + 0.05 * second.min(240) as f64;
+        assert!(!ever(1500, |second| settles(second) + 3.0 * (second / 260) as f64));
+    }
+
+    #[test]
+    fn low_points_that_swing_are_no_leak_until_it_outgrows_them() {
+        let swings = |second: u64| 50.0 + 3.0 * (second as f64 / 150.0).sin();
+        assert!(!ever(1500, |second| swings(second) + 0.005 * second as f64));
+        assert!(ever(1500, |second| swings(second) + 0.03 * second as f64));
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! patience is called a leak, until it is full. How often that and other mistakes happen is measured: docs/leaks.md.
 
 use super::{
-    leak::{self, Finding, Growth},
+    floor::{self, Growth},
+    leak::{self, Finding},
     series::Series,
     slope::{self, Trend},
     window::Window,
@@ -90,7 +91,7 @@ pub fn assess(window: &Window, now: u64) -> Assessment {
 #[must_use]
 pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
     let mut says = assess(&series.window, now);
-    says.trend = says.trend.map(leak::sure);
+    says.trend = says.trend.map(floor::sure);
     let known = series.history.known(now);
     let grows = says.verdict == Verdict::Growing;
     match leak::find(&series.history, now, left) {
