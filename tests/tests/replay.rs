@@ -42,19 +42,23 @@ fn replaying_twice_says_the_same() {
 }
 
 #[test]
-fn sums_stay_exact_by_comm() {
-    for (name, column) in [("mem", "mapped"), ("net", "tx")] {
-        let name = format!("{name}.recording");
+fn sums_stay_exact_by_every_key() {
+    for (view, column) in [("mem", "mapped"), ("net", "tx")] {
+        let name = format!("{view}.recording");
         let sum = |report: &Value| rows(report).iter().filter_map(|row| number(row, column)).sum::<f64>();
-        let view = name.split('.').next().unwrap();
         let by_process = reports(&name, &[view]);
-        let by_comm = reports(&name, &[view, "--by", "comm"]);
-        assert_eq!(by_process.len(), by_comm.len());
-        for (by_process, by_comm) in by_process.iter().zip(&by_comm) {
-            assert_eq!(sum(by_process), sum(by_comm), "{column}");
-            assert!(rows(by_comm).len() <= rows(by_process).len());
+        for key in ["process", "unit", "container", "comm"] {
+            let by_key = reports(&name, &[view, "--by", key]);
+            assert_eq!(by_process.len(), by_key.len());
+            for (by_process, by_key) in by_process.iter().zip(&by_key) {
+                assert_eq!(sum(by_process), sum(by_key), "{column} by {key}");
+                assert!(rows(by_key).len() <= rows(by_process).len());
+            }
+            assert!(sum(by_key.last().unwrap()) > 0.0);
+            let merged =
+                by_process.iter().zip(&by_key).any(|(one, other)| rows(one).len() > rows(other).len());
+            assert!(merged || key == "process", "nothing was merged by {key}");
         }
-        assert!(sum(by_comm.last().unwrap()) > 0.0);
     }
 }
 

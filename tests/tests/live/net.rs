@@ -470,22 +470,6 @@ fn a_listener_shows_how_many_wait() {
     drop((waiting, accepted));
 }
 
-#[test]
-fn the_loopback_link_carries_at_least_the_payload() {
-    let mut observer = observe(&[]);
-    let mut workload = Workload::start(&["net", "own"]);
-    let mut wire = 0.0;
-    let before = workload.ready["moved"].as_u64().unwrap();
-    let payload = (workload.ask("step")["moved"].as_u64().unwrap() - before) as f64;
-    observer.wait_for(|report| {
-        let links = report["links"].as_array().unwrap();
-        let lo = links.iter().find(|link| link["interface"] == "lo").unwrap();
-        assert_eq!(lo["speed"], Value::Null, "loopback has no speed");
-        wire += number(lo, "tx_rate")? * report["elapsed"].as_f64().unwrap();
-        (wire >= payload).then_some(())
-    });
-}
-
 /// So many listeners that share a port and this process: nothing tells which of them a connection arrived at.
 fn listeners(count: usize) -> Vec<TcpListener> {
     let mut listeners: Vec<TcpListener> = Vec::new();

@@ -147,3 +147,38 @@ fn descriptors_that_are_nearly_all_taken_are_told_of() {
         });
     });
 }
+
+/// Bytes that the kernel has counted at the loopback interface of this thread's namespace: sent, received.
+fn carried() -> [f64; 2] {
+    let counters = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let lo = counters.lines().find_map(|line| line.trim_start().strip_prefix("lo:")).unwrap();
+    let numbers: Vec<f64> = lo.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    [numbers[8], numbers[0]]
+}
+
+#[test]
+fn a_link_carries_what_the_kernel_counts() {
+    in_a_namespace(|| {
+        let mut workload = Workload::start(&["net", "own"]);
+        let mut observer = observe(&[]);
+        let before = carried();
+        let moved = workload.ready["moved"].as_u64().unwrap();
+        let payload = (workload.ask("step")["moved"].as_u64().unwrap() - moved) as f64;
+        // What was told of either way, and by how much that can be off, because `elapsed` is told in whole milliseconds.
+        let mut told = [(0.0, 1.0); 2];
+        observer.wait_for(|report| {
+            let lo = report["links"].as_array().unwrap().iter().find(|link| link["interface"] == "lo")?;
+            assert_eq!(lo["speed"], Value::Null, "loopback has no speed");
+            let elapsed = number(report, "elapsed").unwrap();
+            for ((told, off), rate) in told.iter_mut().zip(["tx_rate", "rx_rate"]) {
+                let rate = number(lo, rate)?;
+                *told += rate * elapsed;
+                *off += rate * 0.0005;
+            }
+            // Acknowledgements may come a little later.
+            let carried: Vec<f64> = carried().iter().zip(before).map(|(now, before)| now - before).collect();
+            let same = told.iter().zip(&carried).all(|((told, off), carried)| (told - carried).abs() <= *off);
+            (same && carried[0] >= payload).then_some(())
+        });
+    });
+}
