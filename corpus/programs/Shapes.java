@@ -20,7 +20,6 @@ public class Shapes {
             case "garbage-leak" -> () -> { passing = new byte[4 * size]; held.add(new byte[size]); };
             case "ring" -> () -> cache.put((int) served, new byte[size]);
             case "cache" -> () -> cache.put(dice.nextInt(bound), new byte[size]);
-            case "thread-local" -> () -> { ThreadLocal<byte[]> mine = new ThreadLocal<>(); mine.set(new byte[size]); held.add(mine.get()); };
             default -> throw new IllegalArgumentException(words[0]);
         };
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in));

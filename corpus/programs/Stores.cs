@@ -4,8 +4,6 @@ using System;
 using System.Collections.Generic;
 
 public static class Stores {
-    static event Action Never;
-
     public static void Main(string[] words) {
         int size = int.Parse(words[1]), bound = int.Parse(words[2]), served = 0;
         var kept = new List<byte[]>();
@@ -14,7 +12,6 @@ public static class Stores {
             var mine = new byte[size];
             switch (words[0]) {
                 case "list": kept.Add(mine); break;
-                case "events": Never += () => mine[0]++; break;
                 case "ring": last[served % bound] = mine; break;
                 default: for (int i = 0; i < bound; i++) mine = new byte[size]; break;
             }

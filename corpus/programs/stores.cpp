@@ -3,7 +3,6 @@
 #include <deque>
 #include <iostream>
 #include <list>
-#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -17,16 +16,13 @@ int main(int count, char **words) {
     if (count != 4) return 2;
     const std::string shape = words[1];
     const size_t size = std::stoul(words[2]), bound = std::stoul(words[3]);
-    std::unordered_map<std::string, std::string> table;
     std::deque<std::string> queue;
     std::list<std::pair<size_t, std::string>> recent;
     std::unordered_map<size_t, decltype(recent)::iterator> where;
     size_t served = 0, state = 88172645463325252u;
     std::ios::sync_with_stdio(false);
     for (std::string line; std::getline(std::cin, line); served++) {
-        if (shape == "table") {
-            table.emplace(line, std::string(size, 'x'));
-        } else if (shape == "cycles") {
+        if (shape == "cycles") {
             // Counted references that hold each other.
             auto session = std::make_shared<Session>();
             session->self = session;
@@ -44,9 +40,6 @@ int main(int count, char **words) {
             recent.emplace_front(key, std::string(size, 'x'));
             where[key] = recent.begin();
             if (recent.size() > bound) where.erase(recent.back().first), recent.pop_back();
-        } else {
-            std::map<size_t, std::string> passing;
-            for (size_t i = 0; i < bound; i++) passing[i * 7919 % 104729] = std::string(size, 'x');
         }
     }
 }

@@ -6,7 +6,6 @@ let table : (int, bytes) Hashtbl.t = Hashtbl.create 16
 
 let serve served = match Sys.argv.(1) with
   | "table" -> Hashtbl.add table served (Bytes.make size 'x')
-  | "ring" -> Hashtbl.replace table (served mod bound) (Bytes.make size 'x')
   | _ -> ignore (List.init bound (fun i -> Bytes.make size (Char.chr (i land 127))))
 
 let rec loop served =
