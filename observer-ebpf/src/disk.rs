@@ -42,6 +42,8 @@ mod listed;
 mod path;
 #[path = "disk/tables.rs"]
 mod tables;
+#[path = "disk/walk.rs"]
+mod walk;
 
 disk_fields!(fields_as_globals);
 

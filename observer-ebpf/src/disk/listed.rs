@@ -2,95 +2,33 @@
 //!
 //! This finds what nothing in the process table leads to: files behind loop devices, swap files, files that the kernel
 //! itself opened, descriptors on their way through sockets that are on their way. It says that they are there, and not
-//! who holds them.
-//!
-//! The lists are read without their locks, some thousand inodes a call of the program: so each step is checked. An inode
-//! must say that it belongs to the filesystem, and the next one that it follows; where the place in the list was lost,
-//! the filesystem is begun anew, and after some attempts left, which the record of the end tells. Nothing is asked of a
-//! filesystem: a server that does not answer is not noticed.
-//!
-//! The kernel counts a filesystem's inodes that have no name (so as not to make it read-only while there are any). Where
-//! there are no more than other passes have found, the list is not read; where all of them have been met and are still
-//! there, it is read no further.
+//! who holds them. How the lists are gone through is in `walk.rs`.
 
 use aya_ebpf::{
     helpers::generated::bpf_seq_write,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray},
+    maps::{Array, PerCpuArray},
 };
 use observer_common::disk::{InodeId, LISTED_END, LISTED_FILE, LISTED_SWAP, ListedRecord};
-use observer_ebpf::{
-    iterator,
-    iterator::repeat,
-    read::{exists, load, pointer},
-};
+use observer_ebpf::{iterator, iterator::repeat, read::exists};
 
 use crate::{
-    DENTRY_ALIAS, DENTRY_INODE, DENTRY_SB, FS_MOUNT, INODE_ALIAS, INODE_COUNT, INODE_FLAGS, INODE_IN_LIST,
-    INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE, KERNEL_OWN, MOUNT_SB, OVERLAY, OVERLAY_INODE,
-    OVERLAY_UPPER, S_IFMT, S_IFREG, SB_BDEV, SB_DEV, SB_FLAGS, SB_IN_LIST, SB_INODES, SB_MAGIC, SB_NAMELESS,
-    SB_ROOT, TASK_FS, blocks,
+    DENTRY_ALIAS, DENTRY_INODE, INODE_ALIAS, INODE_FLAGS, INODE_SB, INODE_SIZE, OVERLAY, OVERLAY_INODE,
+    OVERLAY_UPPER, SB_MAGIC, blocks,
     carried::probed_id,
-    growth::NO_PREALLOC,
     path::{self, Path},
     probe,
+    walk::{A_PASS, Walk, begin, is_superblock},
 };
 
 /// Inodes that are passed over in one call, on the way to the one that it tells of.
 const STEPS: u32 = 4096;
-/// Inodes that are looked at in one pass; the reader asks for another.
-const A_PASS: u64 = 1 << 16;
-/// How often a filesystem is begun anew.
-const ATTEMPTS: u64 = 8;
-/// Filesystems that are gone through at most: more would be a list that has been lost.
-const MOST: u64 = 1 << 14;
-/// Inodes without a name that are remembered of a filesystem: where there are more, its list is read to the end.
-const REMEMBERED: u64 = 64;
 /// `S_SWAPFILE` of `inode.i_flags`.
 const SWAP: u32 = 1 << 8;
-/// tmpfs, ramfs, hugetlbfs, overlay, btrfs, bcachefs: with files, and without a block device.
-const WITHOUT_DEVICE: [u64; 6] =
-    [0x0102_1994, 0x8584_58f6, 0x9584_58f6, 0x794c_7630, 0x9123_683e, 0xca45_1a4e];
 
 /// Where the reading of the lists is.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Walk {
-    /// The filesystem that it began with, and the one that it is in.
-    first: u64,
-    superblock: u64,
-    /// The entry of the list that was looked at last; the head of the list at its beginning.
-    place: u64,
-    /// Inodes of this filesystem without a name that were met, and how many there were when its list was begun; more than
-    /// can be met where the list is read to its end.
-    met: u64,
-    nameless: u64,
-    /// Inodes looked at, in all and in this pass.
-    inodes: u64,
-    in_pass: u64,
-    /// The pass that this is.
-    session: u64,
-    /// The inode that the way to it ended at; 0 for none.
-    found: u64,
-    superblocks: u64,
-    attempts: u64,
-    /// 1 while it is under way.
-    running: u64,
-    /// 1 while every list was read to its end.
-    complete: u64,
-}
-
 #[map]
 static WALK: Array<Walk> = Array::with_max_entries(1, 0);
-
-/// How many inodes without a name passes over processes have found, by the device of their filesystem, where the lists are
-/// known to have nothing beside them. Written by user space.
-#[map]
-static ACCOUNTED: HashMap<u64, u64> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
-
-/// The inodes that were met.
-#[map]
-static MET: Array<[u64; REMEMBERED as usize]> = Array::with_max_entries(1, 0);
 
 #[repr(C)]
 struct Scratch {
@@ -100,17 +38,6 @@ struct Scratch {
 
 #[map]
 static LISTED: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
-
-/// Whether there is a superblock: its root says that it is of it.
-#[inline(always)]
-pub unsafe fn is_superblock(superblock: u64) -> bool {
-    // SAFETY: probing faults safely.
-    unsafe {
-        let root: u64 = probe(superblock as *const u8, &SB_ROOT);
-        let back: u64 = probe(root as *const u8, &DENTRY_SB);
-        superblock != 0 && back == superblock
-    }
-}
 
 /// A part of the way, as long as the number of processes times what a call may do.
 #[unsafe(no_mangle)]
@@ -161,240 +88,6 @@ unsafe extern "C" fn step(_: u32, walk: *mut &mut Walk) -> i64 {
             walk.found = walk.step() as u64;
         }
         i64::from(walk.running == 0 || walk.found != 0)
-    }
-}
-
-/// Begins with the filesystem that is the root of a task. All loads are direct, so a kernel without the lists refuses the
-/// program.
-#[inline(always)]
-unsafe fn begin(task: *const u8, session: u64) -> Option<Walk> {
-    // SAFETY: the task is the iterator's; the rest is typed, and checked for null.
-    unsafe {
-        let folder = pointer(task, &TASK_FS);
-        if folder.is_null() {
-            return None;
-        }
-        let mount = pointer(folder, &FS_MOUNT);
-        if mount.is_null() {
-            return None;
-        }
-        let superblock = pointer(mount, &MOUNT_SB);
-        if superblock.is_null() {
-            return None;
-        }
-        let root = pointer(superblock, &SB_ROOT);
-        if root.is_null() {
-            return None;
-        }
-        let inode = pointer(root, &DENTRY_INODE);
-        if inode.is_null() {
-            return None;
-        }
-        let (list, entry): (u64, u64) = (load(superblock, &SB_INODES), load(inode, &INODE_IN_LIST));
-        if list == 0 || entry == 0 {
-            return None;
-        }
-        let first = superblock as u64;
-        Some(Walk {
-            first,
-            superblock: first,
-            place: head_of(first),
-            met: 0,
-            nameless: u64::MAX,
-            inodes: 0,
-            in_pass: 0,
-            session,
-            found: 0,
-            superblocks: 0,
-            attempts: 0,
-            running: 1,
-            complete: 1,
-        })
-    }
-}
-
-#[inline(always)]
-fn head_of(superblock: u64) -> u64 {
-    superblock + u64::from(SB_INODES.load())
-}
-
-#[inline(always)]
-fn inode_at(place: u64) -> *const u8 {
-    (place - u64::from(INODE_IN_LIST.load())) as *const u8
-}
-
-/// The first and second word of an entry of a list: the next and the previous one.
-#[inline(always)]
-unsafe fn word(address: u64) -> u64 {
-    // SAFETY: probing faults safely.
-    unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(address as *const u64).unwrap_or_default() }
-}
-
-/// Whether inodes that were met still are in the list of their filesystem, without a name.
-struct Check {
-    superblock: u64,
-    /// 1 where one is not.
-    gone: u64,
-}
-
-unsafe extern "C" fn still_is(number: u32, check: *mut Check) -> i64 {
-    // SAFETY: the check is on the caller's stack; probing faults safely.
-    unsafe {
-        let check = &mut *check;
-        let Some(met) = MET.get_ptr(0) else { return 1 };
-        let place = (*met)[(u64::from(number) & (REMEMBERED - 1)) as usize];
-        let (next, inode) = (word(place), inode_at(place));
-        if next == place
-            || word(next + 8) != place
-            || probe::<u64>(inode, &INODE_SB) != check.superblock
-            || probe::<u32>(inode, &INODE_NLINK) != 0
-        {
-            check.gone = 1;
-        }
-        i64::from(check.gone != 0)
-    }
-}
-
-impl Walk {
-    /// Looks whether the place where the last call stopped is still one.
-    #[inline(always)]
-    unsafe fn resume(&mut self) {
-        // SAFETY: probing faults safely.
-        unsafe {
-            if !is_superblock(self.superblock) {
-                // It was unmounted, and with it goes the way to the next one.
-                self.running = 0;
-                self.complete = 0;
-                return;
-            }
-            let head = head_of(self.superblock);
-            if self.place != head {
-                let owner: u64 = probe(inode_at(self.place), &INODE_SB);
-                if owner != self.superblock || word(word(self.place) + 8) != self.place {
-                    self.again();
-                }
-            }
-        }
-    }
-
-    /// The place in the list was lost: the filesystem is begun anew, or left.
-    #[inline(always)]
-    unsafe fn again(&mut self) {
-        self.attempts += 1;
-        self.place = head_of(self.superblock);
-        if self.attempts > ATTEMPTS {
-            self.complete = 0;
-            // SAFETY: the superblock was there at the beginning of this call.
-            unsafe { self.leave() }
-        }
-    }
-
-    /// Goes on to the next filesystem.
-    #[inline(always)]
-    unsafe fn leave(&mut self) {
-        // SAFETY: probing faults safely.
-        unsafe {
-            let list = u64::from(SB_IN_LIST.load());
-            self.superblock = word(self.superblock + list) - list;
-            self.place = head_of(self.superblock);
-            self.attempts = 0;
-            self.superblocks += 1;
-            if self.superblock == self.first {
-                self.running = 0;
-            } else if self.superblocks > MOST || self.superblock.wrapping_add(list) == 0 {
-                self.running = 0;
-                self.complete = 0;
-            }
-        }
-    }
-
-    /// Whether files of the filesystem that it is in may have been deleted. The head of the list of filesystems is none.
-    #[inline(always)]
-    unsafe fn has_files(&self) -> bool {
-        // SAFETY: probing faults safely.
-        unsafe {
-            let superblock = self.superblock as *const u8;
-            if !is_superblock(self.superblock) || probe::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {
-                return false;
-            }
-            let magic: u64 = probe(superblock, &SB_MAGIC);
-            probe::<u64>(superblock, &SB_BDEV) != 0 || WITHOUT_DEVICE.contains(&magic)
-        }
-    }
-
-    /// Begins with the list of the filesystem that it is in, unless no file of it can be without a name.
-    #[inline(always)]
-    unsafe fn enter(&mut self) -> bool {
-        // SAFETY: probing faults safely.
-        unsafe {
-            if !self.has_files() {
-                return false;
-            }
-            let superblock = self.superblock as *const u8;
-            let nameless: u64 = probe(superblock, &SB_NAMELESS);
-            self.met = 0;
-            self.nameless = if nameless > REMEMBERED { u64::MAX } else { nameless };
-            let dev = u64::from(probe::<u32>(superblock, &SB_DEV));
-            nameless != 0 && ACCOUNTED.get_ptr(&dev).is_none_or(|known| *known != nameless)
-        }
-    }
-
-    /// Whether the inodes that were met are all that there are: each still is, and there are as many. If not, the list is
-    /// read to its end.
-    #[inline(always)]
-    unsafe fn are_all(&mut self) -> bool {
-        // SAFETY: probing faults safely.
-        unsafe {
-            let mut check = Check { superblock: self.superblock, gone: 0 };
-            repeat(self.met as u32, still_is, &raw mut check);
-            let nameless: u64 = probe(self.superblock as *const u8, &SB_NAMELESS);
-            let all = check.gone == 0 && nameless == self.met;
-            if !all {
-                self.nameless = u64::MAX;
-            }
-            all
-        }
-    }
-
-    /// One inode further: it, if it has no name and is held.
-    #[inline(always)]
-    unsafe fn step(&mut self) -> *const u8 {
-        // SAFETY: probing faults safely.
-        unsafe {
-            let head = head_of(self.superblock);
-            let done =
-                if self.place == head { !self.enter() } else { self.met == self.nameless && self.are_all() };
-            if done {
-                self.leave();
-                return core::ptr::null();
-            }
-            let next = word(self.place);
-            if next == head {
-                self.leave();
-                return core::ptr::null();
-            }
-            let inode = inode_at(next);
-            // What was taken from the list while it was looked at follows itself.
-            if next == self.place || probe::<u64>(inode, &INODE_SB) != self.superblock {
-                self.again();
-                return core::ptr::null();
-            }
-            self.place = next;
-            self.inodes += 1;
-            self.in_pass += 1;
-            if probe::<u32>(inode, &INODE_NLINK) != 0 {
-                return core::ptr::null();
-            }
-            if let Some(met) = MET.get_ptr_mut(0) {
-                (*met)[(self.met & (REMEMBERED - 1)) as usize] = next;
-                self.met += 1;
-            }
-            if probe::<u16>(inode, &INODE_MODE) & S_IFMT != S_IFREG || probe::<i32>(inode, &INODE_COUNT) <= 0
-            {
-                return core::ptr::null();
-            }
-            inode
-        }
     }
 }
 

@@ -7,9 +7,8 @@ use std::{
 
 use super::{
     file::{Deletion, HeldFile},
-    growing::GrowingFile,
     grown::Grown,
-    lists::{Lists, Need},
+    lists::Lists,
     report::mounted,
     space::Spaces,
     writer::Writers,
@@ -24,22 +23,12 @@ use crate::{
     },
     report::Report,
     view::{Request, View},
-    wants::{Ask, FileHandle, NumberedFile, Wants},
+    wants::Wants,
 };
 
-/// So many files are asked for their exact blocks at each report: each costs some ten microseconds. Of those without a
-/// name the biggest are, of those that grow each in its turn.
-pub const ASKED: usize = 1000;
+mod asking;
 
-/// So many files are asked at each report which part of their blocks others share: where much is shared, each may cost
-/// as much as all else.
-const EXTENTS: usize = 16;
-
-/// Nanoseconds after which mappings are read again though nothing hints at a change of them.
-const MAPPINGS_EVERY: u64 = 10_000_000_000;
-
-/// The same while a file is held by something that cannot be asked for its numbers.
-const UNREACHABLE_EVERY: u64 = 2_000_000_000;
+pub use self::asking::ASKED;
 
 /// What is known in the disk domain.
 #[derive(Debug)]
@@ -268,72 +257,10 @@ impl DiskState {
         self.reports += 1;
     }
 
-    /// Files that grow and of which there may be news that only asking brings, in the order of their turns: the first
-    /// [`ASKED`] of them are asked for.
-    fn in_turn(&self) -> Vec<InodeId> {
-        let concerns =
-            |file: &GrowingFile| self.asks_for(View::Disk) || !self.holders_by_pass && file.growing.nameless;
-        let files = self.grown.files.iter().filter(|(inode, file)| {
-            concerns(file) && file.is_to_be_asked() && self.spaces.get(inode.dev).is_some()
-        });
-        let mut files: Vec<_> = files.map(|(inode, file)| (file.turn(), *inode)).collect();
-        files.sort_unstable();
-        files.into_iter().map(|(_, inode)| inode).collect()
-    }
-
-    /// Notes whose turn it was: nothing that came since they were asked for has changed the order.
-    fn asked(&mut self, moment: Moment) {
-        for (place, inode) in self.in_turn().into_iter().enumerate() {
-            if place >= ASKED {
-                self.late.insert(inode.dev, moment.boot);
-            } else if let Some(file) = self.grown.files.get_mut(&inode) {
-                file.asked(moment.boot);
-            }
-        }
-    }
-
     /// Whether, within the window, more files of `dev` grew than were asked for: what they take came later than it was
     /// taken, or is yet to come.
     pub fn is_late(&self, dev: u32, now: u64) -> bool {
         self.late.get(&dev).is_some_and(|at| now.saturating_sub(*at) as f64 <= self.window * 1e9)
-    }
-
-    fn to_be_asked(&self) -> BTreeSet<NumberedFile> {
-        let files = self.in_turn().into_iter().take(ASKED).filter_map(|inode| {
-            let file = self.grown.files.get(&inode)?;
-            let mount = super::report::mount_of(self, inode.dev)?;
-            Some(NumberedFile {
-                inode,
-                mount: mount.point.clone(),
-                has_handle: file.magic().has_handles(),
-                is_numbered: file.magic().ask() == Ask::Everything,
-                path: file.path.clone(),
-                workers: file.growing.writers.iter().map(|(id, _)| *id).collect(),
-            })
-        });
-        files.collect()
-    }
-
-    /// Whether holders without descriptor are looked for: now and then, often while a file's numbers are read by no other
-    /// pass, and whenever the lists are read, of which only what no process holds is told.
-    fn wants_mappings(&self, now: Moment) -> bool {
-        let unreachable = self.held().any(|(_, file)| !file.holders.is_empty() && file.unreachable());
-        let every = if unreachable { UNREACHABLE_EVERY } else { MAPPINGS_EVERY };
-        self.recheck
-            || self.lists_by_pass && self.wants_inodes(now)
-            || now.boot >= self.mapped_at.saturating_add(every)
-    }
-
-    fn wants_inodes(&self, now: Moment) -> bool {
-        let sought = |file: &HeldFile| file.listing.is_none() && file.unreachable() && file.path().is_none();
-        let need = if self.lists_by_pass && self.held().any(|(_, file)| sought(file)) {
-            Need::Sought
-        } else if self.held().any(|(_, file)| file.listing.is_some()) {
-            Need::Known
-        } else {
-            Need::None
-        };
-        self.lists.due(now.boot, need)
     }
 
     /// The last path of a file: as its holder's `/proc` tells it, else where its filesystem is mounted here.
@@ -344,27 +271,6 @@ impl DiskState {
             Some(path) => Some(Cow::Borrowed(path)),
             None => listed().and_then(|path| mounted::below(&self.mounts, inode.dev, path)).map(Cow::Owned),
         }
-    }
-
-    /// The files that are asked which part of their blocks others share, the biggest first: as with their turn among the
-    /// files that grow, nothing that comes after the question changes the answer to which they are.
-    fn extents(&self, now: Moment) -> BTreeSet<FileHandle> {
-        if !self.asks_for(View::DeletedOpen) {
-            return BTreeSet::new();
-        }
-        let files = self.held().filter(|(_, file)| file.is_to_be_asked_for_extents(now.boot));
-        let mut files: Vec<_> = files
-            .filter_map(|(inode, file)| Some((std::cmp::Reverse(file.weight()), file.handle(inode)?)))
-            .collect();
-        files.sort_unstable();
-        files.into_iter().take(EXTENTS).map(|(_, handle)| handle).collect()
-    }
-
-    /// The files that are asked for their exact blocks.
-    fn biggest(&self) -> BTreeSet<InodeId> {
-        let mut files: Vec<_> = self.held().map(|(inode, file)| (file.weight(), inode)).collect();
-        files.sort_unstable_by(|left, right| right.cmp(left));
-        files.into_iter().take(ASKED).map(|(_, inode)| inode).collect()
     }
 }
 
@@ -384,39 +290,7 @@ impl Domain for DiskState {
     }
 
     fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
-        let mut wants = Wants {
-            mappings: self.wants_mappings(context.now),
-            inodes: self.wants_inodes(context.now),
-            writers: self.asks_for(View::Disk),
-            loops: self.files.values().any(|file| file.holders.is_empty() && file.listing.is_some()),
-            ..Wants::default()
-        };
-        let rows = shown.tables.iter().flat_map(|table| &table.rows);
-        let mut people: BTreeSet<TaskId> = rows.flat_map(|row| row.processes.iter().copied()).collect();
-        if self.asks_for(View::DeletedOpen) {
-            let deleters = self.held().filter_map(|(_, file)| file.deleted.map(|deletion| deletion.by));
-            people.extend(deleters);
-        }
-        if self.records {
-            people.extend(self.grown.workers());
-            people.extend(self.writers.iter().map(|(id, _)| id));
-        }
-        wants.names = people.into_iter().filter(|id| context.processes.unread(*id)).collect();
-        wants.growing = self.to_be_asked();
-        if self.asks_for(View::Disk) {
-            wants.alive = self.grown.workers();
-        }
-        wants.cmdline = context.request.cmdline;
-        wants.files =
-            self.biggest().iter().filter_map(|inode| self.files.get(inode)?.handle(*inode)).collect();
-        wants.extents = self.extents(context.now);
-        let table = shown.tables.first();
-        let unnamed = table.into_iter().flat_map(|table| super::report::inodes(self, table));
-        wants.files.extend(unnamed.filter_map(|inode| {
-            let file = self.files.get(&inode).filter(|file| file.path().is_none())?;
-            file.handle(inode)
-        }));
-        wants
+        self.asks(shown, context)
     }
 
     fn remembers(&self, id: TaskId) -> bool {
