@@ -105,16 +105,7 @@ impl Engine {
     /// # Errors
     /// When what was asked for does not fit the view: an unknown column.
     pub fn check(&self) -> Result<(), UnknownColumn> {
-        let session = SessionFact {
-            began: Moment::default(),
-            host: String::new(),
-            kernel: String::new(),
-            page_size: 4096,
-            cpus: 1,
-            observer: 0,
-            missing: Vec::new(),
-            blind: Vec::new(),
-        };
+        let session = SessionFact::default();
         let context = Context {
             session: &session,
             processes: &self.processes,

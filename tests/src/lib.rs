@@ -10,6 +10,7 @@ pub mod emulation;
 pub mod observer;
 pub mod place;
 pub mod report;
+pub mod reset;
 pub mod scene;
 pub mod tool;
 pub mod workload;

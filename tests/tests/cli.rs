@@ -37,11 +37,7 @@ fn recording(path: &Path, seconds: u64) {
         began: at(100),
         host: "host".to_owned(),
         kernel: "6.18".to_owned(),
-        page_size: 4096,
-        cpus: 2,
-        observer: 1,
-        missing: Vec::new(),
-        blind: Vec::new(),
+        ..SessionFact::default()
     })));
     let machine = Machine { total: 1 << 34, free: 1 << 33, available: Some(1 << 33), ..Machine::default() };
     recorder.push(&Observation::Mem(MemFact::Machine(machine.into())));

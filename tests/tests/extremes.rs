@@ -335,16 +335,7 @@ impl Numbers {
 }
 
 fn session(began: Moment) -> Observation {
-    Observation::Session(Box::new(SessionFact {
-        began,
-        host: "h".to_owned(),
-        kernel: "k".to_owned(),
-        page_size: 4096,
-        cpus: 1,
-        observer: 1,
-        missing: Vec::new(),
-        blind: Vec::new(),
-    }))
+    Observation::Session(Box::new(SessionFact { began, ..SessionFact::default() }))
 }
 
 #[test]

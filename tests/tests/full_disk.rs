@@ -29,16 +29,7 @@ fn a_full_disk_ends_the_recording_and_says_so() {
     let folder = TempDir::new("recording");
     let path = folder.file("r");
     let mut recorder = Recorder::create(&path).unwrap();
-    let session = Observation::Session(Box::new(SessionFact {
-        began: Moment::default(),
-        host: "host".to_owned(),
-        kernel: "6.18".to_owned(),
-        page_size: 4096,
-        cpus: 2,
-        observer: 1,
-        missing: Vec::new(),
-        blind: Vec::new(),
-    }));
+    let session = Observation::Session(Box::new(SessionFact::default()));
     recorder.push(&session);
     recorder.push(&due(1));
     let whole = fs::metadata(&path).unwrap().len();

@@ -32,16 +32,7 @@ fn at(second: u64) -> Moment {
 }
 
 fn session() -> Observation {
-    Observation::Session(Box::new(SessionFact {
-        began: at(0),
-        host: "host".to_owned(),
-        kernel: "6.18".to_owned(),
-        page_size: 4096,
-        cpus: 2,
-        observer: 1,
-        missing: Vec::new(),
-        blind: Vec::new(),
-    }))
+    Observation::Session(Box::new(SessionFact { began: at(0), ..SessionFact::default() }))
 }
 
 fn met(tgid: u64, comm: &str) -> Observation {

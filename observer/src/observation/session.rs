@@ -20,7 +20,7 @@ impl Moment {
 }
 
 /// The first fact of a stream.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionFact {
     /// When observation began.
     pub began: Moment,

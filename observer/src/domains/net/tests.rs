@@ -39,16 +39,7 @@ impl Scene {
     }
 
     fn of(request: Request) -> Self {
-        let session = SessionFact {
-            began: Moment::default(),
-            host: String::new(),
-            kernel: String::new(),
-            page_size: 4096,
-            cpus: 1,
-            observer: 1,
-            missing: Vec::new(),
-            blind: Vec::new(),
-        };
+        let session = SessionFact::default();
         let mut state = NetState::new(&request);
         state.apply(&Observation::Session(session.clone().into()));
         Self { state, processes: Processes::default(), request, session, now: 0, reports: 0 }

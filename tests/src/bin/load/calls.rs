@@ -8,14 +8,17 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream, UdpSocket},
-    os::{fd::AsRawFd as _, unix::fs::FileExt as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use observer_tests::workload::{hear, tell};
+use observer_tests::{
+    reset::ends_by_reset,
+    workload::{hear, tell},
+};
 use serde_json::json;
 
 const PAGE: usize = 4096;
@@ -161,7 +164,7 @@ impl Calls {
             "connect+close" => {
                 let client = TcpStream::connect(self.listener.local_addr()?)?;
                 let (server, _) = self.listener.accept()?;
-                reset(&server)?;
+                ends_by_reset(&server)?;
                 drop((server, client));
             }
             "fork+exit" => fork()?,
@@ -240,23 +243,6 @@ fn map(length: usize) -> Result<*mut u8> {
     // SAFETY: the mapping was just made.
     unsafe { libc::madvise(address, length, libc::MADV_NOHUGEPAGE) };
     Ok(address.cast())
-}
-
-/// A connection closed by a reset leaves no address behind that would be used up.
-pub fn reset(stream: &TcpStream) -> Result<()> {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    // SAFETY: the value is a `linger` and lives across the call.
-    let result = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size_of_val(&linger) as libc::socklen_t,
-        )
-    };
-    ensure!(result == 0, "SO_LINGER: {}", std::io::Error::last_os_error());
-    Ok(())
 }
 
 fn fork() -> Result<()> {

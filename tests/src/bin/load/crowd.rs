@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use observer_tests::workload::{hear, tell};
+use observer_tests::{
+    reset::ends_by_reset,
+    workload::{hear, tell},
+};
 use serde_json::json;
-
-use crate::calls::reset;
 
 /// Connections that one process has both ends of: twice as many descriptors, below the usual limit of 20,000.
 const CONNECTIONS_EACH: usize = 8_000;
@@ -52,8 +53,8 @@ pub fn connections(count: &str) -> Result<()> {
         for _ in 0..each {
             let client = TcpStream::connect(listener.local_addr()?)?;
             let (server, _) = listener.accept()?;
-            reset(&client)?;
-            reset(&server)?;
+            ends_by_reset(&client)?;
+            ends_by_reset(&server)?;
             held.push((client, server));
         }
         std::mem::forget((held, listener));

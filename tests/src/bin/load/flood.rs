@@ -15,10 +15,11 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use observer_tests::workload::{hear, tell};
+use observer_tests::{
+    reset::ends_by_reset,
+    workload::{hear, tell},
+};
 use serde_json::json;
-
-use crate::calls::reset;
 
 /// Events between two looks at the clock.
 const BURST: u64 = 64;
@@ -106,7 +107,7 @@ fn event(kind: &str, folder: &Path) -> Result<Event> {
                 let (mut server, _) = listener.accept()?;
                 client.write_all(&buffer)?;
                 server.read_exact(&mut buffer)?;
-                reset(&server)?;
+                ends_by_reset(&server)?;
                 Ok(100)
             })
         }

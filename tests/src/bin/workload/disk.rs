@@ -51,21 +51,11 @@ mod ways;
 /// Runs the workload that the first word names.
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
-        ["idle"] => idle(),
         ["files", folder] => files(PathBuf::from(folder)),
         ["crowd", folder, count] => crowd::run(folder.as_ref(), count.parse()?),
         ["stalled", folder] => stalled::run(folder.as_ref()),
         _ => bail!("no such workload"),
     }
-}
-
-/// Does nothing but be there.
-fn idle() -> Result<()> {
-    tell(json!({"ready": true}));
-    while hear().is_some() {
-        tell(json!({}));
-    }
-    Ok(())
 }
 
 fn files(folder: PathBuf) -> Result<()> {

@@ -4,6 +4,9 @@
 
 use std::process::ExitCode;
 
+use observer_tests::workload::{hear, tell};
+use serde_json::json;
+
 mod disk;
 mod kernel;
 mod mem;
@@ -15,6 +18,7 @@ fn main() -> ExitCode {
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.split_first() {
+        Some((&("mem" | "disk" | "net"), ["idle"])) => idle(),
         Some((&"mem", ["kernel"])) => kernel::run(),
         Some((&"mem", rest)) => mem::run(rest),
         Some((&"disk", rest)) => disk::run(rest),
@@ -28,4 +32,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does nothing but be there.
+fn idle() -> anyhow::Result<()> {
+    tell(json!({"ready": true}));
+    while hear().is_some() {
+        tell(json!({}));
+    }
+    Ok(())
 }

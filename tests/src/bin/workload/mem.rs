@@ -17,7 +17,6 @@ use serde_json::json;
 /// Runs the workload that the first word names.
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
-        ["idle"] => idle(),
         ["hog"] => hog(),
         ["mappings"] => mappings(),
         ["orphan"] => orphan(),
@@ -26,15 +25,6 @@ pub fn run(words: &[&str]) -> Result<()> {
         ["child"] => child(),
         _ => bail!("no such workload"),
     }
-}
-
-/// Does nothing but be there.
-fn idle() -> Result<()> {
-    tell(json!({"ready": true}));
-    while hear().is_some() {
-        tell(json!({}));
-    }
-    Ok(())
 }
 
 /// Takes memory until there is none, once it is told to.

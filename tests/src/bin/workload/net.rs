@@ -26,7 +26,6 @@ use processes::Processes;
 /// Runs the workload that the first word names.
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
-        ["idle"] => idle(),
         ["own"] => own(),
         ["full", what] => full::run(what),
         ["sharing"] => sharing::workers(),
@@ -41,15 +40,6 @@ pub fn run(words: &[&str]) -> Result<()> {
         [kind] => once(kind),
         _ => bail!("no such workload"),
     }
-}
-
-/// Does nothing but be there.
-fn idle() -> Result<()> {
-    tell(json!({"ready": true}));
-    while hear().is_some() {
-        tell(json!({}));
-    }
-    Ok(())
 }
 
 /// Processes that do their work once.

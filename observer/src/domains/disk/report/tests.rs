@@ -48,16 +48,7 @@ impl World {
             columns: Vec::new(),
         });
         let at = Moment { boot: 100 * SECOND, wall: 1_000_000 * SECOND };
-        let session = SessionFact {
-            began: at,
-            host: "h".to_owned(),
-            kernel: "6.18".to_owned(),
-            page_size: 4096,
-            cpus: 1,
-            observer: 1,
-            missing: missing.collect(),
-            blind: Vec::new(),
-        };
+        let session = SessionFact { began: at, missing: missing.collect(), ..SessionFact::default() };
         let request = Request::new(view);
         let mut world = Self {
             state: DiskState::new(&request),

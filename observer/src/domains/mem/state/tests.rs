@@ -33,16 +33,7 @@ impl World {
         let request = Request::new(View::Mem);
         Self {
             state: MemState::new(&request),
-            session: SessionFact {
-                began: Moment::default(),
-                host: "test".to_owned(),
-                kernel: "6.18".to_owned(),
-                page_size: 4096,
-                cpus: 2,
-                observer: 1,
-                missing: Vec::new(),
-                blind: Vec::new(),
-            },
+            session: SessionFact::default(),
             processes: Processes::default(),
             request,
             now: Moment::default(),
@@ -51,6 +42,10 @@ impl World {
 
     fn apply(&mut self, fact: MemFact) {
         self.state.apply(&Observation::Mem(fact));
+    }
+
+    fn met(&mut self, id: TaskId, comm: &[u8]) {
+        self.processes.apply(&ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false });
     }
 
     fn counters(&mut self, id: TaskId, anon: i64) {
@@ -262,12 +257,7 @@ fn exact_counters_are_asked_once_for_all_and_again_for_what_is_shown() {
 #[test]
 fn the_headline_says_who_grows() {
     let mut world = World::new();
-    world.processes.apply(&ProcessFact::Met {
-        id: GROWING,
-        comm: b"worker.py"[..].into(),
-        uid: 0,
-        kernel_thread: false,
-    });
+    world.met(GROWING, b"worker.py");
     world.limit(None);
     world.minute();
     let headline = world.report().headline;
@@ -600,12 +590,7 @@ fn of_a_thousand_kills_a_few_are_told_and_every_other_one_is_counted_for_a_minut
 #[test]
 fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
     let mut world = World::new();
-    world.processes.apply(&ProcessFact::Met {
-        id: GROWING,
-        comm: b"leaky"[..].into(),
-        uid: 0,
-        kernel_thread: false,
-    });
+    world.met(GROWING, b"leaky");
     // A CPU holds back 30 MiB of what the process has.
     world.counters(GROWING, 10 * MIB);
     world.exact(GROWING, 40 * MIB);
@@ -629,12 +614,7 @@ fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
 #[test]
 fn what_a_killed_process_grew_by_while_it_was_read_is_not_held_twice() {
     let mut world = World::new();
-    world.processes.apply(&ProcessFact::Met {
-        id: GROWING,
-        comm: b"leaky"[..].into(),
-        uid: 0,
-        kernel_thread: false,
-    });
+    world.met(GROWING, b"leaky");
     world.counters(GROWING, 10 * MIB);
     world.exact(GROWING, 10 * MIB);
     world.due(1);

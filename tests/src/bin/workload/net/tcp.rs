@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use observer_tests::reset::ends_by_reset;
+
 use super::{
     processes::{Count, Processes, add, pipe},
     uring, zerocopy,
@@ -252,19 +254,7 @@ fn partial(stream: &mut TcpStream, count: &Count) -> Result<()> {
 fn reset(stream: &mut TcpStream, count: &Count) -> Result<()> {
     send(stream, count, 10_000)?;
     receive(stream, count, 1)?;
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    // SAFETY: the option's value is a linger, of its size.
-    let result = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size_of::<libc::linger>() as u32,
-        )
-    };
-    ensure!(result == 0, "SO_LINGER");
-    Ok(())
+    ends_by_reset(stream).context("SO_LINGER")
 }
 
 fn until_reset(stream: &mut TcpStream, count: &Count) -> Result<()> {
