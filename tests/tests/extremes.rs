@@ -90,7 +90,7 @@ impl Numbers {
     fn mem(&mut self) -> MemFact {
         let id = self.id();
         let cgroup = vec![b'/', b'a' + self.below(2) as u8];
-        match self.below(8) {
+        match self.below(9) {
             0 | 1 => MemFact::Counters { id, memory: self.memory(), page_tables: self.extreme() },
             2 => MemFact::Exact { id, memory: self.memory() },
             3 => MemFact::Totals {
@@ -110,6 +110,7 @@ impl Numbers {
                 nearest: Some(Limit { limit: self.extreme(), usage: self.extreme(), ..Limit::default() }),
             },
             6 => MemFact::Gone { id },
+            7 => MemFact::SlabsRead { took: self.extreme() },
             _ => MemFact::Machine(Box::new(Machine {
                 total: self.extreme(),
                 free: self.extreme(),

@@ -35,6 +35,8 @@ pub enum MemFact {
     },
     /// How long tasks have waited for memory since boot, in the whole machine or in one control group.
     Stalls { cgroup: Option<Vec<u8>>, stalls: Stalls },
+    /// The slab caches have been read one by one, which took so many nanoseconds of processor time. An event.
+    SlabsRead { took: u64 },
 }
 
 /// Kernel memory that is told of apart.
@@ -153,7 +155,7 @@ impl MemFact {
             Self::Machine(_) => Some(MemSlot::Machine),
             Self::Kernel { part, .. } => Some(MemSlot::Kernel(part.clone())),
             Self::Stalls { cgroup, .. } => Some(MemSlot::Stalls(cgroup.clone())),
-            Self::Gone { .. } | Self::OutOfMemory { .. } => None,
+            Self::Gone { .. } | Self::OutOfMemory { .. } | Self::SlabsRead { .. } => None,
         }
     }
 

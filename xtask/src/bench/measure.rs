@@ -59,6 +59,13 @@ impl Rounds {
         self.others[number].push(value);
     }
 
+    /// No baseline follows any more: what was measured since the last is compared with that one alone.
+    pub fn close(&mut self) {
+        if self.others.iter().any(|others| others.len() >= self.baseline.len()) {
+            self.baseline.extend(self.baseline.last().copied());
+        }
+    }
+
     pub fn baselines(&self) -> Option<Figure> {
         Figure::of(&self.baseline)
     }
@@ -92,6 +99,18 @@ mod tests {
         assert_eq!(figure.spread(), 1.0);
         assert_eq!(Figure::of(&[]), None);
         assert_eq!(Figure::of(&[f64::NAN, 2.0]).unwrap().median, 2.0);
+    }
+
+    #[test]
+    fn what_broke_off_before_its_last_baseline_is_compared_with_the_one_before() {
+        let mut rounds = Rounds::default();
+        rounds.baseline(100.0);
+        rounds.other(0, 120.0);
+        assert_eq!(rounds.ratio(0), None);
+        rounds.close();
+        rounds.close();
+        assert_eq!(rounds.ratio(0).unwrap().median, 1.2);
+        assert_eq!(rounds.baselines().unwrap().median, 100.0);
     }
 
     #[test]

@@ -1,19 +1,21 @@
 //! Two network namespaces joined by a pair of veth interfaces, gone with the value.
+//!
+//! They have no name: each is there as long as a process is in it, and that one ends with its input, which is ours. However the
+//! benchmark ends, nothing is left.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::child::Speaker;
 use crate::process;
 
-/// Both namespaces, named after this process.
+/// Both namespaces, each with the process that is in it.
 pub struct Pair {
-    first: String,
-    second: String,
+    first: Speaker,
+    second: Speaker,
 }
 
-/// What their names begin with; the number of the benchmark's process follows.
-const PREFIX: &str = "observer-bench-";
 /// The interface of the first.
 const INTERFACE: &str = "bench0";
 
@@ -23,25 +25,27 @@ impl Pair {
     /// # Errors
     /// When the machine does not allow it.
     pub fn new() -> Result<Self> {
-        forget_those_left();
-        let name = |which: &str| format!("{PREFIX}{}-{which}", std::process::id());
-        let pair = Self { first: name("a"), second: name("b") };
-        let (first, second) = (&pair.first, &pair.second);
-        for line in [
-            format!("netns add {first}"),
-            format!("netns add {second}"),
-            format!("link add {INTERFACE} netns {first} type veth peer name bench1 netns {second}"),
-            format!("-n {first} addr add 10.77.0.1/24 dev {INTERFACE}"),
-            format!("-n {second} addr add 10.77.0.2/24 dev bench1"),
-            format!("-n {first} link set {INTERFACE} up"),
-            format!("-n {second} link set bench1 up"),
-            format!("-n {first} link set lo up"),
-            // Ports of connections that have ended are free at once: many short ones would run out of them, and looking for
-            // one would be what is measured.
-            format!("netns exec {first} sysctl -qw net.ipv4.tcp_max_tw_buckets=0"),
-            format!("netns exec {second} sysctl -qw net.ipv4.tcp_max_tw_buckets=0"),
-        ] {
-            process::output(Command::new("ip").args(line.split(' '))).context("two network namespaces")?;
+        let pair = Self { first: namespace()?, second: namespace()? };
+        let (first, second) = (pair.first.pid(), pair.second.pid());
+        let join = format!("link add {INTERFACE} netns {first} type veth peer name bench1 netns {second}");
+        process::output(Command::new("ip").args(join.split(' ')))
+            .context("joining two network namespaces")?;
+        for (namespace, address, interface) in
+            [(&pair.first, "10.77.0.1/24", INTERFACE), (&pair.second, "10.77.0.2/24", "bench1")]
+        {
+            for line in [
+                format!("ip addr add {address} dev {interface}"),
+                format!("ip link set {interface} up"),
+                "ip link set lo up".to_owned(),
+                // Ports of connections that have ended are free at once: many short ones would run out of them, and looking
+                // for one would be what is measured.
+                "sysctl -qw net.ipv4.tcp_max_tw_buckets=0".to_owned(),
+            ] {
+                let mut words = line.split(' ');
+                let mut command = Command::new(words.next().unwrap_or_default());
+                process::output(&mut within(namespace, command.args(words)))
+                    .context("preparing a network namespace")?;
+            }
         }
         Ok(pair)
     }
@@ -61,27 +65,42 @@ impl Pair {
     }
 }
 
-/// Removes what a benchmark that was killed has left: its process is no more.
-fn forget_those_left() {
-    let listed = process::output(Command::new("ip").args(["netns", "list"])).unwrap_or_default();
-    for name in listed.lines().filter_map(|line| line.split(' ').next()) {
-        let number = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        if number.is_some_and(|number| !Path::new("/proc").join(number).exists()) {
-            let _ = process::output(Command::new("ip").args(["netns", "del", name]));
-        }
-    }
+/// A process in a namespace of its own, which does nothing but to be there.
+fn namespace() -> Result<Speaker> {
+    let mut holder = Speaker::start(Command::new("unshare").args(["--net", "cat"]))?;
+    holder.say("there")?;
+    holder.line().context("a network namespace of its own")?;
+    Ok(holder)
 }
 
-fn within(namespace: &str, command: &Command) -> Command {
-    let mut inside = Command::new("ip");
-    inside.args(["netns", "exec", namespace]).arg(command.get_program()).args(command.get_args());
+fn within(namespace: &Speaker, command: &Command) -> Command {
+    let mut inside = Command::new("nsenter");
+    inside.args(["--target", &namespace.pid().to_string(), "--net"]);
+    inside.arg(command.get_program()).args(command.get_args());
     inside
 }
 
-impl Drop for Pair {
-    fn drop(&mut self) {
-        for name in [&self.first, &self.second] {
-            let _ = process::output(Command::new("ip").args(["netns", "del", name]));
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn namespaces_are_joined_and_end_with_their_value() {
+        if !process::is_root() {
+            return;
+        }
+        let pair = Pair::new().unwrap();
+        let mut ip = Command::new("ip");
+        let route = process::output(&mut pair.in_first(ip.args(["route", "get", "10.77.0.2"]))).unwrap();
+        assert!(route.contains("dev bench0"), "{route}");
+        let holders = [pair.first.pid(), pair.second.pid()];
+        let [one, other] = holders.map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).unwrap());
+        assert!(one != other && one != fs::read_link("/proc/self/ns/net").unwrap());
+        drop(pair);
+        for pid in holders {
+            assert!(!Path::new("/proc").join(pid.to_string()).exists(), "nobody is in it any more");
         }
     }
 }

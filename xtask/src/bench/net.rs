@@ -37,6 +37,8 @@ struct Watcher {
     command: Option<Vec<String>>,
     /// Whether a line says that it has begun, and will again after each refresh.
     refreshed: fn(&str) -> bool,
+    /// What makes it refresh, where it does not without packets.
+    prompt: Option<&'static str>,
     /// Bytes that it says the process has sent so far, from all it has said; `None` where it says nothing of it.
     sent: fn(&[String], u32) -> Option<f64>,
 }
@@ -90,8 +92,7 @@ pub fn run(place: &Place) -> Result<Table> {
                 }
                 let (throughput, watched) = match send(place, &pair, kind, Some(watcher)) {
                     Ok(sent) => sent,
-                    // One that breaks off, as iftop does now and then where it starts without traffic, is not in the way
-                    // of the others: this turn goes on without it.
+                    // One that breaks off is not in the way of the others: this turn goes on without it.
                     Err(error) if number > 0 => {
                         found[number].breaks += 1;
                         found[number].failure = Some(format!("{title}: {}: {error:#}", watcher.name));
@@ -168,6 +169,7 @@ fn watchers(place: &Place, pair: &Pair, table: &mut Table) -> Vec<Watcher> {
         name: "observer net",
         command: None,
         refreshed: |_| true,
+        prompt: None,
         sent: |said, pid| {
             let reports = said.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             // A process that has ended is in one report only.
@@ -182,7 +184,9 @@ fn watchers(place: &Place, pair: &Pair, table: &mut Table) -> Vec<Watcher> {
     let mut add = |name: &'static str, path: Result<String>, arguments: &[&str], refreshed, sent| match path {
         Ok(path) => {
             let command = Some([vec![path], words(arguments)].concat());
-            watchers.push(Watcher { name, command, refreshed, sent });
+            // As text, iftop looks at its clock when a packet comes, and at its keys.
+            let prompt = (name == "iftop").then_some("u");
+            watchers.push(Watcher { name, command, refreshed, prompt, sent });
         }
         Err(error) => table.missing.push(format!("{name}: {error:#}")),
     };
@@ -258,7 +262,7 @@ fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Re
         Some((watcher, Some(words))) => {
             let mut command = pair.in_first(Command::new(&words[0]).args(&words[1..]));
             let speaker = Speaker::start(&mut command)?;
-            wait_for(&speaker, watcher, 1, &mut Vec::new())?;
+            heard_until(&speaker, watcher, &mut Vec::new())?;
             Some((watcher, speaker))
         }
     };
@@ -270,9 +274,14 @@ fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Re
     let truth = sender.ask(&milliseconds.to_string())?;
     let number = |name: &str| truth[name].as_f64().with_context(|| format!("no {name} in {truth}"));
     let throughput = number("units")? / number("seconds")?;
-    let Some((watcher, speaker)) = watching else { return Ok((throughput, None)) };
-    let mut said = Vec::new();
-    wait_for(&speaker, watcher, 2, &mut said)?;
+    let Some((watcher, mut speaker)) = watching else { return Ok((throughput, None)) };
+    let mut said = speaker.unheard();
+    for _ in 0..2 {
+        if let Some(prompt) = watcher.prompt {
+            speaker.say(prompt)?;
+        }
+        heard_until(&speaker, watcher, &mut said)?;
+    }
     // With the refreshes that follow: some that watch do all their work there.
     let spent = used(&speaker)?.saturating_sub(before.unwrap_or_default()).as_secs_f64();
     let elapsed = began.elapsed().as_secs_f64();
@@ -282,16 +291,16 @@ fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Re
     Ok((throughput, Some(Watched { share: spent / elapsed, error })))
 }
 
-/// Waits for so many refreshes from now on, and keeps all that was said.
-fn wait_for(speaker: &Speaker, watcher: &Watcher, refreshes: usize, said: &mut Vec<String>) -> Result<()> {
-    said.extend(speaker.unheard());
-    let mut seen = 0;
-    while seen < refreshes {
+/// Waits for the next refresh, and keeps all that was said.
+fn heard_until(speaker: &Speaker, watcher: &Watcher, said: &mut Vec<String>) -> Result<()> {
+    loop {
         let line = speaker.line().with_context(|| format!("{} watches nothing", watcher.name))?;
-        seen += usize::from((watcher.refreshed)(&line));
+        let refreshed = (watcher.refreshed)(&line);
         said.push(line);
+        if refreshed {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// Processor time of a process and of those of its children that have ended.

@@ -47,6 +47,8 @@ pub struct Said {
     pub steps: Vec<Step>,
     /// Whether it came to its end by itself.
     pub done: bool,
+    /// The last line in which its kernel complained, where it did not.
+    pub complaint: Option<String>,
     /// From the start of the emulator to its end.
     pub took: Duration,
     /// Processor time of the emulator: what it would take on a machine that does nothing else.
@@ -143,9 +145,12 @@ impl Guest<'_> {
         let mut said = hear(&lines);
         said.took = began.elapsed();
         said.processor = processor;
+        let last = fs::read(&console).unwrap_or_default();
+        let last = String::from_utf8_lossy(&last);
+        if !said.done {
+            said.complaint = complaint(&last);
+        }
         if said.release.is_empty() {
-            let last = fs::read(&console).unwrap_or_default();
-            let last = String::from_utf8_lossy(&last);
             let lines: Vec<&str> = last.lines().rev().take(12).collect();
             let lines: Vec<&str> = lines.into_iter().rev().collect();
             bail!("the guest {} did not start ({status}):\n{}", self.kernel.release, lines.join("\n"));
@@ -176,6 +181,14 @@ impl Guest<'_> {
     }
 }
 
+/// The last line on a kernel's console that says why it ended.
+fn complaint(console: &str) -> Option<String> {
+    let words = ["Kernel panic", "BUG", "Oops", "watchdog"];
+    let line = console.lines().rfind(|line| words.iter().any(|word| line.contains(word)))?;
+    // Behind the time at which it was said.
+    Some(line.rsplit_once("] ").map_or(line, |(_, text)| text).trim().to_owned())
+}
+
 /// Reads what a guest said: its own lines begin with `@@`.
 fn hear(lines: &[(Duration, String)]) -> Said {
     let mut said = Said::default();
@@ -203,6 +216,14 @@ fn hear(lines: &[(Duration, String)]) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_a_kernel_ended_is_the_last_that_it_complained_of() {
+        let console = "[    1.0] BUG: unable to handle page fault\n[    1.1] RIP: 0010:x\n\
+                       [    2.0] Kernel panic - not syncing: Fatal exception\n[    2.1] Rebooting\n";
+        assert_eq!(complaint(console).as_deref(), Some("Kernel panic - not syncing: Fatal exception"));
+        assert_eq!(complaint("[    1.0] all is well\n"), None);
+    }
 
     #[test]
     fn a_guest_that_dies_in_a_step_has_not_ended_it() {

@@ -10,14 +10,20 @@ use crate::{
         mem::{KernelPart, Machine},
         session::Moment,
     },
-    report::Value,
+    report::{Note, Value},
     trend::{series::Series, window::Window},
+    units::duration,
 };
 
 /// The slab caches are asked for when all of them together moved by this many bytes since they were asked for …
 const SLAB_STEP: u64 = 1 << 20;
 /// … or that many nanoseconds have passed: the kernel walks every cache's lists for one reading, under their locks.
 const SLAB_AGE: u64 = 10_000_000_000;
+/// They are not asked for again before so many times what the last answer took, in processor time: a tenth of the default
+/// budget. Where much was given back the lists are long, and each reading takes milliseconds.
+const SLAB_REST: u64 = 1000;
+/// Nanoseconds that what is known of them may be behind without being said to be.
+const SECOND: u64 = 1_000_000_000;
 
 /// The machine's accounts and how they went.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub(super) struct MachineMemory {
     /// When slab caches were last asked for, in nanoseconds since boot, and the bytes in all of them then. The answer is
     /// no sign: of what did not change nothing is told.
     slabs_asked: Option<(u64, u64)>,
+    /// Nanoseconds of processor time that the last answer took.
+    slabs_took: u64,
     /// What could not be given to a process that asks now, swap in use included; bytes.
     pub(super) used: Window,
     /// Kinds of kernel memory, in bytes.
@@ -49,6 +57,7 @@ impl MachineMemory {
         Self {
             latest: None,
             slabs_asked: None,
+            slabs_took: 0,
             used: Window::new(window),
             kinds: kinds.map(|kind| (kind, Series::new(window))),
             parts: BTreeMap::new(),
@@ -68,10 +77,31 @@ impl MachineMemory {
     pub(super) fn slabs_due(&self, now: Moment) -> bool {
         match (self.slabs_asked, self.latest) {
             (Some((asked, bytes)), Some(machine)) => {
-                now.boot.saturating_sub(asked) >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP
+                let age = now.boot.saturating_sub(asked);
+                let news = age >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP;
+                news && age >= self.slabs_took.saturating_mul(SLAB_REST)
             }
             _ => true,
         }
+    }
+
+    /// The slab caches were asked for, which took so many nanoseconds of processor time.
+    pub(super) const fn slabs_read(&mut self, took: u64) {
+        self.slabs_took = took;
+    }
+
+    /// What is known of single slab caches is older than it would be if it cost less.
+    pub(super) fn note(&self, now: Moment) -> Option<Note> {
+        let ((asked, bytes), machine) = self.slabs_asked.zip(self.latest)?;
+        let age = now.boot.saturating_sub(asked);
+        let outdated = age > SLAB_AGE || (age > SECOND && machine.slab.abs_diff(bytes) >= SLAB_STEP);
+        outdated.then(|| {
+            let [age, took] = [age, self.slabs_took].map(|time| duration(time as f64 / 1e9));
+            let text = format!(
+                "Slab caches are as they were {age} ago: to read them took {took} of processor time, so they are read less often."
+            );
+            Note { code: "mem-slabs-read-before", text }
+        })
     }
 
     /// The slab caches that are known to hold anything.
@@ -237,6 +267,26 @@ mod tests {
         assert!(memory.slabs_due(at(11)), "asked for ten seconds ago");
         memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
         assert!(memory.slabs_due(at(2)), "they have moved");
+    }
+
+    #[test]
+    fn slab_caches_that_are_dear_to_read_are_read_less_often_and_that_is_said() {
+        let at = |milliseconds: u64| Moment { boot: milliseconds * 1_000_000, ..Moment::default() };
+        let mut memory = MachineMemory::new(60.0);
+        memory.take(&MACHINE);
+        memory.slabs_read(4_000_000);
+        memory.sample(at(1000));
+        memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
+        assert!(!memory.slabs_due(at(4900)), "a thousand times four milliseconds have not passed");
+        let note = memory.note(at(4900)).expect("they have moved and are not read");
+        assert!(note.text.contains(" 3.9 s ago") && note.text.contains(" 4.0 ms "), "{}", note.text);
+        assert!(memory.slabs_due(at(5000)));
+        memory.sample(at(5000));
+        assert_eq!(memory.note(at(5000)), None, "just read");
+        memory.slabs_read(100_000);
+        assert!(!memory.slabs_due(at(6000)) && memory.note(at(6000)).is_none(), "nothing has moved");
+        memory.take(&MACHINE);
+        assert!(memory.slabs_due(at(5200)), "cheap again");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     let (headline, mut notes) = (headline(state, &processes, context), notes(&processes));
     notes.extend(state.predecessors.notes(&processes, context));
     notes.extend(state.shortage.notes(context));
+    notes.extend(state.machine.note(context.now));
     let table = process_table(processes, context, Stage::Final);
     let mut report = context.report(vec![table, kernel(state, context)]);
     report.totals = state.machine.totals();

@@ -171,6 +171,7 @@ impl MemState {
             }
             MemFact::Machine(machine) => self.machine.take(machine),
             MemFact::Kernel { part, bytes } => self.machine.take_part(part, *bytes),
+            MemFact::SlabsRead { took } => self.machine.slabs_read(*took),
             MemFact::Stalls { cgroup, stalls } => self.shortage.waited(cgroup.as_deref(), *stalls),
             MemFact::OutOfMemory { at, victim, trigger, memory } => {
                 self.killed(*at, *victim, *trigger, *memory);

@@ -62,6 +62,12 @@ fn slab_caches(root: &Path, known: &BTreeSet<Vec<u8>>, out: &mut Vec<Observation
     known.iter().filter(|name| !caches.contains_key(name.as_slice())).for_each(|name| tell(name, 0));
 }
 
+/// Nanoseconds of processor time that this thread has used.
+fn processor_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// Pages in buffers of TCP and UDP sockets, of the text of `sockstat`: of all network namespaces.
 fn socket_pages(sockstat: &str) -> Option<u64> {
     let of = |protocol: &str| -> Option<u64> {
@@ -87,7 +93,10 @@ fn slabs(slabinfo: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
 /// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
 pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
     if let Some(known) = &wants.slabs {
+        let began = processor_time();
         slab_caches(root, known, out);
+        let took = processor_time().saturating_sub(began);
+        out.push(Observation::Mem(MemFact::SlabsRead { took }));
     }
     if wants.counters.is_empty() && wants.limits.is_empty() {
         return;
@@ -383,6 +392,8 @@ mod tests {
         tick(&root.0, &mut out);
         let known = [b"dentry".to_vec(), b"empty".to_vec(), b"gone".to_vec()].into();
         answer(&root.0, &Wants { slabs: Some(known), ..Wants::default() }, &mut out);
+        let read = out.pop();
+        assert!(matches!(read, Some(Observation::Mem(MemFact::SlabsRead { took })) if took > 0), "{read:?}");
         let page = rustix::param::page_size() as u64;
         let kernel = |part, pages| Observation::Mem(MemFact::Kernel { part, bytes: pages * page });
         let stalls = Stalls { some: 62_763_186, full: 7 };

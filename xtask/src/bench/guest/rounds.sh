@@ -1,6 +1,6 @@
 # What a call costs with nothing attached, under observer and under a tool of bcc's, in turns; who watches is alone on the
 # machine with the load. Each line `figure` is a call, who watches, nanoseconds a call, and of the watcher the ticks of its
-# processor time that the measurement took and the seconds that it took.
+# processor time that the measurement took and the seconds that it took; each line `round` ends one.
 begin() {
     rm -f /tmp/asked
     mkfifo /tmp/asked
@@ -78,10 +78,11 @@ struct bpf_rb_node { __u64 a[4]; }; struct bpf_refcount { __u32 a; };\n/' /usr/s
 
 begin
 echo "@@ begin rounds"
-for _ in $(seq "$ROUNDS"); do
+for round in $(seq "$ROUNDS"); do
     pair mmap+touch+munmap mem memleak 'outstanding' /usr/sbin/memleak-bpfcc -p $load 1
     pair append_100_B disk filetop loadavg /usr/sbin/filetop-bpfcc -C 1
     pair TCP_64_B net tcptop loadavg /tmp/tcptop -C 1
+    echo "round $round"
 done
 alone mmap+touch+munmap
 alone append_100_B
