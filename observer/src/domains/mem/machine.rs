@@ -20,8 +20,10 @@ const SLAB_STEP: u64 = 1 << 20;
 /// … or that many nanoseconds have passed: the kernel walks every cache's lists for one reading, under their locks.
 const SLAB_AGE: u64 = 10_000_000_000;
 /// They are not asked for again before so many times what the last answer took, in processor time: a tenth of the default
-/// budget. Where much was given back the lists are long, and each reading takes milliseconds.
+/// budget. Where much was given back the lists are long, and each reading takes milliseconds …
 const SLAB_REST: u64 = 1000;
+/// … but after so many nanoseconds they are, or growth over a minute could not be told.
+const SLAB_REST_MOST: u64 = 30_000_000_000;
 /// Nanoseconds that what is known of them may be behind without being said to be.
 const SECOND: u64 = 1_000_000_000;
 
@@ -79,7 +81,7 @@ impl MachineMemory {
             (Some((asked, bytes)), Some(machine)) => {
                 let age = now.boot.saturating_sub(asked);
                 let news = age >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP;
-                news && age >= self.slabs_took.saturating_mul(SLAB_REST)
+                news && age >= self.slabs_took.saturating_mul(SLAB_REST).min(SLAB_REST_MOST)
             }
             _ => true,
         }
@@ -283,6 +285,8 @@ mod tests {
         assert!(memory.slabs_due(at(5000)));
         memory.sample(at(5000));
         assert_eq!(memory.note(at(5000)), None, "just read");
+        memory.slabs_read(u64::MAX);
+        assert!(!memory.slabs_due(at(34_900)) && memory.slabs_due(at(35_000)), "however dear");
         memory.slabs_read(100_000);
         assert!(!memory.slabs_due(at(6000)) && memory.note(at(6000)).is_none(), "nothing has moved");
         memory.take(&MACHINE);
