@@ -29,7 +29,7 @@ fn main() {
                 }
             }
             "table" => drop(table.insert(served % bound, vec![1u8; size])),
-            other => panic!("{other} is no shape"),
+            other => panic!("{} is no shape", other),
         }
     }
 }
