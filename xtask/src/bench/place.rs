@@ -15,6 +15,9 @@ use crate::process::{self, cargo};
 /// Where results, peers and temporary files are.
 pub const FOLDER: &str = "target/bench";
 
+/// What the name of the folder for a benchmark's files begins with; the number of its process follows.
+const PREFIX: &str = "files-";
+
 /// The commands whose cost is measured, as one would type them; all three are every hook.
 pub const COMMANDS: [(&str, &[&str]); 3] =
     [("mem", &["mem"]), ("disk", &["disk", "--deleted-open"]), ("net", &["net"])];
@@ -47,7 +50,8 @@ impl Place {
         if !built {
             process::run(cargo(root).args(["build", "--release"]).args(packages).args(bins))?;
         }
-        let folder = root.join(FOLDER).join(format!("files-{}", std::process::id()));
+        forget_those_left(&root.join(FOLDER));
+        let folder = root.join(FOLDER).join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { root: root.to_owned(), length, folder })
     }
@@ -118,6 +122,17 @@ impl Place {
     }
 }
 
+/// Removes the files of benchmarks that were killed: their processes are no more.
+fn forget_those_left(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        if number.is_some_and(|number| !Path::new("/proc").join(number).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
@@ -146,4 +161,23 @@ pub fn machine() -> String {
 pub fn kernel() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     release.trim().split(['-', '+']).next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_benchmark_that_was_killed_go_and_others_stay() {
+        let folder = std::env::temp_dir().join(format!("observer-bench-{}", std::process::id()));
+        // No process has this number: it is beyond the most that Linux gives.
+        let [dead, living] = [4_194_305, std::process::id()].map(|pid| folder.join(format!("{PREFIX}{pid}")));
+        let other = folder.join("peers");
+        for folder in [&dead, &living, &other] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        forget_those_left(&folder);
+        assert_eq!([&dead, &living, &other].map(|folder| folder.exists()), [false, true, true]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
