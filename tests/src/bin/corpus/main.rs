@@ -171,7 +171,7 @@ fn prepare(root: &Path, built: &Path) -> Result<()> {
         .arg("-lgc"))?;
     build(&["cc", "-O1", "-o"], "stores.c", "stores-c")?;
     build(&["c++", "-O1", "-o"], "stores.cpp", "stores-cpp")?;
-    build(&["rustc", "-O", "-o"], "stores.rs", "stores-rust")?;
+    build(&["rustc", "--edition=2024", "-O", "-o"], "stores.rs", "stores-rust")?;
     run(Command::new("mcs")
         .arg(format!("-out:{}", built.join("Stores.exe").display()))
         .arg(programs.join("Stores.cs")))?;
