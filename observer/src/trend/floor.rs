@@ -61,6 +61,8 @@ pub struct Growth {
     pub of: usize,
     /// The effective number of rises.
     pub steps: f64,
+    /// Stretches since the last rise.
+    pub resting: usize,
     /// Bytes of the first half of the time, and
     pub early: f64,
     /// of the second.
@@ -117,6 +119,7 @@ pub fn look(history: &History, now: u64, seconds: f64) -> Look {
         steps: gain * gain / rises.iter().map(|rise| rise * rise).sum::<f64>(),
         early,
         recent,
+        resting,
         asked: last.asked - first.asked,
         rate: rate(&stretches, seconds),
     };

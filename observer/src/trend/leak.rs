@@ -42,6 +42,9 @@ const MANY: f64 = 4.0;
 /// part of one may be lost between two stretches.
 const FEW: f64 = 2.2;
 
+/// A few steps count while the last of them is no more stretches ago: a rest after them is as likely their end.
+const RESTS: usize = 1;
+
 /// The same of what grew faster at first.
 const EVEN: f64 = 8.0;
 
@@ -132,7 +135,8 @@ fn fills_a_pool(growth: &Growth) -> bool {
 
 /// The effective number of rises that a leak must have.
 fn steps_needed(growth: &Growth) -> f64 {
-    if growth.seconds >= PATIENCE && asks(growth) { FEW } else { MANY }
+    let rests = growth.resting > RESTS;
+    if growth.seconds >= PATIENCE && asks(growth) && !rests { FEW } else { MANY }
 }
 
 /// Whether it is as even as a line: in steps about equal, and no slower in the second half than in the first.
@@ -310,6 +314,14 @@ mod tests {
             let bounded = |second: u64| grows(second.min(350));
             assert!(!ever(3000, bounded), "by {factor}, full after 350 s");
         }
+    }
+
+    #[test]
+    fn a_few_steps_count_when_one_is_made_and_not_in_a_rest() {
+        // After a rest as long as that which follows.
+        let steps = |second: u64| 20.0 + 2.0 * (second.saturating_sub(700) / 200).min(3) as f64;
+        assert!(leaks(after(1450, steps)), "{:?}", after(1450, steps));
+        assert!(!leaks(after(1660, steps)), "{:?}", after(1660, steps));
     }
 
     #[test]
