@@ -5,10 +5,7 @@
 use std::fs;
 
 use observer::{
-    observation::{
-        Observation,
-        session::{Moment, SessionFact},
-    },
+    observation::{Observation, session::Moment},
     source::{
         record::Recorder,
         replay::{Replay, ReplayError},
@@ -29,7 +26,7 @@ fn a_full_disk_ends_the_recording_and_says_so() {
     let folder = TempDir::new("recording");
     let path = folder.file("r");
     let mut recorder = Recorder::create(&path).unwrap();
-    let session = Observation::Session(Box::new(SessionFact::default()));
+    let session = Observation::Session(Box::default());
     recorder.push(&session);
     recorder.push(&due(1));
     let whole = fs::metadata(&path).unwrap().len();
