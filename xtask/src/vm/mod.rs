@@ -106,7 +106,8 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         .flat_map(|kernel| plan::boots(&kernel.series, &wanted).into_iter().map(move |boot| (kernel, boot)))
         .collect();
     let order: Vec<String> = guests.iter().map(|(kernel, boot)| boot.name(&kernel.series)).collect();
-    // What takes long begins first, or the last of it would run alone.
+    // What takes long begins first, or the last of it would run alone: newer kernels have more ways to try.
+    guests.reverse();
     guests.sort_by_key(|(_, boot)| !boot.title.is_empty());
     let heard = start_all(&guests, &disk, &folder.join("said"), began)?;
     let mut checks = Vec::new();
