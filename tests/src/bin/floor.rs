@@ -12,7 +12,7 @@ use aya::{
 };
 use observer::{
     domains,
-    hook::{HookKind, Point},
+    hook::Point,
     kernel::{
         facts::{KernelFacts, Origin},
         plan::{self, Without},
@@ -39,7 +39,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Where observer's events come from on this kernel, all three commands together.
+/// Where observer's events come from on this kernel, all three commands together, with what is attached on demand: the
+/// benchmark's loads have what it is attached for.
 fn points() -> Result<Vec<Point>> {
     let domains: Vec<_> = domains::ALL.iter().collect();
     let origin = Origin { root: Path::new("/"), btf: None, cache: None };
@@ -47,7 +48,7 @@ fn points() -> Result<Vec<Point>> {
     let types = facts.types.clone();
     let plan = plan::plan(facts, &domains, Without::default());
     let hooks = plan.objects.iter().flat_map(|object| &object.hooks);
-    let events = hooks.filter(|hook| hook.hook.kind == HookKind::Event);
+    let events = hooks.filter(|hook| hook.hook.kind.is_event());
     let programs = events.filter_map(plan::HookPlan::chosen).flat_map(|way| way.programs);
     let points = programs.filter(|program| !program.optional || types.id(program.point).is_some());
     Ok(points.map(|program| program.point).collect())

@@ -63,7 +63,7 @@ fn row(report: &Value, pid: u32) -> Option<&Value> {
 
 /// Floods each command for a while.
 pub fn run(place: &Place) -> Result<Table> {
-    let seconds = place.choose(5, 60);
+    let seconds = if place.is_quick() { 5 } else { 60 };
     let mut table = Table::new(
         "flood",
         "Floods",

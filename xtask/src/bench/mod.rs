@@ -19,6 +19,7 @@ use crate::process;
 
 mod added;
 mod beside;
+mod books;
 mod child;
 mod flood;
 mod guard;
@@ -40,7 +41,7 @@ pub struct Options {
     /// One benchmark alone: its table and its JSON, and no page
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// More rounds, larger scales, longer floods, and a clean build
+    /// More rounds, larger scales
     #[arg(long)]
     thorough: bool,
     /// One round of each, to try the benchmark itself: its figures are worth nothing, and no page is written

@@ -28,7 +28,7 @@ pub enum Length {
     /// One round: whether the benchmark works at all.
     Quick,
     Usual,
-    /// More rounds, larger scales, longer floods, and a clean build.
+    /// More rounds, larger scales.
     Thorough,
 }
 
@@ -61,6 +61,10 @@ impl Place {
         &self.folder
     }
 
+    pub fn is_quick(&self) -> bool {
+        self.length == Length::Quick
+    }
+
     pub fn is_thorough(&self) -> bool {
         self.length == Length::Thorough
     }
@@ -72,7 +76,7 @@ impl Place {
 
     /// So many rounds, or one in a quick run.
     pub fn rounds(&self, usual: usize, thorough: usize) -> usize {
-        if self.length == Length::Quick { 1 } else { self.choose(usual, thorough) }
+        if self.is_quick() { 1 } else { self.choose(usual, thorough) }
     }
 
     /// One of the built programs.

@@ -99,6 +99,7 @@ impl Paths {
             // Types and lines for BTF: DWARF is stripped afterwards.
             "-Cdebuginfo=2",
             "-Clink-arg=--btf",
+            "-Clink-arg=--disable-expand-memcpy-in-order",
         ]
         .map(str::to_owned)
         .to_vec();

@@ -1,8 +1,8 @@
 //! Calls into the kernel, timed by themselves: what one takes with this or that attached.
 //!
 //! `load calls FOLDER` hears `NAME MILLISECONDS`, makes the call for that long in batches of about a millisecond, and
-//! answers with the lower quartile over the batches in nanoseconds a call, of processor time: what else the machine did
-//! meanwhile is in neither. What a call makes the kernel do for it (a loopback's other end) is its own time too.
+//! answers with the lower quartile over the batches in nanoseconds a call, of processor time, and with how many it made:
+//! what else the machine did meanwhile is in neither. What a call makes the kernel do for it (a loopback's other end) is its own time too.
 
 use std::{
     fs::{self, File},
@@ -35,8 +35,8 @@ pub fn run(folder: &Path) -> Result<()> {
         let time = Duration::from_millis(milliseconds.parse()?);
         // A line is heard in words, and names have spaces.
         let name = name.replace('_', " ");
-        let nanoseconds = calls.time(&name, time).with_context(|| name.clone())?;
-        tell(json!({"call": name, "ns": nanoseconds}));
+        let (nanoseconds, made) = calls.time(&name, time).with_context(|| name.clone())?;
+        tell(json!({"call": name, "ns": nanoseconds, "calls": made}));
     }
     Ok(())
 }
@@ -104,20 +104,21 @@ impl Calls {
         })
     }
 
-    /// Nanoseconds of a call.
-    fn time(&mut self, name: &str, time: Duration) -> Result<f64> {
+    /// Nanoseconds of a call, and how many were made in all.
+    fn time(&mut self, name: &str, time: Duration) -> Result<(f64, usize)> {
         // The first calls also warm caches.
         let mut batch = 1;
         while self.batch(name, batch)? < Duration::from_millis(1) && batch < 1 << 20 {
             batch *= 2;
         }
+        let warming = 2 * batch - 1;
         let end = Instant::now() + time;
         let mut each = Vec::new();
         while Instant::now() < end || each.len() < 3 {
             each.push(self.batch(name, batch)?.as_nanos() as f64 / batch as f64);
         }
         each.sort_by(f64::total_cmp);
-        Ok(each[each.len() / 4])
+        Ok((each[each.len() / 4], warming + batch * each.len()))
     }
 
     fn batch(&mut self, name: &str, count: usize) -> Result<Duration> {
