@@ -7,7 +7,9 @@
 #![no_main]
 #![cfg(target_arch = "bpf")]
 
-use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{Global, helpers::generated::bpf_probe_read_kernel};
 use observer_common::{
     disk::{HELD_EXECUTABLE, HELD_MAPPING, HeldRecord, InodeId, WriterRecord},
     disk_fields,
@@ -250,7 +252,19 @@ pub extern "C" fn disk_executable(context: *mut iterator::Task) -> i32 {
 #[inline(always)]
 pub(crate) unsafe fn probe<T: Copy + Default>(base: *const u8, field: &Global<u32>) -> T {
     // SAFETY: probing faults safely.
-    unsafe { bpf_probe_read_kernel(base.wrapping_add(field.load() as usize).cast::<T>()).unwrap_or_default() }
+    unsafe { read(base.wrapping_add(field.load() as usize).cast()) }
+}
+
+/// The number at an address; 0 where it cannot be read. Whether it could is not asked: that would be two ways to go on at each
+/// reading, which the verifier follows both.
+#[inline(always)]
+pub(crate) unsafe fn read<T: Copy + Default>(address: *const T) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address and writes every byte, zeroes after a fault; numbers alone are read.
+    unsafe {
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, address.cast());
+        value.assume_init()
+    }
 }
 
 /// Makes a record of the overlay's file from that of the one behind it, where `file` is such a one.

@@ -8,7 +8,7 @@ use crate::emit;
 /// `struct bpf_iter_meta`.
 #[repr(C)]
 pub struct Meta {
-    pub seq: *mut core::ffi::c_void,
+    pub seq: Seq,
     pub session_id: u64,
     pub seq_num: u64,
 }
@@ -56,21 +56,31 @@ pub unsafe fn repeat<T>(times: u32, callback: unsafe extern "C" fn(u32, *mut T) 
     unsafe { bpf_loop(times, callback as *mut _, context.cast(), 0) };
 }
 
+/// Where an iterator's program writes.
+pub type Seq = *mut core::ffi::c_void;
+
 /// Writes a record to the reader of the iterator; `false` if it is not written, or not yet.
-///
-/// A full buffer is no loss: the kernel hands the buffer out and calls the program for the same object again.
 ///
 /// # Safety
 /// `meta` must come from the iterator's context.
 #[inline(always)]
 pub unsafe fn write<T>(meta: *mut Meta, record: &T) -> bool {
-    // SAFETY: `meta` is the iterator's own, and `record` is initialised memory of the size given.
+    // SAFETY: the caller's promise.
+    unsafe { write_to((*meta).seq, record) }
+}
+
+/// As [`write`], where the context's `seq` has been loaded: the verifier looks at a callback often, and before Linux 7.0 it
+/// searches the kernel's types by name for each pointer that a program loads from what it trusts.
+///
+/// A full buffer is no loss: the kernel hands the buffer out and calls the program for the same object again.
+///
+/// # Safety
+/// `seq` must come from the iterator's context.
+#[inline(always)]
+pub unsafe fn write_to<T>(seq: Seq, record: &T) -> bool {
+    // SAFETY: `seq` is the iterator's own, and `record` is initialised memory of the size given.
     let result = unsafe {
-        bpf_seq_write(
-            (*meta).seq.cast(),
-            core::ptr::from_ref(record).cast_mut().cast(),
-            size_of::<T>() as u32,
-        )
+        bpf_seq_write(seq.cast(), core::ptr::from_ref(record).cast_mut().cast(), size_of::<T>() as u32)
     };
     // -EOVERFLOW asks for another call; anything else would be a record that never arrives.
     const OVERFLOW: i64 = -75;

@@ -1,5 +1,6 @@
 //! From a task to the record that says who it is.
 
+use aya_ebpf::helpers::bpf_get_current_uid_gid;
 use observer_common::{
     task::{COMM_LEN, TaskId, TaskRecord},
     task_fields,
@@ -91,14 +92,30 @@ pub unsafe fn record_by<R: Reader>(task: *const u8) -> TaskRecord {
 /// As for [`record_by`]; `leader` must be the task's.
 #[inline(always)]
 pub unsafe fn record_of<R: Reader>(task: *const u8, leader: *const u8) -> TaskRecord {
-    // SAFETY: the caller's promise; a task's leader and credentials outlive the program's run, and `comm` is 16 bytes.
+    // SAFETY: the caller's promise; a task's credentials outlive the program's run.
+    unsafe { record_with::<R>(task, leader, R::load(R::pointer(task, &TASK_CRED), &CRED_UID)) }
+}
+
+/// As [`record_of`], of the task that runs now: the kernel says whose it is, so one pointer less is loaded.
+///
+/// # Safety
+/// `leader` must be the current task's, as `R` demands it.
+#[inline(always)]
+pub unsafe fn record_of_current<R: Reader>(leader: *const u8) -> TaskRecord {
+    // SAFETY: the caller's promise. The lower half is the user, in the initial user namespace as in the credentials.
+    unsafe { record_with::<R>(R::current(), leader, bpf_get_current_uid_gid() as u32) }
+}
+
+#[inline(always)]
+unsafe fn record_with<R: Reader>(task: *const u8, leader: *const u8, uid: u32) -> TaskRecord {
+    // SAFETY: the callers' promise; a task's leader outlives the program's run, and `comm` is 16 bytes.
     unsafe {
         let comm: [u64; 2] = R::load(leader, &TASK_COMM);
         let flags: u32 = R::load(task, &TASK_FLAGS);
         TaskRecord {
             id: id_of::<R>(task, leader),
             comm: core::mem::transmute::<[u64; 2], [u8; COMM_LEN]>(comm),
-            uid: R::load(R::pointer(task, &TASK_CRED), &CRED_UID),
+            uid,
             kernel_thread: u32::from(flags & KERNEL_THREAD != 0),
         }
     }

@@ -6,11 +6,11 @@
 //! to a filesystem that leads back to itself. Of each ring and of each socket 128 files are told of; what is beyond that, and
 //! what sits in a socket that is itself on its way, the lists of inodes find (`listed`).
 
-use aya_ebpf::{helpers::bpf_probe_read_kernel, macros::map, maps::PerCpuArray};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use observer_common::disk::{HELD_RING, HELD_SOCKET, HeldRecord, InodeId};
 use observer_ebpf::{
     iterator,
-    iterator::repeat,
+    iterator::{Seq, repeat},
     read::{exists, load, pointer},
     task,
 };
@@ -20,7 +20,7 @@ use crate::{
     FILES_FIRST, INODE_BLOCKS, INODE_GENERATION, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE,
     KERNEL_OWN, NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, S_IFMT, S_IFREG, SB_DEV, SB_FLAGS,
     SB_MAGIC, SECTOR, SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TASK_PID, WRITABLE, blocks,
-    held, probe, walk::is_superblock,
+    held, probe, read, walk::is_superblock,
 };
 
 const S_IFSOCK: u16 = 0o140_000;
@@ -63,7 +63,7 @@ pub extern "C" fn disk_carried(context: *mut iterator::TaskFile) -> i32 {
         // Always 0, which the verifier does not know: it would follow a constant through each value that it takes.
         let zero = u64::from((*record)._pad);
         let mut carrier = Carrier {
-            meta,
+            seq: (*meta).seq,
             task,
             fd: u64::from(fd),
             told: zero,
@@ -85,7 +85,7 @@ pub extern "C" fn disk_carried(context: *mut iterator::TaskFile) -> i32 {
 
 /// The descriptor that leads there, and where its files stand.
 struct Carrier {
-    meta: *mut iterator::Meta,
+    seq: Seq,
     task: *const u8,
     /// Words of eight bytes, as the verifier follows them through the stack.
     fd: u64,
@@ -104,8 +104,7 @@ unsafe extern "C" fn slot(slot: u32, carrier: *mut Carrier) -> i64 {
     // SAFETY: the carrier is on the caller's stack, everything behind it is probed.
     unsafe {
         let carrier = &mut *carrier;
-        let entry = (carrier.list + u64::from(slot) * 8) as *const u64;
-        let mut entry = bpf_probe_read_kernel(entry).unwrap_or_default();
+        let mut entry: u64 = read((carrier.list + u64::from(slot) * 8) as *const u64);
         if exists(&RING_NODES) && entry != 0 {
             entry = probe(entry as *const u8, &NODE_FILE);
         }
@@ -123,8 +122,7 @@ unsafe extern "C" fn queued(_: u32, carrier: *mut Carrier) -> i64 {
         let carrier = &mut *carrier;
         if carrier.left > 0 {
             carrier.left -= 1;
-            let entry = (carrier.list + u64::from(carrier.left) * 8) as *const u64;
-            let entry = bpf_probe_read_kernel(entry).unwrap_or_default();
+            let entry: u64 = read((carrier.list + u64::from(carrier.left) * 8) as *const u64);
             carrier.tell(entry, HELD_SOCKET);
             return i64::from(carrier.told >= MOST);
         }
@@ -167,11 +165,11 @@ pub(crate) unsafe fn probed_id(inode: *const u8, superblock: *const u8) -> Inode
     }
 }
 
-/// As [`held`], of what may be a file: its inode, and the record made of it but for how it is held; null unless it is
+/// As [`held`], of what may be a file: its inode, and the record made of it but for who holds it and how; null unless it is
 /// surely a regular file without a name that somebody deleted.
 #[inline(always)]
-pub(crate) unsafe fn probed(task: *const u8, file: *const u8, record: &mut HeldRecord) -> *const u8 {
-    // SAFETY: probing faults safely, the task is the iterator's.
+pub(crate) unsafe fn probed(file: *const u8, record: &mut HeldRecord) -> *const u8 {
+    // SAFETY: probing faults safely.
     unsafe {
         let inode = probe::<u64>(file, &FILE_INODE) as *const u8;
         let links: u32 = probe(inode, &INODE_NLINK);
@@ -185,13 +183,11 @@ pub(crate) unsafe fn probed(task: *const u8, file: *const u8, record: &mut HeldR
             return core::ptr::null();
         }
         let opened: u32 = probe(file, &FILE_MODE);
-        record.task = task::record(task);
         record.inode = probed_id(inode, superblock);
         record.backing = InodeId::default();
         record.size = probe(inode, &INODE_SIZE);
         record.allocated = probe::<u64>(inode, &INODE_BLOCKS) * SECTOR;
         record.magic = probe(superblock, &SB_MAGIC);
-        record.thread = load(task, &TASK_PID);
         record.flags = probe(file, &FILE_FLAGS);
         record.writable = u32::from(opened & WRITABLE != 0);
         inode
@@ -207,10 +203,12 @@ impl Carrier {
             // The stack, which is shared with the caller, has no room for it.
             let Some(record) = CARRIED.get_ptr_mut(0) else { return };
             let record = &mut *record;
-            let inode = probed(self.task, file as *const u8, record);
+            let inode = probed(file as *const u8, record);
             if inode.is_null() {
                 return;
             }
+            record.task = task::record(self.task);
+            record.thread = load(self.task, &TASK_PID);
             let superblock = probe::<u64>(inode, &INODE_SB) as *const u8;
             record.allocated = blocks::of(inode, superblock, record.magic);
             if record.magic == OVERLAY {
@@ -218,7 +216,7 @@ impl Carrier {
             }
             record.fd = self.fd as u32;
             record.how = how;
-            iterator::write(self.meta, record);
+            iterator::write_to(self.seq, record);
             self.told += 1;
         }
     }
@@ -230,7 +228,7 @@ impl Carrier {
         unsafe {
             let dentry = pointer(file, &FILE_DENTRY);
             let name: u64 = probe(dentry, &DENTRY_NAME);
-            let name: u64 = bpf_probe_read_kernel(name as *const u64).unwrap_or_default();
+            let name: u64 = read(name as *const u64);
             if name != RING_NAME {
                 return;
             }
@@ -267,7 +265,7 @@ impl Carrier {
             let Some(mut record) = held(self.task, file) else { return };
             record.fd = self.fd as u32;
             below(pointer(file, &FILE_PRIVATE), &mut record);
-            iterator::write(self.meta, &record);
+            iterator::write_to(self.seq, &record);
         }
     }
 }
@@ -280,7 +278,7 @@ unsafe fn below(private: *const u8, record: &mut HeldRecord) {
     unsafe {
         let mut inode = inode_of(private as u64);
         if inode.is_null() {
-            inode = inode_of(bpf_probe_read_kernel(private.cast::<u64>()).unwrap_or_default());
+            inode = inode_of(read(private.cast::<u64>()));
         }
         if !inode.is_null() {
             let superblock = probe::<u64>(inode, &INODE_SB) as *const u8;

@@ -20,13 +20,14 @@ use observer_common::{
 use observer_ebpf::{
     emit,
     read::{Direct, Probing, Reader, load, pointer},
-    task::{self, TASK_FLAGS},
+    task::{self, TASK_FLAGS, TASK_LEADER},
 };
 
 use crate::{
-    DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_NLINK, REGS_SYSCALL, TASK_STATUS,
-    growth::{EXT4, NOEXIST, magic, meet, superblock},
-    inode_id, is_regular,
+    DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_GENERATION, INODE_INO, INODE_NLINK,
+    INODE_SB, REGS_SYSCALL, SB_DEV, SB_MAGIC, TASK_STATUS,
+    growth::{EXT4, NOEXIST, meet},
+    is_regular, probe,
 };
 
 /// Who took the last name from a held file. Looked up by user space when a pass shows an inode that it did not know, so
@@ -76,15 +77,15 @@ pub unsafe fn takes_names() -> bool {
 unsafe fn is_held(inode: *const u8) -> bool {
     // SAFETY: probing reads fault safely; the alias list is read once and not followed.
     unsafe {
-        let alias: *const u8 = pointer(inode, &INODE_ALIAS);
-        if alias.is_null() {
+        let alias: u64 = probe(inode, &INODE_ALIAS);
+        if alias == 0 {
             return false;
         }
-        let Ok(next) = bpf_probe_read_kernel(alias.cast::<u64>()) else { return true };
+        let Ok(next) = bpf_probe_read_kernel(alias as *const u64) else { return true };
         if next != 0 {
             return true;
         }
-        let dentry = (alias as u64) - u64::from(DENTRY_ALIAS.load());
+        let dentry = alias - u64::from(DENTRY_ALIAS.load());
         let count = (dentry + u64::from(DENTRY_COUNT.load())) as *const u32;
         bpf_probe_read_kernel(count).is_ok_and(|count| count > 1)
     }
@@ -100,8 +101,10 @@ unsafe fn name_taken(inode: *const u8) {
         if links > 1 || !is_regular(inode) || !takes_names() || !is_held(inode) {
             return;
         }
-        // An io_uring worker that finds no link left may as well be writing to the file: whoever is known stays.
-        deleted::<Direct>(inode, if links == 0 && is_worker() { NOEXIST } else { 0 });
+        // An io_uring worker that finds no link left may as well be writing to the file: whoever is known stays. It is seldom
+        // that somebody deletes what another holds, and before Linux 7.0 the verifier searches the kernel's types by name for
+        // each pointer that is not probed for.
+        deleted::<Probing>(inode, if links == 0 && is_worker() { NOEXIST } else { 0 });
     }
 }
 
@@ -110,13 +113,19 @@ unsafe fn name_taken(inode: *const u8) {
 unsafe fn deleted<R: Reader>(inode: *const u8, flags: u64) {
     // SAFETY: the inode is BTF-typed and alive.
     unsafe {
-        let superblock = superblock(inode);
-        let id = inode_id(inode, superblock);
-        let record = DeletionRecord { task: task::record_by::<R>(R::current()), at: bpf_ktime_get_boot_ns() };
+        let superblock = R::pointer(inode, &INODE_SB);
+        let id = InodeId {
+            dev: R::load(superblock, &SB_DEV),
+            generation: load(inode, &INODE_GENERATION),
+            ino: load(inode, &INODE_INO),
+        };
+        let leader = R::pointer(R::current(), &TASK_LEADER);
+        let record =
+            DeletionRecord { task: task::record_of_current::<R>(leader), at: bpf_ktime_get_boot_ns() };
         if DELETIONS.insert(&id, record, flags).is_err() && flags == 0 {
             emit::count(Loss::MapFull, 1);
         }
-        if magic(superblock) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0 {
+        if R::load::<u64>(superblock, &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0 {
             meet(inode, EXT4, &id, false);
         }
     }

@@ -188,6 +188,9 @@ unsafe fn count_appends() {
 pub unsafe fn works_on<R: Reader>(inode: *const u8, superblock: *const u8, first: bool, exact: bool) {
     // SAFETY: the caller passes a BTF-typed inode; the fields of a map's value are plain integers.
     unsafe {
+        let current = R::current();
+        // Before the ways part: it is searched for as often as the verifier comes by.
+        let leader = R::pointer(current, &TASK_LEADER);
         count_appends();
         let id = inode_id(inode, superblock);
         let total = match FILES.get_ptr_mut(&id) {
@@ -216,8 +219,6 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, superblock: *const u8, first
         total.size = size;
         total.counted = size;
         total.flags = nameless(inode) | total.flags & (EXACT | FAULTED) | if exact { EXACT } else { 0 };
-        let current = R::current();
-        let leader = R::pointer(current, &TASK_LEADER);
         let runs = task::id_of::<R>(current, leader);
         let previous = total.owner;
         if previous.tgid != runs.tgid || previous.start != runs.start {
@@ -229,7 +230,7 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, superblock: *const u8, first
             total.epoch = u64::from(epoch) + 1;
             let record = WroteRecord {
                 header: emit::header::<WroteRecord>(WROTE),
-                task: task::record_of::<R>(current, leader),
+                task: task::record_of_current::<R>(leader),
                 inode: id,
                 previous,
             };

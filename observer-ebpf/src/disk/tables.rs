@@ -8,23 +8,23 @@
 //! than that, this tells that the other iterator must be asked.
 
 use aya_ebpf::{
-    helpers::{bpf_probe_read_kernel, generated},
+    helpers::generated::bpf_probe_read_kernel,
     macros::map,
     maps::{Array, PerCpuArray},
 };
 use observer_common::disk::{HELD_DESCRIPTOR, HELD_TOO_MANY, HeldRecord, NAMELESS};
 use observer_ebpf::{
     iterator,
-    iterator::repeat,
-    read::{load, pointer},
-    task::TASK_LEADER,
+    iterator::{Seq, repeat},
+    read::{Probing, load, pointer},
+    task::{self, TASK_LEADER},
 };
 
 use crate::{
-    FILE_INODE, FILES_TABLE, INODE_NLINK, TABLE_FILES, TABLE_LENGTH, TABLE_OPEN, TASK_FILES,
+    FILE_INODE, FILES_TABLE, INODE_NLINK, TABLE_FILES, TABLE_LENGTH, TABLE_OPEN, TASK_FILES, TASK_PID,
     carried::probed,
     growth::{EXT4, meet_with},
-    probe,
+    probe, read,
 };
 
 /// Descriptors that are looked at together: as many as the table has bits in a word that says which are open.
@@ -51,7 +51,7 @@ static TOO_MANY: Array<u64> = Array::with_max_entries(1, 0);
 
 /// The table that is looked at. Words of eight bytes, as the verifier follows them through the stack.
 struct Table {
-    meta: *mut iterator::Meta,
+    seq: Seq,
     task: *const u8,
     scratch: *mut Scratch,
     /// Addresses: of what the task calls its files, of the files' addresses, of the bits that say which are open.
@@ -81,7 +81,7 @@ pub extern "C" fn disk_tables(context: *mut iterator::Task) -> i32 {
             return 0;
         }
         let leader = pointer(task, &TASK_LEADER);
-        if leader != task && load::<u64>(leader, &TASK_FILES) == files as u64 {
+        if leader != task && probe::<u64>(leader, &TASK_FILES) == files as u64 {
             return 0;
         }
         let (Some(scratch), Some(too_many)) = (TABLE.get_ptr_mut(0), TOO_MANY.get_ptr_mut(0)) else {
@@ -97,7 +97,7 @@ pub extern "C" fn disk_tables(context: *mut iterator::Task) -> i32 {
         let zero = u64::from((*scratch).record._pad);
         (*scratch).named = 0;
         let mut table = Table {
-            meta,
+            seq: (*meta).seq,
             task,
             scratch,
             files: files as u64,
@@ -111,7 +111,7 @@ pub extern "C" fn disk_tables(context: *mut iterator::Task) -> i32 {
         repeat(if words < WORDS { words } else { WORDS }, word, &raw mut table);
         if table.told >= MOST {
             (*scratch).record.how = HELD_TOO_MANY;
-            if iterator::write(meta, &(*scratch).record) {
+            if iterator::write_to(table.seq, &(*scratch).record) {
                 *too_many = session;
             }
         }
@@ -125,12 +125,12 @@ unsafe extern "C" fn word(number: u32, table: *mut Table) -> i64 {
     unsafe {
         let table = &mut *table;
         let number = u64::from(number);
-        table.bits = bpf_probe_read_kernel((table.open + number * 8) as *const u64).unwrap_or_default();
+        table.bits = read((table.open + number * 8) as *const u64);
         if table.bits != 0 {
             table.first = number * u64::from(TOGETHER);
             let from = table.slots + table.first * 8;
             let slots = &raw mut (*table.scratch).slots;
-            generated::bpf_probe_read_kernel(slots.cast(), TOGETHER * 8, from as *const _);
+            bpf_probe_read_kernel(slots.cast(), TOGETHER * 8, from as *const _);
             repeat(TOGETHER, slot, table);
         }
         i64::from(table.full != 0)
@@ -166,13 +166,19 @@ impl Table {
         // SAFETY: as for `word`; the task is the iterator's.
         unsafe {
             let record = &mut (*self.scratch).record;
-            let again = probed(self.task, file as *const u8, record);
+            let again = probed(file as *const u8, record);
             if again.is_null()
                 || again as u64 != inode
-                || bpf_probe_read_kernel((self.slots + fd * 8) as *const u64) != Ok(file)
-                || load::<u64>(self.task, &TASK_FILES) != self.files
+                || read((self.slots + fd * 8) as *const u64) != file
+                || probe::<u64>(self.task, &TASK_FILES) != self.files
             {
                 return;
+            }
+            if self.told == 0 {
+                // Once a process, and by probing: each load of a pointer would be searched for as often as the verifier comes
+                // by here.
+                record.task = task::record_by::<Probing>(self.task);
+                record.thread = probe(self.task, &TASK_PID);
             }
             record.fd = fd as u32;
             record.how = HELD_DESCRIPTOR;
@@ -180,7 +186,7 @@ impl Table {
                 meet_with(&record.inode, record.size, record.allocated, EXT4, NAMELESS);
             }
             self.told += 1;
-            self.full = u64::from(!iterator::write(self.meta, record) || self.told >= MOST);
+            self.full = u64::from(!iterator::write_to(self.seq, record) || self.told >= MOST);
         }
     }
 }

@@ -21,7 +21,7 @@ use observer_ebpf::{
 use crate::{
     DENTRY_INODE, DENTRY_SB, FS_MOUNT, INODE_COUNT, INODE_IN_LIST, INODE_MODE, INODE_NLINK, INODE_SB,
     KERNEL_OWN, MOUNT_SB, S_IFMT, S_IFREG, SB_BDEV, SB_DEV, SB_FLAGS, SB_IN_LIST, SB_INODES, SB_MAGIC,
-    SB_NAMELESS, SB_ROOT, TASK_FS, growth::NO_PREALLOC, probe,
+    SB_NAMELESS, SB_ROOT, TASK_FS, growth::NO_PREALLOC, probe, read,
 };
 
 /// Inodes that are looked at in one pass; the reader asks for another.
@@ -147,7 +147,7 @@ fn inode_at(place: u64) -> *const u8 {
 #[inline(always)]
 unsafe fn word(address: u64) -> u64 {
     // SAFETY: probing faults safely.
-    unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(address as *const u64).unwrap_or_default() }
+    unsafe { read(address as *const u64) }
 }
 
 /// Whether inodes that were met still are in the list of their filesystem, without a name.
