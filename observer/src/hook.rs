@@ -51,6 +51,14 @@ pub struct Way {
     pub blind: &'static str,
 }
 
+impl Way {
+    /// Whether its programs call something again and again: what the verifier looks at longest.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.needs.contains(&Need::Helper("loop"))
+    }
+}
+
 /// Something that programs call, and that a kernel may lack or refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {

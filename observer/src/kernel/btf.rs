@@ -170,12 +170,6 @@ impl Btf {
         &rest[..rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len())]
     }
 
-    /// The number of types, and so the greatest id.
-    #[must_use]
-    pub fn last_id(&self) -> u32 {
-        self.begins.len() as u32
-    }
-
     /// The id of a wanted name; the first if the kernel has several.
     #[must_use]
     pub fn id(&self, named: Named, name: &str) -> Option<u32> {

@@ -17,7 +17,7 @@ use crate::domains::Declaration;
 pub const FOLDER: &str = "/var/cache/observer";
 
 /// The shape of an entry; another number for another shape.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What an entry is good for: anything that changes here makes it stale.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +121,10 @@ mod tests {
     }
 
     fn types() -> KernelTypes {
-        KernelTypes { last_id: 7, ..KernelTypes::default() }
+        KernelTypes {
+            helpers: std::collections::BTreeSet::from(["loop".to_owned()]),
+            ..KernelTypes::default()
+        }
     }
 
     #[test]

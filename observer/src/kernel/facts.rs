@@ -46,7 +46,6 @@ pub struct KernelTypes {
     pub points: BTreeMap<String, PointType>,
     /// Helper functions that the kernel has, of those that some way needs.
     pub helpers: BTreeSet<String>,
-    pub last_id: u32,
 }
 
 /// A place as the kernel's types tell of it.

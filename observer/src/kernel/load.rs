@@ -10,7 +10,7 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf,
+    Btf, BtfError, Ebpf,
     maps::{Array, MapData, PerCpuArray, RingBuf},
     programs::Iter,
 };
@@ -20,7 +20,7 @@ use super::{
     facts::KernelTypes,
     ids::attach_types,
     loader::loader,
-    plan::{LoadPlan, ObjectPlan},
+    plan::{HookPlan, LoadPlan, ObjectPlan},
     privilege,
     program::{self, Attached, Verdicts},
     refusal::{self, chain},
@@ -80,6 +80,8 @@ pub struct LoadedObject {
     demanded: Vec<(&'static Attachment, Option<Attached>)>,
     /// The kernel's names of the places: for those that must be loaded anew before they can be attached again.
     types: Arc<KernelTypes>,
+    /// Programs that are attached for good, in the order in which they were.
+    attached: Vec<&'static str>,
     /// Hooks of which a way is attached.
     hooks: Vec<&'static str>,
     /// What user space tells the programs, where they listen.
@@ -92,14 +94,36 @@ pub struct LoadedObject {
 /// When an object cannot be loaded at all. A hook that cannot be attached is no error: its outcome says so.
 pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     privilege::raise_memory_lock_limit();
-    let points = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(|hook| hook.hook.ways);
-    let points = points.flat_map(|way| way.programs).map(|attachment| attachment.point);
-    let types = attach_types(&plan.facts.types, points)
-        .map_err(|error| Error::failed("naming the kernel's types to the loader", error))?;
+    let (objects, types) = std::thread::scope(|scope| {
+        // It opens no descriptor: the other thread could not bear that.
+        let types = scope.spawn(|| point_types(plan));
+        (create(plan, folder), types.join())
+    });
+    let (mut objects, naming) = (objects?, "naming the kernel's types to the loader");
+    let types = types.map_err(|_| Error::failed(naming, "it panicked"))?;
+    let types = types.map_err(|error| Error::failed(naming, error))?;
+    let chosen = |object: &ObjectPlan| object.hooks.iter().filter_map(HookPlan::chosen).collect();
+    let wanted = objects.iter_mut().zip(&plan.objects).map(|(object, plan)| (&mut object.ebpf, chosen(plan)));
+    let verdicts = program::load_all(wanted.collect(), &types);
+    let mut outcomes = Vec::new();
+    for ((object, plan), verdicts) in objects.iter_mut().zip(&plan.objects).zip(verdicts) {
+        object.verdicts = verdicts;
+        outcomes.extend(plan.hooks.iter().map(|hook| object.attach(plan, hook, &types)));
+    }
+    Ok(Loaded { objects, outcomes })
+}
+
+/// The places of all programs that may be loaded, as the loader wants to be told of them.
+fn point_types(plan: &LoadPlan) -> Result<Btf, BtfError> {
+    let ways = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(HookPlan::possible);
+    attach_types(&plan.facts.types, ways.flat_map(|way| way.programs).map(|attachment| attachment.point))
+}
+
+/// The objects with their maps; their programs are not loaded yet.
+fn create(plan: &LoadPlan, folder: Option<&Path>) -> Result<Vec<LoadedObject>, Error> {
     let mut loader = loader();
     let names = Arc::new(plan.facts.types.clone());
-    let mut loaded = Loaded { objects: Vec::new(), outcomes: Vec::new() };
-    for object in &plan.objects {
+    let objects = plan.objects.iter().map(|object| {
         let bytes = object_bytes(object.object, folder)?;
         for (global, value) in &object.globals {
             loader.override_global(global, value, false);
@@ -116,16 +140,9 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
                 _ => failed,
             }
         })?;
-        let mut in_kernel = LoadedObject::new(object.domain, ebpf, Arc::clone(&names))?;
-        let chosen = object.hooks.iter().filter_map(super::plan::HookPlan::chosen);
-        let wanted: Vec<&'static Attachment> = chosen.flat_map(|way| way.programs).collect();
-        in_kernel.verdicts = program::load_all(&mut in_kernel.ebpf, &wanted, &types);
-        for hook in &object.hooks {
-            loaded.outcomes.push(in_kernel.attach(object, hook, &types));
-        }
-        loaded.objects.push(in_kernel);
-    }
-    Ok(loaded)
+        LoadedObject::new(object.domain, ebpf, Arc::clone(&names))
+    });
+    objects.collect()
 }
 
 fn object_bytes(object: &str, folder: Option<&Path>) -> Result<Cow<'static, [u8]>, Error> {
@@ -166,12 +183,13 @@ impl LoadedObject {
             passes: Vec::new(),
             demanded: Vec::new(),
             types,
+            attached: Vec::new(),
             hooks: Vec::new(),
             orders,
         })
     }
 
-    fn attach(&mut self, object: &ObjectPlan, hook: &super::plan::HookPlan, types: &Btf) -> Outcome {
+    fn attach(&mut self, object: &ObjectPlan, hook: &HookPlan, types: &Btf) -> Outcome {
         let mut refused = Vec::new();
         for way in hook.possible() {
             match self.attach_way(hook.hook, way, types) {
@@ -233,6 +251,7 @@ impl LoadedObject {
             return Ok(());
         }
         program::attach(program)?;
+        self.attached.push(attachment.program);
         if !hook.kind.is_event() {
             self.passes.push((hook, attachment));
         }
@@ -242,6 +261,7 @@ impl LoadedObject {
     fn detach(&mut self, name: &str) {
         self.passes.retain(|(_, attachment)| attachment.program != name);
         self.demanded.retain(|(attachment, _)| attachment.program != name);
+        self.attached.retain(|attached| *attached != name);
         if let Some(program) = self.ebpf.program_mut(name) {
             program::unload(program);
         }
@@ -344,5 +364,17 @@ impl LoadedObject {
     pub fn begin_epoch(&mut self, epoch: u32) {
         // The map has one element and lives as long as this object; there is nothing that could refuse.
         let _ = self.epoch.set(0, epoch, 0);
+    }
+}
+
+impl Drop for LoadedObject {
+    /// The last first: a tracepoint whose first program leaves before its second waits until no processor can be amid the
+    /// list of both, some ten milliseconds.
+    fn drop(&mut self) {
+        for name in std::mem::take(&mut self.attached).into_iter().rev() {
+            if let Some(program) = self.ebpf.program_mut(name) {
+                program::unload(program);
+            }
+        }
     }
 }

@@ -220,7 +220,6 @@ mod tests {
                 fields: fields(&domains).map(|field| (field.global.to_owned(), Ok(8))).collect(),
                 points: attachments(&domains).map(|at| place(at.point)).collect(),
                 helpers: helpers(&domains).map(str::to_owned).collect(),
-                last_id: 1,
             },
             trampolines: Ok(()),
         }

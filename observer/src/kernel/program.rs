@@ -14,7 +14,7 @@ use aya::{
 };
 
 use super::{facts::KernelTypes, ids::attach_types, refusal};
-use crate::hook::{Attachment, Point};
+use crate::hook::{Attachment, Point, Way};
 
 /// What became of the programs that were loaded before they were needed, by name.
 pub type Verdicts = HashMap<&'static str, Result<(), String>>;
@@ -107,26 +107,48 @@ pub fn unload(program: &mut Program) {
     };
 }
 
-/// Loads the programs of `wanted`, as many at a time as there are processors.
-pub fn load_all(ebpf: &mut Ebpf, wanted: &[&'static Attachment], types: &Btf) -> Verdicts {
-    let programs = ebpf.programs_mut().filter_map(|(name, program)| {
-        wanted.iter().find(|attachment| attachment.program == name).map(|attachment| (*attachment, program))
-    });
-    let waiting: Mutex<Vec<(&'static Attachment, &mut Program)>> = Mutex::new(programs.collect());
+/// Loads the programs of these ways of each object, as many at a time as there are processors; what became of them, by
+/// object.
+pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Way>)>, types: &Btf) -> Vec<Verdicts> {
+    let mut verdicts: Vec<Verdicts> = wanted.iter().map(|_| Verdicts::new()).collect();
+    let mut waiting: Vec<Waiting> = Vec::new();
+    for (object, (ebpf, ways)) in wanted.into_iter().enumerate() {
+        waiting.extend(ebpf.programs_mut().filter_map(|(name, program)| {
+            let named =
+                |way: &&'static Way| way.programs.iter().find(|attachment| attachment.program == name);
+            let (way, attachment) = ways.iter().find_map(|way| Some((way, named(way)?)))?;
+            Some(Waiting { object, attachment, is_long: way.repeats(), program })
+        }));
+    }
+    // Taken from the end: what takes longest comes first, so that nobody waits for it alone.
+    waiting.sort_by_key(|waiting| waiting.is_long);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(waiting.len().max(1));
+    let waiting = Mutex::new(waiting);
     let next = || waiting.lock().ok().and_then(|mut waiting| waiting.pop());
     let work = || {
-        let mut verdicts = Verdicts::new();
-        while let Some((attachment, program)) = next() {
-            verdicts.insert(attachment.program, load(program, attachment.point, types));
+        let mut done = Vec::new();
+        while let Some(Waiting { object, attachment, program, .. }) = next() {
+            done.push((object, attachment.program, load(program, attachment.point, types)));
         }
-        verdicts
+        done
     };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(wanted.len().max(1));
-    std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let mut verdicts = work();
-        // A worker that panicked has no verdicts: its programs are loaded when they are needed.
-        verdicts.extend(helpers.into_iter().filter_map(|helper| helper.join().ok()).flatten());
-        verdicts
-    })
+        let mut done = work();
+        // What a worker that panicked has loaded has no verdict: it is loaded when it is needed.
+        done.extend(helpers.into_iter().filter_map(|helper| helper.join().ok()).flatten());
+        done
+    });
+    for (object, program, verdict) in done {
+        verdicts[object].insert(program, verdict);
+    }
+    verdicts
+}
+
+/// A program that is to be loaded.
+struct Waiting<'a> {
+    object: usize,
+    attachment: &'static Attachment,
+    is_long: bool,
+    program: &'a mut Program,
 }

@@ -30,8 +30,6 @@ pub struct Survey {
     /// Type ids are another in each build: they are no part of the data.
     #[serde(skip)]
     ids: BTreeMap<String, u32>,
-    #[serde(skip)]
-    last_id: u32,
 }
 
 /// How a kernel was started: what it allows, whatever its types are.
@@ -105,7 +103,6 @@ impl Survey {
             points: points.iter().map(|(named, name)| (name.clone(), prototype(*named, name))).collect(),
             helpers: helpers(domains).map(helper).collect(),
             ids: ids.collect(),
-            last_id: btf.last_id(),
         })
     }
 
@@ -132,7 +129,6 @@ impl Survey {
             fields: fields.collect(),
             points: points.collect(),
             helpers: helpers.collect::<BTreeSet<_>>(),
-            last_id: self.last_id,
         }
     }
 }

@@ -75,6 +75,9 @@ impl Live {
     /// that there is: whoever takes it in at once need not hold it twice.
     pub fn collect(&mut self, wants: &Wants, out: &mut impl Extend<Observation>) {
         self.epoch = self.epoch.wrapping_add(1);
+        if self.objects.iter().any(|observed| observed.object.domain == "disk") {
+            self.namespaces.begin(&self.root, now().boot);
+        }
         self.drain();
         out.extend(std::mem::take(&mut self.pending));
         for observed in &mut self.objects {

@@ -150,6 +150,9 @@ pub fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Observation]) 
 /// What each of `processes` holds, with the page tables that a pass found: for kernels whose passes cannot read the
 /// counters. A process that is gone by now has none.
 pub fn count(root: &Path, processes: &[(TaskId, u64)], out: &mut Vec<Observation>) {
+    if processes.is_empty() {
+        return;
+    }
     let (clock, mut text) = (Clock::of(root), Text::default());
     for (id, page_tables) in processes {
         let folder = root.join("proc").join(id.pid().to_string());

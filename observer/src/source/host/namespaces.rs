@@ -13,6 +13,7 @@ use std::{
     fs,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    thread::JoinHandle,
 };
 
 use super::{
@@ -37,31 +38,50 @@ type Number = Vec<u8>;
 /// The namespaces that have filesystems of their own.
 #[derive(Debug, Default)]
 pub struct Namespaces {
-    /// A process of each, as it is called in `/proc`.
-    known: BTreeMap<Number, String>,
+    known: Option<Known>,
     /// When they were last looked for, nanoseconds of the boot clock; `None` before the first report.
     looked: Option<u64>,
+    /// A look that is under way.
+    looking: Option<JoinHandle<Known>>,
+}
+
+/// What a look has found.
+#[derive(Debug, Default)]
+struct Known {
+    /// A process of each namespace, as it is called in `/proc`.
+    processes: BTreeMap<Number, String>,
     /// How many were not looked into, or are not asked.
     unread: u64,
 }
 
 impl Namespaces {
-    /// Mounts and space of what is mounted elsewhere. Not for the first report: that comes before all else is known.
-    pub fn tell(&mut self, root: &Path, now: u64, out: &mut Vec<Observation>) {
+    /// Begins to look, if it is time to, beside what else is done for the report. Not for the first report: that comes before
+    /// all else is known.
+    pub fn begin(&mut self, root: &Path, now: u64) {
         match self.looked {
-            None => {
-                self.looked = Some(now.saturating_sub(LOOK_AGAIN));
-                return;
-            }
+            None => self.looked = Some(now.saturating_sub(LOOK_AGAIN)),
             Some(at) if now.saturating_sub(at) >= LOOK_AGAIN => {
                 self.looked = Some(now);
-                self.look(root);
+                let folder = root.to_owned();
+                match std::thread::Builder::new().spawn(move || look(&folder)) {
+                    Ok(looking) => self.looking = Some(looking),
+                    // There may be no more threads.
+                    Err(_) => self.known = Some(look(root)),
+                }
             }
             Some(_) => {}
         }
+    }
+
+    /// Mounts and space of what is mounted elsewhere, once they have been looked for.
+    pub fn tell(&mut self, root: &Path, now: u64, out: &mut Vec<Observation>) {
+        if let Some(looking) = self.looking.take() {
+            self.known = looking.join().ok();
+        }
+        let Some(known) = &self.known else { return };
         let Some(own) = devices(root) else { return };
         let mut others = BTreeMap::new();
-        for (number, process) in &self.known {
+        for (number, process) in &known.processes {
             let folder = root.join("proc").join(process);
             for (dev, told) in only_there(&folder, &own) {
                 others.entry(dev).or_insert(told);
@@ -76,35 +96,33 @@ impl Namespaces {
             out.push(Observation::Disk(DiskFact::Space { dev, space }));
             mounts.push(mount);
         }
-        out.push(Observation::Disk(DiskFact::OtherMounts(OtherMounts { mounts, unread: self.unread })));
+        out.push(Observation::Disk(DiskFact::OtherMounts(OtherMounts { mounts, unread: known.unread })));
     }
+}
 
-    fn look(&mut self, root: &Path) {
-        let processes = root.join("proc");
-        let own = namespace(&processes.join("self"));
-        let devices = devices(root).unwrap_or_default();
-        let mut found: BTreeMap<Number, String> = BTreeMap::new();
-        for entry in fs::read_dir(&processes).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with(|first: char| first.is_ascii_digit()) {
-                continue;
-            }
-            if let Some(number) =
-                namespace(&processes.join(&name)).filter(|number| Some(number) != own.as_ref())
-            {
-                found.entry(number).or_insert(name);
-            }
+/// Looks for namespaces, and into each of them.
+fn look(root: &Path) -> Known {
+    let processes = root.join("proc");
+    let own = namespace(&processes.join("self"));
+    let devices = devices(root).unwrap_or_default();
+    let mut found: BTreeMap<Number, String> = BTreeMap::new();
+    for entry in fs::read_dir(&processes).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(|first: char| first.is_ascii_digit()) {
+            continue;
         }
-        let many = found.len();
-        let known = found.into_iter().take(LOOKED_INTO).filter(|(_, process)| {
-            Mounts::of(&processes.join(process))
-                .is_some_and(|mounts| others(&mounts, &devices).next().is_some())
-        });
-        let known: Vec<_> = known.collect();
-        let unread = many.saturating_sub(LOOKED_INTO) + known.len().saturating_sub(ASKED);
-        self.unread = unread as u64;
-        self.known = known.into_iter().take(ASKED).collect();
+        if let Some(number) = namespace(&processes.join(&name)).filter(|number| Some(number) != own.as_ref())
+        {
+            found.entry(number).or_insert(name);
+        }
     }
+    let many = found.len();
+    let known = found.into_iter().take(LOOKED_INTO).filter(|(_, process)| {
+        Mounts::of(&processes.join(process)).is_some_and(|mounts| others(&mounts, &devices).next().is_some())
+    });
+    let known: Vec<_> = known.collect();
+    let unread = many.saturating_sub(LOOKED_INTO) + known.len().saturating_sub(ASKED);
+    Known { processes: known.into_iter().take(ASKED).collect(), unread: unread as u64 }
 }
 
 fn namespace(process: &Path) -> Option<Number> {
