@@ -13,6 +13,7 @@ const PURE_CRATES: &[&str] = &[
     "serde",
     "serde_json",
     "smallvec",
+    "triomphe",
     "postcard",
     "regex",
     "unicode_width",

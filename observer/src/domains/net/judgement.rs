@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    connection::{Clocks, Connection, Phase},
+    clocks::Clocks,
+    connection::{Connection, Phase},
     queue::{self, Filled, Sharer},
     why::Limit,
 };
@@ -98,8 +99,9 @@ impl Judgements {
         judged.filled = queue::filled(&sharers(&first));
         for (connection, judgement) in open.into_iter().zip(first) {
             let (tx, rx) = connection.interval();
-            let cookie = connection.fact.cookie;
-            for id in connection.fact.processes() {
+            let told = connection.told();
+            let cookie = told.cookie;
+            for id in told.processes() {
                 judged.processes.entry(id).or_default().add(cookie, &judgement, tx.saturating_add(rx));
             }
             judged.connections.insert(cookie, judgement);
@@ -110,7 +112,7 @@ impl Judgements {
     /// What limits the connection.
     #[must_use]
     pub fn connection(&self, connection: &Connection) -> Judgement {
-        if let Some(judgement) = self.connections.get(&connection.fact.cookie) {
+        if let Some(judgement) = self.connections.get(&connection.told().cookie) {
             return judgement.clone();
         }
         if connection.phase == Phase::Open {

@@ -1,7 +1,5 @@
 //! A socket that connections arrive at.
 
-use std::sync::Arc;
-
 use crate::observation::{
     TaskId,
     net::{Endpoint, SocketFact},
@@ -11,7 +9,7 @@ use crate::observation::{
 #[derive(Clone, Debug, Default)]
 pub struct Listener {
     /// `None` only while it is being made.
-    pub fact: Option<Arc<SocketFact>>,
+    pub fact: Option<SocketFact>,
     /// Connections that a process took over since observation began.
     pub accepted: u64,
     /// What had found no room when a report told of it last.
@@ -28,8 +26,8 @@ pub struct Arrival {
 
 impl Listener {
     /// A pass has met it.
-    pub fn update(&mut self, fact: &Arc<SocketFact>) {
-        self.fact = Some(Arc::clone(fact));
+    pub fn update(&mut self, fact: SocketFact) {
+        self.fact = Some(fact);
     }
 
     /// Connections that found no room since the last report.

@@ -11,7 +11,9 @@
 use super::Declaration;
 
 mod bytes;
+mod clocks;
 mod connection;
+mod connections;
 pub mod decode;
 mod headline;
 mod history;
@@ -30,6 +32,7 @@ pub mod state;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod told;
 mod traffic;
 mod why;
 

@@ -109,11 +109,11 @@ fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
 }
 
 fn told(connection: ConnectionFact) -> NetFact {
-    NetFact::Connection(Arc::new(connection))
+    NetFact::Connection(connection.into())
 }
 
 fn listed(socket: SocketFact) -> NetFact {
-    NetFact::Socket(Arc::new(socket))
+    NetFact::Socket(socket.into())
 }
 
 fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {
