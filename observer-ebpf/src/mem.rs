@@ -21,13 +21,13 @@ use observer_common::{
 };
 use observer_ebpf::{
     emit, fields_as_globals, iterator,
-    read::{Direct, Probing, Reader, element, exists, load, member, pointer, probe},
-    task,
+    read::{Direct, Probing, Reader, element, exists, load, load_again, member, pointer, probe},
+    task::{self, TASK_LEADER},
 };
 
 use crate::{
     call::{Abi, Call, argument},
-    totals::{MEM_TOTALS, account, announce, begin, data, follow, keep, owner, say, seed},
+    totals::{Ended, MEM_TOTALS, Memory, account, announce, begin, belongs, data, follow, keep, say, seed},
 };
 
 #[path = "mem/call.rs"]
@@ -47,14 +47,16 @@ const MAX_ERRNO: u64 = 4095;
 /// Takes a call into account with the second to fourth of its arguments, all that any of them needs; only munmap has no
 /// fourth, and needs its first.
 #[inline(always)]
-unsafe fn arguments<R: Reader>(call: Call, regs: *const u8, abi: Abi, result: u64) {
+unsafe fn arguments<R: Reader>(call: Call, regs: *const u8, abi: Abi, result: u64, memory: &Memory) {
     // SAFETY: the caller's promise.
     unsafe {
         let third = match call {
             Call::Munmap => argument::<0>(regs, abi),
             _ => argument::<3>(regs, abi),
         };
-        account::<R>(call, argument::<1>(regs, abi), argument::<2>(regs, abi), third, result);
+        let ended =
+            Ended { first: argument::<1>(regs, abi), second: argument::<2>(regs, abi), third, result };
+        account::<R>(call, &ended, memory);
     }
 }
 
@@ -85,6 +87,9 @@ fn call_ends<R: Reader>(ctx: &BtfTracePointContext) -> i32 {
         if !matches!(number, 9..=12 | 25 | 329 | 45 | 90 | 91 | 125 | 163 | 192 | 380) {
             return 0;
         }
+        let Some(memory) = Memory::of_current::<R>() else { return 0 };
+        // Anew, so that the verifier has not followed each number through what comes before.
+        let number = load_again::<u64>(regs, &REGS_ORIG_AX) & 0xffff_ffff & !X32;
         let status: u32 = R::load(R::current(), &TASK_SYSCALL_ABI);
         let (call, abi) = if status & COMPAT == 0 {
             let call = match number {
@@ -108,7 +113,7 @@ fn call_ends<R: Reader>(ctx: &BtfTracePointContext) -> i32 {
             };
             (call, Abi::Compat)
         };
-        arguments::<R>(call, regs, abi, result);
+        arguments::<R>(call, regs, abi, result, &memory);
     }
     0
 }
@@ -121,9 +126,14 @@ macro_rules! at_return {
             pub fn $program(ctx: FExitContext) -> i32 {
                 // The result follows the only argument: `bpf_get_func_ret` is younger than fexit.
                 let (regs, result): (*const u8, u64) = (ctx.arg(0), ctx.arg(1));
-                if result <= u64::MAX - MAX_ERRNO {
-                    // SAFETY: the function's argument is a BTF-typed `pt_regs`.
-                    unsafe { arguments::<Direct>(Call::$call, regs, Abi::$abi, result) }
+                if result > u64::MAX - MAX_ERRNO {
+                    return 0;
+                }
+                // SAFETY: the function's argument is a BTF-typed `pt_regs`.
+                unsafe {
+                    if let Some(memory) = Memory::of_current::<Direct>() {
+                        arguments::<Direct>(Call::$call, regs, Abi::$abi, result, &memory);
+                    }
                 }
                 0
             }
@@ -155,16 +165,17 @@ pub fn mem_fork(ctx: BtfTracePointContext) -> i32 {
     follow();
     // SAFETY: the tracepoint's arguments are BTF-typed tasks.
     unsafe {
-        let id = task::id(child);
-        if id.tgid == task::id(parent).tgid {
+        // The first thread of a process leads it.
+        let id = task::id_of::<Direct>(child, child);
+        if id.tgid == task::tgid(parent) {
             return 0;
         }
         let mm = pointer(child, &TASK_MM);
         // A child of vfork lives in its parent's memory until exec gives it its own.
-        if mm.is_null() || task::id(owner::<Direct>(mm, child)) != id {
+        if mm.is_null() || !belongs(mm, &id) {
             return 0;
         }
-        keep(&id, &begin::<Direct>(child, mm, data::<Direct>(mm)));
+        keep(&id, &begin::<Direct>(task::record_of_child::<Direct>(child), mm, data::<Direct>(mm)));
     }
     0
 }
@@ -173,25 +184,25 @@ pub fn mem_fork(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn mem_exec(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
-    follow();
-    // SAFETY: the tracepoint's argument is a BTF-typed task.
+    // SAFETY: the tracepoint's argument is a BTF-typed task, the one that runs now.
     unsafe {
         let mm = pointer(task, &TASK_MM);
         if mm.is_null() {
             return 0;
         }
-        let id = task::id(task);
+        let who = task::record_of_current::<Direct>(pointer(task, &TASK_LEADER));
+        follow();
         let now = data::<Direct>(mm);
-        if MEM_TOTALS.get_ptr_mut(&id).is_none() && !keep(&id, &begin::<Direct>(task, mm, now)) {
+        if MEM_TOTALS.get_ptr_mut(&who.id).is_none() && !keep(&who.id, &begin::<Direct>(who, mm, now)) {
             return 0;
         }
-        let Some(totals) = MEM_TOTALS.get_ptr_mut(&id) else {
+        let Some(totals) = MEM_TOTALS.get_ptr_mut(&who.id) else {
             return 0;
         };
         (*totals).base += now - (*totals).now;
         (*totals).now = now;
         (*totals).brk = load(mm, &MM_BRK);
-        (*totals).task = task::record(task);
+        (*totals).task = who;
         announce(totals);
     }
     0
@@ -201,8 +212,7 @@ pub fn mem_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn mem_exit(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
-    follow();
-    // SAFETY: the tracepoint's argument is a BTF-typed task; its signal structure outlives it.
+    // SAFETY: the tracepoint's argument is a BTF-typed task, the one that runs now; its signal structure outlives it.
     unsafe {
         let signal = pointer(task, &TASK_SIGNAL);
         if signal.is_null() {
@@ -210,7 +220,8 @@ pub fn mem_exit(ctx: BtfTracePointContext) -> i32 {
         }
         // Already lowered for this thread. Two last threads can both find 0: the second says the same again.
         let live: i32 = load(signal, &SIGNAL_LIVE);
-        let who = task::record(task);
+        let who = task::record_of_current::<Direct>(pointer(task, &TASK_LEADER));
+        follow();
         if live != 0 || who.kernel_thread != 0 {
             return 0;
         }
@@ -276,7 +287,7 @@ pub fn mem_oom_number(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn out_of_memory<R: Reader>(victim: TaskRecord, rss: [i64; 4]) {
     // SAFETY: the current task is alive, and the reader's own.
-    let trigger = unsafe { task::record_by::<R>(R::current()) };
+    let trigger = unsafe { task::record_of_current::<R>(R::pointer(R::current(), &TASK_LEADER)) };
     emit::emit(&OomRecord { header: emit::header::<OomRecord>(MEM_OOM), victim, trigger, rss });
 }
 
@@ -319,16 +330,16 @@ fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64
             return 0;
         }
         unsettled(meta, task);
-        let leader = pointer(task, &task::TASK_LEADER);
+        let leader = pointer(task, &TASK_LEADER);
         if leader != task && !pointer(leader, &TASK_MM).is_null() {
             return 0;
         }
-        let who = task::record(task);
+        let who = task::record_of::<Direct>(task, leader);
         if who.kernel_thread != 0 {
             return 0;
         }
         let data_vm: u64 = load(mm, &MM_DATA_VM);
-        seed((*meta).session_id, task, mm, &who.id, (data_vm * PAGE_SIZE) as i64);
+        seed((*meta).session_id, &who, mm, (data_vm * PAGE_SIZE) as i64);
         let Some(rss) = counters(mm) else {
             emit::count(Loss::Unattributed, 1);
             return 0;

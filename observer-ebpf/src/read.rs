@@ -40,6 +40,16 @@ pub unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
     unsafe { *base.add(field.load() as usize).cast::<T>() }
 }
 
+/// As [`load`], though it was loaded before and would be the same: the compiler does not know that.
+///
+/// # Safety
+/// As for [`load`].
+#[inline(always)]
+pub unsafe fn load_again<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
+    // SAFETY: as for `load`.
+    unsafe { base.add(field.load() as usize).cast::<T>().read_volatile() }
+}
+
 /// Loads a pointer member. The verifier gives the result the member's pointee type.
 ///
 /// # Safety

@@ -106,6 +106,16 @@ pub unsafe fn record_of_current<R: Reader>(leader: *const u8) -> TaskRecord {
     unsafe { record_with::<R>(R::current(), leader, bpf_get_current_uid_gid() as u32) }
 }
 
+/// As [`record_of`], of a process that the current task has just made: it begins as its maker's user.
+///
+/// # Safety
+/// `child` must be such a process's first thread, as `R` demands it.
+#[inline(always)]
+pub unsafe fn record_of_child<R: Reader>(child: *const u8) -> TaskRecord {
+    // SAFETY: the caller's promise; the first thread is the leader.
+    unsafe { record_with::<R>(child, child, bpf_get_current_uid_gid() as u32) }
+}
+
 #[inline(always)]
 unsafe fn record_with<R: Reader>(task: *const u8, leader: *const u8, uid: u32) -> TaskRecord {
     // SAFETY: the callers' promise; a task's leader outlives the program's run, and `comm` is 16 bytes.

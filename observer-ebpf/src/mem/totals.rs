@@ -9,12 +9,12 @@ use aya_ebpf::{
 use observer_common::{
     loss::Loss,
     mem::{MEM_ANNOUNCED, MemRecord, MemTotals, PAGE_SIZE},
-    task::TaskId,
+    task::{TaskId, TaskRecord},
 };
 use observer_ebpf::{
     emit,
     read::{Direct, Reader, exists},
-    task,
+    task::{self, TASK_LEADER},
 };
 
 use crate::{
@@ -61,17 +61,79 @@ struct Passes {
 /// The first passes seed a base line for every process, whether or not an event was seen before.
 const FIRST_EPOCHS: u32 = 2;
 
-/// The task that a process's memory is accounted to: `mm->owner` where the kernel keeps one, else `task` itself.
+/// The task that a process's memory is accounted to, `mm->owner`; null where the kernel keeps none.
 #[inline(always)]
-pub unsafe fn owner<R: Reader>(mm: *const u8, task: *const u8) -> *const u8 {
-    if exists(&MM_OWNER) {
-        // SAFETY: `mm` is a non-null pointer that `R` can read.
-        let owner = unsafe { R::pointer(mm, &MM_OWNER) };
-        if !owner.is_null() {
-            return owner;
+pub unsafe fn owner<R: Reader>(mm: *const u8) -> *const u8 {
+    // SAFETY: `mm` is a non-null pointer that `R` can read.
+    if exists(&MM_OWNER) { unsafe { R::pointer(mm, &MM_OWNER) } } else { core::ptr::null() }
+}
+
+/// The memory that the current task uses, and whose it is. Its pointers are loaded once, before the ways part: before Linux
+/// 7.0 the verifier searches the kernel's types by name for each, as often as it comes by.
+pub struct Memory {
+    mm: *const u8,
+    /// Null where it is accounted to the current task.
+    owner: *const u8,
+    /// The leader of whom it is accounted to.
+    leader: *const u8,
+}
+
+impl Memory {
+    /// `None` for a task that has none.
+    #[inline(always)]
+    pub unsafe fn of_current<R: Reader>() -> Option<Self> {
+        let task = R::current();
+        // SAFETY: `R` can read the current task and what is reached from it; a system call of a task that has memory
+        // cannot outlive it.
+        unsafe {
+            let mm = R::pointer(task, &TASK_MM);
+            if mm.is_null() {
+                return None;
+            }
+            let owner = owner::<R>(mm);
+            let leader = R::pointer(if owner.is_null() { task } else { owner }, &TASK_LEADER);
+            Some(Self { mm, owner, leader })
         }
     }
-    task
+
+    /// Whose it is.
+    #[inline(always)]
+    unsafe fn id<R: Reader>(&self) -> TaskId {
+        // SAFETY: `R` can read the members' tasks, none of which is null.
+        unsafe { task::id_of::<R>(self.leader, self.leader) }
+    }
+
+    /// The same with its names.
+    #[inline(always)]
+    unsafe fn whose<R: Reader>(&self) -> TaskRecord {
+        // SAFETY: as above.
+        unsafe {
+            if self.owner.is_null() {
+                task::record_of_current::<R>(self.leader)
+            } else {
+                task::record_of::<R>(self.owner, self.leader)
+            }
+        }
+    }
+}
+
+/// A system call that has ended: the second to fourth of its arguments, of munmap the first in place of the fourth, and what
+/// it returned.
+pub struct Ended {
+    pub first: u64,
+    pub second: u64,
+    pub third: u64,
+    pub result: u64,
+}
+
+/// Whether the memory that the process `id` uses is accounted to it.
+#[inline(always)]
+pub unsafe fn belongs(mm: *const u8, id: &TaskId) -> bool {
+    // SAFETY: `mm` is a BTF-typed, non-null pointer.
+    unsafe {
+        let owner = owner::<Direct>(mm);
+        owner.is_null() || task::id(owner) == *id
+    }
 }
 
 /// `mm->data_vm` in bytes.
@@ -94,17 +156,13 @@ unsafe fn add(total: *mut i64, amount: i64) {
 ///
 /// A subprogram, so that each way in adds little to the object.
 #[inline(never)]
-pub unsafe fn account<R: Reader>(call: Call, first: u64, second: u64, third: u64, result: u64) {
-    let task = R::current();
-    // SAFETY: `R` can read the current task and what is reached from it; a system call of a task that has memory cannot
-    // outlive it.
+pub unsafe fn account<R: Reader>(call: Call, ended: &Ended, memory: &Memory) {
+    let Ended { first, second, third, result } = *ended;
+    let mm = memory.mm;
+    // SAFETY: `R` can read the current task's memory, which a system call of it cannot outlive.
     unsafe {
-        let mm = R::pointer(task, &TASK_MM);
-        if mm.is_null() {
-            return;
-        }
         follow();
-        let id = task::id_by::<R>(owner::<R>(mm, task));
+        let id = memory.id::<R>();
         let now = data::<R>(mm);
         // Looked up once but for the first time: that is the dearest part of what a call costs.
         let mut totals = MEM_TOTALS.get_ptr_mut(&id);
@@ -113,7 +171,7 @@ pub unsafe fn account<R: Reader>(call: Call, first: u64, second: u64, third: u64
             // call did not add, so a first call that gives back is not counted.
             let added = Added::by(call, first, second, third, result, 0, 0);
             let fresh = added.mapped + added.private_file;
-            meet::<R>(now - fresh, fresh);
+            meet::<R>(memory, now - fresh, fresh);
             totals = MEM_TOTALS.get_ptr_mut(&id);
         }
         let Some(totals) = totals else {
@@ -141,15 +199,10 @@ pub unsafe fn account<R: Reader>(call: Call, first: u64, second: u64, third: u64
 /// A subprogram, so that what it makes is not on the stack of every call: the kernel limits the sum over a chain of
 /// calls.
 #[inline(never)]
-unsafe fn meet<R: Reader>(base: i64, fresh: i64) {
-    let task = R::current();
+unsafe fn meet<R: Reader>(memory: &Memory, base: i64, fresh: i64) {
     // SAFETY: as for `account`, which calls this.
     unsafe {
-        let mm = R::pointer(task, &TASK_MM);
-        if mm.is_null() {
-            return;
-        }
-        let totals = begin::<R>(owner::<R>(mm, task), mm, base);
+        let totals = begin::<R>(memory.whose::<R>(), memory.mm, base);
         if !keep(&totals.task.id, &totals) {
             emit::count(Loss::Unattributed, fresh as u64);
         }
@@ -199,11 +252,11 @@ unsafe fn take<R: Reader>(totals: *mut MemTotals, added: &Added, mm: *const u8, 
 
 /// The totals of a process whose account is `base` as observation of it begins.
 #[inline(always)]
-pub unsafe fn begin<R: Reader>(owner: *const u8, mm: *const u8, base: i64) -> MemTotals {
-    // SAFETY: both are non-null pointers that `R` can read.
+pub unsafe fn begin<R: Reader>(task: TaskRecord, mm: *const u8, base: i64) -> MemTotals {
+    // SAFETY: `mm` is a non-null pointer that `R` can read.
     unsafe {
         MemTotals {
-            task: task::record_by::<R>(owner),
+            task,
             base,
             now: base,
             brk: R::load(mm, &MM_BRK),
@@ -291,7 +344,8 @@ fn began_before(pass: u64) -> u64 {
 /// Who was there when an earlier pass began was met by that: a look into the map at each process of each pass takes a
 /// quarter of what the pass takes.
 #[inline(always)]
-pub unsafe fn seed(pass: u64, task: *const u8, mm: *const u8, id: &TaskId, now: i64) {
+pub unsafe fn seed(pass: u64, who: &TaskRecord, mm: *const u8, now: i64) {
+    let id = &who.id;
     let followed = FOLLOWED.get(0).copied().unwrap_or(0);
     let earlier = began_before(pass);
     if emit::epoch() > FIRST_EPOCHS && (followed == 0 || id.start < earlier) {
@@ -299,8 +353,8 @@ pub unsafe fn seed(pass: u64, task: *const u8, mm: *const u8, id: &TaskId, now: 
     }
     // SAFETY: BTF-typed, non-null pointers.
     unsafe {
-        if MEM_TOTALS.get_ptr(id).is_none() && task::id(owner::<Direct>(mm, task)) == *id {
-            keep(id, &begin::<Direct>(task, mm, now));
+        if MEM_TOTALS.get_ptr(id).is_none() && belongs(mm, id) {
+            keep(id, &begin::<Direct>(*who, mm, now));
         }
     }
 }

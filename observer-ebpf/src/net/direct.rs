@@ -3,7 +3,11 @@
 use aya_ebpf::helpers::generated::{bpf_skc_to_tcp_sock, bpf_sock_from_file};
 use observer_common::task::{TaskId, TaskRecord};
 pub use observer_ebpf::read::{load, pointer};
-use observer_ebpf::{iterator, task};
+use observer_ebpf::{
+    iterator,
+    read::{Direct, Reader as _},
+    task::{self, TASK_LEADER},
+};
 
 use crate::net::socket::SOCKET_SK;
 
@@ -50,16 +54,23 @@ pub unsafe fn first_argument(context: *mut core::ffi::c_void) -> *const u8 {
     unsafe { *context.cast::<*const u8>() }
 }
 
-/// The process that acts.
+/// The first thread of the process that acts: what tells who that is.
 #[inline(always)]
-pub fn acting() -> TaskRecord {
+pub fn leader() -> *const u8 {
     // SAFETY: typed by BTF.
-    unsafe { task::record(task::current()) }
+    unsafe { Direct::pointer(Direct::current(), &TASK_LEADER) }
 }
 
-/// The identity of the process that acts.
+/// The process that acts, whose [`leader`] has been looked up.
 #[inline(always)]
-pub fn acting_id() -> TaskId {
-    // SAFETY: typed by BTF.
-    unsafe { task::id(task::current()) }
+pub unsafe fn acting(leader: *const u8) -> TaskRecord {
+    // SAFETY: as above.
+    unsafe { task::record_of_current::<Direct>(leader) }
+}
+
+/// The identity of the process that acts, whose [`leader`] has been looked up.
+#[inline(always)]
+pub unsafe fn acting_id(leader: *const u8) -> TaskId {
+    // SAFETY: as above.
+    unsafe { task::id_of::<Direct>(Direct::current(), leader) }
 }

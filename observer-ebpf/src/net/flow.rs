@@ -30,7 +30,8 @@ static NET_FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(ENTRIES, 1)
 pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut key = FlowKey { task: access::acting_id(), cookie: kept::cookie(sk) };
+        let leader = access::leader();
+        let mut key = FlowKey { task: access::acting_id(leader), cookie: kept::cookie(sk) };
         let mut flow = NET_FLOWS.get_ptr_mut(&key);
         if flow.is_none() {
             let mut fresh = Flow {
@@ -75,7 +76,7 @@ pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
             let record = FlowRecord {
                 header: emit::header::<FlowRecord>(KIND_FLOW),
                 cookie: key.cookie,
-                task: access::acting(),
+                task: access::acting(leader),
             };
             // A lost announcement is made up for by a sweep of the map.
             emit::emit(&record);

@@ -11,7 +11,7 @@ use observer_common::{
 use observer_ebpf::{
     iterator,
     read::{self, Probing, Reader as _},
-    task,
+    task::{self, TASK_LEADER},
 };
 
 use crate::net::socket::{self, FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCKET_SK};
@@ -99,16 +99,23 @@ unsafe fn address_at(place: *const *const u8) -> *const u8 {
     unsafe { bpf_probe_read_kernel(place) }.unwrap_or(core::ptr::null())
 }
 
-/// The process that acts.
+/// The first thread of the process that acts: what tells who that is.
 #[inline(always)]
-pub fn acting() -> TaskRecord {
+pub fn leader() -> *const u8 {
     // SAFETY: the helper checks each address.
-    unsafe { task::record_by::<Probing>(Probing::current()) }
+    unsafe { Probing::pointer(Probing::current(), &TASK_LEADER) }
 }
 
-/// The identity of the process that acts.
+/// The process that acts, whose [`leader`] has been looked up.
 #[inline(always)]
-pub fn acting_id() -> TaskId {
-    // SAFETY: as in [`acting`].
-    unsafe { task::id_by::<Probing>(Probing::current()) }
+pub unsafe fn acting(leader: *const u8) -> TaskRecord {
+    // SAFETY: as above.
+    unsafe { task::record_of_current::<Probing>(leader) }
+}
+
+/// The identity of the process that acts, whose [`leader`] has been looked up.
+#[inline(always)]
+pub unsafe fn acting_id(leader: *const u8) -> TaskId {
+    // SAFETY: as above.
+    unsafe { task::id_of::<Probing>(Probing::current(), leader) }
 }

@@ -213,16 +213,13 @@ unsafe fn moved(sk: *const u8, tx: u64, rx: u64) {
             return;
         }
         // Most of what moves is TCP, which counts itself: leave before anything is looked up.
-        match socket::protocol(sk) {
-            PROTOCOL_TCP => {
-                if share::exists() && share::is_others(sk) {
-                    flow::add(sk, tx, rx);
-                }
-            }
-            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP if socket::is_internet(sk) => {
-                flow::add(sk, tx, rx)
-            }
-            _ => {}
+        let uncounted = match socket::protocol(sk) {
+            PROTOCOL_TCP => share::exists() && share::is_others(sk),
+            PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP => socket::is_internet(sk),
+            _ => false,
+        };
+        if uncounted {
+            flow::add(sk, tx, rx);
         }
     }
 }

@@ -92,7 +92,7 @@ pub unsafe fn claim(life: *mut Life) {
         }
         match kept::exchange(claim, CLAIMING) {
             UNCLAIMED => {
-                (*life).owner = access::acting();
+                (*life).owner = access::acting(access::leader());
                 claim.write_volatile(CLAIMED);
             }
             // Another one was faster and is done.
