@@ -190,7 +190,7 @@ pub fn mem_exec(ctx: BtfTracePointContext) -> i32 {
         if mm.is_null() {
             return 0;
         }
-        let who = task::record_of_current::<Direct>(pointer(task, &TASK_LEADER));
+        let who = task::record_of_current::<Direct>(task, pointer(task, &TASK_LEADER));
         follow();
         let now = data::<Direct>(mm);
         if MEM_TOTALS.get_ptr_mut(&who.id).is_none() && !keep(&who.id, &begin::<Direct>(who, mm, now)) {
@@ -220,7 +220,7 @@ pub fn mem_exit(ctx: BtfTracePointContext) -> i32 {
         }
         // Already lowered for this thread. Two last threads can both find 0: the second says the same again.
         let live: i32 = load(signal, &SIGNAL_LIVE);
-        let who = task::record_of_current::<Direct>(pointer(task, &TASK_LEADER));
+        let who = task::record_of_current::<Direct>(task, pointer(task, &TASK_LEADER));
         follow();
         if live != 0 || who.kernel_thread != 0 {
             return 0;
@@ -287,7 +287,10 @@ pub fn mem_oom_number(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn out_of_memory<R: Reader>(victim: TaskRecord, rss: [i64; 4]) {
     // SAFETY: the current task is alive, and the reader's own.
-    let trigger = unsafe { task::record_of_current::<R>(R::pointer(R::current(), &TASK_LEADER)) };
+    let trigger = unsafe {
+        let current = R::current();
+        task::record_of_current::<R>(current, R::pointer(current, &TASK_LEADER))
+    };
     emit::emit(&OomRecord { header: emit::header::<OomRecord>(MEM_OOM), victim, trigger, rss });
 }
 

@@ -99,11 +99,11 @@ pub unsafe fn record_of<R: Reader>(task: *const u8, leader: *const u8) -> TaskRe
 /// As [`record_of`], of the task that runs now: the kernel says whose it is, so one pointer less is loaded.
 ///
 /// # Safety
-/// `leader` must be the current task's, as `R` demands it.
+/// As for [`record_of`]; `task` must be the one that runs now.
 #[inline(always)]
-pub unsafe fn record_of_current<R: Reader>(leader: *const u8) -> TaskRecord {
+pub unsafe fn record_of_current<R: Reader>(task: *const u8, leader: *const u8) -> TaskRecord {
     // SAFETY: the caller's promise. The lower half is the user, in the initial user namespace as in the credentials.
-    unsafe { record_with::<R>(R::current(), leader, bpf_get_current_uid_gid() as u32) }
+    unsafe { record_with::<R>(task, leader, bpf_get_current_uid_gid() as u32) }
 }
 
 /// As [`record_of`], of a process that the current task has just made: it begins as its maker's user.

@@ -119,9 +119,12 @@ unsafe fn deleted<R: Reader>(inode: *const u8, flags: u64) {
             generation: load(inode, &INODE_GENERATION),
             ino: load(inode, &INODE_INO),
         };
-        let leader = R::pointer(R::current(), &TASK_LEADER);
-        let record =
-            DeletionRecord { task: task::record_of_current::<R>(leader), at: bpf_ktime_get_boot_ns() };
+        let current = R::current();
+        let leader = R::pointer(current, &TASK_LEADER);
+        let record = DeletionRecord {
+            task: task::record_of_current::<R>(current, leader),
+            at: bpf_ktime_get_boot_ns(),
+        };
         if DELETIONS.insert(&id, record, flags).is_err() && flags == 0 {
             emit::count(Loss::MapFull, 1);
         }

@@ -230,7 +230,7 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, superblock: *const u8, first
             total.epoch = u64::from(epoch) + 1;
             let record = WroteRecord {
                 header: emit::header::<WroteRecord>(WROTE),
-                task: task::record_of_current::<R>(leader),
+                task: task::record_of_current::<R>(current, leader),
                 inode: id,
                 previous,
             };

@@ -109,7 +109,7 @@ impl Memory {
         // SAFETY: as above.
         unsafe {
             if self.owner.is_null() {
-                task::record_of_current::<R>(self.leader)
+                task::record_of_current::<R>(R::current(), self.leader)
             } else {
                 task::record_of::<R>(self.owner, self.leader)
             }

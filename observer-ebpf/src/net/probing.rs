@@ -110,7 +110,7 @@ pub fn leader() -> *const u8 {
 #[inline(always)]
 pub unsafe fn acting(leader: *const u8) -> TaskRecord {
     // SAFETY: as above.
-    unsafe { task::record_of_current::<Probing>(leader) }
+    unsafe { task::record_of_current::<Probing>(Probing::current(), leader) }
 }
 
 /// The identity of the process that acts, whose [`leader`] has been looked up.
