@@ -4,6 +4,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::Arc,
@@ -20,6 +21,7 @@ use super::{
     facts::KernelTypes,
     ids::attach_types,
     loader::loader,
+    map::{EntrySize, TotalsMap},
     plan::{HookPlan, LoadPlan, ObjectPlan},
     privilege,
     program::{self, Attached, Verdicts},
@@ -69,6 +71,8 @@ impl Outcome {
 pub struct LoadedObject {
     pub domain: &'static str,
     ebpf: Ebpf,
+    /// Of the maps of totals, by name: they stay as they are.
+    sizes: HashMap<String, EntrySize>,
     pub ring: RingBuf<MapData>,
     loss: PerCpuArray<MapData, u64>,
     epoch: Array<MapData, u32>,
@@ -173,8 +177,10 @@ impl LoadedObject {
         let epoch = Array::try_from(take("EPOCH")?).map_err(wrong)?;
         let orders = ebpf.take_map(&format!("{}_ORDERS", domain.to_uppercase()));
         let orders = orders.map(Array::try_from).transpose().map_err(wrong)?;
+        let sizes = ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), EntrySize::of(map)?)));
         Ok(Self {
             domain,
+            sizes: sizes.collect(),
             ebpf,
             ring,
             loss,
@@ -330,16 +336,18 @@ impl LoadedObject {
         super::activity::of(self.domain, self.ebpf.programs())
     }
 
-    /// Events of which its programs were not told so far.
+    /// Events of which its programs were not told so far. Those of passes are no events' and miss none.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        self.ebpf.programs().map(|(_, program)| super::activity::skipped(program)).sum()
+        let passes = |name: &str| self.passes.iter().any(|(_, attachment)| attachment.program == name);
+        let programs = self.ebpf.programs().filter(|(name, _)| !passes(name));
+        programs.map(|(_, program)| super::activity::skipped(program)).sum()
     }
 
     /// A map of totals by name.
     #[must_use]
-    pub fn totals(&self, name: &str) -> Option<super::map::TotalsMap<'_>> {
-        self.ebpf.map(name).and_then(super::map::TotalsMap::new)
+    pub fn totals(&self, name: &str) -> Option<TotalsMap<'_>> {
+        TotalsMap::new(self.ebpf.map(name)?, *self.sizes.get(name)?)
     }
 
     /// The loss counters so far, summed over the CPUs.

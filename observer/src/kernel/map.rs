@@ -25,24 +25,40 @@ struct Element {
     flags: u64,
 }
 
+/// Bytes of a map's keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntrySize {
+    key: usize,
+    value: usize,
+}
+
+impl EntrySize {
+    /// As the kernel has it of a hash map: values of those are not per CPU, so their size is what it says.
+    #[must_use]
+    pub fn of(map: &Map) -> Option<Self> {
+        let info = hash(map)?.info().ok()?;
+        Some(Self { key: info.key_size() as usize, value: info.value_size() as usize })
+    }
+}
+
+const fn hash(map: &Map) -> Option<&MapData> {
+    match map {
+        Map::HashMap(data) | Map::LruHashMap(data) => Some(data),
+        _ => None,
+    }
+}
+
 /// A hash map of cumulative totals.
 pub struct TotalsMap<'a> {
     map: BorrowedFd<'a>,
-    key_size: usize,
-    value_size: usize,
+    size: EntrySize,
 }
 
 impl<'a> TotalsMap<'a> {
-    /// The map, if it is a hash map (its values are then not per CPU, so their size is what it says).
+    /// The map, if it is a hash map, with what the kernel said of its entries.
     #[must_use]
-    pub fn new(map: &'a Map) -> Option<Self> {
-        let (Map::HashMap(data) | Map::LruHashMap(data)) = map else { return None };
-        let info = data.info().ok()?;
-        Some(Self {
-            map: MapData::fd(data).as_fd(),
-            key_size: info.key_size() as usize,
-            value_size: info.value_size() as usize,
-        })
+    pub fn new(map: &'a Map, size: EntrySize) -> Option<Self> {
+        Some(Self { map: MapData::fd(hash(map)?).as_fd(), size })
     }
 
     fn call(&self, command: libc::c_long, key: Option<&[u8]>, out: Option<&mut [u8]>) -> io::Result<()> {
@@ -64,7 +80,7 @@ impl<'a> TotalsMap<'a> {
     /// When the key has the wrong size, or the kernel refuses.
     pub fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         self.check(key)?;
-        let mut value = vec![0; self.value_size];
+        let mut value = vec![0; self.size.value];
         match self.call(LOOKUP, Some(key), Some(&mut value)) {
             Ok(()) => Ok(Some(value)),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -78,8 +94,8 @@ impl<'a> TotalsMap<'a> {
     /// When key or value have the wrong size, or the kernel refuses.
     pub fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         self.check(key)?;
-        if value.len() != self.value_size {
-            let text = format!("a value of {} bytes where the map has {}", value.len(), self.value_size);
+        if value.len() != self.size.value {
+            let text = format!("a value of {} bytes where the map has {}", value.len(), self.size.value);
             return Err(io::Error::other(text));
         }
         // The kernel only reads it.
@@ -106,7 +122,7 @@ impl<'a> TotalsMap<'a> {
     pub fn keys(&self) -> io::Result<Vec<Vec<u8>>> {
         let mut seen = std::collections::HashSet::new();
         let mut keys: Vec<Vec<u8>> = Vec::new();
-        let mut next = vec![0; self.key_size];
+        let mut next = vec![0; self.size.key];
         let mut current: Option<Vec<u8>> = None;
         // Entries that come and go while this walks could keep it walking: it ends when a whole round gave nothing new.
         let mut repeated = 0;
@@ -130,10 +146,10 @@ impl<'a> TotalsMap<'a> {
     }
 
     fn check(&self, key: &[u8]) -> io::Result<()> {
-        if key.len() == self.key_size {
+        if key.len() == self.size.key {
             Ok(())
         } else {
-            Err(io::Error::other(format!("a key of {} bytes where the map has {}", key.len(), self.key_size)))
+            Err(io::Error::other(format!("a key of {} bytes where the map has {}", key.len(), self.size.key)))
         }
     }
 }

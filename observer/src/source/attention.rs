@@ -3,9 +3,7 @@
 //! That something is there is found by the passes of a report, so what happens before is not seen. It is counted where
 //! the kernel counts it.
 
-use std::path::Path;
-
-use super::host;
+use super::host::Host;
 use crate::{domains::Decode, kernel::load::LoadedObject};
 
 /// Nanoseconds that programs stay attached after they last had something to tell: what was there once comes again.
@@ -24,11 +22,17 @@ pub struct Attention {
 
 impl Attention {
     /// After the passes of a report at `now`, boot-clock nanoseconds: attaches or detaches. Whether it has attached.
-    pub fn judge(&mut self, object: &mut LoadedObject, decoder: &dyn Decode, root: &Path, now: u64) -> bool {
+    pub fn judge(
+        &mut self,
+        object: &mut LoadedObject,
+        decoder: &dyn Decode,
+        host: &mut Host,
+        now: u64,
+    ) -> bool {
         let attended = object.attends();
         if !attended {
             let before = self.counted;
-            self.look(object, root);
+            self.look(object, host);
             if before.zip(self.counted).is_some_and(|(before, counted)| counted > before) {
                 self.until = now.saturating_add(LINGER);
             }
@@ -40,13 +44,13 @@ impl Attention {
         if attended && !needed {
             // Before they are detached: what comes meanwhile is seen, counted, or both, and never neither.
             self.counted = None;
-            self.look(object, root);
+            self.look(object, host);
         }
         object.attend(needed);
         let begins = !attended && object.attends();
         if begins {
             // What came between the last look and now; again rather both than neither.
-            self.look(object, root);
+            self.look(object, host);
         }
         begins
     }
@@ -57,8 +61,8 @@ impl Attention {
         self.missed
     }
 
-    fn look(&mut self, object: &LoadedObject, root: &Path) {
-        let counted = host::uncounted(object.domain, root);
+    fn look(&mut self, object: &LoadedObject, host: &mut Host) {
+        let counted = host.uncounted(object.domain);
         if let (Some(before), Some(counted)) = (self.counted, counted) {
             self.missed = self.missed.saturating_add(counted.saturating_sub(before));
         }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, os::fd::OwnedFd, path::PathBuf};
 
 use super::{
     changes::Changes,
-    host::{self, namespaces::Namespaces, process::ended, remotes::Remotes},
+    host::{self, Host, remotes::Remotes},
     observed::Observed,
 };
 use crate::{
@@ -24,13 +24,12 @@ pub struct Live {
     changes: Changes,
     /// Observed when the ring was drained between two reports.
     pending: Vec<Observation>,
-    root: PathBuf,
+    host: Host,
     epoch: u32,
     /// When ended processes were last looked for, nanoseconds of the boot clock.
     looked: u64,
     /// Started when a name is first asked for.
     remotes: Option<Remotes>,
-    namespaces: Namespaces,
 }
 
 impl Live {
@@ -46,11 +45,10 @@ impl Live {
             objects: objects.collect(),
             changes: Changes::default(),
             pending: Vec::new(),
-            root,
+            host: Host::new(root),
             epoch: 0,
             looked: 0,
             remotes: None,
-            namespaces: Namespaces::default(),
         }
     }
 
@@ -75,8 +73,8 @@ impl Live {
     /// that there is: whoever takes it in at once need not hold it twice.
     pub fn collect(&mut self, wants: &Wants, out: &mut impl Extend<Observation>) {
         self.epoch = self.epoch.wrapping_add(1);
-        if self.objects.iter().any(|observed| observed.object.domain == "disk") {
-            self.namespaces.begin(&self.root, now().boot);
+        for observed in &self.objects {
+            self.host.begin(observed.object.domain, now().boot);
         }
         self.drain();
         out.extend(std::mem::take(&mut self.pending));
@@ -87,24 +85,21 @@ impl Live {
             observed.drain(&mut self.changes, out);
             ended.extend(observed.announced.iter().cloned());
             observed.read(ended, &mut self.changes, out);
-            observed.passes(&self.root, wants, &mut self.changes, out);
-            if observed.attention.judge(&mut observed.object, &*observed.decoder, &self.root, now().boot) {
+            observed.passes(&self.host, wants, &mut self.changes, out);
+            if observed.attention.judge(&mut observed.object, &*observed.decoder, &mut self.host, now().boot)
+            {
                 // From now on it is told who does what: what stands now is where that begins.
                 self.epoch = self.epoch.wrapping_add(1);
                 observed.object.begin_epoch(self.epoch);
-                observed.passes(&self.root, wants, &mut self.changes, out);
+                observed.passes(&self.host, wants, &mut self.changes, out);
             }
             // What ended during the passes was perhaps seen by them; its end is in the ring by now.
             observed.drain(&mut self.changes, out);
             observed.ascribe(&mut self.changes, out);
-            observed.make_up_for_losses(&mut self.changes, out);
+            let mut loss = observed.make_up_for_losses(&mut self.changes, out);
             let mut facts = Vec::new();
-            host::tick(observed.object.domain, &self.root, &mut facts);
-            if observed.object.domain == "disk" {
-                self.namespaces.tell(&self.root, now().boot, &mut facts);
-            }
+            self.host.tick(observed.object.domain, now().boot, &mut facts);
             host::missed(observed.object.domain, observed.attention.missed(), &mut facts);
-            let mut loss = observed.object.losses();
             loss.unread += observed.unread;
             facts.push(Observation::Loss(loss));
             if observed.skipped > 0 {
@@ -120,7 +115,7 @@ impl Live {
     /// Answers what a report lacks.
     pub fn answer(&mut self, wants: &Wants) -> Vec<Observation> {
         let mut facts = Vec::new();
-        host::answer(&self.root, wants, &mut facts);
+        self.host.answer(wants, &mut facts);
         for observed in &self.objects {
             host::mem::settle(&observed.unsettled, &mut facts);
         }
@@ -156,7 +151,7 @@ impl Live {
             return;
         }
         self.looked = now.boot;
-        for id in ended(&self.root, self.changes.processes()) {
+        for id in self.host.ended(self.changes.processes()) {
             self.changes.single(Observation::Process(ProcessFact::Ended { id, at: now.boot }), out);
         }
     }

@@ -3,16 +3,20 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs::File,
-    io::Read,
-    path::Path,
 };
 
-use super::{attention::Attention, changes::Changes, host};
+use rustix::{buffer::spare_capacity, io::Errno};
+
+use super::{
+    attention::Attention,
+    changes::Changes,
+    host::{self, Host},
+};
 use crate::{
     domains::{Decode, Decoded, Malformed, Round},
     hook::HookKind,
     kernel::load::LoadedObject,
-    observation::{Observation, TaskId},
+    observation::{Observation, TaskId, loss::LossFact},
     wants::Wants,
 };
 
@@ -128,7 +132,7 @@ impl Observed {
 
     pub fn passes(
         &mut self,
-        root: &Path,
+        host: &Host,
         wants: &Wants,
         changes: &mut Changes,
         out: &mut impl Extend<Observation>,
@@ -142,13 +146,13 @@ impl Observed {
         let mut complete = true;
         for program in of(HookKind::Pass) {
             if self.decoder.has_use_for(program, round) {
-                complete &= self.pass(program, round, root, changes, out);
+                complete &= self.pass(program, round, host, changes, out);
             }
         }
         // What has left one pass may be found by another, and is only gone if it is not.
         if !self.started || wants.mappings || changes.seeks() {
             for program in of(HookKind::PassOnDemand) {
-                complete &= self.pass(program, round, root, changes, out);
+                complete &= self.pass(program, round, host, changes, out);
             }
         }
         if wants.inodes || self.unfinished {
@@ -160,7 +164,7 @@ impl Observed {
                 // What takes longer goes on with the next report.
                 for _ in 0..PASSES {
                     self.unfinished = false;
-                    complete &= self.pass(program, round, root, changes, out);
+                    complete &= self.pass(program, round, host, changes, out);
                     if !self.unfinished {
                         break;
                     }
@@ -194,7 +198,7 @@ impl Observed {
         &mut self,
         program: &'static str,
         round: Round,
-        root: &Path,
+        host: &Host,
         changes: &mut Changes,
         out: &mut impl Extend<Observation>,
     ) -> bool {
@@ -207,10 +211,10 @@ impl Observed {
             }),
             Err(_) => (Vec::new(), false),
         };
-        let bytes = host::completed(program, root, bytes);
+        let bytes = host.completed(program, bytes);
         let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && whole;
         let facts = &mut decoded.facts;
-        host::mem::count(root, &std::mem::take(&mut decoded.uncounted), facts);
+        host.count(&std::mem::take(&mut decoded.uncounted), facts);
         self.unsettled = std::mem::take(&mut decoded.unsettled);
         host::mem::settle(&self.unsettled, facts);
         let facts = decoded.take_facts();
@@ -234,13 +238,17 @@ impl Observed {
     }
 
     /// A ring that lost records lost announcements, and so did a program that was not run: every entry of the maps is read
-    /// instead.
-    pub fn make_up_for_losses(&mut self, changes: &mut Changes, out: &mut impl Extend<Observation>) {
-        let (lost, skipped) = (self.object.losses().ring, self.object.skipped());
-        if (lost, skipped) == (self.swept, self.skipped) {
-            return;
+    /// instead. What was lost so far.
+    pub fn make_up_for_losses(
+        &mut self,
+        changes: &mut Changes,
+        out: &mut impl Extend<Observation>,
+    ) -> LossFact {
+        let (losses, skipped) = (self.object.losses(), self.object.skipped());
+        if (losses.ring, skipped) == (self.swept, self.skipped) {
+            return losses;
         }
-        (self.swept, self.skipped) = (lost, skipped);
+        (self.swept, self.skipped) = (losses.ring, skipped);
         // An end may be among what was lost: silence about a connection no longer means that it is there.
         self.silent = None;
         let mut entries = BTreeSet::new();
@@ -253,33 +261,25 @@ impl Observed {
             }
         }
         self.read(entries, changes, out);
+        losses
     }
 }
 
 /// Reads an iterator to its end; what `part` has not taken of it, and whether the end was reached.
 ///
 /// `EAGAIN` is no end: the kernel gives it after about a million objects of which the program wrote nothing.
-fn read_pass(mut file: File, mut part: impl FnMut(&[u8]) -> Result<usize, Malformed>) -> (Vec<u8>, bool) {
+fn read_pass(file: File, mut part: impl FnMut(&[u8]) -> Result<usize, Malformed>) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
-    let mut filled = 0;
     loop {
-        bytes.resize(filled + READ_BYTES, 0);
-        match file.read(&mut bytes[filled..]) {
-            Ok(0) => {
-                bytes.truncate(filled);
-                return (bytes, true);
+        bytes.reserve(READ_BYTES);
+        match rustix::io::read(&file, spare_capacity(&mut bytes)) {
+            Ok(0) => return (bytes, true),
+            Ok(_) => {
+                let Ok(taken) = part(&bytes) else { return (Vec::new(), false) };
+                bytes.drain(..taken);
             }
-            Ok(count) => {
-                filled += count;
-                let Ok(taken) = part(&bytes[..filled]) else { return (Vec::new(), false) };
-                bytes.copy_within(taken..filled, 0);
-                filled -= taken;
-            }
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
-            Err(_) => {
-                bytes.truncate(filled);
-                return (bytes, false);
-            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => return (bytes, false),
         }
     }
 }

@@ -27,5 +27,13 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     }
 }
 
+/// What of it is looked at to know what it lacks.
+pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
+    match context.request.view {
+        View::Disk => usage::draft(state, context),
+        _ => deleted::report(state, context),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -289,6 +289,10 @@ impl Domain for DiskState {
         super::report::report(self, context)
     }
 
+    fn draft(&self, context: &Context<'_>) -> Report {
+        super::report::draft(self, context)
+    }
+
     fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
         self.asks(shown, context)
     }

@@ -50,31 +50,23 @@ const LOCAL: &[&str] = &[
 /// `x (deleted)` itself.
 pub(super) const MARK: &[u8] = b" (deleted)";
 
-/// Mounts, and the space of local filesystems.
-pub fn tick(root: &Path, out: &mut Vec<Observation>) {
-    let Some(mounts) = Mounts::of(&root.join("proc/self")) else { return };
-    tell(spaces(root, &mounts), out);
+/// The mounts that there are, and the space of local filesystems.
+pub fn tick(root: &Path, mounts: &Mounts, out: &mut Vec<Observation>) {
+    space(root, mounts, out);
     out.push(Observation::Disk(DiskFact::Mounts(mounts.all().cloned().collect())));
 }
 
 /// The space of local filesystems alone.
 pub fn space(root: &Path, mounts: &Mounts, out: &mut Vec<Observation>) {
-    tell(spaces(root, mounts), out);
-}
-
-fn tell(spaces: BTreeMap<u32, Space>, out: &mut Vec<Observation>) {
-    out.extend(spaces.into_iter().map(|(dev, space)| Observation::Disk(DiskFact::Space { dev, space })));
+    out.extend(
+        spaces(root, mounts)
+            .into_iter()
+            .map(|(dev, space)| Observation::Disk(DiskFact::Space { dev, space })),
+    );
 }
 
 /// Answers what the report asked of single files. What has gone by now has an empty answer.
-pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
-    if wants.loops {
-        out.push(Observation::Disk(DiskFact::Loops(super::loops::deleted(root))));
-    }
-    if wants.files.is_empty() {
-        return;
-    }
-    let clock = Clock::of(root);
+pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Observation>) {
     out.extend(wants.files.iter().map(|handle| {
         let answer = ask(root, clock, handle).unwrap_or_default();
         Observation::Disk(DiskFact::Asked { inode: handle.inode, answer })

@@ -18,6 +18,7 @@ use std::{
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx, StatxFlags};
 
 use super::{
+    mounted::Mounted,
     mounts::Mounts,
     process::{Clock, ended},
 };
@@ -37,20 +38,22 @@ const MARK: &[u8] = b" (deleted)";
 const DESCRIPTORS: usize = 4096;
 
 /// Answers what the report asked of files that grow, and of those who make them grow.
-pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
-    if !wants.growing.is_empty() {
-        let mut seeker = Seeker::new(root);
+pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &Wants, out: &mut Vec<Observation>) {
+    if !wants.growing.is_empty()
+        && let Some(mounts) = mounted.known()
+    {
+        let mut seeker = Seeker::new(root, clock, mounts);
         out.extend(wants.growing.iter().map(|file| {
             let found = seeker.find(file);
             Observation::Disk(DiskFact::Found { inode: file.inode, found })
         }));
         // Space that is read after the files adds up with them.
-        super::disk::space(root, &seeker.mounts, out);
+        super::disk::space(root, mounts, out);
     }
     if !wants.alive.is_empty() {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let at = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
-        let ended = ended(root, wants.alive.iter().copied()).into_iter();
+        let ended = ended(root, clock, wants.alive.iter().copied()).into_iter();
         out.extend(ended.map(|id| Observation::Process(ProcessFact::Ended { id, at })));
     }
 }
@@ -59,7 +62,7 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
 struct Seeker<'a> {
     root: &'a Path,
     clock: Clock,
-    mounts: Mounts,
+    mounts: &'a Mounts,
     /// A descriptor of a mount of each device.
     opened: HashMap<u32, Option<OwnedFd>>,
     /// What the descriptors of each process lead to.
@@ -85,9 +88,8 @@ enum Failure {
 }
 
 impl<'a> Seeker<'a> {
-    fn new(root: &'a Path) -> Self {
-        let mounts = Mounts::of(&root.join("proc/self")).unwrap_or_default();
-        Self { root, clock: Clock::of(root), mounts, opened: HashMap::new(), descriptors: HashMap::new() }
+    fn new(root: &'a Path, clock: Clock, mounts: &'a Mounts) -> Self {
+        Self { root, clock, mounts, opened: HashMap::new(), descriptors: HashMap::new() }
     }
 
     fn find(&mut self, file: &NumberedFile) -> Found {
@@ -117,7 +119,7 @@ impl<'a> Seeker<'a> {
     }
 
     fn by_handle(&mut self, file: &NumberedFile) -> Result<Found, Failure> {
-        let (root, mounts) = (self.root, &self.mounts);
+        let (root, mounts) = (self.root, self.mounts);
         let opened = self.opened.entry(file.inode.dev);
         let mount = opened.or_insert_with(|| open_mount(root, mounts, file));
         let mount = mount.as_ref().ok_or(Failure::Unreached)?;
@@ -298,7 +300,8 @@ mod tests {
         let name = folder.join(OsStr::from_bytes(b"a\xff\n (deleted)"));
         fs::write(&name, [1; 5000]).unwrap();
         let root = Path::new("/");
-        let mut seeker = Seeker::new(root);
+        let mounts = Mounts::of(Path::new("/proc/self")).unwrap();
+        let mut seeker = Seeker::new(root, Clock::of(root), &mounts);
         let path = Some(name.as_os_str().as_bytes().to_vec());
         let file = NumberedFile { path: path.clone(), ..numbered(&name) };
         let Found::File { stat, path: found } = seeker.find(&file) else { panic!("it is there") };
@@ -320,7 +323,8 @@ mod tests {
         let ticks: u64 = own.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
         let worker = TaskId { start: ticks * 10_000_000, tgid: u64::from(std::process::id()) };
         let file = NumberedFile { workers: vec![worker], is_numbered: false, ..numbered(&name) };
-        let mut seeker = Seeker::new(Path::new("/"));
+        let (root, mounts) = (Path::new("/"), Mounts::of(Path::new("/proc/self")).unwrap());
+        let mut seeker = Seeker::new(root, Clock::of(root), &mounts);
         let Found::File { stat, path } = seeker.find(&file) else { panic!("it is open") };
         assert_eq!((stat.size, path.as_deref()), (4711, Some(name.as_os_str().as_bytes())));
         // The same number on a filesystem that is mounted at `/` as well as far as is known.

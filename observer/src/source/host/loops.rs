@@ -24,9 +24,8 @@ const STATUS: libc::c_ulong = 0x4c05;
 type Status = [u64; 29];
 
 /// Loop devices whose file has no name any more.
-pub fn deleted(root: &Path) -> Vec<Loop> {
+pub fn deleted(root: &Path, mounts: &Mounts) -> Vec<Loop> {
     let Ok(devices) = fs::read_dir(root.join("sys/block")) else { return Vec::new() };
-    let Some(mounts) = Mounts::of(&root.join("proc/self")) else { return Vec::new() };
     let devices = devices.flatten().filter_map(|device| {
         let number: u32 = device.file_name().to_str()?.strip_prefix("loop")?.parse().ok()?;
         let path = fs::read(device.path().join("loop/backing_file")).ok()?;

@@ -30,8 +30,7 @@ type Bytes = [u8; size_of::<HeldRecord>()];
 
 /// Turns what the kernel wrote, a [`HeldRecord`] a process that names no file, into those of the deleted files that each
 /// has mapped.
-pub fn of(root: &Path, processes: &[u8]) -> Vec<u8> {
-    let clock = Clock::of(root);
+pub fn of(root: &Path, clock: Clock, processes: &[u8]) -> Vec<u8> {
     let mut text = Text::default();
     let mut records = Vec::new();
     for process in processes.as_chunks::<{ size_of::<HeldRecord>() }>().0 {
@@ -66,7 +65,7 @@ fn held(root: &Path, clock: Clock, text: &mut Text, id: TaskId, thread: u32) -> 
     let is_here = |dev| mounts.all().any(|mount| mount.dev == dev && is_local(mount));
     let records = mapped.into_iter().filter(|mapped| is_here(mapped.dev));
     let records = records.filter_map(|mapped| record(&process, mapped)).collect();
-    if clock.is_by(text, &processes.join(id.pid().to_string()), id) { records } else { Vec::new() }
+    if clock.is(&processes.join(id.pid().to_string()), id) { records } else { Vec::new() }
 }
 
 /// The lines of `maps` that end with the mark of a deleted file; of several mappings of one file the lowest.

@@ -91,7 +91,7 @@ fn slabs(slabinfo: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
 }
 
 /// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
-pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Observation>) {
     if let Some(known) = &wants.slabs {
         let began = processor_time();
         slab_caches(root, known, out);
@@ -102,14 +102,14 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
         return;
     }
     let mut groups: BTreeSet<Vec<u8>> = wants.limits.clone();
-    let (clock, mut text) = (Clock::of(root), Text::default());
+    let mut text = Text::default();
     for id in &wants.counters {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some(memory) = counters(&mut text, &folder) else { continue };
         // Without any hierarchy that could limit memory it is in the root of one.
         let place = text.of(&folder.join("cgroup")).map(|lines| place(lines).unwrap_or(b"/".to_vec()));
         // Last, so that what was read before belongs to it.
-        if !clock.is_by(&mut text, &folder, *id) {
+        if !clock.is(&folder, *id) {
             continue;
         }
         out.push(Observation::Mem(MemFact::Exact { id: *id, memory }));
@@ -149,15 +149,15 @@ pub fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Observation]) 
 
 /// What each of `processes` holds, with the page tables that a pass found: for kernels whose passes cannot read the
 /// counters. A process that is gone by now has none.
-pub fn count(root: &Path, processes: &[(TaskId, u64)], out: &mut Vec<Observation>) {
+pub fn count(root: &Path, clock: Clock, processes: &[(TaskId, u64)], out: &mut Vec<Observation>) {
     if processes.is_empty() {
         return;
     }
-    let (clock, mut text) = (Clock::of(root), Text::default());
+    let mut text = Text::default();
     for (id, page_tables) in processes {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some(memory) = counters(&mut text, &folder) else { continue };
-        if !clock.is_by(&mut text, &folder, *id) {
+        if !clock.is(&folder, *id) {
             continue;
         }
         out.push(Observation::Mem(MemFact::Counters { id: *id, memory, page_tables: *page_tables }));
@@ -244,7 +244,12 @@ mod tests {
 
         fn ask(&self, id: TaskId) -> Vec<MemFact> {
             let mut out = Vec::new();
-            answer(&self.0, &Wants { counters: [id].into(), ..Wants::default() }, &mut out);
+            answer(
+                &self.0,
+                Clock::of(&self.0),
+                &Wants { counters: [id].into(), ..Wants::default() },
+                &mut out,
+            );
             out.into_iter()
                 .map(|fact| if let Observation::Mem(fact) = fact { fact } else { panic!() })
                 .collect()
@@ -394,7 +399,7 @@ mod tests {
         let mut out = Vec::new();
         tick(&root.0, &mut out);
         let known = [b"dentry".to_vec(), b"empty".to_vec(), b"gone".to_vec()].into();
-        answer(&root.0, &Wants { slabs: Some(known), ..Wants::default() }, &mut out);
+        answer(&root.0, Clock::of(&root.0), &Wants { slabs: Some(known), ..Wants::default() }, &mut out);
         let read = out.pop();
         assert!(matches!(read, Some(Observation::Mem(MemFact::SlabsRead { took })) if took > 0), "{read:?}");
         let page = rustix::param::page_size() as u64;

@@ -28,16 +28,12 @@ use crate::{
 const ARGUMENTS: usize = 128 * 1024;
 
 /// Answers the names that a report asked for: ten system calls a process, four more for its arguments.
-pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
+pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Observation>) {
     if wants.names.is_empty() {
         return;
     }
-    let mut reader = Reader {
-        proc: root.join("proc"),
-        clock: Clock::of(root),
-        cmdline: wants.cmdline,
-        text: Vec::with_capacity(4096),
-    };
+    let mut reader =
+        Reader { proc: root.join("proc"), clock, cmdline: wants.cmdline, text: Vec::with_capacity(4096) };
     out.extend(wants.names.iter().filter_map(|id| reader.names(*id)).map(Observation::Process));
 }
 
@@ -188,7 +184,12 @@ mod tests {
 
     fn ask(root: &Path, ids: &[TaskId], cmdline: bool) -> Vec<ProcessFact> {
         let mut out = Vec::new();
-        answer(root, &Wants { names: ids.iter().copied().collect(), cmdline, ..Wants::default() }, &mut out);
+        answer(
+            root,
+            Clock::of(root),
+            &Wants { names: ids.iter().copied().collect(), cmdline, ..Wants::default() },
+            &mut out,
+        );
         out.into_iter()
             .map(|fact| match fact {
                 Observation::Process(fact) => fact,

@@ -74,12 +74,12 @@ impl Namespaces {
     }
 
     /// Mounts and space of what is mounted elsewhere, once they have been looked for.
-    pub fn tell(&mut self, root: &Path, now: u64, out: &mut Vec<Observation>) {
+    pub fn tell(&mut self, root: &Path, own: &Mounts, now: u64, out: &mut Vec<Observation>) {
         if let Some(looking) = self.looking.take() {
             self.known = looking.join().ok();
         }
         let Some(known) = &self.known else { return };
-        let Some(own) = devices(root) else { return };
+        let own = devices(own);
         let mut others = BTreeMap::new();
         for (number, process) in &known.processes {
             let folder = root.join("proc").join(process);
@@ -104,7 +104,7 @@ impl Namespaces {
 fn look(root: &Path) -> Known {
     let processes = root.join("proc");
     let own = namespace(&processes.join("self"));
-    let devices = devices(root).unwrap_or_default();
+    let devices = Mounts::of(&processes.join("self")).map_or_else(BTreeSet::new, |own| devices(&own));
     let mut found: BTreeMap<Number, String> = BTreeMap::new();
     for entry in fs::read_dir(&processes).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -130,8 +130,8 @@ fn namespace(process: &Path) -> Option<Number> {
 }
 
 /// The devices of all that observer's own namespace has.
-fn devices(root: &Path) -> Option<BTreeSet<u32>> {
-    Some(Mounts::of(&root.join("proc/self"))?.all().map(|mount| mount.dev).collect())
+fn devices(own: &Mounts) -> BTreeSet<u32> {
+    own.all().map(|mount| mount.dev).collect()
 }
 
 /// What a namespace has that `own` has not, and what may be asked.

@@ -1,9 +1,17 @@
 //! What the net domain needs of `/proc` and `/sys`: the interfaces, what they carry and what they cannot, and how much
 //! room there is for connections.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use super::{netns::namespace, process::Clock, queues};
+use super::{
+    netns::namespace,
+    process::Clock,
+    queues::Queues,
+    text::{Standing, Text},
+};
 use crate::{
     observation::{
         Observation,
@@ -12,29 +20,80 @@ use crate::{
     wants::Wants,
 };
 
-/// Facts of the machine that every report needs, read once a report. Nothing is said where they cannot be read.
-pub fn tick(root: &Path, out: &mut Vec<Observation>) {
-    let Ok(table) = fs::read(root.join("proc/net/dev")) else { return };
-    let found = table.split(|byte| *byte == b'\n').filter_map(|line| link(root, line));
-    let (links, errors): (Vec<LinkFact>, Vec<u64>) = found.unzip();
-    // A made-up file system has no kernel that could be asked.
-    let queues = (root == Path::new("/")).then(queues::read).and_then(Result::ok);
-    let saturation = links.iter().zip(errors).map(|(LinkFact { name, .. }, errors)| {
-        let queue = queues.as_ref().map(|queues| queues.get(name).copied().unwrap_or_default());
-        SaturationFact { name: name.clone(), errors, queue }
-    });
-    let saturation = NetFact::Saturation(saturation.collect());
-    out.push(Observation::Net(NetFact::Links(links)));
-    out.push(Observation::Net(saturation));
-    out.push(Observation::Net(NetFact::Room(room(root))));
+/// The network namespace that observer is in, which stays the same, and the files that tell of it.
+#[derive(Debug)]
+pub struct Network {
+    root: PathBuf,
+    /// Its inode number.
+    netns: Option<u32>,
+    devices: Standing,
+    speed: Text,
+    ports: Standing,
+    tracked: Standing,
+    tracked_limit: Standing,
+    /// What is counted of protocols, of IPv4 and of IPv6.
+    counted: [Standing; 2],
+    /// A made-up file system has no kernel that could be asked.
+    queues: Option<Queues>,
+}
+
+impl Network {
+    pub fn new(root: &Path) -> Self {
+        let file = |path: &str| Standing::new(root.join(path));
+        Self {
+            root: root.to_owned(),
+            netns: namespace(&root.join("proc/self")),
+            devices: file("proc/net/dev"),
+            speed: Text::default(),
+            ports: file("proc/sys/net/ipv4/ip_local_port_range"),
+            tracked: file("proc/sys/net/netfilter/nf_conntrack_count"),
+            tracked_limit: file("proc/sys/net/netfilter/nf_conntrack_max"),
+            counted: ["proc/net/snmp", "proc/net/snmp6"].map(file),
+            queues: (root == Path::new("/")).then(Queues::default),
+        }
+    }
+
+    /// Facts of the machine that every report needs, read once a report. Nothing is said where they cannot be read.
+    pub fn tick(&mut self, out: &mut Vec<Observation>) {
+        let Self { root, devices, speed, queues, .. } = self;
+        let Some(table) = devices.read() else { return };
+        let found = table.split(|byte| *byte == b'\n').filter_map(|line| link(root, speed, line));
+        let (links, errors): (Vec<LinkFact>, Vec<u64>) = found.unzip();
+        let queues = queues.as_mut().and_then(|queues| queues.read().ok());
+        let saturation = links.iter().zip(errors).map(|(LinkFact { name, .. }, errors)| {
+            let queue = queues.as_ref().map(|queues| queues.get(name).copied().unwrap_or_default());
+            SaturationFact { name: name.clone(), errors, queue }
+        });
+        let saturation = NetFact::Saturation(saturation.collect());
+        out.push(Observation::Net(NetFact::Links(links)));
+        out.push(Observation::Net(saturation));
+        out.push(Observation::Net(NetFact::Room(self.room())));
+    }
+
+    fn room(&mut self) -> RoomFact {
+        let mut range = self.ports.str().unwrap_or_default().split_ascii_whitespace();
+        let mut port = || range.next()?.parse().ok();
+        let (first, last) = (port(), port());
+        let number = |file: &mut Standing| file.str()?.trim().parse::<u64>().ok();
+        let (used, limit) = (number(&mut self.tracked), number(&mut self.tracked_limit));
+        RoomFact {
+            netns: self.netns,
+            ports: first.zip(last),
+            tracked: used.zip(limit).map(|(used, limit)| Filling { used, limit }),
+        }
+    }
+
+    /// Datagrams that were sent and received in this network namespace since it was made; `None` where they are not counted.
+    #[must_use]
+    pub fn datagrams(&mut self) -> Option<u64> {
+        let [four, six] = &mut self.counted;
+        let four = datagrams_v4(four.str()?);
+        Some(four.saturating_add(datagrams_v6(six.str().unwrap_or_default())))
+    }
 }
 
 /// Answers what the net domain's report asked for.
-pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
-    if wants.descriptors.is_empty() {
-        return;
-    }
-    let clock = Clock::of(root);
+pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Observation>) {
     for id in &wants.descriptors {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some(open) = descriptors(&folder).filter(|_| clock.is(&folder, *id)) else { continue };
@@ -51,27 +110,6 @@ fn descriptors(folder: &Path) -> Option<Descriptors> {
     // From 6.2 on the size of the folder is the number of what is in it; before, it is 0.
     let used = fs::metadata(folder.join("fd")).ok().map(|fd| fd.len()).filter(|used| *used > 0);
     Some(Descriptors { used, limit })
-}
-
-fn room(root: &Path) -> RoomFact {
-    let number = |path: &str| fs::read_to_string(root.join(path)).ok()?.trim().parse::<u64>().ok();
-    let range = fs::read_to_string(root.join("proc/sys/net/ipv4/ip_local_port_range")).unwrap_or_default();
-    let mut range = range.split_ascii_whitespace().map(|port| port.parse().ok());
-    let used = number("proc/sys/net/netfilter/nf_conntrack_count");
-    let limit = number("proc/sys/net/netfilter/nf_conntrack_max");
-    RoomFact {
-        netns: namespace(&root.join("proc/self")),
-        ports: range.next().flatten().zip(range.next().flatten()),
-        tracked: used.zip(limit).map(|(used, limit)| Filling { used, limit }),
-    }
-}
-
-/// Datagrams that were sent and received in this network namespace since it was made; `None` where they are not counted.
-#[must_use]
-pub fn datagrams(root: &Path) -> Option<u64> {
-    let four = fs::read_to_string(root.join("proc/net/snmp")).ok()?;
-    let six = fs::read_to_string(root.join("proc/net/snmp6")).unwrap_or_default();
-    Some(datagrams_v4(&four).saturating_add(datagrams_v6(&six)))
 }
 
 /// Lines come in pairs: `Udp: InDatagrams NoPorts …`, `Udp: 17 0 …`.
@@ -99,7 +137,7 @@ fn sum<'a>(values: impl Iterator<Item = &'a str>) -> u64 {
 
 /// An interface's line of `/proc/net/dev`: `name: rx bytes, packets, errors, dropped, four more, and the same of tx`.
 /// The two lines of the heading have no colon. With its errors.
-fn link(root: &Path, line: &[u8]) -> Option<(LinkFact, u64)> {
+fn link(root: &Path, text: &mut Text, line: &[u8]) -> Option<(LinkFact, u64)> {
     // A name may hold a colon (an alias), a number may not.
     let colon = line.iter().rposition(|byte| *byte == b':')?;
     let name = line[..colon].trim_ascii();
@@ -113,15 +151,15 @@ fn link(root: &Path, line: &[u8]) -> Option<(LinkFact, u64)> {
         return None;
     };
     let drops = rx_dropped.saturating_add(tx_dropped);
-    let fact = LinkFact { name: name.to_vec(), speed: speed(root, name), tx, rx, drops };
+    let fact = LinkFact { name: name.to_vec(), speed: speed(root, text, name), tx, rx, drops };
     Some((fact, rx_errors.saturating_add(tx_errors)))
 }
 
 /// Bits per second; `None` where the interface has no speed of its own (loopback, bridges, most virtual ones) or its
 /// driver does not know it, which reads as -1 or as an error.
-fn speed(root: &Path, name: &[u8]) -> Option<u64> {
+fn speed(root: &Path, text: &mut Text, name: &[u8]) -> Option<u64> {
     let name = std::str::from_utf8(name).ok()?;
-    let megabits = fs::read_to_string(root.join("sys/class/net").join(name).join("speed")).ok()?;
+    let megabits = text.str(&root.join("sys/class/net").join(name).join("speed"))?;
     let megabits: i64 = megabits.trim().parse().ok()?;
     // A driver that lacks the information says so as 65535 or u32::MAX.
     let known = megabits > 0 && megabits != 65_535 && megabits < i64::from(u32::MAX);
@@ -153,7 +191,7 @@ mod tests {
         write("proc/sys/net/netfilter/nf_conntrack_count", "900\n");
         write("proc/sys/net/netfilter/nf_conntrack_max", "1000\n");
         let mut out = Vec::new();
-        tick(&root, &mut out);
+        Network::new(&root).tick(&mut out);
         fs::remove_dir_all(&root).unwrap();
         let lo = LinkFact { name: b"lo".to_vec(), speed: None, tx: 3194, rx: 3193, drops: 0 };
         let eth0 = LinkFact {
@@ -186,7 +224,7 @@ mod tests {
     #[test]
     fn a_machine_without_the_table_says_nothing() {
         let mut out = Vec::new();
-        tick(Path::new("/nonexistent"), &mut out);
+        Network::new(Path::new("/nonexistent")).tick(&mut out);
         assert!(out.is_empty());
     }
 

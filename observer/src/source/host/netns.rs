@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{names::cgroup_path, process::start_ticks};
+use super::{names::cgroup_path, process::started};
 use crate::{
     observation::{Observation, net::NetFact},
     wants::Wants,
@@ -24,9 +24,7 @@ pub fn answer(root: &Path, wants: &Wants, out: &mut Vec<Observation>) {
         let Some(netns) = namespace(&folder).filter(|netns| wants.namespaces.contains(netns)) else {
             continue;
         };
-        let Some(started) = fs::read(folder.join("stat")).ok().and_then(|stat| start_ticks(&stat)) else {
-            continue;
-        };
+        let Ok(Some(started)) = started(&folder) else { continue };
         if eldest.get(&netns).is_none_or(|known| (started, &folder) < (known.0, &known.1)) {
             eldest.insert(netns, (started, folder));
         }

@@ -4,9 +4,8 @@
 //! What cannot be told apart: two processes of one number that started within one clock tick (10 ms), for which the
 //! machine would have to go through all its numbers in that time.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
-use super::text::Text;
 use crate::observation::TaskId;
 
 /// The pid namespace that the machine started with: `PROC_PID_INIT_INO` of the kernel.
@@ -37,21 +36,16 @@ impl Clock {
 
     /// Whether the process whose folder this is started when `id` did; `false` where it is gone.
     pub fn is(self, folder: &Path, id: TaskId) -> bool {
-        self.is_by(&mut Text::default(), folder, id)
+        started(folder).is_ok_and(|ticks| ticks == Some(self.ticks(id.start)))
     }
 
     /// Whether the process is surely gone: there is none of its number, or one that started at another time. What cannot
     /// be read (no descriptor left, no permission) says nothing.
     fn has_ended(self, folder: &Path, id: TaskId) -> bool {
-        match fs::read(folder.join("stat")) {
-            Ok(stat) => start_ticks(&stat).is_some_and(|ticks| ticks != self.ticks(id.start)),
+        match started(folder) {
+            Ok(ticks) => ticks.is_some_and(|ticks| ticks != self.ticks(id.start)),
             Err(error) => matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
         }
-    }
-
-    /// The same, read into memory that is there already.
-    pub fn is_by(self, text: &mut Text, folder: &Path, id: TaskId) -> bool {
-        text.of(&folder.join("stat")).is_some_and(|stat| self.started(stat, id))
     }
 
     /// The start time `start` (nanoseconds of the initial boot clock) as `stat` shows it: whole ticks, rounded down.
@@ -62,14 +56,12 @@ impl Clock {
 
 /// Those of `ids` that have ended. None where `/proc` does not show every process by the number that the kernel side
 /// tells: in another pid namespace than the initial one, or where it hides what others run.
-pub fn ended(root: &Path, ids: impl Iterator<Item = TaskId>) -> Vec<TaskId> {
+pub fn ended(root: &Path, clock: Clock, ids: impl Iterator<Item = TaskId>) -> Vec<TaskId> {
     let processes = root.join("proc");
     let namespace = fs::read_link(processes.join("self/ns/pid")).ok();
-    if namespace.is_none_or(|name| name != Path::new(INITIAL)) || fs::read(processes.join("1/stat")).is_err()
-    {
+    if namespace.is_none_or(|name| name != Path::new(INITIAL)) || started(&processes.join("1")).is_err() {
         return Vec::new();
     }
-    let clock = Clock::of(root);
     ids.filter(|id| clock.has_ended(&processes.join(id.pid().to_string()), *id)).collect()
 }
 
@@ -78,6 +70,18 @@ fn boot_offset(offsets: &str) -> Option<i128> {
     let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
     let mut numbers = line.split_whitespace().map(str::parse::<i128>);
     Some(numbers.next()?.ok()? * 1_000_000_000 + numbers.next()?.ok()?)
+}
+
+/// The start time of the process whose folder this is, ticks since boot, as far as its `stat` tells it. One read is one
+/// moment, and the fields up to the start time always fit.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn started(folder: &Path) -> io::Result<Option<u64>> {
+    use io::Read as _;
+    let mut stat = [0; 1024];
+    let length = fs::File::open(folder.join("stat"))?.read(&mut stat)?;
+    Ok(start_ticks(&stat[..length]))
 }
 
 /// The start time in the text of `stat`, ticks since boot: field 22. The second field is the command in parentheses and
@@ -111,7 +115,7 @@ mod tests {
             fs::write(root.join(format!("proc/{pid}/stat")), text).unwrap();
         };
         let id = |tgid| TaskId { start: 70_000_000, tgid };
-        let found = || ended(&root, [id(2), id(3), id(4), id(5)].into_iter());
+        let found = || ended(&root, Clock::of(&root), [id(2), id(3), id(4), id(5)].into_iter());
         for (pid, start) in [(1, 0), (2, 7), (3, 8)] {
             stat(pid, start);
         }

@@ -3,7 +3,7 @@
 //!
 //! What cannot be seen: what waits in a device itself, and in the interfaces of other network namespaces.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, os::fd::OwnedFd};
 
 use rustix::{
     io,
@@ -15,8 +15,9 @@ use rustix::{
 
 use crate::observation::net::QueueFact;
 
-/// The kernel answers in pieces of at most so many bytes.
-const PIECE: usize = 32 * 1024;
+/// The kernel answers in pieces of at most so many bytes: what it makes room for where pages are large, and fills two pages
+/// of the usual size with what it needs besides.
+const PIECE: usize = 8192 - 320;
 /// Lengths of the headers that a message, a traffic control message and an attribute begin with.
 const MESSAGE: usize = 16;
 const CONTROL: usize = 20;
@@ -28,27 +29,46 @@ const TYPE: u16 = 0x3fff;
 /// `TCA_STATS_QUEUE`, within `TCA_STATS2`.
 const STATS_QUEUE: u16 = 3;
 
-/// Each interface that has a discipline, by its name.
-///
-/// # Errors
-/// When the kernel does not answer, or not with what was asked for.
-pub fn read() -> io::Result<HashMap<Vec<u8>, QueueFact>> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    send(&socket, &request(), SendFlags::empty())?;
-    let mut found = HashMap::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        let (_, length) = recv(&socket, &mut piece[..], RecvFlags::empty())?;
-        // A piece that was cut off has more in it than was read.
-        let bytes = piece.get(..length).ok_or(io::Errno::MSGSIZE)?;
-        let whole = roots(bytes, |interface, queue| {
-            // An interface may have gone since.
-            if let Ok(name) = index_to_name(&socket, interface) {
-                found.insert(name.into_bytes(), queue);
+/// Asks the kernel through one socket, again and again.
+#[derive(Debug, Default)]
+pub struct Queues {
+    /// None before the first answer, and after one that was not understood: there may be more of it.
+    socket: Option<OwnedFd>,
+    piece: Vec<u8>,
+}
+
+impl Queues {
+    /// Each interface that has a discipline, by its name.
+    ///
+    /// # Errors
+    /// When the kernel does not answer, or not with what was asked for.
+    pub fn read(&mut self) -> io::Result<HashMap<Vec<u8>, QueueFact>> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?,
+        };
+        let found = self.ask(&socket)?;
+        self.socket = Some(socket);
+        Ok(found)
+    }
+
+    fn ask(&mut self, socket: &OwnedFd) -> io::Result<HashMap<Vec<u8>, QueueFact>> {
+        send(socket, &request(), SendFlags::empty())?;
+        let mut found = HashMap::new();
+        self.piece.resize(PIECE, 0);
+        loop {
+            let (_, length) = recv(socket, &mut self.piece[..], RecvFlags::TRUNC)?;
+            // A piece that was cut off has more in it than was read.
+            let bytes = self.piece.get(..length).ok_or(io::Errno::MSGSIZE)?;
+            let whole = roots(bytes, |interface, queue| {
+                // An interface may have gone since.
+                if let Ok(name) = index_to_name(socket, interface) {
+                    found.insert(name.into_bytes(), queue);
+                }
+            })?;
+            if whole {
+                return Ok(found);
             }
-        })?;
-        if whole {
-            return Ok(found);
         }
     }
 }
@@ -170,6 +190,9 @@ mod tests {
 
     #[test]
     fn the_kernel_answers() {
-        assert!(read().is_ok_and(|found| found.keys().all(|name| !name.is_empty())));
+        let mut queues = Queues::default();
+        for _ in 0..2 {
+            assert!(queues.read().is_ok_and(|found| found.keys().all(|name| !name.is_empty())));
+        }
     }
 }

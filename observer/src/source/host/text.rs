@@ -1,7 +1,12 @@
 //! Small files of `/proc` and `/sys`, read with few system calls: the standard library learns of such a file's length,
 //! which nobody can tell beforehand, by reading 32 bytes, 64, 128 and so on.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
 
 /// Most of these files are shorter, and then whole after one look.
 const USUAL: usize = 4096;
@@ -22,18 +27,8 @@ impl Text {
     /// The content of the file; `None` where it cannot be read.
     pub fn of(&mut self, path: &Path) -> Option<&[u8]> {
         let mut file = File::open(path).ok()?;
-        let mut filled = 0;
-        loop {
-            match file.read(&mut self.bytes[filled..]) {
-                Ok(0) => return Some(&self.bytes[..filled]),
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => return None,
-            }
-            if filled == self.bytes.len() {
-                self.bytes.resize(2 * filled, 0);
-            }
-        }
+        let filled = fill(&mut self.bytes, |rest, _| file.read(rest)).ok()?;
+        Some(&self.bytes[..filled])
     }
 
     /// The same as text. Names in these files are anybody's choice, and not always text: then every byte beyond ASCII
@@ -45,6 +40,65 @@ impl Text {
             bytes.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?');
         }
         std::str::from_utf8(bytes).ok()
+    }
+}
+
+/// A file that is read at every report: it stays open, so that no path has to be walked again, and is read from its
+/// beginning each time. Only for what nothing else can come to be called like: no process's file, no interface's.
+#[derive(Debug)]
+pub struct Standing {
+    path: PathBuf,
+    file: Option<File>,
+    text: Text,
+}
+
+impl Standing {
+    /// Opened when it is first read.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, file: None, text: Text::default() }
+    }
+
+    /// Its content now; `None` where it cannot be read.
+    pub fn read(&mut self) -> Option<&[u8]> {
+        if self.file.is_none() {
+            self.file = File::open(&self.path).ok();
+        }
+        let file = self.file.as_ref()?;
+        let filled = fill(&mut self.text.bytes, |rest, at| file.read_at(rest, at as u64));
+        if filled.is_err() {
+            // Perhaps it is there again the next time.
+            self.file = None;
+        }
+        Some(&self.text.bytes[..filled.ok()?])
+    }
+
+    /// The same as text; `None` where it is none.
+    pub fn str(&mut self) -> Option<&str> {
+        std::str::from_utf8(self.read()?).ok()
+    }
+
+    /// What it is read through, where it is open.
+    pub const fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+}
+
+/// Fills `bytes` with all that `read` gives, which is told where the rest begins; how much that was.
+fn fill(
+    bytes: &mut Vec<u8>,
+    mut read: impl FnMut(&mut [u8], usize) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut filled = 0;
+    loop {
+        match read(&mut bytes[filled..], filled) {
+            Ok(0) => return Ok(filled),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if filled == bytes.len() {
+            bytes.resize(2 * filled, 0);
+        }
     }
 }
 
@@ -65,5 +119,22 @@ mod tests {
         assert_eq!(text.str(&path), Some("Name:\t??\nVmSize: 4 kB\n"));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(text.of(&path), None);
+    }
+
+    #[test]
+    fn a_file_that_stays_open_is_read_as_it_is_now() {
+        let path = std::env::temp_dir().join(format!("observer-standing-{}", std::process::id()));
+        let mut standing = Standing::new(path.clone());
+        assert_eq!(standing.read(), None, "it is not there yet");
+        for content in ["a", "longer", "", "b"] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(standing.str(), Some(content));
+        }
+        std::fs::remove_file(&path).unwrap();
+        // A file of `/proc` is made anew at each look.
+        let mut uptime = Standing::new("/proc/uptime".into());
+        let mut seconds = || -> f64 { uptime.str().unwrap().split(' ').next().unwrap().parse().unwrap() };
+        let before = seconds();
+        while seconds() <= before {}
     }
 }

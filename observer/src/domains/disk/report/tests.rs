@@ -9,9 +9,9 @@ use crate::{
         process::ProcessFact,
         session::{Missing, Moment, SessionFact},
     },
-    report::{Note, Report, Value},
+    report::{Note, Report, Value, shape},
     units,
-    view::{Request, View},
+    view::{Request, Sort, View},
     wants::{Ask, Through},
 };
 
@@ -524,6 +524,49 @@ fn only_of_a_process_that_started_while_observed_all_is_counted() {
     let of =
         |id| report.tables[1].rows.iter().find(|row| row.processes == [id]).unwrap().cells[written].clone();
     assert_eq!((of(LEGACY), of(started)), (Value::Unsigned(3 * MIB), Value::Unsigned(2 * MIB)));
+}
+
+#[test]
+fn of_writers_that_are_not_shown_no_row_is_made_and_the_report_is_the_same() {
+    let mut world = World::seen(View::Disk, &[]);
+    world.due();
+    world.state.delivered(world.now);
+    for number in 1..=40 {
+        let id = TaskId { start: 101 * SECOND, tgid: 5000 + number };
+        let comm = format!("writer-{}", number % 7).into_bytes();
+        world.processes.apply(&ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false });
+        // Neither by number nor in its reverse.
+        let written = (number * 17 % 41) * MIB;
+        world.take(DiskFact::Written { id, written, cancelled: 0 });
+    }
+    let space = Space { size: 100, used: 50, available: 50, inodes: 9, inodes_used: 1 };
+    world.take(DiskFact::Space { dev: LOG.dev, space });
+    let whole = world.due();
+    assert_eq!(whole.tables[1].rows.len(), 40);
+    // The last two are columns of filesystems, by which writers are not sorted, whether they have them or not.
+    for sort in
+        [None, Some(("written", false)), Some(("pid", true)), Some(("rate", true)), Some(("used", false))]
+    {
+        world.request.sort = sort.map(|(column, ascending)| Sort { column: column.to_owned(), ascending });
+        for (top, comm) in [(None, None), (Some(0), None), (Some(7), None), (Some(7), Some("writer-[0-4]"))] {
+            world.request.top = top;
+            world.request.comm = comm.map(|pattern| regex::Regex::new(pattern).unwrap());
+            let shaped = |mut report: Report| {
+                shape::shape(&mut report, &world.request, &world.processes).expect("a column that exists");
+                report
+            };
+            let [expected, report] =
+                [whole.clone(), world.with(|state, context| state.report(context))].map(shaped);
+            assert_eq!(report.tables, expected.tables, "{top:?} {comm:?} by {sort:?}");
+            assert_eq!(report.notes, expected.notes);
+            let draft = shaped(world.with(|state, context| state.draft(context)));
+            let people = |report: &Report| -> Vec<Vec<TaskId>> {
+                report.tables[1].rows.iter().map(|row| row.processes.clone()).collect()
+            };
+            assert_eq!(people(&draft), people(&expected), "{top:?} {comm:?} by {sort:?}");
+            assert!(draft.tables[1].rows.iter().all(|row| row.cells.is_empty()));
+        }
+    }
 }
 
 /// What notes of this code say.

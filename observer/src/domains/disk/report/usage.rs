@@ -6,7 +6,7 @@ use crate::{
         Context,
         disk::state::{ASKED, DiskState},
     },
-    report::{Hidden, Note, Report, Table, Value},
+    report::{Hidden, Note, Report, Row, Table, Value},
     trend::slope::SECONDS,
     units,
 };
@@ -17,7 +17,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
         filesystem::mounts(state).map(|mount| filesystem::told(mount, state, context)).collect();
     filesystems.sort_by(|left, right| right.full.total_cmp(&left.full));
     let headline = filesystems.iter().take(2).map(|told| told.sentence.clone()).collect();
-    let (writers, pathless) = writing::rows(state, context);
+    let (writers, pathless) = writing::table(state, context, false);
     let unattributed = state.grown.unattributed();
     let mut notes = Vec::new();
     let mut note = |code: &'static str, text: &str| notes.push(Note { code, text: text.to_owned() });
@@ -71,24 +71,21 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
         );
         note("writers-unknown", &text);
     }
-    let tables = vec![
-        Table {
-            key: "filesystems",
-            columns: filesystem::columns(),
-            rows: filesystems.into_iter().map(|told| told.row).collect(),
-            hidden: Hidden::default(),
-        },
-        Table {
-            key: "writers",
-            columns: writing::columns(context),
-            rows: writers,
-            hidden: Hidden::default(),
-        },
-    ];
-    let mut report = context.report(tables);
+    let rows = filesystems.into_iter().map(|told| told.row).collect();
+    let mut report = context.report(vec![table(rows), writers]);
     report.headline = headline;
     report.totals = vec![("unattributed", Value::Unsigned(unattributed))];
     notes.extend(patterns::notes(state, context));
     report.notes = notes;
     report
+}
+
+/// The rows of processes alone, which are about them and say nothing of them, unless they have to be merged.
+pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
+    let (writers, _) = writing::table(state, context, true);
+    context.report(vec![table(Vec::new()), writers])
+}
+
+fn table(rows: Vec<Row>) -> Table {
+    Table { key: "filesystems", columns: filesystem::columns(), rows, hidden: Hidden::default() }
 }

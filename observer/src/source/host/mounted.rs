@@ -1,0 +1,91 @@
+//! The table of mounts of observer's own process, kept between two reports. What it says is read anew at each of them, and
+//! again within one where the kernel says that a mount has come or gone; what it means is worked out where it says
+//! something else than before.
+//!
+//! What cannot be seen: that a folder above a mount is renamed within a report.
+
+use std::{os::fd::AsFd as _, path::Path};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{mounts::Mounts, text::Standing};
+
+/// What is mounted for observer itself.
+#[derive(Debug)]
+pub struct Mounted {
+    table: Standing,
+    /// What the table said when it was last read.
+    text: Vec<u8>,
+    mounts: Mounts,
+}
+
+impl Mounted {
+    /// Nothing is known before it is asked for.
+    pub fn new(root: &Path) -> Self {
+        let table = Standing::new(root.join("proc/self/mountinfo"));
+        Self { table, text: Vec::new(), mounts: Mounts::default() }
+    }
+
+    /// The mounts that there are now; `None` where they cannot be read.
+    pub fn now(&mut self) -> Option<&Mounts> {
+        let text = self.table.read()?;
+        if text != self.text {
+            self.text.clear();
+            self.text.extend_from_slice(text);
+            self.mounts = Mounts::read(&self.text);
+        }
+        Some(&self.mounts)
+    }
+
+    /// The same within one report: they are read where none were, or one has come or gone since.
+    pub fn known(&mut self) -> Option<&Mounts> {
+        if self.text.is_empty() || self.has_changed() { self.now() } else { Some(&self.mounts) }
+    }
+
+    /// Whether a mount has come or gone since this was last asked: that is what the table's descriptor is ready for.
+    fn has_changed(&self) -> bool {
+        let Some(file) = self.table.file() else { return true };
+        let mut asked = [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::PRI)];
+        let said = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        said.is_err() || asked[0].revents().intersects(PollFlags::PRI | PollFlags::ERR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::*;
+
+    fn points(mounts: &Mounts) -> Vec<String> {
+        mounts.all().map(|mount| String::from_utf8_lossy(&mount.point).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_table_that_says_something_else_is_read_anew() {
+        let root = std::env::temp_dir().join(format!("observer-mounted-{}", std::process::id()));
+        let table: PathBuf = root.join("proc/self/mountinfo");
+        let mut mounted = Mounted::new(&root);
+        assert!(mounted.known().is_none(), "there is no table");
+        fs::create_dir_all(table.parent().unwrap()).unwrap();
+        for (text, expected) in [
+            ("27 1 8:1 / / rw - ext4 /dev/sda1 rw\n", vec!["/"]),
+            ("27 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 27 8:2 / /a rw - ext4 /dev/sda2 rw\n", vec!["/", "/a"]),
+            ("27 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 27 8:2 / /b rw - ext4 /dev/sda2 rw\n", vec!["/", "/b"]),
+        ] {
+            fs::write(&table, text).unwrap();
+            assert_eq!(points(mounted.now().unwrap()), expected);
+            assert_eq!(points(mounted.known().unwrap()), expected);
+        }
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn this_machine_s_table_is_what_it_is_without_being_kept() {
+        let mut mounted = Mounted::new(Path::new("/"));
+        // Another test's mount may come or go in between.
+        let same = |kept: &Mounts| points(kept) == points(&Mounts::of(Path::new("/proc/self")).unwrap());
+        while !same(mounted.now().unwrap()) {}
+        while !same(mounted.known().unwrap()) {}
+    }
+}
