@@ -1,6 +1,7 @@
 //! Processes that a benchmark starts: loads that speak in lines, tools that run, and what each has used.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader, Read, Write as _},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
@@ -224,13 +225,17 @@ pub fn status(pid: u32, field: &str) -> Result<u64> {
 /// # Errors
 /// When it is gone.
 pub fn map_memory(pid: u32) -> Result<u64> {
-    let mut bytes = 0;
+    let mut sizes = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
         let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
         let lock = text.lines().find_map(|line| line.strip_prefix("memlock:"));
-        bytes += lock.and_then(|word| word.trim().parse::<u64>().ok()).unwrap_or(0);
+        let Some(size) = lock.and_then(|word| word.trim().parse::<u64>().ok()) else { continue };
+        // A map can have several descriptors.
+        let is_number = |line: &&str| line.starts_with("map_id:") || line.starts_with("prog_id:");
+        let number = text.lines().find(is_number).with_context(|| format!("memory of no number: {text}"))?;
+        sizes.insert(number.to_owned(), size);
     }
-    Ok(bytes)
+    Ok(sizes.values().sum())
 }
 
 /// How often a process gave up the processor to wait, all its threads together.
