@@ -250,13 +250,13 @@ impl Numbers {
         let protocol =
             [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Mptcp][self.below(4) as usize];
         match self.below(13) {
-            0 => NetFact::Connection(self.connection().into()),
+            0 => NetFact::Connection(Arc::new(self.connection())),
             10 => {
                 NetFact::RemoteName { address: Ipv4Addr::from(self.half()).into(), name: Some(vec![0xff; 3]) }
             }
             1 | 8 => {
                 let (connection, pace) = (self.connection(), self.pace());
-                NetFact::Paced(PacedFact { connection, pace }.into())
+                NetFact::Paced(Arc::new(PacedFact { connection, pace }))
             }
             9 => NetFact::Jiffies(self.half()),
             2 => {
@@ -273,19 +273,16 @@ impl Numbers {
                 counters: self.counters(),
                 connections: self.extreme(),
             }),
-            6 => NetFact::Socket(
-                SocketFact {
-                    cookie: self.below(3),
-                    holders: [self.id()].into(),
-                    protocol,
-                    listening: self.below(2) == 0,
-                    ends: self.ends(),
-                    queued: self.half(),
-                    queue_limit: Some(self.half()),
-                    drops: self.half(),
-                }
-                .into(),
-            ),
+            6 => NetFact::Socket(Arc::new(SocketFact {
+                cookie: self.below(3),
+                holders: [self.id()].into(),
+                protocol,
+                listening: self.below(2) == 0,
+                ends: self.ends(),
+                queued: self.half(),
+                queue_limit: Some(self.half()),
+                drops: self.half(),
+            })),
             11 => NetFact::Namespace { netns: self.half(), cgroup: Some(b"/x".to_vec()) },
             7 => NetFact::Saturation(vec![SaturationFact {
                 name: b"eth0".to_vec(),

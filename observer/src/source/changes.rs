@@ -21,7 +21,7 @@
 use std::borrow::Cow;
 
 use hashbrown::{HashMap, HashSet};
-use values::{Mark, Place, Values};
+use values::{Place, Values};
 
 use crate::observation::{Observation, Slot, TaskId, net::SocketHandle, process::ProcessFact};
 
@@ -35,7 +35,7 @@ const LOOK_AHEAD: usize = 64;
 pub struct Changes {
     values: Values,
     /// Each program with what its latest pass found. A handful of programs.
-    passes: Vec<(&'static str, Vec<Place>)>,
+    passes: Vec<(&'static str, Vec<Found>)>,
     /// What the passes since the last judgement no longer found.
     missed: Vec<Slot>,
     /// Passes counted, so that a mark of an earlier one is not taken for this one's.
@@ -50,6 +50,9 @@ pub struct Changes {
     /// The latest process of each process id.
     latest: HashMap<u32, TaskId>,
 }
+
+/// A place among the values, and the number of the value that was meant: the place is used again.
+type Found = (Place, u32);
 
 /// What counts as found, of what the previous pass of a program had and this one has not.
 #[derive(Clone, Copy)]
@@ -115,7 +118,7 @@ impl Changes {
     /// The value of `slot`, and its place, unless a pass finds it.
     fn unfound(&self, slot: &Slot) -> Option<(Place, Cow<'_, Observation>)> {
         let place = self.values.find(slot)?;
-        self.values.mark(place).filter(|mark| mark.finders == 0)?;
+        self.values.mark(place).filter(|mark| mark.holders == 0)?;
         Some((place, self.values.fact(place)?))
     }
 
@@ -140,29 +143,24 @@ impl Changes {
         out: &mut impl Extend<Observation>,
     ) {
         let (number, previous) = self.begin(program);
-        let finder = 1 << number;
-        let mut found = self.take(finder, facts, &previous, out);
-        for place in previous {
-            // A place is used again: what is there now and was not found by this program's previous pass is not meant, and
-            // what this one found is among its own.
-            let found_before = |mark: &Mark| mark.finders & finder != 0 && mark.found != self.pass;
-            if !self.values.mark(place).is_some_and(|mark| found_before(&mark)) {
-                continue;
-            }
+        let mut found = self.take(facts, &previous, out);
+        for (place, meant) in previous {
+            let Some(mark) = self.values.mark(place).filter(|mark| mark.number == meant) else { continue };
+            // Those that this pass found again were counted twice now, those that it did not once too often.
             let stays = match staying {
                 Staying::Nothing => false,
                 Staying::WhatLasts => self.values.lasts_unsaid(place),
                 Staying::Everything => true,
             };
-            if stays {
-                found.push(place);
+            if mark.found != self.pass && stays {
+                found.push((place, meant));
                 continue;
             }
             if let Some(mark) = self.values.mark_mut(place) {
-                mark.finders &= !finder;
-                if mark.finders == 0 {
-                    self.missed.extend(self.values.slot(place));
-                }
+                mark.holders -= 1;
+            }
+            if mark.holders == 1 {
+                self.missed.extend(self.values.slot(place));
             }
         }
         self.passes[number].1 = found;
@@ -202,10 +200,9 @@ impl Changes {
     }
 
     /// Starts a pass; its program's number, and what its previous pass found.
-    fn begin(&mut self, program: &'static str) -> (usize, Vec<Place>) {
+    fn begin(&mut self, program: &'static str) -> (usize, Vec<Found>) {
         self.pass = self.pass.wrapping_add(1);
         let number = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
-            assert!(self.passes.len() < u32::BITS as usize, "a mark has no room for so many programs");
             self.passes.push((program, Vec::new()));
             self.passes.len() - 1
         });
@@ -213,28 +210,27 @@ impl Changes {
         (number, previous)
     }
 
-    /// Observes the facts of a pass, and marks each slot as found by its program, once. Passes find things in the same order
+    /// Observes the facts of a pass, and counts it as a holder of each slot once. Passes find things in the same order
     /// again and again: a fact is first compared with what stood at its place in the `previous` one.
     fn take(
         &mut self,
-        finder: u32,
         facts: impl IntoIterator<Item = Observation>,
-        previous: &[Place],
+        previous: &[Found],
         out: &mut impl Extend<Observation>,
-    ) -> Vec<Place> {
+    ) -> Vec<Found> {
         let facts = facts.into_iter();
         let mut found = Vec::with_capacity(facts.size_hint().0);
         let mut expected = previous;
         for fact in facts {
             let place = match expected {
-                [place, rest @ ..] if self.knows(*place, &fact) => {
+                [(place, _), rest @ ..] if self.knows(*place, &fact) => {
                     expected = rest;
                     Some(*place)
                 }
                 _ => {
                     let place = self.observe(fact, out);
                     let ahead = &expected[..expected.len().min(LOOK_AHEAD)];
-                    if let Some(before) = ahead.iter().position(|ahead| Some(*ahead) == place) {
+                    if let Some(before) = ahead.iter().position(|(ahead, _)| Some(*ahead) == place) {
                         expected = &expected[before + 1..];
                     }
                     place
@@ -245,8 +241,8 @@ impl Changes {
                 && mark.found != self.pass
             {
                 mark.found = self.pass;
-                mark.finders |= finder;
-                found.push(place);
+                mark.holders += 1;
+                found.push((place, mark.number));
             }
         }
         found
@@ -367,7 +363,7 @@ impl Changes {
     fn forget_slot(&mut self, slot: &Slot) {
         if let Some(place) = self.values.find(slot)
             && let Some(mark) = self.values.mark(place)
-            && (mark.finders == 0 || self.values.lasts_unsaid(place))
+            && (mark.holders == 0 || self.values.lasts_unsaid(place))
         {
             self.vacate(place);
         }

@@ -13,7 +13,6 @@ const PURE_CRATES: &[&str] = &[
     "serde",
     "serde_json",
     "smallvec",
-    "triomphe",
     "postcard",
     "regex",
     "unicode_width",

@@ -17,8 +17,8 @@ use observer_common::{
 use crate::{
     domains::{Malformed, bytes::Reader},
     observation::net::{
-        ClosedFact, ConnectionFact, Counters, Endpoint, Ends, Holders, Measures, Pace, PacedFact, Packed,
-        Protocol, SocketFact, SocketHandle,
+        ClosedFact, ConnectionFact, Counters, Endpoint, Ends, Holders, Measures, Pace, PacedFact, Protocol,
+        SocketFact, SocketHandle,
     },
 };
 
@@ -148,22 +148,7 @@ pub fn address(family: u16, bytes: [u8; 16], port: u16) -> Endpoint {
 /// What a record of a socket means.
 pub trait Meaning {
     fn connection(self, holders: Holders) -> ConnectionFact;
-    fn fact(self, holders: Holders) -> Option<Met>;
-}
-
-/// A socket that a pass met.
-pub enum Met {
-    Connection(PacedFact),
-    Socket(SocketFact),
-}
-
-impl From<Met> for SocketHandle {
-    fn from(met: Met) -> Self {
-        match met {
-            Met::Connection(fact) => Packed::new(fact).into_handle(),
-            Met::Socket(fact) => Packed::new(fact).into_handle(),
-        }
-    }
+    fn fact(self, holders: Holders) -> Option<SocketHandle>;
 }
 
 impl Meaning for SocketRecord {
@@ -197,15 +182,15 @@ impl Meaning for SocketRecord {
     }
 
     /// `None` for a protocol that this version does not know.
-    fn fact(self, holders: Holders) -> Option<Met> {
+    fn fact(self, holders: Holders) -> Option<SocketHandle> {
         let protocol = protocol(u32::from(self.protocol))?;
         let listening = self.state == u32::from(STATE_LISTEN);
         if protocol == Protocol::Tcp && !listening {
             let pace = pace(&self.pace);
             let connection = self.connection(holders);
-            return Some(Met::Connection(PacedFact { connection, pace }));
+            return Some(SocketHandle::Paced(Arc::new(PacedFact { connection, pace })));
         }
-        Some(Met::Socket(SocketFact {
+        Some(SocketHandle::Socket(Arc::new(SocketFact {
             cookie: self.cookie,
             protocol,
             listening,
@@ -214,7 +199,7 @@ impl Meaning for SocketRecord {
             queue_limit: (listening && protocol == Protocol::Tcp).then_some(self.queue_limit),
             drops: self.drops,
             holders,
-        }))
+        })))
     }
 }
 

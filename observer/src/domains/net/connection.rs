@@ -1,24 +1,53 @@
 //! One TCP connection: what of its counters was observed, and whose that is.
 
+use std::{ops::Deref, sync::Arc};
+
 use super::{
-    clocks::Clocks,
     history::{History, Reading},
     judgement::{Judgement, STILL, UNREAD},
     listener::Arrival,
-    told::{Latest, Told},
     traffic::Bytes,
     why::{self, Span},
 };
 use crate::observation::{
     TaskId,
-    net::{ClosedFact, ConnectionFact, Counters, PacedFact, Packed, Written},
+    net::{ClosedFact, ConnectionFact, Counters, Pace, PacedFact, Written},
 };
+
+/// What was told of a connection, shared with who told it.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// By a version that did not tell its pace, or with its end.
+    Plain(Arc<ConnectionFact>),
+    Paced(Arc<PacedFact>),
+}
+
+impl Deref for Told {
+    type Target = ConnectionFact;
+
+    fn deref(&self) -> &ConnectionFact {
+        match self {
+            Self::Plain(fact) => fact,
+            Self::Paced(fact) => &fact.connection,
+        }
+    }
+}
+
+impl Told {
+    /// What tells its pace, where that is observed.
+    fn pace(&self) -> Option<Pace> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Paced(fact) => Some(fact.pace),
+        }
+    }
+}
 
 /// A connection that is open, or that ended since the last report. There can be very many, most of which stand still.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The latest that is known.
-    latest: Latest,
+    pub fact: Told,
     /// `None` while nothing was told of one that was there before, but that it is.
     account: Option<Box<Account>>,
     pub phase: Phase,
@@ -90,6 +119,38 @@ impl Account {
     }
 }
 
+/// A moment on the clocks that a connection's pace is measured with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clocks {
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+    /// The kernel's own clock, where it was told.
+    pub jiffies: Option<u32>,
+    /// Jiffies a second, once that is known.
+    pub hz: Option<f64>,
+}
+
+impl Clocks {
+    /// The numbers of jiffies a second that Linux can be built with.
+    const RATES: [f64; 4] = [100.0, 250.0, 300.0, 1000.0];
+
+    /// A later moment; how fast jiffies go is learnt from both.
+    #[must_use]
+    pub fn later(self, at: u64, jiffies: Option<u32>) -> Self {
+        let passed = jiffies.zip(self.jiffies).map(|(now, before)| f64::from(now.wrapping_sub(before)));
+        let seconds = at.saturating_sub(self.at) as f64 / 1e9;
+        let measured = passed.map(|jiffies| jiffies / seconds).filter(|hz| hz.is_finite() && *hz > 0.0);
+        let distance = |hz: f64, rate: &f64| (hz / rate).ln().abs();
+        let hz = measured.and_then(|hz| {
+            Self::RATES.into_iter().min_by(|a, b| distance(hz, a).total_cmp(&distance(hz, b)))
+        });
+        // Where no pass told the time, because nothing has changed, it went on all the same.
+        let passed = self.hz.map(|hz| (seconds * hz) as u32);
+        let jiffies = jiffies.or_else(|| Some(self.jiffies?.wrapping_add(passed?)));
+        Self { at, jiffies, hz: self.hz.or(hz) }
+    }
+}
+
 /// How far the life of a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -115,82 +176,53 @@ impl Connection {
     /// A connection met for the first time. `new` tells that it was opened under observation, so that all of its bytes
     /// were observed; otherwise those before `seen` (this first sight, if that is unknown) were not.
     #[must_use]
-    pub fn new(latest: Latest, told: &Told, new: bool, seen: Option<Counters>) -> Self {
+    pub fn new(fact: Told, new: bool, seen: Option<Counters>) -> Self {
         let account = match (new, seen) {
             (true, _) => {
-                let mut account = Account::of_new(told, seen);
+                let mut account = Account::of_new(&fact, seen);
                 // What is told of with its end alone is not judged.
-                if told.opened != 0 && seen.is_none() && told.pace.is_some() {
-                    account.history.keep(Reading { at: told.opened, ..Reading::default() });
+                if fact.opened != 0 && seen.is_none() && fact.pace().is_some() {
+                    account.history.keep(Reading { at: fact.opened, ..Reading::default() });
                 }
                 Some(Box::new(account))
             }
-            (false, Some(_)) => Some(Box::new(Account::of_earlier(told, seen))),
+            (false, Some(_)) => Some(Box::new(Account::of_earlier(&fact, seen))),
             (false, None) => None,
         };
-        Self { latest, account, phase: Phase::Open, counted: false, arrived: false }
-    }
-
-    /// One that rests, of which this is the latest: what [`Self::rest`] was told of.
-    #[must_use]
-    pub const fn resting(fact: Packed<PacedFact>) -> Self {
-        Self { latest: Latest::Paced(fact), account: None, phase: Phase::Open, counted: true, arrived: true }
-    }
-
-    /// What there is to remember of it, where that is all: it is open, and nothing was told of it but that it is.
-    #[must_use]
-    pub fn rest(&self) -> Option<&Packed<PacedFact>> {
-        match self {
-            Self {
-                latest: Latest::Paced(fact),
-                account: None,
-                phase: Phase::Open,
-                counted: true,
-                arrived: true,
-            } => Some(fact),
-            _ => None,
-        }
-    }
-
-    /// The latest that is known.
-    #[must_use]
-    pub fn told(&self) -> Told {
-        self.latest.told()
+        Self { fact, account, phase: Phase::Open, counted: false, arrived: false }
     }
 
     /// What was observed of it, from now on told apart from what is known.
     fn account(&mut self) -> &mut Account {
-        let latest = &self.latest;
-        self.account.get_or_insert_with(|| Box::new(Account::of_earlier(&latest.told(), None)))
+        self.account.get_or_insert_with(|| Box::new(Account::of_earlier(&self.fact, None)))
     }
 
     /// The process that its bytes belong to: the first that acted on it, else the only one that holds it.
     #[must_use]
     pub fn owner(&self) -> Option<TaskId> {
-        self.told().attributed()
+        self.fact.attributed()
     }
 
     /// Whether `fact` tells of the same connection, and not of a later one over the same socket.
     #[must_use]
     pub fn is(&self, fact: &ConnectionFact) -> bool {
-        self.told().opened == fact.opened
+        self.fact.opened == fact.opened
     }
 
     /// A pass has met it; what was told of it before.
-    pub fn update(&mut self, latest: Latest, told: &Told, before: Clocks) -> Told {
-        let known = self.told();
-        let account = self.account.get_or_insert_with(|| Box::new(Account::of_earlier(&known, None)));
+    pub fn update(&mut self, fact: Told, before: Clocks) -> Told {
+        let earlier = self.reading(before);
+        let account = self.account();
         // Of what stood still no readings were kept: the last that was told is still true of the last report.
         if account.history.is_empty() {
-            account.history.extend(known.reading(before));
+            account.history.extend(earlier);
         }
-        if !told.has_foreign_holder() {
-            account.certain = told.written();
+        if !fact.has_foreign_holder() {
+            account.certain = fact.written();
         }
         account.moved = true;
         self.phase = Phase::Open;
-        self.latest = latest;
-        known
+        std::mem::replace(&mut self.fact, fact)
     }
 
     /// No pass finds it any more; boot-clock nanoseconds of the report before which that was so.
@@ -223,28 +255,26 @@ impl Connection {
     /// It has ended; who held it is remembered, for connections that nobody acted on. What was told of it before.
     pub fn close(&mut self, closed: &ClosedFact) -> Told {
         self.account().moved = true;
-        let known = self.told();
-        let last =
-            ConnectionFact { holders: known.holders.clone(), ..ConnectionFact::clone(&closed.connection) };
+        let holders = self.fact.holders.clone();
+        let last = ConnectionFact { holders, ..ConnectionFact::clone(&closed.connection) };
         self.phase = Phase::Closed;
-        self.latest = Latest::Plain(last.into());
-        known
+        std::mem::replace(&mut self.fact, Told::Plain(Arc::new(last)))
     }
 
     /// Its arrival, once: when it was opened under observation by the other side, and a process has taken it over.
-    pub fn arrival(&mut self, told: &Told) -> Option<Arrival> {
-        let owner = told.owner.or_else(|| told.holders.first().copied())?;
-        let new = told.passive && told.opened != 0 && !self.arrived;
+    pub fn arrival(&mut self) -> Option<Arrival> {
+        let owner = self.fact.owner.or_else(|| self.fact.holders.first().copied())?;
+        let new = self.fact.passive && self.fact.opened != 0 && !self.arrived;
         self.arrived = true;
-        new.then_some(Arrival { netns: told.ends.netns, local: told.ends.local, owner })
+        new.then_some(Arrival { netns: self.fact.ends.netns, local: self.fact.ends.local, owner })
     }
 
     /// What the owner is to be credited with since the last time, when `others` have moved so much; nothing while there
     /// is no owner.
-    pub fn settle(&mut self, told: &Told, others: Bytes) -> Option<(TaskId, Credit)> {
-        let owner = told.attributed()?;
+    pub fn settle(&mut self, others: Bytes) -> Option<(TaskId, Credit)> {
+        let owner = self.owner()?;
         let Some(account) = &mut self.account else { return Some((owner, Credit::default())) };
-        let own = account.own(&told.counters, others);
+        let own = account.own(&self.fact.counters, others);
         let credit = Credit {
             tx: own.tx.wrapping_sub(account.credited.tx).cast_signed(),
             rx: own.rx.wrapping_sub(account.credited.rx).cast_signed(),
@@ -257,17 +287,16 @@ impl Connection {
     /// Bytes that belong to nobody who is known.
     #[must_use]
     pub fn unattributed(&self, others: Bytes) -> u64 {
-        let told = self.told();
-        let Some(account) = self.account.as_ref().filter(|_| told.attributed().is_none()) else { return 0 };
-        let own = account.own(&told.counters, others);
+        let Some(account) = self.account.as_ref().filter(|_| self.owner().is_none()) else { return 0 };
+        let own = account.own(&self.fact.counters, others);
         own.tx.saturating_add(own.rx)
     }
 
     /// Bytes sent and received since the last report.
     #[must_use]
     pub fn interval(&self) -> (u64, u64) {
-        let Some(account) = &self.account else { return (0, 0) };
-        let (now, reported) = (self.told().counters, account.reported);
+        let (now, reported) = (self.fact.counters, self.account.as_ref().map(|account| account.reported));
+        let reported = reported.unwrap_or(now);
         (now.tx.saturating_sub(reported.tx), now.rx.saturating_sub(reported.rx))
     }
 
@@ -280,11 +309,11 @@ impl Connection {
             }
             return;
         }
-        let told = self.told();
+        let reading = self.reading(clocks);
         let Some(account) = &mut self.account else { return };
         if std::mem::take(&mut account.moved) {
-            account.reported = told.counters;
-            if let Some(reading) = told.reading(clocks) {
+            account.reported = self.fact.counters;
+            if let Some(reading) = reading {
                 account.history.keep(reading);
             }
         }
@@ -295,13 +324,18 @@ impl Connection {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let still = self.account.as_ref().is_none_or(|account| account.history.is_empty());
-        still && matches!(self.latest, Latest::Paced(_))
+        still && matches!(self.fact, Told::Paced(_))
+    }
+
+    fn reading(&self, Clocks { at, jiffies, .. }: Clocks) -> Option<Reading> {
+        let (counters, measures) = (self.fact.counters, self.fact.measures);
+        Some(Reading { at, jiffies: jiffies?, counters, measures, pace: self.fact.pace()? })
     }
 
     /// What limits it at this moment; others are known to fill a queue on its way that adds `beside` seconds.
     #[must_use]
     pub fn judge(&self, clocks: Clocks, beside: f64) -> Judgement {
-        let (Some(hz), Some(now)) = (clocks.hz, self.told().reading(clocks)) else {
+        let (Some(hz), Some(now)) = (clocks.hz, self.reading(clocks)) else {
             return Judgement::unknown(UNREAD);
         };
         let history = self.account.as_ref().map(|account| &account.history);
@@ -310,5 +344,21 @@ impl Connection {
         };
         let (all, from) = history.with(now);
         why::judge(Span { from: &all[from], to: &now, all: &all, hz, beside })
+    }
+
+    /// Bytes per second of the kernel's latest sample of deliveries; `None` before the first.
+    #[must_use]
+    pub fn delivery_rate(&self) -> Option<f64> {
+        let measures = &self.fact.measures;
+        (measures.rate_interval > 0).then(|| {
+            let bytes = f64::from(measures.rate_delivered) * f64::from(measures.mss);
+            bytes * 1e6 / f64::from(measures.rate_interval)
+        })
+    }
+
+    /// Smoothed round-trip time in seconds; `None` before the first sample.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<f64> {
+        (self.fact.measures.srtt > 0).then(|| f64::from(self.fact.measures.srtt) / 1e6)
     }
 }

@@ -6,8 +6,7 @@ use std::{
 };
 
 use super::{
-    clocks::Clocks,
-    connection::{Connection, Phase},
+    connection::{Clocks, Connection, Phase},
     queue::{self, Filled, Sharer},
     why::Limit,
 };
@@ -99,9 +98,8 @@ impl Judgements {
         judged.filled = queue::filled(&sharers(&first));
         for (connection, judgement) in open.into_iter().zip(first) {
             let (tx, rx) = connection.interval();
-            let told = connection.told();
-            let cookie = told.cookie;
-            for id in told.processes() {
+            let cookie = connection.fact.cookie;
+            for id in connection.fact.processes() {
                 judged.processes.entry(id).or_default().add(cookie, &judgement, tx.saturating_add(rx));
             }
             judged.connections.insert(cookie, judgement);
@@ -112,7 +110,7 @@ impl Judgements {
     /// What limits the connection.
     #[must_use]
     pub fn connection(&self, connection: &Connection) -> Judgement {
-        if let Some(judgement) = self.connections.get(&connection.told().cookie) {
+        if let Some(judgement) = self.connections.get(&connection.fact.cookie) {
             return judgement.clone();
         }
         if connection.phase == Phase::Open {

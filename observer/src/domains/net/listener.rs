@@ -1,5 +1,7 @@
 //! A socket that connections arrive at.
 
+use std::sync::Arc;
+
 use crate::observation::{
     TaskId,
     net::{Endpoint, SocketFact},
@@ -9,7 +11,7 @@ use crate::observation::{
 #[derive(Clone, Debug, Default)]
 pub struct Listener {
     /// `None` only while it is being made.
-    pub fact: Option<SocketFact>,
+    pub fact: Option<Arc<SocketFact>>,
     /// Connections that a process took over since observation began.
     pub accepted: u64,
     /// What had found no room when a report told of it last.
@@ -26,8 +28,8 @@ pub struct Arrival {
 
 impl Listener {
     /// A pass has met it.
-    pub fn update(&mut self, fact: SocketFact) {
-        self.fact = Some(fact);
+    pub fn update(&mut self, fact: &Arc<SocketFact>) {
+        self.fact = Some(Arc::clone(fact));
     }
 
     /// Connections that found no room since the last report.

@@ -11,9 +11,7 @@
 use super::Declaration;
 
 mod bytes;
-mod clocks;
 mod connection;
-mod connections;
 pub mod decode;
 mod headline;
 mod history;
@@ -32,7 +30,6 @@ pub mod state;
 mod tally;
 #[cfg(test)]
 mod tests;
-mod told;
 mod traffic;
 mod why;
 

@@ -51,7 +51,7 @@ impl Filled {
     /// Whether the connection leaves over the same link.
     #[must_use]
     pub fn is_on_the_way_of(&self, connection: &Connection) -> bool {
-        let ends = connection.told().ends;
+        let ends = &connection.fact.ends;
         (ends.netns, ends.local.ip()) == self.link
     }
 }
@@ -60,10 +60,10 @@ impl Sharer {
     /// `None` where no queue is seen, or nobody is known whose it could be.
     #[must_use]
     pub fn of(connection: &Connection, judgement: &Judgement) -> Option<Self> {
-        let fact = connection.told();
+        let fact = &connection.fact;
         Some(Self {
             cookie: fact.cookie,
-            owner: fact.attributed()?,
+            owner: connection.owner()?,
             netns: fact.ends.netns,
             local: fact.ends.local.ip(),
             remote: fact.ends.remote?.ip(),

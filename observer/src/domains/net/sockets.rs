@@ -1,6 +1,6 @@
 //! The views of single sockets: connections and flows, listeners.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use super::{
     connection::{Connection, Phase},
@@ -35,13 +35,13 @@ struct Found {
 
 /// Connections and flows, the busiest first. Bytes are those since the connection was opened.
 pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
-    let tcp = state.connections.iter().filter(|connection| {
+    let tcp = state.connections.values().filter(|connection| {
         matches!(connection.phase, Phase::Open | Phase::Closed)
             || (connection.phase == Phase::Vanished && connection.interval() != (0, 0))
     });
     let judged = state.judgements(context.now);
     let mut found: Vec<Found> =
-        tcp.map(|connection| tcp_row(&connection, state, judged, context, rates)).collect();
+        tcp.map(|connection| tcp_row(connection, state, judged, context, rates)).collect();
     let flows = state.flows.values().filter(|flow| flow.fact.key.cookie != 0);
     found.extend(flows.filter_map(|flow| flow_row(flow, state, context, rates)));
     found.sort_by_key(|found| {
@@ -79,7 +79,7 @@ fn tcp_row(
     context: &Context<'_>,
     rates: Rates,
 ) -> Found {
-    let fact = connection.told();
+    let fact = &connection.fact;
     let judgement = judged.connection(connection);
     let evidence = match judged.waits_in(fact.cookie) {
         Some(filled) => {
@@ -102,10 +102,10 @@ fn tcp_row(
         Value::Unsigned(fact.counters.rx),
         rates.rate(tx),
         rates.rate(rx),
-        Value::real(fact.round_trip()),
+        Value::real(connection.round_trip()),
         Value::real(fact.measures.rtt_min.map(|micros| f64::from(micros) / 1e6)),
         Value::Unsigned(fact.counters.retransmitted),
-        Value::real(fact.delivery_rate()),
+        Value::real(connection.delivery_rate()),
         Value::real(judgement.queue),
         Value::Text(judgement.limit.name().to_owned()),
         people(judgement.brief),
@@ -159,9 +159,12 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
     let tcp = state
         .listeners
         .values()
-        .filter_map(|listener| Some((listener.fact.as_ref()?, Some(listener.accepted))));
-    let bound =
-        state.sockets.values().filter(|socket| socket.ends.remote.is_none() && socket.ends.local.port() != 0);
+        .filter_map(|listener| Some((listener.fact.as_deref()?, Some(listener.accepted))));
+    let bound = state
+        .sockets
+        .values()
+        .map(Arc::as_ref)
+        .filter(|socket: &&SocketFact| socket.ends.remote.is_none() && socket.ends.local.port() != 0);
     let mut found: Vec<(&SocketFact, Option<u64>)> = tcp.chain(bound.map(|socket| (socket, None))).collect();
     found.sort_by_key(|(socket, _)| {
         let waiting = if socket.listening { socket.queued } else { 0 };

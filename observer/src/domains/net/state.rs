@@ -3,14 +3,12 @@
 //! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
 //! Whose bytes they are is settled each time something is learnt about the connection.
 
-use std::{cell::OnceCell, net::IpAddr};
+use std::{cell::OnceCell, net::IpAddr, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
 
 use super::{
-    clocks::Clocks,
-    connection::{Connection, Phase},
-    connections::Connections,
+    connection::{Clocks, Connection, Phase, Told},
     hooks::LIFE,
     judgement::Judgements,
     link::Links,
@@ -19,7 +17,6 @@ use super::{
     remote::{self, Names},
     room,
     tally::Tally,
-    told::Latest,
     traffic::{Bytes, To, Traffic},
 };
 use crate::{
@@ -27,8 +24,8 @@ use crate::{
     observation::{
         Observation, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Descriptors, Endpoint, FlowFact,
-            FlowSlot, NetFact, Protocol, RoomFact, SocketFact,
+            ClosedFact, ClosedTotalsFact, Counters, Descriptors, Endpoint, FlowFact, FlowSlot, NetFact,
+            Protocol, RoomFact, SocketFact,
         },
         process::ProcessFact,
         session::Moment,
@@ -56,7 +53,7 @@ pub struct NetState {
     /// What limits each connection at the moment that is reported: asked for more than once, judged once.
     judged: OnceCell<Judgements>,
     names: Names,
-    pub(super) connections: Connections,
+    pub(super) connections: HashMap<u64, Connection>,
     /// The open ones among them.
     pub(super) tally: Tally,
     pub(super) processes: HashMap<TaskId, Traffic>,
@@ -67,7 +64,7 @@ pub struct NetState {
     /// What processes moved whose rows have left.
     pub(super) left: Bytes,
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
-    pub(super) sockets: HashMap<u64, SocketFact>,
+    pub(super) sockets: HashMap<u64, Arc<SocketFact>>,
     pub(super) listeners: HashMap<u64, Listener>,
     pub(super) links: Links,
     /// What others than their owners moved through TCP connections, by cookie. It can be known before the connection.
@@ -156,8 +153,8 @@ impl Domain for NetState {
         self.leave_connections(now);
         // Walks over all connections: only where it is asked.
         let some_ended = self.processes.keys().any(|id| self.ended.contains_key(id));
-        let owned = self.connections.iter().filter(|_| some_ended);
-        let owners: HashSet<TaskId> = owned.filter_map(|connection| connection.owner()).collect();
+        let owned = self.connections.values().filter(|_| some_ended);
+        let owners: HashSet<TaskId> = owned.filter_map(Connection::owner).collect();
         let (ended, left) = (&mut self.ended, &mut self.left);
         self.processes.retain(|id, traffic| {
             let ended = ended.contains_key(id);
@@ -191,7 +188,7 @@ impl Domain for NetState {
         let (connections, sockets) = (&self.connections, &self.sockets);
         let listeners = self.listeners.values().filter_map(|listener| listener.fact.as_ref());
         self.namespaces.delivered(now.boot, || {
-            let connected = connections.iter().map(|connection| connection.told().ends.netns);
+            let connected = connections.values().map(|connection| connection.fact.ends.netns);
             connected.chain(sockets.values().chain(listeners).map(|socket| socket.ends.netns)).collect()
         });
     }
@@ -221,16 +218,16 @@ impl NetState {
     pub(super) fn judgements(&self, now: Moment) -> &Judgements {
         self.judged.get_or_init(|| {
             let clocks = self.clocks.later(now.boot, self.jiffies);
-            Judgements::of(self.connections.awake(), clocks)
+            Judgements::of(self.connections.values(), clocks)
         })
     }
 
     fn apply_net(&mut self, fact: &NetFact) {
         match fact {
-            NetFact::Connection(fact) => self.connection(Latest::Plain(fact.clone())),
-            NetFact::Paced(fact) => self.connection(Latest::Paced(fact.clone())),
+            NetFact::Connection(fact) => self.connection(Told::Plain(Arc::clone(fact))),
+            NetFact::Paced(fact) => self.connection(Told::Paced(Arc::clone(fact))),
             NetFact::Shared { cookie, since } => {
-                if let Some(connection) = self.connections.get_mut(*cookie) {
+                if let Some(connection) = self.connections.get_mut(cookie) {
                     let unclear = connection.share(*since);
                     self.unattributed = self.unattributed.saturating_add(unclear);
                     self.settle(*cookie);
@@ -249,40 +246,36 @@ impl NetState {
             NetFact::Flow(fact) => self.flow(*fact),
             NetFact::FlowEnded { key } => {
                 self.flows.remove(key);
-                if !self.connections.has(key.cookie) {
+                if !self.connections.contains_key(&key.cookie) {
                     self.shared.remove(&key.cookie);
                 }
             }
             NetFact::ClosedTotals(fact) => self.closed_totals(*fact),
-            NetFact::Socket(fact) => self.socket(fact.unpack()),
+            NetFact::Socket(fact) if fact.listening => {
+                self.namespaces.met(fact.ends.netns);
+                self.listeners.entry(fact.cookie).or_default().update(fact);
+            }
+            NetFact::Socket(fact) => {
+                self.namespaces.met(fact.ends.netns);
+                self.sockets.insert(fact.cookie, Arc::clone(fact));
+            }
             NetFact::Links(facts) => self.links.update(facts, self.started),
             NetFact::Saturation(facts) => self.links.saturate(facts),
         }
     }
 
-    /// A pass has met a listener, or a socket for datagrams.
-    fn socket(&mut self, fact: SocketFact) {
-        self.namespaces.met(fact.ends.netns);
-        if fact.listening {
-            self.listeners.entry(fact.cookie).or_default().update(fact);
-        } else {
-            self.sockets.insert(fact.cookie, fact);
-        }
-    }
-
     /// A pass has met a connection.
-    fn connection(&mut self, latest: Latest) {
-        let told = latest.told();
-        let cookie = told.cookie;
-        match self.connections.get_mut(cookie) {
-            Some(known) if known.is(&told) => {
-                let before = known.update(latest, &told, self.clocks);
-                self.tally.count(known, &told, Some(&before));
+    fn connection(&mut self, fact: Told) {
+        let cookie = fact.cookie;
+        match self.connections.get_mut(&cookie) {
+            Some(known) if known.is(&fact) => {
+                let before = known.update(fact, self.clocks);
+                self.tally.count(known, Some(&before));
             }
             _ => {
                 // Without events only the first pass finds what was there before.
-                let new = told.opened != 0 || (self.passes_only && self.started);
-                self.meet(Connection::new(latest, &told, new, None));
+                let new = fact.opened != 0 || (self.passes_only && self.started);
+                self.meet(Connection::new(fact, new, None));
             }
         }
         self.settle(cookie);
@@ -291,21 +284,20 @@ impl NetState {
     fn closed(&mut self, fact: &ClosedFact) {
         let connection = &fact.connection;
         let new = connection.opened != 0;
-        match self.connections.get_mut(connection.cookie) {
+        match self.connections.get_mut(&connection.cookie) {
             Some(known) if known.is(connection) => {
                 let before = known.close(fact);
-                self.tally.count(known, connection, Some(&before));
+                self.tally.count(known, Some(&before));
             }
             _ => {
-                let latest = Latest::Plain(ConnectionFact::clone(connection).into());
-                let told = latest.told();
-                let mut known = Connection::new(latest, &told, new, fact.seen);
+                let told = Told::Plain(Arc::clone(connection));
+                let mut known = Connection::new(told, new, fact.seen);
                 known.phase = Phase::Closed;
                 self.meet(known);
             }
         }
         self.settle(connection.cookie);
-        let owner = self.connections.get(connection.cookie).and_then(|known| known.owner());
+        let owner = self.connections.get(&connection.cookie).and_then(Connection::owner);
         if let Some(owner) = owner {
             self.book(owner, connection.ends.remote, |traffic| traffic.ended_connections += 1);
         }
@@ -314,24 +306,21 @@ impl NetState {
     fn vanished(&mut self, cookie: u64) {
         self.sockets.remove(&cookie);
         self.listeners.remove(&cookie);
-        if let Some(connection) = self.connections.get_mut(cookie)
+        if let Some(connection) = self.connections.get_mut(&cookie)
             && connection.phase == Phase::Open
         {
             connection.vanish(self.now.boot);
-            let told = connection.told();
-            self.tally.count(connection, &told, None);
+            self.tally.count(connection, None);
         }
     }
 
     /// Keeps a connection, in place of an earlier one over the same socket.
     fn meet(&mut self, mut connection: Connection) {
-        let told = connection.told();
-        self.namespaces.met(told.ends.netns);
-        self.tally.count(&mut connection, &told, None);
-        if let Some(mut earlier) = self.connections.insert(told.cookie, connection) {
+        self.namespaces.met(connection.fact.ends.netns);
+        self.tally.count(&mut connection, None);
+        if let Some(mut earlier) = self.connections.insert(connection.fact.cookie, connection) {
             earlier.phase = Phase::Closed;
-            let told = earlier.told();
-            self.tally.count(&mut earlier, &told, None);
+            self.tally.count(&mut earlier, None);
         }
     }
 
@@ -377,14 +366,11 @@ impl NetState {
     }
 
     fn settle(&mut self, cookie: u64) {
-        let Some(connection) = self.connections.get_mut(cookie) else { return };
-        let told = connection.told();
-        self.arrivals.extend(connection.arrival(&told));
+        let Some(connection) = self.connections.get_mut(&cookie) else { return };
+        self.arrivals.extend(connection.arrival());
         let others = self.shared.get(&cookie).copied().unwrap_or_default();
-        let credit = connection.settle(&told, others);
-        self.connections.rest(cookie);
-        if let Some((owner, credit)) = credit {
-            let (remote, round_trip) = (told.ends.remote, told.round_trip());
+        if let Some((owner, credit)) = connection.settle(others) {
+            let (remote, round_trip) = (connection.fact.ends.remote, connection.round_trip());
             self.book(owner, remote, |traffic| traffic.credit(credit, remote, round_trip));
         }
     }
@@ -394,7 +380,7 @@ impl NetState {
     fn leave_connections(&mut self, now: Moment) {
         let (passes_only, clocks, unattributed) = (self.passes_only, self.clocks, &mut self.unattributed);
         let shared = &mut self.shared;
-        self.connections.retain_awake(|cookie, connection| {
+        self.connections.retain(|cookie, connection| {
             connection.delivered(clocks);
             let keep = match connection.phase {
                 Phase::Open => true,
@@ -406,7 +392,7 @@ impl NetState {
                 Phase::Settling => false,
             };
             if !keep {
-                let others = shared.remove(&cookie).unwrap_or_default();
+                let others = shared.remove(cookie).unwrap_or_default();
                 *unattributed = unattributed.saturating_add(connection.unattributed(others));
             }
             keep

@@ -34,15 +34,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts `connection` as what it is now, of which `fact` is told; `told` is what was told of it when it was counted
-    /// last, where that is something else.
-    pub fn count(
-        &mut self,
-        connection: &mut Connection,
-        fact: &ConnectionFact,
-        told: Option<&ConnectionFact>,
-    ) {
+    /// Counts `connection` as what it is now; `told` is what was told of it when it was counted last, where that is not
+    /// what is told now.
+    pub fn count(&mut self, connection: &mut Connection, told: Option<&ConnectionFact>) {
         let was_counted = std::mem::replace(&mut connection.counted, connection.phase == Phase::Open);
+        let fact: &ConnectionFact = &connection.fact;
         let now = connection.counted.then_some(fact);
         let before = was_counted.then_some(told.unwrap_or(fact));
         match (before, now) {

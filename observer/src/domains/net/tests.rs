@@ -109,11 +109,11 @@ fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
 }
 
 fn told(connection: ConnectionFact) -> NetFact {
-    NetFact::Connection(connection.into())
+    NetFact::Connection(Arc::new(connection))
 }
 
 fn listed(socket: SocketFact) -> NetFact {
-    NetFact::Socket(socket.into())
+    NetFact::Socket(Arc::new(socket))
 }
 
 fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {

@@ -63,8 +63,7 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
     let [NetFact::Jiffies(99), NetFact::Paced(first), NetFact::Paced(second)] = net[..] else {
         panic!("{facts:?}")
     };
-    let (first, second) = (first.unpack(), second.unpack());
-    let (first, second, pace) = (first.connection, second.connection, first.pace);
+    let (first, second, pace) = (&first.connection, &second.connection, first.pace);
     assert_eq!(first.holders[..], [task(1).id, task(2).id]);
     assert_eq!(second.holders[..], [task(1).id]);
     assert_eq!(first.ends.local.to_string(), "10.0.0.1:80");
@@ -87,8 +86,8 @@ fn a_holder_that_comes_later_does_not_change_what_somebody_keeps() {
     decoder.part(HELD, &held(2), &mut decoded).unwrap();
     assert!(decoder.fresh().is_empty(), "it was met before");
     decoder.pass(HELD, &[], &mut decoded).unwrap();
-    assert_eq!(kept[0].holders()[..], [task(1).id]);
-    assert_eq!(decoded.sockets[0].holders()[..], [task(1).id, task(2).id]);
+    assert_eq!(kept[0].holders(), [task(1).id]);
+    assert_eq!(decoded.sockets[0].holders(), [task(1).id, task(2).id]);
 }
 
 #[test]
