@@ -1,6 +1,8 @@
 //! observer beside bcc's `memleak`, `filetop` and `tcptop`, which need a kernel with kprobes: in a guest of the kernel matrix.
 //!
-//! A guest is emulated, so a call takes some twenty times as long as on a machine: ratios alone are told.
+//! A guest is emulated, so ratios alone are told. Its clock counts the instructions of its one processor: what this machine
+//! does meanwhile, and how the emulator's threads take turns, is in none of its times. What a real processor would wait for
+//! memory is not in them either.
 
 use std::{
     collections::BTreeMap,
@@ -28,8 +30,8 @@ const PYTHON: &str = "/usr/bin/python3";
 /// What bcc's modules load when they run: nothing else names them.
 const LIBRARIES: [&str; 2] =
     ["/usr/lib/x86_64-linux-gnu/libbcc.so.0", "/usr/lib/x86_64-linux-gnu/librt.so.1"];
-/// Of a processor's second, as `/proc` counts.
-const TICKS: f64 = 100.0;
+/// Of a processor's second, as control groups count.
+const MICROSECONDS: f64 = 1e6;
 
 /// The call that is timed, in people's words, and bcc's tool that watches it beside which command of observer's.
 const PAIRS: [(&str, &str, &str, &str); 3] = [
@@ -59,10 +61,13 @@ pub fn run(place: &Place) -> Result<Table> {
     let mut table = Table::new(
         "guest",
         "Beside: bcc's tools, on a kernel with kprobes",
-        "In a virtual machine with a stock kernel 6.12, emulated in software, so that ratios alone mean something. How many times \
-         as long a call takes while somebody watches, in turns with calls that nobody watches: `memleak -p` and `observer mem`, \
+        "In a virtual machine with a stock kernel 6.12 and one emulated processor, whose clock counts its instructions, two \
+         nanoseconds each: a time there is a number of instructions, and ratios alone mean something. How many times as long \
+         a call takes while somebody watches, in turns with calls that nobody watches: `memleak -p` and `observer mem`, \
          `filetop` and `observer disk`, `tcptop` and `observer net`, each refreshed every second; and the watcher's processor \
-         time meanwhile, of one core. Debian 12's tcptop does not compile with these headers: it is given the four types that \
+         time meanwhile, of one core: its own, with all that the kernel does for it when it asks. What programs do in the \
+         calls of the load is time of the load, with either, and in the columns before. What was written is on the disk \
+         before a call is measured. Debian 12's tcptop does not compile with these headers: it is given the four types that \
          its bcc does not know.",
         &["call", "observer", "bcc's tool", "observer, processor", "bcc's tool, processor"],
     );
@@ -143,7 +148,7 @@ fn counted(rounds: usize) -> String {
 /// Boots the guest and hears it until it has done its rounds or breaks down.
 fn boot(place: &Place) -> Result<Heard> {
     packages::ensure(packages::BCC)?;
-    let (rounds, milliseconds) = (place.rounds(3, 9), place.choose(3000, 6000));
+    let (rounds, milliseconds) = (place.rounds(3, 9), place.choose(5000, 10_000));
     let steps = format!("ROUNDS={rounds}\nMILLISECONDS={milliseconds}\n{ROUNDS}");
     let built = |name: &str| place.root.join("target/release").join(name);
     let said = alone(&place.root, SERIES, &steps, |apt, kernel| {
@@ -218,17 +223,17 @@ fn headers(apt: &Apt, kernel: &Kernel, folder: &Path) -> Result<PathBuf> {
     Ok(kept)
 }
 
-/// Reads `figure CALL WHO NANOSECONDS TICKS SECONDS` and `missing TOOL REASON`.
+/// Reads `figure CALL WHO NANOSECONDS MICROSECONDS SECONDS` and `missing TOOL REASON`.
 fn read(said: &str) -> BTreeMap<&'static str, Measured> {
     let mut measured: BTreeMap<&str, Measured> = BTreeMap::new();
     for line in said.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let call = |name: &str| PAIRS.iter().find(|(call, _, tool, _)| [call, tool].contains(&&name));
         match words[..] {
-            ["figure", name, who, nanoseconds, ticks, seconds] => {
+            ["figure", name, who, nanoseconds, used, seconds] => {
                 let Some((call, _, tool, _)) = call(name) else { continue };
-                let [Ok(nanoseconds), Ok(ticks), Ok(seconds)] =
-                    [nanoseconds, ticks, seconds].map(str::parse::<f64>)
+                let [Ok(nanoseconds), Ok(used), Ok(seconds)] =
+                    [nanoseconds, used, seconds].map(str::parse::<f64>)
                 else {
                     continue;
                 };
@@ -243,7 +248,7 @@ fn read(said: &str) -> BTreeMap<&'static str, Measured> {
                     _ => continue,
                 };
                 measured.rounds.other(who, nanoseconds);
-                measured.shares[who].push(ticks / TICKS / seconds);
+                measured.shares[who].push(used / MICROSECONDS / seconds);
             }
             ["missing", tool, ..] => {
                 let Some((call, ..)) = call(tool) else { continue };
@@ -268,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_a_guest_says_is_read() {
-        let said = "figure TCP_64_B nothing 1000.5 0 0\nfigure TCP_64_B observer 1100.0 5 10.0\nnoise\n\
+        let said = "figure TCP_64_B nothing 1000.5 0 0\nfigure TCP_64_B observer 1100.0 50000 10.0\nnoise\n\
                     figure TCP_64_B nothing 999.5 0 0\nmissing tcptop it does not compile\n";
         let measured = &read(said)["TCP_64_B"];
         assert_eq!(measured.rounds.ratio(OBSERVER).unwrap().median, 1.1);

@@ -19,9 +19,28 @@ use crate::process;
 /// the emulator. Whether the timer ticks in time is not asked at the start: on a busy machine it does not.
 const CLOCK: &str = "clocksource=tsc tsc=reliable no_timer_check";
 
-/// Both processors in one thread of the emulator: with a thread each, code that the kernel patches while both run it was now
-/// and then executed as it had been, and the guest hung or panicked.
-const PROCESSORS: &str = "tcg,thread=single";
+/// What time is in a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// This machine's.
+    Real,
+    /// The instructions of its one processor, two nanoseconds each: what takes so long there has executed so many, whatever
+    /// this machine does meanwhile. What is idle passes at once.
+    Instructions,
+}
+
+impl Time {
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            // Both processors in one thread of the emulator: with a thread each, code that the kernel patches while both run
+            // it was now and then executed as it had been, and the guest hung or panicked.
+            Self::Real => &["-accel", "tcg,thread=single", "-smp", "2"],
+            Self::Instructions => {
+                &["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=1,sleep=off"]
+            }
+        }
+    }
+}
 
 /// A guest that has said nothing for so long hangs; no step of a sound run is silent for a quarter of it.
 const SILENCE: Duration = Duration::from_secs(900);
@@ -36,6 +55,7 @@ pub struct Guest<'a> {
     pub command_line: &'a str,
     /// A script of `step`s.
     pub steps: &'a str,
+    pub time: Time,
     /// Where what it said is kept.
     pub log: PathBuf,
 }
@@ -93,7 +113,8 @@ impl Guest<'_> {
         // What a guest writes to its disk is gone when it ends: every guest starts from the same.
         command
             .args(["--pdeathsig", "TERM", "qemu-system-x86_64"])
-            .args(["-accel", PROCESSORS, "-cpu", "max", "-smp", "2", "-m", "2G"])
+            .args(self.time.arguments())
+            .args(["-cpu", "max", "-m", "2G"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")
             .arg(&self.kernel.image)

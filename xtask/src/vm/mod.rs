@@ -14,7 +14,7 @@ use clap::Args;
 use self::{
     answers::Answer,
     disk::{Binaries, Tests},
-    guest::Said,
+    guest::{Said, Time},
     page::Column,
     plan::{Boot, Wanted},
     verdicts::{Check, Verdict},
@@ -167,7 +167,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
 fn start_all(guests: &[(&Kernel, Boot)], disk: &Path, logs: &Path, began: Instant) -> Result<Vec<Said>> {
     println!("vm: {} guests, {} at a time", guests.len(), together::workers());
     let heard = together::run(guests, |(kernel, boot)| {
-        let said = start(kernel, boot, disk, logs);
+        let said = start(kernel, boot, disk, logs, Time::Real);
         let now = began.elapsed().as_secs();
         match &said {
             Ok(said) => {
@@ -214,7 +214,8 @@ fn try_again(
     Ok(())
 }
 
-/// Boots the newest kernel of `series` once, with what `more` names on its disk, and has it do `steps`.
+/// Boots the newest kernel of `series` once, with what `more` names on its disk, and has it do `steps`, in a time that counts
+/// instructions.
 ///
 /// # Errors
 /// When the kernel cannot be had, or the emulator cannot run.
@@ -234,7 +235,7 @@ pub fn alone(
     let disk = folder.join("alone.img");
     disk::make(&disk, &more(&apt, &kernel)?)?;
     let boot = plan::boots(series, &Wanted::Script(steps.to_owned())).remove(0);
-    start(&kernel, &boot, &disk, &folder.join("said"))
+    start(&kernel, &boot, &disk, &folder.join("said"), Time::Instructions)
 }
 
 /// Writes the page where it says something else; a hook that is seen otherwise than the page said before is a change to be
@@ -302,12 +303,13 @@ fn binaries(root: &Path, wanted: &Wanted) -> Result<Binaries> {
     })
 }
 
-fn start(kernel: &Kernel, boot: &Boot, disk: &Path, logs: &Path) -> Result<Said> {
+fn start(kernel: &Kernel, boot: &Boot, disk: &Path, logs: &Path, time: Time) -> Result<Said> {
     let guest = guest::Guest {
         kernel,
         disk,
         command_line: &boot.command_line,
         steps: &boot.steps,
+        time,
         log: logs.join(format!("{}.log", boot.name(&kernel.series))),
     };
     guest.run()

@@ -1,6 +1,10 @@
 # What a call costs with nothing attached, under observer and under a tool of bcc's, in turns; who watches is alone on the
-# machine with the load. Each line `figure` is a call, who watches, nanoseconds a call, and of the watcher the ticks of its
-# processor time that the measurement took and the seconds that it took; each line `round` ends one.
+# machine with the load. Each line `figure` is a call, who watches, nanoseconds a call, and of the watcher the microseconds
+# of its processor time that the measurement took and the seconds that it took; each line `round` ends one. That somebody
+# is waited for is told now and then: whoever hears nothing takes the machine to hang.
+WATCHER=/sys/fs/cgroup/watcher
+mkdir -p $WATCHER
+
 begin() {
     rm -f /tmp/asked
     mkfifo /tmp/asked
@@ -19,16 +23,20 @@ tells() {
     done
 }
 
-# call NAME: nanoseconds of a call. The first thing that the load tells is that it is ready.
+# call NAME: nanoseconds of a call. The first thing that the load tells is that it is ready. What was written before is on the
+# disk by then, so that each call finds it at rest.
 call() {
     tells 1 || return
+    sync
     before=$(wc -l </tmp/told)
     echo "$1 $MILLISECONDS" >&9
     tells $((before + 1)) || return
     tail -n 1 /tmp/told | sed 's/.*"ns"://; s/[,}].*//'
 }
 
-ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'; }
+# Microseconds of processor time of all that ever watched: the kernel's own book of their group, in which threads that have
+# ended are too.
+used() { awk '/^usage_usec/ {print $2}' $WATCHER/cpu.stat; }
 
 now() { cut -d ' ' -f 1 /proc/uptime; }
 
@@ -38,11 +46,13 @@ alone() { echo "figure $1 nothing $(call "$1") 0 0"; }
 beside() {
     timed=$1 who=$2 ready=$3
     shift 3
-    "$@" >/tmp/watcher 2>/tmp/complaints &
+    # shellcheck disable=SC2016 # the inner shell's own words
+    sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' $WATCHER "$@" >/tmp/watcher 2>/tmp/complaints &
     watcher=$!
     waited=0
     until grep -q "$ready" /tmp/watcher; do
         waited=$((waited + 1))
+        [ $((waited % 20)) -ne 0 ] || echo "waiting for $who"
         if [ $waited -gt 600 ] || ! kill -0 $watcher 2>/dev/null; then
             echo "missing $who $(tail -n 1 /tmp/watcher) $(grep -iE 'error|exception' /tmp/complaints | tail -n 1)"
             kill -KILL $watcher 2>/dev/null
@@ -50,14 +60,14 @@ beside() {
         fi
         sleep 1
     done
-    began=$(now) used=$(ticks $watcher)
+    began=$(now) before_it=$(used)
     took=$(call "$timed") || {
         echo "missing $who the load did not go on under it"
         kill -KILL $watcher $load 2>/dev/null
         begin
         return
     }
-    echo "figure $timed $who $took $(($(ticks $watcher) - used)) $(echo "$(now) $began" | awk '{print $1 - $2}')"
+    echo "figure $timed $who $took $(($(used) - before_it)) $(echo "$(now) $began" | awk '{print $1 - $2}')"
     kill $watcher
     wait $watcher 2>/dev/null
 }
