@@ -18,6 +18,11 @@ use crate::{
 /// How often ended processes are looked for where nothing tells of them, nanoseconds.
 const LOOK_AGAIN: u64 = 60_000_000_000;
 
+/// Facts that wait for the next report, about. What comes beyond stays in the ring, and what finds no room there is added up
+/// in the kernel, where the report reads it: a flood costs neither memory nor a total, and reports that come later because
+/// each took long do not find more and more to do.
+const MOST_PENDING: usize = 1 << 14;
+
 /// Everything that is attached, and what was last seen of it.
 pub struct Live {
     objects: Vec<Observed>,
@@ -60,8 +65,14 @@ impl Live {
         self.objects.iter().map(|observed| observed.object.ring_descriptor()).collect()
     }
 
-    /// Empties the rings; what they held is part of the next [`Self::collect`].
+    /// Empties the rings, unless so much waits already; what they held is part of the next [`Self::collect`].
     pub fn drain(&mut self) {
+        if self.pending.len() < MOST_PENDING {
+            self.empty();
+        }
+    }
+
+    fn empty(&mut self) {
         let mut out = std::mem::take(&mut self.pending);
         for observed in &mut self.objects {
             observed.drain(&mut self.changes, &mut out);
@@ -76,7 +87,7 @@ impl Live {
         for observed in &self.objects {
             self.host.begin(observed.object.domain, now().boot);
         }
-        self.drain();
+        self.empty();
         out.extend(std::mem::take(&mut self.pending));
         for observed in &mut self.objects {
             let mut ended = std::mem::take(&mut observed.announced);
