@@ -27,7 +27,7 @@ mod replay;
 /// # Errors
 /// When it cannot be done; the error holds the exit code.
 pub fn run(command: Command) -> Result<Exit, Error> {
-    allocation::settle();
+    allocation::at_start();
     match command {
         Command::Watch(watch) => self::watch(watch),
         Command::Record(record) => self::record(record),

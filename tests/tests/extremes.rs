@@ -256,7 +256,7 @@ impl Numbers {
             }
             1 | 8 => {
                 let (connection, pace) = (self.connection(), self.pace());
-                NetFact::Paced(Arc::new(PacedFact { connection, pace }))
+                NetFact::Paced(PacedFact { connection, pace }.into())
             }
             9 => NetFact::Jiffies(self.half()),
             2 => {

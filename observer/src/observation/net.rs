@@ -5,11 +5,20 @@ use std::{net::IpAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-pub use self::{endpoint::Endpoint, handle::SocketHandle};
+pub use self::{
+    endpoint::Endpoint,
+    handle::SocketHandle,
+    paced::PacedHandle,
+    packed::{Packed, Packer},
+    slot::NetSlot,
+};
 use super::TaskId;
 
 mod endpoint;
 mod handle;
+mod paced;
+mod packed;
+mod slot;
 
 /// What was observed in the net domain. The order of variants is part of the recording format. What there can be a hundred
 /// thousand of is shared by whoever keeps it.
@@ -32,7 +41,7 @@ pub enum NetFact {
     /// Every network interface of the observer's network namespace.
     Links(Vec<LinkFact>),
     /// A TCP connection as it stands, and what tells its pace.
-    Paced(Arc<PacedFact>),
+    Paced(PacedHandle),
     /// The kernel's clock in jiffies when the sockets were read, wrapping: what the moments of a [`Pace`] are counted in.
     Jiffies(u32),
     /// Several processes hold a TCP connection, or one that did not open it; from here on it is known what each of them
@@ -330,67 +339,4 @@ pub struct QueueFact {
     pub bytes: u32,
     /// Packets that it dropped since it was made, wrapping.
     pub drops: u32,
-}
-
-/// Slots of the net domain's state-like facts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NetSlot {
-    Socket(u64),
-    Flow(FlowSlot),
-    ClosedTotals(TaskId),
-    Links,
-    Jiffies,
-    Shared(u64),
-    Unwatched,
-    Room,
-    Saturation,
-}
-
-impl NetFact {
-    pub(super) fn slot(&self) -> Option<NetSlot> {
-        match self {
-            Self::Connection(fact) => Some(NetSlot::Socket(fact.cookie)),
-            Self::Paced(fact) => Some(NetSlot::Socket(fact.connection.cookie)),
-            Self::Socket(fact) => Some(NetSlot::Socket(fact.cookie)),
-            Self::Flow(fact) => Some(NetSlot::Flow(fact.key)),
-            Self::ClosedTotals(fact) => Some(NetSlot::ClosedTotals(fact.owner)),
-            Self::Links(_) => Some(NetSlot::Links),
-            Self::Jiffies(_) => Some(NetSlot::Jiffies),
-            Self::Shared { cookie, .. } => Some(NetSlot::Shared(*cookie)),
-            Self::Unwatched { .. } => Some(NetSlot::Unwatched),
-            Self::Room(_) => Some(NetSlot::Room),
-            Self::Saturation(_) => Some(NetSlot::Saturation),
-            Self::Namespace { .. }
-            | Self::Descriptors { .. }
-            | Self::RemoteName { .. }
-            | Self::Closed(_)
-            | Self::Vanished { .. }
-            | Self::FlowEnded { .. } => None,
-        }
-    }
-
-    pub(super) fn gone(&self) -> Option<Self> {
-        let cookie = match self {
-            Self::Connection(fact) => fact.cookie,
-            Self::Paced(fact) => fact.connection.cookie,
-            Self::Socket(fact) => fact.cookie,
-            _ => return None,
-        };
-        Some(Self::Vanished { cookie })
-    }
-
-    pub(super) fn ends(&self) -> Vec<NetSlot> {
-        match self {
-            Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
-            // Passes keep silent about a connection that does not change: without this it would be known for ever.
-            Self::Closed(fact) => {
-                vec![NetSlot::Socket(fact.connection.cookie), NetSlot::Shared(fact.connection.cookie)]
-            }
-            Self::Vanished { cookie } => vec![NetSlot::Shared(*cookie)],
-            Self::ClosedTotals(ClosedTotalsFact { owner, connections: 0, .. }) => {
-                vec![NetSlot::ClosedTotals(*owner)]
-            }
-            _ => Vec::new(),
-        }
-    }
 }

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{
+    allocation,
     attach::{attach, decide},
     interruption::{Interruption, Interruptions},
     pace::Pace,
@@ -88,6 +89,7 @@ async fn until_enough(
     // What is shown at once comes first; a script has time until its first report.
     let mut wants = Wants { inodes: !pipeline.shows_base_line(), ..Wants::default() };
     report(live, &mut wants, pipeline)?;
+    allocation::from_now_on();
     // The start is not part of the budget: it is paid once.
     let mut pace = Pace::new(timing.interval, budget, processor_time());
     let mut due = began + timing.interval;

@@ -21,21 +21,27 @@
 use std::borrow::Cow;
 
 use hashbrown::{HashMap, HashSet};
-use values::{Place, Values};
+use values::{Mark, Place, Values};
 
-use crate::observation::{Observation, Slot, TaskId, net::SocketHandle, process::ProcessFact};
+use crate::observation::{
+    Observation, Slot, TaskId,
+    net::{Packer, SocketHandle},
+    process::ProcessFact,
+};
 
 mod values;
 
 /// So many things may have gone at one place in the order of a pass before the rest is looked up one by one.
 const LOOK_AHEAD: usize = 64;
+/// Where there are more sockets than this, what is told of one is packed: it takes time, and little room.
+const FEW: usize = 1024;
 
 /// The last value of every slot, and which passes still find it.
 #[derive(Debug, Default)]
 pub struct Changes {
     values: Values,
     /// Each program with what its latest pass found. A handful of programs.
-    passes: Vec<(&'static str, Vec<Found>)>,
+    passes: Vec<(&'static str, Vec<Place>)>,
     /// What the passes since the last judgement no longer found.
     missed: Vec<Slot>,
     /// Passes counted, so that a mark of an earlier one is not taken for this one's.
@@ -49,10 +55,10 @@ pub struct Changes {
     loose: HashSet<Slot>,
     /// The latest process of each process id.
     latest: HashMap<u32, TaskId>,
+    /// Sockets that the pass which is under way has told of so far.
+    told: usize,
+    packer: Packer,
 }
-
-/// A place among the values, and the number of the value that was meant: the place is used again.
-type Found = (Place, u32);
 
 /// What counts as found, of what the previous pass of a program had and this one has not.
 #[derive(Clone, Copy)]
@@ -86,11 +92,16 @@ impl Changes {
         self.replace(program, facts, Staying::WhatLasts, out);
     }
 
-    /// Puts what is known in the place of facts that are equal to it: one of two is enough.
-    pub fn share(&self, facts: &mut [SocketHandle]) {
+    /// Takes a part of what a pass under way tells of sockets, before it is told of as a whole: puts what is known in the
+    /// place of facts that are equal to it, for one of two is enough, and packs the others where there are many.
+    pub fn compact(&mut self, facts: &mut [SocketHandle]) {
+        self.told += facts.len();
+        let many = self.told.max(self.values.sockets()) > FEW;
         for fact in facts {
-            if let Some(known) = self.values.socket(&fact.slot()).filter(|known| *known == fact) {
-                *fact = known.clone();
+            match self.values.socket(&fact.slot()) {
+                Some(known) if known == fact => *fact = known.clone(),
+                _ if many => fact.pack(&mut self.packer),
+                _ => {}
             }
         }
     }
@@ -118,7 +129,7 @@ impl Changes {
     /// The value of `slot`, and its place, unless a pass finds it.
     fn unfound(&self, slot: &Slot) -> Option<(Place, Cow<'_, Observation>)> {
         let place = self.values.find(slot)?;
-        self.values.mark(place).filter(|mark| mark.holders == 0)?;
+        self.values.mark(place).filter(|mark| mark.finders == 0)?;
         Some((place, self.values.fact(place)?))
     }
 
@@ -143,24 +154,29 @@ impl Changes {
         out: &mut impl Extend<Observation>,
     ) {
         let (number, previous) = self.begin(program);
-        let mut found = self.take(facts, &previous, out);
-        for (place, meant) in previous {
-            let Some(mark) = self.values.mark(place).filter(|mark| mark.number == meant) else { continue };
-            // Those that this pass found again were counted twice now, those that it did not once too often.
+        let finder = 1 << number;
+        let mut found = self.take(finder, facts, &previous, out);
+        for place in previous {
+            // A place is used again: what is there now and was not found by this program's previous pass is not meant, and
+            // what this one found is among its own.
+            let found_before = |mark: &Mark| mark.finders & finder != 0 && mark.found != self.pass;
+            if !self.values.mark(place).is_some_and(|mark| found_before(&mark)) {
+                continue;
+            }
             let stays = match staying {
                 Staying::Nothing => false,
                 Staying::WhatLasts => self.values.lasts_unsaid(place),
                 Staying::Everything => true,
             };
-            if mark.found != self.pass && stays {
-                found.push((place, meant));
+            if stays {
+                found.push(place);
                 continue;
             }
             if let Some(mark) = self.values.mark_mut(place) {
-                mark.holders -= 1;
-            }
-            if mark.holders == 1 {
-                self.missed.extend(self.values.slot(place));
+                mark.finders &= !finder;
+                if mark.finders == 0 {
+                    self.missed.extend(self.values.slot(place));
+                }
             }
         }
         self.passes[number].1 = found;
@@ -200,9 +216,11 @@ impl Changes {
     }
 
     /// Starts a pass; its program's number, and what its previous pass found.
-    fn begin(&mut self, program: &'static str) -> (usize, Vec<Found>) {
+    fn begin(&mut self, program: &'static str) -> (usize, Vec<Place>) {
         self.pass = self.pass.wrapping_add(1);
+        self.told = 0;
         let number = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
+            assert!(self.passes.len() < u32::BITS as usize, "a mark has no room for so many programs");
             self.passes.push((program, Vec::new()));
             self.passes.len() - 1
         });
@@ -210,27 +228,28 @@ impl Changes {
         (number, previous)
     }
 
-    /// Observes the facts of a pass, and counts it as a holder of each slot once. Passes find things in the same order
+    /// Observes the facts of a pass, and marks each slot as found by its program, once. Passes find things in the same order
     /// again and again: a fact is first compared with what stood at its place in the `previous` one.
     fn take(
         &mut self,
+        finder: u32,
         facts: impl IntoIterator<Item = Observation>,
-        previous: &[Found],
+        previous: &[Place],
         out: &mut impl Extend<Observation>,
-    ) -> Vec<Found> {
+    ) -> Vec<Place> {
         let facts = facts.into_iter();
         let mut found = Vec::with_capacity(facts.size_hint().0);
         let mut expected = previous;
         for fact in facts {
             let place = match expected {
-                [(place, _), rest @ ..] if self.knows(*place, &fact) => {
+                [place, rest @ ..] if self.knows(*place, &fact) => {
                     expected = rest;
                     Some(*place)
                 }
                 _ => {
                     let place = self.observe(fact, out);
                     let ahead = &expected[..expected.len().min(LOOK_AHEAD)];
-                    if let Some(before) = ahead.iter().position(|(ahead, _)| Some(*ahead) == place) {
+                    if let Some(before) = ahead.iter().position(|ahead| Some(*ahead) == place) {
                         expected = &expected[before + 1..];
                     }
                     place
@@ -241,8 +260,8 @@ impl Changes {
                 && mark.found != self.pass
             {
                 mark.found = self.pass;
-                mark.holders += 1;
-                found.push((place, mark.number));
+                mark.finders |= finder;
+                found.push(place);
             }
         }
         found
@@ -363,7 +382,7 @@ impl Changes {
     fn forget_slot(&mut self, slot: &Slot) {
         if let Some(place) = self.values.find(slot)
             && let Some(mark) = self.values.mark(place)
-            && (mark.holders == 0 || self.values.lasts_unsaid(place))
+            && (mark.finders == 0 || self.values.lasts_unsaid(place))
         {
             self.vacate(place);
         }

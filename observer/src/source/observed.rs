@@ -206,7 +206,7 @@ impl Observed {
         let (bytes, whole) = match self.object.open_pass(program) {
             Ok(file) => read_pass(file, |bytes| {
                 let taken = self.decoder.part(program, bytes, &mut decoded);
-                changes.share(self.decoder.fresh());
+                changes.compact(self.decoder.fresh());
                 taken
             }),
             Err(_) => (Vec::new(), false),

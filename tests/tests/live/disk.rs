@@ -62,6 +62,12 @@ pub fn found(observer: &mut Observer, truth: &Value) -> Value {
     observer.wait_for(|report| row(report, truth).cloned())
 }
 
+/// Waits until it is known who deleted it: a report that is made between the moment at which the kernel takes the last name
+/// and that at which it says who did has the file already.
+fn deleted(observer: &mut Observer, truth: &Value) -> Value {
+    observer.wait_for(|report| row(report, truth).filter(|row| !row["deleted_by"].is_null()).cloned())
+}
+
 /// Waits until a row's growth is known: from then on, everything is seen from its first byte.
 pub fn based(observer: &mut Observer, truth: &Value) -> Value {
     observer.wait_for(|report| row(report, truth).filter(|row| !row["growth"].is_null()).cloned())
@@ -107,7 +113,7 @@ fn files_deleted_before_the_start_and_while_it_runs_are_shown_on_disk_and_in_ram
         let earliest = wall();
         let after = workload.ask("delete after");
         let latest = wall();
-        let late = found(&mut observer, &after);
+        let late = deleted(&mut observer, &after);
         assert_eq!(late["deleted_by"]["pid"], workload.pid(), "{late:#}");
         assert_eq!(late["deleted_by"]["comm"], "workload");
         let at = number(&late, "deleted_at").unwrap();
@@ -134,7 +140,7 @@ fn who_deleted_it_is_named_though_it_has_ended_and_though_it_renamed() {
             let mut child = Command::new(command).arg("-f").args(arguments).spawn().unwrap();
             let pid = child.id();
             assert!(child.wait().unwrap().success());
-            let row = found(&mut observer, truth);
+            let row = deleted(&mut observer, truth);
             assert_eq!(
                 (&row["deleted_by"]["pid"], &row["deleted_by"]["comm"]),
                 (&json!(pid), &json!(command))
@@ -143,10 +149,10 @@ fn who_deleted_it_is_named_though_it_has_ended_and_though_it_renamed() {
         }
         let own = workload.ask("open own");
         workload.ask("replace own");
-        assert_eq!(found(&mut observer, &own)["deleted_by"]["pid"], workload.pid());
+        assert_eq!(deleted(&mut observer, &own)["deleted_by"]["pid"], workload.pid());
         let ring = workload.ask("open ring");
         workload.ask("delete-uring ring");
-        assert_eq!(found(&mut observer, &ring)["deleted_by"]["pid"], workload.pid());
+        assert_eq!(deleted(&mut observer, &ring)["deleted_by"]["pid"], workload.pid());
     }
 }
 

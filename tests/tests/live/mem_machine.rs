@@ -26,7 +26,7 @@ fn kernel_memory_that_grows_is_named_by_its_kind() {
                 ("vmalloc", None) => "vmalloc",
                 ("per_cpu", None) => "per_cpu",
                 // The name has been the same since Linux 2.6; where caches are merged, this one is not.
-                ("slab", Some("vm_area_struct")) => "areas",
+                ("slab", Some("task_struct")) => "tasks",
                 _ => return None,
             };
             Some((kind, number(row, "bytes")?))

@@ -425,6 +425,20 @@ fn a_full_ring_costs_detail_and_no_byte() {
 }
 
 #[test]
+fn what_waits_for_a_late_report_is_bounded_and_no_byte_is_lost() {
+    require_root();
+    let mut observer = Observer::start(&["net", "--json", "--interval", "10", "--budget", "100"]);
+    observer.report();
+    // More ends than are kept for a report and find room in the ring, unless a report comes in between.
+    let left_to_the_kernel = (0..5).any(|_| {
+        let mut workload = Workload::start(&["net", "flood"]);
+        let truth = workload.ask("step");
+        agree_but_for_losses(&mut observer, &truth, 0) > 0
+    });
+    assert!(left_to_the_kernel, "everything was kept until the report");
+}
+
+#[test]
 fn without_passes_ends_alone_tell_all_of_short_connections() {
     let mut observer = observe(&["--without", "iterators"]);
     let mut workload = Workload::start(&["net", "tiny"]);

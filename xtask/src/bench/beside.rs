@@ -68,7 +68,7 @@ pub fn disk(place: &Place) -> Result<Table> {
     let (count, holds, deleted) = (processes.to_string(), each.to_string(), DELETED.to_string());
     let load = place.load(&["descriptors", &count, &holds, &deleted, &folder])?;
     let marker = format!("{folder}/deleted-");
-    let running = place.observer(COMMANDS[1].1, Duration::from_millis(500))?;
+    let mut running = place.observer(COMMANDS[1].1, Duration::from_millis(500))?;
     let mut contenders = vec![Contender {
         name: "observer, a report".to_owned(),
         goal: MORE,

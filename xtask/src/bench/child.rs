@@ -6,7 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Read, Write as _},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     time::{Duration, Instant},
 };
 
@@ -75,7 +75,7 @@ impl Speaker {
     /// # Errors
     /// When it does not get ready.
     pub fn load(command: &mut Command) -> Result<Self> {
-        let load = Self::start(command)?;
+        let mut load = Self::start(command)?;
         let said = load.value()?;
         ensure!(said["ready"] == true, "{} is not ready: {said}", load.what);
         Ok(load)
@@ -96,15 +96,22 @@ impl Speaker {
     ///
     /// # Errors
     /// When none comes.
-    pub fn line(&self) -> Result<String> {
-        self.lines.recv_timeout(PATIENCE).with_context(|| format!("{} says nothing", self.what))
+    pub fn line(&mut self) -> Result<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => bail!("{} says nothing", self.what),
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.child.wait().with_context(|| format!("waiting for {}", self.what))?;
+                bail!("{} ended before it answered: {status}", self.what)
+            }
+        }
     }
 
     /// The next line, which is JSON.
     ///
     /// # Errors
     /// When none comes, or it is something else.
-    pub fn value(&self) -> Result<Value> {
+    pub fn value(&mut self) -> Result<Value> {
         let said = self.line()?;
         serde_json::from_str(&said).with_context(|| format!("{} said {said}", self.what))
     }
@@ -144,8 +151,8 @@ impl Speaker {
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => all.push(line),
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return Ok(all),
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => bail!("{} does not end", self.what),
+                Err(RecvTimeoutError::Disconnected) => return Ok(all),
+                Err(RecvTimeoutError::Timeout) => bail!("{} does not end", self.what),
             }
         }
     }
@@ -218,6 +225,25 @@ pub fn status(pid: u32, field: &str) -> Result<u64> {
     let value = value.with_context(|| format!("no {field} of process {pid}"))?.trim();
     let number: u64 = value.split_whitespace().next().unwrap_or_default().parse()?;
     Ok(if value.ends_with("kB") { number * 1024 } else { number })
+}
+
+/// What is resident in a process of one thing that it maps, bytes.
+///
+/// # Errors
+/// When it is gone.
+pub fn mapped(pid: u32, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps"))?;
+    let (mut is_it, mut kilobytes) = (false, 0);
+    for line in text.lines() {
+        // Each mapping begins with the line of its addresses, which the name of what is mapped ends.
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("Rss:") if is_it => kilobytes += words.next().unwrap_or("0").parse::<u64>()?,
+            Some(first) if !first.ends_with(':') => is_it = line.ends_with(name),
+            _ => {}
+        }
+    }
+    Ok(kilobytes * 1024)
 }
 
 /// Memory of the kernel that the BPF maps and programs of a process take, bytes.

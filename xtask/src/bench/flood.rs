@@ -76,7 +76,7 @@ pub fn run(place: &Place) -> Result<Table> {
     );
     for flood in &FLOODS {
         let mut load = place.load(&["flood", flood.kind, "0", &place.folder_name()])?;
-        let observer = start(place, flood.view)?;
+        let mut observer = start(place, flood.view)?;
         load.say("go")?;
         sleep(Duration::from_secs(seconds));
         let truth = load.ask("stop")?;
@@ -120,7 +120,7 @@ pub fn run(place: &Place) -> Result<Table> {
 
 fn start(place: &Place, view: &[&str]) -> Result<Speaker> {
     let mut command = place.program("observer");
-    let observer = Speaker::start(command.args(view).args(["--json", "-n", "--interval", "0.5"]))?;
+    let mut observer = Speaker::start(command.args(view).args(["--json", "-n", "--interval", "0.5"]))?;
     observer.value()?;
     Ok(observer)
 }

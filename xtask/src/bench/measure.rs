@@ -16,8 +16,7 @@ pub struct Figure {
 impl Figure {
     /// `None` of no measurements.
     pub fn of(values: &[f64]) -> Option<Self> {
-        let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
+        let sorted = sorted(values);
         Some(Self {
             median: quantile(&sorted, 0.5)?,
             low: quantile(&sorted, 0.25)?,
@@ -25,10 +24,24 @@ impl Figure {
         })
     }
 
+    /// Of the lower half of measurements that others can only make greater: what is left of noise where half of the time is
+    /// calm.
+    pub fn of_lower_half(values: &[f64]) -> Option<Self> {
+        let sorted = sorted(values);
+        Self::of(&sorted[..sorted.len().div_ceil(2)])
+    }
+
     /// Half of the distance between the quartiles.
     pub fn spread(&self) -> f64 {
         (self.high - self.low) / 2.0
     }
+}
+
+/// What was measured at all, the least first.
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted
 }
 
 /// Between the two nearest measurements, in proportion.
@@ -99,6 +112,14 @@ mod tests {
         assert_eq!(figure.spread(), 1.0);
         assert_eq!(Figure::of(&[]), None);
         assert_eq!(Figure::of(&[f64::NAN, 2.0]).unwrap().median, 2.0);
+    }
+
+    #[test]
+    fn what_is_restless_for_half_of_the_time_is_told_from_the_other_half() {
+        let restless = [100.0, 170.0, 101.0, 102.0, 180.0];
+        assert_eq!(Figure::of_lower_half(&restless).unwrap().median, 101.0);
+        assert_eq!(Figure::of_lower_half(&[3.0]), Figure::of(&[3.0]));
+        assert_eq!(Figure::of_lower_half(&[]), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     child::{self, Speaker},
-    measure::{Figure, Rounds},
+    measure::Figure,
     namespaces::Pair,
     peers,
     place::{COMMANDS, Place},
@@ -46,7 +46,8 @@ struct Watcher {
 /// What one watcher made of it.
 #[derive(Default)]
 struct Found {
-    rounds: Vec<f64>,
+    /// The change of throughput against the traffic alone just before and just after it.
+    change: Vec<f64>,
     share: Vec<f64>,
     error: Vec<f64>,
     /// Turns in which it broke off, and how it did last.
@@ -62,10 +63,11 @@ pub fn run(place: &Place) -> Result<Table> {
     let mut table = Table::new(
         "net",
         "Beside: who sends how much",
-        "From one network namespace to another, joined by veth, one process to one process. Throughput is the change against \
-         the same without anybody watching, in turns; processor is the watcher's share of one core from the beginning to two of its refreshes after the end; the error is \
-         what it says that the process has sent, two of its refreshes after the end, less what the process has sent, \
-         in parts of that (−100 %: it does not say that the process sent anything).",
+        "From one network namespace to another, joined by veth, one process to one process; those of short connections and of \
+         what goes there and back run on one processor. Throughput is the change against the same without anybody watching, \
+         just before and just after; processor is the watcher's share of one core from the beginning to two of its refreshes \
+         after the end; the error is what it says that the process has sent, two of its refreshes after the end, less what \
+         the process has sent, in parts of that (−100 %: it does not say that the process sent anything).",
         &["traffic and watcher", "throughput", "processor", "error"],
     );
     let pair = Pair::new()?;
@@ -82,52 +84,44 @@ pub fn run(place: &Place) -> Result<Table> {
     });
     ensure!(watchers.iter().any(|watcher| watcher.command.is_none()), "observer does not work here");
     for (kind, title) in TRAFFIC {
-        let mut rounds = Rounds::default();
         let mut found: Vec<Found> = watchers.iter().map(|_| Found::default()).collect();
-        for _ in 0..place.rounds(2, 9) {
-            rounds.baseline(send(place, &pair, kind, None)?.0);
-            for (number, watcher) in watchers.iter().enumerate() {
-                if found[number].breaks >= BREAKS {
+        let (mut before, _) = send(place, &pair, kind, None)?;
+        for _ in 0..place.rounds(5, 9) {
+            for (number, (watcher, found)) in watchers.iter().zip(&mut found).enumerate() {
+                if found.breaks >= BREAKS {
                     continue;
                 }
                 let (throughput, watched) = match send(place, &pair, kind, Some(watcher)) {
                     Ok(sent) => sent,
                     // One that breaks off is not in the way of the others: this turn goes on without it.
                     Err(error) if number > 0 => {
-                        found[number].breaks += 1;
-                        found[number].failure = Some(format!("{title}: {}: {error:#}", watcher.name));
+                        found.breaks += 1;
+                        found.failure = Some(format!("{title}: {}: {error:#}", watcher.name));
                         continue;
                     }
                     Err(error) => return Err(error),
                 };
-                rounds.other(number, throughput);
+                let (after, _) = send(place, &pair, kind, None)?;
                 let watched = watched.context("somebody watched")?;
-                found[number].rounds.push(throughput);
-                found[number].share.push(watched.share);
-                found[number].error.push(watched.error);
+                found.change.push(throughput / f64::midpoint(before, after) - 1.0);
+                found.share.push(watched.share);
+                found.error.push(watched.error);
+                before = after;
             }
         }
-        rounds.baseline(send(place, &pair, kind, None)?.0);
         table.missing.extend(found.iter_mut().filter_map(|found| found.failure.take()));
-        rows(&mut table, title, &watchers, &rounds, &found);
+        rows(&mut table, title, &watchers, &found);
     }
     drop(server);
     Ok(table)
 }
 
-fn rows(table: &mut Table, title: &str, watchers: &[Watcher], rounds: &Rounds, found: &[Found]) {
-    let change = |number: usize| {
-        rounds.ratio(number).map(|ratio| Figure {
-            median: ratio.median - 1.0,
-            low: ratio.low - 1.0,
-            high: ratio.high - 1.0,
-        })
-    };
-    for (number, (watcher, found)) in watchers.iter().zip(found).enumerate() {
+fn rows(table: &mut Table, title: &str, watchers: &[Watcher], found: &[Found]) {
+    for (watcher, found) in watchers.iter().zip(found) {
         table.row(
             format!("{title}: {}", watcher.name),
             vec![
-                Cell::of(change(number), Unit::Part),
+                Cell::of(Figure::of(&found.change), Unit::Part),
                 Cell::of(Figure::of(&found.share), Unit::Part),
                 Cell::of(Figure::of(&found.error), Unit::Part),
             ],
@@ -148,9 +142,11 @@ fn rows(table: &mut Table, title: &str, watchers: &[Watcher], rounds: &Rounds, f
             share(0) < share(number),
         );
     }
+    let change = |number: usize| Figure::of(&found[number].change);
     if let Some(lost) = change(0) {
-        let best =
-            (1..watchers.len()).filter_map(change).map(|change| change.median).fold(f64::MIN, f64::max);
+        // Nobody gives throughput: where there was more beside a watcher, that is noise, or a processor kept awake.
+        let others = (1..watchers.len()).filter_map(change).map(|change| change.median);
+        let best = others.fold(f64::MIN, f64::max).min(0.0);
         table.goal(
             format!(
                 "{title}: takes no more throughput than any other watcher, or than can be told from noise"
@@ -261,8 +257,8 @@ fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Re
         Some((watcher, None)) => Some((watcher, place.observer(COMMANDS[2].1, Duration::from_secs(1))?)),
         Some((watcher, Some(words))) => {
             let mut command = pair.in_first(Command::new(&words[0]).args(&words[1..]));
-            let speaker = Speaker::start(&mut command)?;
-            heard_until(&speaker, watcher, &mut Vec::new())?;
+            let mut speaker = Speaker::start(&mut command)?;
+            heard_until(&mut speaker, watcher, &mut Vec::new())?;
             Some((watcher, speaker))
         }
     };
@@ -280,7 +276,7 @@ fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Re
         if let Some(prompt) = watcher.prompt {
             speaker.say(prompt)?;
         }
-        heard_until(&speaker, watcher, &mut said)?;
+        heard_until(&mut speaker, watcher, &mut said)?;
     }
     // With the refreshes that follow: some that watch do all their work there.
     let spent = used(&speaker)?.saturating_sub(before.unwrap_or_default()).as_secs_f64();
@@ -292,7 +288,7 @@ fn send(place: &Place, pair: &Pair, kind: &str, watcher: Option<&Watcher>) -> Re
 }
 
 /// Waits for the next refresh, and keeps all that was said.
-fn heard_until(speaker: &Speaker, watcher: &Watcher, said: &mut Vec<String>) -> Result<()> {
+fn heard_until(speaker: &mut Speaker, watcher: &Watcher, said: &mut Vec<String>) -> Result<()> {
     loop {
         let line = speaker.line().with_context(|| format!("{} watches nothing", watcher.name))?;
         let refreshed = (watcher.refreshed)(&line);

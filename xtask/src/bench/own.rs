@@ -38,12 +38,14 @@ struct Taken {
     resident: f64,
     peak: f64,
     maps: f64,
+    /// What of the maps is among what is resident.
+    mapped: f64,
 }
 
 impl Taken {
-    /// The most that it takes: the peak is at the start, while the kernel's types are read and no map is there yet.
+    /// The most that it takes, as if the peak and all maps were at the same time.
     fn memory(&self) -> f64 {
-        self.peak.max(self.resident + self.maps)
+        self.peak + self.maps - self.mapped
     }
 }
 
@@ -54,8 +56,8 @@ pub fn run(place: &Place) -> Result<Table> {
         "What observer itself takes",
         "Processor time of each command a report (`--json --top`, the ten biggest rows), all of its threads, and memory: \
          what is resident after the last report + what the kernel keeps for its maps and programs, and the most that was ever \
-         resident since the start. Events are those \
-         that the command counts: heap calls, appended bytes of a deleted file, datagrams.",
+         resident since the start; rings are mapped, and in both. Events are those that the command counts: heap calls, \
+         appended bytes of a deleted file, datagrams.",
         &[
             "there are",
             "mem, a report",
@@ -133,7 +135,7 @@ fn words(words: &[&str]) -> Vec<String> {
 fn idle(place: &Place, table: &mut Table) -> Result<()> {
     let mut cells = Vec::new();
     for (name, view) in COMMANDS {
-        let observer = place.observer(view, Duration::from_secs(1))?;
+        let mut observer = place.observer(view, Duration::from_secs(1))?;
         let pid = observer.pid();
         let mut shares = Vec::new();
         let mut wakes = 0;
@@ -167,7 +169,7 @@ fn idle(place: &Place, table: &mut Table) -> Result<()> {
 /// What the command for deleted files takes of a core where its budget is the default, once its interval has settled.
 fn budget(place: &Place, table: &mut Table, descriptors: u64) -> Result<()> {
     let mut command = place.program("observer");
-    let observer = Speaker::start(command.args(COMMANDS[DISK].1).args(["--json", "--top", "-n"]))?;
+    let mut observer = Speaker::start(command.args(COMMANDS[DISK].1).args(["--json", "--top", "-n"]))?;
     // The first that is seen and the one after it are at the pace that was asked for.
     for _ in 0..3 {
         observer.line()?;
@@ -197,7 +199,7 @@ fn of_views(place: &Place, views: &[usize], reports: usize) -> Result<Vec<Option
 
 /// Over so many reports.
 fn take(place: &Place, view: usize, count: usize) -> Result<Taken> {
-    let observer = place.observer(COMMANDS[view].1, Duration::from_millis(250))?;
+    let mut observer = place.observer(COMMANDS[view].1, Duration::from_millis(250))?;
     let pid = observer.pid();
     let mut before = child::processor_time(pid)?;
     let mut reports = Vec::new();
@@ -218,6 +220,7 @@ fn memory(observer: &Speaker, reports: Vec<f64>) -> Result<Taken> {
         resident: size("VmRSS")?,
         peak: size("VmHWM")?,
         maps: child::map_memory(pid)? as f64,
+        mapped: child::mapped(pid, "anon_inode:bpf-map")? as f64,
     })
 }
 

@@ -58,7 +58,7 @@ pub fn start_bpftrace(script: &Path) -> Result<Speaker> {
     let mount = "test -d /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing || exit 1; \
                  exec bpftrace \"$0\"";
     let mut command = Command::new("unshare");
-    let tracer = Speaker::start(command.args(["--mount", "sh", "-c", mount]).arg(script))?;
+    let mut tracer = Speaker::start(command.args(["--mount", "sh", "-c", mount]).arg(script))?;
     while tracer.line().context("bpftrace attached nothing")? != "ready" {}
     Ok(tracer)
 }

@@ -102,7 +102,7 @@ impl Place {
     /// # Errors
     /// When it does not report.
     pub fn observer(&self, view: &[&str], interval: Duration) -> Result<Speaker> {
-        let observer = self.starting(view, interval)?;
+        let mut observer = self.starting(view, interval)?;
         observer.value()?;
         Ok(observer)
     }
@@ -113,9 +113,9 @@ impl Place {
     /// When one does not report.
     pub fn observers(&self) -> Result<Vec<Speaker>> {
         let second = Duration::from_secs(1);
-        let all: Vec<Speaker> =
+        let mut all: Vec<Speaker> =
             COMMANDS.iter().map(|(_, view)| self.starting(view, second)).collect::<Result<_>>()?;
-        all.iter().try_for_each(|observer| observer.value().map(drop))?;
+        all.iter_mut().try_for_each(|observer| observer.value().map(drop))?;
         Ok(all)
     }
 

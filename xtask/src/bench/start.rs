@@ -75,7 +75,7 @@ fn first_rows(place: &Place, table: &mut Table) -> Result<()> {
         let mut command = place.program("observer");
         command.args(["disk", "--deleted-open", "--json", "-n", "--interval", INTERVAL]);
         let began = Instant::now();
-        let observer = Speaker::start(&mut command)?;
+        let mut observer = Speaker::start(&mut command)?;
         observer.line()?;
         walls.push(began.elapsed().as_secs_f64() * 1e3);
     }

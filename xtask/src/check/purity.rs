@@ -15,6 +15,7 @@ const PURE_CRATES: &[&str] = &[
     "smallvec",
     "postcard",
     "regex",
+    "triomphe",
     "unicode_width",
 ];
 

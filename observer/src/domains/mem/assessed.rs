@@ -2,7 +2,10 @@
 
 use std::{cmp::Reverse, ops::Deref};
 
-use super::state::{MemState, ProcessMemory, Room, process_bytes};
+use super::{
+    process::{ProcessMemory, Room, process_bytes},
+    state::MemState,
+};
 use crate::{
     domains::Context,
     observation::{
@@ -103,7 +106,7 @@ impl<'a> Assessed<'a> {
             process,
             memory,
             says,
-            totals: process.totals().or(followed.then_some(&NOTHING)),
+            totals: process.totals.as_deref().or(followed.then_some(&NOTHING)),
             growth,
             now,
             state,

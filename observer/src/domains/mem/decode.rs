@@ -24,18 +24,25 @@ const TOTALS: &str = "MEM_TOTALS";
 const PASS: &str = "mem_task";
 /// The iterator's program that leaves the counters to `/proc`.
 const UNCOUNTED: &str = "mem_task_uncounted";
+/// Bytes of what a pass writes of one thread.
+const RECORD: usize = size_of::<MemTaskRecord>();
 
 /// Decodes what the mem object writes.
 #[derive(Debug)]
 pub struct MemDecoder {
     page_size: i64,
+    /// Processes that the pass under way has met: threads that outlive their leader are met one by one, and the memory is
+    /// the same.
+    seen: HashSet<TaskId>,
+    /// As many as the one before had met, and some more.
+    expected: usize,
 }
 
 impl MemDecoder {
     /// For a machine with pages of `page_size` bytes.
     #[must_use]
-    pub const fn new(page_size: u64) -> Self {
-        Self { page_size: page_size as i64 }
+    pub fn new(page_size: u64) -> Self {
+        Self { page_size: page_size as i64, seen: HashSet::new(), expected: 0 }
     }
 
     fn memory(&self, rss: [i64; 4], total_vm: u64) -> Memory {
@@ -46,6 +53,35 @@ impl MemDecoder {
     fn task(&self, record: &MemTaskRecord) -> MemFact {
         let memory = self.memory(record.rss, record.total_vm);
         MemFact::Counters { id: record.task.id, memory, page_tables: record.page_tables }
+    }
+
+    /// Takes whole records of a pass.
+    fn take(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        let uncounted = program == UNCOUNTED;
+        if !(uncounted || program == PASS) {
+            return Err(Malformed { text: format!("a pass of {program}, which is no iterator of mem") });
+        }
+        if self.seen.is_empty() {
+            out.facts.reserve_exact(2 * self.expected);
+        }
+        for mut reader in Reader::records(program, bytes, RECORD)? {
+            let record = task_counters(&mut reader)?;
+            // Whoever has memory has address space; without any it is what a thread keeps of the counters.
+            if record.total_vm == 0 {
+                let kept = out.unsettled.entry(record.task.id).or_default();
+                for (sum, pages) in kept.iter_mut().zip(record.rss) {
+                    *sum = sum.saturating_add(pages.saturating_mul(self.page_size));
+                }
+            } else if self.seen.insert(record.task.id) {
+                out.facts.push(met(&record.task));
+                if uncounted {
+                    out.uncounted.push((record.task.id, record.page_tables));
+                } else {
+                    out.facts.push(Observation::Mem(self.task(&record)));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn out_of_memory(&self, at: u64, from: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
@@ -88,33 +124,17 @@ impl Decode for MemDecoder {
         Ok(())
     }
 
+    fn part(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
+        let whole = bytes.len() - bytes.len() % RECORD;
+        self.take(program, &bytes[..whole], out)?;
+        Ok(whole)
+    }
+
     fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        const SIZE: usize = size_of::<MemTaskRecord>();
-        let uncounted = program == UNCOUNTED;
-        if !(uncounted || program == PASS) {
-            return Err(Malformed { text: format!("a pass of {program}, which is no iterator of mem") });
-        }
-        // Threads that outlive their leader are met one by one; the memory is the same.
-        let mut seen = HashSet::with_capacity(bytes.len() / SIZE);
-        out.facts.reserve_exact(2 * bytes.len() / SIZE);
-        for mut reader in Reader::records(program, bytes, SIZE)? {
-            let record = task_counters(&mut reader)?;
-            // Whoever has memory has address space; without any it is what a thread keeps of the counters.
-            if record.total_vm == 0 {
-                let kept = out.unsettled.entry(record.task.id).or_default();
-                for (sum, pages) in kept.iter_mut().zip(record.rss) {
-                    *sum = sum.saturating_add(pages.saturating_mul(self.page_size));
-                }
-            } else if seen.insert(record.task.id) {
-                out.facts.push(met(&record.task));
-                if uncounted {
-                    out.uncounted.push((record.task.id, record.page_tables));
-                } else {
-                    out.facts.push(Observation::Mem(self.task(&record)));
-                }
-            }
-        }
-        Ok(())
+        let taken = self.take(program, bytes, out);
+        self.expected = self.seen.len() + self.seen.len() / 16;
+        self.seen.clear();
+        taken
     }
 
     fn entry(&mut self, map: &str, entry: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {

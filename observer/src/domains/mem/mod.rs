@@ -26,6 +26,7 @@ mod headline;
 pub mod hooks;
 mod kernel;
 mod machine;
+mod process;
 pub mod report;
 mod restart;
 mod shortage;

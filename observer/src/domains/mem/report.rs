@@ -129,7 +129,7 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
         (bytes("swap"), |process| held(process, |memory| memory.swap)),
         (bytes("virt"), |process| held(process, |memory| memory.virt)),
         (bytes("page_tables"), |process| {
-            Value::unsigned(process.process.page_tables().filter(|_| !process.process.ended))
+            Value::unsigned(process.process.page_tables.filter(|_| !process.process.ended))
         }),
         (bytes("mapped"), |process| total(process, |totals| totals.mapped)),
         (bytes("unmapped"), |process| total(process, |totals| totals.unmapped)),

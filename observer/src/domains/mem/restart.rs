@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{assessed::Assessed, state::process_bytes};
+use super::{assessed::Assessed, process::process_bytes};
 use crate::{
     domains::Context,
     identity::columns::label,
@@ -87,7 +87,7 @@ impl Predecessors {
     }
 
     fn succeeded(&self, process: &Assessed<'_>) -> Option<Successor<'_>> {
-        let predecessor = self.ended.get(process.process.program()?)?;
+        let predecessor = self.ended.get(process.process.program.as_ref()?)?;
         let held = process_bytes(process.memory?);
         let successor = process.id.start.checked_sub(predecessor.at).is_some_and(|after| after < SOON);
         let telling = predecessor.grew || process.grows();

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use super::{
     assessed::Says,
     machine::MachineMemory,
+    process::{Group, ProcessMemory, Room, process_bytes},
     restart::{Predecessors, Program},
     shortage::{Kill, Shortage},
 };
@@ -14,15 +15,14 @@ use crate::{
     domains::{Context, Domain},
     observation::{
         Observation, TaskId,
-        mem::{Limit, MemFact, Memory, Totals},
+        mem::{MemFact, Memory},
         process::ProcessFact,
         session::Moment,
     },
     report::Report,
     trend::{
         leak,
-        series::Series,
-        verdict::{Assessment, assess, assess_life},
+        verdict::{Assessment, assess},
     },
     view::Request,
     wants::Wants,
@@ -53,39 +53,6 @@ pub struct MemState {
     leaving: bool,
 }
 
-/// A control group.
-#[derive(Debug)]
-struct Group {
-    name: Vec<u8>,
-    /// The nearest limit, if there is any; the outer `None` while it is not known.
-    nearest: RefCell<Option<Option<Limit>>>,
-}
-
-/// What is known of one process's memory.
-#[derive(Debug)]
-pub(super) struct ProcessMemory {
-    program: Option<Program>,
-    /// The last pass's counters.
-    counters: Option<Memory>,
-    page_tables: Option<u64>,
-    exact: Option<Exact>,
-    /// Most processes ask for nothing while observed.
-    totals: Option<Box<Totals>>,
-    place: Option<Rc<Group>>,
-    /// Anonymous memory and swap, in bytes.
-    pub(super) series: Series,
-    /// What the series said when it was judged last; `None` where it rested.
-    says: Option<Box<Assessment>>,
-    pub(super) ended: bool,
-}
-
-/// Exact counters, and what the pass had said when they were read.
-#[derive(Clone, Copy, Debug)]
-struct Exact {
-    memory: Memory,
-    counters: Memory,
-}
-
 impl MemState {
     /// Nothing is known yet.
     #[must_use]
@@ -106,17 +73,7 @@ impl MemState {
 
     fn process(&mut self, id: TaskId) -> &mut ProcessMemory {
         let (window, met) = (self.window, &mut self.met);
-        self.processes.entry(id).or_insert_with(|| ProcessMemory {
-            program: met.remove(&id),
-            counters: None,
-            page_tables: None,
-            exact: None,
-            totals: None,
-            place: None,
-            series: Series::new(window),
-            says: None,
-            ended: false,
-        })
+        self.processes.entry(id).or_insert_with(|| ProcessMemory::new(met.remove(&id), window))
     }
 
     fn group(&mut self, name: &[u8]) -> Rc<Group> {
@@ -152,16 +109,11 @@ impl MemState {
     fn take(&mut self, fact: &MemFact) {
         match fact {
             MemFact::Counters { id, memory, page_tables } => {
-                let process = self.process(*id);
-                process.counters = Some(*memory);
-                process.page_tables = Some(*page_tables);
+                self.process(*id).read(*memory, *page_tables);
             }
             MemFact::Gone { id } => self.end(*id, self.judged.unwrap_or(0)),
             MemFact::Totals { id, totals } => self.process(*id).totals = Some(Box::new(*totals)),
-            MemFact::Exact { id, memory } => {
-                let process = self.process(*id);
-                process.exact = process.counters.map(|counters| Exact { memory: *memory, counters });
-            }
+            MemFact::Exact { id, memory } => self.process(*id).read_exactly(*memory),
             MemFact::Place { id, cgroup } => {
                 let group = self.group(cgroup);
                 self.process(*id).place = Some(group);
@@ -252,104 +204,6 @@ impl MemState {
     }
 }
 
-/// A limit and what is left of it, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
-    pub limit: u64,
-    pub left: u64,
-}
-
-impl ProcessMemory {
-    /// See [`MemState::room`].
-    fn room(&self, machine: &MachineMemory) -> Option<Room> {
-        let nearest = self.place.as_ref()?.nearest.borrow();
-        let group = nearest
-            .as_ref()?
-            .as_ref()
-            .map(|limit| Room { limit: limit.limit, left: limit.limit.saturating_sub(limit.usage) });
-        let machine = machine.available().map(|available| Room { limit: available, left: available });
-        group.into_iter().chain(machine).min_by_key(|room| room.left)
-    }
-
-    /// What its series says; where its group's limit is not known, the machine's stands for it.
-    fn judge(&self, machine: &MachineMemory, now: u64) -> Assessment {
-        let left = self.room(machine).map(|room| room.left).or_else(|| machine.available());
-        assess_life(&self.series, now, left.map(|left| left as f64))
-    }
-
-    /// What the process holds: what the last pass read, with the difference that exact counters had to it when both
-    /// were known. `None` for a process that no pass has met.
-    pub(super) fn memory(&self) -> Option<Memory> {
-        self.counters.map(|now| self.corrected(now))
-    }
-
-    /// Counters as a pass reads them, with the difference that exact ones had to those; never less than nothing.
-    fn corrected(&self, now: Memory) -> Memory {
-        self.by_exact(now, |exact, then, now| exact.saturating_add(now.saturating_sub(then)).max(0))
-    }
-
-    /// Each counter by `since`, of the last exact one, of the one that a pass had read then, and of `now`'s.
-    fn by_exact(&self, now: Memory, since: impl Fn(i64, i64, i64) -> i64) -> Memory {
-        let Some(Exact { memory, counters }) = self.exact else { return now.or_nothing() };
-        Memory {
-            file: since(memory.file, counters.file, now.file),
-            anon: since(memory.anon, counters.anon, now.anon),
-            swap: since(memory.swap, counters.swap, now.swap),
-            shmem: since(memory.shmem, counters.shmem, now.shmem),
-            virt: since(memory.virt, counters.virt, now.virt),
-        }
-    }
-
-    /// Counters as a pass reads them, of the moment `at`, at which it is killed. Who is killed is as a rule who grows, and then a
-    /// part of the difference that exact counters had was growth, between the pass and their reading: at most what has
-    /// changed since. Of what the difference can have been, the least is taken.
-    fn killed(&self, at: u64, now: Memory) -> Memory {
-        if self.series.window.rests(at) {
-            return self.corrected(now);
-        }
-        self.by_exact(now, |exact, then, now| {
-            let (one, other) = (exact.saturating_sub(then), exact.saturating_sub(now));
-            now.saturating_add(0.clamp(one.min(other), one.max(other))).max(0)
-        })
-    }
-
-    /// What it runs; `None` where that was not told.
-    pub(super) const fn program(&self) -> Option<&Program> {
-        self.program.as_ref()
-    }
-
-    pub(super) const fn page_tables(&self) -> Option<u64> {
-        self.page_tables
-    }
-
-    pub(super) fn totals(&self) -> Option<&Totals> {
-        self.totals.as_deref()
-    }
-
-    /// Whether the exact counters are older than what the last pass saw.
-    fn outdated(&self) -> bool {
-        self.counters.is_some_and(|now| self.exact.is_none_or(|exact| exact.counters != now))
-    }
-}
-
-/// What nobody but the process can give back: what is judged.
-pub(super) fn process_bytes(memory: Memory) -> f64 {
-    memory.anon as f64 + memory.swap as f64
-}
-
-impl Memory {
-    /// Nothing in place of what is less than that, because a CPU holds back what it has counted.
-    fn or_nothing(self) -> Self {
-        Self {
-            file: self.file.max(0),
-            anon: self.anon.max(0),
-            swap: self.swap.max(0),
-            shmem: self.shmem.max(0),
-            virt: self.virt.max(0),
-        }
-    }
-}
-
 impl Domain for MemState {
     fn apply(&mut self, fact: &Observation) {
         match fact {
@@ -388,7 +242,7 @@ impl Domain for MemState {
                 wants.names.insert(*id);
             }
             let Some(process) = self.processes.get(id).filter(|process| !process.ended) else { continue };
-            if process.outdated() || (few && process.counters.is_some()) {
+            if process.is_outdated() || (few && process.is_met()) {
                 wants.counters.insert(*id);
             }
             wants.limits.extend(process.place.as_ref().map(|group| group.name.clone()));
@@ -397,9 +251,7 @@ impl Domain for MemState {
         wants.counters.extend(
             self.processes
                 .iter()
-                .filter(|(_, process)| {
-                    process.exact.is_none() && process.counters.is_some() && !process.ended
-                })
+                .filter(|(_, process)| !process.was_exact() && process.is_met() && !process.ended)
                 .map(|(id, _)| *id),
         );
         wants

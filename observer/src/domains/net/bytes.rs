@@ -188,7 +188,7 @@ impl Meaning for SocketRecord {
         if protocol == Protocol::Tcp && !listening {
             let pace = pace(&self.pace);
             let connection = self.connection(holders);
-            return Some(SocketHandle::Paced(Arc::new(PacedFact { connection, pace })));
+            return Some(SocketHandle::Paced(PacedFact { connection, pace }.into()));
         }
         Some(SocketHandle::Socket(Arc::new(SocketFact {
             cookie: self.cookie,

@@ -1,47 +1,20 @@
 //! One TCP connection: what of its counters was observed, and whose that is.
 
-use std::{ops::Deref, sync::Arc};
+use std::sync::Arc;
 
 use super::{
+    clocks::Clocks,
     history::{History, Reading},
     judgement::{Judgement, STILL, UNREAD},
     listener::Arrival,
+    told::Told,
     traffic::Bytes,
     why::{self, Span},
 };
 use crate::observation::{
     TaskId,
-    net::{ClosedFact, ConnectionFact, Counters, Pace, PacedFact, Written},
+    net::{ClosedFact, ConnectionFact, Counters, PacedHandle, Packed, Written},
 };
-
-/// What was told of a connection, shared with who told it.
-#[derive(Clone, Debug)]
-pub enum Told {
-    /// By a version that did not tell its pace, or with its end.
-    Plain(Arc<ConnectionFact>),
-    Paced(Arc<PacedFact>),
-}
-
-impl Deref for Told {
-    type Target = ConnectionFact;
-
-    fn deref(&self) -> &ConnectionFact {
-        match self {
-            Self::Plain(fact) => fact,
-            Self::Paced(fact) => &fact.connection,
-        }
-    }
-}
-
-impl Told {
-    /// What tells its pace, where that is observed.
-    fn pace(&self) -> Option<Pace> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Paced(fact) => Some(fact.pace),
-        }
-    }
-}
 
 /// A connection that is open, or that ended since the last report. There can be very many, most of which stand still.
 #[derive(Clone, Debug)]
@@ -109,6 +82,14 @@ impl Account {
         }
     }
 
+    /// Whether all of it can be made again from what is told of the connection, whose owner has been credited with all.
+    fn is_settled(&self, fact: &ConnectionFact) -> bool {
+        !self.moved
+            && self.history.is_empty()
+            && self.credited == self.own(&fact.counters, Bytes::default())
+            && !fact.has_foreign_holder()
+    }
+
     /// What was observed, up to the counters `now`, less what others moved, and what nobody can be said to have moved.
     fn own(&self, now: &Counters, others: Bytes) -> Counters {
         Counters {
@@ -116,38 +97,6 @@ impl Account {
             rx: now.rx.saturating_sub(self.base.rx).saturating_sub(others.rx).saturating_sub(self.unclear.rx),
             retransmitted: now.retransmitted.saturating_sub(self.base.retransmitted),
         }
-    }
-}
-
-/// A moment on the clocks that a connection's pace is measured with.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Clocks {
-    /// Nanoseconds of the boot clock.
-    pub at: u64,
-    /// The kernel's own clock, where it was told.
-    pub jiffies: Option<u32>,
-    /// Jiffies a second, once that is known.
-    pub hz: Option<f64>,
-}
-
-impl Clocks {
-    /// The numbers of jiffies a second that Linux can be built with.
-    const RATES: [f64; 4] = [100.0, 250.0, 300.0, 1000.0];
-
-    /// A later moment; how fast jiffies go is learnt from both.
-    #[must_use]
-    pub fn later(self, at: u64, jiffies: Option<u32>) -> Self {
-        let passed = jiffies.zip(self.jiffies).map(|(now, before)| f64::from(now.wrapping_sub(before)));
-        let seconds = at.saturating_sub(self.at) as f64 / 1e9;
-        let measured = passed.map(|jiffies| jiffies / seconds).filter(|hz| hz.is_finite() && *hz > 0.0);
-        let distance = |hz: f64, rate: &f64| (hz / rate).ln().abs();
-        let hz = measured.and_then(|hz| {
-            Self::RATES.into_iter().min_by(|a, b| distance(hz, a).total_cmp(&distance(hz, b)))
-        });
-        // Where no pass told the time, because nothing has changed, it went on all the same.
-        let passed = self.hz.map(|hz| (seconds * hz) as u32);
-        let jiffies = jiffies.or_else(|| Some(self.jiffies?.wrapping_add(passed?)));
-        Self { at, jiffies, hz: self.hz.or(hz) }
     }
 }
 
@@ -190,6 +139,21 @@ impl Connection {
             (false, None) => None,
         };
         Self { fact, account, phase: Phase::Open, counted: false, arrived: false }
+    }
+
+    /// One that rested, of which this is the latest.
+    #[must_use]
+    pub fn woken(packed: Packed) -> Self {
+        let fact = Told::from(&PacedHandle::Packed(packed));
+        Self { fact, account: None, phase: Phase::Open, counted: true, arrived: true }
+    }
+
+    /// What there is to remember of it, where that is all: it is open, it stands still, and what it moved is booked.
+    #[must_use]
+    pub fn at_rest(&self) -> Option<&Packed> {
+        let settled = self.account.as_ref().is_none_or(|account| account.is_settled(&self.fact));
+        let rests = self.phase == Phase::Open && self.counted && self.arrived && settled;
+        self.fact.packed().filter(|_| rests)
     }
 
     /// What was observed of it, from now on told apart from what is known.
@@ -324,7 +288,7 @@ impl Connection {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let still = self.account.as_ref().is_none_or(|account| account.history.is_empty());
-        still && matches!(self.fact, Told::Paced(_))
+        still && matches!(self.fact, Told::Paced(..))
     }
 
     fn reading(&self, Clocks { at, jiffies, .. }: Clocks) -> Option<Reading> {

@@ -13,7 +13,7 @@ use observer_common::{
     task::{TaskId, TaskRecord},
 };
 
-use under_way::{UnderWay, is_shared};
+use under_way::UnderWay;
 
 use super::{
     bytes::{Members as _, address, closed, flow_key, protocol},
@@ -125,18 +125,19 @@ impl Decode for NetDecoder {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
         }
         let taken = self.take(program, bytes, out);
-        let met = std::mem::take(&mut self.under_way);
+        let next = UnderWay::expecting(self.under_way.next_expected());
+        let met = std::mem::replace(&mut self.under_way, next);
         taken?;
         for owner in &met.owners {
             self.find_owner(owner, out);
         }
         if program == HELD {
             self.passes += 1;
-            self.uncounted = met.uncounted || met.sockets.iter().any(is_shared);
+            self.uncounted = met.uncounted;
             // Only TCP connections tell the time.
             let jiffies = (met.jiffies != 0).then_some(NetFact::Jiffies(met.jiffies));
             out.facts.extend(jiffies.map(Observation::Net));
-            self.retire_flows(&met.places, out);
+            self.retire_flows(&met, out);
             self.retire_processes(out);
         } else {
             (self.unowned, self.hidden) = (met.unowned, met.hidden);
@@ -349,10 +350,10 @@ impl NetDecoder {
 
     /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
     /// after their last announcement, and are final.
-    fn retire_flows(&mut self, open: &HashMap<u64, u32>, out: &mut Decoded) {
+    fn retire_flows(&mut self, open: &UnderWay, out: &mut Decoded) {
         let (passes, mut quiet) = (self.passes, HashSet::new());
         self.flows.retain(|key, announced| {
-            let keep = open.contains_key(&key.cookie) || *announced + IDLE_PASSES >= passes;
+            let keep = open.has(key.cookie) || *announced + IDLE_PASSES >= passes;
             if !keep {
                 quiet.insert(*key);
             }

@@ -113,7 +113,7 @@ pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
 
 /// How many sockets listen, and where connections wait.
 fn listening(state: &NetState) -> String {
-    let listeners = state.listeners.values().filter_map(|listener| listener.fact.as_ref());
+    let listeners = state.listeners.facts();
     let (mut all, mut waiting, mut full) = (0, 0, Vec::new());
     for listener in listeners {
         all += 1;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    connection::{Clocks, Connection, Phase},
+    clocks::Clocks,
+    connection::{Connection, Phase},
     queue::{self, Filled, Sharer},
     why::Limit,
 };

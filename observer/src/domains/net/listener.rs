@@ -1,6 +1,8 @@
-//! A socket that connections arrive at.
+//! Sockets that connections arrive at.
 
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::observation::{
     TaskId,
@@ -26,12 +28,56 @@ pub struct Arrival {
     pub owner: TaskId,
 }
 
-impl Listener {
-    /// A pass has met it.
-    pub fn update(&mut self, fact: &Arc<SocketFact>) {
-        self.fact = Some(Arc::clone(fact));
+/// Every listener that is open, and who was accepted since it was last counted where.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    by_cookie: HashMap<u64, Listener>,
+    arrivals: Vec<Arrival>,
+}
+
+impl Listeners {
+    /// A pass has met one.
+    pub fn meet(&mut self, fact: &Arc<SocketFact>) {
+        self.by_cookie.entry(fact.cookie).or_default().fact = Some(Arc::clone(fact));
     }
 
+    /// No pass finds it any more, if there was one.
+    pub fn forget(&mut self, cookie: u64) {
+        self.by_cookie.remove(&cookie);
+    }
+
+    /// Somebody was accepted, if so.
+    pub fn accept(&mut self, arrival: Option<Arrival>) {
+        self.arrivals.extend(arrival);
+    }
+
+    /// Counts connections at the listeners that they arrived at: those of a report are known only with it.
+    pub fn match_arrivals(&mut self) {
+        for arrival in self.arrivals.drain(..) {
+            let fitting = self.by_cookie.iter_mut().filter(|(_, listener)| listener.fits(&arrival));
+            let nearest = fitting.max_by_key(|(cookie, listener)| (listener.nearness(&arrival), **cookie));
+            if let Some((_, listener)) = nearest {
+                listener.accepted += 1;
+            }
+        }
+    }
+
+    /// A report has told of them.
+    pub fn delivered(&mut self) {
+        self.by_cookie.values_mut().for_each(Listener::delivered);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Listener> {
+        self.by_cookie.values()
+    }
+
+    /// What was last told of each.
+    pub fn facts(&self) -> impl Iterator<Item = &Arc<SocketFact>> {
+        self.iter().filter_map(|listener| listener.fact.as_ref())
+    }
+}
+
+impl Listener {
     /// Connections that found no room since the last report.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -40,13 +86,12 @@ impl Listener {
     }
 
     /// A report has told of it.
-    pub fn delivered(&mut self) {
+    fn delivered(&mut self) {
         self.reported = self.fact.as_ref().map(|fact| fact.drops);
     }
 
     /// Whether the connection can have arrived here.
-    #[must_use]
-    pub fn fits(&self, arrival: &Arrival) -> bool {
+    fn fits(&self, arrival: &Arrival) -> bool {
         self.fact.as_ref().is_some_and(|fact| {
             let here = fact.ends.local;
             fact.ends.netns == arrival.netns
@@ -57,8 +102,7 @@ impl Listener {
 
     /// How likely it arrived here and not at another that fits: several can share a port, and the most specific address
     /// wins in the kernel too.
-    #[must_use]
-    pub fn nearness(&self, arrival: &Arrival) -> (bool, bool) {
+    fn nearness(&self, arrival: &Arrival) -> (bool, bool) {
         self.fact.as_ref().map_or((false, false), |fact| {
             (!fact.ends.local.ip().is_unspecified(), fact.holders.contains(&arrival.owner))
         })

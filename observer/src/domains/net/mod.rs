@@ -11,7 +11,9 @@
 use super::Declaration;
 
 mod bytes;
+mod clocks;
 mod connection;
+mod connections;
 pub mod decode;
 mod headline;
 mod history;
@@ -25,11 +27,13 @@ mod queue;
 mod remote;
 pub mod report;
 mod room;
+mod routes;
 mod sockets;
 pub mod state;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod told;
 mod traffic;
 mod why;
 

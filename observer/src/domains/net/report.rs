@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     headline, links, remote, room,
-    state::{End, NetState, Part},
+    state::{End, NetState},
+    tally::Part,
     traffic::{Bytes, Traffic},
 };
 use crate::{
@@ -201,9 +202,8 @@ fn object(bytes: Bytes) -> Value {
 
 /// Open TCP connections of each process that owns or holds them, by remote where rows are made of those.
 fn open_connections(state: &NetState) -> HashMap<Part, u64> {
-    if state.remotes.is_some() {
-        state.tally.parts().collect()
-    } else {
-        state.tally.processes().map(|(id, open)| ((id, None), open)).collect()
+    match state.tally.parts() {
+        Some(parts) => parts.collect(),
+        None => state.tally.processes().map(|(id, open)| ((id, None), open)).collect(),
     }
 }

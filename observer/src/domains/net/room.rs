@@ -6,7 +6,10 @@
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
-use super::{state::NetState, tally::Route};
+use super::{
+    routes::{Fullest, Route},
+    state::NetState,
+};
 use crate::{
     domains::Context,
     identity::columns::label,
@@ -26,7 +29,7 @@ const MANY: u64 = 100;
 const ASKED: usize = 16;
 
 /// What is near its limit, a note each; of accept queues and of processes a few, and one note that counts the others.
-pub(super) fn notes(state: &NetState, fullest: Option<(Route, u64)>, context: &Context<'_>) -> Vec<Note> {
+pub(super) fn notes(state: &NetState, fullest: Option<Fullest>, context: &Context<'_>) -> Vec<Note> {
     let mut notes = queues(state, context);
     notes.extend(descriptors(state, context));
     let mut texts: Vec<String> = ports(state, fullest).into_iter().collect();
@@ -48,10 +51,10 @@ pub(super) const fn near_limit(text: String) -> Note {
 }
 
 /// The totals that tell how full the machine's own tables are.
-pub(super) fn totals(state: &NetState, fullest: Option<(Route, u64)>) -> Vec<(&'static str, Value)> {
+pub(super) fn totals(state: &NetState, fullest: Option<Fullest>) -> Vec<(&'static str, Value)> {
     let tracked = state.room.and_then(|room| room.tracked);
     vec![
-        ("ports", Value::unsigned(fullest.map(|(_, ports)| ports))),
+        ("ports", Value::unsigned(fullest.map(|fullest| fullest.connections))),
         ("ports_limit", Value::unsigned(range(state).map(|(first, last)| size(first, last)))),
         ("tracked", Value::unsigned(tracked.map(|tracked| tracked.used))),
         ("tracked_limit", Value::unsigned(tracked.map(|tracked| tracked.limit))),
@@ -72,7 +75,7 @@ struct Queue<'a> {
 }
 
 fn queues(state: &NetState, context: &Context<'_>) -> Vec<Note> {
-    let strained = state.listeners.values().filter_map(|listener| {
+    let strained = state.listeners.iter().filter_map(|listener| {
         let queue = Queue { fact: listener.fact.as_ref()?, dropped: listener.dropped() };
         queue.is_strained().then_some(queue)
     });
@@ -118,9 +121,10 @@ impl Queue<'_> {
     }
 }
 
-fn ports(state: &NetState, fullest: Option<(Route, u64)>) -> Option<String> {
+fn ports(state: &NetState, fullest: Option<Fullest>) -> Option<String> {
     let (first, last) = range(state)?;
-    let (Route { local, remote, .. }, used) = fullest?;
+    let Fullest { connections: used, route } = fullest?;
+    let Route { local, remote, .. } = route?;
     let limit = size(first, last);
     let filling = Filling { used, limit };
     is_near(filling).then(|| {
@@ -133,10 +137,8 @@ fn ports(state: &NetState, fullest: Option<(Route, u64)>) -> Option<String> {
 }
 
 /// The route that takes most of the ports that the kernel gives out, with how many.
-pub(super) fn fullest_route(state: &NetState) -> Option<(Route, u64)> {
-    let here = state.room?.netns?;
-    let routes = state.tally.routes().filter(|(route, _)| route.netns == here);
-    routes.max_by_key(|(route, ports)| (*ports, Reverse(*route)))
+pub(super) fn fullest_route(state: &NetState) -> Option<Fullest> {
+    state.tally.fullest_route(state.room?.netns?)
 }
 
 fn range(state: &NetState) -> Option<(u16, u16)> {

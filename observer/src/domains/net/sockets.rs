@@ -35,13 +35,13 @@ struct Found {
 
 /// Connections and flows, the busiest first. Bytes are those since the connection was opened.
 pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
-    let tcp = state.connections.values().filter(|connection| {
+    let tcp = state.connections.iter().filter(|connection| {
         matches!(connection.phase, Phase::Open | Phase::Closed)
             || (connection.phase == Phase::Vanished && connection.interval() != (0, 0))
     });
     let judged = state.judgements(context.now);
     let mut found: Vec<Found> =
-        tcp.map(|connection| tcp_row(connection, state, judged, context, rates)).collect();
+        tcp.map(|connection| tcp_row(&connection, state, judged, context, rates)).collect();
     let flows = state.flows.values().filter(|flow| flow.fact.key.cookie != 0);
     found.extend(flows.filter_map(|flow| flow_row(flow, state, context, rates)));
     found.sort_by_key(|found| {
@@ -158,7 +158,7 @@ fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: R
 pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
     let tcp = state
         .listeners
-        .values()
+        .iter()
         .filter_map(|listener| Some((listener.fact.as_deref()?, Some(listener.accepted))));
     let bound = state
         .sockets

@@ -3,20 +3,23 @@
 //! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
 //! Whose bytes they are is settled each time something is learnt about the connection.
 
-use std::{cell::OnceCell, net::IpAddr, sync::Arc};
+use std::{cell::OnceCell, sync::Arc};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::{
-    connection::{Clocks, Connection, Phase, Told},
+    clocks::Clocks,
+    connection::{Connection, Phase},
+    connections::Connections,
     hooks::LIFE,
     judgement::Judgements,
     link::Links,
-    listener::{Arrival, Listener},
+    listener::Listeners,
     namespace::Namespaces,
     remote::{self, Names},
     room,
-    tally::Tally,
+    tally::{Part, Tally},
+    told::Told,
     traffic::{Bytes, To, Traffic},
 };
 use crate::{
@@ -53,7 +56,7 @@ pub struct NetState {
     /// What limits each connection at the moment that is reported: asked for more than once, judged once.
     judged: OnceCell<Judgements>,
     names: Names,
-    pub(super) connections: HashMap<u64, Connection>,
+    pub(super) connections: Connections,
     /// The open ones among them.
     pub(super) tally: Tally,
     pub(super) processes: HashMap<TaskId, Traffic>,
@@ -65,13 +68,12 @@ pub struct NetState {
     pub(super) left: Bytes,
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
     pub(super) sockets: HashMap<u64, Arc<SocketFact>>,
-    pub(super) listeners: HashMap<u64, Listener>,
+    pub(super) listeners: Listeners,
     pub(super) links: Links,
     /// What others than their owners moved through TCP connections, by cookie. It can be known before the connection.
     shared: HashMap<u64, Bytes>,
     /// Last of the totals that stand for ends that were not told.
     closed_totals: HashMap<TaskId, ClosedTotalsFact>,
-    arrivals: Vec<Arrival>,
     pub(super) unattributed: u64,
     /// Datagrams that went by while nobody looked who sends and receives them.
     pub(super) unwatched: u64,
@@ -87,9 +89,6 @@ pub(super) enum End {
     NotYet,
     Once,
 }
-
-/// The traffic of one process with one address; `None` for what no remote is known of.
-pub(super) type Part = (TaskId, Option<IpAddr>);
 
 /// What a process moved through a socket that does not count.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +110,7 @@ impl Domain for NetState {
             }
             Observation::Due(now) => {
                 self.now = *now;
-                self.match_arrivals();
+                self.listeners.match_arrivals();
             }
             Observation::Process(ProcessFact::Ended { id, .. } | ProcessFact::Unnamed { id }) => {
                 self.ended.insert(*id, End::NotYet);
@@ -147,14 +146,13 @@ impl Domain for NetState {
     fn delivered(&mut self, now: Moment) {
         self.started = true;
         self.now = now;
-        self.match_arrivals();
+        self.listeners.match_arrivals();
         self.judged.take();
         self.clocks = self.clocks.later(now.boot, self.jiffies.take());
         self.leave_connections(now);
-        // Walks over all connections: only where it is asked.
-        let some_ended = self.processes.keys().any(|id| self.ended.contains_key(id));
-        let owned = self.connections.values().filter(|_| some_ended);
-        let owners: HashSet<TaskId> = owned.filter_map(Connection::owner).collect();
+        let gone: Vec<TaskId> =
+            self.processes.keys().copied().filter(|id| self.ended.contains_key(id)).collect();
+        let owners = self.connections.owners(&gone, &self.tally);
         let (ended, left) = (&mut self.ended, &mut self.left);
         self.processes.retain(|id, traffic| {
             let ended = ended.contains_key(id);
@@ -181,14 +179,12 @@ impl Domain for NetState {
             flow.reported = (flow.fact.tx, flow.fact.rx);
         }
         self.descriptors.clear();
-        for listener in self.listeners.values_mut() {
-            listener.delivered();
-        }
+        self.listeners.delivered();
         self.links.delivered();
         let (connections, sockets) = (&self.connections, &self.sockets);
-        let listeners = self.listeners.values().filter_map(|listener| listener.fact.as_ref());
+        let listeners = self.listeners.facts();
         self.namespaces.delivered(now.boot, || {
-            let connected = connections.values().map(|connection| connection.fact.ends.netns);
+            let connected = connections.iter().map(|connection| connection.fact.ends.netns);
             connected.chain(sockets.values().chain(listeners).map(|socket| socket.ends.netns)).collect()
         });
     }
@@ -198,7 +194,8 @@ impl NetState {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(request: &Request) -> Self {
-        Self { remotes: (request.by == GroupBy::Remote).then(HashMap::new), ..Self::default() }
+        let by_remote = request.by == GroupBy::Remote;
+        Self { remotes: by_remote.then(HashMap::new), tally: Tally::new(by_remote), ..Self::default() }
     }
 
     /// Adds to what a process moved, and where rows are made of remotes to what it moved there.
@@ -218,16 +215,16 @@ impl NetState {
     pub(super) fn judgements(&self, now: Moment) -> &Judgements {
         self.judged.get_or_init(|| {
             let clocks = self.clocks.later(now.boot, self.jiffies);
-            Judgements::of(self.connections.values(), clocks)
+            Judgements::of(self.connections.awake(), clocks)
         })
     }
 
     fn apply_net(&mut self, fact: &NetFact) {
         match fact {
             NetFact::Connection(fact) => self.connection(Told::Plain(Arc::clone(fact))),
-            NetFact::Paced(fact) => self.connection(Told::Paced(Arc::clone(fact))),
+            NetFact::Paced(fact) => self.connection(fact.into()),
             NetFact::Shared { cookie, since } => {
-                if let Some(connection) = self.connections.get_mut(cookie) {
+                if let Some(connection) = self.connections.wake(*cookie) {
                     let unclear = connection.share(*since);
                     self.unattributed = self.unattributed.saturating_add(unclear);
                     self.settle(*cookie);
@@ -246,14 +243,14 @@ impl NetState {
             NetFact::Flow(fact) => self.flow(*fact),
             NetFact::FlowEnded { key } => {
                 self.flows.remove(key);
-                if !self.connections.contains_key(&key.cookie) {
+                if !self.connections.has(key.cookie) {
                     self.shared.remove(&key.cookie);
                 }
             }
             NetFact::ClosedTotals(fact) => self.closed_totals(*fact),
             NetFact::Socket(fact) if fact.listening => {
                 self.namespaces.met(fact.ends.netns);
-                self.listeners.entry(fact.cookie).or_default().update(fact);
+                self.listeners.meet(fact);
             }
             NetFact::Socket(fact) => {
                 self.namespaces.met(fact.ends.netns);
@@ -267,7 +264,7 @@ impl NetState {
     /// A pass has met a connection.
     fn connection(&mut self, fact: Told) {
         let cookie = fact.cookie;
-        match self.connections.get_mut(&cookie) {
+        match self.connections.wake(cookie) {
             Some(known) if known.is(&fact) => {
                 let before = known.update(fact, self.clocks);
                 self.tally.count(known, Some(&before));
@@ -284,7 +281,7 @@ impl NetState {
     fn closed(&mut self, fact: &ClosedFact) {
         let connection = &fact.connection;
         let new = connection.opened != 0;
-        match self.connections.get_mut(&connection.cookie) {
+        match self.connections.wake(connection.cookie) {
             Some(known) if known.is(connection) => {
                 let before = known.close(fact);
                 self.tally.count(known, Some(&before));
@@ -297,7 +294,7 @@ impl NetState {
             }
         }
         self.settle(connection.cookie);
-        let owner = self.connections.get(&connection.cookie).and_then(Connection::owner);
+        let owner = self.connections.wake(connection.cookie).and_then(|connection| connection.owner());
         if let Some(owner) = owner {
             self.book(owner, connection.ends.remote, |traffic| traffic.ended_connections += 1);
         }
@@ -305,8 +302,8 @@ impl NetState {
 
     fn vanished(&mut self, cookie: u64) {
         self.sockets.remove(&cookie);
-        self.listeners.remove(&cookie);
-        if let Some(connection) = self.connections.get_mut(&cookie)
+        self.listeners.forget(cookie);
+        if let Some(connection) = self.connections.wake(cookie)
             && connection.phase == Phase::Open
         {
             connection.vanish(self.now.boot);
@@ -318,7 +315,7 @@ impl NetState {
     fn meet(&mut self, mut connection: Connection) {
         self.namespaces.met(connection.fact.ends.netns);
         self.tally.count(&mut connection, None);
-        if let Some(mut earlier) = self.connections.insert(connection.fact.cookie, connection) {
+        if let Some(mut earlier) = self.connections.insert(connection) {
             earlier.phase = Phase::Closed;
             self.tally.count(&mut earlier, None);
         }
@@ -366,11 +363,15 @@ impl NetState {
     }
 
     fn settle(&mut self, cookie: u64) {
-        let Some(connection) = self.connections.get_mut(&cookie) else { return };
-        self.arrivals.extend(connection.arrival());
+        let Some(connection) = self.connections.wake(cookie) else { return };
+        self.listeners.accept(connection.arrival());
         let others = self.shared.get(&cookie).copied().unwrap_or_default();
-        if let Some((owner, credit)) = connection.settle(others) {
-            let (remote, round_trip) = (connection.fact.ends.remote, connection.round_trip());
+        let credit = connection.settle(others);
+        let (remote, round_trip) = (connection.fact.ends.remote, connection.round_trip());
+        if connection.at_rest().is_some() {
+            self.connections.rest(cookie);
+        }
+        if let Some((owner, credit)) = credit {
             self.book(owner, remote, |traffic| traffic.credit(credit, remote, round_trip));
         }
     }
@@ -380,7 +381,7 @@ impl NetState {
     fn leave_connections(&mut self, now: Moment) {
         let (passes_only, clocks, unattributed) = (self.passes_only, self.clocks, &mut self.unattributed);
         let shared = &mut self.shared;
-        self.connections.retain(|cookie, connection| {
+        self.connections.retain_awake(|cookie, connection| {
             connection.delivered(clocks);
             let keep = match connection.phase {
                 Phase::Open => true,
@@ -392,21 +393,10 @@ impl NetState {
                 Phase::Settling => false,
             };
             if !keep {
-                let others = shared.remove(cookie).unwrap_or_default();
+                let others = shared.remove(&cookie).unwrap_or_default();
                 *unattributed = unattributed.saturating_add(connection.unattributed(others));
             }
             keep
         });
-    }
-
-    /// Counts connections at the listeners that they arrived at: those of this report are known only now.
-    fn match_arrivals(&mut self) {
-        for arrival in self.arrivals.drain(..) {
-            let fitting = self.listeners.iter_mut().filter(|(_, listener)| listener.fits(&arrival));
-            let nearest = fitting.max_by_key(|(cookie, listener)| (listener.nearness(&arrival), **cookie));
-            if let Some((_, listener)) = nearest {
-                listener.accepted += 1;
-            }
-        }
     }
 }

@@ -7,21 +7,12 @@ use hashbrown::HashMap;
 
 use super::{
     connection::{Connection, Phase},
-    state::Part,
+    routes::{Fullest, Route, Routes},
 };
-use crate::observation::{
-    TaskId,
-    net::{ConnectionFact, Endpoint},
-};
+use crate::observation::{TaskId, net::ConnectionFact};
 
-/// A remote end, and where connections to it come from: each of them needs a port of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Route {
-    /// Inode number of the network namespace.
-    pub netns: u32,
-    pub local: IpAddr,
-    pub remote: Endpoint,
-}
+/// The traffic of one process with one address; `None` for what no remote is known of.
+pub type Part = (TaskId, Option<IpAddr>);
 
 /// Open connections.
 #[derive(Debug, Default)]
@@ -29,11 +20,17 @@ pub struct Tally {
     open: u64,
     /// By process, and by its remote.
     by_process: HashMap<TaskId, u64>,
-    by_part: HashMap<Part, u64>,
-    by_route: HashMap<Route, u64>,
+    /// Kept only where rows are made of remotes.
+    by_part: Option<HashMap<Part, u64>>,
+    routes: Routes,
 }
 
 impl Tally {
+    /// Nothing is counted yet; by remote it is `by_remote` alone.
+    pub fn new(by_remote: bool) -> Self {
+        Self { by_part: by_remote.then(HashMap::new), ..Self::default() }
+    }
+
     /// Counts `connection` as what it is now; `told` is what was told of it when it was counted last, where that is not
     /// what is told now.
     pub fn count(&mut self, connection: &mut Connection, told: Option<&ConnectionFact>) {
@@ -51,19 +48,23 @@ impl Tally {
         if let Some(now) = now {
             for id in now.processes() {
                 *self.by_process.entry(id).or_default() += 1;
-                *self.by_part.entry((id, remote(now))).or_default() += 1;
+                if let Some(by_part) = &mut self.by_part {
+                    *by_part.entry((id, remote(now))).or_default() += 1;
+                }
             }
-            if let Some(route) = route(now) {
-                *self.by_route.entry(route).or_default() += 1;
+            if let Some(route) = Route::of(now) {
+                self.routes.add(route);
             }
         }
         if let Some(before) = before {
             for id in before.processes() {
                 lower(&mut self.by_process, &id);
-                lower(&mut self.by_part, &(id, remote(before)));
+                if let Some(by_part) = &mut self.by_part {
+                    lower(by_part, &(id, remote(before)));
+                }
             }
-            if let Some(route) = route(before) {
-                lower(&mut self.by_route, &route);
+            if let Some(route) = Route::of(before) {
+                self.routes.remove(&route);
             }
         }
     }
@@ -83,31 +84,25 @@ impl Tally {
         self.by_process.iter().map(|(id, open)| (*id, *open))
     }
 
-    /// The same by the remote address.
-    pub fn parts(&self) -> impl Iterator<Item = (Part, u64)> + '_ {
-        self.by_part.iter().map(|(part, open)| (*part, *open))
+    /// The same by the remote address; `None` where that is not counted.
+    pub fn parts(&self) -> Option<impl Iterator<Item = (Part, u64)> + '_> {
+        Some(self.by_part.as_ref()?.iter().map(|(part, open)| (*part, *open)))
     }
 
-    /// Each route with its connections.
-    pub fn routes(&self) -> impl Iterator<Item = (Route, u64)> + '_ {
-        self.by_route.iter().map(|(route, open)| (*route, *open))
+    /// The route in a network namespace that most connections take.
+    pub fn fullest_route(&self, netns: u32) -> Option<Fullest> {
+        self.routes.fullest(netns)
     }
 }
 
 fn is_counted_alike(one: &ConnectionFact, other: &ConnectionFact) -> bool {
-    remote(one) == remote(other) && route(one) == route(other) && one.processes().eq(other.processes())
+    remote(one) == remote(other)
+        && Route::of(one) == Route::of(other)
+        && one.processes().eq(other.processes())
 }
 
 fn remote(fact: &ConnectionFact) -> Option<IpAddr> {
     fact.ends.remote.map(|remote| remote.ip())
-}
-
-/// Where this side may have opened it. Of a connection that was there before it is not known who did; one that was accepted
-/// is the only one of its route, because its remote port is the other side's own.
-fn route(fact: &ConnectionFact) -> Option<Route> {
-    let ends = &fact.ends;
-    let remote = ends.remote.filter(|_| !fact.passive)?;
-    Some(Route { netns: ends.netns, local: ends.local.ip(), remote })
 }
 
 fn lower<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: &K) {

@@ -10,7 +10,8 @@ use crate::{
         Observation, TaskId,
         net::{
             ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Ends, FlowFact, FlowSlot,
-            Holders, LinkFact, Measures, NetFact, Protocol, QueueFact, SaturationFact, SocketFact,
+            Holders, LinkFact, Measures, NetFact, Pace, PacedFact, PacedHandle, Packer, Protocol, QueueFact,
+            SaturationFact, SocketFact, Written,
         },
         process::ProcessFact,
         session::{Moment, SessionFact},
@@ -439,6 +440,74 @@ fn rows_of_remotes_add_up_to_the_process() {
             (text("10.0.0.9"), Value::Unsigned(5)),
         ]
     );
+}
+
+/// What is said of four connections over half a minute, with the kernel's clock or without; `form` puts each fact about
+/// one in its form.
+fn reports_of_a_life(
+    view: View,
+    clock: bool,
+    mut form: impl FnMut(PacedHandle) -> PacedHandle,
+) -> (Vec<Report>, usize) {
+    let mut scene = Scene::new(view);
+    let mut rested = 0;
+    let mut paced = |scene: &mut Scene, connection: ConnectionFact| {
+        let pace = Pace { segments_out: connection.counters.tx as u32, ..Pace::default() };
+        scene.say(NetFact::Paced(form(PacedFact { connection, pace }.into())));
+    };
+    let with = |holders: &[TaskId], connection: ConnectionFact| ConnectionFact {
+        holders: Holders::from_slice(holders),
+        ..connection
+    };
+    let mut reports = Vec::new();
+    let mut report = |scene: &mut Scene, seconds: u64| {
+        for _ in 0..seconds {
+            if clock {
+                scene.say(NetFact::Jiffies((scene.now / 4_000_000) as u32));
+            }
+            reports.push(scene.report());
+            rested = rested.max(scene.state.connections.resting().count());
+        }
+    };
+    // From before observation: its own, one that two hold, one of nobody.
+    paced(&mut scene, connection(1, 0, 1000, 500));
+    paced(&mut scene, with(&[A, B], connection(2, 0, 70, 7)));
+    paced(&mut scene, ConnectionFact { owner: None, ..with(&[], connection(3, 0, 9, 9)) });
+    report(&mut scene, 2);
+    paced(&mut scene, connection(1, 0, 1600, 500));
+    paced(&mut scene, connection(4, 8, 300, 30));
+    paced(&mut scene, with(&[A, B], connection(2, 0, 80, 7)));
+    scene.say(flow(B, 1, Protocol::Tcp, 5, 0));
+    paced(&mut scene, ConnectionFact { owner: None, ..with(&[], connection(3, 0, 10, 9)) });
+    // Longer than readings are kept: what stands still has nothing to be judged by.
+    report(&mut scene, 12);
+    paced(&mut scene, connection(1, 0, 1700, 520));
+    scene.say(NetFact::Shared { cookie: 2, since: Written { tx: 85, rx: 7 } });
+    scene.say(flow(B, 2, Protocol::Tcp, 5, 0));
+    paced(&mut scene, with(&[A, B], connection(2, 0, 90, 7)));
+    report(&mut scene, 12);
+    scene.say(closed(connection(4, 8, 400, 30), None));
+    scene.say(closed(ConnectionFact { owner: None, ..connection(3, 0, 20, 9) }, None));
+    scene.say(NetFact::Vanished { cookie: 1 });
+    scene.process(ProcessFact::Ended { id: A, at: scene.now });
+    report(&mut scene, 4);
+    (reports, rested)
+}
+
+#[test]
+fn what_rests_is_told_of_as_if_it_were_awake() {
+    for (view, clock) in [(View::Net, true), (View::Net, false), (View::Connections, true)] {
+        let (whole, never) = reports_of_a_life(view, clock, |fact| fact);
+        let mut packer = Packer::default();
+        let (packed, rested) = reports_of_a_life(view, clock, |mut fact| {
+            fact.pack(&mut packer);
+            fact
+        });
+        assert_eq!((never, rested), (0, 2), "not that of nobody, nor what others moved through");
+        for (second, (whole, packed)) in whole.iter().zip(&packed).enumerate() {
+            assert_eq!(whole, packed, "{second} s");
+        }
+    }
 }
 
 #[test]

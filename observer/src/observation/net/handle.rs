@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{
     super::{Observation, Slot, TaskId},
-    ConnectionFact, NetFact, NetSlot, PacedFact, SocketFact,
+    ConnectionFact, NetFact, NetSlot, PacedHandle, Packer, SocketFact,
 };
 
 /// A fact about one socket, shared by whoever keeps it. As an [`Observation`] it takes as much room as the largest of those.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketHandle {
     Connection(Arc<ConnectionFact>),
-    Paced(Arc<PacedFact>),
+    Paced(PacedHandle),
     Socket(Arc<SocketFact>),
 }
 
@@ -23,18 +23,43 @@ impl SocketHandle {
     pub fn cookie(&self) -> u64 {
         match self {
             Self::Connection(fact) => fact.cookie,
-            Self::Paced(fact) => fact.connection.cookie,
+            Self::Paced(fact) => fact.cookie(),
             Self::Socket(fact) => fact.cookie,
         }
     }
 
-    /// Processes that have descriptors for it.
+    /// Whether the process has descriptors for it.
     #[must_use]
-    pub fn holders(&self) -> &[TaskId] {
+    pub fn is_held_by(&self, id: TaskId) -> bool {
         match self {
-            Self::Connection(fact) => &fact.holders,
-            Self::Paced(fact) => &fact.connection.holders,
-            Self::Socket(fact) => &fact.holders,
+            Self::Connection(fact) => fact.holders.contains(&id),
+            Self::Paced(fact) => fact.seen().connection.holders.contains(&id),
+            Self::Socket(fact) => fact.holders.contains(&id),
+        }
+    }
+
+    /// Whether the counters of a connection do not tell who of several processes moved what: it has more than one holder,
+    /// or one that is not its owner.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        let Self::Paced(fact) = self else { return false };
+        let connection = &fact.seen().connection;
+        connection.ends.remote.is_some() && connection.has_foreign_holder()
+    }
+
+    /// Another process has descriptors for it. Somebody may keep the fact as it was without that.
+    pub fn add_holder(&mut self, id: TaskId) {
+        match self {
+            Self::Connection(fact) => Arc::make_mut(fact).holders.push(id),
+            Self::Paced(fact) => fact.change(|fact| fact.connection.holders.push(id)),
+            Self::Socket(fact) => Arc::make_mut(fact).holders.push(id),
+        }
+    }
+
+    /// In few bytes from here on, if there can be very many of the kind.
+    pub fn pack(&mut self, packer: &mut Packer) {
+        if let Self::Paced(fact) = self {
+            fact.pack(packer);
         }
     }
 

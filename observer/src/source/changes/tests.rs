@@ -6,7 +6,9 @@ use super::*;
 use crate::observation::{
     TaskId,
     mem::{MemFact, Memory},
-    net::{Ends, Holders, Protocol, SocketFact},
+    net::{
+        ConnectionFact, Counters, Ends, Holders, Measures, NetFact, Pace, PacedFact, Protocol, SocketFact,
+    },
     process::ProcessFact,
     session::Moment,
 };
@@ -90,7 +92,7 @@ fn what_a_pass_under_way_tells_again_is_kept_once() {
     let known = socket(1, 0);
     single(&mut changes, known.clone().into());
     let mut told = [socket(1, 0), socket(2, 0)];
-    changes.share(&mut told);
+    changes.compact(&mut told);
     let same = |one: &SocketHandle, other: &SocketHandle| match (one, other) {
         (SocketHandle::Socket(one), SocketHandle::Socket(other)) => Arc::ptr_eq(one, other),
         _ => false,
@@ -98,8 +100,52 @@ fn what_a_pass_under_way_tells_again_is_kept_once() {
     assert!(same(&told[0], &known));
     assert_eq!(told[1], socket(2, 0), "what is new stays as it is");
     let mut changed = [socket(1, 9)];
-    changes.share(&mut changed);
+    changes.compact(&mut changed);
     assert_eq!(changed, [socket(1, 9)], "and so does what has changed");
+}
+
+#[test]
+fn where_there_are_many_sockets_what_is_told_of_one_is_packed_and_the_same_fact() {
+    let told = |cookie: u64, tx| {
+        let connection = ConnectionFact {
+            cookie,
+            opened: 0,
+            passive: false,
+            owner: None,
+            holders: Holders::new(),
+            ends: Ends { netns: 1, local: "10.0.0.1:80".parse().unwrap(), remote: None },
+            state: 1,
+            counters: Counters { tx, ..Counters::default() },
+            measures: Measures::default(),
+        };
+        Observation::Net(NetFact::Paced(PacedFact { connection, pace: Pace::default() }.into()))
+    };
+    let whole_pass = |changes: &mut Changes, facts: Vec<Observation>| {
+        let sockets = facts.into_iter().map(|fact| SocketHandle::try_from(fact).unwrap());
+        let mut sockets: Vec<SocketHandle> = sockets.collect();
+        // As they are read: a part after the other.
+        sockets.chunks_mut(100).for_each(|part| changes.compact(part));
+        pass(changes, "sockets", &sockets.into_iter().map(Observation::from).collect::<Vec<_>>())
+    };
+    let packed = |facts: &[Observation]| {
+        let is_packed = |fact: &&Observation| matches!(fact, Observation::Net(NetFact::Paced(fact)) if fact.packed().is_some());
+        facts.iter().filter(is_packed).count()
+    };
+    let mut changes = Changes::default();
+    let few: Vec<Observation> = (0..FEW as u64).map(|cookie| told(cookie, 1)).collect();
+    let out = whole_pass(&mut changes, few.clone());
+    assert_eq!((out.len(), packed(&out)), (FEW, 0), "few are as they were read");
+    let many: Vec<Observation> = (0..3 * FEW as u64).map(|cookie| told(cookie, 1)).collect();
+    let out = whole_pass(&mut changes, many.clone());
+    assert_eq!(out, many[FEW..]);
+    assert!(packed(&out) > FEW, "{}", packed(&out));
+    assert_eq!(whole_pass(&mut changes, many.clone()), [], "the same in another form is no news");
+    let mut moved = many.clone();
+    (moved[3], moved[3 * FEW - 1]) = (told(3, 2), told(3 * FEW as u64 - 1, 2));
+    let out = whole_pass(&mut changes, moved.clone());
+    assert_eq!(out, [told(3, 2), told(3 * FEW as u64 - 1, 2)]);
+    assert_eq!(packed(&out), 2);
+    assert_eq!(state(&changes), moved);
 }
 
 #[test]

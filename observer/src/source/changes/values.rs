@@ -16,12 +16,10 @@ use crate::observation::{
 /// Who still finds a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Distinguishes it from another that was kept at its place before.
-    pub number: u32,
     /// The last pass that found it.
     pub found: u32,
-    /// Programs whose latest pass found it; 0 where it only came outside passes.
-    pub holders: u32,
+    /// Programs whose latest pass found it, a bit each; none where it only came outside passes.
+    pub finders: u32,
 }
 
 /// Where a value is.
@@ -60,8 +58,6 @@ pub struct Values {
     /// Places, by the slots of what is there.
     places: HashTable<Place>,
     hasher: DefaultHashBuilder,
-    /// Values counted, wrapping.
-    numbers: u32,
 }
 
 impl Values {
@@ -98,6 +94,11 @@ impl Values {
             At::Socket(at) => self.sockets.get(at).map(|(socket, _)| Cow::Owned(socket.clone().into())),
             At::Other(at) => self.others.get(at).map(|(fact, _)| Cow::Borrowed(fact)),
         }
+    }
+
+    /// Of how many sockets facts are kept.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
     }
 
     /// The last fact about a socket.
@@ -154,8 +155,7 @@ impl Values {
 
     /// Keeps the first value of `slot`, which is that of `fact` and has none yet; says where.
     pub fn insert(&mut self, slot: &Slot, fact: Observation) -> Place {
-        self.numbers = self.numbers.wrapping_add(1);
-        let mark = Mark { number: self.numbers, found: 0, holders: 0 };
+        let mark = Mark { found: 0, finders: 0 };
         let place = Place::from(match SocketHandle::try_from(fact) {
             Ok(socket) => At::Socket(self.sockets.insert(socket, mark)),
             Err(fact) => At::Other(self.others.insert(fact, mark)),
@@ -236,6 +236,10 @@ impl<F> Kept<F> {
         let (fact, _) = self.values.get_mut(at)?.take()?;
         self.free.push(at);
         Some(fact)
+    }
+
+    fn len(&self) -> usize {
+        self.values.len() - self.free.len()
     }
 
     fn iter(&self) -> impl Iterator<Item = &F> {

@@ -21,6 +21,8 @@ use observer_tests::{
 };
 use serde_json::json;
 
+use crate::pin;
+
 const PAGE: usize = 4096;
 /// A file is made short again at this length, so that a long run fills no disk.
 const LONGEST_FILE: u64 = 64 << 20;
@@ -28,7 +30,7 @@ const LONGEST_FILE: u64 = 64 << 20;
 /// Says what it can, then does what it is told.
 pub fn run(folder: &Path) -> Result<()> {
     let mut calls = Calls::new(folder)?;
-    pin()?;
+    pin::to_last_processor()?;
     tell(json!({"ready": true, "calls": NAMES}));
     while let Some(words) = hear() {
         let [name, milliseconds] = &words[..] else { bail!("give a call and milliseconds") };
@@ -64,6 +66,7 @@ struct Calls {
     named: File,
     deleted: File,
     appended: u64,
+    /// The end of the heap when a batch began: between batches it is the allocator's to move.
     heap: usize,
     fault: *mut u8,
     listener: TcpListener,
@@ -91,14 +94,12 @@ impl Calls {
         client.set_nodelay(true)?;
         let datagrams = UdpSocket::bind("127.0.0.1:0")?;
         datagrams.connect(datagrams.local_addr()?)?;
-        // SAFETY: asks for the present end of the heap.
-        let heap = unsafe { libc::syscall(libc::SYS_brk, 0) } as usize;
         Ok(Self {
             folder: folder.to_owned(),
             named,
             deleted,
             appended: 0,
-            heap,
+            heap: 0,
             fault: map(FAULTS * PAGE)?,
             listener,
             client,
@@ -138,6 +139,8 @@ impl Calls {
         self.appended = 0;
         self.named.set_len(0)?;
         self.deleted.set_len(0)?;
+        // SAFETY: asks for the present end of the heap.
+        self.heap = unsafe { libc::syscall(libc::SYS_brk, 0) } as usize;
         let began = spent();
         match name {
             "page fault" => {
@@ -191,9 +194,9 @@ impl Calls {
         Ok(())
     }
 
-    /// A page more and a page less, which glibc's heap does not notice.
+    /// Some pages more and as many less, which the allocator does not notice.
     fn brk(&self) {
-        // SAFETY: the heap ends where it ended before; nobody else in this process moves it meanwhile.
+        // SAFETY: the heap ends where it ended before; nothing in this process allocates meanwhile.
         unsafe {
             libc::syscall(libc::SYS_brk, self.heap + 16 * PAGE);
             libc::syscall(libc::SYS_brk, self.heap);
@@ -285,17 +288,4 @@ fn spent() -> Duration {
     let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, 1000 * time.tv_usec as u32);
     let own = Duration::new(own.tv_sec as u64, own.tv_nsec as u32);
     own + time(children.ru_utime) + time(children.ru_stime)
-}
-
-/// Keeps to the last processor, so that a call does not begin on one and end on another.
-fn pin() -> Result<()> {
-    let last = std::thread::available_parallelism()?.get() - 1;
-    // SAFETY: the set is a plain value, and the processor exists.
-    let result = unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(last, &mut set);
-        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
-    };
-    ensure!(result == 0, "sched_setaffinity: {}", std::io::Error::last_os_error());
-    Ok(())
 }

@@ -10,12 +10,15 @@ use anyhow::{Result, bail};
 use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
+use crate::pin;
+
 /// What one short connection carries.
 const SHORT: usize = 100_000;
 /// What is sent and sent back.
 const PING: usize = 64;
 
-/// Answers every connection: what it begins with says how. `b` is only taken in, `p` comes back.
+/// Answers every connection: what it begins with says how. `b` and `s` are only taken in, `p` comes back; `s` and `p` on the
+/// processor of who sends.
 pub fn serve(address: &str) -> Result<()> {
     let listener = TcpListener::bind(address)?;
     std::thread::spawn(move || {
@@ -34,8 +37,11 @@ fn answer(mut stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 256 << 10];
     let count = stream.read(&mut buffer[..1])?;
-    match buffer.first() {
-        Some(b'p') if count > 0 => loop {
+    if count > 0 && buffer[0] != b'b' {
+        pin::to_last_processor()?;
+    }
+    match buffer[0] {
+        b'p' if count > 0 => loop {
             stream.read_exact(&mut buffer[..PING])?;
             stream.write_all(&buffer[..PING])?;
         },
@@ -78,9 +84,10 @@ fn bulk(address: &str, end: Instant) -> Result<(u64, u64)> {
     Ok((sent, sent))
 }
 
-/// Many short connections, one after the other; a unit is a connection.
+/// Many short connections, one after the other, on one processor as [`ping`]; a unit is a connection.
 fn short(address: &str, end: Instant) -> Result<(u64, u64)> {
-    let buffer = vec![b'b'; SHORT];
+    pin::to_last_processor()?;
+    let buffer = vec![b's'; SHORT];
     let mut count = 0;
     while Instant::now() < end {
         let mut stream = TcpStream::connect(address)?;
@@ -91,8 +98,10 @@ fn short(address: &str, end: Instant) -> Result<(u64, u64)> {
     Ok((count, count * SHORT as u64))
 }
 
-/// A little there and back; a unit is a round trip.
+/// A little there and back; a unit is a round trip. Both sides run on one processor: how long another one takes to wake
+/// up, of a virtual machine above all, is more than what any watcher adds, and depends on what watchers do besides.
 fn ping(address: &str, end: Instant) -> Result<(u64, u64)> {
+    pin::to_last_processor()?;
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.write_all(b"p")?;

@@ -8,6 +8,7 @@ mod calls;
 mod crowd;
 mod flood;
 mod flow;
+mod pin;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

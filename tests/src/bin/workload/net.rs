@@ -54,6 +54,7 @@ fn once(kind: &str) -> Result<()> {
         "reused_ports" => tcp::reused_ports(&mut processes)?,
         "reused_listeners" => tcp::reused_listeners(&mut processes)?,
         "io_uring_only" => tcp::without_descriptor(&mut processes)?,
+        "flood" => tcp::flood(&mut processes)?,
         "mptcp" => tcp::multipath(&mut processes)?,
         "places" => places::start(&mut processes)?,
         "ending_early" => return ending_early(processes),

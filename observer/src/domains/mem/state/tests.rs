@@ -7,10 +7,11 @@ use crate::{
     identity::process::Processes,
     observation,
     observation::{
-        mem::Machine,
+        mem::{Limit, Machine, Totals},
         session::{Missing, SessionFact},
     },
     report::{Note, Row, Value, shape},
+    trend::verdict::assess_life,
     view::{GroupBy, Sort, View},
 };
 

@@ -1,15 +1,19 @@
 //! What a pass over sockets has told of so far: each socket once, with all its holders, whichever parts the pass came in.
 
-use std::sync::Arc;
+use std::hash::BuildHasher as _;
 
-use hashbrown::{HashMap, hash_map::Entry};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 use observer_common::{
     net::{PROTOCOL_TCP, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord},
-    task::{TaskId, TaskRecord},
+    task::TaskRecord,
 };
 
 use super::super::bytes::Meaning as _;
 use crate::observation::net::{SocketHandle, Written};
+
+/// From so many sockets on room is made for as many as are expected, and not again and again for twice as many: what is left
+/// behind then stays with observer.
+const MANY: usize = 4096;
 
 /// What a pass has told of so far.
 #[derive(Debug, Default)]
@@ -18,14 +22,17 @@ pub(super) struct UnderWay {
     pub sockets: Vec<SocketHandle>,
     /// How many of them were asked for by [`Self::fresh`].
     asked: usize,
-    /// Where in it each socket is.
-    pub places: HashMap<u64, u32>,
+    /// Where in it each socket is, by its number, which is there.
+    places: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// As many sockets as it may be at most, by what passes before it met.
+    expected: usize,
     /// Those among them that are marked as shared, and since when.
     pub shared: Vec<(u64, Written)>,
     /// Owners of sockets; some more than once.
     pub owners: Vec<TaskRecord>,
-    /// Whether it met what only send and receive tell of, a socket that something else than a descriptor holds, and one of
-    /// those whose owner nobody knows.
+    /// Whether it met what only send and receive tell of (datagrams, connections that several share), a socket that
+    /// something else than a descriptor holds, and one of those whose owner nobody knows.
     pub uncounted: bool,
     pub hidden: bool,
     pub unowned: bool,
@@ -34,19 +41,48 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
+    /// Nothing was told yet.
+    pub fn expecting(sockets: usize) -> Self {
+        Self { expected: sockets, ..Self::default() }
+    }
+
+    /// As many sockets as the next pass may meet: this one, or an earlier one that told of more.
+    pub fn next_expected(&self) -> usize {
+        self.sockets.len().max(self.expected - self.expected / 64)
+    }
+
     /// Those that were met since this was last asked.
     pub fn fresh(&mut self) -> &mut [SocketHandle] {
         let asked = std::mem::replace(&mut self.asked, self.sockets.len());
         &mut self.sockets[asked..]
     }
 
+    /// Whether the socket of this number was met.
+    pub fn has(&self, cookie: u64) -> bool {
+        let is_it = |place: &u32| self.sockets[*place as usize].cookie() == cookie;
+        self.places.find(self.hasher.hash_one(cookie), is_it).is_some()
+    }
+
     /// A record of a socket, and who holds it.
     pub fn meet(&mut self, holder: &TaskRecord, socket: SocketRecord, shared: Written) {
         let holder = (holder.id.tgid != 0).then_some(holder.id);
-        let place = match self.places.entry(socket.cookie) {
+        let Self { sockets, places, hasher, .. } = self;
+        let cookie_at = |place: &u32| sockets[*place as usize].cookie();
+        if places.len() >= MANY && places.len() == places.capacity() {
+            places.reserve(self.expected.saturating_sub(places.len()), |place| {
+                hasher.hash_one(cookie_at(place))
+            });
+        }
+        let place = match places.entry(
+            hasher.hash_one(socket.cookie),
+            |place| cookie_at(place) == socket.cookie,
+            |place| hasher.hash_one(cookie_at(place)),
+        ) {
             Entry::Occupied(place) => {
-                if let Some(holder) = holder {
-                    add_holder(&mut self.sockets[*place.get() as usize], holder);
+                let known = &mut sockets[*place.get() as usize];
+                if let Some(holder) = holder.filter(|holder| !known.is_held_by(*holder)) {
+                    known.add_holder(holder);
+                    self.uncounted |= known.is_shared();
                 }
                 return;
             }
@@ -66,31 +102,11 @@ impl UnderWay {
         let marked = socket.flags & SOCKET_SHARED != 0;
         // What this version does not know has no place.
         let Some(fact) = socket.fact(holder.into_iter().collect()) else { return };
-        place.insert(u32::try_from(self.sockets.len()).expect("so many sockets do not fit into memory"));
-        self.sockets.push(fact);
+        place.insert(u32::try_from(sockets.len()).expect("so many sockets do not fit into memory"));
+        self.uncounted |= fact.is_shared();
+        sockets.push(fact);
         if marked {
             self.shared.push((cookie, shared));
         }
     }
-}
-
-/// Another descriptor for a socket that was met before.
-fn add_holder(fact: &mut SocketHandle, holder: TaskId) {
-    if fact.holders().contains(&holder) {
-        return;
-    }
-    // Somebody may keep the fact as it was without this holder.
-    let holders = match fact {
-        SocketHandle::Connection(fact) => &mut Arc::make_mut(fact).holders,
-        SocketHandle::Paced(fact) => &mut Arc::make_mut(fact).connection.holders,
-        SocketHandle::Socket(fact) => &mut Arc::make_mut(fact).holders,
-    };
-    holders.push(holder);
-}
-
-/// Whether the counters of a connection do not tell who of several processes moved what: it has more than one holder, or
-/// one that is not its owner.
-pub(super) fn is_shared(fact: &SocketHandle) -> bool {
-    let SocketHandle::Paced(fact) = fact else { return false };
-    fact.connection.ends.remote.is_some() && fact.connection.has_foreign_holder()
 }

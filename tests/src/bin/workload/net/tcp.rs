@@ -96,6 +96,22 @@ impl Pair {
     }
 }
 
+/// Many connections in a moment: one process has both ends of each, so that neither waits for the other to run.
+pub fn flood(processes: &mut Processes) -> Result<()> {
+    const CONNECTIONS: usize = 16_000;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    processes.start(false, |count| {
+        for _ in 0..CONNECTIONS {
+            let mut client = TcpStream::connect(address)?;
+            let (mut server, _) = listener.accept()?;
+            send(&mut client, count, 3)?;
+            receive_and_reset(&mut server, count)?;
+        }
+        Ok(())
+    })
+}
+
 /// Sends so many bytes.
 pub fn send(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
     let chunk = vec![7; bytes.min(256 * 1024)];
@@ -106,6 +122,13 @@ pub fn send(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
         left -= sent;
     }
     Ok(())
+}
+
+/// Receives three bytes and resets: so many connections one after the other would use up the addresses that there are.
+fn receive_and_reset(stream: &mut TcpStream, count: &Count) -> Result<()> {
+    stream.read_exact(&mut [0; 3])?;
+    add(&count.tcp_rx, 3);
+    Ok(ends_by_reset(stream)?)
 }
 
 /// Receives until the other side closes.

@@ -1,0 +1,33 @@
+//! The clocks that a connection's pace is measured with.
+
+/// A moment on the clocks that a connection's pace is measured with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clocks {
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+    /// The kernel's own clock, where it was told.
+    pub jiffies: Option<u32>,
+    /// Jiffies a second, once that is known.
+    pub hz: Option<f64>,
+}
+
+impl Clocks {
+    /// The numbers of jiffies a second that Linux can be built with.
+    const RATES: [f64; 4] = [100.0, 250.0, 300.0, 1000.0];
+
+    /// A later moment; how fast jiffies go is learnt from both.
+    #[must_use]
+    pub fn later(self, at: u64, jiffies: Option<u32>) -> Self {
+        let passed = jiffies.zip(self.jiffies).map(|(now, before)| f64::from(now.wrapping_sub(before)));
+        let seconds = at.saturating_sub(self.at) as f64 / 1e9;
+        let measured = passed.map(|jiffies| jiffies / seconds).filter(|hz| hz.is_finite() && *hz > 0.0);
+        let distance = |hz: f64, rate: &f64| (hz / rate).ln().abs();
+        let hz = measured.and_then(|hz| {
+            Self::RATES.into_iter().min_by(|a, b| distance(hz, a).total_cmp(&distance(hz, b)))
+        });
+        // Where no pass told the time, because nothing has changed, it went on all the same.
+        let passed = self.hz.map(|hz| (seconds * hz) as u32);
+        let jiffies = jiffies.or_else(|| Some(self.jiffies?.wrapping_add(passed?)));
+        Self { at, jiffies, hz: self.hz.or(hz) }
+    }
+}

@@ -1,0 +1,16 @@
+//! Where a load runs: what is to be told from a few nanoseconds must not depend on where the scheduler puts it.
+
+use anyhow::{Result, ensure};
+
+/// Keeps this thread to the last processor.
+pub fn to_last_processor() -> Result<()> {
+    // SAFETY: the first asks a number, not of this thread alone, which may be kept to one already; the set is a plain value.
+    let result = unsafe {
+        let last = libc::sysconf(libc::_SC_NPROCESSORS_ONLN) as usize - 1;
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(last, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
+    };
+    ensure!(result == 0, "sched_setaffinity: {}", std::io::Error::last_os_error());
+    Ok(())
+}
