@@ -5,8 +5,10 @@
 //! interface each byte is sent once and received once.
 //!
 //! What cannot be seen: protocols other than TCP, UDP, UDP-Lite and MPTCP; the peer of a datagram socket that is not
-//! connected; connections in other network namespaces that no descriptor holds, until they end; Unix sockets, which are no network traffic; who would have got what arrived on a connection that nobody
-//! accepted.
+//! connected; connections in other network namespaces that no descriptor holds, until they end; Unix sockets, which are
+//! no network traffic; who would have got what arrived on a connection that nobody accepted. A connection that was opened
+//! and closed between two passes belongs to who closed it, where nobody acted on it before: that can be another program
+//! that looked at the descriptors in that moment (a second observer, for one) and was the last to let go of it.
 
 use super::Declaration;
 

@@ -280,7 +280,10 @@ impl NetState {
 
     fn closed(&mut self, fact: &ClosedFact) {
         let connection = &fact.connection;
-        let new = connection.opened != 0;
+        // The first pass meets all that there is. What none has met, and yet a process acted on, began after it, though
+        // nobody told of its beginning.
+        let unmet = fact.seen.is_none() && connection.owner.is_some();
+        let new = connection.opened != 0 || (self.started && unmet);
         match self.connections.wake(connection.cookie) {
             Some(known) if known.is(connection) => {
                 let before = known.close(fact);

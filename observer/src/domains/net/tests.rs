@@ -177,6 +177,26 @@ fn a_connection_from_before_that_ends_before_the_first_pass_counts_nothing() {
 }
 
 #[test]
+fn a_connection_whose_beginning_nobody_told_and_no_pass_has_met_is_counted_whole() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(closed(connection(1, 0, 1000, 500), None));
+    let report = scene.report();
+    assert_eq!(cell(&report, A, "tx"), Some(Value::Unsigned(1000)));
+    assert_eq!(cell(&report, A, "rx"), Some(Value::Unsigned(500)));
+}
+
+#[test]
+fn what_its_process_had_closed_before_observation_is_not_counted() {
+    let mut scene = Scene::new(View::Net);
+    scene.report();
+    scene.say(closed(ConnectionFact { owner: None, ..connection(1, 0, 1000, 500) }, None));
+    scene.report();
+    scene.report();
+    assert_eq!(scene.report().loss.unattributed, 0);
+}
+
+#[test]
 fn a_connection_between_two_passes_is_counted_whole() {
     let mut scene = Scene::new(View::Net);
     scene.report();
