@@ -15,8 +15,6 @@ use super::{
 use crate::kept;
 
 const ENTRIES: u32 = 1 << 14;
-/// The epoch in which the first pass runs.
-const FIRST_PASS: u32 = 1;
 
 /// Ends that found no room in the ring, added up by owner.
 #[map]
@@ -58,10 +56,8 @@ pub unsafe fn deliver(life: *mut Life, tcp: *const u8) {
 unsafe fn add_up(life: *mut Life, flags: u32, seen: [u64; 3], tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        // No pass has met it and nobody told of its beginning. How much of its counters is news nobody knows, unless the
-        // first pass is over, which meets all that there is, and a process acted on it since.
-        let began = (*life).opened != 0 || (emit::epoch() > FIRST_PASS && storage::is_claimed(life));
-        if !began && flags & SOCKET_SEEN == 0 {
+        // Opened before observation and never met by a pass: how much of its counters is news, nobody knows.
+        if (*life).opened == 0 && flags & SOCKET_SEEN == 0 {
             return;
         }
         let [tx, rx, retransmitted] = socket::counters(tcp);
