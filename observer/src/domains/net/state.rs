@@ -280,8 +280,8 @@ impl NetState {
 
     fn closed(&mut self, fact: &ClosedFact) {
         let connection = &fact.connection;
-        // The first pass meets all that there is. What none has met, and yet a process acted on, began after it, though
-        // nobody told of its beginning.
+        // The first pass meets all that descriptors hold. What none has met, and yet a process acted on, began after it,
+        // though nobody told of its beginning.
         let unmet = fact.seen.is_none() && connection.owner.is_some();
         let new = connection.opened != 0 || (self.started && unmet);
         match self.connections.wake(connection.cookie) {
