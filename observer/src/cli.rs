@@ -12,7 +12,7 @@ use std::{
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
-use crate::{
+use observer_core::{
     text::harmless,
     view::{GroupBy, Request, Sort, View},
 };

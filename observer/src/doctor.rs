@@ -3,17 +3,14 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    error::Error,
-    hook::Way,
-    kernel::{
-        facts::KernelFacts,
-        load::Outcome,
-        names::Lockdown,
-        plan::{HookPlan, LoadPlan},
-        privilege::{HELPFUL, LOCKED_MEMORY, REQUIRED, counts_locked_memory},
-        refusal,
-    },
+use observer_core::{error::Error, hook::Way};
+use observer_kernel::{
+    facts::KernelFacts,
+    load::Outcome,
+    names::Lockdown,
+    plan::{HookPlan, LoadPlan},
+    privilege::{HELPFUL, LOCKED_MEMORY, REQUIRED, counts_locked_memory},
+    refusal,
 };
 
 /// The whole answer as text. `outcomes` is what the kernel said when all was loaded for a trial, or why it was not.

@@ -8,9 +8,10 @@ use std::{
 
 use observer::{
     cli::{self, Surroundings},
-    error::Exit,
     run,
 };
+
+use observer_core::error::Exit;
 
 fn main() -> ExitCode {
     // SIGPIPE stays ignored, as the runtime sets it: a write to a closed pipe is an error that unwinds, so everything

@@ -4,14 +4,15 @@ use std::path::Path;
 
 use crate::{
     cli::{self, Command, Format, Record, Source, Watch},
-    doctor,
-    domains::{self, Declaration},
-    engine::Engine,
+    doctor, domains,
+};
+use observer_core::{
+    domain::Declaration,
     error::{Error, Exit},
-    kernel::{facts::KERNEL_TYPES, survey::Surveyed},
-    render::{self, Output},
     view::{Request, View},
 };
+use observer_faces::Output;
+use observer_kernel::{facts::KERNEL_TYPES, survey::Surveyed};
 use pipeline::Pipeline;
 
 mod allocation;
@@ -44,7 +45,7 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
     watch.request.records = matches!(watch.source, Source::Kernel { record: Some(_), .. });
     let output = output(watch.format);
     let domain = domains::of(watch.request.view);
-    let engine = Engine::new(watch.request);
+    let engine = domains::engine(watch.request);
     engine.check().map_err(|error| Error::usage("sorting", error))?;
     match watch.source {
         Source::Kernel { live, record } => {
@@ -67,7 +68,7 @@ fn record(record: Record) -> Result<Exit, Error> {
     let engines = record.domains.iter().map(|view| {
         let view = if *view == View::Disk { View::DeletedOpen } else { *view };
         let (cmdline, resolve) = (record.cmdline, record.resolve);
-        Engine::new(Request { cmdline, resolve, records: true, ..Request::new(view) })
+        domains::engine(Request { cmdline, resolve, records: true, ..Request::new(view) })
     });
     let mut pipeline = Pipeline::new(engines.collect(), None);
     wait(live::observe(&domains, &record.live, record.timing, Some(&record.file), &mut pipeline))?;
@@ -85,7 +86,7 @@ fn examine(options: &cli::Live) -> Result<Exit, Error> {
     let domains: Vec<&'static Declaration> = domains::ALL.iter().collect();
     let plan = attach::decide(&domains, options)?;
     let outcomes = attach::attach(&plan, options).map(|loaded| loaded.outcomes);
-    render::print(&doctor::explain(&plan, &outcomes)).map_err(|error| Error::output(&error))?;
+    observer_faces::print(&doctor::explain(&plan, &outcomes)).map_err(|error| Error::output(&error))?;
     Ok(Exit::Done)
 }
 
@@ -97,14 +98,14 @@ fn survey(options: &cli::Live) -> Result<Exit, Error> {
     let surveyed =
         Surveyed::of(&plan.facts, &domains, &types).map_err(|error| Error::unable(doing, error))?;
     let text = serde_json::to_string_pretty(&surveyed).map_err(|error| Error::failed(doing, error))?;
-    render::print(&format!("{text}\n")).map_err(|error| Error::output(&error))?;
+    observer_faces::print(&format!("{text}\n")).map_err(|error| Error::output(&error))?;
     Ok(Exit::Done)
 }
 
 fn output(format: Format) -> Box<dyn Output> {
     match format {
-        Format::Json => render::json(),
-        Format::Plain => render::plain(),
-        Format::Screen => render::screen(),
+        Format::Json => observer_faces::json(),
+        Format::Plain => observer_faces::plain(),
+        Format::Screen => observer_faces::screen(),
     }
 }

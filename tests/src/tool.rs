@@ -2,12 +2,11 @@
 
 use std::{io::Write as _, path::Path, sync::OnceLock};
 
-use observer::{
-    domains::{self, Declaration},
-    kernel::{
-        facts::{KernelFacts, Origin},
-        plan::{HookPlan, LoadPlan, Without, plan},
-    },
+use observer::domains;
+use observer_core::domain::Declaration;
+use observer_kernel::{
+    facts::{KernelFacts, Origin},
+    plan::{HookPlan, LoadPlan, Without, plan},
 };
 
 /// Whether `program` is missing in a guest of the kernel matrix, which has few: then the test says so and returns, and

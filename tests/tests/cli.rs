@@ -10,15 +10,13 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use observer::{
-    observation::{
-        Observation, TaskId,
-        mem::{Machine, MemFact, Memory},
-        process::ProcessFact,
-        session::{Moment, SessionFact},
-    },
-    source::record::Recorder,
+use observer_core::facts::{
+    Fact, TaskId,
+    mem::{Machine, MemFact, Memory},
+    process::ProcessFact,
+    session::{Moment, SessionFact},
 };
+use observer_sources::record::Recorder;
 use observer_tests::{TempDir, observer_path};
 use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
@@ -33,26 +31,26 @@ const NAMES: [&[u8]; 4] = [b"server", b"\x1b]0;x\x07", "漢字漢字".as_bytes()
 fn recording(path: &Path, seconds: u64) {
     let mut recorder = Recorder::create(path).unwrap();
     let at = |second: u64| Moment { boot: second * SECOND, wall: (1_800_000_000 + second) * SECOND };
-    recorder.push(&Observation::Session(Box::new(SessionFact {
+    recorder.push(&Fact::Session(Box::new(SessionFact {
         began: at(100),
         host: "host".to_owned(),
         kernel: "6.18".to_owned(),
         ..SessionFact::default()
     })));
     let machine = Machine { total: 1 << 34, free: 1 << 33, available: Some(1 << 33), ..Machine::default() };
-    recorder.push(&Observation::Mem(MemFact::Machine(machine.into())));
+    recorder.push(&Fact::Mem(MemFact::Machine(machine.into())));
     for second in 100..=100 + seconds {
         for (tgid, name) in (1000..).zip(NAMES) {
             let id = TaskId { start: SECOND, tgid };
             if second == 100 {
                 let met = ProcessFact::Met { id, comm: name[..].into(), uid: 1000, kernel_thread: false };
-                recorder.push(&Observation::Process(met));
+                recorder.push(&Fact::Process(met));
             }
             let anon = ((tgid as i64 - 900) << 20) + ((second as i64) << 12);
             let memory = Memory { anon, virt: 2 * anon, ..Memory::default() };
-            recorder.push(&Observation::Mem(MemFact::Counters { id, memory, page_tables: 0 }));
+            recorder.push(&Fact::Mem(MemFact::Counters { id, memory, page_tables: 0 }));
         }
-        recorder.push(&Observation::Due(at(second)));
+        recorder.push(&Fact::Due(at(second)));
     }
     recorder.finish().unwrap();
 }

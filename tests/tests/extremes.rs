@@ -7,23 +7,19 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use observer::{
-    observation::{
-        Observation, TaskId,
-        disk::{
-            Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Listing, Loop, Mount, Space, Stat, Walk,
-        },
-        loss::{LossFact, SkippedFact},
-        mem::{Limit, Machine, MemFact, Memory, Totals},
-        net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Ends, FlowFact, FlowSlot,
-            LinkFact, Measures, NetFact, Pace, PacedFact, Protocol, QueueFact, SaturationFact, SocketFact,
-        },
-        process::ProcessFact,
-        session::{Moment, PaceFact, SessionFact},
+use observer_core::facts::{
+    Fact, TaskId,
+    disk::{Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Listing, Loop, Mount, Space, Stat, Walk},
+    loss::{LossFact, SkippedFact},
+    mem::{Limit, Machine, MemFact, Memory, Totals},
+    net::{
+        ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Ends, FlowFact, FlowSlot, LinkFact,
+        Measures, NetFact, Pace, PacedFact, Protocol, QueueFact, SaturationFact, SocketFact,
     },
-    source::record::Recorder,
+    process::ProcessFact,
+    session::{Moment, PaceFact, SessionFact},
 };
+use observer_sources::record::Recorder;
 use observer_tests::{Observer, TempDir};
 
 /// Numbers that are the same in every run (xorshift).
@@ -322,21 +318,21 @@ impl Numbers {
         }
     }
 
-    fn fact(&mut self) -> Observation {
+    fn fact(&mut self) -> Fact {
         match self.below(21) {
-            0 => Observation::Loss(self.loss()),
-            1 => Observation::Pace(PaceFact { interval: f64::MAX, asked: 0.0 }),
-            2..5 => Observation::Process(self.process()),
-            5..10 => Observation::Mem(self.mem()),
-            10..15 => Observation::Disk(self.disk()),
-            20 => Observation::Skipped(SkippedFact { domain: "mem".to_owned(), runs: self.extreme() }),
-            _ => Observation::Net(self.net()),
+            0 => Fact::Loss(self.loss()),
+            1 => Fact::Pace(PaceFact { interval: f64::MAX, asked: 0.0 }),
+            2..5 => Fact::Process(self.process()),
+            5..10 => Fact::Mem(self.mem()),
+            10..15 => Fact::Disk(self.disk()),
+            20 => Fact::Skipped(SkippedFact { domain: "mem".to_owned(), runs: self.extreme() }),
+            _ => Fact::Net(self.net()),
         }
     }
 }
 
-fn session(began: Moment) -> Observation {
-    Observation::Session(Box::new(SessionFact { began, ..SessionFact::default() }))
+fn session(began: Moment) -> Fact {
+    Fact::Session(Box::new(SessionFact { began, ..SessionFact::default() }))
 }
 
 #[test]
@@ -355,7 +351,7 @@ fn whatever_a_recording_says_is_reported() {
             }
             // The last moments are at the end of time.
             let at = if report > 38 { u64::MAX - 40 + report } else { report * 1_000_000_000 };
-            recorder.push(&Observation::Due(moment(at)));
+            recorder.push(&Fact::Due(moment(at)));
         }
         recorder.finish().unwrap();
         let views: [&[&str]; 9] = [

@@ -9,13 +9,12 @@ use std::{
     sync::LazyLock,
 };
 
-use observer::{
-    engine::Engine,
-    observation::Observation,
+use observer_core::{
+    facts::Fact,
     report::Value,
-    source::replay::Replay,
     view::{Request, View},
 };
+use observer_sources::replay::Replay;
 
 /// The verdicts on each run, by its name, one a report.
 static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|| {
@@ -28,11 +27,11 @@ static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|
 });
 
 fn play(recording: &Path, told: &mut BTreeMap<String, Vec<(String, String)>>) {
-    let mut engine = Engine::new(Request { resolve: false, ..Request::new(View::Mem) });
+    let mut engine = observer::domains::engine(Request { resolve: false, ..Request::new(View::Mem) });
     for fact in Replay::open(recording).unwrap() {
         let fact = fact.unwrap();
         engine.apply(&fact);
-        let Observation::Due(now) = fact else { continue };
+        let Fact::Due(now) = fact else { continue };
         if let Some(report) = engine.report(now, None).unwrap() {
             let table = &report.tables[0];
             let at = |name| table.columns.iter().position(|column| column.name == name).unwrap();

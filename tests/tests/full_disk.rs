@@ -4,21 +4,16 @@
 
 use std::fs;
 
-use observer::{
-    observation::{Observation, session::Moment},
-    source::{
-        record::Recorder,
-        replay::{Replay, ReplayError},
-    },
+use observer_core::facts::{Fact, session::Moment};
+use observer_sources::{
+    record::Recorder,
+    replay::{Replay, ReplayError},
 };
 use observer_tests::TempDir;
 
-fn due(second: u64) -> Observation {
+fn due(second: u64) -> Fact {
     // A wall clock that no compressor can foretell: the file must grow.
-    Observation::Due(Moment {
-        boot: second * 1_000_000_000,
-        wall: second.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-    })
+    Fact::Due(Moment { boot: second * 1_000_000_000, wall: second.wrapping_mul(0x9e37_79b9_7f4a_7c15) })
 }
 
 #[test]
@@ -26,7 +21,7 @@ fn a_full_disk_ends_the_recording_and_says_so() {
     let folder = TempDir::new("recording");
     let path = folder.file("r");
     let mut recorder = Recorder::create(&path).unwrap();
-    let session = Observation::Session(Box::default());
+    let session = Fact::Session(Box::default());
     recorder.push(&session);
     recorder.push(&due(1));
     let whole = fs::metadata(&path).unwrap().len();

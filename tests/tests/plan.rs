@@ -12,14 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use observer::{
-    domains::{self, Declaration},
-    kernel::{
-        facts::{attachments, fields, helpers, type_name},
-        plan::{LoadPlan, Without, plan},
-        prototype,
-        survey::Surveyed,
-    },
+use observer::domains;
+use observer_core::domain::Declaration;
+use observer_kernel::{
+    facts::{attachments, fields, helpers, type_name},
+    plan::{LoadPlan, Without, plan},
+    prototype,
+    survey::Surveyed,
 };
 
 fn data() -> PathBuf {

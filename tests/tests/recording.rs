@@ -10,18 +10,16 @@ use std::{
     path::Path,
 };
 
-use observer::{
-    observation::{
-        Observation, TaskId,
-        mem::{MemFact, Memory, Totals},
-        process::ProcessFact,
-        session::{Moment, SessionFact},
-    },
-    source::{
-        changes::Changes,
-        record::Recorder,
-        replay::{Replay, ReplayError},
-    },
+use observer_core::facts::{
+    Fact, TaskId,
+    mem::{MemFact, Memory, Totals},
+    process::ProcessFact,
+    session::{Moment, SessionFact},
+};
+use observer_sources::{
+    changes::Changes,
+    record::Recorder,
+    replay::{Replay, ReplayError},
 };
 use observer_tests::TempDir;
 
@@ -31,22 +29,17 @@ fn at(second: u64) -> Moment {
     Moment { boot: second * SECOND, wall: 1_800_000_000 * SECOND + second * SECOND }
 }
 
-fn session() -> Observation {
-    Observation::Session(Box::new(SessionFact { began: at(0), ..SessionFact::default() }))
+fn session() -> Fact {
+    Fact::Session(Box::new(SessionFact { began: at(0), ..SessionFact::default() }))
 }
 
-fn met(tgid: u64, comm: &str) -> Observation {
+fn met(tgid: u64, comm: &str) -> Fact {
     let id = TaskId { start: tgid * 1_000_003, tgid };
-    Observation::Process(ProcessFact::Met {
-        id,
-        comm: comm.as_bytes().into(),
-        uid: 1000,
-        kernel_thread: false,
-    })
+    Fact::Process(ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 1000, kernel_thread: false })
 }
 
 /// Records `seconds` of a machine on which one process a second changes its name, with a key frame each minute.
-fn record(path: &Path, seconds: u64) -> Vec<Observation> {
+fn record(path: &Path, seconds: u64) -> Vec<Fact> {
     let mut recorder = Recorder::create(path).unwrap();
     let mut changes = Changes::default();
     let mut stream = vec![session()];
@@ -54,7 +47,7 @@ fn record(path: &Path, seconds: u64) -> Vec<Observation> {
     for second in 1..=seconds {
         let mut out = Vec::new();
         changes.single(met(second % 7, &format!("at {second}")), &mut out);
-        changes.single(Observation::Due(at(second)), &mut out);
+        changes.single(Fact::Due(at(second)), &mut out);
         out.iter().for_each(|fact| recorder.push(fact));
         stream.extend(out);
         if recorder.wants_key() {
@@ -66,7 +59,7 @@ fn record(path: &Path, seconds: u64) -> Vec<Observation> {
     stream
 }
 
-fn replay(bytes: &[u8]) -> (Vec<Observation>, Vec<ReplayError>) {
+fn replay(bytes: &[u8]) -> (Vec<Fact>, Vec<ReplayError>) {
     let mut facts = Vec::new();
     let mut errors = Vec::new();
     match Replay::read(Cursor::new(bytes)) {
@@ -80,7 +73,7 @@ fn replay(bytes: &[u8]) -> (Vec<Observation>, Vec<ReplayError>) {
 }
 
 /// The last name of each process that a stream tells of: what its reader believes in the end.
-fn names(stream: &[Observation]) -> Vec<&Observation> {
+fn names(stream: &[Fact]) -> Vec<&Fact> {
     let mut known = std::collections::BTreeMap::new();
     stream.iter().filter_map(|fact| Some((fact.slot()?, fact))).for_each(|(slot, fact)| {
         known.insert(slot, fact);
@@ -181,7 +174,7 @@ fn after_damage_the_next_key_frame_goes_on() {
     assert!(matches!(errors[..], [ReplayError::Damaged { to: Some(_), .. }]), "{errors:?}");
     assert!(errors[0].is_loss());
     assert_eq!(facts[0], session());
-    assert_eq!(facts.iter().filter(|fact| matches!(fact, Observation::Session(_))).count(), 1);
+    assert_eq!(facts.iter().filter(|fact| matches!(fact, Fact::Session(_))).count(), 1);
     assert_eq!(names(&facts), names(&stream));
 }
 
@@ -210,7 +203,7 @@ fn an_hour_of_two_thousand_processes_is_small() {
                 out.push(met(tgid, &format!("process-{}", below(300))));
                 let exe = Some(format!("/usr/lib/service-{}/bin/worker", below(300)).into());
                 let cgroup = Some(format!("/system.slice/service-{}.service", below(300)).into());
-                out.push(Observation::Process(ProcessFact::Named { id, exe, cgroup, cmdline: None }));
+                out.push(Fact::Process(ProcessFact::Named { id, exe, cgroup, cmdline: None }));
                 let mut pages = |bound: u64| (below(bound) * 4096) as i64;
                 let (anon, file, virt) = (pages(1 << 18), pages(1 << 14), pages(1 << 20));
                 machine.push((Memory { file, anon, swap: 0, shmem: 0, virt }, Totals::default()));
@@ -223,11 +216,11 @@ fn an_hour_of_two_thousand_processes_is_small() {
             if busy && below(4) == 0 {
                 totals.mapped += below(256) * 4096;
                 totals.unmapped += below(256) * 4096;
-                out.push(Observation::Mem(MemFact::Totals { id, totals: *totals }));
+                out.push(Fact::Mem(MemFact::Totals { id, totals: *totals }));
             }
-            out.push(Observation::Mem(MemFact::Counters { id, memory: *memory, page_tables: 1 << 16 }));
+            out.push(Fact::Mem(MemFact::Counters { id, memory: *memory, page_tables: 1 << 16 }));
         }
-        out.push(Observation::Due(at(second)));
+        out.push(Fact::Due(at(second)));
         let mut changed = Vec::new();
         out.into_iter().for_each(|fact| changes.single(fact, &mut changed));
         changed.iter().for_each(|fact| recorder.push(fact));
@@ -245,9 +238,9 @@ fn what_vanished_unseen_is_gone_after_damage() {
     let folder = TempDir::new("recording");
     let counters = |tgid| {
         let id = TaskId { start: tgid, tgid };
-        Observation::Mem(MemFact::Counters { id, memory: Memory::default(), page_tables: 0 })
+        Fact::Mem(MemFact::Counters { id, memory: Memory::default(), page_tables: 0 })
     };
-    let gone = |tgid| Observation::Mem(MemFact::Gone { id: TaskId { start: tgid, tgid } });
+    let gone = |tgid| Fact::Mem(MemFact::Gone { id: TaskId { start: tgid, tgid } });
     let mut recorder = Recorder::create(&folder.file("r")).unwrap();
     let mut changes = Changes::default();
     let mut ends = Vec::new();
@@ -258,7 +251,7 @@ fn what_vanished_unseen_is_gone_after_damage() {
         let there = (1..=3).filter(|tgid| *tgid == 3 || second < 20 || (*tgid == 1 && second > 30));
         changes.pass("pass", there.map(counters), &mut out);
         changes.settle(&mut out);
-        changes.single(Observation::Due(at(second)), &mut out);
+        changes.single(Fact::Due(at(second)), &mut out);
         out.iter().for_each(|fact| recorder.push(fact));
         ends.push(fs::metadata(folder.file("r")).unwrap().len() as usize);
         if recorder.wants_key() {
@@ -270,7 +263,7 @@ fn what_vanished_unseen_is_gone_after_damage() {
     bytes[ends[14]..ends[40]].fill(0);
     let (facts, errors) = replay(&bytes);
     assert!(matches!(errors[..], [ReplayError::Damaged { to: Some(_), .. }]), "{errors:?}");
-    let told: Vec<_> = facts.iter().filter(|fact| matches!(fact, Observation::Mem(_))).cloned().collect();
+    let told: Vec<_> = facts.iter().filter(|fact| matches!(fact, Fact::Mem(_))).cloned().collect();
     assert_eq!(told, [counters(1), counters(2), counters(3), gone(2)], "only what the reader did not know");
 }
 
@@ -304,8 +297,8 @@ fn a_fact_of_a_later_version_is_told_from_damage() {
     bytes.truncate(head);
     let unknown = [200, 1, 2, 3];
     let packed = zstd::bulk::compress(&unknown, 3).unwrap();
-    bytes.extend(observer::source::frame::frame(
-        observer::source::frame::Kind::Changes,
+    bytes.extend(observer_sources::frame::frame(
+        observer_sources::frame::Kind::Changes,
         unknown.len(),
         &packed,
     ));
@@ -321,7 +314,7 @@ fn a_frame_that_unpacks_to_more_than_it_says_is_damage() {
     let mut bytes = fs::read(folder.file("r")).unwrap();
     bytes.truncate(17 + bytes[12] as usize);
     let packed = zstd::bulk::compress(&vec![0; 1 << 30], 1).unwrap();
-    bytes.extend(observer::source::frame::frame(observer::source::frame::Kind::Changes, 1 << 20, &packed));
+    bytes.extend(observer_sources::frame::frame(observer_sources::frame::Kind::Changes, 1 << 20, &packed));
     let (facts, errors) = replay(&bytes);
     assert!(facts.is_empty());
     assert!(matches!(errors[..], [ReplayError::Damaged { to: None, .. }]), "{errors:?}");

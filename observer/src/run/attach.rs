@@ -2,17 +2,14 @@
 
 use std::path::Path;
 
-use crate::{
-    cli,
-    domains::Declaration,
-    error::Error,
-    kernel::{
-        cache,
-        facts::{KernelFacts, Origin},
-        load::{self, Loaded},
-        plan::{LoadPlan, Without, plan},
-        privilege::REQUIRED,
-    },
+use crate::cli;
+use observer_core::{domain::Declaration, error::Error};
+use observer_kernel::{
+    cache,
+    facts::{KernelFacts, Origin},
+    load::{self, Loaded},
+    plan::{LoadPlan, Without, plan},
+    privilege::REQUIRED,
 };
 
 /// Gathers the facts and decides.

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::Error;
+use observer_core::error::Error;
 
 /// What comes from outside while observer waits.
 pub enum Interruption {

@@ -19,19 +19,13 @@ use super::{
     pace::Pace,
     pipeline::{Pipeline, warn},
 };
-use crate::{
-    cli::{self, Timing},
-    domains::Declaration,
-    error::Error,
-    kernel::activity,
-    observation::Observation,
-    source::{
-        live::{Live, now},
-        record::Recorder,
-        session::session,
-    },
-    text::printable,
-    wants::Wants,
+use crate::cli::{self, Timing};
+use observer_core::{domain::Declaration, error::Error, facts::Fact, text::printable, wants::Wants};
+use observer_kernel::activity;
+use observer_sources::{
+    live::{Live, now},
+    record::Recorder,
+    session::session,
 };
 
 /// Observes until the limit, a signal, or the end of whoever reads the output; `record` is where a recording goes.
@@ -65,7 +59,7 @@ pub async fn observe(
         let doing = || format!("recording to {}", printable(path.as_os_str().as_bytes()));
         pipeline.record(Recorder::create(path).map_err(|error| Error::failed(doing(), error))?);
     }
-    pipeline.feed(Observation::Session(Box::new(session(&loaded.outcomes, &plan.facts))))?;
+    pipeline.feed(Fact::Session(Box::new(session(&loaded.outcomes, &plan.facts))))?;
     let mut live = Live::new(loaded.objects, domains, PathBuf::from("/"));
     let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
     if options.verbose {
@@ -100,7 +94,7 @@ async fn until_enough(
             () = sleep_until(next) => {
                 report(live, &mut wants, pipeline)?;
                 if let Some(changed) = pace.after_report(processor_time()) {
-                    pipeline.feed(Observation::Pace(changed))?;
+                    pipeline.feed(Fact::Pace(changed))?;
                 }
                 // From the plan and not from the clock, so that lateness does not add up; but never in the past.
                 due = (due + pace.interval()).max(Instant::now());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::observation::session::PaceFact;
+use observer_core::facts::session::PaceFact;
 
 /// However small the budget: reports come at least so often.
 const LONGEST: Duration = Duration::from_secs(3600);

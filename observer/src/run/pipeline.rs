@@ -4,19 +4,19 @@
 
 use std::io::{self, Write as _};
 
-use crate::{
+use observer_core::{
     engine::Engine,
     error::{Error, Exit},
-    observation::{
-        Observation,
+    facts::{
+        Fact,
         session::{Moment, SessionFact},
     },
-    render::Output,
     report::{Note, Report, shape::UnknownColumn},
-    source::record::Recorder,
     text::harmless,
     wants::Wants,
 };
+use observer_faces::Output;
+use observer_sources::record::Recorder;
 
 /// Where observations flow.
 pub struct Pipeline {
@@ -52,19 +52,19 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the recording or the output cannot be written, or the report cannot be shaped as was asked.
-    pub fn feed(&mut self, observation: Observation) -> Result<(), Error> {
+    pub fn feed(&mut self, observation: Fact) -> Result<(), Error> {
         self.take(&observation);
         match observation {
-            Observation::Due(now) => self.report(now),
+            Fact::Due(now) => self.report(now),
             _ => Ok(()),
         }
     }
 
-    fn take(&mut self, observation: &Observation) {
+    fn take(&mut self, observation: &Fact) {
         if let Some(recorder) = &mut self.recorder {
             recorder.push(observation);
         }
-        if let Observation::Session(session) = observation {
+        if let Fact::Session(session) = observation {
             self.session = Some((**session).clone());
         }
         for engine in &mut self.engines {
@@ -198,10 +198,10 @@ impl Pipeline {
     }
 }
 
-impl Extend<Observation> for Pipeline {
+impl Extend<Fact> for Pipeline {
     /// Takes in what was observed for a report, piece by piece as it is found; that the report is due is said to
     /// [`Pipeline::feed`].
-    fn extend<T: IntoIterator<Item = Observation>>(&mut self, observations: T) {
+    fn extend<T: IntoIterator<Item = Fact>>(&mut self, observations: T) {
         observations.into_iter().for_each(|observation| self.take(&observation));
     }
 }

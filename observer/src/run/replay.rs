@@ -6,7 +6,9 @@ use super::{
     interruption::{Interruption, Interruptions},
     pipeline::{Pipeline, warn},
 };
-use crate::{cli::Timing, error::Error, source::replay::Replay, text::printable};
+use crate::cli::Timing;
+use observer_core::{error::Error, text::printable};
+use observer_sources::replay::Replay;
 
 /// Replays until the recording's end, the limit, a signal, or the end of whoever reads the output.
 ///

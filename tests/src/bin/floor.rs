@@ -10,13 +10,11 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{BtfTracePoint, FExit},
 };
-use observer::{
-    domains,
-    hook::Point,
-    kernel::{
-        facts::{KernelFacts, Origin},
-        plan::{self, Without},
-    },
+use observer::domains;
+use observer_core::hook::Point;
+use observer_kernel::{
+    facts::{KernelFacts, Origin},
+    plan::{self, Without},
 };
 use observer_tests::workload::{hear, tell};
 use serde_json::json;

@@ -4,13 +4,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
-use observer::{
-    domains::{self, Declaration},
-    kernel::{
-        facts::{KernelFacts, Origin},
-        load,
-        plan::{self, Without},
-    },
+use observer::domains;
+use observer_core::domain::Declaration;
+use observer_kernel::{
+    facts::{KernelFacts, Origin},
+    load,
+    plan::{self, Without},
 };
 use serde_json::json;
 

@@ -2,10 +2,8 @@
 
 use std::{collections::HashSet, path::Path};
 
-use observer::{
-    observation::{Observation, disk::DiskFact, mem::MemFact, process::ProcessFact},
-    source::{record::Recorder, replay::Replay},
-};
+use observer_core::facts::{Fact, disk::DiskFact, mem::MemFact, process::ProcessFact};
+use observer_sources::{record::Recorder, replay::Replay};
 use serde_json::Value;
 
 use crate::place;
@@ -14,7 +12,7 @@ use crate::place;
 pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
     let pids: HashSet<u64> =
         truth["pids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-    let facts: Vec<Observation> =
+    let facts: Vec<Fact> =
         Replay::open(from).expect("it was just written").map(|fact| fact.expect("it is whole")).collect();
     let (ours, groups) = held(&facts, &pids);
     let mut names = vec![
@@ -32,11 +30,11 @@ pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
     let mut recorder = Recorder::create(to).expect("the recording can be written");
     for mut fact in facts {
         match &mut fact {
-            Observation::Session(session) => {
+            Fact::Session(session) => {
                 session.host = "scene".to_owned();
                 session.kernel = "6.18".to_owned();
             }
-            Observation::Mem(MemFact::Limit { cgroup, nearest }) => {
+            Fact::Mem(MemFact::Limit { cgroup, nearest }) => {
                 if !groups.contains(cgroup) {
                     continue;
                 }
@@ -45,7 +43,7 @@ pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
                     *nearest = None;
                 }
             }
-            Observation::Disk(DiskFact::Mounts(mounts)) => {
+            Fact::Disk(DiskFact::Mounts(mounts)) => {
                 mounts.retain(|mount| ours.iter().any(|inode| inode["dev"] == mount.dev));
                 mounts.retain(|mount| mount.root == b"/" && mount.point == b"/");
             }
@@ -62,20 +60,18 @@ pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
 }
 
 /// The inodes that the processes hold, and the control groups that they are in.
-fn held(facts: &[Observation], pids: &HashSet<u64>) -> (Vec<Value>, HashSet<Vec<u8>>) {
+fn held(facts: &[Fact], pids: &HashSet<u64>) -> (Vec<Value>, HashSet<Vec<u8>>) {
     let mut inodes = Vec::new();
     let mut groups = HashSet::new();
     for fact in facts {
         match fact {
-            Observation::Disk(DiskFact::Holder { inode, id, .. }) if pids.contains(&id.tgid) => {
+            Fact::Disk(DiskFact::Holder { inode, id, .. }) if pids.contains(&id.tgid) => {
                 inodes.push(serde_json::to_value(inode).expect("an inode is two numbers"));
             }
-            Observation::Mem(MemFact::Place { id, cgroup }) if pids.contains(&id.tgid) => {
+            Fact::Mem(MemFact::Place { id, cgroup }) if pids.contains(&id.tgid) => {
                 groups.insert(cgroup.clone());
             }
-            Observation::Process(ProcessFact::Named { id, cgroup: Some(cgroup), .. })
-                if pids.contains(&id.tgid) =>
-            {
+            Fact::Process(ProcessFact::Named { id, cgroup: Some(cgroup), .. }) if pids.contains(&id.tgid) => {
                 groups.insert(cgroup.clone());
             }
             _ => {}

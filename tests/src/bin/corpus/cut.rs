@@ -8,10 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use observer::{
-    observation::{Observation, TaskId, mem::MemFact, process::ProcessFact, session::SessionFact},
-    source::{record::Recorder, replay::Replay},
-};
+use observer_core::facts::{Fact, TaskId, mem::MemFact, process::ProcessFact, session::SessionFact};
+use observer_sources::{record::Recorder, replay::Replay};
 
 /// Writes to `to` what `from` says of the processes in `names` (run by name, process id).
 pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64> {
@@ -26,9 +24,9 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
             Err(error) => return Err(anyhow!("{}: {error}", from.display())),
         };
         let kept = match fact {
-            Observation::Session(session) => Observation::Session(Box::new(anonymous(*session))),
-            Observation::Due(_) | Observation::Mem(MemFact::Machine(_)) => fact,
-            Observation::Mem(
+            Fact::Session(session) => Fact::Session(Box::new(anonymous(*session))),
+            Fact::Due(_) | Fact::Mem(MemFact::Machine(_)) => fact,
+            Fact::Mem(
                 MemFact::Counters { id, .. }
                 | MemFact::Gone { id }
                 | MemFact::Totals { id, .. }
@@ -37,13 +35,13 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
                 let Some(name) = named(&id) else { continue };
                 if met.insert(id) {
                     let comm = name.as_bytes().into();
-                    recorder.push(&Observation::Process(ProcessFact::Met {
+                    recorder.push(&Fact::Process(ProcessFact::Met {
                         id,
                         comm,
                         uid: 0,
                         kernel_thread: false,
                     }));
-                    recorder.push(&Observation::Process(ProcessFact::Named {
+                    recorder.push(&Fact::Process(ProcessFact::Named {
                         id,
                         exe: None,
                         cgroup: None,
@@ -52,7 +50,7 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
                 }
                 fact
             }
-            Observation::Process(ProcessFact::Ended { id, .. }) if met.contains(&id) => fact,
+            Fact::Process(ProcessFact::Ended { id, .. }) if met.contains(&id) => fact,
             _ => continue,
         };
         recorder.push(&kept);

@@ -4,13 +4,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Result, anyhow};
-use observer::{
-    engine::Engine,
-    observation::{Observation, TaskId},
+use observer_core::{
+    facts::{Fact, TaskId},
     report::{Column, Row, Value},
-    source::replay::Replay,
     view::{Request, View},
 };
+use observer_sources::replay::Replay;
 
 /// What one report said of one process.
 #[derive(Clone, Debug)]
@@ -38,7 +37,7 @@ pub struct Life {
 /// Plays a recording.
 pub fn play(recording: &Path) -> Result<Vec<Life>> {
     let failed = |error| anyhow!("{}: {error}", recording.display());
-    let mut engine = Engine::new(Request { resolve: false, ..Request::new(View::Mem) });
+    let mut engine = observer::domains::engine(Request { resolve: false, ..Request::new(View::Mem) });
     let mut lives: BTreeMap<TaskId, (f64, Life)> = BTreeMap::new();
     for fact in Replay::open(recording).map_err(failed)? {
         let fact = match fact {
@@ -47,7 +46,7 @@ pub fn play(recording: &Path) -> Result<Vec<Life>> {
             Err(error) => return Err(failed(error)),
         };
         engine.apply(&fact);
-        let Observation::Due(now) = fact else { continue };
+        let Fact::Due(now) = fact else { continue };
         if let Some(report) = engine.report(now, None).map_err(|error| anyhow!("{error}"))? {
             let table = &report.tables[0];
             for row in table.rows.iter().filter(|row| !row.ended && !row.processes.is_empty()) {

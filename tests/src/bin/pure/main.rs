@@ -7,16 +7,17 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use observer::{
-    domains::{self, Decoded},
+use observer::domains;
+use observer_core::{
+    domain::Decoded,
     engine::Engine,
-    observation::{
-        Observation,
+    facts::{
+        Fact,
         session::{Moment, SessionFact},
     },
-    source::{changes::Changes, record::Recorder, replay::Replay},
     view::{Request, View},
 };
+use observer_sources::{changes::Changes, record::Recorder, replay::Replay};
 
 use crate::minute::{Minute, SECONDS, Second};
 
@@ -78,11 +79,11 @@ fn counted(work: &mut dyn FnMut()) {
 }
 
 /// One minute, as the live source goes through it; the rows of all reports together.
-fn observe(view: View, minute: &Minute, tell: &mut dyn FnMut(&Observation)) -> usize {
-    let mut engine = Engine::new(Request { resolve: false, ..Request::new(view) });
+fn observe(view: View, minute: &Minute, tell: &mut dyn FnMut(&Fact)) -> usize {
+    let mut engine = domains::engine(Request { resolve: false, ..Request::new(view) });
     let mut decoder = (domains::of(view).decoder)(4096);
     let mut changes = Changes::default();
-    let mut feed = |fact: &Observation, engine: &mut Engine| {
+    let mut feed = |fact: &Fact, engine: &mut Engine| {
         tell(fact);
         engine.apply(fact);
     };
@@ -92,7 +93,7 @@ fn observe(view: View, minute: &Minute, tell: &mut dyn FnMut(&Observation)) -> u
         let mut facts = Vec::new();
         pass(&mut *decoder, &mut changes, second, &mut facts);
         let now = moment(number as u64 + 1);
-        changes.single(Observation::Due(now), &mut facts);
+        changes.single(Fact::Due(now), &mut facts);
         facts.iter().for_each(|fact| feed(fact, &mut engine));
         rows += report(&mut engine, now);
     }
@@ -100,10 +101,10 @@ fn observe(view: View, minute: &Minute, tell: &mut dyn FnMut(&Observation)) -> u
 }
 
 fn pass(
-    decoder: &mut dyn domains::Decode,
+    decoder: &mut dyn observer_core::domain::Decode,
     changes: &mut Changes,
     second: &Second,
-    facts: &mut Vec<Observation>,
+    facts: &mut Vec<Fact>,
 ) {
     let mut decoded = Decoded::default();
     for record in &second.records {
@@ -131,12 +132,12 @@ fn report(engine: &mut Engine, now: Moment) -> usize {
 }
 
 fn replayed(file: &Path, view: View) -> Result<usize> {
-    let mut engine = Engine::new(Request { resolve: false, ..Request::new(view) });
+    let mut engine = domains::engine(Request { resolve: false, ..Request::new(view) });
     let mut rows = 0;
     for fact in Replay::open(file)? {
         let fact = fact?;
         engine.apply(&fact);
-        if let Observation::Due(now) = fact {
+        if let Fact::Due(now) = fact {
             rows += report(&mut engine, now);
         }
     }
@@ -154,11 +155,11 @@ fn record(file: &Path) -> Result<()> {
     }
     // Second after second: what each domain says, and then that a report is due.
     recorder.push(&session());
-    let mut rests: Vec<&[Observation]> = streams.iter().map(|facts| &facts[1..]).collect();
+    let mut rests: Vec<&[Fact]> = streams.iter().map(|facts| &facts[1..]).collect();
     for _ in 0..SECONDS {
         let mut due = None;
         for rest in &mut rests {
-            let Some(end) = rest.iter().position(|fact| matches!(fact, Observation::Due(_))) else {
+            let Some(end) = rest.iter().position(|fact| matches!(fact, Fact::Due(_))) else {
                 bail!("a second without a report");
             };
             rest[..end].iter().for_each(|fact| recorder.push(fact));
@@ -171,8 +172,8 @@ fn record(file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn session() -> Observation {
-    Observation::Session(Box::new(SessionFact {
+fn session() -> Fact {
+    Fact::Session(Box::new(SessionFact {
         began: moment(0),
         host: "busy".to_owned(),
         kernel: "6.18".to_owned(),

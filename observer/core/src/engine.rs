@@ -1,0 +1,185 @@
+//! Takes facts in, gives reports out: the same code for the live kernel and for a recording.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    domain::{Context, Domain},
+    facts::{
+        Fact,
+        loss::LossFact,
+        session::{Moment, SessionFact},
+    },
+    identity::process::Processes,
+    report::{
+        LossTotals, Note, Report,
+        shape::{self, UnknownColumn},
+    },
+    text::{harmless, printable},
+    view::Request,
+    wants::Wants,
+};
+
+/// The state behind one view.
+pub struct Engine {
+    request: Request,
+    domain: Box<dyn Domain>,
+    session: Option<SessionFact>,
+    processes: Processes,
+    loss: BTreeMap<String, LossFact>,
+    /// Runs of programs that the kernel skipped, by domain.
+    skipped: BTreeMap<String, u64>,
+    previous: Option<Moment>,
+    /// Intervals longer than what was asked for, to stay within the budget: the seconds of the last.
+    stretched: Option<f64>,
+}
+
+impl Engine {
+    /// Nothing is known yet: `domain` is the empty state of the domain that answers `request`.
+    #[must_use]
+    pub fn new(request: Request, domain: Box<dyn Domain>) -> Self {
+        Self {
+            request,
+            domain,
+            session: None,
+            processes: Processes::default(),
+            loss: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            previous: None,
+            stretched: None,
+        }
+    }
+
+    /// Takes a fact in.
+    pub fn apply(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Session(session) => self.session = Some(safe(session)),
+            Fact::Process(process) => self.processes.apply(process),
+            Fact::Loss(loss) => {
+                self.loss.insert(loss.domain.clone(), loss.clone());
+            }
+            Fact::Skipped(skipped) => {
+                self.skipped.insert(skipped.domain.clone(), skipped.runs);
+            }
+            Fact::Pace(pace) => self.stretched = (pace.interval > pace.asked).then_some(pace.interval),
+            Fact::Due(_) | Fact::Mem(_) | Fact::Disk(_) | Fact::Net(_) => {}
+        }
+        self.domain.apply(fact);
+    }
+
+    fn context<'a>(&'a self, request: &'a Request, now: Moment) -> Option<Context<'a>> {
+        let session = self.session.as_ref()?;
+        Some(Context {
+            session,
+            processes: &self.processes,
+            request,
+            now,
+            previous: self.previous.unwrap_or(session.began),
+            first: self.previous.is_none(),
+        })
+    }
+
+    /// What was asked for, where of each table only the first `rows` rows are looked at.
+    fn request(&self, rows: Option<usize>) -> Request {
+        let top = self.request.top.into_iter().chain(rows).min();
+        Request { top, ..self.request.clone() }
+    }
+
+    /// The report of this moment, shaped as was asked, of each table about processes at most `rows` rows; `None` before
+    /// anything began.
+    ///
+    /// # Errors
+    /// When what was asked for does not fit the view: an unknown column.
+    pub fn report(&self, now: Moment, rows: Option<usize>) -> Result<Option<Report>, UnknownColumn> {
+        let request = self.request(rows);
+        let Some(context) = self.context(&request, now) else { return Ok(None) };
+        let mut report = self.domain.report(&context);
+        self.add_losses(&mut report);
+        self.add_notes(&mut report, context.session);
+        shape::shape(&mut report, &request, &self.processes)?;
+        Ok(Some(report))
+    }
+
+    /// Whether what was asked for fits the view: known before anything is observed, by the report of nothing.
+    ///
+    /// # Errors
+    /// When what was asked for does not fit the view: an unknown column.
+    pub fn check(&self) -> Result<(), UnknownColumn> {
+        let session = SessionFact::default();
+        let context = Context {
+            session: &session,
+            processes: &self.processes,
+            request: &self.request,
+            now: session.began,
+            previous: session.began,
+            first: true,
+        };
+        shape::shape(&mut self.domain.report(&context), &self.request, &self.processes)
+    }
+
+    /// What the rows that will be shown now still lack; of each table at most the first `rows` are.
+    ///
+    /// # Errors
+    /// As for [`Self::report`].
+    pub fn wants(&self, now: Moment, rows: Option<usize>) -> Result<Wants, UnknownColumn> {
+        let request = self.request(rows);
+        let Some(context) = self.context(&request, now) else { return Ok(Wants::default()) };
+        let mut report = self.domain.draft(&context);
+        shape::shape(&mut report, &request, &self.processes)?;
+        if let Some(rows) = rows {
+            report.tables.iter_mut().for_each(|table| shape::cut(table, rows));
+        }
+        Ok(self.domain.wants(&report, &context))
+    }
+
+    /// The report of `now` has been delivered (or was only the base line): what ended leaves, rates start anew.
+    pub fn delivered(&mut self, now: Moment) {
+        self.domain.delivered(now);
+        let domain = &self.domain;
+        self.processes.forget_ended(now.boot, |id| domain.remembers(id));
+        self.previous = Some(now);
+    }
+
+    fn add_losses(&self, report: &mut Report) {
+        let sum =
+            |counter: fn(&LossFact) -> u64| self.loss.values().map(counter).fold(0, u64::saturating_add);
+        report.loss = LossTotals {
+            ring: sum(|loss| loss.ring),
+            map_full: sum(|loss| loss.map_full),
+            names: self.processes.names_lost(),
+            unattributed: report.loss.unattributed.saturating_add(sum(|loss| loss.unattributed)),
+            skipped: self.skipped.values().copied().fold(0, u64::saturating_add),
+        };
+    }
+
+    fn add_notes(&self, report: &mut Report, session: &SessionFact) {
+        let missing = session.missing.iter().map(|missing| ("missing", missing));
+        let blind = session.blind.iter().map(|blind| ("blind", blind));
+        let kernel = missing.chain(blind).map(|(code, missing)| Note { code, text: missing.text.clone() });
+        report.notes.extend(kernel);
+        if let Some(interval) = self.stretched {
+            let text =
+                format!("Reports come every {interval:.1} s to stay within the budget (--budget raises it).");
+            report.notes.push(Note { code: "stretched", text });
+        }
+        let unread = self.loss.values().map(|loss| loss.unread).fold(0, u64::saturating_add);
+        if unread > 0 {
+            let text = format!(
+                "{unread} readings of the kernel's state ended early: some rows are older than the rest."
+            );
+            report.notes.push(Note { code: "unread", text });
+        }
+        report.notes.sort();
+        report.notes.sort_by_key(|note| note.code != Note::NEAR_LIMIT);
+        report.notes.dedup();
+    }
+}
+
+/// The session as outputs may show it: a recording's can hold anything.
+fn safe(session: &SessionFact) -> SessionFact {
+    let mut session = session.clone();
+    session.host = printable(session.host.as_bytes());
+    for missing in session.missing.iter_mut().chain(&mut session.blind) {
+        missing.text = harmless(&missing.text);
+    }
+    session
+}

@@ -1,0 +1,213 @@
+//! Facts of the mem domain. Sizes are bytes.
+
+use serde::{Deserialize, Serialize};
+
+use super::TaskId;
+
+/// What was observed in the mem domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemFact {
+    /// A process's counters as one pass over all processes read them: near the truth, see [`MemFact::Exact`].
+    Counters { id: TaskId, memory: Memory, page_tables: u64 },
+    /// A pass over all processes no longer met it: it has ended, or has no memory any more.
+    Gone { id: TaskId },
+    /// What a process mapped and unmapped since observation of it began.
+    Totals { id: TaskId, totals: Totals },
+    /// A process's counters with what each CPU still holds: asked for, for the rows that are shown.
+    Exact { id: TaskId, memory: Memory },
+    /// The control group that a process's memory is charged to: its path, `memory:` in front in version 1.
+    Place { id: TaskId, cgroup: Vec<u8> },
+    /// The limit with the least room above a control group, its own included; `None` if nothing limits it.
+    Limit { cgroup: Vec<u8>, nearest: Option<Limit> },
+    /// The whole machine's memory.
+    Machine(Box<Machine>),
+    /// Kernel memory of one kind that [`Machine`] does not tell apart.
+    Kernel { part: KernelPart, bytes: u64 },
+    /// Memory ran out: the kernel kills `victim`, in a request for memory of `trigger`.
+    OutOfMemory {
+        /// Nanoseconds of the boot clock.
+        at: u64,
+        /// Its start is 0 where the kernel tells a thread's number only.
+        victim: TaskId,
+        trigger: TaskId,
+        /// What the victim holds; without what each CPU still holds, and without address space.
+        memory: Option<Memory>,
+    },
+    /// How long tasks have waited for memory since boot, in the whole machine or in one control group.
+    Stalls { cgroup: Option<Vec<u8>>, stalls: Stalls },
+    /// The slab caches have been read one by one, which took so many nanoseconds of processor time. An event.
+    SlabsRead { took: u64 },
+}
+
+/// Kernel memory that is told of apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum KernelPart {
+    /// Buffers of TCP and UDP sockets; most of it is in slabs too.
+    Sockets,
+    /// A slab cache by its name.
+    Slab(Vec<u8>),
+}
+
+/// Cumulative microseconds in which tasks waited for memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stalls {
+    /// At least one task waited.
+    pub some: u64,
+    /// All that had something to do waited.
+    pub full: u64,
+}
+
+/// What a process holds. Counters that a CPU has not yet handed in can make one negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    pub file: i64,
+    pub anon: i64,
+    pub swap: i64,
+    pub shmem: i64,
+    /// Address space.
+    pub virt: i64,
+}
+
+impl Memory {
+    /// The same with 0 in place of what is negative because a CPU has not yet handed in what it counted.
+    #[must_use]
+    pub fn or_nothing(self) -> Self {
+        Self {
+            file: self.file.max(0),
+            anon: self.anon.max(0),
+            swap: self.swap.max(0),
+            shmem: self.shmem.max(0),
+            virt: self.virt.max(0),
+        }
+    }
+}
+
+/// Cumulative bytes of one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    pub mapped: u64,
+    pub unmapped: u64,
+    pub mapped_file: u64,
+    pub reserved: u64,
+    /// What mprotect made private and writable, less what it took away.
+    pub protected: i64,
+    /// The most that was ever resident, known once it has ended.
+    pub peak: Option<u64>,
+}
+
+impl Totals {
+    /// Bytes of memory that may be written which it asked for and did not give back.
+    #[must_use]
+    pub fn asked(&self) -> f64 {
+        self.mapped as f64 - self.unmapped as f64 + self.protected as f64
+    }
+}
+
+/// A limit of a control group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The group that sets it: the process's own or one above.
+    pub group: Vec<u8>,
+    /// The file that holds it: `memory.max`, `memory.high`, `memory.limit_in_bytes`.
+    pub file: String,
+    pub limit: u64,
+    /// What is charged to the group, without the file cache that is given up first.
+    pub usage: u64,
+}
+
+/// `/proc/meminfo`, as far as it says where memory is; `None` where this kernel does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub total: u64,
+    pub free: u64,
+    pub available: Option<u64>,
+    pub buffers: u64,
+    /// Page cache, memory that processes share included.
+    pub cached: u64,
+    pub swap_cached: u64,
+    pub anon: u64,
+    pub shmem: u64,
+    pub slab: u64,
+    pub kernel_stack: u64,
+    pub page_tables: u64,
+    pub secondary_page_tables: Option<u64>,
+    pub per_cpu: Option<u64>,
+    pub vmalloc: Option<u64>,
+    pub hugetlb: u64,
+    pub swap_total: u64,
+    pub swap_free: u64,
+}
+
+/// Slots of the mem domain's state-like facts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MemSlot {
+    Counters(TaskId),
+    Totals(TaskId),
+    Exact(TaskId),
+    Place(TaskId),
+    Limit(Vec<u8>),
+    Machine,
+    Kernel(KernelPart),
+    Stalls(Option<Vec<u8>>),
+}
+
+impl MemSlot {
+    /// All that is known of one process.
+    pub(super) const fn of(id: TaskId) -> [Self; 4] {
+        [Self::Counters(id), Self::Totals(id), Self::Exact(id), Self::Place(id)]
+    }
+}
+
+impl MemFact {
+    pub(super) fn slot(&self) -> Option<MemSlot> {
+        match self {
+            Self::Counters { id, .. } => Some(MemSlot::Counters(*id)),
+            Self::Totals { id, .. } => Some(MemSlot::Totals(*id)),
+            Self::Exact { id, .. } => Some(MemSlot::Exact(*id)),
+            Self::Place { id, .. } => Some(MemSlot::Place(*id)),
+            Self::Limit { cgroup, .. } => Some(MemSlot::Limit(cgroup.clone())),
+            Self::Machine(_) => Some(MemSlot::Machine),
+            Self::Kernel { part, .. } => Some(MemSlot::Kernel(part.clone())),
+            Self::Stalls { cgroup, .. } => Some(MemSlot::Stalls(cgroup.clone())),
+            Self::Gone { .. } | Self::OutOfMemory { .. } | Self::SlabsRead { .. } => None,
+        }
+    }
+
+    pub(super) fn gone(&self) -> Option<Self> {
+        match self {
+            Self::Counters { id, .. } => Some(Self::Gone { id: *id }),
+            _ => None,
+        }
+    }
+
+    /// A slab cache that holds nothing may be gone for good: what is gone is not remembered.
+    pub(super) fn ends(&self) -> Vec<MemSlot> {
+        match self {
+            Self::Gone { id } => MemSlot::of(*id).to_vec(),
+            Self::Kernel { part: part @ KernelPart::Slab(_), bytes: 0 } => {
+                vec![MemSlot::Kernel(part.clone())]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is exact is exact beside the counters of its moment; and a process in a group makes its limit news again:
+    /// whoever had none there has forgotten it.
+    pub(super) fn outdates(&self) -> Option<MemSlot> {
+        match self {
+            Self::Counters { id, .. } => Some(MemSlot::Exact(*id)),
+            Self::Place { cgroup, .. } => Some(MemSlot::Limit(cgroup.clone())),
+            _ => None,
+        }
+    }
+
+    /// A group is spoken of while a process is in it.
+    pub(super) fn keeps(&self) -> Vec<MemSlot> {
+        match self {
+            Self::Place { cgroup, .. } => {
+                vec![MemSlot::Limit(cgroup.clone()), MemSlot::Stalls(Some(cgroup.clone()))]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

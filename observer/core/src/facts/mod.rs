@@ -1,0 +1,147 @@
+//! The one input of everything downstream: facts, each with kernel time where it matters, and what a recording holds.
+//!
+//! A state-like fact (the counters of a process, the size of an inode) has a [`Slot`]: the source passes it on only
+//! when it differs from the last one of that slot, so a stream of observations is a stream of changes. Facts that
+//! tell of an event have none and are always passed on.
+
+use serde::{Deserialize, Serialize};
+
+pub mod disk;
+pub mod loss;
+pub mod mem;
+pub mod net;
+pub mod process;
+pub mod session;
+
+pub use observer_common::task::TaskId;
+
+/// Everything that can be observed. The order of variants is part of the recording format: new ones go to the end.
+///
+/// One is kept of everything there is, so they are small: what is large and rare, or has much to say, is in a box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Fact {
+    /// The first of every stream: where and when this was observed, and what could not be attached.
+    Session(Box<session::SessionFact>),
+    /// A report is due now: everything that it is made of has been said.
+    Due(session::Moment),
+    Process(process::ProcessFact),
+    Loss(loss::LossFact),
+    Mem(mem::MemFact),
+    Disk(disk::DiskFact),
+    Net(net::NetFact),
+    Pace(session::PaceFact),
+    Skipped(loss::SkippedFact),
+}
+
+const _: () = assert!(size_of::<Fact>() <= 96);
+
+/// What a state-like fact is about; two facts of one slot are successive values of one thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    Process(process::ProcessSlot),
+    Loss(loss::LossSlot),
+    Mem(mem::MemSlot),
+    Disk(disk::DiskSlot),
+    Net(net::NetSlot),
+    Skipped(loss::LossSlot),
+}
+
+impl Slot {
+    /// Whether its value is remembered only while another fact [`Fact::keeps`] it.
+    #[must_use]
+    pub const fn needs_keeping(&self) -> bool {
+        use disk::DiskSlot::{Asked, Deleted, Found, Space, Writers};
+        matches!(
+            self,
+            Self::Mem(mem::MemSlot::Limit(_) | mem::MemSlot::Stalls(Some(_)))
+                | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Found(_) | Space(_))
+        )
+    }
+}
+
+impl Fact {
+    /// The slot of a state-like fact; `None` for an event.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Session(_) | Self::Due(_) | Self::Pace(_) => None,
+            Self::Process(fact) => fact.slot().map(Slot::Process),
+            Self::Loss(fact) => Some(Slot::Loss(fact.slot())),
+            Self::Skipped(fact) => Some(Slot::Skipped(fact.slot())),
+            Self::Mem(fact) => fact.slot().map(Slot::Mem),
+            Self::Disk(fact) => fact.slot().map(Slot::Disk),
+            Self::Net(fact) => fact.slot().map(Slot::Net),
+        }
+    }
+
+    /// The slot whose last value no longer counts once this fact has changed its own slot: an equal value that follows
+    /// is news again. `known`: whether its own slot had a value before.
+    #[must_use]
+    pub fn outdates(&self, known: bool) -> Option<Slot> {
+        match self {
+            Self::Process(fact) if known => fact.outdates().map(Slot::Process),
+            Self::Mem(fact) => fact.outdates().map(Slot::Mem),
+            _ => None,
+        }
+    }
+
+    /// Slots that are spoken of only because of this one: what no known fact keeps is forgotten with the report that is
+    /// due next.
+    #[must_use]
+    pub fn keeps(&self) -> Vec<Slot> {
+        match self {
+            Self::Mem(fact) => fact.keeps().into_iter().map(Slot::Mem).collect(),
+            Self::Disk(fact) => fact.keeps().into_iter().map(Slot::Disk).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What follows when a complete pass no longer finds the thing that this fact is about.
+    #[must_use]
+    pub fn gone(&self) -> Option<Self> {
+        match self {
+            Self::Mem(fact) => fact.gone().map(Self::Mem),
+            Self::Disk(fact) => fact.gone().map(Self::Disk),
+            Self::Net(fact) => fact.gone().map(Self::Net),
+            Self::Session(_)
+            | Self::Due(_)
+            | Self::Pace(_)
+            | Self::Process(_)
+            | Self::Loss(_)
+            | Self::Skipped(_) => None,
+        }
+    }
+
+    /// Whether a pass that only runs on demand may find the thing that this fact is about, when the pass that used to
+    /// find it does not: a file stays while it is mapped, though its descriptor is closed.
+    #[must_use]
+    pub const fn may_be_elsewhere(&self) -> bool {
+        use disk::{
+            DiskFact::{File, Holder},
+            Hold::Descriptors,
+        };
+        matches!(self, Self::Disk(File { .. } | Holder { hold: Descriptors(_), .. }))
+    }
+
+    /// Whether a pass over changes says nothing of it while it stays as it is: it lasts until its end is told.
+    #[must_use]
+    pub const fn lasts_unsaid(&self) -> bool {
+        matches!(self, Self::Net(net::NetFact::Connection(_) | net::NetFact::Paced(_)))
+    }
+
+    /// Slots about which, after this fact, nothing more will be said: their last values need not be kept. Only for
+    /// what no pass would miss; what a pass found and no longer finds is forgotten without this.
+    #[must_use]
+    pub fn ends(&self) -> Vec<Slot> {
+        match self {
+            Self::Process(process::ProcessFact::Ended { id, .. }) => {
+                let own = process::ProcessSlot::of(*id).map(Slot::Process);
+                own.into_iter().chain(mem::MemSlot::of(*id).map(Slot::Mem)).collect()
+            }
+            Self::Disk(fact) => fact.ends(),
+            Self::Mem(fact) => fact.ends().into_iter().map(Slot::Mem).collect(),
+            Self::Net(fact) => fact.ends().into_iter().map(Slot::Net).collect(),
+            _ => Vec::new(),
+        }
+    }
+}

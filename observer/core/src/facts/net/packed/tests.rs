@@ -1,0 +1,182 @@
+//! What is packed is what is unpacked, whatever its members are.
+
+use super::*;
+use crate::facts::net::PacedHandle;
+
+/// Numbers as they may come: none, one, the least and the most of each width, and any.
+struct Numbers(u64);
+
+impl Numbers {
+    fn any(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 ^ self.0 >> 29
+    }
+
+    fn below(&mut self, most: u64) -> u64 {
+        (self.any() >> 33) % most
+    }
+
+    fn next(&mut self) -> u64 {
+        let any = self.any();
+        match self.below(8) {
+            0 | 1 => 0,
+            2 => 1,
+            3 => u64::MAX,
+            4 => 1 << (any % 64),
+            5 => (1 << (any % 64)) - 1,
+            _ => any >> (any % 64),
+        }
+    }
+
+    fn half(&mut self) -> u32 {
+        let any = self.any();
+        match self.below(8) {
+            0 | 1 => 0,
+            2 => u32::MAX,
+            3 => 1,
+            4 => 1 << (any % 32),
+            _ => any as u32 >> (any % 32),
+        }
+    }
+
+    fn flag(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn task(&mut self) -> TaskId {
+        TaskId { start: self.next(), tgid: self.next() }
+    }
+
+    fn holders(&mut self, owner: Option<TaskId>) -> Holders {
+        let count = [0, 1, 1, 2, 300][self.below(5) as usize];
+        (0..count).map(|_| owner.filter(|_| self.flag()).unwrap_or_else(|| self.task())).collect()
+    }
+
+    fn endpoint(&mut self) -> Endpoint {
+        let ip: IpAddr = match self.below(4) {
+            0 => self.half().to_be_bytes().into(),
+            1 => Ipv6Addr::from(u128::from(self.next()) << 64 | u128::from(self.next())).into(),
+            // Mapped into IPv6 it is another address than the same of IPv4.
+            2 => std::net::Ipv4Addr::from(self.half()).to_ipv6_mapped().into(),
+            _ => IpAddr::from([127, 0, 0, 1]),
+        };
+        Endpoint::new(ip, self.half() as u16)
+    }
+
+    fn ends(&mut self) -> Ends {
+        let (netns, local) = (self.half(), self.endpoint());
+        let remote = match self.below(3) {
+            0 => None,
+            1 => Some(Endpoint::new(local.ip(), self.half() as u16)),
+            _ => Some(self.endpoint()),
+        };
+        Ends { netns, local, remote }
+    }
+
+    fn connection(&mut self) -> ConnectionFact {
+        let owner = self.flag().then(|| self.task());
+        ConnectionFact {
+            cookie: self.next(),
+            opened: self.next(),
+            passive: self.flag(),
+            owner,
+            holders: self.holders(owner),
+            ends: self.ends(),
+            state: self.half() as u8,
+            counters: Counters { tx: self.next(), rx: self.next(), retransmitted: self.next() },
+            measures: Measures {
+                srtt: self.half(),
+                rtt_min: self.flag().then(|| self.half()),
+                mss: self.half(),
+                cwnd: self.half(),
+                packets_out: self.half(),
+                rate_delivered: self.half(),
+                rate_interval: self.half(),
+                delivered: self.half(),
+                unsent: self.half(),
+                unacked: self.half(),
+                window: self.half(),
+                unread: self.half(),
+                pacing_rate: self.next(),
+                chrono: [self.half(), self.half(), self.half()],
+            },
+        }
+    }
+
+    fn pace(&mut self) -> Pace {
+        Pace {
+            last_sent: self.half(),
+            last_received: self.half(),
+            ssthresh: self.half(),
+            lost: self.half(),
+            app_limited: self.half(),
+            segments_out: self.half(),
+            segments_in: self.half(),
+            send_buffer: self.half(),
+            send_queued: self.half(),
+            receive_buffer: self.half(),
+            receive_window: self.half(),
+        }
+    }
+
+    fn paced(&mut self) -> PacedFact {
+        PacedFact { connection: self.connection(), pace: self.pace() }
+    }
+}
+
+#[test]
+fn every_fact_comes_back_as_it_was_whatever_was_packed_before() {
+    let (mut numbers, mut packer) = (Numbers(7), Packer::default());
+    for _ in 0..4_000 {
+        let fact = numbers.paced();
+        let packed = packer.pack(&fact);
+        assert_eq!(packed.unpack(), fact);
+        assert_eq!(packed.cookie(), fact.connection.cookie);
+    }
+}
+
+#[test]
+fn facts_are_equal_where_their_members_are_whatever_their_models() {
+    let (mut numbers, mut packer) = (Numbers(9), Packer::default());
+    for _ in 0..2_000 {
+        let one = numbers.paced();
+        let mut other = one.clone();
+        match numbers.below(5) {
+            0 => other.pace.receive_window = numbers.half(),
+            1 => other.connection.holders = numbers.holders(one.connection.owner),
+            2 => other.connection.measures.rtt_min = numbers.flag().then(|| numbers.half()),
+            3 => other.connection.ends.remote = None,
+            _ => other.connection.counters.rx = numbers.next(),
+        }
+        let (packed, again) = (packer.pack(&one), Packer::default().pack(&one));
+        assert_eq!(packed, again);
+        assert_eq!(packed == packer.pack(&other), one == other);
+        assert_eq!(packed.is(&other), one == other);
+    }
+}
+
+#[test]
+fn what_is_like_another_takes_little() {
+    let (mut numbers, mut packer) = (Numbers(15), Packer::default());
+    let mut fact = numbers.paced();
+    packer.pack(&fact);
+    fact.connection.cookie = fact.connection.cookie.wrapping_add(200);
+    fact.pace.last_sent = fact.pace.last_sent.wrapping_add(50);
+    fact.pace.last_received = fact.pace.last_received.wrapping_add(50);
+    assert!(packer.pack(&fact).0.slice.len() <= 6);
+}
+
+#[test]
+fn a_recording_holds_the_fact() {
+    let mut numbers = Numbers(17);
+    for _ in 0..200 {
+        let fact = numbers.paced();
+        let mut handle = PacedHandle::from(fact.clone());
+        handle.pack(&mut Packer::default());
+        let bytes = postcard::to_stdvec(&fact).unwrap();
+        assert_eq!(postcard::to_stdvec(&handle).unwrap(), bytes);
+        assert_eq!(postcard::from_bytes::<PacedHandle>(&bytes).unwrap(), handle);
+        handle.change(|unpacked| assert_eq!(*unpacked, fact));
+        assert!(handle.packed().is_none());
+    }
+}

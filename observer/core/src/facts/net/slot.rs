@@ -1,0 +1,67 @@
+//! What each fact is about, and what follows when that is gone.
+
+use super::{ClosedTotalsFact, FlowSlot, NetFact};
+use crate::facts::TaskId;
+
+/// Slots of the net domain's state-like facts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NetSlot {
+    Socket(u64),
+    Flow(FlowSlot),
+    ClosedTotals(TaskId),
+    Links,
+    Jiffies,
+    Shared(u64),
+    Unwatched,
+    Room,
+    Saturation,
+}
+
+impl NetFact {
+    pub(in crate::facts) fn slot(&self) -> Option<NetSlot> {
+        match self {
+            Self::Connection(fact) => Some(NetSlot::Socket(fact.cookie)),
+            Self::Paced(fact) => Some(NetSlot::Socket(fact.cookie())),
+            Self::Socket(fact) => Some(NetSlot::Socket(fact.cookie)),
+            Self::Flow(fact) => Some(NetSlot::Flow(fact.key)),
+            Self::ClosedTotals(fact) => Some(NetSlot::ClosedTotals(fact.owner)),
+            Self::Links(_) => Some(NetSlot::Links),
+            Self::Jiffies(_) => Some(NetSlot::Jiffies),
+            Self::Shared { cookie, .. } => Some(NetSlot::Shared(*cookie)),
+            Self::Unwatched { .. } => Some(NetSlot::Unwatched),
+            Self::Room(_) => Some(NetSlot::Room),
+            Self::Saturation(_) => Some(NetSlot::Saturation),
+            Self::Namespace { .. }
+            | Self::Descriptors { .. }
+            | Self::RemoteName { .. }
+            | Self::Closed(_)
+            | Self::Vanished { .. }
+            | Self::FlowEnded { .. } => None,
+        }
+    }
+
+    pub(in crate::facts) fn gone(&self) -> Option<Self> {
+        let cookie = match self {
+            Self::Connection(fact) => fact.cookie,
+            Self::Paced(fact) => fact.cookie(),
+            Self::Socket(fact) => fact.cookie,
+            _ => return None,
+        };
+        Some(Self::Vanished { cookie })
+    }
+
+    pub(in crate::facts) fn ends(&self) -> Vec<NetSlot> {
+        match self {
+            Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
+            // Passes keep silent about a connection that does not change: without this it would be known for ever.
+            Self::Closed(fact) => {
+                vec![NetSlot::Socket(fact.connection.cookie), NetSlot::Shared(fact.connection.cookie)]
+            }
+            Self::Vanished { cookie } => vec![NetSlot::Shared(*cookie)],
+            Self::ClosedTotals(ClosedTotalsFact { owner, connections: 0, .. }) => {
+                vec![NetSlot::ClosedTotals(*owner)]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

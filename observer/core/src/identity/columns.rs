@@ -1,0 +1,263 @@
+//! The columns and cells that every row about a process has.
+//!
+//! Names come from outside: they pass [`printable`] here, and nowhere else. People see the process id, the command and
+//! the unit; JSON has the rest, and `comm` without the brackets that people know kernel threads by.
+
+use super::process::{Names, Process, Processes};
+use crate::{
+    facts::TaskId,
+    report::{Column, Kind, Value, shape},
+    text::printable,
+    view::Request,
+};
+
+/// Characters of a command line that people see: a table is no place for the rest, which `--json` has.
+const COMMAND_CHARACTERS: usize = 60;
+
+/// The columns of a process, in the order of [`cells`]. The unit leaves a narrow terminal early (8), the rest stays.
+#[must_use]
+pub fn columns(request: &Request) -> Vec<Column> {
+    let mut columns = vec![
+        Column::new("pid", Kind::Number, "PID", 1),
+        Column::json("start", Kind::Number),
+        Column::people("command", Kind::Text, "COMMAND", 0),
+        Column::json("comm", Kind::Text),
+        Column::json("exe", Kind::Text),
+        Column::json("uid", Kind::Number),
+        Column::new("unit", Kind::Text, "UNIT", 8),
+        Column::json("container", Kind::Text),
+    ];
+    if request.cmdline {
+        columns.push(Column::json("cmdline", Kind::Text));
+    }
+    columns
+}
+
+/// What is known of `id`, in the order of [`columns`]; what is not known is missing.
+#[must_use]
+pub fn cells(id: TaskId, processes: &Processes, request: &Request) -> Vec<Value> {
+    let names = ProcessNames::of(id, processes, request);
+    let mut cells = vec![
+        Value::Unsigned(u64::from(id.pid())),
+        Value::Unsigned(id.start),
+        names.command,
+        names.comm,
+        names.exe,
+        names.uid,
+        names.unit,
+        names.container,
+    ];
+    if request.cmdline {
+        cells.push(names.cmdline);
+    }
+    cells
+}
+
+/// What is known of `id` as an object of JSON, for lists of processes within a row.
+#[must_use]
+pub fn object(id: TaskId, processes: &Processes, request: &Request) -> Value {
+    let fields = columns(request).into_iter().zip(cells(id, processes, request));
+    Value::Object(
+        fields.filter(|(column, _)| column.json).map(|(column, cell)| (column.name, cell)).collect(),
+    )
+}
+
+/// As [`object`] where no process is meant: every member is missing.
+#[must_use]
+pub fn nobody(request: &Request) -> Vec<(&'static str, Value)> {
+    let fields = columns(request).into_iter().filter(|column| column.json);
+    fields.map(|column| (column.name, Value::Missing)).collect()
+}
+
+/// `PID COMMAND`, as people name a process in a sentence or a list: `1204 legacyd`.
+#[must_use]
+pub fn label(id: TaskId, processes: &Processes) -> String {
+    match processes.get(id).and_then(command) {
+        Some(command) => format!("{} {command}", id.pid()),
+        None => id.pid().to_string(),
+    }
+}
+
+/// `comm` as people know it: a kernel thread's in brackets; `None` while it is not known.
+#[must_use]
+pub fn command(process: &Process) -> Option<String> {
+    process.uid?;
+    let comm = printable(&process.comm);
+    Some(if process.kernel_thread { format!("[{comm}]") } else { comm })
+}
+
+/// The cells of the names of a process.
+#[derive(Default)]
+struct ProcessNames {
+    command: Value,
+    comm: Value,
+    exe: Value,
+    uid: Value,
+    unit: Value,
+    container: Value,
+    cmdline: Value,
+}
+
+impl ProcessNames {
+    fn of(id: TaskId, processes: &Processes, request: &Request) -> Self {
+        let Some(process) = processes.get(id) else { return Self::default() };
+        let mut names = Self {
+            command: Value::text(command(process)),
+            comm: Value::text(process.uid.map(|_| printable(&process.comm))),
+            uid: Value::unsigned(process.uid.map(u64::from)),
+            ..Self::default()
+        };
+        let Names::Read(read) = &process.names else { return names };
+        names.exe = optional(read.exe.as_deref());
+        names.unit = optional(read.unit.as_deref());
+        names.container = optional(read.container.as_deref());
+        if let Some(line) = read.cmdline.as_deref().and_then(joined).filter(|_| request.cmdline) {
+            let line = printable(&line);
+            names.command = Value::Text(shortened(&line));
+            names.cmdline = Value::Text(line);
+        }
+        names
+    }
+}
+
+impl shape::Names for Processes {
+    fn comm(&self, id: TaskId) -> Option<String> {
+        let process = self.get(id)?;
+        process.uid.map(|_| printable(&process.comm))
+    }
+
+    fn unit(&self, id: TaskId) -> Option<String> {
+        match &self.get(id)?.names {
+            Names::Read(names) => names.unit.as_deref().map(printable),
+            Names::Unread | Names::Gone => None,
+        }
+    }
+
+    fn container(&self, id: TaskId) -> Option<String> {
+        match &self.get(id)?.names {
+            Names::Read(names) => names.container.as_deref().map(printable),
+            Names::Unread | Names::Gone => None,
+        }
+    }
+}
+
+fn optional(name: Option<&[u8]>) -> Value {
+    Value::text(name.map(printable))
+}
+
+/// Arguments as one line, as `ps` shows them; `None` for a process that has none.
+fn joined(cmdline: &[u8]) -> Option<Vec<u8>> {
+    let end = cmdline.iter().rposition(|byte| *byte != 0)? + 1;
+    Some(cmdline[..end].iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect())
+}
+
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(COMMAND_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{facts::process::ProcessFact, view::View};
+
+    const ID: TaskId = TaskId { start: 7, tgid: 42 };
+
+    fn request(cmdline: bool) -> Request {
+        Request { cmdline, ..Request::new(View::Mem) }
+    }
+
+    fn met(comm: &[u8], kernel_thread: bool) -> Processes {
+        let mut processes = Processes::default();
+        processes.apply(&ProcessFact::Met { id: ID, comm: comm.into(), uid: 0, kernel_thread });
+        processes
+    }
+
+    fn named(processes: &mut Processes) {
+        processes.apply(&ProcessFact::Named {
+            id: ID,
+            exe: Some(b"/usr/bin/x (deleted)".to_vec()),
+            cgroup: Some(b"/system.slice/x.service".to_vec()),
+            cmdline: Some(b"/usr/bin/x\0--pass\0\x1bsecret\0\0".to_vec()),
+        });
+    }
+
+    fn cell(name: &str, processes: &Processes, request: &Request) -> Value {
+        let place = columns(request).iter().position(|column| column.name == name).unwrap();
+        cells(ID, processes, request)[place].clone()
+    }
+
+    #[test]
+    fn every_column_has_its_cell() {
+        for request in [request(false), request(true)] {
+            assert_eq!(columns(&request).len(), cells(ID, &met(b"x", false), &request).len());
+            assert_eq!(columns(&request).len(), cells(ID, &Processes::default(), &request).len());
+        }
+    }
+
+    #[test]
+    fn json_has_what_the_contract_promises() {
+        let Value::Object(fields) = object(ID, &met(b"x", false), &request(false)) else { panic!() };
+        let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["pid", "start", "comm", "exe", "uid", "unit", "container"]);
+    }
+
+    #[test]
+    fn people_see_pid_command_and_unit() {
+        let titles: Vec<_> =
+            columns(&request(true)).iter().filter_map(|column| Some(column.people?.title)).collect();
+        assert_eq!(titles, ["PID", "COMMAND", "UNIT"]);
+    }
+
+    #[test]
+    fn what_was_not_read_is_missing() {
+        let processes = met(b"x", false);
+        for name in ["exe", "unit", "container", "cmdline"] {
+            assert_eq!(cell(name, &processes, &request(true)), Value::Missing, "{name}");
+        }
+        for name in ["comm", "uid", "command"] {
+            assert_eq!(cell(name, &Processes::default(), &request(false)), Value::Missing, "{name}");
+        }
+        assert_eq!(cell("pid", &Processes::default(), &request(false)), Value::Unsigned(42));
+        assert_eq!(cell("uid", &processes, &request(false)), Value::Unsigned(0), "root is not unknown");
+    }
+
+    #[test]
+    fn names_are_made_safe_once() {
+        let mut processes = met(b"\x1b]0;x\x07", false);
+        named(&mut processes);
+        assert_eq!(cell("comm", &processes, &request(false)), Value::Text("\\x1b]0;x\\x07".into()));
+        assert_eq!(cell("command", &processes, &request(false)), Value::Text("\\x1b]0;x\\x07".into()));
+        assert_eq!(cell("exe", &processes, &request(false)), Value::Text("/usr/bin/x (deleted)".into()));
+        assert_eq!(cell("unit", &processes, &request(false)), Value::Text("x.service".into()));
+    }
+
+    #[test]
+    fn a_kernel_thread_has_brackets_for_people_only() {
+        let processes = met(b"kworker/0:1", true);
+        assert_eq!(cell("command", &processes, &request(false)), Value::Text("[kworker/0:1]".into()));
+        assert_eq!(cell("comm", &processes, &request(false)), Value::Text("kworker/0:1".into()));
+        assert_eq!(label(ID, &processes), "42 [kworker/0:1]");
+        assert_eq!(label(ID, &Processes::default()), "42");
+    }
+
+    #[test]
+    fn a_command_line_is_shown_only_where_it_was_asked_for() {
+        let mut processes = met(b"x", false);
+        named(&mut processes);
+        let line = Value::Text("/usr/bin/x --pass \\x1bsecret".into());
+        assert_eq!(cell("cmdline", &processes, &request(true)), line);
+        assert_eq!(cell("command", &processes, &request(true)), line);
+        assert_eq!(cell("command", &processes, &request(false)), Value::Text("x".into()));
+        assert!(!format!("{:?}", cells(ID, &processes, &request(false))).contains("secret"));
+    }
+
+    #[test]
+    fn people_see_the_head_of_a_long_command_line() {
+        assert_eq!(shortened(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
+        assert_eq!(shortened(&"é".repeat(60)), "é".repeat(60));
+        assert_eq!(joined(b"\0\0"), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! What is known of each process, by its identity: its names, where it belongs, whether it has ended.
+//!
+//! A process stays known after its end until the report that tells of its end has been delivered. An exec is seen by
+//! its other `comm`; one into a program of the same `comm` is not, and the executable read before it stays.
+
+use hashbrown::HashMap;
+
+use super::unit;
+use crate::facts::{
+    TaskId,
+    process::{Comm, ProcessFact},
+};
+
+/// Every process that was met.
+#[derive(Debug, Default)]
+pub struct Processes {
+    known: HashMap<TaskId, Process>,
+    /// The latest process of each process id.
+    latest: HashMap<u32, TaskId>,
+    names_lost: u64,
+    /// Whether one of them may have ended.
+    ending: bool,
+}
+
+/// What is known of one process. Bytes are as the kernel gave them; outputs pass them through `text::printable`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Empty and meaningless while `uid` is `None`: the kernel side has not told of it yet.
+    pub comm: Comm,
+    pub uid: Option<u32>,
+    pub kernel_thread: bool,
+    pub names: Names,
+    /// When it ended, nanoseconds of the boot clock.
+    pub ended: Option<u64>,
+}
+
+/// Names that only `/proc` has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Nobody asked yet, or it has become another program since.
+    #[default]
+    Unread,
+    /// It was gone before they were read.
+    Gone,
+    /// Most processes are never shown, and never asked for.
+    Read(Box<ReadNames>),
+}
+
+/// What `/proc` said; `None` is what it did not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadNames {
+    pub exe: Option<Vec<u8>>,
+    pub unit: Option<Vec<u8>>,
+    pub container: Option<Vec<u8>>,
+    pub cgroup: Option<Vec<u8>>,
+    pub cmdline: Option<Vec<u8>>,
+}
+
+impl Processes {
+    /// What is known of `id`.
+    #[must_use]
+    pub fn get(&self, id: TaskId) -> Option<&Process> {
+        self.known.get(&id)
+    }
+
+    /// The process that has the number `pid`, or had it last.
+    #[must_use]
+    pub fn latest(&self, pid: u32) -> Option<TaskId> {
+        self.latest.get(&pid).copied()
+    }
+
+    /// Every process that is known, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (TaskId, &Process)> {
+        self.known.iter().map(|(id, process)| (*id, process))
+    }
+
+    /// Whether the names of `id` have yet to be asked for: nobody did, or it has become another program since.
+    #[must_use]
+    pub fn unread(&self, id: TaskId) -> bool {
+        self.get(id).is_none_or(|process| process.names == Names::Unread)
+    }
+
+    /// Processes that were gone before their names were read, since observation began.
+    #[must_use]
+    pub const fn names_lost(&self) -> u64 {
+        self.names_lost
+    }
+
+    /// Takes a fact in.
+    pub fn apply(&mut self, fact: &ProcessFact) {
+        let id = fact.id();
+        self.supersede(id);
+        let process = self.known.entry(id).or_default();
+        match fact {
+            ProcessFact::Met { comm, uid, kernel_thread, .. } => {
+                // Names of a process that is gone cannot be read again, whatever it was called at its end.
+                if process.uid.is_some() && process.comm != *comm && process.names != Names::Gone {
+                    process.names = Names::Unread;
+                }
+                process.comm.clone_from(comm);
+                process.uid = Some(*uid);
+                process.kernel_thread = *kernel_thread;
+            }
+            ProcessFact::Named { exe, cgroup, cmdline, .. } => {
+                let place = cgroup.as_deref().map(unit::place).unwrap_or_default();
+                process.names = Names::Read(Box::new(ReadNames {
+                    exe: exe.clone(),
+                    unit: place.unit,
+                    container: place.container,
+                    cgroup: cgroup.clone(),
+                    cmdline: cmdline.clone(),
+                }));
+            }
+            ProcessFact::Unnamed { .. } => {
+                if process.names != Names::Gone {
+                    process.names = Names::Gone;
+                    self.names_lost += 1;
+                }
+            }
+            ProcessFact::Ended { at, .. } => {
+                process.ended = process.ended.or(Some(*at));
+                self.ending = true;
+            }
+        }
+    }
+
+    /// Forgets what ended before `before` (nanoseconds of the boot clock) and is not `needed` by a row any more; to be
+    /// called with the moment of a report once that report was delivered.
+    pub fn forget_ended(&mut self, before: u64, mut needed: impl FnMut(TaskId) -> bool) {
+        // Most of the time none has, and there are many to look at.
+        if !std::mem::take(&mut self.ending) {
+            return;
+        }
+        let Self { latest, ending, .. } = self;
+        self.known.retain(|id, process| {
+            let Some(at) = process.ended else { return true };
+            let keep = at >= before || needed(*id);
+            *ending |= keep;
+            if !keep && latest.get(&id.pid()) == Some(id) {
+                latest.remove(&id.pid());
+            }
+            keep
+        });
+    }
+
+    /// A number is used again only after its process has ended, even if nobody heard of that end: the latest moment
+    /// at which that can have been is the start of the next one.
+    fn supersede(&mut self, id: TaskId) {
+        let latest = self.latest.entry(id.pid()).or_insert(id);
+        let (earlier, later) = if *latest < id { (*latest, id) } else { (id, *latest) };
+        if earlier == later {
+            return;
+        }
+        *latest = later;
+        let process = self.known.entry(earlier).or_default();
+        process.ended = process.ended.or(Some(later.start));
+        self.ending = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: TaskId = TaskId { start: 5, tgid: 42 };
+
+    fn met(id: TaskId, comm: &str) -> ProcessFact {
+        ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 1000, kernel_thread: false }
+    }
+
+    fn named(id: TaskId, exe: &str) -> ProcessFact {
+        ProcessFact::Named {
+            id,
+            exe: Some(exe.into()),
+            cgroup: Some(b"/system.slice/cron.service".to_vec()),
+            cmdline: None,
+        }
+    }
+
+    fn after(facts: &[ProcessFact]) -> Processes {
+        let mut processes = Processes::default();
+        for fact in facts {
+            processes.apply(fact);
+        }
+        processes
+    }
+
+    #[test]
+    fn names_are_read_once_and_again_after_an_exec() {
+        let mut processes = after(&[met(ID, "sh")]);
+        assert!(processes.unread(ID));
+        processes.apply(&named(ID, "/bin/sh"));
+        processes.apply(&met(ID, "sh"));
+        assert!(!processes.unread(ID));
+        processes.apply(&met(ID, "sleep"));
+        assert!(processes.unread(ID));
+        assert_eq!(processes.get(ID).unwrap().comm[..], *b"sleep");
+    }
+
+    #[test]
+    fn the_first_meeting_does_not_outdate_names_that_came_before_it() {
+        let processes = after(&[named(ID, "/bin/sh"), met(ID, "sh")]);
+        let Names::Read(names) = &processes.get(ID).unwrap().names else { panic!() };
+        assert_eq!(names.exe.as_deref(), Some(&b"/bin/sh"[..]));
+        assert_eq!(names.unit.as_deref(), Some(&b"cron.service"[..]));
+    }
+
+    #[test]
+    fn each_process_without_names_is_lost_once() {
+        let gone = ProcessFact::Unnamed { id: ID };
+        let other = ProcessFact::Unnamed { id: TaskId { start: 6, tgid: 43 } };
+        let processes = after(&[met(ID, "sh"), gone.clone(), met(ID, "sleep"), gone, other]);
+        assert_eq!(processes.names_lost(), 2);
+        assert!(!processes.unread(ID), "what is gone is not asked for again");
+    }
+
+    #[test]
+    fn an_ended_process_is_known_until_its_last_report_was_delivered() {
+        let mut processes = after(&[met(ID, "sh"), ProcessFact::Ended { id: ID, at: 100 }]);
+        processes.forget_ended(100, |_| false);
+        assert_eq!(processes.get(ID).unwrap().ended, Some(100), "the report of 100 was made before it ended");
+        processes.forget_ended(101, |id| id == ID);
+        assert!(processes.get(ID).is_some(), "a row still tells of it");
+        processes.forget_ended(101, |_| false);
+        assert!(processes.get(ID).is_none());
+        assert_eq!(processes.latest(42), None);
+    }
+
+    #[test]
+    fn a_late_fact_does_not_bring_an_ended_process_back_to_life() {
+        let processes = after(&[met(ID, "sh"), ProcessFact::Ended { id: ID, at: 100 }, met(ID, "sh")]);
+        assert_eq!(processes.get(ID).unwrap().ended, Some(100));
+    }
+
+    #[test]
+    fn a_number_used_again_is_another_process_and_the_end_of_the_first() {
+        let next = TaskId { start: 900, tgid: 42 };
+        let mut processes = after(&[met(ID, "sh"), named(ID, "/bin/sh"), met(next, "sleep")]);
+        assert_eq!(processes.get(ID).unwrap().comm[..], *b"sh");
+        assert_eq!(processes.get(ID).unwrap().ended, Some(900));
+        assert_eq!(processes.get(next).unwrap().comm[..], *b"sleep");
+        assert!(processes.unread(next));
+        assert_eq!(processes.latest(42), Some(next));
+        processes.apply(&met(ID, "sh"));
+        assert_eq!(processes.latest(42), Some(next), "a late fact about the first changes nothing");
+        assert_eq!(processes.get(next).unwrap().ended, None);
+    }
+}

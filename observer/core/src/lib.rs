@@ -1,0 +1,18 @@
+//! The pure part of observer: facts go in, reports come out; no clock, no file, no kernel.
+//!
+//! [`facts`] are the one input, and what a recording holds. A domain ([`domain`]) keeps them as its state and answers with a
+//! [`report`]; [`engine`] drives one domain. What a report still lacks is a plain value, [`wants::Wants`].
+
+pub mod bytes;
+pub mod domain;
+pub mod engine;
+pub mod error;
+pub mod facts;
+pub mod hook;
+pub mod identity;
+pub mod report;
+pub mod text;
+pub mod trend;
+pub mod units;
+pub mod view;
+pub mod wants;

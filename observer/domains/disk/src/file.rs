@@ -1,0 +1,306 @@
+//! A deleted file that is held: its numbers over time, its holders, who deleted it, who made it grow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::magic::{EXT4, Magic};
+use observer_core::{
+    facts::{
+        TaskId,
+        disk::{Answer, Descriptor, File, Growing, Hold, How, InodeId, Listing},
+    },
+    trend::window::Window,
+    wants::{FileHandle, Through},
+};
+
+/// Nanoseconds after which a file that stayed as it is is asked again which part of its blocks other files share; one that
+/// was found to share some.
+const EXTENTS_EVERY: u64 = 10_000_000_000;
+const SHARED_EVERY: u64 = 2_000_000_000;
+
+/// What is known of a deleted file.
+#[derive(Debug)]
+pub struct HeldFile {
+    /// The inode's own numbers; `None` where nothing but events tells of it.
+    pub file: Option<File>,
+    pub holders: BTreeMap<TaskId, Holder>,
+    pub deleted: Option<Deletion>,
+    /// Bytes by which each process made it grow, as events tell, up to the size `ascribed`.
+    pub writers: BTreeMap<TaskId, u64>,
+    ascribed: u64,
+    /// What it has grown by since is this one's work.
+    owner: Option<TaskId>,
+    /// Whether events tell of every time that it grows.
+    exact: bool,
+    /// What each had written when its growth was first measured: that is no part of it.
+    before: BTreeMap<TaskId, u64>,
+    /// Its size as asked by its number, where no pass tells of it.
+    found: Option<u64>,
+    answer: Answer,
+    /// Bytes of its blocks that other files share, as far as is known.
+    shared: Option<u64>,
+    /// Its size when that was last asked, and when that was.
+    extents_asked: Option<(Option<u64>, u64)>,
+    /// Where a filesystem's list of inodes tells of it, and nothing that could be asked for its path holds it.
+    pub listing: Option<Listing>,
+    /// Whether it was there when observation began.
+    pub early: bool,
+    /// Everybody who ever held it while observed: it grew by one holder's writes only if there was one.
+    past: BTreeSet<TaskId>,
+    size: Window,
+    allocated: Window,
+    /// Sum of its growth from report to report: what was cut off in between does not make it less.
+    grown: u64,
+    last_size: Option<u64>,
+}
+
+/// How a process holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    pub descriptors: Vec<Descriptor>,
+    /// The lowest mapping.
+    pub mapping: Option<(u64, u64)>,
+    /// It runs it.
+    pub executable: bool,
+    /// The descriptor of the ring that it is registered with.
+    pub ring: Option<u32>,
+    /// The descriptor of the socket that it waits in.
+    pub socket: Option<u32>,
+}
+
+/// Who took its last name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    pub by: TaskId,
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+}
+
+impl HeldFile {
+    /// Nothing is known yet; growth looks back over `window` seconds.
+    pub fn new(window: f64, early: bool) -> Self {
+        Self {
+            file: None,
+            holders: BTreeMap::new(),
+            deleted: None,
+            writers: BTreeMap::new(),
+            ascribed: 0,
+            owner: None,
+            exact: false,
+            found: None,
+            before: BTreeMap::new(),
+            answer: Answer::default(),
+            shared: None,
+            extents_asked: None,
+            listing: None,
+            early,
+            past: BTreeSet::new(),
+            size: Window::new(window),
+            allocated: Window::new(window),
+            grown: 0,
+            last_size: None,
+        }
+    }
+
+    pub fn magic(&self) -> Magic {
+        Magic(self.file.map_or(EXT4.0, |file| file.magic))
+    }
+
+    pub fn hold(&mut self, id: TaskId, hold: &Hold) {
+        self.past.insert(id);
+        let holder = self.holders.entry(id).or_default();
+        match hold {
+            Hold::Descriptors(descriptors) => holder.descriptors.clone_from(descriptors),
+            Hold::Mapping { start, end } => holder.mapping = Some((*start, *end)),
+            Hold::Executable => holder.executable = true,
+            Hold::Registered { ring } => holder.ring = Some(*ring),
+            Hold::InFlight { socket } => holder.socket = Some(*socket),
+        }
+    }
+
+    pub fn release(&mut self, id: TaskId, how: How) {
+        if let Some(holder) = self.holders.get_mut(&id) {
+            match how {
+                How::Descriptors => holder.descriptors.clear(),
+                How::Mapping => holder.mapping = None,
+                How::Executable => holder.executable = false,
+                How::Registered => holder.ring = None,
+                How::InFlight => holder.socket = None,
+            }
+            if *holder == Holder::default() {
+                self.holders.remove(&id);
+            }
+        }
+    }
+
+    /// Takes in who works on it.
+    pub fn grows(&mut self, growing: &Growing) {
+        self.ascribed = growing.size;
+        self.owner = growing.owner;
+        self.exact = growing.exact;
+        self.writers = growing.writers.iter().copied().collect();
+    }
+
+    /// Takes in its size, asked by its number.
+    pub fn found(&mut self, size: u64) {
+        self.found = Some(size);
+    }
+
+    /// Takes in which part of its blocks other files share.
+    pub fn shares(&mut self, bytes: Option<u64>) {
+        self.shared = bytes;
+    }
+
+    /// Whether it is to be asked at `now` which part of its blocks other files share: it has grown, or others may have come
+    /// to share them, or ceased to.
+    pub fn is_to_be_asked_for_extents(&self, now: u64) -> bool {
+        let every = if self.shared.is_some_and(|shared| shared > 0) { SHARED_EVERY } else { EXTENTS_EVERY };
+        let is_old = |(size, at): (Option<u64>, u64)| size != self.size() || now.saturating_sub(at) >= every;
+        self.magic().tells_of_extents() && self.extents_asked.is_none_or(is_old)
+    }
+
+    /// It is asked for that at `at`.
+    pub fn extents_asked(&mut self, at: u64) {
+        self.extents_asked = Some((self.size(), at));
+    }
+
+    /// Bytes that come back with its last holder's end: its blocks, without those that other files share.
+    pub fn reclaimable(&self) -> Option<u64> {
+        let allocated = self.allocated()?;
+        let shared = if self.magic().frees() { Some(0) } else { self.shared };
+        // What takes nothing gives nothing back.
+        if allocated == 0 { Some(0) } else { shared.map(|shared| allocated.saturating_sub(shared)) }
+    }
+
+    /// Takes in what user space found out. A path that was known stays known.
+    pub fn answered(&mut self, answer: &Answer) {
+        self.answer.stat = answer.stat;
+        if answer.path.is_some() {
+            self.answer.path.clone_from(&answer.path);
+        }
+    }
+
+    /// What `statx` said is old: it is not asked any more.
+    pub fn forget_stat(&mut self) {
+        self.answer.stat = None;
+    }
+
+    pub fn path(&self) -> Option<&[u8]> {
+        self.answer.path.as_deref()
+    }
+
+    /// Bytes of its size. The iterator's number is as exact, and read before every report while a descriptor is open.
+    pub fn size(&self) -> Option<u64> {
+        let described = self.holders.values().any(|holder| !holder.descriptors.is_empty());
+        match (self.file, self.answer.stat) {
+            (Some(file), _) if described => Some(file.size),
+            (_, Some(stat)) => Some(stat.size),
+            (file, None) => file.map(|file| file.size),
+        }
+    }
+
+    /// Bytes of its blocks: those of `statx`, which knows the promised ones; else the inode's own, unless it is known
+    /// to say nothing.
+    pub fn allocated(&self) -> Option<u64> {
+        if let Some(stat) = self.answer.stat {
+            return Some(stat.allocated);
+        }
+        // Of a stacked file, a pass that knows the one below tells its blocks.
+        let file = self.file.filter(|file| file.allocated > 0 || !self.magic().has_no_blocks())?;
+        (file.allocated > 0 || file.size == 0).then_some(file.allocated)
+    }
+
+    /// Bytes that it may take at most, for choosing whom to ask first.
+    pub fn weight(&self) -> u64 {
+        self.file.map_or(0, |file| file.size.max(file.allocated))
+    }
+
+    /// A report is due at `at`: its numbers are what they are now.
+    pub fn sample(&mut self, at: u64) {
+        if let Some(size) = self.size() {
+            if self.last_size.is_none() {
+                self.before = self.writers.keys().map(|id| (*id, self.total(*id))).collect();
+            }
+            self.size.push(at, size as f64);
+            self.grown = self.grown.saturating_add(size.saturating_sub(self.last_size.unwrap_or(size)));
+            self.last_size = Some(size);
+        }
+        if let Some(allocated) = self.allocated() {
+            self.allocated.push(at, allocated as f64);
+        }
+    }
+
+    /// The series that growth is told of: the size, or the blocks where only these changed (a hole that is filled, or
+    /// space that is reserved).
+    fn growing_series(&self, now: u64) -> &Window {
+        match (self.size.growth(now), self.allocated.growth(now)) {
+            (Some(0.0), Some(blocks)) if blocks != 0.0 => &self.allocated,
+            _ => &self.size,
+        }
+    }
+
+    /// Bytes by which it grew over the window. Where no pass reads its size, by which events saw it grow.
+    pub fn growth(&self, now: u64) -> Option<i64> {
+        match self.file {
+            Some(_) => self.growing_series(now).growth(now).map(|growth| growth as i64),
+            None => {
+                let written = self.writers.keys().map(|id| self.total(*id));
+                i64::try_from(written.fold(0, u64::saturating_add)).ok()
+            }
+        }
+    }
+
+    /// Bytes per second, since `previous`.
+    pub fn rate(&self, previous: u64, now: u64) -> Option<f64> {
+        self.growing_series(now).rate(previous, now)
+    }
+
+    /// Bytes of its growth that `id` wrote. `by_event` says whether events tell of it on ext4.
+    pub fn written(&self, id: TaskId, by_event: bool) -> Option<u64> {
+        if self.exact || by_event && self.magic() == EXT4 {
+            return Some(self.total(id).saturating_sub(self.before.get(&id).copied().unwrap_or(0)));
+        }
+        (self.past.len() == 1 && self.past.contains(&id) && self.file.is_some()).then_some(self.grown)
+    }
+
+    /// Bytes by which `id` made it grow since events tell of it.
+    fn total(&self, id: TaskId) -> u64 {
+        let told = self.writers.get(&id).copied().unwrap_or(0);
+        let size = self.size().or(self.found).filter(|_| self.owner == Some(id));
+        told.saturating_add(size.map_or(0, |size| size.saturating_sub(self.ascribed)))
+    }
+
+    /// A way to reach it: through a descriptor rather than a mapping.
+    pub fn handle(&self, inode: InodeId) -> Option<FileHandle> {
+        let through = |holder: &Holder| {
+            let descriptor = holder.descriptors.first();
+            let descriptor =
+                descriptor.map(|first| Through::Descriptor { thread: first.thread, fd: first.fd });
+            let mapping = holder.mapping.map(|(start, end)| Through::Mapping { start, end });
+            descriptor.or(mapping).or(holder.executable.then_some(Through::Executable))
+        };
+        let ways = self.holders.iter().filter_map(|(id, holder)| Some((*id, through(holder)?)));
+        let (holder, through) = ways.min_by_key(|(_, through)| *through)?;
+        Some(FileHandle { inode, holder, through, ask: self.magic().ask() })
+    }
+
+    /// Whether no descriptor is open of it, so that only a pass on demand reads its numbers.
+    pub fn undescribed(&self) -> bool {
+        self.holders.values().all(|holder| holder.descriptors.is_empty())
+    }
+
+    /// Whether nothing that could be asked for its numbers holds it.
+    pub fn unreachable(&self) -> bool {
+        self.undescribed()
+            && self.holders.values().all(|holder| holder.mapping.is_none() && !holder.executable)
+    }
+
+    /// Whether it is known from the lists of inodes alone.
+    pub fn is_listed_alone(&self) -> bool {
+        self.listing.is_some() && self.holders.is_empty()
+    }
+
+    /// Everybody of whom rows about it tell.
+    pub fn concerns(&self, id: TaskId) -> bool {
+        self.deleted.is_some_and(|deletion| deletion.by == id) || self.holders.contains_key(&id)
+    }
+}

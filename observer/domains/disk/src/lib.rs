@@ -1,0 +1,62 @@
+//! Which deleted files still take space, who holds them and makes them grow; which filesystems fill, and who writes.
+//!
+//! Seen: holders by descriptor (also in threads with a table of their own), by mapping, as the executable that runs, by a
+//! ring of io_uring that a file is registered with, by a unix socket that it waits in; and, where the lists of inodes can be
+//! read, files that nothing of these holds: behind loop devices, swapped to, opened by the kernel itself. Every file that
+//! has no name any more, those that never had one (`O_TMPFILE`) included, in RAM as on disk. Sizes are the inode's own; who
+//! made a file grow, with a name or without, is told by events on ext4 and xfs, elsewhere it is known where there is one
+//! writer.
+//!
+//! Not seen: which part of the kernel holds a file that is neither swapped to nor behind a loop device; who deleted a file
+//! before observation began; which blocks a file shares with others (reflinks), where no descriptor leads to it; what is
+//! written over in place, as long as the file takes no more space; for whom a thread of the kernel's own writes what was
+//! queued in a ring, before Linux 5.12.
+
+use observer_core::{domain::Declaration, view::View};
+
+mod account;
+mod bytes;
+pub mod decode;
+mod file;
+mod growing;
+mod grown;
+mod holders;
+pub mod hooks;
+mod lists;
+mod magic;
+pub mod report;
+mod space;
+pub mod state;
+mod writer;
+
+/// The domain's entry in the list of domains.
+pub const DECLARATION: Declaration = Declaration {
+    name: "disk",
+    objects: &[("disk", &[])],
+    hooks: hooks::HOOKS,
+    fields: observer_common::disk::FIELDS,
+    // Files of a stacked filesystem have their own type since Linux 6.5, operations of iomap since 5.15; locks of a real-time
+    // kernel know no owner.
+    // How io_uring keeps registered files has changed more than once.
+    optional_fields: &[
+        "BACKING_DENTRY",
+        "ITER_INODE",
+        "ITER_FLAGS",
+        "INODE_LOCKER",
+        // Filesystems that are modules keep their types to themselves.
+        "EXT4_INODE",
+        "EXT4_PROMISED",
+        "XFS_INODE",
+        "XFS_BLOCKS",
+        "XFS_PROMISED",
+        "OVERLAY_INODE",
+        "OVERLAY_UPPER",
+        "RING_SLOTS",
+        "RING_NODES",
+        "NODE_FILE",
+        "RING_FILES",
+    ],
+    decoder: |_| Box::new(decode::DiskDecoder::default()),
+    views: &[View::Disk, View::DeletedOpen],
+    state: |request| Box::new(state::DiskState::new(request)),
+};

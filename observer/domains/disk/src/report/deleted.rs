@@ -1,0 +1,303 @@
+//! The view `deleted-open`: a row an inode.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{holders, mounted, reclaim};
+use crate::{file::HeldFile, magic::Magic, state::DiskState};
+use observer_core::{
+    domain::Context,
+    facts::disk::InodeId,
+    identity::columns,
+    report::{Column, Emphasis, Hidden, Kind, Note, Report, Row, Table, Value},
+    text::printable,
+    units,
+};
+
+/// Below so many bytes, a file that does not grow gets no line that says how to free it.
+const WORTH_A_LINE: u64 = 1 << 20;
+
+/// Filesystems that the headline names.
+const NAMED: usize = 3;
+
+/// The report of the view.
+pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
+    let mut files: Vec<_> = state.held().collect();
+    files.sort_by_key(|(inode, file)| (std::cmp::Reverse(file.allocated()), *inode));
+    let rows = files.iter().map(|(inode, file)| row(*inode, file, state, context)).collect();
+    let table = Table { key: "rows", columns: columns(), rows, hidden: Hidden::default() };
+    let mut report = context.report(vec![table]);
+    report.headline = headline(&files, state, context);
+    report.totals = totals(&files);
+    report.notes = notes(&files, state, context);
+    report
+}
+
+/// The inodes that the rows of a table are about.
+pub fn inodes(state: &DiskState, table: &Table) -> Vec<InodeId> {
+    let (Some(dev), Some(inode)) = (table.position("dev"), table.position("inode")) else {
+        return Vec::new();
+    };
+    let shown: BTreeSet<(String, u64)> = table
+        .rows
+        .iter()
+        .filter_map(|row| match (row.cells.get(dev)?, row.cells.get(inode)?) {
+            (Value::Text(dev), Value::Unsigned(inode)) => Some((dev.clone(), *inode)),
+            _ => None,
+        })
+        .collect();
+    let is_shown = |inode: &InodeId| shown.contains(&(mounted::device(inode.dev), inode.ino));
+    state.held().map(|(inode, _)| inode).filter(is_shown).collect()
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::json("dev", Kind::Text),
+        Column::json("inode", Kind::Number),
+        Column::json("fs", Kind::Text),
+        Column::json("mount", Kind::Text),
+        Column::json("path", Kind::Text),
+        Column::json("medium", Kind::Text),
+        Column::json("size", Kind::Bytes).adding(),
+        Column::new("allocated", Kind::Bytes, "ALLOCATED", 0).adding(),
+        Column::json("reclaimable", Kind::Bytes).adding(),
+        Column::json("growth", Kind::Change).adding(),
+        Column::new("rate", Kind::ChangeRate, "GROWS", 3).adding(),
+        Column::json("growing", Kind::Text),
+        Column::json("deleted_by", Kind::Text),
+        Column::json("deleted_at", Kind::Number),
+        Column::json("holders", Kind::Text),
+        Column::json("reclaim", Kind::Text),
+        Column::people("file", Kind::Text, "FILE", 0),
+        Column::people("held_by", Kind::Text, "HELD BY", 1),
+        Column::people("deleted", Kind::Text, "DELETED", 6),
+    ]
+}
+
+fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Row {
+    let (magic, now) = (file.magic(), context.now.boot);
+    let known = state.path(inode, file);
+    let mount = mounted::of(&state.mounts, inode.dev, known.as_deref());
+    let fs = mount.map(|mount| printable(&mount.fs)).or_else(|| magic.name().map(str::to_owned));
+    let path = known.as_deref().map(printable);
+    let allocated = file.allocated();
+    let growth = file.growth(now);
+    // What grew since an earlier reading did not grow within the last interval.
+    let (from, to) = match state.lists.readings().filter(|_| file.is_listed_alone()) {
+        Some(readings) => readings,
+        None => (context.previous.boot, now),
+    };
+    let reclaim = reclaim::sentence(inode, file, state, context);
+    let deleted_by = file
+        .deleted
+        .map_or(Value::Missing, |deletion| columns::object(deletion.by, context.processes, context.request));
+    let cells = vec![
+        Value::Text(mounted::device(inode.dev)),
+        Value::Unsigned(inode.ino),
+        Value::text(fs),
+        Value::text(mount.map(|mount| printable(&mount.point))),
+        Value::text(path.clone()),
+        Value::Text(if magic.in_ram() { "ram" } else { "disk" }.to_owned()),
+        Value::unsigned(file.size()),
+        Value::unsigned(allocated),
+        Value::unsigned(file.reclaimable()),
+        growth.map_or(Value::Missing, Value::Signed),
+        Value::real(file.rate(from, to)),
+        growth.map_or(Value::Missing, |growth| Value::Flag(growth > 0)),
+        deleted_by,
+        Value::real(file.deleted.map(|deletion| wall(deletion.at, context))),
+        holders::list(inode, file, state, context),
+        Value::Text(reclaim.clone()),
+        Value::Text(path.unwrap_or_else(|| format!("inode {} (path unknown)", inode.ino))),
+        Value::Text(holders::named(inode, file, state, context)),
+        Value::Text(deleted(file, context)),
+    ];
+    let grows = growth.is_some_and(|growth| growth > 0);
+    let worth = allocated.unwrap_or(0) >= WORTH_A_LINE;
+    Row {
+        processes: holders::processes(file),
+        cells,
+        emphasis: emphasis(grows, worth, magic),
+        details: if grows || worth { vec![reclaim] } else { Vec::new() },
+        ended: false,
+    }
+}
+
+fn emphasis(grows: bool, worth: bool, magic: Magic) -> Emphasis {
+    match (grows, worth) {
+        (true, _) if !magic.in_ram() => Emphasis::Alarm,
+        (true, _) => Emphasis::Notice,
+        (false, true) => Emphasis::Plain,
+        (false, false) => Emphasis::Faint,
+    }
+}
+
+/// Seconds of the Unix epoch at a moment of the boot clock, to the millisecond.
+fn wall(at: u64, context: &Context<'_>) -> f64 {
+    let ago = context.now.boot.saturating_sub(at);
+    (context.now.wall.saturating_sub(ago) / 1_000_000) as f64 / 1e3
+}
+
+fn deleted(file: &HeldFile, context: &Context<'_>) -> String {
+    match file.deleted {
+        Some(deletion) => {
+            let ago = context.now.boot.saturating_sub(deletion.at) as f64 / 1e9;
+            let by = columns::label(deletion.by, context.processes);
+            format!("{} ago by {by}", units::duration(ago.floor()))
+        }
+        None if file.early => "before start".to_owned(),
+        None => units::NOTHING.to_owned(),
+    }
+}
+
+/// What the deleted files of one filesystem take.
+#[derive(Default)]
+struct Share {
+    files: u64,
+    allocated: u64,
+    in_ram: bool,
+    services: BTreeSet<String>,
+}
+
+fn headline(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_>) -> Vec<String> {
+    if files.is_empty() {
+        return vec!["No deleted file is held open: nothing takes space that `du` cannot find.".to_owned()];
+    }
+    let mut shares: BTreeMap<u32, Share> = BTreeMap::new();
+    for (inode, file) in files {
+        let share = shares.entry(inode.dev).or_default();
+        share.files += 1;
+        share.allocated = share.allocated.saturating_add(file.allocated().unwrap_or(0));
+        share.in_ram = file.magic().in_ram();
+        let allocated = file.allocated().unwrap_or(0);
+        let holders = file.holders.keys().filter(|_| allocated >= WORTH_A_LINE);
+        share.services.extend(holders.filter_map(|id| reclaim::service(*id, context)));
+    }
+    let mut shares: Vec<_> = shares.into_iter().collect();
+    shares.sort_by_key(|(_, share)| std::cmp::Reverse(share.allocated));
+    let mut lines: Vec<String> =
+        shares.iter().take(NAMED).map(|(dev, share)| sentence(*dev, share, state)).collect();
+    if shares.len() > NAMED {
+        let rest = shares.iter().skip(NAMED).map(|(_, share)| share.allocated).fold(0, u64::saturating_add);
+        let others = units::counted((shares.len() - NAMED) as u64, "other filesystem", "other filesystems");
+        lines.push(format!("{others} hold {} in deleted files.", units::bytes(rest)));
+    }
+    lines
+}
+
+fn sentence(dev: u32, share: &Share, state: &DiskState) -> String {
+    let mount = mounted::of(&state.mounts, dev, None);
+    let size = state.spaces.get(dev).map(|filesystem| units::bytes(filesystem.space.size));
+    let about: Vec<String> = mount.map(|mount| printable(&mount.fs)).into_iter().chain(size).collect();
+    let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
+    let medium = if share.in_ram { " of memory" } else { "" };
+    let services: Vec<String> = share.services.iter().cloned().collect();
+    let advice = match services.as_slice() {
+        [] => String::new(),
+        services => format!(" Freeing them: restart {}, or see below.", reclaim::listed(services)),
+    };
+    format!(
+        "{}{about} holds {}{medium} in {}.{advice}",
+        mounted::title(mount, dev),
+        units::bytes(share.allocated),
+        units::counted(share.files, "deleted file", "deleted files"),
+    )
+}
+
+fn totals(files: &[(InodeId, &HeldFile)]) -> Vec<(&'static str, Value)> {
+    let sum = |in_ram: bool| {
+        let files = files.iter().filter(|(_, file)| file.magic().in_ram() == in_ram);
+        files.filter_map(|(_, file)| file.allocated()).fold(0, u64::saturating_add)
+    };
+    vec![
+        ("files", Value::Unsigned(files.len() as u64)),
+        ("allocated", Value::Unsigned(sum(false).saturating_add(sum(true)))),
+        ("disk", Value::Unsigned(sum(false))),
+        ("ram", Value::Unsigned(sum(true))),
+    ]
+}
+
+/// Why values are missing.
+fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let pathless: BTreeSet<InodeId> = files
+        .iter()
+        .filter(|(inode, file)| state.path(*inode, file).is_none())
+        .map(|(inode, _)| *inode)
+        .collect();
+    let mut note = |code: &'static str, is_missing: &dyn Fn(InodeId, &HeldFile) -> bool, text: &str| {
+        let count = files.iter().filter(|(inode, file)| is_missing(*inode, file)).count() as u64;
+        if count > 0 {
+            let files = units::counted(count, "file", "files");
+            notes.push(Note { code, text: format!("{files}: {text}") });
+        }
+    };
+    note(
+        "deleted-before",
+        &|_, file| file.early && file.deleted.is_none(),
+        "deleted before observation began, so nobody can say by whom and when.",
+    );
+    note(
+        "deleter-unknown",
+        &|_, file| !file.early && file.deleted.is_none(),
+        "no event told who deleted it; a file made without a name (`O_TMPFILE`) was never deleted.",
+    );
+    note(
+        "path-unknown",
+        &|inode, _| pathless.contains(&inode),
+        "the last path could not be read: the holder ended or may not be inspected, or no /proc leads to the file.",
+    );
+    note(
+        "allocated-unknown",
+        &|_, file| file.allocated().is_none(),
+        "the blocks that it takes are not known: its filesystem was not asked, did not answer, or is a module whose \
+         types the kernel does not tell.",
+    );
+    note(
+        "blocks-shared",
+        &|_, file| file.allocated().is_some() && file.reclaimable().is_none(),
+        "its filesystem may share blocks between files, and which of these are could not be read, so what freeing it gives \
+         back is not known.",
+    );
+    note(
+        "growth-unknown",
+        &|_, file| file.growth(context.now.boot).is_none(),
+        "seen for the first time: growth is known from the next report on.",
+    );
+    note(
+        "written-unknown",
+        &|_, file| file.holders.keys().any(|id| file.written(*id, state.growth_by_event).is_none()),
+        "has had several holders, and no event here tells which of them wrote.",
+    );
+    let keeper = |inode, file: &HeldFile| holders::keeper(inode, file, state);
+    note(
+        "kept-by-kernel",
+        &|inode, file| keeper(inode, file) == Some(holders::Keeper::Unknown),
+        "no process holds it, nor a loop device or swap: the kernel itself does (a file server, accounting, a descriptor \
+         within a descriptor on its way), or it was let go of while observer looked.",
+    );
+    if let Some((_, read)) = state.lists.readings().filter(|(_, read)| *read < context.now.boot) {
+        let ago = units::duration((context.now.boot - read) as f64 / 1e9);
+        note(
+            "inodes-read-before",
+            &|_, file| file.is_listed_alone(),
+            &format!("as the kernel's lists of inodes showed it {ago} ago, when they were last read."),
+        );
+    }
+    if !state.holders_by_pass {
+        note(
+            "holders-unknown",
+            &|_, _| true,
+            "known from its writers alone; who else holds it, how big it is and when it is freed is not known.",
+        );
+    }
+    let unread = match state.lists.walk {
+        _ if !state.lists_by_pass => None,
+        None => Some("they are still being read"),
+        Some(walk) => (!walk.complete).then_some("they changed while they were read"),
+    };
+    notes.extend(unread.map(|why| Note {
+        code: "inodes-unread",
+        text: format!("Files that no process holds may be missing: the kernel's lists of inodes were not read to their end, {why}."),
+    }));
+    notes
+}

@@ -1,0 +1,198 @@
+//! What fills disks, where the facts show it: a service that is started over and over and logs each time, one log that
+//! grows by many small appends, temporary files whose makers have ended.
+//!
+//! Told of files that are watched: of one that nobody has worked on for a minute, nothing is said any more.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use super::reclaim;
+use crate::{growing::GrowingFile, state::DiskState};
+use observer_core::{
+    domain::Context,
+    facts::TaskId,
+    identity::{columns, process::Names},
+    report::Note,
+    text::printable,
+    units,
+};
+
+/// From so many processes of one name on, each ended after it had written to a file, they are one that starts again.
+const STARTS: u64 = 3;
+/// Folders of these names are for what nobody needs for long.
+const TEMPORARY: [&[u8]; 3] = [b"tmp", b"temp", b"shm"];
+
+/// What grew by so many bytes, by so many appends, in so many reports, is a log if an append is a line: of so many bytes at
+/// most, on average. What is written in blocks is none, nor what is written over in place, nor what is written at once.
+const LOG: u64 = 1 << 20;
+const LINES: u64 = 1000;
+const REPORTS: u64 = 5;
+const LINE: u64 = 1024;
+
+/// Processes of one name that wrote to one file and ended.
+struct Restarted<'a> {
+    starts: u64,
+    path: &'a [u8],
+    name: String,
+}
+
+/// A file that many small appends made longer.
+struct Appended<'a> {
+    /// Bytes by which it grew, and by how many appends.
+    bytes: u64,
+    appends: u64,
+    path: &'a [u8],
+    by: Vec<String>,
+}
+
+/// What one folder has of files whose makers have ended.
+#[derive(Default)]
+struct Left {
+    files: u64,
+    /// Of their blocks.
+    bytes: u64,
+    makers: BTreeSet<String>,
+}
+
+/// Notes of each pattern, each of the biggest few and of how many more there are.
+pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
+    let (mut restarted, mut appended) = (Vec::new(), Vec::new());
+    let mut left: BTreeMap<&[u8], Left> = BTreeMap::new();
+    for file in state.grown.files.values().filter(|file| !file.growing.nameless) {
+        let Some(path) = file.path.as_deref() else { continue };
+        restarted.extend(restarts(file, path, state, context));
+        appended.extend(appends(file, path, context));
+        if let Some(folder) = folder(path).filter(|_| is_left(file, state)) {
+            let left = left.entry(folder).or_default();
+            left.files += 1;
+            left.bytes = left.bytes.saturating_add(file.allocated().unwrap_or(0));
+            left.makers.extend(file.growing.writers.iter().filter_map(|(id, _)| name(*id, context)));
+        }
+    }
+    let mut notes = of_restarted(restarted);
+    notes.extend(of_appended(appended));
+    notes.extend(of_left(left.into_iter().collect()));
+    notes
+}
+
+fn of_restarted(mut restarted: Vec<Restarted<'_>>) -> Vec<Note> {
+    restarted.sort_by(|one, other| {
+        other.starts.cmp(&one.starts).then_with(|| (one.path, &one.name).cmp(&(other.path, &other.name)))
+    });
+    let (mut notes, rest) = Note::few("restarted-writer", &restarted, |Restarted { starts, path, name }| {
+        format!(
+            "{starts} processes of {name} wrote to {} and ended: it is started over and over and writes each time.",
+            printable(path)
+        )
+    });
+    if !rest.is_empty() {
+        let more = units::counted(rest.len() as u64, "more file is", "more files are");
+        let text = format!("{more} written to by what is started over and over.");
+        notes.push(Note { code: "restarted-writer", text });
+    }
+    notes
+}
+
+fn of_appended(mut appended: Vec<Appended<'_>>) -> Vec<Note> {
+    appended.sort_by_key(|file| (Reverse(file.bytes), file.path));
+    let (mut notes, rest) = Note::few("small-appends", &appended, |Appended { bytes, appends, path, by }| {
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", reclaim::listed(by)) };
+        format!(
+            "{} grew by {}, in {appends} appends of {} on average{by}: a log that grows line by line.",
+            printable(path),
+            units::bytes(*bytes),
+            units::bytes(bytes / (*appends).max(1)),
+        )
+    });
+    if !rest.is_empty() {
+        let more = units::counted(rest.len() as u64, "more file grows", "more files grow");
+        let bytes = rest.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
+        let text = format!("{more} line by line, by {} together.", units::bytes(bytes));
+        notes.push(Note { code: "small-appends", text });
+    }
+    notes
+}
+
+fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
+    left.sort_by_key(|(folder, left)| (Reverse(left.bytes), *folder));
+    let (mut notes, rest) = Note::few("left-behind", &left, |(folder, left)| {
+        let makers: Vec<String> = left.makers.iter().cloned().collect();
+        let by = if makers.is_empty() { String::new() } else { format!(" by {}", reclaim::listed(&makers)) };
+        format!(
+            "{}, {} in {}, made{by} while observed: whoever made them has ended.",
+            units::counted(left.files, "file", "files"),
+            units::bytes(left.bytes),
+            printable(folder)
+        )
+    });
+    if !rest.is_empty() {
+        let (files, bytes) = rest.iter().fold((0_u64, 0_u64), |(files, bytes), (_, left)| {
+            (files.saturating_add(left.files), bytes.saturating_add(left.bytes))
+        });
+        let text = format!(
+            "{}, {} in {}, made while observed: whoever made them has ended.",
+            units::counted(files, "file", "files"),
+            units::bytes(bytes),
+            units::counted(rest.len() as u64, "more folder", "more folders")
+        );
+        notes.push(Note { code: "left-behind", text });
+    }
+    notes
+}
+
+/// Those that are started over and over and write to this file.
+fn restarts<'a>(
+    file: &GrowingFile,
+    path: &'a [u8],
+    state: &DiskState,
+    context: &Context<'_>,
+) -> impl Iterator<Item = Restarted<'a>> {
+    let mut ended: BTreeMap<String, u64> = BTreeMap::new();
+    for (id, _) in file.growing.writers.iter().filter(|(id, _)| state.grown.end_of(*id).is_some()) {
+        if let Some(name) = name(*id, context) {
+            *ended.entry(name).or_default() += 1;
+        }
+    }
+    let many = ended.into_iter().filter(|(_, starts)| *starts >= STARTS);
+    many.map(move |(name, starts)| Restarted { starts, path, name })
+}
+
+/// A file that grew, and goes on growing, by many small appends. How many is known where events tell of each.
+fn appends<'a>(file: &GrowingFile, path: &'a [u8], context: &Context<'_>) -> Option<Appended<'a>> {
+    let growing = &file.growing;
+    // Appends are counted a little later than the size is known, so an append is never smaller than it is said to be.
+    let (bytes, appends) = (file.size().saturating_sub(growing.first_size), growing.appends);
+    let is_log =
+        growing.exact && bytes >= LOG && appends >= LINES && bytes / appends <= LINE && file.grew >= REPORTS;
+    let by: BTreeSet<String> = growing.writers.iter().filter_map(|(id, _)| name(*id, context)).collect();
+    is_log.then(|| Appended { bytes, appends, path, by: by.into_iter().collect() })
+}
+
+/// Whether a file was made while observed, holds something, and nobody who worked on it runs any more.
+fn is_left(file: &GrowingFile, state: &DiskState) -> bool {
+    let ended = |(id, _): &(TaskId, u64)| state.grown.end_of(*id).is_some();
+    file.made
+        && file.size() > 0
+        && file.counted.is_some_and(|bytes| bytes > 0)
+        && file.growing.writers.iter().all(ended)
+}
+
+/// The folder of a path that lies in one for temporary files.
+fn folder(path: &[u8]) -> Option<&[u8]> {
+    let end = path.iter().rposition(|byte| *byte == b'/')?;
+    let folder = path.get(..end)?;
+    folder.split(|byte| *byte == b'/').any(|part| TEMPORARY.contains(&part)).then_some(folder)
+}
+
+/// Whom a process belongs to, for a sentence: its unit where that is known, else its command.
+fn name(id: TaskId, context: &Context<'_>) -> Option<String> {
+    let process = context.processes.get(id)?;
+    let command = columns::command(process)?;
+    let unit = if let Names::Read(names) = &process.names { names.unit.as_ref() } else { None };
+    Some(match unit {
+        Some(unit) => format!("{command} ({})", printable(unit)),
+        None => command,
+    })
+}

@@ -1,0 +1,121 @@
+//! What frees a deleted file safely.
+
+use std::collections::BTreeSet;
+
+use super::holders::{self, Keeper};
+use crate::{
+    file::{HeldFile, Holder},
+    state::DiskState,
+};
+use observer_core::{
+    domain::Context,
+    facts::{
+        TaskId,
+        disk::{Descriptor, InodeId},
+    },
+    identity::{columns, process::Names},
+    text::printable,
+};
+
+/// So many are named; the rest is counted.
+const NAMED: usize = 3;
+
+/// One sentence: what gives the space back.
+pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
+    match holders::keeper(inode, file, state) {
+        Some(Keeper::Swap) => {
+            return "swapped to, and no path leads to it any more: only a restart of the machine frees it"
+                .to_owned();
+        }
+        Some(Keeper::Loop(number)) => {
+            return format!(
+                "unmount what is on /dev/loop{number}, and `losetup -d /dev/loop{number}` frees it"
+            );
+        }
+        Some(Keeper::Unknown) => {
+            return "held by the kernel: nothing is known that frees it safely".to_owned();
+        }
+        None => {}
+    }
+    let restart = restart(file, context);
+    let held_by = |way: fn(&Holder) -> bool| file.holders.values().any(way);
+    if held_by(|holder| holder.executable) {
+        return format!("a program that runs, so it must not be truncated: {restart}");
+    }
+    if held_by(|holder| holder.mapping.is_some()) {
+        return format!("mapped into memory, so it must not be truncated: {restart}");
+    }
+    if held_by(|holder| holder.socket.is_some()) {
+        return format!("waits in a socket until it is taken from there: {restart}");
+    }
+    let Some((Descriptor { fd, thread, .. }, appends)) = truncatable(file) else { return restart };
+    if appends {
+        format!("opened for append: `truncate -s 0 /proc/{thread}/fd/{fd}` frees it without a restart")
+    } else {
+        format!("{restart} (cut by truncation, it would be as long again with the next write, as a hole)")
+    }
+}
+
+/// A descriptor through which the file can be cut to nothing, and whether whoever writes goes on at its end: else the next
+/// write leaves a hole as long as the file was. Not where somebody only reads, who would find nothing, nor where something
+/// holds it that does not tell how it will write.
+fn truncatable(file: &HeldFile) -> Option<(Descriptor, bool)> {
+    let only_described = file
+        .holders
+        .values()
+        .all(|holder| *holder == Holder { descriptors: holder.descriptors.clone(), ..Holder::default() });
+    let descriptors = || file.holders.values().flat_map(|holder| &holder.descriptors);
+    if !only_described || !descriptors().all(|descriptor| descriptor.writable) {
+        return None;
+    }
+    let first = descriptors().next()?;
+    Some((*first, descriptors().all(|descriptor| descriptor.append)))
+}
+
+/// Whom to restart: services by name, other processes by number. A service that writes to the file may open its files anew
+/// when it is told to reload, as most do with their logs; what it runs or maps, it has until it is started again.
+fn restart(file: &HeldFile, context: &Context<'_>) -> String {
+    let (mut reload, mut restart) = (BTreeSet::new(), BTreeSet::new());
+    let mut processes = Vec::new();
+    for (id, holder) in &file.holders {
+        let writes = holder.descriptors.iter().any(|descriptor| descriptor.writable);
+        match service(*id, context) {
+            Some(service) if writes && holder.mapping.is_none() && !holder.executable => {
+                reload.insert(service);
+            }
+            Some(service) => {
+                restart.insert(service);
+            }
+            None => processes.push(columns::label(*id, context.processes)),
+        }
+    }
+    reload.retain(|service| !restart.contains(service));
+    let parts = [
+        ("reload or restart", reload.into_iter().collect()),
+        ("restart", restart.into_iter().collect()),
+        ("end or restart", processes),
+    ];
+    let parts = parts.iter().filter(|(_, names)| !names.is_empty());
+    let parts: Vec<String> = parts.map(|(verb, names)| format!("{verb} {}", listed(names))).collect();
+    if parts.is_empty() { "who holds it is not known".to_owned() } else { parts.join(", and ") }
+}
+
+/// The systemd service that a process belongs to: what can be restarted by that name.
+pub fn service(id: TaskId, context: &Context<'_>) -> Option<String> {
+    let Names::Read(names) = &context.processes.get(id)?.names else { return None };
+    names.unit.as_ref().filter(|unit| unit.ends_with(b".service")).map(|unit| printable(unit))
+}
+
+/// The first names of a list, and how many more there are.
+pub fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Whether any of a holder's descriptors appends.
+pub fn appends(holder: &Holder) -> bool {
+    holder.descriptors.iter().any(|descriptor| descriptor.append)
+}

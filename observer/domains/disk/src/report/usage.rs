@@ -1,0 +1,89 @@
+//! The view `disk`: filesystems, and who writes.
+
+use super::{filesystem, patterns, writing};
+use crate::state::{ASKED, DiskState};
+use observer_core::{
+    domain::Context,
+    report::{Hidden, Note, Report, Row, Table, Value},
+    trend::slope::SECONDS,
+    units,
+};
+
+/// The report of the view.
+pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
+    let mut filesystems: Vec<filesystem::Told> =
+        filesystem::mounts(state).map(|mount| filesystem::told(mount, state, context)).collect();
+    filesystems.sort_by(|left, right| right.full.total_cmp(&left.full));
+    let headline = filesystems.iter().take(2).map(|told| told.sentence.clone()).collect();
+    let (writers, pathless) = writing::table(state, context, false);
+    let unattributed = state.grown.unattributed();
+    let mut notes = Vec::new();
+    let mut note = |code: &'static str, text: &str| notes.push(Note { code, text: text.to_owned() });
+    if !state.growth_by_event && !state.work_by_event {
+        note("files-unknown", "`files` is null: no event here tells which files a process writes to.");
+    }
+    if filesystems.iter().any(|told| told.unaccounted) {
+        note(
+            "unexplained-unknown",
+            "`unexplained` is null for filesystems on which no event here tells of writes.",
+        );
+    }
+    if filesystems.iter().any(|told| told.stacked) {
+        let text = "`unexplained` is null for an overlay: what is written to it is in the account of the filesystem \
+                    below it.";
+        note("unexplained-overlay", text);
+    }
+    if filesystems.iter().any(|told| told.late) {
+        let text = format!(
+            "`unexplained` is null where more files grew than the {ASKED} that are asked at a report: `growth_files` lags \
+             behind, until each has had its turn and `--window` has passed."
+        );
+        note("growth-late", &text);
+    }
+    if filesystems.iter().any(|told| told.promised) {
+        let text = "`unexplained` is null for btrfs while its files take blocks that it counts as used only when they are \
+                    written down.";
+        note("unexplained-promised", text);
+    }
+    if filesystems.iter().any(|told| told.early) {
+        let text = format!(
+            "`rate` is that of the last interval and `full_in` null: a trend needs {SECONDS:.0} seconds, or half of \
+             `--window`."
+        );
+        note("disk-trend", &text);
+    }
+    if state.other_mounts.unread > 0 {
+        let text = format!(
+            "{} not looked into: filesystems that only these have are missing.",
+            units::counted(state.other_mounts.unread, "mount namespace was", "mount namespaces were")
+        );
+        note("namespaces-unread", &text);
+    }
+    if pathless {
+        note("path-unknown", "some `path` is null: the file was closed, or is not to be seen from here.");
+    }
+    if unattributed > 0 {
+        let text = format!(
+            "{} went into files with several writers, of which no event here tells who wrote how much.",
+            units::bytes(unattributed)
+        );
+        note("writers-unknown", &text);
+    }
+    let rows = filesystems.into_iter().map(|told| told.row).collect();
+    let mut report = context.report(vec![table(rows), writers]);
+    report.headline = headline;
+    report.totals = vec![("unattributed", Value::Unsigned(unattributed))];
+    notes.extend(patterns::notes(state, context));
+    report.notes = notes;
+    report
+}
+
+/// The rows of processes alone, which are about them and say nothing of them, unless they have to be merged.
+pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
+    let (writers, _) = writing::table(state, context, true);
+    context.report(vec![table(Vec::new()), writers])
+}
+
+fn table(rows: Vec<Row>) -> Table {
+    Table { key: "filesystems", columns: filesystem::columns(), rows, hidden: Hidden::default() }
+}

@@ -1,0 +1,168 @@
+//! The rows of the view `disk` about processes that write, with the files that they make grow.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{filesystem, mounted};
+use crate::{growing::GrowingFile, state::DiskState, writer::Wrote};
+use observer_core::{
+    domain::Context,
+    facts::{TaskId, disk::InodeId},
+    identity::columns,
+    report::{
+        Column, Emphasis, Kind, Row, Table, Value,
+        shape::subject::{self, Subject},
+    },
+    text::printable,
+    units,
+    view::{GroupBy, Request, Sort},
+};
+
+/// So many files of a process are told of, the biggest first.
+const FILES: usize = 10;
+
+/// The columns, in the order of the cells.
+fn columns(context: &Context<'_>) -> Vec<Column> {
+    let mut columns = columns::columns(context.request);
+    columns.extend([
+        Column::new("written", Kind::Bytes, "WRITTEN", 0).adding(),
+        Column::new("rate", Kind::ByteRate, "WRITES", 0).adding(),
+        Column::json("files", Kind::Text).adding(),
+        Column::people("file", Kind::Text, "MAKES GROW", 2),
+    ]);
+    columns
+}
+
+/// A process that wrote while observed: it may get a row.
+struct Writer<'a> {
+    id: TaskId,
+    wrote: Wrote,
+    making: Making<'a>,
+}
+
+/// How the row of a process is made.
+#[derive(Clone, Copy)]
+struct Making<'a> {
+    state: &'a DiskState,
+    context: &'a Context<'a>,
+    /// Rows are about somebody and say nothing.
+    empty: bool,
+}
+
+/// The rows of those that wrote while observed; of a draft they say nothing, unless they have to be merged. Whether a file
+/// of any of them that a row could tell of has no path.
+pub fn table(state: &DiskState, context: &Context<'_>, is_draft: bool) -> (Table, bool) {
+    let making = Making { state, context, empty: is_draft && context.request.by == GroupBy::Process };
+    let writers = writers(state).into_iter().map(|(id, wrote)| Writer { id, wrote, making });
+    let writers: Vec<Writer<'_>> = writers.collect();
+    let pathless = !is_draft && writers.iter().any(Writer::is_pathless);
+    let rank = |Writer { id, wrote, .. }: &Writer<'_>| (Reverse((wrote.recent, wrote.bytes)), *id);
+    // What filesystems have too, they are sorted by.
+    let is_theirs = |sort: &Sort| filesystem::columns().iter().any(|column| column.name == sort.column);
+    let sort = context.request.sort.clone().filter(|sort| !is_theirs(sort));
+    let request = Request { sort, ..context.request.clone() };
+    (subject::table("writers", columns(context), writers, rank, &request, context.processes), pathless)
+}
+
+/// What each process wrote.
+fn writers(state: &DiskState) -> BTreeMap<TaskId, Wrote> {
+    let mut writers: BTreeMap<TaskId, Wrote> = state.writers.iter().collect();
+    // What never reaches storage (a file in RAM), and what little a process writes, is known by the files alone.
+    for (id, work) in state.grown.work() {
+        let wrote = writers.entry(id).or_default();
+        wrote.bytes = wrote.bytes.max(work.written);
+        wrote.recent = wrote.recent.max(work.recent);
+    }
+    for (id, wrote) in &mut writers {
+        match state.grown.end_of(*id) {
+            // A report has told of it.
+            Some(true) if !wrote.ended => *wrote = Wrote::default(),
+            Some(_) => wrote.ended = true,
+            None => {}
+        }
+    }
+    writers.retain(|_, wrote| wrote.bytes > 0);
+    writers
+}
+
+impl Subject for Writer<'_> {
+    fn process(&self) -> TaskId {
+        self.id
+    }
+
+    fn ended(&self) -> bool {
+        self.wrote.ended
+    }
+
+    fn cell(&self, at: usize) -> Value {
+        let identity = columns::columns(self.making.context.request).len();
+        match at.checked_sub(identity) {
+            Some(0) => Value::Unsigned(self.wrote.bytes),
+            Some(1) => self.rate(self.wrote.recent),
+            _ => self.cells().into_iter().nth(at).unwrap_or_default(),
+        }
+    }
+
+    fn row(&self) -> Row {
+        let emphasis = match self.wrote {
+            Wrote { ended: true, .. } => Emphasis::Faint,
+            Wrote { recent: 1.., .. } => Emphasis::Notice,
+            _ => Emphasis::Plain,
+        };
+        let cells = if self.making.empty { Vec::new() } else { self.cells() };
+        Row { processes: vec![self.id], cells, emphasis, details: Vec::new(), ended: self.wrote.ended }
+    }
+}
+
+impl Writer<'_> {
+    /// So many bytes since the previous report, a second.
+    fn rate(&self, bytes: u64) -> Value {
+        let elapsed = self.making.context.now.since(self.making.context.previous);
+        Value::real((elapsed > 0.0).then(|| bytes as f64 / elapsed))
+    }
+
+    /// What it made grow, the biggest first, with the bytes of it.
+    fn files(&self) -> Vec<(InodeId, &GrowingFile, u64)> {
+        let mut files: Vec<_> = self.making.state.grown.files_of(self.id).collect();
+        files.sort_by_key(|(inode, file, written)| (Reverse((file.recent(self.id), *written)), *inode));
+        files
+    }
+
+    fn is_pathless(&self) -> bool {
+        let has_no_path = |file: &GrowingFile| file.path.is_none();
+        self.making.state.grown.files_of(self.id).any(|(_, file, _)| has_no_path(file))
+            && self.files().iter().take(FILES).any(|(_, file, _)| has_no_path(file))
+    }
+
+    fn cells(&self) -> Vec<Value> {
+        let Making { state, context, .. } = self.making;
+        let files = self.files();
+        let list = files.iter().take(FILES).map(|(inode, file, written)| {
+            Value::Object(vec![
+                ("path", Value::text(file.path.as_deref().map(printable))),
+                ("dev", Value::Text(mounted::device(inode.dev))),
+                ("inode", Value::Unsigned(inode.ino)),
+                ("written", Value::Unsigned(*written)),
+                ("rate", self.rate(file.recent(self.id).unwrap_or(0))),
+                ("deleted", Value::Flag(file.growing.nameless)),
+            ])
+        });
+        let list: Vec<Value> = list.collect();
+        let biggest = files.first().map(|(inode, file, _)| {
+            let path = file.path.as_deref().map(printable);
+            let path = path.unwrap_or_else(|| format!("inode {} (path unknown)", inode.ino));
+            match files.len() {
+                1 => path,
+                more => format!("{path} and {}", units::counted(more as u64 - 1, "other", "others")),
+            }
+        });
+        let is_told = state.growth_by_event || state.work_by_event;
+        let mut cells = columns::cells(self.id, context.processes, context.request);
+        cells.extend([
+            Value::Unsigned(self.wrote.bytes),
+            self.rate(self.wrote.recent),
+            if is_told { Value::List(list) } else { Value::Missing },
+            Value::Text(biggest.unwrap_or_else(|| units::NOTHING.to_owned())),
+        ]);
+        cells
+    }
+}

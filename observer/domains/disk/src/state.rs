@@ -1,0 +1,310 @@
+//! From the facts of the disk domain to its state.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use super::{
+    file::{Deletion, HeldFile},
+    grown::Grown,
+    lists::Lists,
+    report::mounted,
+    space::Spaces,
+    writer::Writers,
+};
+use observer_core::{
+    domain::{Context, Domain},
+    facts::{
+        Fact, TaskId,
+        disk::{DiskFact, Found, InodeId, Loop, Mount, OtherMounts},
+        process::ProcessFact,
+        session::{Moment, SessionFact},
+    },
+    report::Report,
+    view::{Request, View},
+    wants::Wants,
+};
+
+mod asking;
+
+pub use self::asking::ASKED;
+
+/// What is known in the disk domain.
+#[derive(Debug)]
+pub struct DiskState {
+    window: f64,
+    view: View,
+    /// Whether what other views need is asked for too.
+    records: bool,
+    pub files: BTreeMap<InodeId, HeldFile>,
+    /// All that are known: observer's own namespace's first.
+    pub mounts: Vec<Mount>,
+    own_mounts: Vec<Mount>,
+    pub other_mounts: OtherMounts,
+    pub spaces: Spaces,
+    pub writers: Writers,
+    pub lists: Lists,
+    /// Loop devices with a file.
+    pub loops: Vec<Loop>,
+    pub grown: Grown,
+    /// When a filesystem last had more growing files than are asked for at a report, by device.
+    late: BTreeMap<u32, u64>,
+    /// Whether events tell who makes a file grow, and whether passes tell who holds it.
+    pub growth_by_event: bool,
+    /// Whether events tell who works on files of other filesystems than ext4, and of those in RAM.
+    pub work_by_event: bool,
+    pub work_in_ram: bool,
+    pub holders_by_pass: bool,
+    /// Whether the lists of inodes can be read.
+    pub lists_by_pass: bool,
+    /// Reports that were due so far.
+    reports: u64,
+    /// When mappings were last wanted.
+    mapped_at: u64,
+    /// A mapping could not be reached: perhaps it is gone, and is looked at with the next report.
+    recheck: bool,
+    unreached: bool,
+}
+
+impl DiskState {
+    /// Nothing is known yet; the request says how far back growth looks.
+    #[must_use]
+    pub fn new(request: &Request) -> Self {
+        Self {
+            window: request.window,
+            view: request.view,
+            records: request.records,
+            files: BTreeMap::new(),
+            mounts: Vec::new(),
+            own_mounts: Vec::new(),
+            other_mounts: OtherMounts::default(),
+            spaces: Spaces::new(request.window),
+            writers: Writers::default(),
+            lists: Lists::default(),
+            loops: Vec::new(),
+            grown: Grown::new(request.window),
+            late: BTreeMap::new(),
+            growth_by_event: true,
+            work_by_event: true,
+            work_in_ram: true,
+            holders_by_pass: true,
+            lists_by_pass: true,
+            reports: 0,
+            mapped_at: 0,
+            recheck: false,
+            unreached: false,
+        }
+    }
+
+    /// The files that the view is about: those that somebody holds, or, where no pass tells of holders, those that
+    /// events saw growing.
+    pub fn held(&self) -> impl Iterator<Item = (InodeId, &HeldFile)> {
+        let held = |file: &HeldFile| {
+            !file.holders.is_empty()
+                || file.listing.is_some()
+                || !self.holders_by_pass && !file.writers.is_empty()
+        };
+        self.files.iter().filter(move |(_, file)| held(file)).map(|(inode, file)| (*inode, file))
+    }
+
+    /// Whether what rows of `view` lack is asked for.
+    fn asks_for(&self, view: View) -> bool {
+        self.records || self.view == view
+    }
+
+    fn file(&mut self, inode: InodeId) -> &mut HeldFile {
+        let early = self.reports == 0;
+        let window = self.window;
+        let grown = &self.grown;
+        self.files.entry(inode).or_insert_with(|| {
+            let mut file = HeldFile::new(window, early);
+            // What it grew by while it had a name is known, and no part of what is told of it.
+            if let Some(known) = grown.files.get(&inode).filter(|known| known.growing.exact) {
+                file.grows(&known.growing);
+            }
+            file
+        })
+    }
+
+    fn take(&mut self, fact: &DiskFact) {
+        match fact {
+            DiskFact::File { inode, file } => {
+                let known = self.file(*inode);
+                known.file = Some(*file);
+                let listed = known.is_listed_alone();
+                self.lists.changed |= listed;
+            }
+            DiskFact::FileGone { inode } => {
+                self.files.remove(inode);
+                self.lists.released = true;
+            }
+            DiskFact::Holder { inode, id, hold } => self.file(*inode).hold(*id, hold),
+            DiskFact::HolderGone { inode, id, how } => {
+                if let Some(file) = self.files.get_mut(inode) {
+                    file.release(*id, *how);
+                }
+            }
+            DiskFact::Deleted { inode, by, at } => {
+                self.file(*inode).deleted = Some(Deletion { by: *by, at: *at });
+            }
+            DiskFact::Writers { inode, written } => {
+                self.file(*inode).writers = written.iter().copied().collect();
+            }
+            DiskFact::Asked { inode, answer } => {
+                // An answer about a file that is gone by now.
+                let Some(file) = self.files.get_mut(inode) else { return };
+                self.unreached |= answer.path.is_none() && file.undescribed();
+                file.answered(answer);
+            }
+            DiskFact::Mounts(mounts) => {
+                self.own_mounts.clone_from(mounts);
+                self.mount();
+            }
+            DiskFact::OtherMounts(mounts) => {
+                self.other_mounts.clone_from(mounts);
+                self.mount();
+            }
+            DiskFact::Space { dev, space } => self.spaces.take(*dev, *space),
+            DiskFact::Written { id, written, cancelled } => {
+                self.writers.take(*id, written.saturating_sub(*cancelled));
+            }
+            DiskFact::WriterGone { id } => self.writers.gone(*id),
+            DiskFact::Listed { inode, listing } => {
+                // What the first reading finds was there before, though the reading may come later than the first report.
+                let early = self.lists.walk.is_none();
+                let file = self.file(*inode);
+                file.early |= early;
+                file.listing = Some(listing.clone());
+                self.lists.changed = true;
+            }
+            DiskFact::Unlisted { inode } => {
+                if let Some(file) = self.files.get_mut(inode) {
+                    file.listing = None;
+                }
+                self.lists.changed = true;
+            }
+            DiskFact::Walked(walk) => self.lists.walk = Some(*walk),
+            DiskFact::Loops(loops) => self.loops.clone_from(loops),
+            DiskFact::Growing { inode, growing } => {
+                self.grown.take(*inode, growing);
+                if growing.exact && (growing.nameless || self.files.contains_key(inode)) {
+                    self.file(*inode).grows(growing);
+                }
+            }
+            DiskFact::GrowingGone { inode, freed } => self.grown.leave(*inode, *freed),
+            DiskFact::Found { inode, found } => {
+                self.grown.found(*inode, found);
+                if let (Some(file), Found::File { stat, .. }) = (self.files.get_mut(inode), found) {
+                    file.found(stat.size);
+                }
+            }
+            DiskFact::Freed { dev, bytes } => self.grown.accounts.freed(*dev, *bytes),
+            DiskFact::Shared { inode, bytes } => {
+                if let Some(file) = self.files.get_mut(inode) {
+                    file.shares(*bytes);
+                }
+            }
+        }
+    }
+
+    /// Puts the mounts of all namespaces together. What has come to observer's own is told of there.
+    fn mount(&mut self) {
+        self.mounts.clone_from(&self.own_mounts);
+        let own: BTreeSet<u32> = self.own_mounts.iter().map(|mount| mount.dev).collect();
+        let others = self.other_mounts.mounts.iter().filter(|mount| !own.contains(&mount.dev));
+        self.mounts.extend(others.cloned());
+    }
+
+    fn session(&mut self, session: &SessionFact) {
+        self.writers.began = session.began.boot;
+        let has = |hook: &str| !session.missing.iter().any(|missing| missing.hook == hook);
+        self.growth_by_event = has("disk.growth");
+        self.work_by_event = has("disk.work");
+        self.work_in_ram = self.work_by_event && !session.blind.iter().any(|blind| blind.hook == "disk.work");
+        self.holders_by_pass = has("disk.descriptors");
+        self.lists_by_pass = has("disk.inodes");
+    }
+
+    fn due(&mut self, moment: Moment) {
+        self.asked(moment);
+        for handle in self.extents(moment) {
+            if let Some(file) = self.files.get_mut(&handle.inode) {
+                file.extents_asked(moment.boot);
+            }
+        }
+        let asked = self.biggest();
+        for (inode, file) in &mut self.files {
+            if !asked.contains(inode) {
+                file.forget_stat();
+            }
+            file.sample(moment.boot);
+        }
+        // Written by somebody, and held by nobody for a whole interval: it is gone, or held in a way that is not seen.
+        if self.holders_by_pass {
+            self.files.retain(|_, file| file.file.is_some());
+        }
+        let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
+        self.spaces.sample(moment.boot, &kept);
+        self.late.retain(|dev, _| kept.contains(dev));
+        self.grown.accounts.sample(moment.boot, kept.into_iter());
+        let (mappings, inodes) = (self.wants_mappings(moment), self.wants_inodes(moment));
+        if mappings {
+            self.mapped_at = moment.boot;
+        }
+        self.lists.report(moment.boot, inodes);
+        self.recheck = std::mem::take(&mut self.unreached);
+        self.reports += 1;
+    }
+
+    /// Whether, within the window, more files of `dev` grew than were asked for: what they take came later than it was
+    /// taken, or is yet to come.
+    pub fn is_late(&self, dev: u32, now: u64) -> bool {
+        self.late.get(&dev).is_some_and(|at| now.saturating_sub(*at) as f64 <= self.window * 1e9)
+    }
+
+    /// The last path of a file: as its holder's `/proc` tells it, else where its filesystem is mounted here.
+    #[must_use]
+    pub fn path<'a>(&'a self, inode: InodeId, file: &'a HeldFile) -> Option<Cow<'a, [u8]>> {
+        let listed = || file.listing.as_ref()?.path.as_deref();
+        match file.path() {
+            Some(path) => Some(Cow::Borrowed(path)),
+            None => listed().and_then(|path| mounted::below(&self.mounts, inode.dev, path)).map(Cow::Owned),
+        }
+    }
+}
+
+impl Domain for DiskState {
+    fn apply(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Disk(fact) => self.take(fact),
+            Fact::Session(session) => self.session(session),
+            Fact::Due(moment) => self.due(*moment),
+            Fact::Process(ProcessFact::Ended { id, .. }) => self.grown.ended(*id),
+            _ => {}
+        }
+    }
+
+    fn report(&self, context: &Context<'_>) -> Report {
+        super::report::report(self, context)
+    }
+
+    fn draft(&self, context: &Context<'_>) -> Report {
+        super::report::draft(self, context)
+    }
+
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
+        self.asks(shown, context)
+    }
+
+    fn remembers(&self, id: TaskId) -> bool {
+        self.files.values().any(|file| file.concerns(id))
+            || self.grown.concerns(id)
+            || self.writers.concerns(id)
+    }
+
+    fn delivered(&mut self, _now: Moment) {
+        self.writers.delivered();
+        self.grown.delivered();
+    }
+}

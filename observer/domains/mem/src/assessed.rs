@@ -1,0 +1,196 @@
+//! A process and what its series says: what it is ranked by, before any row is made.
+
+use std::{cmp::Reverse, ops::Deref};
+
+use super::{
+    process::{ProcessMemory, Room, process_bytes},
+    state::MemState,
+};
+use observer_core::{
+    domain::Context,
+    facts::{
+        TaskId,
+        mem::{Memory, Totals},
+    },
+    report::Emphasis,
+    trend::verdict::{Assessment, Verdict},
+    units,
+};
+
+/// Growth that fills what is left within this many seconds is an alarm.
+const SOON: f64 = 3600.0;
+
+/// What is said of a process that was never judged, where nobody will read it.
+static UNJUDGED: Assessment =
+    Assessment { growth: None, trend: None, verdict: Verdict::Unknown, reason: String::new() };
+
+/// What a process has mapped that has not been heard of.
+static NOTHING: Totals =
+    Totals { mapped: 0, unmapped: 0, mapped_file: 0, reserved: 0, protected: 0, peak: None };
+
+/// A process and what its series says. There is one of every process, and few are shown: what only these need is looked up.
+pub(super) struct Assessed<'a> {
+    pub id: TaskId,
+    pub process: &'a ProcessMemory,
+    /// What it holds; `None` for one that has ended, or that no pass has met.
+    pub memory: Option<Memory>,
+    pub says: Says<'a>,
+    /// `None` where events are not followed; who has not been heard of has mapped nothing.
+    pub totals: Option<&'a Totals>,
+    /// Growth over the window, or as far as it is known, in bytes.
+    growth: Option<f64>,
+    /// Nanoseconds of the boot clock.
+    pub now: u64,
+    state: &'a MemState,
+}
+
+/// What a series says: as it was judged for this report, or, where it was not, judged anew.
+pub(super) enum Says<'a> {
+    Judged(&'a Assessment),
+    Anew(Box<Assessment>),
+}
+
+impl Deref for Says<'_> {
+    type Target = Assessment;
+
+    fn deref(&self) -> &Assessment {
+        match self {
+            Self::Judged(says) => says,
+            Self::Anew(says) => says,
+        }
+    }
+}
+
+/// How far the processes have been judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A report is due soon: what they hold now is known, what that means was last looked at for the report before.
+    Draft,
+    /// A report is due.
+    Final,
+}
+
+/// Every process, in no order.
+pub(super) fn assessed<'a>(state: &'a MemState, context: &Context<'_>, stage: Stage) -> Vec<Assessed<'a>> {
+    let missing = &context.session.missing;
+    let followed = !missing.iter().any(|hook| hook.columns.iter().any(|name| name == "mapped"));
+    let of = |(id, process)| Assessed::new(id, process, state, context.now.boot, followed, stage);
+    state.processes.iter().map(|(id, process)| (*id, process)).map(of).collect()
+}
+
+impl<'a> Assessed<'a> {
+    fn new(
+        id: TaskId,
+        process: &'a ProcessMemory,
+        state: &'a MemState,
+        now: u64,
+        followed: bool,
+        stage: Stage,
+    ) -> Self {
+        let memory = process.memory().filter(|_| !process.ended);
+        let (says, growth) = match stage {
+            Stage::Final => {
+                let says = state.assessment(process, now);
+                let growth = says.growth;
+                (says, growth)
+            }
+            Stage::Draft => {
+                let series = &process.series.window;
+                let began = series.begin(now).and_then(|begin| series.value_at(begin));
+                let growth = memory.zip(began).map(|(memory, began)| process_bytes(memory) - began);
+                (Says::Judged(state.says(process).unwrap_or(&UNJUDGED)), growth)
+            }
+        };
+        Self {
+            id,
+            process,
+            memory,
+            says,
+            totals: process.totals.as_deref().or(followed.then_some(&NOTHING)),
+            growth,
+            now,
+            state,
+        }
+    }
+
+    /// See [`MemState::room`].
+    pub(super) fn room(&self) -> Option<Room> {
+        self.state.room(self.process)
+    }
+
+    /// Whether it grows, and so belongs to the answer.
+    pub(super) fn grows(&self) -> bool {
+        !self.process.ended && matches!(self.says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup)
+    }
+
+    /// Whether it is called a leak, and so is the first thing to say.
+    pub(super) fn leaks(&self) -> bool {
+        !self.process.ended && self.says.verdict == Verdict::Leak
+    }
+
+    /// Bytes by which it grew though nobody can say yet what that means; 0 where there are none.
+    pub(super) fn early(&self) -> f64 {
+        let open = !self.process.ended && self.says.verdict == Verdict::Unknown;
+        self.growth.filter(|growth| open && *growth > 0.0).unwrap_or(0.0)
+    }
+
+    fn rate(&self) -> f64 {
+        self.says.trend.map_or(0.0, |trend| trend.rate)
+    }
+
+    /// Bytes resident.
+    pub(super) fn rss(&self) -> Option<i64> {
+        let memory = self.memory?;
+        Some(memory.file.saturating_add(memory.anon).saturating_add(memory.shmem))
+    }
+
+    /// Leaks first, then what grows, the fastest before; then what grew and is not judged yet; then by what is
+    /// resident; what ended last, the most mapped before. The smallest comes first.
+    pub(super) fn order(&self) -> impl Ord + use<> {
+        let grows = self.grows();
+        (
+            Reverse(self.leaks()),
+            Reverse(grows),
+            // Whole bytes a second: what differs by less is as fast.
+            Reverse(if grows { self.rate() as i64 } else { 0 }),
+            Reverse(self.early() as i64),
+            self.process.ended,
+            Reverse(self.rss()),
+            Reverse(self.totals.map_or(0, |totals| totals.mapped)),
+            self.id,
+        )
+    }
+
+    /// Seconds until what is left is full: by the trend, and by the ends of its interval.
+    pub(super) fn full_in(&self) -> [Option<f64>; 3] {
+        let (Some(trend), true) = (self.says.trend, self.grows()) else { return [None; 3] };
+        let Some(room) = self.room() else { return [None; 3] };
+        let at = |rate: f64| (rate > 0.0).then(|| room.left as f64 / rate);
+        [at(trend.rate), at(trend.high), at(trend.low)]
+    }
+
+    pub(super) fn emphasis(&self) -> Emphasis {
+        let soon = self.full_in()[0].is_some_and(|seconds| seconds < SOON);
+        match self.says.verdict {
+            _ if self.process.ended => Emphasis::Faint,
+            Verdict::Leak => Emphasis::Alarm,
+            Verdict::Growing | Verdict::Warmup if soon => Emphasis::Alarm,
+            Verdict::Growing | Verdict::Warmup => Emphasis::Notice,
+            Verdict::Shrinking | Verdict::Stable | Verdict::Unknown => Emphasis::Plain,
+        }
+    }
+
+    /// What is left to say of a process that has ended.
+    pub(super) fn end(&self) -> String {
+        match self.totals.and_then(|totals| Some((totals.mapped, totals.peak?))) {
+            Some((mapped, peak)) => {
+                format!(
+                    "it ended; at most {} was resident, {} mapped",
+                    units::bytes(peak),
+                    units::bytes(mapped)
+                )
+            }
+            None => "it ended".to_owned(),
+        }
+    }
+}

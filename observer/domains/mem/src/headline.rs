@@ -1,0 +1,81 @@
+//! The answer in words: how full the machine is, when it will be full, and who grows.
+
+use super::{assessed::Assessed, state::MemState};
+use observer_core::{
+    domain::Context,
+    identity::columns::label,
+    trend::verdict::{Verdict, assess},
+    units,
+};
+
+/// One sentence a line.
+pub(super) fn headline(state: &MemState, processes: &[Assessed<'_>], context: &Context<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some((total, used)) = state.machine.size() {
+        let machine = format!("Memory {}, {} used", units::bytes(total), units::share(used));
+        lines.push(format!("{machine}{}.", course(state, context)));
+    }
+    lines.extend(growing(processes, context));
+    lines
+}
+
+/// Where the machine's memory is going, as the rest of a sentence.
+fn course(state: &MemState, context: &Context<'_>) -> String {
+    let says = assess(&state.machine.used, context.now.boot);
+    let (Some(trend), Some(available)) = (says.trend, state.machine.available()) else {
+        return String::new();
+    };
+    match says.verdict {
+        Verdict::Growing | Verdict::Leak | Verdict::Warmup if trend.rate > 0.0 => format!(
+            ", growing by {} a minute: full in about {}",
+            units::minute_rate(trend.rate, None).trim_start_matches('+'),
+            units::duration(available as f64 / trend.rate)
+        ),
+        Verdict::Shrinking => ", shrinking".to_owned(),
+        Verdict::Stable => ", stable".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Who grows, or grew so far.
+fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> {
+    let living = || processes.iter().filter(|process| process.memory.is_some());
+    let grow = processes.iter().filter(|process| process.grows()).count();
+    // Of the others, the order does not matter.
+    let first = processes.iter().filter(|process| process.grows() || process.early() > 0.0);
+    let Some(first) = first.min_by_key(|process| process.order()) else {
+        living().next()?;
+        let open = living().filter(|process| process.says.verdict == Verdict::Unknown).count();
+        return Some(match open {
+            0 => "No process grows.".to_owned(),
+            _ => format!(
+                "No process is known to grow; of {} it cannot be told yet.",
+                units::count(open as u64)
+            ),
+        });
+    };
+    if !first.grows() {
+        let who = label(first.id, context.processes);
+        return Some(format!(
+            "Too early to tell a trend; {who} grew most so far, {}.",
+            units::change(first.early() as i64)
+        ));
+    }
+    let rate = first.says.trend.map_or(0.0, |trend| trend.rate);
+    let who = label(first.id, context.processes);
+    let rate = units::minute_rate(rate, None);
+    let leaks = processes.iter().filter(|process| process.leaks()).count();
+    if leaks > 0 {
+        return Some(match leaks {
+            1 => format!("One leak suspected: {who}, {rate} a minute."),
+            _ => format!(
+                "{} leaks suspected, first of all {who}, {rate} a minute.",
+                units::count(leaks as u64)
+            ),
+        });
+    }
+    Some(match grow {
+        1 => format!("One process grows: {who}, {rate} a minute."),
+        _ => format!("{} processes grow, most of all {who}, {rate} a minute.", units::count(grow as u64)),
+    })
+}

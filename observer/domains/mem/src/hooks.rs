@@ -1,0 +1,153 @@
+//! What the mem domain attaches, alternatives in order.
+
+use observer_core::hook::{Attachment, Hook, HookKind, Need, Point, Way};
+
+/// What a kernel without 32-bit system calls does not have.
+const fn optional(program: &'static str, function: &'static str) -> Attachment {
+    Attachment { program, point: Point::Fexit(function), optional: true }
+}
+
+const fn fexit(program: &'static str, function: &'static str) -> Attachment {
+    Attachment { program, point: Point::Fexit(function), optional: false }
+}
+
+const fn iterator(program: &'static str) -> Attachment {
+    Attachment { program, point: Point::Iterator("task"), optional: false }
+}
+
+const fn tracepoint(program: &'static str, name: &'static str) -> Attachment {
+    Attachment { program, point: Point::BtfTracepoint(name), optional: false }
+}
+
+/// Resident counters of the shape that they had before 6.2.
+const COUNTERS: Need = Need::ProbingWhere { global: "MM_RSS_STRIDE", is: Some(8) };
+
+/// Where a victim's counters cannot be read when it is chosen.
+const HELD_BEFORE: &str = "what the process held when it was chosen is what the last report knew";
+
+/// The domain's hooks.
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        name: "mem.life",
+        tells: "the start, exec and end of every process",
+        kind: HookKind::Event,
+        ways: &[Way {
+            name: "BTF tracepoints sched_process_fork, _exec, _exit",
+            programs: &[
+                tracepoint("mem_fork", "sched_process_fork"),
+                tracepoint("mem_exec", "sched_process_exec"),
+                tracepoint("mem_exit", "sched_process_exit"),
+            ],
+            needs: &[],
+            blind: "",
+        }],
+        columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected", "peak"],
+    },
+    Hook {
+        name: "mem.mappings",
+        tells: "what each process maps and unmaps by mmap, munmap, mremap and brk",
+        kind: HookKind::Event,
+        ways: &[
+            Way {
+                name: "fexit of the system calls",
+                programs: &[
+                    fexit("mem_mmap", "__x64_sys_mmap"),
+                    fexit("mem_munmap", "__x64_sys_munmap"),
+                    fexit("mem_mremap", "__x64_sys_mremap"),
+                    fexit("mem_brk", "__x64_sys_brk"),
+                    fexit("mem_mprotect", "__x64_sys_mprotect"),
+                    optional("mem_pkey_mprotect", "__x64_sys_pkey_mprotect"),
+                    optional("mem_mmap_32", "__ia32_sys_mmap_pgoff"),
+                    optional("mem_mmap_old", "__ia32_compat_sys_ia32_mmap"),
+                    optional("mem_munmap_32", "__ia32_sys_munmap"),
+                    optional("mem_mremap_32", "__ia32_sys_mremap"),
+                    optional("mem_brk_32", "__ia32_sys_brk"),
+                    optional("mem_mprotect_32", "__ia32_sys_mprotect"),
+                    optional("mem_pkey_mprotect_32", "__ia32_sys_pkey_mprotect"),
+                ],
+                needs: &[Need::Helper("get_current_task_btf")],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoint sys_exit",
+                programs: &[tracepoint("mem_sys_exit", "sys_exit")],
+                needs: &[Need::Helper("get_current_task_btf")],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoint sys_exit, probing",
+                programs: &[tracepoint("mem_sys_exit_probing", "sys_exit")],
+                needs: &[Need::Probing],
+                blind: "",
+            },
+        ],
+        columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected"],
+    },
+    Hook {
+        name: "mem.oom",
+        tells: "who is killed because memory ran out",
+        kind: HookKind::Event,
+        ways: &[
+            Way {
+                name: "BTF tracepoint mark_victim",
+                programs: &[tracepoint("mem_oom", "mark_victim")],
+                needs: &[Need::Helper("get_current_task_btf"), COUNTERS],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoint mark_victim, probing",
+                programs: &[tracepoint("mem_oom_probing", "mark_victim")],
+                needs: &[Need::Probing],
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoint mark_victim, without counters",
+                programs: &[tracepoint("mem_oom_uncounted", "mark_victim")],
+                needs: &[Need::Helper("get_current_task_btf")],
+                blind: HELD_BEFORE,
+            },
+            Way {
+                name: "BTF tracepoint mark_victim, a number",
+                programs: &[tracepoint("mem_oom_number", "mark_victim")],
+                needs: &[Need::Helper("get_current_task_btf")],
+                blind: HELD_BEFORE,
+            },
+        ],
+        columns: &[],
+    },
+    Hook {
+        name: "mem.counters",
+        tells: "resident, swapped and virtual memory of every process",
+        kind: HookKind::Pass,
+        ways: &[
+            Way {
+                name: "BPF iterator task",
+                programs: &[iterator("mem_task")],
+                needs: &[COUNTERS],
+                blind: "",
+            },
+            Way {
+                name: "BPF iterator task, counters from /proc",
+                programs: &[iterator("mem_task_uncounted")],
+                needs: &[],
+                blind: "a process that ends while it is asked for has no counters in that report",
+            },
+        ],
+        columns: &[
+            "rss",
+            "anon",
+            "file",
+            "shmem",
+            "swap",
+            "virt",
+            "page_tables",
+            "growth",
+            "rate",
+            "rate_low",
+            "rate_high",
+            "full_in",
+            "full_in_low",
+            "full_in_high",
+        ],
+    },
+];

@@ -1,0 +1,52 @@
+//! Kernel memory that grows: by kind, slabs by cache.
+
+use super::{
+    report::{trend_columns, trend_value},
+    state::MemState,
+};
+use observer_core::{
+    domain::Context,
+    report::{Column, Emphasis, Hidden, Kind, Row, Table, Value},
+    text::printable,
+    trend::verdict::{NOISE_BYTES, Verdict, assess_life},
+};
+
+/// Kinds of kernel memory that grow, and the slab caches among them; what grew by less than can matter to a machine is
+/// not looked at closer.
+pub(super) fn kernel(state: &MemState, context: &Context<'_>) -> Table {
+    let now = context.now.boot;
+    let mut columns = vec![
+        Column::new("kind", Kind::Text, "KERNEL MEMORY", 0),
+        Column::new("name", Kind::Text, "CACHE", 1),
+        Column::new("bytes", Kind::Bytes, "SIZE", 0),
+    ];
+    columns.extend(trend_columns(context));
+    columns.extend([
+        Column::new("verdict", Kind::Text, "VERDICT", 2),
+        Column::new("reason", Kind::Text, "WHY", 5),
+    ]);
+    let grew = state
+        .machine
+        .kernel()
+        .filter(|(_, _, series)| series.window.growth(now).is_some_and(|growth| growth >= NOISE_BYTES));
+    let left = state.machine.available().map(|available| available as f64);
+    let mut rows: Vec<(f64, Row)> = grew
+        .map(|(kind, name, series)| (kind, name, series, assess_life(series, now, left)))
+        .filter(|(_, _, _, says)| matches!(says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup))
+        .map(|(kind, name, series, says)| {
+            let mut cells = vec![
+                Value::Text(kind.to_owned()),
+                Value::text(name.map(printable)),
+                Value::unsigned(series.window.latest().map(|bytes| bytes.max(0.0) as u64)),
+            ];
+            cells.extend((0..6).map(|at| trend_value(at, Some(&says), &series.window, now)));
+            cells.extend([Value::Text(says.verdict.name().to_owned()), Value::Text(says.reason.clone())]);
+            let emphasis = if says.verdict == Verdict::Leak { Emphasis::Alarm } else { Emphasis::Notice };
+            let rate = says.trend.map_or(0.0, |trend| trend.rate);
+            (rate, Row { cells, emphasis, ..Row::default() })
+        })
+        .collect();
+    rows.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let rows = rows.into_iter().map(|(_, row)| row).collect();
+    Table { key: "kernel", columns, rows, hidden: Hidden::default() }
+}

@@ -1,0 +1,45 @@
+//! What mem answers: which processes hold memory, which grow and how fast, and when what is left will be full.
+//!
+//! Where the numbers come from: resident, swapped and virtual memory of every process are the kernel's own counters,
+//! read by an iterator at each report (from 6.2 on without what single CPUs still hold: the exact ones are read from
+//! `/proc` for the rows that are shown; before, with what each thread still holds, which `/proc` lacks). Mapped and unmapped bytes are added up by events. The series that is judged is
+//! anonymous memory and swap: what nobody but the process can give back.
+//!
+//! How mappings count. `mapped` is private writable anonymous memory, by mmap, mremap and brk. `unmapped` is what left
+//! the kernel's account of private writable memory, by munmap, mremap, brk, or a `MAP_FIXED` over it. `mapped_file` are
+//! file mappings of any kind, `reserved` mappings without access. Memory that mprotect makes writable, as allocators do
+//! with what they reserved (glibc for threads), is in neither but in `protected`: `mapped + protected - unmapped` is how
+//! much the private writable memory of a process has grown, files aside.
+//!
+//! What it cannot see: what was mapped before observation began, and what a process unmapped by its first event before
+//! the first pass; shared anonymous memory is in `shmem` once it is touched, not in `mapped`; a private writable file
+//! mapping that is unmapped in part, or together with others as the dynamic loader does, counts as unmapped; the stack grows by itself and is in none. What one thread
+//! unmaps at the moment at which another calls mprotect can be taken for the work of that call: it is then missing from
+//! `unmapped` and from `protected`. Of a process that ends between two reports its totals and its peak are known, not what
+//! it held.
+
+use observer_core::{domain::Declaration, view::View};
+
+mod assessed;
+pub mod decode;
+mod headline;
+pub mod hooks;
+mod kernel;
+mod machine;
+mod process;
+pub mod report;
+mod restart;
+mod shortage;
+pub mod state;
+
+/// The domain's entry in the list of domains.
+pub const DECLARATION: Declaration = Declaration {
+    name: "mem",
+    objects: &[("mem", &[])],
+    hooks: hooks::HOOKS,
+    fields: observer_common::mem::FIELDS,
+    optional_fields: &["MM_OWNER", "SIGNAL_MAX_RSS", "TASK_RSS"],
+    decoder: |page_size| Box::new(decode::MemDecoder::new(page_size)),
+    views: &[View::Mem],
+    state: |request| Box::new(state::MemState::new(request)),
+};

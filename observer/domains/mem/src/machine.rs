@@ -1,0 +1,331 @@
+//! The whole machine's memory: where it is, how fast it fills, and kernel memory that grows.
+//!
+//! What the kernel's own accounts do not name (pages that drivers took, balloons, firmware) is `unaccounted`: what is
+//! left when everything named has been subtracted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use observer_core::{
+    facts::{
+        mem::{KernelPart, Machine},
+        session::Moment,
+    },
+    report::{Note, Value},
+    trend::{series::Series, window::Window},
+    units::duration,
+};
+
+/// The slab caches are asked for when all of them together moved by this many bytes since they were asked for …
+const SLAB_STEP: u64 = 1 << 20;
+/// … or that many nanoseconds have passed: the kernel walks every cache's lists for one reading, under their locks.
+const SLAB_AGE: u64 = 10_000_000_000;
+/// They are not asked for again before so many times what the last answer took, in processor time: a tenth of the default
+/// budget. Where much was given back the lists are long, and each reading takes milliseconds …
+const SLAB_REST: u64 = 1000;
+/// … but after so many nanoseconds they are, or growth over a minute could not be told.
+const SLAB_REST_MOST: u64 = 30_000_000_000;
+/// Nanoseconds that what is known of them may be behind without being said to be.
+const SECOND: u64 = 1_000_000_000;
+
+/// The machine's accounts and how they went.
+#[derive(Debug)]
+pub(super) struct MachineMemory {
+    latest: Option<Machine>,
+    /// When slab caches were last asked for, in nanoseconds since boot, and the bytes in all of them then. The answer is
+    /// no sign: of what did not change nothing is told.
+    slabs_asked: Option<(u64, u64)>,
+    /// Nanoseconds of processor time that the last answer took.
+    slabs_took: u64,
+    /// What could not be given to a process that asks now, swap in use included; bytes.
+    pub(super) used: Window,
+    /// Kinds of kernel memory, in bytes.
+    kinds: [(&'static str, Series); 6],
+    /// What is told apart of them.
+    parts: BTreeMap<KernelPart, Part>,
+    /// Seconds that growth looks back over.
+    window: f64,
+}
+
+/// One part of kernel memory.
+#[derive(Debug)]
+struct Part {
+    bytes: u64,
+    series: Series,
+}
+
+impl MachineMemory {
+    pub(super) fn new(window: f64) -> Self {
+        let kinds = ["slab", "kernel_stack", "page_tables", "secondary_page_tables", "per_cpu", "vmalloc"];
+        Self {
+            latest: None,
+            slabs_asked: None,
+            slabs_took: 0,
+            used: Window::new(window),
+            kinds: kinds.map(|kind| (kind, Series::new(window))),
+            parts: BTreeMap::new(),
+            window,
+        }
+    }
+
+    pub(super) fn take_part(&mut self, part: &KernelPart, bytes: u64) {
+        if let Some(known) = self.parts.get_mut(part) {
+            known.bytes = bytes;
+        } else if bytes > 0 || *part == KernelPart::Sockets {
+            self.parts.insert(part.clone(), Part { bytes, series: Series::new(self.window) });
+        }
+    }
+
+    /// Whether what is known of single slab caches is too old, or they have moved since.
+    pub(super) fn slabs_due(&self, now: Moment) -> bool {
+        match (self.slabs_asked, self.latest) {
+            (Some((asked, bytes)), Some(machine)) => {
+                let age = now.boot.saturating_sub(asked);
+                let news = age >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP;
+                news && age >= self.slabs_took.saturating_mul(SLAB_REST).min(SLAB_REST_MOST)
+            }
+            _ => true,
+        }
+    }
+
+    /// The slab caches were asked for, which took so many nanoseconds of processor time.
+    pub(super) const fn slabs_read(&mut self, took: u64) {
+        self.slabs_took = took;
+    }
+
+    /// What is known of single slab caches is older than it would be if it cost less.
+    pub(super) fn note(&self, now: Moment) -> Option<Note> {
+        let ((asked, bytes), machine) = self.slabs_asked.zip(self.latest)?;
+        let age = now.boot.saturating_sub(asked);
+        let outdated = age > SLAB_AGE || (age > SECOND && machine.slab.abs_diff(bytes) >= SLAB_STEP);
+        outdated.then(|| {
+            let [age, took] = [age, self.slabs_took].map(|time| duration(time as f64 / 1e9));
+            let text = format!(
+                "Slab caches are as they were {age} ago: to read them took {took} of processor time, so they are read less often."
+            );
+            Note { code: "mem-slabs-read-before", text }
+        })
+    }
+
+    /// The slab caches that are known to hold anything.
+    pub(super) fn slabs(&self) -> BTreeSet<Vec<u8>> {
+        let name = |(part, known): (&KernelPart, &Part)| match part {
+            KernelPart::Slab(name) if known.bytes > 0 => Some(name.clone()),
+            _ => None,
+        };
+        self.parts.iter().filter_map(name).collect()
+    }
+
+    /// Every kind of kernel memory, and the slab cache where it is one's, with its series.
+    pub(super) fn kernel(&self) -> impl Iterator<Item = (&'static str, Option<&[u8]>, &Series)> {
+        let kinds = self.kinds.iter().map(|(kind, series)| (*kind, None, series));
+        kinds.chain(self.parts.iter().map(|(part, known)| match part {
+            KernelPart::Sockets => ("sockets", None, &known.series),
+            KernelPart::Slab(name) => ("slab", Some(name.as_slice()), &known.series),
+        }))
+    }
+
+    pub(super) const fn take(&mut self, machine: &Machine) {
+        self.latest = Some(*machine);
+    }
+
+    pub(super) fn sample(&mut self, now: Moment) {
+        for part in self.parts.values_mut() {
+            part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
+        }
+        // A cache that was destroyed is of no more interest when its end has left the window.
+        self.parts.retain(|part, known| {
+            *part == KernelPart::Sockets || known.bytes > 0 || !known.series.window.rests(now.boot)
+        });
+        let Some(machine) = self.latest else { return };
+        if self.slabs_due(now) {
+            self.slabs_asked = Some((now.boot, machine.slab));
+        }
+        if let Some(available) = machine.available {
+            let used = machine.total as f64 - available as f64 + machine.swap_total as f64
+                - machine.swap_free as f64;
+            self.used.push(now.boot, used);
+        }
+        let values = [
+            Some(machine.slab),
+            Some(machine.kernel_stack),
+            Some(machine.page_tables),
+            machine.secondary_page_tables,
+            machine.per_cpu,
+            machine.vmalloc,
+        ];
+        for ((_, series), value) in self.kinds.iter_mut().zip(values) {
+            if let Some(value) = value {
+                // What the kernel takes for itself it takes by growing: it is asked for.
+                series.push(now.boot, value as f64, value as f64);
+            }
+        }
+    }
+
+    pub(super) fn available(&self) -> Option<u64> {
+        self.latest?.available
+    }
+
+    /// Bytes of memory, and the share of them that is in use.
+    pub(super) fn size(&self) -> Option<(u64, f64)> {
+        let machine = self.latest?;
+        Some((machine.total, 1.0 - machine.available? as f64 / machine.total.max(1) as f64))
+    }
+
+    /// Where the machine's memory is, in bytes.
+    pub(super) fn totals(&self) -> Vec<(&'static str, Value)> {
+        let machine = self.latest;
+        let of = |value: fn(&Machine) -> Option<u64>| Value::unsigned(machine.as_ref().and_then(value));
+        vec![
+            ("total", of(|machine| Some(machine.total))),
+            ("available", of(|machine| machine.available)),
+            ("anon", of(|machine| Some(machine.anon))),
+            ("file", of(|machine| Some(file(machine)))),
+            ("slab", of(|machine| Some(machine.slab))),
+            ("kernel_other", of(kernel_other)),
+            ("unaccounted", of(unaccounted)),
+            ("huge", of(|machine| Some(machine.hugetlb))),
+            ("free", of(|machine| Some(machine.free))),
+            ("kernel_stack", of(|machine| Some(machine.kernel_stack))),
+            ("page_tables", of(|machine| Some(machine.page_tables))),
+            ("vmalloc", of(|machine| machine.vmalloc)),
+            ("per_cpu", of(|machine| machine.per_cpu)),
+            ("sockets", Value::unsigned(self.parts.get(&KernelPart::Sockets).map(|part| part.bytes))),
+            ("swap_total", of(|machine| Some(machine.swap_total))),
+            ("swap_free", of(|machine| Some(machine.swap_free))),
+        ]
+    }
+}
+
+/// Page cache: files, and what processes share.
+const fn file(machine: &Machine) -> u64 {
+    machine.cached.saturating_add(machine.buffers)
+}
+
+fn kernel_other(machine: &Machine) -> Option<u64> {
+    // Kernel stacks are vmalloc memory where they are mapped (CONFIG_VMAP_STACK), and in both accounts.
+    let vmalloc = machine.vmalloc?.max(machine.kernel_stack);
+    // Kernels before 6.1 have no account of secondary page tables, and count none apart.
+    let secondary = machine.secondary_page_tables.unwrap_or(0);
+    Some(sum(&[machine.page_tables, secondary, machine.per_cpu?, vmalloc]))
+}
+
+/// A recording can hold anything: what cannot be added up is the most that there can be.
+fn sum(accounts: &[u64]) -> u64 {
+    accounts.iter().copied().fold(0, u64::saturating_add)
+}
+
+/// The accounts are not read in one moment: a difference below zero is none.
+fn unaccounted(machine: &Machine) -> Option<u64> {
+    let kernel = [machine.slab, machine.hugetlb, kernel_other(machine)?];
+    let named = sum(&[machine.free, machine.anon, file(machine), sum(&kernel)]);
+    Some(machine.total.saturating_sub(named))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINE: Machine = Machine {
+        total: 1000,
+        free: 100,
+        available: Some(300),
+        buffers: 5,
+        cached: 200,
+        swap_cached: 0,
+        anon: 400,
+        shmem: 20,
+        slab: 50,
+        kernel_stack: 8,
+        page_tables: 10,
+        secondary_page_tables: None,
+        per_cpu: Some(7),
+        vmalloc: Some(20),
+        hugetlb: 64,
+        swap_total: 0,
+        swap_free: 0,
+    };
+
+    #[test]
+    fn the_accounts_add_up_to_the_whole() {
+        let mut memory = MachineMemory::new(60.0);
+        memory.take(&MACHINE);
+        let totals = memory.totals();
+        let number = |name| totals.iter().find(|(total, _)| *total == name).unwrap().1.number().unwrap();
+        assert_eq!(number("kernel_other"), 37.0, "stacks are within vmalloc");
+        let named =
+            ["anon", "file", "slab", "kernel_other", "unaccounted", "huge"].map(number).iter().sum::<f64>();
+        assert_eq!(named + 100.0, number("total"), "with what is free");
+        assert_eq!(memory.size(), Some((1000, 0.7)));
+    }
+
+    #[test]
+    fn slab_caches_are_asked_for_when_they_moved_or_after_a_while() {
+        let at = |seconds: u64| Moment { boot: seconds * 1_000_000_000, ..Moment::default() };
+        let mut memory = MachineMemory::new(60.0);
+        memory.take(&MACHINE);
+        assert!(memory.slabs_due(at(1)), "never asked for");
+        memory.sample(at(1));
+        assert!(!memory.slabs_due(at(10)));
+        assert!(memory.slabs_due(at(11)), "asked for ten seconds ago");
+        memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
+        assert!(memory.slabs_due(at(2)), "they have moved");
+    }
+
+    #[test]
+    fn slab_caches_that_are_dear_to_read_are_read_less_often_and_that_is_said() {
+        let at = |milliseconds: u64| Moment { boot: milliseconds * 1_000_000, ..Moment::default() };
+        let mut memory = MachineMemory::new(60.0);
+        memory.take(&MACHINE);
+        memory.slabs_read(4_000_000);
+        memory.sample(at(1000));
+        memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
+        assert!(!memory.slabs_due(at(4900)), "a thousand times four milliseconds have not passed");
+        let note = memory.note(at(4900)).expect("they have moved and are not read");
+        assert!(note.text.contains(" 3.9 s ago") && note.text.contains(" 4.0 ms "), "{}", note.text);
+        assert!(memory.slabs_due(at(5000)));
+        memory.sample(at(5000));
+        assert_eq!(memory.note(at(5000)), None, "just read");
+        memory.slabs_read(u64::MAX);
+        assert!(!memory.slabs_due(at(34_900)) && memory.slabs_due(at(35_000)), "however dear");
+        memory.slabs_read(100_000);
+        assert!(!memory.slabs_due(at(6000)) && memory.note(at(6000)).is_none(), "nothing has moved");
+        memory.take(&MACHINE);
+        assert!(memory.slabs_due(at(5200)), "cheap again");
+    }
+
+    #[test]
+    fn a_slab_cache_that_is_destroyed_is_seen_to_shrink_and_then_goes() {
+        let at = |seconds: u64| Moment { boot: seconds * 1_000_000_000, ..Moment::default() };
+        let cache = KernelPart::Slab(b"passing".to_vec());
+        let held = |memory: &MachineMemory| {
+            let series = memory.kernel().find(|(_, name, _)| name.is_some()).map(|(_, _, series)| series);
+            series.and_then(|series| series.window.latest())
+        };
+        let mut memory = MachineMemory::new(60.0);
+        memory.take_part(&cache, 4096);
+        memory.sample(at(1));
+        assert_eq!((memory.slabs(), held(&memory)), ([b"passing".to_vec()].into(), Some(4096.0)));
+        memory.take_part(&cache, 0);
+        memory.sample(at(2));
+        assert_eq!(
+            (memory.slabs(), held(&memory)),
+            (BTreeSet::new(), Some(0.0)),
+            "nothing more is asked of it"
+        );
+        memory.sample(at(70));
+        assert_eq!(held(&memory), None);
+        memory.take_part(&cache, 0);
+        assert_eq!(held(&memory), None, "an empty one is none");
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_say_is_missing() {
+        let mut memory = MachineMemory::new(60.0);
+        memory.take(&Machine { available: None, per_cpu: None, ..MACHINE });
+        let totals = memory.totals();
+        for name in ["available", "kernel_other", "unaccounted"] {
+            assert!(totals.contains(&(name, Value::Missing)), "{name}");
+        }
+        assert_eq!(memory.size(), None);
+    }
+}

@@ -1,0 +1,261 @@
+//! From the state of the mem domain to rows and columns.
+
+use super::{
+    assessed::{Assessed, Stage, assessed},
+    headline::headline,
+    kernel::kernel,
+    state::MemState,
+};
+use observer_core::{
+    domain::Context,
+    facts::{
+        TaskId,
+        mem::{Memory, Totals},
+    },
+    identity::columns,
+    report::{
+        Column, Kind, Note, Report, Row, Table, Value,
+        shape::subject::{self, Subject},
+    },
+    trend::{verdict::Assessment, window::Window},
+    view::GroupBy,
+};
+
+/// Points of a sparkline.
+const SPARKLINE: usize = 8;
+
+/// The report of the view that was asked for.
+pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
+    let processes = assessed(state, context, Stage::Final);
+    let (headline, mut notes) = (headline(state, &processes, context), notes(&processes));
+    notes.extend(state.predecessors.notes(&processes, context));
+    notes.extend(state.shortage.notes(context));
+    notes.extend(state.machine.note(context.now));
+    let table = process_table(processes, context, Stage::Final);
+    let mut report = context.report(vec![table, kernel(state, context)]);
+    report.totals = state.machine.totals();
+    report.headline = headline;
+    report.notes = notes;
+    report
+}
+
+/// The rows of processes alone, which are about them and say nothing of them, unless they have to be merged.
+pub(super) fn draft(state: &MemState, context: &Context<'_>) -> Report {
+    let processes = assessed(state, context, Stage::Draft);
+    context.report(vec![process_table(processes, context, Stage::Draft)])
+}
+
+fn process_table(processes: Vec<Assessed<'_>>, context: &Context<'_>, stage: Stage) -> Table {
+    let identity = columns::columns(context.request);
+    let cells = process_cells(context);
+    // Nobody reads what the hidden rows of a draft add up to.
+    let adds = |column: Column| Column { adds: column.adds && stage == Stage::Final, ..column };
+    let columns = identity.iter().copied().chain(cells.iter().map(|(column, _)| adds(*column))).collect();
+    let by_process = context.request.by == GroupBy::Process;
+    let making = Making {
+        identity: identity.len(),
+        cells: cells.into_iter().map(|(_, cell)| cell).collect(),
+        empty: stage == Stage::Draft && by_process,
+        context,
+    };
+    let candidates =
+        processes.into_iter().map(|process| Candidate { process, making: &making }).collect::<Vec<_>>();
+    let rank = |candidate: &Candidate<'_>| candidate.process.order();
+    subject::table("rows", columns, candidates, rank, context.request, context.processes)
+}
+
+type Cell = fn(&Assessed<'_>) -> Value;
+
+/// How the row of a process is made.
+struct Making<'a> {
+    /// How many columns say who it is; the others follow.
+    identity: usize,
+    cells: Vec<Cell>,
+    empty: bool,
+    context: &'a Context<'a>,
+}
+
+/// A process that may get a row.
+struct Candidate<'a> {
+    process: Assessed<'a>,
+    making: &'a Making<'a>,
+}
+
+impl Subject for Candidate<'_> {
+    fn process(&self) -> TaskId {
+        self.process.id
+    }
+
+    fn ended(&self) -> bool {
+        self.process.process.ended
+    }
+
+    fn cell(&self, at: usize) -> Value {
+        let Making { identity, cells, context, .. } = self.making;
+        match at.checked_sub(*identity).and_then(|at| cells.get(at)) {
+            Some(cell) => cell(&self.process),
+            None => columns::cells(self.process.id, context.processes, context.request)
+                .get(at)
+                .cloned()
+                .unwrap_or_default(),
+        }
+    }
+
+    fn row(&self) -> Row {
+        let (process, context) = (&self.process, self.making.context);
+        let mut cells = Vec::new();
+        if !self.making.empty {
+            cells = columns::cells(process.id, context.processes, context.request);
+            cells.extend(self.making.cells.iter().map(|cell| cell(process)));
+        }
+        Row {
+            processes: vec![process.id],
+            cells,
+            emphasis: process.emphasis(),
+            details: Vec::new(),
+            ended: self.ended(),
+        }
+    }
+}
+
+/// Each column that is not about who a process is, with what stands in it.
+fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
+    let bytes = |name| Column::json(name, Kind::Bytes).adding();
+    let mut cells: Vec<(Column, Cell)> = vec![
+        (Column::new("rss", Kind::Bytes, "RSS", 0).adding(), |process| positive(process.rss())),
+        (bytes("anon"), |process| held(process, |memory| memory.anon)),
+        (bytes("file"), |process| held(process, |memory| memory.file)),
+        (bytes("shmem"), |process| held(process, |memory| memory.shmem)),
+        (bytes("swap"), |process| held(process, |memory| memory.swap)),
+        (bytes("virt"), |process| held(process, |memory| memory.virt)),
+        (bytes("page_tables"), |process| {
+            Value::unsigned(process.process.page_tables.filter(|_| !process.process.ended))
+        }),
+        (bytes("mapped"), |process| total(process, |totals| totals.mapped)),
+        (bytes("unmapped"), |process| total(process, |totals| totals.unmapped)),
+        (bytes("mapped_file"), |process| total(process, |totals| totals.mapped_file)),
+        (bytes("reserved"), |process| total(process, |totals| totals.reserved)),
+        (Column::json("protected", Kind::Change).adding(), |process| {
+            process.totals.map_or(Value::Missing, |totals| Value::Signed(totals.protected))
+        }),
+        (Column::json("peak", Kind::Bytes), |process| {
+            Value::unsigned(process.totals.and_then(|totals| totals.peak))
+        }),
+    ];
+    let trend: [Cell; 6] = [
+        |process| trend_cell::<0>(process),
+        |process| trend_cell::<1>(process),
+        |process| trend_cell::<2>(process),
+        |process| trend_cell::<3>(process),
+        |process| trend_cell::<4>(process),
+        |process| trend_cell::<5>(process),
+    ];
+    cells.extend(trend_columns(context).into_iter().zip(trend));
+    let more: [(Column, Cell); 6] = [
+        (Column::new("verdict", Kind::Text, "VERDICT", 2), |process| {
+            Value::Text(living(process).map_or("unknown", |says| says.verdict.name()).to_owned())
+        }),
+        (Column::new("reason", Kind::Text, "WHY", 5), |process| {
+            Value::Text(living(process).map_or_else(|| process.end(), |says| says.reason.clone()))
+        }),
+        (Column::json("limit", Kind::Bytes), |process| {
+            Value::unsigned(living(process).and_then(|_| process.room()).map(|room| room.limit))
+        }),
+        (Column::json("full_in", Kind::Duration), |process| Value::real(process.full_in()[0])),
+        (Column::json("full_in_low", Kind::Duration), |process| Value::real(process.full_in()[1])),
+        (Column::json("full_in_high", Kind::Duration), |process| Value::real(process.full_in()[2])),
+    ];
+    cells.extend(more);
+    cells
+}
+
+fn positive(bytes: Option<i64>) -> Value {
+    Value::unsigned(bytes.and_then(|bytes| u64::try_from(bytes).ok()))
+}
+
+fn held(process: &Assessed<'_>, bytes: impl Fn(&Memory) -> i64) -> Value {
+    positive(process.memory.as_ref().map(bytes))
+}
+
+fn total(process: &Assessed<'_>, bytes: impl Fn(&Totals) -> u64) -> Value {
+    Value::unsigned(process.totals.map(bytes))
+}
+
+/// What the series of a process that lives says.
+fn living<'a>(process: &'a Assessed<'_>) -> Option<&'a Assessment> {
+    (!process.process.ended).then_some(&*process.says)
+}
+
+/// Growth, rate and sparkline; their cells are [`trend_value`].
+pub(super) fn trend_columns(context: &Context<'_>) -> [Column; 6] {
+    [
+        Column::new("growth", Kind::Change, window_title(context.request.window), 3).adding(),
+        Column::json("rate", Kind::ByteRateMinute).adding(),
+        Column::json("rate_low", Kind::ByteRateMinute),
+        Column::json("rate_high", Kind::ByteRateMinute),
+        Column::people("rate_interval", Kind::ByteRateMinute, "RATE /min", 4),
+        Column::people("trend", Kind::Series, "TREND", 6),
+    ]
+}
+
+fn trend_cell<const AT: usize>(process: &Assessed<'_>) -> Value {
+    trend_value(AT, living(process), &process.process.series.window, process.now)
+}
+
+/// The cell in the column at `at` of [`trend_columns`].
+pub(super) fn trend_value(at: usize, says: Option<&Assessment>, series: &Window, now: u64) -> Value {
+    let Some(says) = says else { return Value::Missing };
+    let trend = says.trend;
+    // Before there is a trend, what it grew over the time that is known; nobody can say yet how sure that is.
+    let known = series.known(now);
+    let so_far = says.growth.filter(|_| known > 0.0).map(|growth| growth / known);
+    match at {
+        0 => says.growth.map_or(Value::Missing, |bytes| Value::Signed(bytes.round() as i64)),
+        1 => Value::real(trend.map(|trend| trend.rate).or(so_far)),
+        2 => Value::real(trend.map(|trend| trend.low)),
+        3 => Value::real(trend.map(|trend| trend.high)),
+        4 => trend.map_or(Value::Missing, |trend| Value::Interval {
+            value: trend.rate,
+            low: trend.low,
+            high: trend.high,
+        }),
+        _ => Value::Series(series.sparkline(now, SPARKLINE)),
+    }
+}
+
+/// The window as a column's title.
+const fn window_title(seconds: f64) -> &'static str {
+    match seconds as u64 {
+        10 => "10 S",
+        30 => "30 S",
+        60 => "1 MIN",
+        120 => "2 MIN",
+        300 => "5 MIN",
+        600 => "10 MIN",
+        900 => "15 MIN",
+        1800 => "30 MIN",
+        3600 => "1 H",
+        _ => "GROWTH",
+    }
+}
+
+fn notes(processes: &[Assessed<'_>]) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let living = || processes.iter().filter(|process| !process.process.ended);
+    if living().any(|process| process.memory.is_some() && process.says.trend.is_none()) {
+        let text = "Rates of some processes are their growth over the time observed so far; a trend, and the interval that its \
+             rate is in, needs ten seconds, or half the window.";
+        notes.push(Note { code: "mem-trend", text: text.to_owned() });
+    }
+    if living().any(|process| process.memory.is_some() && process.room().is_none()) {
+        let text = "Limits of some processes are not known: the control group of a process could not be read, or \
+                    its row is not shown.";
+        notes.push(Note { code: "mem-limit", text: text.to_owned() });
+    }
+    if processes.iter().any(|process| process.process.ended) {
+        let text = "Rows of processes that ended hold what they mapped and the most that was resident; what they \
+                    held is free again.";
+        notes.push(Note { code: "mem-ended", text: text.to_owned() });
+    }
+    notes
+}

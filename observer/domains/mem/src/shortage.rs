@@ -1,0 +1,185 @@
+//! What ran short: processes that were killed because memory ran out, and time that was spent waiting for memory.
+
+use std::{cmp::Ordering, collections::BTreeMap};
+
+use observer_core::{
+    domain::Context,
+    facts::{TaskId, mem::Stalls, session::Moment},
+    identity::columns::label,
+    report::Note,
+    text::printable,
+    trend::window::Window,
+    units,
+};
+
+/// Waiting is told of from this share of the time on.
+const SHARE: f64 = 0.01;
+
+/// Notes of a kill stay for so many nanoseconds, so that they are seen.
+const SHOWN: u64 = 60 * SECOND;
+
+/// In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
+/// So many kills are remembered, those of who held most; the others are counted. A control group that starts anew what
+/// is killed in it has thousands.
+const KEPT: usize = 32;
+
+/// What ran short lately.
+#[derive(Debug, Default)]
+pub(super) struct Shortage {
+    kills: Vec<Kill>,
+    /// How many more there were in each second of the boot clock.
+    others: BTreeMap<u64, u64>,
+    /// Of the machine (`None`) and of control groups.
+    stalls: BTreeMap<Option<Vec<u8>>, Waiting>,
+}
+
+/// A process that was killed because memory ran out. Growth is that of anonymous memory and swap over the window.
+#[derive(Clone, Debug)]
+pub(super) struct Kill {
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+    pub victim: TaskId,
+    pub trigger: TaskId,
+    /// Bytes that only its end gives back.
+    pub held: Option<f64>,
+    pub grew: Option<f64>,
+    /// Who had grown most, and by how much, where that is another.
+    pub most: Option<(TaskId, f64)>,
+    /// The control group's limit, where one is near: the group's path, the limit.
+    pub limit: Option<(Vec<u8>, u64)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    latest: Stalls,
+    /// Microseconds since boot.
+    some: Window,
+    full: Window,
+}
+
+impl Shortage {
+    pub(super) fn kill(&mut self, kill: Kill) {
+        self.kills.push(kill);
+        if self.kills.len() > KEPT {
+            self.kills.sort_by(Kill::by_size);
+            if let Some(least) = self.kills.pop() {
+                *self.others.entry(least.at / SECOND).or_default() += 1;
+            }
+        }
+    }
+
+    pub(super) fn waited(&mut self, cgroup: Option<&[u8]>, stalls: Stalls) {
+        let cgroup = cgroup.map(<[u8]>::to_vec);
+        let new = || Waiting { latest: stalls, some: Window::default(), full: Window::default() };
+        self.stalls.entry(cgroup).or_insert_with(new).latest = stalls;
+    }
+
+    pub(super) fn sample(&mut self, now: Moment) {
+        for waiting in self.stalls.values_mut() {
+            waiting.some.push(now.boot, waiting.latest.some as f64);
+            waiting.full.push(now.boot, waiting.latest.full as f64);
+        }
+    }
+
+    /// Whether a note tells of the process.
+    pub(super) fn tells_of(&self, id: TaskId) -> bool {
+        let of = |kill: &Kill| {
+            kill.victim == id || kill.trigger == id || kill.most.is_some_and(|(most, _)| most == id)
+        };
+        self.kills.iter().any(of)
+    }
+
+    /// What has been told long enough leaves, and groups in which no process is known any more.
+    pub(super) fn delivered(&mut self, now: Moment, known: impl Fn(&[u8]) -> bool) {
+        self.kills.retain(|kill| now.boot.saturating_sub(kill.at) < SHOWN);
+        self.others.retain(|second, _| now.boot.saturating_sub(second.saturating_mul(SECOND)) < SHOWN);
+        self.stalls.retain(|group, _| group.as_deref().is_none_or(&known));
+    }
+
+    pub(super) fn notes(&self, context: &Context<'_>) -> Vec<Note> {
+        let mut kills: Vec<&Kill> = self.kills.iter().collect();
+        kills.sort_by(|one, other| one.by_size(other));
+        let (mut notes, rest) = Note::few("mem-oom", &kills, |kill| kill.text(context));
+        let others = self.others.values().fold(rest.len() as u64, |sum, count| sum.saturating_add(*count));
+        if others > 0 {
+            let killed = units::counted(others, "more process was", "more processes were");
+            let text = format!("Out of memory: {killed} killed in the last minute.");
+            notes.push(Note { code: "mem-oom", text });
+        }
+        let mut stalls: Vec<(f64, String)> = self
+            .stalls
+            .iter()
+            .filter_map(|(group, waiting)| waiting.text(group.as_deref(), context))
+            .collect();
+        stalls.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        let (worst, rest) = Note::few("mem-stall", &stalls, |(_, text)| text.clone());
+        notes.extend(worst);
+        if !rest.is_empty() {
+            let groups = units::counted(rest.len() as u64, "more group", "more groups");
+            let text =
+                format!("Since the last report tasks waited for memory in {groups}, for less of the time.");
+            notes.push(Note { code: "mem-stall", text });
+        }
+        notes
+    }
+}
+
+impl Kill {
+    /// Who held most comes first, then who was killed last.
+    fn by_size(&self, other: &Self) -> Ordering {
+        let held = |kill: &Self| kill.held.unwrap_or(0.0);
+        held(other).total_cmp(&held(self)).then_with(|| other.at.cmp(&self.at))
+    }
+
+    fn text(&self, context: &Context<'_>) -> String {
+        let name = |id: TaskId| {
+            // Where the kernel tells a number only, it is that of the latest process that had it.
+            let latest = if id.start == 0 { context.processes.latest(id.pid()) } else { None };
+            label(latest.unwrap_or(id), context.processes)
+        };
+        let ago = units::duration(context.now.boot.saturating_sub(self.at) as f64 / 1e9);
+        let mut text = format!("Out of memory {ago} ago: {} was killed", name(self.victim));
+        if self.trigger == self.victim {
+            text.push_str(", having asked for more");
+        } else {
+            text.push_str(&format!(" as {} asked for more", name(self.trigger)));
+        }
+        if let Some(held) = self.held {
+            text.push_str(&format!("; it held {}", units::bytes(held)));
+        }
+        if let Some(grew) = self.grew {
+            text.push_str(&format!(", {} in the time looked back over", units::change(grew)));
+        }
+        if let Some((most, grew)) = self.most {
+            text.push_str(&format!("; most had grown {}, {}", name(most), units::change(grew)));
+        }
+        if let Some((group, limit)) = &self.limit {
+            let group = printable(group);
+            text.push_str(&format!("; its group {group} may have {}", units::bytes(*limit as f64)));
+        }
+        text.push('.');
+        text
+    }
+}
+
+impl Waiting {
+    /// The share of the time in which some task waited, and what is said of it where that is enough to matter.
+    fn text(&self, group: Option<&[u8]>, context: &Context<'_>) -> Option<(f64, String)> {
+        let share = |window: &Window| {
+            // Microseconds a second.
+            window.rate(context.previous.boot, context.now.boot).map(|rate| (rate / 1e6).min(1.0))
+        };
+        let (some, full) = (share(&self.some)?, share(&self.full).unwrap_or(0.0));
+        let place = group.map_or_else(String::new, |group| format!(" in the group {}", printable(group)));
+        (some >= SHARE).then(|| {
+            let text = format!(
+                "Since the last report tasks{place} waited for memory {} of the time, all at once {}.",
+                units::share(some),
+                units::share(full)
+            );
+            (some, text)
+        })
+    }
+}

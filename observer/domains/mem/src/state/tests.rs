@@ -1,0 +1,630 @@
+//! What facts make of the state, and the state of a report, without a kernel.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use observer_core::{
+    facts::{
+        self,
+        mem::{Limit, Machine, Totals},
+        session::{Missing, SessionFact},
+    },
+    identity::process::Processes,
+    report::{Note, Row, Value, shape},
+    trend::verdict::assess_life,
+    view::{GroupBy, Sort, View},
+};
+
+const MIB: i64 = 1 << 20;
+const SECOND: u64 = 1_000_000_000;
+const GROWING: TaskId = TaskId { start: 1, tgid: 10 };
+const RESTING: TaskId = TaskId { start: 2, tgid: 20 };
+
+/// A state, and what a report of it is made with.
+struct World {
+    state: MemState,
+    session: SessionFact,
+    processes: Processes,
+    request: Request,
+    now: Moment,
+}
+
+impl World {
+    fn new() -> Self {
+        let request = Request::new(View::Mem);
+        Self {
+            state: MemState::new(&request),
+            session: SessionFact::default(),
+            processes: Processes::default(),
+            request,
+            now: Moment::default(),
+        }
+    }
+
+    fn apply(&mut self, fact: MemFact) {
+        self.state.apply(&Fact::Mem(fact));
+    }
+
+    fn met(&mut self, id: TaskId, comm: &[u8]) {
+        self.processes.apply(&ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false });
+    }
+
+    fn counters(&mut self, id: TaskId, anon: i64) {
+        let memory = Memory { file: 3 * MIB, anon, swap: 0, shmem: MIB, virt: 100 * MIB };
+        self.apply(MemFact::Counters { id, memory, page_tables: 4096 });
+    }
+
+    fn exact(&mut self, id: TaskId, anon: i64) {
+        let memory = Memory { file: 3 * MIB, anon, swap: 0, shmem: MIB, virt: 100 * MIB };
+        self.apply(MemFact::Exact { id, memory });
+    }
+
+    fn ended(&mut self, id: TaskId) {
+        self.state.apply(&Fact::Process(ProcessFact::Ended { id, at: self.now.boot }));
+    }
+
+    /// A report is due `second` seconds after the start.
+    fn due(&mut self, second: u64) {
+        self.now = Moment { boot: second * SECOND, wall: 0 };
+        self.state.apply(&Fact::Due(self.now));
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            session: &self.session,
+            processes: &self.processes,
+            request: &self.request,
+            now: self.now,
+            previous: Moment::default(),
+            first: false,
+        }
+    }
+
+    fn report(&self) -> Report {
+        self.state.report(&self.context())
+    }
+
+    fn wants(&self) -> Wants {
+        self.state.wants(&self.report(), &self.context())
+    }
+
+    fn cell(&self, id: TaskId, column: &str) -> Value {
+        let report = self.report();
+        let row = report.tables[0].rows.iter().find(|row| row.processes == [id]).expect("a row");
+        row.cells[report.tables[0].position(column).expect("a column")].clone()
+    }
+
+    fn limit(&mut self, nearest: Option<Limit>) {
+        let machine = Machine { total: 1 << 30, available: Some(512 << 20), ..Machine::default() };
+        self.apply(MemFact::Machine(machine.into()));
+        self.apply(MemFact::Place { id: GROWING, cgroup: b"/a".to_vec() });
+        self.apply(MemFact::Limit { cgroup: b"/a".to_vec(), nearest });
+    }
+
+    /// A minute of one process that grows by a MiB a second, and one that does not.
+    fn minute(&mut self) {
+        self.counters(RESTING, 500 * MIB);
+        for second in 1..=60 {
+            self.counters(GROWING, second as i64 * MIB);
+            self.due(second);
+        }
+    }
+}
+
+#[test]
+fn every_row_has_a_cell_for_every_column() {
+    let mut world = World::new();
+    world.minute();
+    world.ended(RESTING);
+    for table in world.report().tables {
+        for row in &table.rows {
+            assert_eq!(row.cells.len(), table.columns.len());
+        }
+    }
+}
+
+#[test]
+fn exact_counters_hold_until_the_pass_sees_a_change_and_shift_it_then() {
+    let mut world = World::new();
+    world.counters(GROWING, 10 * MIB);
+    world.exact(GROWING, 11 * MIB);
+    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(11 << 20));
+    assert_eq!(world.cell(GROWING, "rss"), Value::Unsigned(15 << 20), "with file and shared memory");
+    world.counters(GROWING, 12 * MIB);
+    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(13 << 20));
+    world.exact(GROWING, 12 * MIB);
+    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(12 << 20));
+}
+
+#[test]
+fn counters_that_a_cpu_holds_back_are_never_shown_as_less_than_nothing() {
+    let mut world = World::new();
+    world.counters(GROWING, -8192);
+    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(0));
+}
+
+#[test]
+fn the_one_that_grows_comes_first_with_its_rate_and_the_end_of_the_memory() {
+    let mut world = World::new();
+    world.limit(None);
+    world.minute();
+    assert_eq!(world.report().tables[0].rows[0].processes, [GROWING], "though the other is bigger");
+    assert_eq!(world.cell(GROWING, "verdict"), Value::Text("growing".to_owned()));
+    assert_eq!(world.cell(GROWING, "growth"), Value::Signed(59 * MIB));
+    let rate = world.cell(GROWING, "rate").number().expect("a rate");
+    assert!((rate / MIB as f64 - 1.0).abs() < 0.01, "{rate}");
+    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(512 << 20), "what is available");
+    let full = world.cell(GROWING, "full_in").number().expect("an end");
+    assert!((full - 512.0).abs() < 6.0, "{full}");
+    assert_eq!(world.cell(RESTING, "verdict"), Value::Text("stable".to_owned()));
+    assert_eq!(world.cell(RESTING, "full_in"), Value::Missing);
+}
+
+#[test]
+fn the_nearest_limit_is_the_one_with_the_least_left() {
+    let limit = |limit: u64, usage: u64| Limit {
+        group: b"/a".to_vec(),
+        file: "memory.max".to_owned(),
+        limit: limit << 20,
+        usage: usage << 20,
+    };
+    let mut world = World::new();
+    world.counters(GROWING, MIB);
+    world.limit(Some(limit(200, 100)));
+    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(200 << 20));
+    world.limit(Some(limit(2000, 100)));
+    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(512 << 20), "the machine is nearer");
+}
+
+#[test]
+fn a_limit_that_was_not_read_is_unknown_and_not_the_machines() {
+    let mut world = World::new();
+    world.limit(None);
+    world.counters(RESTING, MIB);
+    assert_eq!(world.cell(RESTING, "limit"), Value::Missing);
+    assert!(world.report().notes.iter().any(|note| note.code == "mem-limit"));
+}
+
+#[test]
+fn what_ended_is_told_once_with_what_it_mapped() {
+    let mut world = World::new();
+    let totals = Totals { mapped: 7, peak: Some(4096), ..Totals::default() };
+    world.apply(MemFact::Totals { id: GROWING, totals });
+    world.ended(GROWING);
+    assert_eq!(world.cell(GROWING, "mapped"), Value::Unsigned(7));
+    assert_eq!(world.cell(GROWING, "peak"), Value::Unsigned(4096));
+    assert_eq!(world.cell(GROWING, "rss"), Value::Missing);
+    assert!(world.report().tables[0].rows[0].ended);
+    world.state.delivered(world.now);
+    assert_eq!(world.report().tables[0].rows.len(), 0);
+}
+
+#[test]
+fn before_there_is_a_trend_the_rate_is_the_growth_so_far() {
+    let mut world = World::new();
+    world.counters(GROWING, MIB);
+    world.due(1);
+    assert_eq!(world.cell(GROWING, "rate"), Value::Missing, "one moment has no rate");
+    world.counters(GROWING, 5 * MIB);
+    world.due(3);
+    assert_eq!(world.cell(GROWING, "rate"), Value::Real(2.0 * MIB as f64));
+    assert_eq!(world.cell(GROWING, "rate_low"), Value::Missing);
+    assert_eq!(world.cell(GROWING, "rate_high"), Value::Missing);
+    assert_eq!(world.cell(GROWING, "verdict"), Value::Text("unknown".to_owned()));
+    assert!(world.report().notes.iter().any(|note| note.code == "mem-trend"));
+}
+
+#[test]
+fn what_has_left_does_not_come_back_when_the_passes_miss_it() {
+    let mut world = World::new();
+    world.counters(GROWING, MIB);
+    world.ended(GROWING);
+    world.state.delivered(world.now);
+    world.apply(MemFact::Gone { id: GROWING });
+    assert_eq!(world.report().tables[0].rows.len(), 0);
+}
+
+#[test]
+fn who_was_not_heard_of_mapped_nothing_unless_nobody_listens() {
+    let mut world = World::new();
+    world.counters(RESTING, MIB);
+    assert_eq!(world.cell(RESTING, "mapped"), Value::Unsigned(0));
+    world.session.missing.push(Missing {
+        hook: "mem.mappings".to_owned(),
+        text: String::new(),
+        columns: vec!["mapped".to_owned()],
+    });
+    assert_eq!(world.cell(RESTING, "mapped"), Value::Missing);
+}
+
+#[test]
+fn exact_counters_are_asked_once_for_all_and_again_for_what_is_shown() {
+    let mut world = World::new();
+    for pid in 0..100 {
+        world.counters(TaskId { start: 1, tgid: pid }, MIB);
+    }
+    assert_eq!(world.wants().counters.len(), 100);
+    for pid in 0..100 {
+        world.exact(TaskId { start: 1, tgid: pid }, MIB);
+    }
+    assert_eq!(world.wants().counters.len(), 0, "too many rows to ask without a reason");
+    world.counters(TaskId { start: 1, tgid: 7 }, 2 * MIB);
+    assert_eq!(world.wants().counters, [TaskId { start: 1, tgid: 7 }].into());
+    let mut shown = world.report();
+    shown.tables[0].rows.truncate(10);
+    assert_eq!(world.state.wants(&shown, &world.context()).counters.len(), 10);
+}
+
+#[test]
+fn the_headline_says_who_grows() {
+    let mut world = World::new();
+    world.met(GROWING, b"worker.py");
+    world.limit(None);
+    world.minute();
+    let headline = world.report().headline;
+    assert!(headline[0].starts_with("Memory 1 GiB, 50 % used"), "{headline:?}");
+    assert!(headline[1].starts_with("One process grows: 10 worker.py, +60 MiB a minute."), "{headline:?}");
+}
+
+/// Processes of which some grow, some rest, some have just come, one has ended.
+fn crowd() -> World {
+    let mut world = World::new();
+    let id = |tgid| TaskId { start: tgid, tgid };
+    for second in 1..=30 {
+        for tgid in 1..=50 {
+            world.counters(id(tgid), 10 * MIB + (tgid as i64 % 5) * (second as i64) * MIB / 3);
+        }
+        world.due(second);
+    }
+    for tgid in 51..=60 {
+        world.counters(id(tgid), tgid as i64 * MIB);
+    }
+    world.apply(MemFact::Totals { id: id(7), totals: Totals { mapped: 9, ..Totals::default() } });
+    world.ended(id(7));
+    world.due(31);
+    world
+}
+
+#[test]
+fn rows_that_are_not_shown_are_not_made_and_add_up_all_the_same() {
+    let mut world = crowd();
+    let whole = world.report();
+    for sort in [None, Some(("rss", false)), Some(("growth", true)), Some(("pid", true))] {
+        world.request.sort = sort.map(|(column, ascending)| Sort { column: column.to_owned(), ascending });
+        for top in [0, 1, 10, 59, 60, 1000] {
+            world.request.top = Some(top);
+            let mut shaped = whole.clone();
+            shape::shape(&mut shaped, &world.request, &world.processes).expect("a column that exists");
+            assert_eq!(world.report().tables[0], shaped.tables[0], "{top} by {sort:?}");
+        }
+    }
+}
+
+#[test]
+fn sums_are_exact_by_every_key() {
+    let id = |tgid: u32| TaskId { start: 7, tgid: tgid.into() };
+    // Who shares a program shares neither unit nor container with all of its kind.
+    let comm = |tgid: u32| format!("worker-{}", tgid % 3);
+    let unit = |tgid: u32| format!("job-{}.service", tgid % 4);
+    let container = |tgid: u32| (tgid % 5 < 2).then(|| format!("{:064x}", tgid % 5));
+    let anon = |tgid: u32| i64::from(tgid) * 40_960 + 4096;
+    let mapped = |tgid: u32| u64::from(tgid) * 8192 + 1;
+    let mut world = World::new();
+    for tgid in 1..=60u32 {
+        let cgroup = match container(tgid) {
+            Some(container) => format!("/system.slice/{}/docker/{container}", unit(tgid)),
+            None => format!("/system.slice/{}", unit(tgid)),
+        };
+        for fact in [
+            ProcessFact::Met {
+                id: id(tgid),
+                comm: comm(tgid).as_bytes().into(),
+                uid: 7,
+                kernel_thread: false,
+            },
+            ProcessFact::Named { id: id(tgid), exe: None, cgroup: Some(cgroup.into_bytes()), cmdline: None },
+        ] {
+            world.processes.apply(&fact);
+        }
+        world.counters(id(tgid), anon(tgid));
+        let totals = Totals { mapped: mapped(tgid), ..Totals::default() };
+        world.apply(MemFact::Totals { id: id(tgid), totals });
+    }
+    world.due(1);
+    type Key<'a> = &'a dyn Fn(u32) -> Option<String>;
+    let keys: [(GroupBy, &str, Key<'_>); 4] = [
+        (GroupBy::Process, "pid", &|tgid| Some(tgid.to_string())),
+        (GroupBy::Comm, "comm", &|tgid| Some(comm(tgid))),
+        (GroupBy::Unit, "unit", &|tgid| Some(unit(tgid))),
+        (GroupBy::Container, "container", &container),
+    ];
+    for (by, name, key) in keys {
+        world.request.by = by;
+        let mut truth: BTreeMap<Option<String>, (u64, u64)> = BTreeMap::new();
+        for tgid in 1..=60 {
+            let (held, asked) = truth.entry(key(tgid)).or_default();
+            (*held, *asked) = (*held + anon(tgid) as u64, *asked + mapped(tgid));
+        }
+        for top in [None, Some(2)] {
+            world.request.top = top;
+            let mut report = world.report();
+            shape::shape(&mut report, &world.request, &world.processes).expect("no column is asked for");
+            let table = &report.tables[0];
+            let at = |column| table.position(column).expect("a column");
+            for row in &table.rows {
+                let group = match &row.cells[at(name)] {
+                    Value::Text(text) => Some(text.clone()),
+                    Value::Unsigned(pid) => Some(pid.to_string()),
+                    _ => None,
+                };
+                let (held, asked) = truth[&group];
+                assert_eq!(row.cells[at("anon")], Value::Unsigned(held), "anon of {group:?}");
+                assert_eq!(row.cells[at("mapped")], Value::Unsigned(asked), "mapped of {group:?}");
+            }
+            assert_eq!(table.rows.len(), top.unwrap_or(usize::MAX).min(truth.len()), "by {name}");
+            // People see what is resident: file, anonymous and shared memory.
+            let rss = |row: &Row| row.cells[at("rss")].number().expect("it is known");
+            let shown: f64 = table.rows.iter().map(rss).sum();
+            let hidden =
+                table.hidden.sums.iter().find(|(column, _)| *column == "rss").map_or(0.0, |sum| sum.1);
+            let all: f64 = (1..=60).map(|tgid| (anon(tgid) + 4 * MIB) as f64).sum();
+            assert_eq!(shown + hidden, all, "with what is hidden, by {name}");
+        }
+    }
+}
+
+#[test]
+fn a_draft_names_the_processes_that_the_report_will_show() {
+    let mut world = crowd();
+    let shown = |report: &Report| -> Vec<TaskId> {
+        report.tables[0].rows.iter().flat_map(|row| row.processes.clone()).collect()
+    };
+    world.request.top = Some(45);
+    let draft = world.state.draft(&world.context());
+    assert_eq!(shown(&draft), shown(&world.report()));
+    assert!(draft.tables[0].rows.iter().all(|row| row.cells.is_empty()));
+    // What jumps just before the first report is shown by it, and so is in its draft.
+    world.counters(TaskId { start: 55, tgid: 55 }, 900 * MIB);
+    world.now.boot += SECOND;
+    let draft = shown(&world.state.draft(&world.context()));
+    world.due(32);
+    assert!(draft.contains(&TaskId { start: 55, tgid: 55 }));
+    assert_eq!(draft, shown(&world.report()));
+}
+
+#[test]
+fn what_rests_says_the_same_at_any_level() {
+    let mut world = World::new();
+    for tgid in 1..=9 {
+        world.counters(TaskId { start: 1, tgid }, MIB << tgid);
+    }
+    for second in 1..=90 {
+        world.due(second);
+        for process in world.state.processes.values() {
+            let own = assess_life(&process.series, world.now.boot, None);
+            assert_eq!(*world.state.assessment(process, world.now.boot), own, "second {second}");
+        }
+    }
+}
+
+#[test]
+fn a_kill_is_told_with_who_asked_for_memory_and_who_had_grown_until_it_was_seen() {
+    let mut world = World::new();
+    let met =
+        |id, comm: &str| ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 0, kernel_thread: false };
+    world.processes.apply(&met(GROWING, "leaky"));
+    world.processes.apply(&met(RESTING, "innocent"));
+    world.minute();
+    let held = Memory { anon: 450 * MIB, ..Memory::default() };
+    let at = world.now.boot;
+    let killed =
+        |victim, memory| MemFact::OutOfMemory { at, victim, trigger: TaskId { start: 3, tgid: 30 }, memory };
+    world.apply(killed(RESTING, Some(held)));
+    world.ended(RESTING);
+    let text = |world: &World| {
+        let notes = world.report().notes;
+        notes.iter().filter(|note| note.code == "mem-oom").map(|note| note.text.clone()).collect::<Vec<_>>()
+    };
+    let told = "Out of memory 0 s ago: 20 innocent was killed as 30 asked for more; it held 450 MiB, -50 MiB in the \
+                time looked back over; most had grown 10 leaky, +59 MiB.";
+    assert_eq!(text(&world), [told]);
+    world.state.delivered(world.now);
+    assert!(world.state.remembers(RESTING) && world.state.remembers(GROWING));
+    world.due(119);
+    assert_eq!(text(&world).len(), 1, "it stays though the process has left");
+    world.state.delivered(world.now);
+    world.due(120);
+    world.state.delivered(world.now);
+    assert_eq!(text(&world), [""; 0]);
+    assert!(!world.state.remembers(RESTING));
+    // Of a kernel that tells a number only.
+    world.apply(killed(TaskId { start: 0, ..GROWING }, None));
+    assert!(
+        text(&world)[0].contains(": 10 leaky was killed as 30 asked for more; it held 60 MiB"),
+        "{:?}",
+        text(&world)
+    );
+}
+
+#[test]
+fn waiting_for_memory_is_told_where_it_matters() {
+    let mut world = World::new();
+    let mut waited = |cgroup: Option<&[u8]>, second, some| {
+        let stalls = facts::mem::Stalls { some, full: some / 2 };
+        world.apply(MemFact::Stalls { cgroup: cgroup.map(<[u8]>::to_vec), stalls });
+        world.due(second);
+        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-stall");
+        notes.map(|note| note.text).collect::<Vec<_>>()
+    };
+    assert_eq!(waited(None, 1, 7_000_000), [""; 0], "before observation began");
+    assert_eq!(waited(None, 11, 7_050_000), [""; 0], "5 ms a second");
+    assert_eq!(waited(Some(b"/a"), 21, 0), [""; 0]);
+    assert_eq!(
+        waited(Some(b"/a"), 31, 2_000_000),
+        ["Since the last report tasks in the group /a waited for memory 20 % of the time, all at once 10 %."]
+    );
+    assert_eq!(waited(None, 41, 11_000_000).len(), 2);
+}
+
+#[test]
+fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
+    let mut world = World::new();
+    let mut waited = |second: u64, some: u64| {
+        for group in 1..=8u64 {
+            let stalls = facts::mem::Stalls { some: some * group, full: 0 };
+            let cgroup = Some(format!("/{group}").into_bytes());
+            world.apply(MemFact::Stalls { cgroup, stalls });
+        }
+        world.due(second);
+        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-stall");
+        notes.map(|note| note.text).collect::<Vec<_>>()
+    };
+    assert_eq!(waited(1, 0), [""; 0]);
+    let told = waited(11, 1_000_000);
+    for (text, group) in told.iter().zip([8, 7, 6, 5, 4]) {
+        assert!(text.contains(&format!("in the group /{group} waited")), "{told:?}");
+    }
+    assert_eq!(
+        told[5],
+        "Since the last report tasks waited for memory in 3 more groups, for less of the time."
+    );
+    assert_eq!(told.len(), 6);
+}
+
+#[test]
+fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
+    let mut world = World::new();
+    let start = |world: &mut World, id: TaskId| {
+        let met = ProcessFact::Met { id, comm: b"server"[..].into(), uid: 7, kernel_thread: false };
+        world.processes.apply(&met);
+        world.state.apply(&Fact::Process(met));
+    };
+    let told = |world: &World| {
+        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-restart");
+        notes.map(|note| note.text).collect::<Vec<_>>()
+    };
+    start(&mut world, GROWING);
+    world.minute();
+    world.ended(GROWING);
+    world.state.delivered(world.now);
+    let next = TaskId { start: 62 * SECOND, tgid: 11 };
+    start(&mut world, next);
+    world.counters(next, 50 * MIB);
+    world.due(70);
+    assert_eq!(told(&world), [""; 0], "it held 60 MiB before");
+    world.counters(next, 58 * MIB);
+    world.due(72);
+    assert_eq!(
+        told(&world),
+        [
+            "11 server, started 10 s ago in place of 10, holds 58 MiB, as much as that did in the end (60 MiB): what comes \
+          back so soon is needed, which points away from a leak."
+        ]
+    );
+    // Another that began long after is no successor.
+    let other = TaskId { start: 300 * SECOND, tgid: 12 };
+    start(&mut world, other);
+    world.counters(other, 60 * MIB);
+    world.due(301);
+    assert_eq!(told(&world).len(), 1);
+}
+
+#[test]
+fn of_many_workers_that_were_restarted_together_a_few_are_told_and_the_rest_counted() {
+    let mut world = World::new();
+    let start = |world: &mut World, id: TaskId| {
+        let met = ProcessFact::Met { id, comm: b"server"[..].into(), uid: 7, kernel_thread: false };
+        world.processes.apply(&met);
+        world.state.apply(&Fact::Process(met));
+    };
+    start(&mut world, GROWING);
+    world.minute();
+    world.ended(GROWING);
+    world.state.delivered(world.now);
+    for tgid in 100..300 {
+        let id = TaskId { start: 62 * SECOND, tgid };
+        start(&mut world, id);
+        world.counters(id, tgid as i64 * MIB);
+    }
+    world.due(70);
+    let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-restart");
+    let texts: Vec<String> = notes.map(|note| note.text).collect();
+    assert_eq!(texts.len(), Note::FEW + 1);
+    assert!(texts[0].starts_with("299 server, "), "who holds most comes first: {}", texts[0]);
+    let rest = "195 more processes were started in place of what had ended and hold as much as that did: 37.5 GiB in all.";
+    assert_eq!(texts[Note::FEW], rest);
+}
+
+fn kills(world: &World) -> Vec<String> {
+    let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-oom");
+    notes.map(|note| note.text).collect()
+}
+
+#[test]
+fn of_a_thousand_kills_a_few_are_told_and_every_other_one_is_counted_for_a_minute() {
+    let mut world = World::new();
+    let kill = |world: &mut World, second: u64, number: u32| {
+        let memory = Some(Memory { anon: i64::from(number) * MIB, ..Memory::default() });
+        let victim = TaskId { start: 1, tgid: 1000 + u64::from(number) };
+        let trigger = victim;
+        world.apply(MemFact::OutOfMemory { at: second * SECOND, victim, trigger, memory });
+    };
+    for number in 0..1000 {
+        kill(&mut world, 1 + u64::from(number) / 500, number);
+    }
+    world.due(3);
+    let told = kills(&world);
+    assert_eq!(told.len(), Note::FEW + 1);
+    assert!(told[0].contains(": 1999 was killed"), "{}", told[0]);
+    assert_eq!(told[Note::FEW], "Out of memory: 995 more processes were killed in the last minute.");
+    let remembered = (1000..2000).filter(|tgid| world.state.remembers(TaskId { start: 1, tgid: *tgid }));
+    assert!(remembered.count() < 100, "what is remembered has a bound");
+    // Those of the first second leave before those of the second one.
+    world.due(61);
+    world.state.delivered(world.now);
+    assert_eq!(kills(&world)[Note::FEW], "Out of memory: 495 more processes were killed in the last minute.");
+    world.due(62);
+    world.state.delivered(world.now);
+    assert_eq!(kills(&world), [""; 0]);
+}
+
+#[test]
+fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
+    let mut world = World::new();
+    world.met(GROWING, b"leaky");
+    // A CPU holds back 30 MiB of what the process has.
+    world.counters(GROWING, 10 * MIB);
+    world.exact(GROWING, 40 * MIB);
+    world.due(1);
+    world.due(60);
+    let killed = |victim, anon| {
+        let memory = Some(Memory { anon, ..Memory::default() });
+        MemFact::OutOfMemory { at: 60 * SECOND, victim, trigger: victim, memory }
+    };
+    world.apply(killed(GROWING, 12 * MIB));
+    let text = kills(&world).remove(0);
+    assert!(text.contains("it held 42 MiB, +2 MiB in the time looked back over"), "{text}");
+    // Of a process that no pass has met there is nothing to correct its counters by.
+    let mut world = World::new();
+    world.due(60);
+    world.apply(killed(RESTING, -8192));
+    let text = kills(&world).remove(0);
+    assert!(text.contains("it held 0 B"), "{text}");
+}
+
+#[test]
+fn what_a_killed_process_grew_by_while_it_was_read_is_not_held_twice() {
+    let mut world = World::new();
+    world.met(GROWING, b"leaky");
+    world.counters(GROWING, 10 * MIB);
+    world.exact(GROWING, 10 * MIB);
+    world.due(1);
+    // It grows by 2 MiB between the pass and the exact reading, and on to 48 MiB, where it is killed.
+    world.counters(GROWING, 20 * MIB);
+    world.exact(GROWING, 22 * MIB);
+    world.due(2);
+    let memory = Some(Memory { anon: 48 * MIB, ..Memory::default() });
+    world.apply(MemFact::OutOfMemory { at: 2 * SECOND, victim: GROWING, trigger: GROWING, memory });
+    let text = kills(&world).remove(0);
+    assert!(text.contains("it held 48 MiB"), "{text}");
+}

@@ -1,0 +1,368 @@
+//! From the bytes of the net object to facts.
+//!
+//! A socket that several descriptors or several processes hold is one fact; one that any descriptor holds is not told
+//! again by the pass over what none does.
+
+use hashbrown::{HashMap, HashSet};
+use observer_common::{
+    net::{
+        ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED,
+        KIND_ENDED, KIND_FLOW, ORDER_CHANGES, ORDER_WATCHED,
+    },
+    record::RecordHeader,
+    task::{TaskId, TaskRecord},
+};
+
+use under_way::UnderWay;
+
+use super::{
+    bytes::{Members as _, address, closed, flow_key, protocol},
+    hooks::LIFE,
+};
+use observer_core::{
+    bytes::{Reader, met, task_key},
+    domain::{Decode, Decoded, Malformed, Round},
+    facts::{
+        Fact,
+        net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, SocketHandle, Written},
+        process::ProcessFact,
+    },
+};
+
+mod under_way;
+
+/// The map of what no socket counts.
+const FLOWS: &str = "NET_FLOWS";
+/// The map of connections whose end found no room in the ring.
+const CLOSED: &str = "NET_CLOSED";
+/// The map of ends of processes that found no room in the ring.
+const ENDED: &str = "NET_ENDED";
+/// The pass over descriptors.
+const HELD: &str = "net_socket";
+/// The pass over what no descriptor holds.
+const UNHELD: &str = "net_tcp";
+/// Passes that must find neither a socket nor an announcement before its flow's entry is removed: one may have been
+/// under way while the last bytes were counted.
+const IDLE_PASSES: u64 = 2;
+/// Passes for which the end of a process is remembered, beside those that still find a socket of it, if it was told of:
+/// what its sockets send last is told after it.
+const LINGERING_PASSES: u64 = 64;
+/// Reports between two looks at what no descriptor holds, while nothing is known to be hidden there.
+const LOOK_EVERY: u64 = 5;
+/// Bytes of what a pass writes of one socket.
+const RECORD: usize = size_of::<HeldRecord>();
+
+/// Decodes what the net object writes.
+#[derive(Debug, Default)]
+pub struct NetDecoder {
+    /// Processes that were told of, until they end.
+    met: HashMap<TaskId, TaskRecord>,
+    /// Processes that ended, for as long as they may have to be told of again.
+    ended: HashMap<TaskId, End>,
+    /// Entries of the map of connections whose end found no room, with their last value and the pass before which it
+    /// was read.
+    closed: HashMap<TaskId, (ClosedTotalsFact, u64)>,
+    /// Entries of the map of flows, with the pass before which each was announced last.
+    flows: HashMap<FlowSlot, u64>,
+    passes: u64,
+    /// Whether the last pass over descriptors met what only send and receive tell of: datagrams, shared sockets.
+    uncounted: bool,
+    /// Whether the last pass over what no descriptor holds met a socket that something else does, and one of those whose
+    /// owner nobody knows.
+    hidden: bool,
+    unowned: bool,
+    /// Passes before that one.
+    looked: u64,
+    under_way: UnderWay,
+}
+
+/// A process that has ended.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// Boot-clock nanoseconds.
+    at: u64,
+    /// What it was told of as, if it was.
+    told: Option<TaskRecord>,
+    /// The pass before which it was last heard of.
+    heard: u64,
+}
+
+impl Decode for NetDecoder {
+    fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        let header = Reader::new("net record", bytes).header()?;
+        let expected = match header.kind {
+            KIND_CLOSED => size_of::<ClosedRecord>(),
+            KIND_FLOW => size_of::<FlowRecord>(),
+            KIND_ENDED => size_of::<EndedRecord>(),
+            kind => return Err(Malformed { text: format!("net record of unknown kind {kind}") }),
+        };
+        if bytes.len() != expected {
+            let text = format!("net record {} of {} bytes, not {expected}", header.kind, bytes.len());
+            return Err(Malformed { text });
+        }
+        let mut reader = Reader::new("net record", &bytes[size_of::<RecordHeader>()..]);
+        match header.kind {
+            KIND_CLOSED => self.closed(header, &mut reader, out),
+            KIND_FLOW => self.announced(&mut reader, out),
+            _ => self.ended(header, &mut reader, out),
+        }
+    }
+
+    fn part(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
+        let whole = bytes.len() - bytes.len() % RECORD;
+        self.take(program, &bytes[..whole], out)?;
+        Ok(whole)
+    }
+
+    fn fresh(&mut self) -> &mut [SocketHandle] {
+        self.under_way.fresh()
+    }
+
+    fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        if !matches!(program, HELD | UNHELD) {
+            return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
+        }
+        let taken = self.take(program, bytes, out);
+        let next = UnderWay::expecting(self.under_way.next_expected());
+        let met = std::mem::replace(&mut self.under_way, next);
+        taken?;
+        for owner in &met.owners {
+            self.find_owner(owner, out);
+        }
+        if program == HELD {
+            self.passes += 1;
+            self.uncounted = met.uncounted;
+            // Only TCP connections tell the time.
+            let jiffies = (met.jiffies != 0).then_some(NetFact::Jiffies(met.jiffies));
+            out.facts.extend(jiffies.map(Fact::Net));
+            self.retire_flows(&met, out);
+            self.retire_processes(out);
+        } else {
+            (self.unowned, self.hidden) = (met.unowned, met.hidden);
+            self.looked = self.passes;
+        }
+        out.sockets = met.sockets;
+        let shared = met.shared.into_iter().map(|(cookie, since)| NetFact::Shared { cookie, since });
+        out.after_sockets = shared.map(Fact::Net).collect();
+        Ok(())
+    }
+
+    fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        let expected = match map {
+            FLOWS => (size_of::<FlowKey>(), size_of::<Flow>()),
+            CLOSED => (size_of::<TaskId>(), size_of::<ClosedTotals>()),
+            ENDED => (size_of::<TaskId>(), size_of::<u64>()),
+            _ => return Err(Malformed { text: format!("an entry of a map called {map}") }),
+        };
+        if (key.len(), value.len()) != expected {
+            let text = format!("an entry of {map} of {} and {} bytes", key.len(), value.len());
+            return Err(Malformed { text });
+        }
+        let (mut key, mut value) = (Reader::new(map, key), Reader::new(map, value));
+        match map {
+            FLOWS => self.flow(&mut key, &mut value, out),
+            CLOSED => self.totals_of(&mut value, out),
+            _ => {
+                let id = key.task_id()?;
+                self.end(id, value.u64()?, out);
+                out.remove.push((ENDED, task_key(id)));
+                Ok(())
+            }
+        }
+    }
+
+    fn tells_ends(&self) -> bool {
+        true
+    }
+
+    fn demands(&self) -> bool {
+        self.uncounted || self.unowned
+    }
+
+    fn orders(&self, round: Round) -> Vec<(u32, u32)> {
+        vec![(ORDER_WATCHED, round.attended.into()), (ORDER_CHANGES, (!round.whole).into())]
+    }
+
+    fn keeps_silent_with(&self) -> Option<&'static str> {
+        Some(LIFE)
+    }
+
+    /// The kernel locks each socket for the second pass, which makes it as dear as the first; what it finds is rarely
+    /// more than what is about to end.
+    fn has_use_for(&self, program: &str, round: Round) -> bool {
+        program != UNHELD || round.whole || self.hidden || self.passes >= self.looked + LOOK_EVERY
+    }
+
+    fn totals(&self) -> &'static [&'static str] {
+        &[FLOWS, CLOSED, ENDED]
+    }
+}
+
+impl NetDecoder {
+    /// Takes whole records of a pass: each socket once, with all its holders.
+    fn take(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        for mut reader in Reader::records(program, bytes, RECORD)? {
+            let holder = reader.task()?;
+            let socket = reader.socket()?;
+            let shared = Written { tx: reader.u64()?, rx: reader.u64()? };
+            self.meet(&holder, out);
+            self.under_way.meet(&holder, socket, shared);
+        }
+        Ok(())
+    }
+
+    /// Tells of a process once, and again when it has become another program; of one that has ended, that it was and
+    /// has ended: it may have been forgotten with its end, and nothing else would end it.
+    fn meet(&mut self, task: &TaskRecord, out: &mut Decoded) {
+        if task.id.tgid == 0 {
+            return;
+        }
+        if let Some(end) = self.ended.get_mut(&task.id) {
+            let task = end.told.get_or_insert(*task);
+            end.heard = self.passes;
+            out.facts.push(met(task));
+            out.facts.push(Fact::Process(ProcessFact::Ended { id: task.id, at: end.at }));
+        } else if self.met.insert(task.id, *task) != Some(*task) {
+            out.facts.push(met(task));
+        }
+    }
+
+    /// Tells of a process from what it was called when it acted first: only where nothing newer is known.
+    fn introduce(&mut self, task: &TaskRecord, out: &mut Decoded) {
+        if !self.met.contains_key(&task.id) {
+            self.meet(task, out);
+        }
+    }
+
+    /// A pass found the socket of a process: as [`Self::introduce`], but nothing about one whose end was told.
+    fn find_owner(&mut self, task: &TaskRecord, out: &mut Decoded) {
+        match self.ended.get_mut(&task.id) {
+            Some(end) if end.told.is_some() => end.heard = self.passes,
+            _ => self.introduce(task, out),
+        }
+    }
+
+    /// A process has ended, which is told of if it was.
+    fn end(&mut self, id: TaskId, at: u64, out: &mut Decoded) {
+        let told = self.met.remove(&id);
+        if told.is_some() {
+            out.facts.push(Fact::Process(ProcessFact::Ended { id, at }));
+        }
+        self.ended.entry(id).or_insert(End { at, told, heard: self.passes });
+    }
+
+    fn closed(
+        &mut self,
+        header: RecordHeader,
+        from: &mut Reader<'_>,
+        out: &mut Decoded,
+    ) -> Result<(), Malformed> {
+        let record = from.closed(header)?;
+        self.introduce(&record.owner, out);
+        out.facts.push(Fact::Net(NetFact::Closed(Box::new(closed(&record)))));
+        Ok(())
+    }
+
+    fn announced(&mut self, from: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
+        let cookie = from.u64()?;
+        let task = from.task()?;
+        self.meet(&task, out);
+        out.read.push((FLOWS, flow_key(task.id, cookie)));
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        header: RecordHeader,
+        from: &mut Reader<'_>,
+        out: &mut Decoded,
+    ) -> Result<(), Malformed> {
+        self.end(from.task_id()?, header.at, out);
+        Ok(())
+    }
+
+    fn flow(
+        &mut self,
+        key: &mut Reader<'_>,
+        value: &mut Reader<'_>,
+        out: &mut Decoded,
+    ) -> Result<(), Malformed> {
+        let task = key.task_id()?;
+        let cookie = key.u64()?;
+        let created = value.u64()?;
+        let (tx, rx) = (value.u64()?, value.u64()?);
+        let remote = value.bytes::<16>()?;
+        let _netns = value.u32()?;
+        let (port, family) = (value.u16()?, value.u16()?);
+        let number = value.u32()?;
+        let protocol = protocol(number)
+            .ok_or_else(|| Malformed { text: format!("a flow of the unknown protocol {number}") })?;
+        // Its last bytes are read after its end.
+        if let Some(told) = self.ended.get(&task).and_then(|end| end.told) {
+            self.meet(&told, out);
+        }
+        let key = FlowSlot { task, cookie, created };
+        self.flows.insert(key, self.passes);
+        let remote = (port != 0 && cookie != 0).then(|| address(family, remote, port));
+        out.facts.push(Fact::Net(NetFact::Flow(FlowFact { key, protocol, remote, tx, rx })));
+        Ok(())
+    }
+
+    fn totals_of(&mut self, value: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
+        let task = value.task()?;
+        let counters = Counters { tx: value.u64()?, rx: value.u64()?, retransmitted: value.u64()? };
+        let connections = value.u64()?;
+        let fact = ClosedTotalsFact { owner: task.id, counters, connections };
+        match self.closed.get(&task.id) {
+            Some((known, read)) if *known == fact => {
+                if !self.met.contains_key(&task.id) && *read + IDLE_PASSES < self.passes {
+                    self.closed.remove(&task.id);
+                    out.remove.push((CLOSED, task_key(task.id)));
+                    let none =
+                        ClosedTotalsFact { owner: task.id, counters: Counters::default(), connections: 0 };
+                    out.facts.push(Fact::Net(NetFact::ClosedTotals(none)));
+                }
+            }
+            _ => {
+                self.introduce(&task, out);
+                self.closed.insert(task.id, (fact, self.passes));
+                out.facts.push(Fact::Net(NetFact::ClosedTotals(fact)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets ends of which nothing more is expected, and has the last totals of processes that ended read again:
+    /// where they have not changed, they are final.
+    fn retire_processes(&mut self, out: &mut Decoded) {
+        let passes = self.passes;
+        self.ended.retain(|_, end| {
+            let lasting = if end.told.is_some() { LINGERING_PASSES } else { IDLE_PASSES };
+            end.heard + lasting >= passes
+        });
+        let (met, closed) = (&self.met, &self.closed);
+        let quiet =
+            closed.iter().filter(|(id, (_, read))| !met.contains_key(*id) && *read + IDLE_PASSES < passes);
+        out.read.extend(quiet.map(|(id, _)| (CLOSED, task_key(*id))));
+    }
+
+    /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
+    /// after their last announcement, and are final.
+    fn retire_flows(&mut self, open: &UnderWay, out: &mut Decoded) {
+        let (passes, mut quiet) = (self.passes, HashSet::new());
+        self.flows.retain(|key, announced| {
+            let keep = open.has(key.cookie) || *announced + IDLE_PASSES >= passes;
+            if !keep {
+                quiet.insert(*key);
+            }
+            keep
+        });
+        for key in quiet {
+            out.remove.push((FLOWS, flow_key(key.task, key.cookie)));
+            out.facts.push(Fact::Net(NetFact::FlowEnded { key }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

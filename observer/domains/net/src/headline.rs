@@ -1,0 +1,143 @@
+//! The answer in words.
+
+use super::{
+    judgement::Gain,
+    links::usage,
+    queue::Filled,
+    report::{Overall, Rates},
+    state::NetState,
+    traffic::Traffic,
+    why::Limit,
+};
+use observer_core::{
+    domain::Context,
+    facts::TaskId,
+    identity::columns::label,
+    report::Note,
+    text::printable,
+    units::{bit_rate, bits, counted, duration, share},
+    view::View,
+};
+
+/// The part of its speed from which an interface is what people should look at.
+pub(super) const SATURATED: f64 = 0.8;
+/// The part of its speed from which an interface is worth naming.
+const BUSY: f64 = 0.3;
+
+/// How full the fullest link is, who takes most, in one sentence; two while rates are not known yet.
+pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rates: Rates) -> Vec<String> {
+    if context.request.view == View::Listen {
+        return vec![listening(state)];
+    }
+    let (Some(tx), Some(rx)) = (rates.per_second(all.interval.tx), rates.per_second(all.interval.rx)) else {
+        return vec![format!(
+            "{} open; what they carry is known after the first interval.",
+            counted(state.tally.open(), "connection is", "connections are")
+        )];
+    };
+    let busiest = state.processes.iter().max_by_key(|(id, traffic)| {
+        let now = traffic.interval();
+        (now.both(), **id)
+    });
+    let busiest = busiest.filter(|(_, traffic)| traffic.interval().both() > 0);
+    let Some((id, traffic)) = busiest else {
+        return vec!["No process sends or receives.".to_owned()];
+    };
+    let who = who(*id, traffic, state, context, all);
+    let fullest = state.links.iter().filter_map(|link| Some((usage(link, rates)?, link)));
+    let fullest = fullest.max_by(|left, right| left.0.total_cmp(&right.0)).filter(|(used, _)| *used >= BUSY);
+    if let Some((used, link)) = fullest
+        && let (Some((sent, received)), Some(speed)) = (link.interval(), link.fact.speed)
+        && let Some(rate) = rates.per_second(sent.max(received))
+    {
+        let verb = if sent >= received { "sends" } else { "receives" };
+        let name = printable(&link.fact.name);
+        let (rate, speed, used) = (bit_rate(rate), bits(speed as f64), share(used));
+        let answer = format!("{name} {verb} {rate} of {speed} ({used}): {who}.");
+        return with_lesson(answer, *id, state, context);
+    }
+    let answer = format!("Processes send {} and receive {}: {who}.", bit_rate(tx), bit_rate(rx));
+    with_lesson(answer, *id, state, context)
+}
+
+/// The answer, and what would make that process faster: more bandwidth does nothing for what waits for round trips, and a
+/// nearer server nothing for what fills its link.
+fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'_>) -> Vec<String> {
+    let judged = state.judgements(context.now);
+    let filled = judged.filled().iter().find(|filled| filled.by == id).map(|filled| {
+        let adds = duration(filled.adds);
+        format!("It fills the queue of its link, which adds {adds} to everybody's round trip.")
+    });
+    let judgement = judged.process(id, state.tally.counts(id));
+    let brief = &judgement.brief;
+    let lesson = match (judgement.limit, judgement.gains) {
+        (Limit::Unknown, _) => None,
+        (_, Gain::Bandwidth) => {
+            Some("It would gain from more bandwidth, and nothing from nearness.".to_owned())
+        }
+        (_, Gain::Nearness) => {
+            Some(format!("Limited by {brief}: it would gain from nearness, and nothing from bandwidth."))
+        }
+        (_, Gain::Buffer) => Some(format!(
+            "Limited by {brief}: it would gain from a larger one or from nearness, and nothing from bandwidth."
+        )),
+        (_, Gain::Neither) => {
+            Some(format!("Limited by {brief}: neither nearness nor bandwidth would make it faster."))
+        }
+    };
+    std::iter::once(answer).chain(filled).chain(lesson).collect()
+}
+
+/// Who fills a queue, and who waits in it: the longest few, and one note that counts the others.
+pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
+    let text = |filled: &Filled| {
+        let waiting =
+            counted(filled.waiting.len() as u64, "connection of another waits", "connections of others wait");
+        format!(
+            "{} fills the queue of its link to {} ({} of what that link limits): it adds {} to every round trip there; \
+             {waiting} in it.",
+            label(filled.by, context.processes),
+            filled.to,
+            share(filled.share),
+            duration(filled.adds),
+        )
+    };
+    let (mut notes, rest) = Note::few("queue-filled", state.judgements(context.now).filled(), text);
+    if !rest.is_empty() {
+        let more = counted(rest.len() as u64, "more link has", "more links have");
+        let text = format!("{more} a queue that one process fills.");
+        notes.push(Note { code: "queue-filled", text });
+    }
+    notes
+}
+
+/// How many sockets listen, and where connections wait.
+fn listening(state: &NetState) -> String {
+    let listeners = state.listeners.facts();
+    let (mut all, mut waiting, mut full) = (0, 0, Vec::new());
+    for listener in listeners {
+        all += 1;
+        waiting += u64::from(listener.queued);
+        if listener.queued > 0 && listener.queue_limit.is_some_and(|limit| listener.queued >= limit) {
+            full.push(listener.ends.local.to_string());
+        }
+    }
+    full.sort();
+    let sockets = counted(all, "socket listens", "sockets listen");
+    match (full.is_empty(), waiting) {
+        (false, _) => {
+            format!("{sockets}; the queue of {} is full: connections are refused.", full.join(", "))
+        }
+        (true, 0) => format!("{sockets}; no connection waits to be accepted."),
+        (true, _) => format!("{sockets}; {}.", counted(waiting, "connection waits", "connections wait")),
+    }
+}
+
+fn who(id: TaskId, traffic: &Traffic, state: &NetState, context: &Context<'_>, all: &Overall) -> String {
+    let who =
+        format!("{} takes {} of it", label(id, context.processes), share(all.share(traffic.interval())));
+    match traffic.to() {
+        Some(to) => format!("{who}, most of it with {}", state.shown(to, context)),
+        None => who,
+    }
+}

@@ -1,0 +1,71 @@
+//! The readings of one connection that its judgement looks back over.
+
+use std::collections::VecDeque;
+
+use observer_core::facts::net::{Counters, Measures, Pace};
+
+/// Nanoseconds that readings are kept: losses can be seconds apart, and a side can take as long to answer.
+const KEPT: u64 = 8_000_000_000;
+/// Nanoseconds between two that are kept.
+const APART: u64 = 450_000_000;
+/// Nanoseconds that times and bytes are counted over at least, where there are readings so old.
+const COUNTED: u64 = 900_000_000;
+
+/// What the kernel said of a connection at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Nanoseconds of the boot clock.
+    pub at: u64,
+    /// The kernel's own clock.
+    pub jiffies: u32,
+    pub counters: Counters,
+    pub measures: Measures,
+    pub pace: Pace,
+}
+
+/// Readings, oldest first. None are kept of a connection that stands still.
+#[derive(Clone, Debug, Default)]
+pub struct History(VecDeque<Reading>);
+
+impl History {
+    /// Keeps a reading that differs from the one before.
+    pub fn keep(&mut self, reading: Reading) {
+        let same = |last: &Reading| last.counters == reading.counters && last.measures == reading.measures;
+        let near = |last: &Reading| reading.at.saturating_sub(last.at) < APART;
+        if self.0.back().is_none_or(|last| !near(last) && !same(last)) {
+            self.0.push_back(reading);
+        }
+    }
+
+    /// Forgets what is too old at `now`, nanoseconds of the boot clock.
+    pub fn forget(&mut self, now: u64) {
+        if self.0.front().is_none_or(|first| now.saturating_sub(first.at) <= KEPT) {
+            return;
+        }
+        while self.0.front().is_some_and(|first| now.saturating_sub(first.at) > KEPT) {
+            self.0.pop_front();
+        }
+        if self.0.is_empty() {
+            self.0.shrink_to_fit();
+        }
+    }
+
+    /// Keeps what may be there.
+    pub fn extend(&mut self, reading: Option<Reading>) {
+        self.0.extend(reading);
+    }
+
+    /// Whether none are kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The readings with `now` at the end, and the place of the one from which times and bytes are counted.
+    #[must_use]
+    pub fn with(&self, now: Reading) -> (Vec<Reading>, usize) {
+        let old = |reading: &Reading| now.at.saturating_sub(reading.at) >= COUNTED;
+        let from = self.0.iter().rposition(old).unwrap_or(0);
+        (self.0.iter().copied().chain([now]).collect(), from)
+    }
+}

@@ -1,0 +1,178 @@
+//! What the net domain attaches, alternatives in order.
+
+use observer_core::hook::{Attachment, Hook, HookKind, Need, Point, Way};
+
+/// The hook whose absence means that connections are only known from passes.
+pub const LIFE: &str = "net.connections";
+
+/// The helper that came with Linux 5.12.
+const LATEST: &str = "check_mtu";
+
+/// What a socket is remembered by: storage in the socket itself, claimed by an exchange. Both came to programs of this
+/// kind with Linux 5.11 and 5.12, and no list of the kernel's tells: the helper that came with the second does.
+pub const STORAGE: &[Need] =
+    &[Need::Helper("get_current_task_btf"), Need::Helper("sock_from_file"), Need::Helper(LATEST)];
+
+/// What is asked in its stead where that is not to be had: sockets are remembered in a map, and what leads from a task or
+/// a descriptor to a socket is probed. Never beside the other: either must know what the other remembers.
+pub const OLDER: &[Need] = &[Need::NoHelper(LATEST), Need::Probing];
+
+/// What the map has no room for.
+const ROOM: &str = "of more than 65,536 connections at a time those beyond are known from passes alone, and their ends \
+                    are not told";
+
+const fn program(program: &'static str, point: Point) -> Attachment {
+    Attachment { program, point, optional: false }
+}
+
+const fn optional(program: &'static str, point: Point) -> Attachment {
+    Attachment { program, point, optional: true }
+}
+
+const LIFE_PROGRAMS: &[Attachment] = &[
+    program("net_state", Point::BtfTracepoint("inet_sock_set_state")),
+    program("net_destroy", Point::BtfTracepoint("tcp_destroy_sock")),
+];
+
+const SENT_PROGRAMS: &[Attachment] = &[
+    program("net_sent_v4", Point::Fexit("inet_sendmsg")),
+    optional("net_sent_v6", Point::Fexit("inet6_sendmsg")),
+];
+
+const RECEIVED_PROGRAMS: &[Attachment] = &[
+    program("net_received_v4", Point::Fexit("inet_recvmsg")),
+    optional("net_received_v6", Point::Fexit("inet6_recvmsg")),
+];
+
+/// What passes by the functions that send.
+const SPLICED: &str =
+    "what sendfile and splice send over UDP or a shared TCP socket is ascribed to the socket's first user";
+
+/// The domain's hooks. Events come first: a connection that is opened while the first pass runs is then known to be
+/// new, and what the first pass finds without such a beginning was there before.
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        name: LIFE,
+        tells: "who opens a TCP connection, and its last counters when it ends",
+        kind: HookKind::Event,
+        ways: &[
+            Way {
+                name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock",
+                programs: LIFE_PROGRAMS,
+                needs: STORAGE,
+                blind: "",
+            },
+            Way {
+                name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock, probing",
+                programs: LIFE_PROGRAMS,
+                needs: OLDER,
+                blind: ROOM,
+            },
+        ],
+        columns: &["age"],
+    },
+    Hook {
+        name: "net.ends",
+        tells: "that a process has ended",
+        kind: HookKind::Event,
+        ways: &[Way {
+            name: "BTF tracepoint sched_process_exit",
+            programs: &[program("net_exit", Point::BtfTracepoint("sched_process_exit"))],
+            needs: &[],
+            blind: "",
+        }],
+        columns: &[],
+    },
+    Hook {
+        name: "net.sent",
+        tells: "who sends: payload bytes of UDP, and of TCP sockets that several processes share",
+        kind: HookKind::EventOnDemand,
+        ways: &[
+            Way {
+                name: "BTF tracepoint sock_send_length",
+                programs: &[program("net_sent", Point::BtfTracepoint("sock_send_length"))],
+                needs: STORAGE,
+                blind: "",
+            },
+            Way {
+                name: "return of inet_sendmsg and inet6_sendmsg",
+                programs: SENT_PROGRAMS,
+                needs: STORAGE,
+                blind: SPLICED,
+            },
+            Way {
+                name: "return of inet_sendmsg and inet6_sendmsg, probing",
+                programs: SENT_PROGRAMS,
+                needs: OLDER,
+                blind: SPLICED,
+            },
+        ],
+        columns: &["udp"],
+    },
+    Hook {
+        name: "net.received",
+        tells: "who receives: payload bytes of UDP, and of TCP sockets that several processes share",
+        kind: HookKind::EventOnDemand,
+        ways: &[
+            Way {
+                name: "BTF tracepoint sock_recv_length",
+                programs: &[program("net_received", Point::BtfTracepoint("sock_recv_length"))],
+                needs: STORAGE,
+                blind: "",
+            },
+            Way {
+                name: "return of inet_recvmsg and inet6_recvmsg",
+                programs: RECEIVED_PROGRAMS,
+                needs: STORAGE,
+                blind: "",
+            },
+            Way {
+                name: "return of inet_recvmsg and inet6_recvmsg, probing",
+                programs: RECEIVED_PROGRAMS,
+                needs: OLDER,
+                blind: "",
+            },
+        ],
+        columns: &["udp"],
+    },
+    Hook {
+        name: "net.sockets",
+        tells: "every open socket with its process, and what TCP connections have moved so far",
+        kind: HookKind::Pass,
+        ways: &[
+            Way {
+                name: "iterator task_file",
+                programs: &[program("net_socket", Point::Iterator("task_file"))],
+                needs: STORAGE,
+                blind: "",
+            },
+            Way {
+                name: "iterator task_file, probing",
+                programs: &[program("net_socket", Point::Iterator("task_file"))],
+                needs: OLDER,
+                blind: "",
+            },
+        ],
+        columns: &["to"],
+    },
+    Hook {
+        name: "net.unheld",
+        tells: "TCP connections that no descriptor holds: only io_uring's, and those closed that still send",
+        kind: HookKind::Pass,
+        ways: &[
+            Way {
+                name: "iterator tcp",
+                programs: &[program("net_tcp", Point::Iterator("tcp"))],
+                needs: STORAGE,
+                blind: "",
+            },
+            Way {
+                name: "iterator tcp, probing",
+                programs: &[program("net_tcp", Point::Iterator("tcp"))],
+                needs: OLDER,
+                blind: "",
+            },
+        ],
+        columns: &[],
+    },
+];

@@ -1,0 +1,52 @@
+//! What net answers: which process sends and receives how much, over which connections, and how full each link is.
+//!
+//! Bytes are payload, as processes write and read them; those of TCP are the kernel's own counters and exact, also for
+//! connections that live shorter than an interval and for sockets that several processes share. Over the loopback
+//! interface each byte is sent once and received once.
+//!
+//! What cannot be seen: protocols other than TCP, UDP, UDP-Lite and MPTCP; the peer of a datagram socket that is not
+//! connected; connections in other network namespaces that no descriptor holds, until they end; Unix sockets, which are
+//! no network traffic; who would have got what arrived on a connection that nobody accepted. A connection that was opened
+//! and closed between two passes belongs to who closed it, where nobody acted on it before: that can be another program
+//! that looked at the descriptors in that moment (a second observer, for one) and was the last to let go of it.
+
+use observer_core::{domain::Declaration, view::View};
+
+mod bytes;
+mod clocks;
+mod connection;
+mod connections;
+pub mod decode;
+mod headline;
+mod history;
+pub mod hooks;
+mod judgement;
+mod link;
+mod links;
+mod listener;
+mod namespace;
+mod queue;
+mod remote;
+pub mod report;
+mod room;
+mod routes;
+mod sockets;
+pub mod state;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod told;
+mod traffic;
+mod why;
+
+/// The domain's entry in the list of domains.
+pub const DECLARATION: Declaration = Declaration {
+    name: "net",
+    objects: &[("net", hooks::STORAGE), ("net_older", hooks::OLDER)],
+    hooks: hooks::HOOKS,
+    fields: observer_common::net::FIELDS,
+    optional_fields: observer_common::net::OPTIONAL_FIELDS,
+    decoder: |_page_size| Box::new(decode::NetDecoder::default()),
+    views: &[View::Net, View::Connections, View::Listen],
+    state: |request| Box::new(state::NetState::new(request)),
+};

@@ -1,0 +1,144 @@
+//! Network interfaces: what each carries on the wire, and what it could not.
+
+use std::collections::BTreeMap;
+
+use observer_core::facts::net::{LinkFact, QueueFact, SaturationFact};
+
+/// Every interface of observer's network namespace, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Links(BTreeMap<Vec<u8>, Link>);
+
+impl Links {
+    /// What the interfaces say now; one that appears once observation has `started` has carried nothing before.
+    pub fn update(&mut self, facts: &[LinkFact], started: bool) {
+        self.0.retain(|name, _| facts.iter().any(|fact| fact.name == *name));
+        for fact in facts {
+            let link = self.0.entry(fact.name.clone());
+            link.and_modify(|link| link.fact = fact.clone()).or_insert_with(|| Link::new(fact, started));
+        }
+    }
+
+    /// What they could not carry.
+    pub fn saturate(&mut self, facts: &[SaturationFact]) {
+        for fact in facts {
+            if let Some(link) = self.0.get_mut(&fact.name) {
+                link.saturate(fact);
+            }
+        }
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.0.values()
+    }
+
+    /// A report has told of them.
+    pub fn delivered(&mut self) {
+        self.0.values_mut().for_each(Link::delivered);
+    }
+}
+
+/// An interface, with what it had carried at the last report.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub fact: LinkFact,
+    /// `None` until a report has told of it: how much of its counters is of this interval is not known.
+    reported: Option<LinkFact>,
+    /// Packets dropped before observation.
+    dropped_before: u64,
+    /// It was made under observation.
+    fresh: bool,
+    /// `None` in recordings of versions that did not tell.
+    saturation: Option<Saturation>,
+    /// What was lost when a report told of it last.
+    lost_before: u64,
+}
+
+/// What an interface holds back and has lost.
+#[derive(Clone, Copy, Debug)]
+struct Saturation {
+    errors: u64,
+    errors_before: u64,
+    queue: Option<QueueFact>,
+    /// The kernel's counter of drops when it was last known.
+    counter: Option<u32>,
+    /// Packets that its queue dropped under observation.
+    queue_drops: u64,
+}
+
+impl Link {
+    fn new(fact: &LinkFact, fresh: bool) -> Self {
+        let empty = LinkFact { tx: 0, rx: 0, drops: 0, ..fact.clone() };
+        Self {
+            fact: fact.clone(),
+            dropped_before: if fresh { 0 } else { fact.drops },
+            reported: fresh.then_some(empty),
+            fresh,
+            saturation: None,
+            lost_before: 0,
+        }
+    }
+
+    fn saturate(&mut self, fact: &SaturationFact) {
+        let before = self.saturation.get_or_insert_with(|| Saturation {
+            errors: 0,
+            errors_before: if self.fresh { 0 } else { fact.errors },
+            queue: None,
+            counter: self.fresh.then_some(0),
+            queue_drops: 0,
+        });
+        (before.errors, before.queue) = (fact.errors, fact.queue);
+        let Some(now) = fact.queue.map(|queue| queue.drops) else { return };
+        // A discipline that takes another's place counts anew; its counter also wraps.
+        let dropped = before.counter.map_or(0, |counter| now.wrapping_sub(counter).cast_signed().max(0));
+        before.queue_drops = before.queue_drops.saturating_add(dropped.cast_unsigned().into());
+        before.counter = Some(now);
+    }
+
+    /// Bytes on the wire since the last report: sent, received.
+    #[must_use]
+    pub fn interval(&self) -> Option<(u64, u64)> {
+        let before = self.reported.as_ref()?;
+        Some((self.fact.tx.saturating_sub(before.tx), self.fact.rx.saturating_sub(before.rx)))
+    }
+
+    /// Packets that the interface dropped since observation began.
+    #[must_use]
+    pub const fn drops(&self) -> u64 {
+        self.fact.drops.saturating_sub(self.dropped_before)
+    }
+
+    /// Packets that were damaged since observation began.
+    #[must_use]
+    pub fn errors(&self) -> Option<u64> {
+        self.saturation.map(|saturation| saturation.errors.saturating_sub(saturation.errors_before))
+    }
+
+    /// What waits to be sent now.
+    #[must_use]
+    pub fn queue(&self) -> Option<QueueFact> {
+        self.saturation?.queue
+    }
+
+    /// Packets that found no room in its queue since observation began.
+    #[must_use]
+    pub fn queue_drops(&self) -> Option<u64> {
+        self.queue().and(self.saturation).map(|saturation| saturation.queue_drops)
+    }
+
+    /// Packets that were dropped or damaged since the last report.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.all_lost().saturating_sub(self.lost_before)
+    }
+
+    fn all_lost(&self) -> u64 {
+        let queue = self.saturation.map_or(0, |saturation| saturation.queue_drops);
+        self.drops().saturating_add(queue).saturating_add(self.errors().unwrap_or(0))
+    }
+
+    fn delivered(&mut self) {
+        self.reported = Some(self.fact.clone());
+        self.lost_before = self.all_lost();
+    }
+}

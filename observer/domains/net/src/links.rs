@@ -1,0 +1,116 @@
+//! The table of interfaces, and what is said of those that can carry no more.
+
+use std::cmp::Reverse;
+
+use super::{
+    headline::SATURATED,
+    link::{Link, Links},
+    report::Rates,
+    room::near_limit,
+};
+use observer_core::{
+    report::{Column, Emphasis, Kind, Note, Row, Table, Value},
+    text::printable,
+    units::{bits, bytes, counted, share},
+};
+
+/// The part of its speed from which an interface is near its limit.
+const FULL: f64 = 0.9;
+
+/// The interfaces, the busiest first.
+pub(super) fn table(links: &Links, rates: Rates) -> Table {
+    let mut found: Vec<&Link> = links.iter().collect();
+    found.sort_by_key(|link| Reverse(link.interval().map_or(0, |(tx, rx)| tx.max(rx))));
+    let columns = vec![
+        Column::new("interface", Kind::Text, "INTERFACE", 0),
+        Column::json("speed", Kind::Number),
+        Column::people("capacity", Kind::Text, "SPEED", 4),
+        Column::new("tx_rate", Kind::BitRate, "SENDS", 1),
+        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1),
+        Column::new("use", Kind::Share, "USE", 2),
+        Column::new("queued", Kind::Bytes, "QUEUED", 5),
+        Column::json("queued_packets", Kind::Count),
+        Column::json("drops", Kind::Count),
+        Column::json("queue_drops", Kind::Count),
+        // What an interface dropped and what its queue did are two counters, and one question.
+        Column::people("dropped", Kind::Count, "DROPS", 3),
+        Column::new("errors", Kind::Count, "ERRORS", 6),
+    ];
+    let rows = found.into_iter().map(|link| row(link, rates)).collect();
+    Table { key: "links", rows, columns, hidden: Default::default() }
+}
+
+fn row(link: &Link, rates: Rates) -> Row {
+    let usage = usage(link, rates);
+    let rate =
+        |of: fn((u64, u64)) -> u64| link.interval().map_or(Value::Missing, |bytes| rates.rate(of(bytes)));
+    let (queue, drops, queue_drops) = (link.queue(), link.drops(), link.queue_drops());
+    let cells = vec![
+        Value::Text(printable(&link.fact.name)),
+        Value::unsigned(link.fact.speed),
+        Value::text(link.fact.speed.map(|speed| bits(speed as f64))),
+        rate(|(tx, _)| tx),
+        rate(|(_, rx)| rx),
+        Value::real(usage),
+        Value::unsigned(queue.map(|queue| queue.bytes.into())),
+        Value::unsigned(queue.map(|queue| queue.packets.into())),
+        Value::Unsigned(drops),
+        Value::unsigned(queue_drops),
+        Value::Unsigned(drops.saturating_add(queue_drops.unwrap_or(0))),
+        Value::unsigned(link.errors()),
+    ];
+    let emphasis = match (usage, link.interval()) {
+        (Some(usage), _) if usage >= SATURATED => Emphasis::Alarm,
+        _ if link.lost() > 0 => Emphasis::Notice,
+        (_, Some((0, 0)) | None) => Emphasis::Faint,
+        _ => Emphasis::Plain,
+    };
+    Row { cells, emphasis, ..Row::default() }
+}
+
+/// The part of its speed that an interface uses in its busier direction; `None` where either is unknown.
+pub(super) fn usage(link: &Link, rates: Rates) -> Option<f64> {
+    let (tx, rx) = link.interval()?;
+    Some(rates.per_second(tx.max(rx))? * 8.0 / link.fact.speed? as f64)
+}
+
+/// Interfaces that are full or lose packets, the worst few, and one note that counts the others; and that their queues are
+/// not known, where they are not.
+pub(super) fn notes(links: &Links, rates: Rates) -> Vec<Note> {
+    let full = |link: &Link| usage(link, rates).filter(|usage| *usage >= FULL);
+    let mut found: Vec<&Link> = links.iter().filter(|link| link.lost() > 0 || full(link).is_some()).collect();
+    found.sort_by(|one, other| {
+        let usage = |link| full(link).unwrap_or(0.0);
+        other.lost().cmp(&one.lost()).then_with(|| usage(other).total_cmp(&usage(one)))
+    });
+    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |link| text(link, full(link)));
+    if !rest.is_empty() {
+        let more = counted(rest.len() as u64, "more interface is", "more interfaces are");
+        let lost = rest.iter().map(|link| link.lost()).fold(0, u64::saturating_add);
+        let lost = counted(lost, "packet", "packets");
+        notes
+            .push(near_limit(format!("{more} full or lost packets since the last report, {lost} together.")));
+    }
+    if links.iter().any(|link| link.queue().is_none()) {
+        let text =
+            "`queued` and `queue_drops` of interfaces are null: the kernel did not tell of their queues.";
+        notes.push(Note { code: "link-queues-unknown", text: text.to_owned() });
+    }
+    notes
+}
+
+fn text(link: &Link, usage: Option<f64>) -> String {
+    let name = printable(&link.fact.name);
+    let speed = link.fact.speed.unwrap_or(0);
+    let uses = usage.map(|usage| format!("uses {} of its {}", share(usage), bits(speed as f64)));
+    let lost = (link.lost() > 0).then(|| {
+        let packets = counted(link.lost(), "packet was", "packets were");
+        format!("{packets} dropped or damaged since the last report")
+    });
+    let waits = link.queue().filter(|queue| queue.packets > 0).map(|queue| {
+        let packets = counted(queue.packets.into(), "packet waits", "packets wait");
+        format!("{packets} in its queue, {}", bytes(u64::from(queue.bytes)))
+    });
+    let what: Vec<String> = [uses, lost, waits].into_iter().flatten().collect();
+    format!("{name}: {}.", what.join("; "))
+}

@@ -1,0 +1,110 @@
+//! Sockets that connections arrive at.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use observer_core::facts::{
+    TaskId,
+    net::{Endpoint, SocketFact},
+};
+
+/// A listener, and what arrived at it while observed.
+#[derive(Clone, Debug, Default)]
+pub struct Listener {
+    /// `None` only while it is being made.
+    pub fact: Option<Arc<SocketFact>>,
+    /// Connections that a process took over since observation began.
+    pub accepted: u64,
+    /// What had found no room when a report told of it last.
+    reported: Option<u32>,
+}
+
+/// A connection that somebody accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub netns: u32,
+    pub local: Endpoint,
+    pub owner: TaskId,
+}
+
+/// Every listener that is open, and who was accepted since it was last counted where.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    by_cookie: HashMap<u64, Listener>,
+    arrivals: Vec<Arrival>,
+}
+
+impl Listeners {
+    /// A pass has met one.
+    pub fn meet(&mut self, fact: &Arc<SocketFact>) {
+        self.by_cookie.entry(fact.cookie).or_default().fact = Some(Arc::clone(fact));
+    }
+
+    /// No pass finds it any more, if there was one.
+    pub fn forget(&mut self, cookie: u64) {
+        self.by_cookie.remove(&cookie);
+    }
+
+    /// Somebody was accepted, if so.
+    pub fn accept(&mut self, arrival: Option<Arrival>) {
+        self.arrivals.extend(arrival);
+    }
+
+    /// Counts connections at the listeners that they arrived at: those of a report are known only with it.
+    pub fn match_arrivals(&mut self) {
+        for arrival in self.arrivals.drain(..) {
+            let fitting = self.by_cookie.iter_mut().filter(|(_, listener)| listener.fits(&arrival));
+            let nearest = fitting.max_by_key(|(cookie, listener)| (listener.nearness(&arrival), **cookie));
+            if let Some((_, listener)) = nearest {
+                listener.accepted += 1;
+            }
+        }
+    }
+
+    /// A report has told of them.
+    pub fn delivered(&mut self) {
+        self.by_cookie.values_mut().for_each(Listener::delivered);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Listener> {
+        self.by_cookie.values()
+    }
+
+    /// What was last told of each.
+    pub fn facts(&self) -> impl Iterator<Item = &Arc<SocketFact>> {
+        self.iter().filter_map(|listener| listener.fact.as_ref())
+    }
+}
+
+impl Listener {
+    /// Connections that found no room since the last report.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        let now = self.fact.as_ref().map_or(0, |fact| fact.drops);
+        self.reported.map_or(0, |before| now.wrapping_sub(before).into())
+    }
+
+    /// A report has told of it.
+    fn delivered(&mut self) {
+        self.reported = self.fact.as_ref().map(|fact| fact.drops);
+    }
+
+    /// Whether the connection can have arrived here.
+    fn fits(&self, arrival: &Arrival) -> bool {
+        self.fact.as_ref().is_some_and(|fact| {
+            let here = fact.ends.local;
+            fact.ends.netns == arrival.netns
+                && here.port() == arrival.local.port()
+                && (here.ip().is_unspecified() || here.ip() == arrival.local.ip())
+        })
+    }
+
+    /// How likely it arrived here and not at another that fits: several can share a port, and the most specific address
+    /// wins in the kernel too.
+    fn nearness(&self, arrival: &Arrival) -> (bool, bool) {
+        self.fact.as_ref().map_or((false, false), |fact| {
+            (!fact.ends.local.ip().is_unspecified(), fact.holders.contains(&arrival.owner))
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! Remotes as they are shown.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::traffic::To;
+use observer_core::text::printable;
+
+/// Names that are kept at once: as many as anybody reads. Beyond, they are forgotten, and shown as numbers.
+const KEPT: usize = 4096;
+
+/// What remote addresses are called.
+#[derive(Clone, Debug, Default)]
+pub struct Names(HashMap<IpAddr, Option<String>>);
+
+impl Names {
+    /// An address has been asked for.
+    pub fn told(&mut self, address: IpAddr, name: Option<&[u8]>) {
+        if self.0.len() >= KEPT {
+            self.0.clear();
+        }
+        self.0.insert(address, name.map(printable));
+    }
+
+    /// Whether nothing has been told of the address yet.
+    #[must_use]
+    pub fn lack(&self, address: IpAddr) -> bool {
+        !self.0.contains_key(&address)
+    }
+
+    /// The remote with its name, as far as it has one.
+    #[must_use]
+    pub fn shown(&self, to: To) -> String {
+        match (self.0.get(&to.0), to.1) {
+            (Some(Some(name)), Some(port)) => format!("{name}:{port}"),
+            (Some(Some(name)), None) => name.clone(),
+            _ => number(to),
+        }
+    }
+}
+
+/// `address:port`, or the address alone where it was several ports.
+#[must_use]
+pub fn number((ip, port): To) -> String {
+    port.map_or_else(|| ip.to_string(), |port| SocketAddr::new(ip, port).to_string())
+}

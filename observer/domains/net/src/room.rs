@@ -1,0 +1,174 @@
+//! What is shared and near its limit: accept queues, ports that outgoing connections take, descriptors, and the
+//! connections that the firewall tracks.
+//!
+//! What cannot be seen: the range of ports of other network namespaces than observer's, and ports that connections in
+//! `TIME_WAIT` still take.
+
+use std::{cmp::Reverse, collections::BTreeSet};
+
+use super::{
+    routes::{Fullest, Route},
+    state::NetState,
+};
+use observer_core::{
+    domain::Context,
+    facts::{
+        TaskId,
+        net::{Descriptors, Filling, SocketFact},
+    },
+    identity::columns::label,
+    report::{Note, Value},
+    units::{counted, share},
+};
+
+/// The part of a limit from which people should look at it.
+const NEAR: f64 = 0.8;
+/// Connections from which a process's descriptors are looked at.
+const MANY: u64 = 100;
+/// Of how many processes at most.
+const ASKED: usize = 16;
+
+/// What is near its limit, a note each; of accept queues and of processes a few, and one note that counts the others.
+pub(super) fn notes(state: &NetState, fullest: Option<Fullest>, context: &Context<'_>) -> Vec<Note> {
+    let mut notes = queues(state, context);
+    notes.extend(descriptors(state, context));
+    let mut texts: Vec<String> = ports(state, fullest).into_iter().collect();
+    if let Some(tracked) = state.room.and_then(|room| room.tracked)
+        && is_near(tracked)
+    {
+        let Filling { used, limit } = tracked;
+        texts.push(format!(
+            "The firewall tracks {used} of at most {limit} connections; beyond that new ones are dropped."
+        ));
+    }
+    notes.extend(texts.into_iter().map(near_limit));
+    notes
+}
+
+/// The note of something that is near its limit.
+pub(super) const fn near_limit(text: String) -> Note {
+    Note { code: Note::NEAR_LIMIT, text }
+}
+
+/// The totals that tell how full the machine's own tables are.
+pub(super) fn totals(state: &NetState, fullest: Option<Fullest>) -> Vec<(&'static str, Value)> {
+    let tracked = state.room.and_then(|room| room.tracked);
+    vec![
+        ("ports", Value::unsigned(fullest.map(|fullest| fullest.connections))),
+        ("ports_limit", Value::unsigned(range(state).map(|(first, last)| size(first, last)))),
+        ("tracked", Value::unsigned(tracked.map(|tracked| tracked.used))),
+        ("tracked_limit", Value::unsigned(tracked.map(|tracked| tracked.limit))),
+    ]
+}
+
+/// The processes whose descriptors should be counted: those with many connections.
+pub(super) fn asked(open: impl Iterator<Item = (TaskId, u64)>) -> BTreeSet<TaskId> {
+    let mut many: Vec<(TaskId, u64)> = open.filter(|(_, connections)| *connections >= MANY).collect();
+    many.sort_by_key(|(id, connections)| (Reverse(*connections), *id));
+    many.into_iter().take(ASKED).map(|(id, _)| id).collect()
+}
+
+/// An accept queue that is nearly full, or in which connections found no room since the last report.
+struct Queue<'a> {
+    fact: &'a SocketFact,
+    dropped: u64,
+}
+
+fn queues(state: &NetState, context: &Context<'_>) -> Vec<Note> {
+    let strained = state.listeners.iter().filter_map(|listener| {
+        let queue = Queue { fact: listener.fact.as_ref()?, dropped: listener.dropped() };
+        queue.is_strained().then_some(queue)
+    });
+    let mut found: Vec<Queue<'_>> = strained.collect();
+    found.sort_by_key(|queue| {
+        (Reverse(queue.dropped), Reverse(queue.fact.queued), queue.fact.ends.local, queue.fact.cookie)
+    });
+    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |queue| queue.text(context));
+    if !rest.is_empty() {
+        let dropped = rest.iter().map(|queue| queue.dropped).fold(0, u64::saturating_add);
+        notes.push(near_limit(format!(
+            "{} nearly full too, or had no room for a connection; {} none there since the last report.",
+            counted(rest.len() as u64, "more accept queue is", "more accept queues are"),
+            counted(dropped, "connection found", "connections found"),
+        )));
+    }
+    notes
+}
+
+impl Queue<'_> {
+    fn is_strained(&self) -> bool {
+        let near = |limit| is_near(Filling { used: self.fact.queued.into(), limit });
+        self.dropped > 0 || self.fact.queue_limit.map(u64::from).is_some_and(near)
+    }
+
+    fn text(&self, context: &Context<'_>) -> String {
+        let Self { fact, dropped } = self;
+        let who = fact
+            .holders
+            .iter()
+            .min()
+            .map_or_else(|| "nobody who is known".to_owned(), |id| label(*id, context.processes));
+        let mut text = format!("{} connections wait at {} for {who}", fact.queued, fact.ends.local);
+        if let Some(limit) = fact.queue_limit {
+            text.push_str(&format!(", of at most {limit}"));
+        }
+        if *dropped > 0 {
+            let went = counted(*dropped, "connection found", "connections found");
+            text.push_str(&format!("; {went} no room since the last report"));
+        }
+        text.push('.');
+        text
+    }
+}
+
+fn ports(state: &NetState, fullest: Option<Fullest>) -> Option<String> {
+    let (first, last) = range(state)?;
+    let Fullest { connections: used, route } = fullest?;
+    let Route { local, remote, .. } = route?;
+    let limit = size(first, last);
+    let filling = Filling { used, limit };
+    is_near(filling).then(|| {
+        format!(
+            "Connections from {local} to {remote} take {used} of the {limit} ports from {first} to {last} ({}); when \
+             none is left, connecting fails.",
+            share(used as f64 / limit as f64)
+        )
+    })
+}
+
+/// The route that takes most of the ports that the kernel gives out, with how many.
+pub(super) fn fullest_route(state: &NetState) -> Option<Fullest> {
+    state.tally.fullest_route(state.room?.netns?)
+}
+
+fn range(state: &NetState) -> Option<(u16, u16)> {
+    state.room?.ports.filter(|(first, last)| first <= last)
+}
+
+fn size(first: u16, last: u16) -> u64 {
+    u64::from(last - first) + 1
+}
+
+fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<Note> {
+    let near = state.descriptors.iter().filter_map(|(id, Descriptors { used, limit })| {
+        let filling = Filling { used: (*used)?, limit: *limit };
+        is_near(filling).then_some((*id, filling))
+    });
+    let mut found: Vec<(TaskId, Filling)> = near.collect();
+    found.sort_by_key(|(id, filling)| (Reverse(filling.used), *id));
+    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |(id, Filling { used, limit })| {
+        let who = label(*id, context.processes);
+        format!(
+            "{who} has {used} of at most {limit} descriptors open; when none is left, it can neither accept nor connect."
+        )
+    });
+    if !rest.is_empty() {
+        let text = counted(rest.len() as u64, "more process is", "more processes are");
+        notes.push(near_limit(format!("{text} near the number of descriptors that it may have.")));
+    }
+    notes
+}
+
+fn is_near(filling: Filling) -> bool {
+    filling.limit > 0 && filling.used as f64 >= NEAR * filling.limit as f64
+}

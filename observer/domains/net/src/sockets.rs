@@ -1,0 +1,260 @@
+//! The views of single sockets: connections and flows, listeners.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use super::{
+    connection::{Connection, Phase},
+    judgement::Judgements,
+    report::Rates,
+    state::{FlowTotals, NetState},
+};
+use observer_core::{
+    domain::Context,
+    facts::{
+        TaskId,
+        net::{Protocol, SocketFact},
+    },
+    identity::columns::{self, label},
+    report::{Column, Emphasis, Kind, Row, Table, Value},
+    text::printable,
+    units::duration,
+};
+
+/// The evidence for what is no TCP connection.
+const NO_PACE: &str = "only TCP keeps what would tell";
+
+/// A row with what it is sorted by.
+struct Found {
+    /// Bytes of this interval, and all.
+    now: u64,
+    total: u64,
+    /// Makes the order the same each time that the same is told.
+    cookie: u64,
+    row: Row,
+}
+
+/// Connections and flows, the busiest first. Bytes are those since the connection was opened.
+pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
+    let tcp = state.connections.iter().filter(|connection| {
+        matches!(connection.phase, Phase::Open | Phase::Closed)
+            || (connection.phase == Phase::Vanished && connection.interval() != (0, 0))
+    });
+    let judged = state.judgements(context.now);
+    let mut found: Vec<Found> =
+        tcp.map(|connection| tcp_row(&connection, state, judged, context, rates)).collect();
+    let flows = state.flows.values().filter(|flow| flow.fact.key.cookie != 0);
+    found.extend(flows.filter_map(|flow| flow_row(flow, state, context, rates)));
+    found.sort_by_key(|found| {
+        (Reverse(found.now), Reverse(found.total), found.row.processes.first().copied(), found.cookie)
+    });
+    let mut all = columns::columns(context.request);
+    all.extend([
+        Column::new("protocol", Kind::Text, "PROTOCOL", 7),
+        Column::new("local", Kind::Text, "LOCAL", 5),
+        Column::new("remote", Kind::Text, "REMOTE", 0),
+        Column::new("state", Kind::Text, "STATE", 6),
+        Column::new("tx", Kind::Bytes, "SENT", 3).adding(),
+        Column::new("rx", Kind::Bytes, "RECEIVED", 3).adding(),
+        Column::new("tx_rate", Kind::BitRate, "SENDS", 1).adding(),
+        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1).adding(),
+        Column::new("rtt", Kind::Duration, "RTT", 2),
+        Column::json("rtt_min", Kind::Duration),
+        Column::new("retransmitted", Kind::Bytes, "RETRANSMITTED", 9).adding(),
+        Column::json("delivery_rate", Kind::BitRate),
+        Column::json("queue", Kind::Duration),
+        Column::json("limited_by", Kind::Text),
+        Column::people("limit", Kind::Text, "LIMITED BY", 2),
+        Column::json("evidence", Kind::Text),
+        Column::new("age", Kind::Duration, "AGE", 8),
+    ]);
+    all.extend(NAMESPACE);
+    let rows = found.into_iter().map(|found| found.row).collect();
+    Table { key: "rows", rows, columns: all, hidden: Default::default() }
+}
+
+fn tcp_row(
+    connection: &Connection,
+    state: &NetState,
+    judged: &Judgements,
+    context: &Context<'_>,
+    rates: Rates,
+) -> Found {
+    let fact = &connection.fact;
+    let judgement = judged.connection(connection);
+    let evidence = match judged.waits_in(fact.cookie) {
+        Some(filled) => {
+            let (waits, filler) = (duration(filled.adds), label(filled.by, context.processes));
+            format!("{}; {waits} of it in a queue that {filler} fills", judgement.evidence)
+        }
+        None => judgement.evidence,
+    };
+    let (tx, rx) = connection.interval();
+    let processes: Vec<TaskId> = fact.processes().collect();
+    let mut cells = process_cells(processes.first().copied(), context);
+    let age = (fact.opened != 0).then(|| context.now.boot.saturating_sub(fact.opened) as f64 / 1e9);
+    let phase = if connection.phase == Phase::Closed { "closed" } else { state_name(fact.state) };
+    cells.extend([
+        Value::Text("tcp".to_owned()),
+        Value::Text(fact.ends.local.to_string()),
+        Value::text(fact.ends.remote.map(|remote| remote.to_string())),
+        Value::Text(phase.to_owned()),
+        Value::Unsigned(fact.counters.tx),
+        Value::Unsigned(fact.counters.rx),
+        rates.rate(tx),
+        rates.rate(rx),
+        Value::real(connection.round_trip()),
+        Value::real(fact.measures.rtt_min.map(|micros| f64::from(micros) / 1e6)),
+        Value::Unsigned(fact.counters.retransmitted),
+        Value::real(connection.delivery_rate()),
+        Value::real(judgement.queue),
+        Value::Text(judgement.limit.name().to_owned()),
+        people(judgement.brief),
+        Value::Text(evidence),
+        Value::real(age),
+    ]);
+    cells.extend(namespace(Some(fact.ends.netns), state));
+    let now = tx.saturating_add(rx);
+    let row = Row { processes, cells, emphasis: emphasis(now), ..Row::default() };
+    Found { now, total: fact.counters.tx.saturating_add(fact.counters.rx), cookie: fact.cookie, row }
+}
+
+/// What one process moved through a socket that does not count itself. The part of a shared TCP connection that is not
+/// its owner's has its row, and is in the connection's too.
+fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: Rates) -> Option<Found> {
+    let fact = &flow.fact;
+    if fact.protocol == Protocol::Tcp {
+        return None;
+    }
+    let socket = state.sockets.get(&fact.key.cookie);
+    let (tx, rx) = (fact.tx.saturating_sub(flow.reported.0), fact.rx.saturating_sub(flow.reported.1));
+    let mut cells = process_cells(Some(fact.key.task), context);
+    let age = context.now.boot.saturating_sub(fact.key.created) as f64 / 1e9;
+    cells.extend([
+        Value::Text(protocol_name(fact.protocol).to_owned()),
+        Value::text(socket.map(|socket| socket.ends.local.to_string())),
+        Value::text(fact.remote.map(|remote| remote.to_string())),
+        Value::Missing,
+        Value::Unsigned(fact.tx),
+        Value::Unsigned(fact.rx),
+        rates.rate(tx),
+        rates.rate(rx),
+        Value::Missing,
+        Value::Missing,
+        Value::Missing,
+        Value::Missing,
+        Value::Missing,
+        Value::Text("unknown".to_owned()),
+        Value::Missing,
+        Value::Text(NO_PACE.to_owned()),
+        Value::real(Some(age)),
+    ]);
+    cells.extend(namespace(socket.map(|socket| socket.ends.netns), state));
+    let now = tx.saturating_add(rx);
+    let row = Row { processes: vec![fact.key.task], cells, emphasis: emphasis(now), ..Row::default() };
+    Some(Found { now, total: fact.tx.saturating_add(fact.rx), cookie: fact.key.cookie, row })
+}
+
+/// Listeners and bound datagram sockets, those with a queue first.
+pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
+    let tcp = state
+        .listeners
+        .iter()
+        .filter_map(|listener| Some((listener.fact.as_deref()?, Some(listener.accepted))));
+    let bound = state
+        .sockets
+        .values()
+        .map(Arc::as_ref)
+        .filter(|socket: &&SocketFact| socket.ends.remote.is_none() && socket.ends.local.port() != 0);
+    let mut found: Vec<(&SocketFact, Option<u64>)> = tcp.chain(bound.map(|socket| (socket, None))).collect();
+    found.sort_by_key(|(socket, _)| {
+        let waiting = if socket.listening { socket.queued } else { 0 };
+        (Reverse(waiting), socket.ends.local, socket.cookie)
+    });
+    let mut all = columns::columns(context.request);
+    all.extend([
+        Column::new("protocol", Kind::Text, "PROTOCOL", 5),
+        Column::new("local", Kind::Text, "LOCAL", 0),
+        Column::new("queued", Kind::Count, "QUEUED", 1),
+        Column::new("queue_limit", Kind::Count, "OF", 2),
+        Column::new("overflows", Kind::Count, "OVERFLOWS", 1),
+        Column::new("accepted", Kind::Count, "ACCEPTED", 3),
+    ]);
+    all.extend(NAMESPACE);
+    let rows = found.into_iter().map(|(socket, accepted)| {
+        let mut holders = socket.holders.clone();
+        holders.sort_by_key(|id| (id.start, id.tgid));
+        let mut cells = process_cells(holders.first().copied(), context);
+        let (queued, limit) = (u64::from(socket.queued), socket.queue_limit.map(u64::from));
+        cells.extend([
+            Value::Text(protocol_name(socket.protocol).to_owned()),
+            Value::Text(socket.ends.local.to_string()),
+            Value::unsigned(socket.listening.then_some(queued)),
+            Value::unsigned(limit),
+            Value::Unsigned(u64::from(socket.drops)),
+            Value::unsigned(accepted),
+        ]);
+        cells.extend(namespace(Some(socket.ends.netns), state));
+        let emphasis = match limit {
+            Some(limit) if queued > 0 && queued >= limit => Emphasis::Alarm,
+            _ if queued > 0 && socket.listening => Emphasis::Notice,
+            _ => Emphasis::Plain,
+        };
+        Row { processes: holders.into_vec(), cells, emphasis, ..Row::default() }
+    });
+    Table { key: "rows", rows: rows.collect(), columns: all, hidden: Default::default() }
+}
+
+/// Where a socket is: the network namespace, and the container whose that is.
+const NAMESPACE: [Column; 2] =
+    [Column::json("netns", Kind::Number), Column::json("netns_container", Kind::Text)];
+
+/// The cells of [`NAMESPACE`].
+fn namespace(netns: Option<u32>, state: &NetState) -> [Value; 2] {
+    let container = netns.and_then(|netns| state.namespaces.container(netns)).map(printable);
+    [Value::unsigned(netns.map(u64::from)), Value::text(container)]
+}
+
+/// Words for people, where there are any.
+pub(super) fn people(brief: String) -> Value {
+    Value::text((!brief.is_empty()).then_some(brief))
+}
+
+fn process_cells(id: Option<TaskId>, context: &Context<'_>) -> Vec<Value> {
+    id.map_or_else(
+        || vec![Value::Missing; columns::columns(context.request).len()],
+        |id| columns::cells(id, context.processes, context.request),
+    )
+}
+
+const fn emphasis(bytes: u64) -> Emphasis {
+    if bytes > 0 { Emphasis::Plain } else { Emphasis::Faint }
+}
+
+const fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::UdpLite => "udplite",
+        Protocol::Mptcp => "mptcp",
+    }
+}
+
+/// States as `ss` spells them in its filters.
+const fn state_name(state: u8) -> &'static str {
+    const NAMES: [&str; 13] = [
+        "unknown",
+        "established",
+        "syn-sent",
+        "syn-recv",
+        "fin-wait-1",
+        "fin-wait-2",
+        "time-wait",
+        "closed",
+        "close-wait",
+        "last-ack",
+        "listening",
+        "closing",
+        "syn-recv",
+    ];
+    if (state as usize) < NAMES.len() { NAMES[state as usize] } else { NAMES[0] }
+}

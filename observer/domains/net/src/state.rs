@@ -1,0 +1,405 @@
+//! From the facts of the net domain to its state.
+//!
+//! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
+//! Whose bytes they are is settled each time something is learnt about the connection.
+
+use std::{cell::OnceCell, sync::Arc};
+
+use hashbrown::HashMap;
+
+use super::{
+    clocks::Clocks,
+    connection::{Connection, Phase},
+    connections::Connections,
+    hooks::LIFE,
+    judgement::Judgements,
+    link::Links,
+    listener::Listeners,
+    namespace::Namespaces,
+    remote::{self, Names},
+    room,
+    tally::{Part, Tally},
+    told::Told,
+    traffic::{Bytes, To, Traffic},
+};
+use observer_core::{
+    domain::{Context, Domain},
+    facts::{
+        Fact, TaskId,
+        net::{
+            ClosedFact, ClosedTotalsFact, Counters, Descriptors, Endpoint, FlowFact, FlowSlot, NetFact,
+            Protocol, RoomFact, SocketFact,
+        },
+        process::ProcessFact,
+        session::Moment,
+    },
+    report::Report,
+    view::{GroupBy, Request, View},
+    wants::Wants,
+};
+
+/// Nanoseconds that a connection is remembered whose end should have been told and was not.
+const VANISHED: u64 = 60_000_000_000;
+
+/// What is known in the net domain.
+#[derive(Debug, Default)]
+pub struct NetState {
+    /// Whether nothing tells of a connection's beginning and end.
+    passes_only: bool,
+    /// Whether a report, or the base line, was delivered.
+    started: bool,
+    now: Moment,
+    /// The kernel's clock when the sockets were last read.
+    jiffies: Option<u32>,
+    /// The clocks at the last report.
+    clocks: Clocks,
+    /// What limits each connection at the moment that is reported: asked for more than once, judged once.
+    judged: OnceCell<Judgements>,
+    names: Names,
+    pub(super) connections: Connections,
+    /// The open ones among them.
+    pub(super) tally: Tally,
+    pub(super) processes: HashMap<TaskId, Traffic>,
+    /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
+    pub(super) remotes: Option<HashMap<Part, Traffic>>,
+    /// Processes that have ended, until the second report after that: what they did last may be read after their end.
+    pub(super) ended: HashMap<TaskId, End>,
+    /// What processes moved whose rows have left.
+    pub(super) left: Bytes,
+    pub(super) flows: HashMap<FlowSlot, FlowTotals>,
+    pub(super) sockets: HashMap<u64, Arc<SocketFact>>,
+    pub(super) listeners: Listeners,
+    pub(super) links: Links,
+    /// What others than their owners moved through TCP connections, by cookie. It can be known before the connection.
+    shared: HashMap<u64, Bytes>,
+    /// Last of the totals that stand for ends that were not told.
+    closed_totals: HashMap<TaskId, ClosedTotalsFact>,
+    pub(super) unattributed: u64,
+    /// Datagrams that went by while nobody looked who sends and receives them.
+    pub(super) unwatched: u64,
+    pub(super) room: Option<RoomFact>,
+    pub(super) namespaces: Namespaces,
+    /// What was answered for the report that is due.
+    pub(super) descriptors: HashMap<TaskId, Descriptors>,
+}
+
+/// Whether a report has told of a process's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    NotYet,
+    Once,
+}
+
+/// What a process moved through a socket that does not count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowTotals {
+    pub fact: FlowFact,
+    /// At the last report.
+    pub reported: (u64, u64),
+}
+
+impl Domain for NetState {
+    fn apply(&mut self, fact: &Fact) {
+        if matches!(fact, Fact::Net(_)) {
+            self.judged.take();
+        }
+        match fact {
+            Fact::Session(session) => {
+                self.now = session.began;
+                self.passes_only = session.missing.iter().any(|missing| missing.hook == LIFE);
+            }
+            Fact::Due(now) => {
+                self.now = *now;
+                self.listeners.match_arrivals();
+            }
+            Fact::Process(ProcessFact::Ended { id, .. } | ProcessFact::Unnamed { id }) => {
+                self.ended.insert(*id, End::NotYet);
+            }
+            Fact::Net(fact) => self.apply_net(fact),
+            _ => {}
+        }
+    }
+
+    fn report(&self, context: &Context<'_>) -> Report {
+        super::report::report(self, context)
+    }
+
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
+        let rows = shown.tables.iter().flat_map(|table| &table.rows);
+        let processes = rows.flat_map(|row| row.processes.iter().copied());
+        let resolves = context.request.resolve && context.request.view == View::Net;
+        let remotes = processes.clone().filter(|_| resolves).filter_map(|id| self.processes.get(&id)?.to());
+        Wants {
+            remotes: remotes.map(|(ip, _)| ip).filter(|ip| self.names.lack(*ip)).collect(),
+            names: processes.filter(|id| context.processes.unread(*id)).collect(),
+            cmdline: context.request.cmdline,
+            descriptors: room::asked(self.tally.processes()),
+            namespaces: self.namespaces.lacking(),
+            ..Wants::default()
+        }
+    }
+
+    fn remembers(&self, id: TaskId) -> bool {
+        self.processes.contains_key(&id) || self.ended.contains_key(&id)
+    }
+
+    fn delivered(&mut self, now: Moment) {
+        self.started = true;
+        self.now = now;
+        self.listeners.match_arrivals();
+        self.judged.take();
+        self.clocks = self.clocks.later(now.boot, self.jiffies.take());
+        self.leave_connections(now);
+        let gone: Vec<TaskId> =
+            self.processes.keys().copied().filter(|id| self.ended.contains_key(id)).collect();
+        let owners = self.connections.owners(&gone, &self.tally);
+        let (ended, left) = (&mut self.ended, &mut self.left);
+        self.processes.retain(|id, traffic| {
+            let ended = ended.contains_key(id);
+            traffic.delivered(ended);
+            let keep = !ended || owners.contains(id);
+            if !keep {
+                left.add(traffic.total());
+            }
+            keep
+        });
+        let processes = &self.processes;
+        ended.retain(|id, told| {
+            let keep = *told == End::NotYet || processes.contains_key(id);
+            *told = End::Once;
+            keep
+        });
+        if let Some(remotes) = &mut self.remotes {
+            remotes.retain(|(id, _), traffic| {
+                traffic.delivered(ended.contains_key(id));
+                processes.contains_key(id)
+            });
+        }
+        for flow in self.flows.values_mut() {
+            flow.reported = (flow.fact.tx, flow.fact.rx);
+        }
+        self.descriptors.clear();
+        self.listeners.delivered();
+        self.links.delivered();
+        let (connections, sockets) = (&self.connections, &self.sockets);
+        let listeners = self.listeners.facts();
+        self.namespaces.delivered(now.boot, || {
+            let connected = connections.iter().map(|connection| connection.fact.ends.netns);
+            connected.chain(sockets.values().chain(listeners).map(|socket| socket.ends.netns)).collect()
+        });
+    }
+}
+
+impl NetState {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(request: &Request) -> Self {
+        let by_remote = request.by == GroupBy::Remote;
+        Self { remotes: by_remote.then(HashMap::new), tally: Tally::new(by_remote), ..Self::default() }
+    }
+
+    /// Adds to what a process moved, and where rows are made of remotes to what it moved there.
+    fn book(&mut self, id: TaskId, remote: Option<Endpoint>, entry: impl Fn(&mut Traffic)) {
+        entry(self.processes.entry(id).or_default());
+        if let Some(remotes) = &mut self.remotes {
+            entry(remotes.entry((id, remote.map(|remote| remote.ip()))).or_default());
+        }
+    }
+
+    /// A remote as people are shown it: with its name, unless numbers were asked for.
+    pub(super) fn shown(&self, to: To, context: &Context<'_>) -> String {
+        if context.request.resolve { self.names.shown(to) } else { remote::number(to) }
+    }
+
+    /// What limits each connection at `now`.
+    pub(super) fn judgements(&self, now: Moment) -> &Judgements {
+        self.judged.get_or_init(|| {
+            let clocks = self.clocks.later(now.boot, self.jiffies);
+            Judgements::of(self.connections.awake(), clocks)
+        })
+    }
+
+    fn apply_net(&mut self, fact: &NetFact) {
+        match fact {
+            NetFact::Connection(fact) => self.connection(Told::Plain(Arc::clone(fact))),
+            NetFact::Paced(fact) => self.connection(fact.into()),
+            NetFact::Shared { cookie, since } => {
+                if let Some(connection) = self.connections.wake(*cookie) {
+                    let unclear = connection.share(*since);
+                    self.unattributed = self.unattributed.saturating_add(unclear);
+                    self.settle(*cookie);
+                }
+            }
+            NetFact::Room(room) => self.room = Some(*room),
+            NetFact::Descriptors { id, open } => {
+                self.descriptors.insert(*id, *open);
+            }
+            NetFact::Namespace { netns, cgroup } => self.namespaces.told(*netns, cgroup.as_deref()),
+            NetFact::Unwatched { datagrams } => self.unwatched = *datagrams,
+            NetFact::RemoteName { address, name } => self.names.told(*address, name.as_deref()),
+            NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
+            NetFact::Closed(fact) => self.closed(fact),
+            NetFact::Vanished { cookie } => self.vanished(*cookie),
+            NetFact::Flow(fact) => self.flow(*fact),
+            NetFact::FlowEnded { key } => {
+                self.flows.remove(key);
+                if !self.connections.has(key.cookie) {
+                    self.shared.remove(&key.cookie);
+                }
+            }
+            NetFact::ClosedTotals(fact) => self.closed_totals(*fact),
+            NetFact::Socket(fact) if fact.listening => {
+                self.namespaces.met(fact.ends.netns);
+                self.listeners.meet(fact);
+            }
+            NetFact::Socket(fact) => {
+                self.namespaces.met(fact.ends.netns);
+                self.sockets.insert(fact.cookie, Arc::clone(fact));
+            }
+            NetFact::Links(facts) => self.links.update(facts, self.started),
+            NetFact::Saturation(facts) => self.links.saturate(facts),
+        }
+    }
+
+    /// A pass has met a connection.
+    fn connection(&mut self, fact: Told) {
+        let cookie = fact.cookie;
+        match self.connections.wake(cookie) {
+            Some(known) if known.is(&fact) => {
+                let before = known.update(fact, self.clocks);
+                self.tally.count(known, Some(&before));
+            }
+            _ => {
+                // Without events only the first pass finds what was there before.
+                let new = fact.opened != 0 || (self.passes_only && self.started);
+                self.meet(Connection::new(fact, new, None));
+            }
+        }
+        self.settle(cookie);
+    }
+
+    fn closed(&mut self, fact: &ClosedFact) {
+        let connection = &fact.connection;
+        // The first pass meets all that descriptors hold. What none has met, and yet a process acted on, began after it,
+        // though nobody told of its beginning.
+        let unmet = fact.seen.is_none() && connection.owner.is_some();
+        let new = connection.opened != 0 || (self.started && unmet);
+        match self.connections.wake(connection.cookie) {
+            Some(known) if known.is(connection) => {
+                let before = known.close(fact);
+                self.tally.count(known, Some(&before));
+            }
+            _ => {
+                let told = Told::Plain(Arc::clone(connection));
+                let mut known = Connection::new(told, new, fact.seen);
+                known.phase = Phase::Closed;
+                self.meet(known);
+            }
+        }
+        self.settle(connection.cookie);
+        let owner = self.connections.wake(connection.cookie).and_then(|connection| connection.owner());
+        if let Some(owner) = owner {
+            self.book(owner, connection.ends.remote, |traffic| traffic.ended_connections += 1);
+        }
+    }
+
+    fn vanished(&mut self, cookie: u64) {
+        self.sockets.remove(&cookie);
+        self.listeners.forget(cookie);
+        if let Some(connection) = self.connections.wake(cookie)
+            && connection.phase == Phase::Open
+        {
+            connection.vanish(self.now.boot);
+            self.tally.count(connection, None);
+        }
+    }
+
+    /// Keeps a connection, in place of an earlier one over the same socket.
+    fn meet(&mut self, mut connection: Connection) {
+        self.namespaces.met(connection.fact.ends.netns);
+        self.tally.count(&mut connection, None);
+        if let Some(mut earlier) = self.connections.insert(connection) {
+            earlier.phase = Phase::Closed;
+            self.tally.count(&mut earlier, None);
+        }
+    }
+
+    /// Somebody moved bytes through a socket that does not count them, or that is not theirs.
+    fn flow(&mut self, fact: FlowFact) {
+        let known = self
+            .flows
+            .entry(fact.key)
+            .or_insert(FlowTotals { fact: FlowFact { tx: 0, rx: 0, ..fact }, reported: (0, 0) });
+        let tx = fact.tx.saturating_sub(known.fact.tx);
+        let rx = fact.rx.saturating_sub(known.fact.rx);
+        known.fact = fact;
+        // Read again: its process may have left meanwhile, and nothing brings it back.
+        if (tx, rx) == (0, 0) {
+            return;
+        }
+        let tcp = matches!(fact.protocol, Protocol::Tcp | Protocol::Mptcp);
+        self.book(fact.key.task, fact.remote, |traffic| traffic.add(tcp, tx, rx, fact.remote));
+        if fact.protocol == Protocol::Tcp {
+            let shared = self.shared.entry(fact.key.cookie).or_default();
+            shared.add(Bytes { tx, rx });
+            self.settle(fact.key.cookie);
+        }
+    }
+
+    fn closed_totals(&mut self, fact: ClosedTotalsFact) {
+        // The last was taken: should more follow, it counts from 0.
+        if fact.connections == 0 {
+            self.closed_totals.remove(&fact.owner);
+            return;
+        }
+        let before = self.closed_totals.insert(fact.owner, fact);
+        let (before, connections) =
+            before.map_or_else(Default::default, |fact| (fact.counters, fact.connections));
+        let Counters { tx, rx, retransmitted } = fact.counters;
+        self.book(fact.owner, None, |traffic| {
+            traffic.add(true, tx.saturating_sub(before.tx), rx.saturating_sub(before.rx), None);
+            let retransmitted = retransmitted.saturating_sub(before.retransmitted);
+            traffic.retransmitted = traffic.retransmitted.saturating_add(retransmitted);
+            let connections = fact.connections.saturating_sub(connections);
+            traffic.ended_connections = traffic.ended_connections.saturating_add(connections);
+        });
+    }
+
+    fn settle(&mut self, cookie: u64) {
+        let Some(connection) = self.connections.wake(cookie) else { return };
+        self.listeners.accept(connection.arrival());
+        let others = self.shared.get(&cookie).copied().unwrap_or_default();
+        let credit = connection.settle(others);
+        let (remote, round_trip) = (connection.fact.ends.remote, connection.round_trip());
+        if connection.at_rest().is_some() {
+            self.connections.rest(cookie);
+        }
+        if let Some((owner, credit)) = credit {
+            self.book(owner, remote, |traffic| traffic.credit(credit, remote, round_trip));
+        }
+    }
+
+    /// Connections leave a report after the one that told of their end: what their sharers did last may have been read
+    /// after it.
+    fn leave_connections(&mut self, now: Moment) {
+        let (passes_only, clocks, unattributed) = (self.passes_only, self.clocks, &mut self.unattributed);
+        let shared = &mut self.shared;
+        self.connections.retain_awake(|cookie, connection| {
+            connection.delivered(clocks);
+            let keep = match connection.phase {
+                Phase::Open => true,
+                Phase::Vanished => !passes_only && !connection.has_vanished_for(VANISHED, now.boot),
+                Phase::Closed => {
+                    connection.phase = Phase::Settling;
+                    true
+                }
+                Phase::Settling => false,
+            };
+            if !keep {
+                let others = shared.remove(&cookie).unwrap_or_default();
+                *unattributed = unattributed.saturating_add(connection.unattributed(others));
+            }
+            keep
+        });
+    }
+}

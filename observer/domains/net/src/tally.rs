@@ -1,0 +1,115 @@
+//! How many connections are open, of whom and to where, kept up to date as connections change: there can be very many,
+//! and a report must not walk over all of them.
+
+use std::{hash::Hash, net::IpAddr};
+
+use hashbrown::HashMap;
+
+use super::{
+    connection::{Connection, Phase},
+    routes::{Fullest, Route, Routes},
+};
+use observer_core::facts::{TaskId, net::ConnectionFact};
+
+/// The traffic of one process with one address; `None` for what no remote is known of.
+pub type Part = (TaskId, Option<IpAddr>);
+
+/// Open connections.
+#[derive(Debug, Default)]
+pub struct Tally {
+    open: u64,
+    /// By process, and by its remote.
+    by_process: HashMap<TaskId, u64>,
+    /// Kept only where rows are made of remotes.
+    by_part: Option<HashMap<Part, u64>>,
+    routes: Routes,
+}
+
+impl Tally {
+    /// Nothing is counted yet; by remote it is `by_remote` alone.
+    pub fn new(by_remote: bool) -> Self {
+        Self { by_part: by_remote.then(HashMap::new), ..Self::default() }
+    }
+
+    /// Counts `connection` as what it is now; `told` is what was told of it when it was counted last, where that is not
+    /// what is told now.
+    pub fn count(&mut self, connection: &mut Connection, told: Option<&ConnectionFact>) {
+        let was_counted = std::mem::replace(&mut connection.counted, connection.phase == Phase::Open);
+        let fact: &ConnectionFact = &connection.fact;
+        let now = connection.counted.then_some(fact);
+        let before = was_counted.then_some(told.unwrap_or(fact));
+        match (before, now) {
+            // The usual case.
+            (Some(before), Some(now)) if is_counted_alike(before, now) => return,
+            (None, Some(_)) => self.open += 1,
+            (Some(_), None) => self.open -= 1,
+            _ => {}
+        }
+        if let Some(now) = now {
+            for id in now.processes() {
+                *self.by_process.entry(id).or_default() += 1;
+                if let Some(by_part) = &mut self.by_part {
+                    *by_part.entry((id, remote(now))).or_default() += 1;
+                }
+            }
+            if let Some(route) = Route::of(now) {
+                self.routes.add(route);
+            }
+        }
+        if let Some(before) = before {
+            for id in before.processes() {
+                lower(&mut self.by_process, &id);
+                if let Some(by_part) = &mut self.by_part {
+                    lower(by_part, &(id, remote(before)));
+                }
+            }
+            if let Some(route) = Route::of(before) {
+                self.routes.remove(&route);
+            }
+        }
+    }
+
+    /// Whether the process owns or holds an open connection.
+    pub fn counts(&self, id: TaskId) -> bool {
+        self.by_process.contains_key(&id)
+    }
+
+    /// How many connections are open, whoever has them.
+    pub const fn open(&self) -> u64 {
+        self.open
+    }
+
+    /// Each process that owns or holds open connections, with how many.
+    pub fn processes(&self) -> impl Iterator<Item = (TaskId, u64)> + '_ {
+        self.by_process.iter().map(|(id, open)| (*id, *open))
+    }
+
+    /// The same by the remote address; `None` where that is not counted.
+    pub fn parts(&self) -> Option<impl Iterator<Item = (Part, u64)> + '_> {
+        Some(self.by_part.as_ref()?.iter().map(|(part, open)| (*part, *open)))
+    }
+
+    /// The route in a network namespace that most connections take.
+    pub fn fullest_route(&self, netns: u32) -> Option<Fullest> {
+        self.routes.fullest(netns)
+    }
+}
+
+fn is_counted_alike(one: &ConnectionFact, other: &ConnectionFact) -> bool {
+    remote(one) == remote(other)
+        && Route::of(one) == Route::of(other)
+        && one.processes().eq(other.processes())
+}
+
+fn remote(fact: &ConnectionFact) -> Option<IpAddr> {
+    fact.ends.remote.map(|remote| remote.ip())
+}
+
+fn lower<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}

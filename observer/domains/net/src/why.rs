@@ -1,0 +1,385 @@
+//! What limits a TCP connection, judged from readings of what the kernel keeps about it.
+//!
+//! In this order, because each answer hides those after it:
+//!
+//! 1. The kernel says for how long the receiver's window or the send buffer was what stopped the sender: it was that.
+//! 2. Data waits to be sent all the time, so the network is the limit. Where segments were lost although no queue stood on
+//!    the path, losses are; otherwise the rate of the narrowest link.
+//! 3. Nothing waits. Where both sides speak in turn, whose turn it is most of the time: nobody's, but that of the round
+//!    trip; the other's; this side's. Where only this side speaks, it is this side that seldom does.
+//!
+//! What cannot be seen: why data that this side receives comes no faster. That is known where it is sent; here only that
+//! this side reads too slowly.
+
+use super::{
+    history::Reading,
+    judgement::{Gain, Judgement},
+};
+use observer_core::units::{bit_rate, bytes, counted, duration, share};
+
+/// The part of the time that the receiver's window must have stopped the sender. Of a sender that is limited otherwise it
+/// stops none at all; of one that is limited so, the rest of the time is the way of data and window updates.
+const WINDOW: f64 = 0.25;
+/// The same for the send buffer, whose time the kernel misses where the buffer fills just after the last data was sent.
+const BUFFER: f64 = 0.15;
+/// The part of the readings that must find data waiting, and of the time that data must be under way, for the network to
+/// be what it waits for.
+const MOST: f64 = 0.5;
+const BUSY: f64 = 0.7;
+/// The part of the congestion window that is used by a sender that it stops. Pacing keeps a little of it free.
+const FULL: f64 = 0.8;
+/// The part of the smallest round-trip time that a queue adds at least, as long as a sender fills its link: even just after
+/// it has fallen back for a full queue, CUBIC leaves more.
+const QUEUED: f64 = 0.1;
+/// A queue that holds fewer segments is the sender's own burst.
+const BURST: f64 = 3.0;
+/// The part of the segments that is lost at a link whose queue is just full: more, beside hardly any queue, is no queue's.
+const FEW_LOST: f64 = 0.0005;
+/// The part of the time that round trips take of an exchange that waits for nothing else.
+const TRAVELS: f64 = 0.5;
+/// What programs on a busy machine wait for a processor, seconds: no exchange is quicker than that beside its round trip.
+const SCHEDULED: f64 = 0.010;
+/// A queue of fewer seconds is what packets wait for each other in any case.
+const STANDING: f64 = 0.001;
+
+/// What limits a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit {
+    Link,
+    Receiver,
+    SendBuffer,
+    Loss,
+    Latency,
+    Peer,
+    Application,
+    #[default]
+    Unknown,
+}
+
+impl Limit {
+    /// As `limited_by` spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Receiver => "receiver",
+            Self::SendBuffer => "send_buffer",
+            Self::Loss => "loss",
+            Self::Latency => "latency",
+            Self::Peer => "peer",
+            Self::Application => "application",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Readings of one connection between which it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'a> {
+    /// The reading that times and bytes are counted from.
+    pub from: &'a Reading,
+    pub to: &'a Reading,
+    /// Those of the last seconds, `from` and `to` included, oldest first.
+    pub all: &'a [Reading],
+    /// Jiffies a second.
+    pub hz: f64,
+    /// Seconds that a queue on its way is known to add, because another connection fills it.
+    pub beside: f64,
+}
+
+/// What limits a connection between these readings.
+#[must_use]
+pub fn judge(span: Span<'_>) -> Judgement {
+    let measured = Measured::of(span);
+    let Some(measured) = measured.filter(|measured| measured.elapsed > 0.0) else {
+        return Judgement::unknown("it was read once only");
+    };
+    let found = stopped(span, &measured)
+        .or_else(|| receives(span, &measured))
+        .or_else(|| network(span, &measured))
+        .unwrap_or_else(|| turns(span, &measured));
+    Judgement { queue: found.queue.or_else(|| seen_queue(span, &measured, found.limit)), ..found }
+}
+
+/// Numbers of a span that several questions need.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    /// Seconds.
+    elapsed: f64,
+    /// The parts of them that data was under way, that the receiver's window and that the send buffer stopped the sender.
+    busy: f64,
+    window: f64,
+    buffer: f64,
+    tx: f64,
+    rx: f64,
+    /// Round-trip times in seconds: the smallest of the recent smoothed ones, and the smallest ever.
+    round_trip: Option<f64>,
+    least: Option<f64>,
+    /// Segments with data that were sent and received.
+    sent: u32,
+    received: u32,
+}
+
+impl Measured {
+    fn of(Span { from, to, all, hz, .. }: Span<'_>) -> Option<Self> {
+        let elapsed = to.at.saturating_sub(from.at) as f64 / 1e9;
+        let spent = |at: usize| {
+            // A reading without the socket's lock can be of the moment at which one counter goes on for another.
+            let jiffies = to.measures.chrono[at].wrapping_sub(from.measures.chrono[at]).cast_signed().max(0);
+            f64::from(jiffies) / hz / elapsed
+        };
+        let recent = all.iter().rev().take(2).map(|reading| reading.measures.srtt).filter(|srtt| *srtt > 0);
+        Some(Self {
+            elapsed,
+            busy: (spent(0) + spent(1) + spent(2)).min(1.0),
+            window: spent(1).min(1.0),
+            buffer: spent(2).min(1.0),
+            tx: to.counters.tx.saturating_sub(from.counters.tx) as f64,
+            rx: to.counters.rx.saturating_sub(from.counters.rx) as f64,
+            round_trip: recent.min().map(|micros| f64::from(micros) / 1e6),
+            least: to.measures.rtt_min.map(|micros| f64::from(micros) / 1e6),
+            sent: to.pace.segments_out.wrapping_sub(from.pace.segments_out),
+            received: to.pace.segments_in.wrapping_sub(from.pace.segments_in),
+        })
+        .filter(|measured| measured.elapsed > 0.0)
+    }
+
+    /// Seconds that round trips take beyond the shortest.
+    fn queue(&self) -> Option<f64> {
+        Some((self.round_trip? - self.least?).max(0.0))
+    }
+
+    fn rate(&self) -> f64 {
+        self.tx / self.elapsed
+    }
+}
+
+/// Whether the kernel itself says what stopped the sender.
+fn stopped(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
+    let Reading { measures, pace, .. } = span.to;
+    if measured.window >= WINDOW && measured.window >= measured.buffer {
+        let evidence = format!(
+            "the receiver's window, now {}, was full for {} of the time",
+            bytes(u64::from(measures.window)),
+            share(measured.window)
+        );
+        // A window that is under way whole is too small for the way; one that is not is kept shut.
+        let spans = f64::from(measures.unacked) >= FULL * f64::from(measures.window) && measures.window > 0;
+        let gains = if spans { Gain::Buffer } else { Gain::Neither };
+        let brief = if spans { "the receiver's small window" } else { "the receiver reads slowly" };
+        return Some(Judgement::of(Limit::Receiver, brief.to_owned(), evidence).gaining(gains));
+    }
+    // Most of what the buffer holds is under way: one that grows with the congestion window holds as much again that waits.
+    let full = |reading: &&Reading| {
+        let (measures, pace) = (&reading.measures, &reading.pace);
+        pace.send_buffer > 0
+            && pace.send_queued >= pace.send_buffer / 3 * 2
+            && measures.unsent <= measures.unacked / 2
+    };
+    let often = part(span, full);
+    if measured.buffer >= BUFFER || (measured.busy >= BUSY && often >= MOST) {
+        let evidence = format!(
+            "its send buffer of {} was full for {} of the time, and all of it under way",
+            bytes(u64::from(pace.send_buffer)),
+            share(measured.buffer.max(often))
+        );
+        let brief = format!("its send buffer of {}", bytes(u64::from(pace.send_buffer)));
+        return Some(Judgement::of(Limit::SendBuffer, brief, evidence).gaining(Gain::Buffer));
+    }
+    None
+}
+
+/// Where this side does little but receive.
+fn receives(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
+    let Reading { measures, pace, .. } = span.to;
+    let segment = f64::from(measures.mss.max(1));
+    if measured.rx < 10.0 * measured.tx || measured.rx < 10.0 * segment {
+        return None;
+    }
+    let unread = |reading: &&Reading| {
+        reading.measures.unread > 0 && reading.measures.unread >= reading.pace.receive_window / 2
+    };
+    if part(span, unread) >= MOST {
+        let unread = bytes(u64::from(measures.unread));
+        let text = format!(
+            "{unread} have arrived that its process has not read, and it allows {} more",
+            bytes(u64::from(pace.receive_window))
+        );
+        return Some(Judgement::of(Limit::Receiver, "itself: reads slowly".to_owned(), text));
+    }
+    // Small pieces on request are an exchange, whoever sends more.
+    if f64::from(measured.received) <= 4.0 * f64::from(measured.sent) {
+        return None;
+    }
+    Some(Judgement::unknown(
+        "it receives, and reads what arrives: why no more does is known where it is sent",
+    ))
+}
+
+/// Whether the network is what data waits for.
+fn network(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
+    let segment = span.to.measures.mss;
+    let backlog = |reading: &&Reading| {
+        let measures = &reading.measures;
+        measures.unsent > segment
+            || (measures.unsent > 0 && f64::from(measures.packets_out) >= FULL * f64::from(measures.cwnd))
+    };
+    if part(span, backlog) < MOST || measured.busy < BUSY {
+        return None;
+    }
+    let (first, to) = (span.all.first()?, span.to);
+    let lost = to.pace.lost.wrapping_sub(first.pace.lost);
+    let delivered = to.measures.delivered.wrapping_sub(first.measures.delivered);
+    let part_lost = f64::from(lost) / f64::from(delivered.max(1));
+    // A sender that is held by its congestion window, and not by its pace, as BBR is.
+    let held = |reading: &&Reading| {
+        f64::from(reading.measures.packets_out) >= FULL * f64::from(reading.measures.cwnd)
+    };
+    let standing = measured.queue().unwrap_or(0.0);
+    let least = measured.least.unwrap_or(0.0);
+    let usual = (usual_round_trip(span) - least).max(0.0);
+    let burst = BURST * f64::from(segment) / measured.rate().max(1.0);
+    let queued = usual >= QUEUED * least && usual >= burst.min(least);
+    if part_lost > FEW_LOST && !queued && part(span, held) >= MOST {
+        let round_trip = duration(measured.round_trip.unwrap_or(0.0));
+        let evidence = format!(
+            "{} of its segments were lost and no queue explains it: a round trip takes {round_trip} as without load",
+            share(part_lost)
+        );
+        let brief = format!("losses: {}", share(part_lost));
+        return Some(Judgement::of(Limit::Loss, brief, evidence).gaining(Gain::Nearness));
+    }
+    let rate = bit_rate(measured.rate());
+    let (brief, evidence) = if standing >= STANDING {
+        let adds = duration(standing);
+        let evidence = format!("it sends all that its path takes, {rate}; the queue on it adds {adds}");
+        (format!("the link; its queue holds {adds}"), evidence)
+    } else {
+        let evidence = format!("it sends all that its path takes, {rate}, and no queue stands on it");
+        ("the link".to_owned(), evidence)
+    };
+    let judgement = Judgement::of(Limit::Link, brief, evidence).gaining(Gain::Bandwidth);
+    Some(Judgement { queue: measured.queue(), ..judgement })
+}
+
+/// Nothing waits to be sent: who is it that could speak?
+fn turns(span: Span<'_>, measured: &Measured) -> Judgement {
+    let (first, to) = (span.all.first().unwrap_or(span.from), span.to);
+    let came = to.pace.segments_in.wrapping_sub(first.pace.segments_in);
+    let went = to.pace.segments_out.wrapping_sub(first.pace.segments_out);
+    let idle = share(1.0 - measured.busy);
+    if (came, went) == (0, 0) {
+        return Judgement::unknown("nothing flows");
+    }
+    if came == 0 && !(went <= 1 && asked(to)) {
+        let sent = bit_rate(measured.rate());
+        let evidence = if measured.busy < 0.5 {
+            format!("its process sends seldom: nothing was under way for {idle} of the time")
+        } else {
+            format!("its process gives {sent} to send, and nothing of it has to wait")
+        };
+        return Judgement::of(Limit::Application, "itself: has no more to send".to_owned(), evidence);
+    }
+    if went == 0 && to.measures.unread == 0 {
+        let evidence = "the other side sends seldom, and all that came has been read".to_owned();
+        return Judgement::of(Limit::Peer, "the other side sends seldom".to_owned(), evidence);
+    }
+    let least = measured.least.or(measured.round_trip).unwrap_or(0.0);
+    // Round trips that take longer may be answers that do: only a queue that somebody fills is known to be one.
+    let travels = least + span.beside.min(measured.queue().unwrap_or(0.0));
+    let seconds = to.at.saturating_sub(first.at) as f64 / 1e9;
+    let exchanges = came.min(went);
+    let takes = seconds / f64::from(exchanges.max(1));
+    if exchanges > 0 && (travels >= TRAVELS * takes || takes - travels < SCHEDULED) {
+        let evidence = format!(
+            "one small request at a time, {} a second, and a round trip takes {}",
+            counted((f64::from(exchanges) / seconds).round() as u64, "exchange", "exchanges"),
+            duration(measured.round_trip.unwrap_or(least))
+        );
+        let brief = format!("latency: {} a round trip", duration(measured.round_trip.unwrap_or(least)));
+        return Judgement::of(Limit::Latency, brief, evidence).gaining(Gain::Nearness);
+    }
+    let turns = Turns::of(span, travels);
+    if turns.own == 0.0 && turns.other == 0.0 {
+        return Judgement::unknown(
+            "both sides speak within one tick of the kernel's clock: whose turn it is cannot be told",
+        );
+    }
+    if turns.other >= turns.own {
+        let evidence = format!(
+            "the other side takes {} to answer, beside a round trip of {}",
+            duration(turns.other),
+            duration(least)
+        );
+        let brief = format!("the other side: {} to answer", duration(turns.other));
+        Judgement::of(Limit::Peer, brief, evidence)
+    } else {
+        let evidence = format!("its process takes {} before it speaks again", duration(turns.own));
+        let brief = format!("itself: {} between requests", duration(turns.own));
+        Judgement::of(Limit::Application, brief, evidence)
+    }
+}
+
+/// Whether this side spoke last, after the other had spoken too: it may wait for an answer.
+fn asked(Reading { pace, .. }: &Reading) -> bool {
+    pace.segments_in > 0 && pace.last_sent.wrapping_sub(pace.last_received).cast_signed() >= 0
+}
+
+/// The median of the smoothed round-trip times, seconds.
+fn usual_round_trip(span: Span<'_>) -> f64 {
+    let readings = span.all.iter().map(|reading| reading.measures.srtt).filter(|srtt| *srtt > 0);
+    let mut sorted: Vec<u32> = readings.collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).map_or(0.0, |micros| f64::from(*micros) / 1e6)
+}
+
+/// How long either side takes when it is its turn, seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turns {
+    own: f64,
+    other: f64,
+}
+
+impl Turns {
+    /// From when data went and came last: each reading tells of one turn that has ended and of one that has not.
+    fn of(Span { all, hz, .. }: Span<'_>, round_trip: f64) -> Self {
+        let mut turns = Self::default();
+        for reading in all.iter().filter(|reading| reading.pace.segments_in > 0) {
+            let pace = &reading.pace;
+            let after =
+                |later: u32, earlier: u32| f64::from(later.wrapping_sub(earlier).cast_signed().max(0)) / hz;
+            let (sent, received) = (pace.last_sent, pace.last_received);
+            let now = reading.jiffies;
+            let order = received.wrapping_sub(sent).cast_signed();
+            // Within one jiffy: an answer that came so soon, or a question that followed an answer. Where each is one
+            // segment, their numbers tell; where they do not, nothing is known.
+            let ahead = pace.segments_out.wrapping_sub(pace.segments_in);
+            let soon = order == 0 && round_trip * hz < 2.0;
+            if soon && ahead > 1 {
+                continue;
+            }
+            if order > 0 || (soon && ahead == 0) {
+                turns.other = turns.other.max(after(received, sent) - round_trip);
+                turns.own = turns.own.max(after(now, received));
+            } else {
+                turns.own = turns.own.max(after(sent, received));
+                turns.other = turns.other.max(after(now, sent) - round_trip);
+            }
+        }
+        turns
+    }
+}
+
+/// Seconds that a queue adds for a connection that does not fill it. Only of one whose round trips are its pace: what
+/// seldom sends has answers that wait for something else.
+fn seen_queue(_: Span<'_>, measured: &Measured, limit: Limit) -> Option<f64> {
+    matches!(limit, Limit::Latency | Limit::Loss).then(|| measured.queue()).flatten()
+}
+
+/// The part of the readings of which this is so.
+fn part(Span { all, .. }: Span<'_>, is: impl Fn(&&Reading) -> bool) -> f64 {
+    all.iter().filter(is).count() as f64 / all.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests;

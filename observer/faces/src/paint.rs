@@ -1,0 +1,81 @@
+//! Whether and how lines are coloured.
+
+use std::ffi::OsString;
+
+use observer_core::report::Emphasis;
+
+/// What may be put around a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// Nothing but text.
+    Bare,
+    /// Colours and weights of ECMA-48.
+    Coloured,
+}
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ink {
+    Headline,
+    Heading,
+    Row(Emphasis),
+    Footer,
+    /// Something was lost.
+    Warning,
+}
+
+impl Paint {
+    /// What the environment allows: nothing where standard output is no terminal, where `NO_COLOR` is set to anything,
+    /// where `CLICOLOR` is 0, or on a terminal that says it is dumb. `environment` gives the value of a variable.
+    #[must_use]
+    pub fn allowed(terminal: bool, environment: impl Fn(&str) -> Option<OsString>) -> Self {
+        let refused = environment("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || environment("CLICOLOR").is_some_and(|value| value == "0")
+            || environment("TERM").is_none_or(|name| name.is_empty() || name == "dumb");
+        if terminal && !refused { Self::Coloured } else { Self::Bare }
+    }
+
+    pub(super) fn line(self, ink: Ink, text: String) -> String {
+        let code = match ink {
+            _ if self == Self::Bare || text.is_empty() => return text,
+            Ink::Headline => "1",
+            Ink::Heading | Ink::Footer | Ink::Row(Emphasis::Faint) => "2",
+            Ink::Row(Emphasis::Alarm) => "1;31",
+            Ink::Row(Emphasis::Notice) | Ink::Warning => "33",
+            Ink::Row(Emphasis::Plain) => return text,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(terminal: bool, variables: &[(&str, &str)]) -> Paint {
+        Paint::allowed(terminal, |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn colour_is_for_terminals_that_nobody_refused_it_for() {
+        assert_eq!(allowed(true, &[("TERM", "xterm")]), Paint::Coloured);
+        assert_eq!(allowed(true, &[("TERM", "xterm"), ("NO_COLOR", "")]), Paint::Coloured);
+        for variables in [
+            &[("TERM", "xterm"), ("NO_COLOR", "1")][..],
+            &[("TERM", "xterm"), ("CLICOLOR", "0")],
+            &[("TERM", "dumb")],
+            &[],
+        ] {
+            assert_eq!(allowed(true, variables), Paint::Bare, "{variables:?}");
+        }
+        assert_eq!(allowed(false, &[("TERM", "xterm")]), Paint::Bare);
+    }
+
+    #[test]
+    fn without_colour_a_line_is_its_text() {
+        assert_eq!(Paint::Bare.line(Ink::Row(Emphasis::Alarm), "x".to_owned()), "x");
+        assert_eq!(Paint::Coloured.line(Ink::Row(Emphasis::Alarm), "x".to_owned()), "\x1b[1;31mx\x1b[0m");
+    }
+}

@@ -1,0 +1,273 @@
+//! Reports as the contract sketches them: what the tests of the outputs look at.
+
+use observer_core::report::{Column, Emphasis, Hidden, Kind, LossTotals, Note, Report, Row, Table, Value};
+
+const MIB: f64 = 1_048_576.0;
+
+/// One of each view, and an empty one.
+pub(super) fn all() -> Vec<Report> {
+    vec![mem(), deleted_open(), net(), long(100), report("mem", "Nothing happens.", Vec::new())]
+}
+
+pub(super) fn report(view: &'static str, headline: &str, tables: Vec<Table>) -> Report {
+    let mut report = Report {
+        view,
+        host: "host".to_owned(),
+        now: Default::default(),
+        elapsed: 1.0,
+        observed: 700.0,
+        loss: LossTotals::default(),
+        headline: vec![headline.to_owned()],
+        totals: Vec::new(),
+        tables,
+        notes: Vec::new(),
+    };
+    report.now.wall = 1_795_168_800_123_456_789;
+    report
+}
+
+fn bytes(mib: f64) -> Value {
+    Value::Unsigned((mib * MIB) as u64)
+}
+
+fn words(text: &str) -> Value {
+    if text.is_empty() { Value::Missing } else { Value::Text(text.to_owned()) }
+}
+
+fn mem_columns() -> Vec<Column> {
+    vec![
+        Column::new("pid", Kind::Number, "PID", 1),
+        Column::new("comm", Kind::Text, "COMMAND", 0),
+        Column::new("unit", Kind::Text, "UNIT", 8),
+        Column::new("rss", Kind::Bytes, "RSS", 0).adding(),
+        Column::new("growth", Kind::Change, "1 MIN", 3).adding(),
+        Column::new("rate", Kind::ByteRateMinute, "RATE /min", 5),
+        Column::people("trend", Kind::Series, "TREND", 6),
+        Column::new("verdict", Kind::Text, "VERDICT", 1),
+        Column::new("reason", Kind::Text, "", 7),
+    ]
+}
+
+pub(super) fn mem() -> Report {
+    let row =
+        |pid, comm, unit, rss, growth: f64, (rate, width): (f64, f64), trend: &[f64], verdict, reason| Row {
+            cells: vec![
+                Value::Unsigned(pid),
+                words(comm),
+                words(unit),
+                bytes(rss),
+                Value::Signed((growth * MIB) as i64),
+                Value::Interval {
+                    value: rate * MIB / 60.0,
+                    low: (rate - width) * MIB / 60.0,
+                    high: (rate + width) * MIB / 60.0,
+                },
+                Value::Series(trend.to_vec()),
+                words(verdict),
+                words(reason),
+            ],
+            ..Row::default()
+        };
+    let rows = vec![
+        Row {
+            emphasis: Emphasis::Alarm,
+            ..row(
+                24117,
+                "worker.py",
+                "jobs.service",
+                1945.6,
+                38.2,
+                (38.1, 0.4),
+                &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
+                "leak",
+                "every low point is higher than the last, for 11 min",
+            )
+        },
+        Row {
+            emphasis: Emphasis::Notice,
+            ..row(
+                3310,
+                "java",
+                "app.service",
+                4300.9,
+                2.9,
+                (3.0, 2.1),
+                &[3.0, 5.0, 2.0, 4.0, 3.0, 6.0, 5.0, 7.0],
+                "growing",
+                "12 min more to tell from a warm-up",
+            )
+        },
+        row(812, "redis-server", "redis.service", 2150.4, 0.1, (0.0, 0.0), &[90.0, 91.0, 90.0], "stable", ""),
+        Row {
+            ended: true,
+            emphasis: Emphasis::Faint,
+            ..row(9, "漢字のプロセス", "", 0.7, 0.0, (0.0, 0.0), &[], "unknown", "")
+        },
+    ];
+    let main = Table {
+        key: "rows",
+        columns: mem_columns(),
+        rows,
+        hidden: Hidden { rows: 214, sums: vec![("rss", 3174.4 * MIB)] },
+    };
+    report(
+        "mem",
+        "Memory 23.5 GiB, 61 % used, growing by 41 MiB a minute: full in about 3 h 40 min. One leak suspected: worker.py.",
+        vec![main],
+    )
+}
+
+pub(super) fn deleted_open() -> Report {
+    let columns = vec![
+        Column::new("allocated", Kind::Bytes, "ALLOCATED", 0).adding(),
+        Column::new("rate", Kind::ChangeRate, "GROWS", 3),
+        Column::new("path", Kind::Text, "FILE", 0),
+        Column::people("held_by", Kind::Text, "HELD BY", 1),
+        Column::people("deleted", Kind::Text, "DELETED", 5),
+        Column::json("holders", Kind::Text),
+    ];
+    let first = Row {
+        cells: vec![
+            bytes(7270.4),
+            Value::Real(4.4 * MIB),
+            words("/var/log/legacy/debug.log"),
+            words("1204 legacyd (legacy.service)"),
+            words("12 min ago by 998 logrotate"),
+            Value::List(vec![Value::Object(vec![
+                ("pid", Value::Unsigned(1204)),
+                ("append", Value::Flag(true)),
+            ])]),
+        ],
+        emphasis: Emphasis::Alarm,
+        details: vec![
+            "opened for append: `truncate -s 0 /proc/1204/fd/7` frees it without a restart".to_owned(),
+        ],
+        ..Row::default()
+    };
+    let second = Row {
+        cells: vec![
+            bytes(180.0),
+            Value::Missing,
+            words("/var/tmp/sort.8Jx"),
+            words("4410 sort, 4411 sort (session)"),
+            words("before start"),
+            Value::List(Vec::new()),
+        ],
+        ..Row::default()
+    };
+    let main = Table { key: "rows", columns, rows: vec![first, second], hidden: Hidden::default() };
+    Report {
+        notes: vec![Note {
+            code: "paths",
+            text: "files deleted before observer started have the name they had last, which may be in a directory \
+                   that has been moved since"
+                .to_owned(),
+        }],
+        ..report(
+            "deleted-open",
+            "/var (ext4, 40 GiB) holds 7.3 GiB in 2 deleted files. Freeing them: restart legacy.service, or see below.",
+            vec![main],
+        )
+    }
+}
+
+pub(super) fn net() -> Report {
+    let columns = vec![
+        Column::new("pid", Kind::Number, "PID", 1),
+        Column::new("comm", Kind::Text, "COMMAND", 0),
+        Column::new("unit", Kind::Text, "UNIT", 8),
+        Column::new("tx_rate", Kind::BitRate, "SENDS", 0).adding(),
+        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1).adding(),
+        Column::new("share", Kind::Share, "SHARE", 2),
+        Column::new("tx", Kind::Bytes, "SINCE START", 5).adding(),
+        Column::new("to", Kind::Text, "TO", 4),
+        Column::new("limited_by", Kind::Text, "LIMITED BY", 6),
+    ];
+    let row = |pid, comm, unit, (tx, rx): (f64, f64), share, since, to, limited| Row {
+        cells: vec![
+            Value::Unsigned(pid),
+            words(comm),
+            words(unit),
+            Value::Real(tx * 125_000.0),
+            Value::Real(rx * 125_000.0),
+            Value::Real(share),
+            bytes(since),
+            words(to),
+            words(limited),
+        ],
+        ..Row::default()
+    };
+    let rows = vec![
+        Row {
+            emphasis: Emphasis::Notice,
+            ..row(
+                7721,
+                "restic",
+                "backup.service",
+                (768.0, 1.1),
+                0.84,
+                39_116.8,
+                "s3.example:443",
+                "the link; its queue holds 38 ms",
+            )
+        },
+        row(
+            1833,
+            "postgres",
+            "pg.service",
+            (92.0, 4.0),
+            0.1,
+            1126.4,
+            "10.0.0.7:5432",
+            "the receiver reads slowly",
+        ),
+        row(2210, "curl", "", (0.3, 8.8), 0.01, 40.0, "mirror:443", "latency: 81 ms a round trip"),
+    ];
+    let links = Table {
+        key: "links",
+        columns: vec![
+            Column::new("interface", Kind::Text, "LINK", 0),
+            Column::new("speed", Kind::BitSpeed, "SPEED", 2),
+            Column::new("tx_rate", Kind::BitRate, "SENDS", 0),
+            Column::new("rx_rate", Kind::BitRate, "RECEIVES", 0),
+            Column::new("use", Kind::Share, "USE", 0),
+            Column::new("drops", Kind::Count, "DROPS", 1),
+        ],
+        rows: vec![Row {
+            cells: vec![
+                words("eth0"),
+                Value::Unsigned(1_000_000_000),
+                Value::Real(114e6),
+                Value::Real(2e6),
+                Value::Real(0.91),
+                Value::Unsigned(12_345),
+            ],
+            ..Row::default()
+        }],
+        hidden: Hidden::default(),
+    };
+    Report {
+        loss: LossTotals { ring: 12, map_full: 1, names: 3, unattributed: 4096, skipped: 0 },
+        ..report(
+            "net",
+            "eth0 sends 912 Mbit/s of 1 Gbit/s (91 %): backup takes 84 % of it and adds 38 ms to everybody's round trip.",
+            vec![Table { key: "rows", columns, rows, hidden: Hidden::default() }, links],
+        )
+    }
+}
+
+/// A report with more rows than a terminal has.
+pub(super) fn long(rows: u64) -> Report {
+    let row = |number: u64| Row {
+        cells: vec![Value::Unsigned(number), words(&format!("worker-{number}")), bytes(number as f64)],
+        details: if number.is_multiple_of(7) { vec!["a detail below it".to_owned()] } else { Vec::new() },
+        ..Row::default()
+    };
+    let columns = vec![
+        Column::new("pid", Kind::Number, "PID", 1),
+        Column::new("comm", Kind::Text, "COMMAND", 0),
+        Column::new("rss", Kind::Bytes, "RSS", 0).adding(),
+    ];
+    let main = Table { key: "rows", columns, rows: (1..=rows).map(row).collect(), hidden: Hidden::default() };
+    report("mem", "Memory 23.5 GiB, 61 % used.", vec![main])
+}

@@ -1,0 +1,218 @@
+//! What the disk domain needs of `/proc` and of filesystems: mounts, free space, and what `statx` says of files that
+//! have no name any more.
+//!
+//! A network or FUSE filesystem whose server does not answer would hang whoever asks it: such filesystems are never
+//! asked for their space, and their files only for their last path, which the kernel knows by itself.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, CWD, StatxFlags};
+
+use super::{mounts::Mounts, process::Clock};
+use observer_core::{
+    facts::{
+        Fact,
+        disk::{Answer, DiskFact, Mount, Space, Stat},
+    },
+    wants::{Ask, FileHandle, Through, Wants},
+};
+
+/// Filesystems that this machine's own kernel serves from its own storage or memory, and that can be written to.
+const LOCAL: &[&str] = &[
+    "bcachefs",
+    "btrfs",
+    "devtmpfs",
+    "exfat",
+    "ext2",
+    "ext3",
+    "ext4",
+    "f2fs",
+    "hugetlbfs",
+    "jfs",
+    "nilfs2",
+    "ntfs3",
+    "overlay",
+    "reiserfs",
+    "tmpfs",
+    "udf",
+    "vfat",
+    "xfs",
+    "zfs",
+];
+
+/// What the kernel puts behind the path of a file without a name. Exactly one goes: a file may have been called
+/// `x (deleted)` itself.
+pub(super) const MARK: &[u8] = b" (deleted)";
+
+/// The mounts that there are, and the space of local filesystems.
+pub fn tick(root: &Path, mounts: &Mounts, out: &mut Vec<Fact>) {
+    space(root, mounts, out);
+    out.push(Fact::Disk(DiskFact::Mounts(mounts.all().cloned().collect())));
+}
+
+/// The space of local filesystems alone.
+pub fn space(root: &Path, mounts: &Mounts, out: &mut Vec<Fact>) {
+    out.extend(
+        spaces(root, mounts).into_iter().map(|(dev, space)| Fact::Disk(DiskFact::Space { dev, space })),
+    );
+}
+
+/// Answers what the report asked of single files. What has gone by now has an empty answer.
+pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
+    out.extend(wants.files.iter().map(|handle| {
+        let answer = ask(root, clock, handle).unwrap_or_default();
+        Fact::Disk(DiskFact::Asked { inode: handle.inode, answer })
+    }));
+}
+
+/// The path first, then `statx`, then the holder: what is verified later vouches for what was read before.
+fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
+    let link = link(root, handle);
+    let path = match fs::read_link(&link) {
+        // A live file's link has no mark: the number is another file's by now.
+        Ok(path) => Some(path.as_os_str().as_bytes().strip_suffix(MARK)?.to_vec()),
+        // Longer than what the kernel writes into one page: the file is there all the same.
+        Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) && handle.ask == Ask::Everything => {
+            None
+        }
+        Err(_) => return None,
+    };
+    let stat = match handle.ask {
+        Ask::Path => None,
+        Ask::Everything | Ask::Unnumbered => Some(stat(&link, handle)?),
+    };
+    let process = root.join("proc").join(handle.holder.pid().to_string());
+    clock.is(&process, handle.holder).then_some(Answer { stat, path })
+}
+
+fn link(root: &Path, handle: &FileHandle) -> PathBuf {
+    root.join(match handle.through {
+        Through::Descriptor { thread, fd } => format!("proc/{thread}/fd/{fd}"),
+        Through::Executable => format!("proc/{}/exe", handle.holder.pid()),
+        Through::Mapping { start, end } => {
+            format!("proc/{}/map_files/{start:x}-{end:x}", handle.holder.pid())
+        }
+    })
+}
+
+/// Size and blocks; `None` if the link leads to another file by now.
+fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
+    let stat = rustix::fs::statx(CWD, link, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS).ok()?;
+    // Blocks are counted in sectors of 512 bytes, whatever the filesystem's own are.
+    let answer = |blocks: u64| Some(Stat { size: stat.stx_size, allocated: blocks * 512 });
+    let named = stat.stx_nlink > 0;
+    match handle.ask {
+        Ask::Everything => {
+            let found = (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
+            let same = found == (handle.inode.major(), handle.inode.minor(), handle.inode.ino);
+            if same && !named { answer(stat.stx_blocks) } else { None }
+        }
+        // An overlay forgets a file of its lower layer, which keeps its name there: nothing waits to be freed.
+        Ask::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
+        Ask::Path => None,
+    }
+}
+
+/// Whether this machine's own kernel serves it.
+pub(super) fn is_local(mount: &Mount) -> bool {
+    LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs)
+}
+
+/// The space of each local filesystem that can be reached by one of its mounts.
+fn spaces(root: &Path, mounts: &Mounts) -> BTreeMap<u32, Space> {
+    let mut spaces = BTreeMap::new();
+    for (_, mount) in mounts.visible() {
+        if !is_local(mount) || spaces.contains_key(&mount.dev) {
+            continue;
+        }
+        let point = Path::new(OsStr::from_bytes(&mount.point));
+        let Ok(point) = point.strip_prefix("/") else { continue };
+        if let Some(space) = statvfs(&root.join(point)) {
+            spaces.insert(mount.dev, space);
+        }
+    }
+    spaces
+}
+
+pub(super) fn statvfs(point: &Path) -> Option<Space> {
+    let stat = rustix::fs::statvfs(point).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Some(Space {
+        size: bytes(stat.f_blocks),
+        used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)),
+        available: bytes(stat.f_bavail),
+        inodes: stat.f_files,
+        inodes_used: stat.f_files.saturating_sub(stat.f_ffree),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+    use observer_core::facts::{TaskId, disk::InodeId};
+
+    #[test]
+    fn a_network_filesystem_is_never_asked() {
+        let spaces = |text: &str| spaces(Path::new("/"), &Mounts::read(text.as_bytes()));
+        let mount = |fs: &str| format!("1 0 8:1 / / rw - {fs} none rw\n");
+        for remote in ["nfs4", "cifs", "fuse.sshfs", "9p", "ceph", "autofs"] {
+            assert!(spaces(&mount(remote)).is_empty(), "{remote}");
+        }
+        assert_eq!(spaces(&mount("ext4")).len(), 1);
+        let over = "2 1 0:9 / / rw - nfs4 none rw\n";
+        let below = spaces(&(mount("ext4") + over));
+        assert!(below.is_empty(), "what is mounted over it would be asked instead");
+    }
+
+    /// This process, as the kernel side knows it: with the resolution that `/proc` has.
+    fn this_process() -> TaskId {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let ticks: u64 = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
+        TaskId { start: ticks * 10_000_000, tgid: u64::from(std::process::id()) }
+    }
+
+    #[test]
+    fn a_file_without_a_name_is_asked_through_its_holder_and_only_believed_if_it_is_the_same() {
+        let folder = std::env::temp_dir().join(format!("observer-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let name = folder.join(OsStr::from_bytes(b"\xff (deleted)"));
+        fs::write(&name, [1; 5000]).unwrap();
+        let file = fs::File::open(&name).unwrap();
+        fs::remove_file(&name).unwrap();
+        fs::remove_dir(&folder).unwrap();
+        let own = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).unwrap();
+        let dev = own.stx_dev_major << 20 | own.stx_dev_minor;
+        let handle = FileHandle {
+            inode: InodeId { dev, generation: 0, ino: own.stx_ino },
+            holder: this_process(),
+            through: Through::Descriptor { thread: std::process::id(), fd: file.as_raw_fd() as u32 },
+            ask: Ask::Everything,
+        };
+        let root = Path::new("/");
+        let answer = ask(root, Clock::of(root), &handle).unwrap();
+        assert_eq!(answer.path.as_deref(), Some(name.as_os_str().as_bytes()));
+        assert_eq!(answer.stat, Some(Stat { size: 5000, allocated: own.stx_blocks * 512 }));
+
+        let another = InodeId { ino: handle.inode.ino + 1, ..handle.inode };
+        assert_eq!(ask(root, Clock::of(root), &FileHandle { inode: another, ..handle }), None);
+        let earlier = TaskId { start: 10_000_000, ..handle.holder };
+        assert_eq!(ask(root, Clock::of(root), &FileHandle { holder: earlier, ..handle }), None);
+        let path_only = ask(root, Clock::of(root), &FileHandle { ask: Ask::Path, ..handle }).unwrap();
+        assert_eq!((path_only.stat, path_only.path), (None, answer.path));
+
+        let live = fs::File::open("/proc/self/exe").unwrap();
+        let through = Through::Descriptor { thread: std::process::id(), fd: live.as_raw_fd() as u32 };
+        for question in [Ask::Path, Ask::Unnumbered, Ask::Everything] {
+            let handle = FileHandle { through, ask: question, ..handle };
+            assert_eq!(ask(root, Clock::of(root), &handle), None, "the number is a live file's by now");
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! What files that grow are and take: `statx` and the path of a file of which the kernel side told the number.
+//!
+//! Number and generation are a file handle on the filesystems that most machines have, so a file is found whoever wrote
+//! to it, and whether it is open or not. Elsewhere it is looked for among the descriptors of who worked on it, and known
+//! by its path from then on. Only filesystems that this machine's own kernel serves are asked, which the caller sees to.
+
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    fs,
+    os::{
+        fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx, StatxFlags};
+
+use super::{
+    mounted::Mounted,
+    mounts::Mounts,
+    process::{Clock, ended},
+};
+use observer_core::{
+    facts::{
+        Fact, TaskId,
+        disk::{DiskFact, Found, InodeId, Stat},
+        process::ProcessFact,
+    },
+    wants::{NumberedFile, Wants},
+};
+
+/// What the kernel puts behind the path of a file without a name.
+const MARK: &[u8] = b" (deleted)";
+
+/// So many descriptors of a process are looked at for one that leads to a file.
+const DESCRIPTORS: usize = 4096;
+
+/// Answers what the report asked of files that grow, and of those who make them grow.
+pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &Wants, out: &mut Vec<Fact>) {
+    if !wants.growing.is_empty()
+        && let Some(mounts) = mounted.known()
+    {
+        let mut seeker = Seeker::new(root, clock, mounts);
+        out.extend(wants.growing.iter().map(|file| {
+            let found = seeker.find(file);
+            Fact::Disk(DiskFact::Found { inode: file.inode, found })
+        }));
+        // Space that is read after the files adds up with them.
+        super::disk::space(root, mounts, out);
+    }
+    if !wants.alive.is_empty() {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let at = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+        let ended = ended(root, clock, wants.alive.iter().copied()).into_iter();
+        out.extend(ended.map(|id| Fact::Process(ProcessFact::Ended { id, at })));
+    }
+}
+
+/// What all files of one answer are looked for with.
+struct Seeker<'a> {
+    root: &'a Path,
+    clock: Clock,
+    mounts: &'a Mounts,
+    /// A descriptor of a mount of each device.
+    opened: HashMap<u32, Option<OwnedFd>>,
+    /// What the descriptors of each process lead to.
+    descriptors: HashMap<TaskId, Vec<Descriptor>>,
+}
+
+/// A descriptor of a process that leads to something with a path.
+#[derive(Clone)]
+struct Descriptor {
+    link: PathBuf,
+    target: Vec<u8>,
+    /// The number of the mount that it was opened by, and the device of that.
+    mount: u64,
+    dev: u32,
+}
+
+/// Why a handle leads nowhere.
+enum Failure {
+    /// The file is freed.
+    Gone,
+    /// Handles are not for this filesystem, or this user.
+    Unreached,
+}
+
+impl<'a> Seeker<'a> {
+    fn new(root: &'a Path, clock: Clock, mounts: &'a Mounts) -> Self {
+        Self { root, clock, mounts, opened: HashMap::new(), descriptors: HashMap::new() }
+    }
+
+    fn find(&mut self, file: &NumberedFile) -> Found {
+        if let Some(path) = &file.path
+            && let Some(stat) = self.at(path, file)
+        {
+            return Found::File { stat: numbers(&stat), path: Some(path.clone()) };
+        }
+        if file.has_handle {
+            match self.by_handle(file) {
+                Ok(found) => return found,
+                Err(Failure::Gone) => return Found::Gone,
+                Err(Failure::Unreached) => {}
+            }
+        }
+        self.by_descriptor(file).unwrap_or(Found::Unreached)
+    }
+
+    /// The file at `path`, if it is the one that is meant. Nothing is asked of what lies on another filesystem here: it
+    /// may hang.
+    fn at(&self, path: &[u8], file: &NumberedFile) -> Option<Statx> {
+        self.mounts.at(path).filter(|mount| mount.dev == file.inode.dev)?;
+        let path = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/")?));
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let stat = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS).ok()?;
+        is(&stat, file).then_some(stat)
+    }
+
+    fn by_handle(&mut self, file: &NumberedFile) -> Result<Found, Failure> {
+        let (root, mounts) = (self.root, self.mounts);
+        let opened = self.opened.entry(file.inode.dev);
+        let mount = opened.or_insert_with(|| open_mount(root, mounts, file));
+        let mount = mount.as_ref().ok_or(Failure::Unreached)?;
+        let opened = open_by_handle(mount, file.inode)?;
+        let stat = rustix::fs::statx(&opened, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
+        let stat = stat.ok().filter(|stat| is(stat, file)).ok_or(Failure::Unreached)?;
+        let link = self.root.join(format!("proc/self/fd/{}", opened.as_raw_fd()));
+        let path = fs::read_link(link).ok().map(|path| path.into_os_string().into_encoded_bytes());
+        let process = process_of(&file.mount).map(str::to_owned);
+        let path = path.and_then(|path| self.believed(path, &stat, file, process));
+        Ok(Found::File { stat: numbers(&stat), path })
+    }
+
+    /// A path that the kernel gave, if it leads to the file, or is the last that it had.
+    /// Where it is in another mount namespace than observer's, the path goes through the root of `process` there.
+    fn believed(
+        &self,
+        path: Vec<u8>,
+        stat: &Statx,
+        file: &NumberedFile,
+        process: Option<String>,
+    ) -> Option<Vec<u8>> {
+        if stat.stx_nlink == 0 {
+            return Some(path.strip_suffix(MARK)?.to_vec());
+        }
+        // What is not in the cache of names has none; what lies outside this mount is not reached by its path.
+        if self.at(&path, file).is_some() {
+            return Some(path);
+        }
+        let process = process?;
+        let mounts = Mounts::of(&self.root.join("proc").join(&process))?;
+        mounts.reached_locally_at(&path).filter(|mount| mount.dev == file.inode.dev)?;
+        let path = [format!("/proc/{process}/root").as_bytes(), &path].concat();
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let there = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/")?));
+        let stat = rustix::fs::statx(CWD, there, flags, StatxFlags::BASIC_STATS).ok()?;
+        is(&stat, file).then_some(path)
+    }
+
+    fn by_descriptor(&mut self, file: &NumberedFile) -> Option<Found> {
+        for worker in &file.workers {
+            let (root, clock) = (self.root, self.clock);
+            let descriptors =
+                self.descriptors.entry(*worker).or_insert_with(|| descriptors(root, clock, *worker));
+            // Nothing is asked of what lies on other filesystems: it may hang.
+            let own = descriptors.iter().filter(|descriptor| descriptor.dev == file.inode.dev);
+            for Descriptor { link, target, mount, .. } in own.cloned().collect::<Vec<_>>() {
+                let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+                let asked = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+                let stat = rustix::fs::statx(CWD, &link, flags, asked).ok();
+                // The number may be another file's by now.
+                let stat = stat.filter(|stat| stat.stx_mnt_id == mount && is(stat, file));
+                let Some(stat) = stat else { continue };
+                let path = self.believed(target, &stat, file, Some(worker.pid().to_string()));
+                return Some(Found::File { stat: numbers(&stat), path });
+            }
+        }
+        None
+    }
+}
+
+/// The links of a process's descriptors, and where they lead.
+fn descriptors(root: &Path, clock: Clock, id: TaskId) -> Vec<Descriptor> {
+    let process = root.join("proc").join(id.pid().to_string());
+    let Some(mounts) = Mounts::of(&process) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(process.join("fd")) else { return Vec::new() };
+    let links = entries.flatten().take(DESCRIPTORS).filter_map(|entry| {
+        let target = fs::read_link(entry.path()).ok()?.into_os_string().into_encoded_bytes();
+        // Before anything is asked of what it leads to: a network filesystem may hang.
+        let mount = Some(entry.file_name()).filter(|_| target.starts_with(b"/"));
+        let mount = mount_number(&fs::read(process.join("fdinfo").join(mount?)).ok()?)?;
+        Some(Descriptor { link: entry.path(), target, mount, dev: mounts.device(mount)? })
+    });
+    let links = links.collect();
+    if clock.is(&process, id) { links } else { Vec::new() }
+}
+
+/// The number of the mount in the text of a `fdinfo`.
+fn mount_number(text: &[u8]) -> Option<u64> {
+    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
+}
+
+/// A mount of the file's filesystem that a path leads to: the one that is shown, else any.
+fn open_mount(root: &Path, mounts: &Mounts, file: &NumberedFile) -> Option<OwnedFd> {
+    // In another mount namespace than observer's, the point is given through the root of a process there.
+    if let Some(process) = process_of(&file.mount) {
+        let theirs = Mounts::of(&root.join("proc").join(process))?;
+        let point = match file.mount.strip_prefix(format!("/proc/{process}/root").as_bytes())? {
+            b"" => b"/",
+            point => point,
+        };
+        let (number, mount) = theirs.visible().find(|(_, mount)| mount.point == point)?;
+        let is_meant = mount.dev == file.inode.dev && theirs.reached_locally_at(point).is_some();
+        return if is_meant { open_point(root, &file.mount, number) } else { None };
+    }
+    let own = || mounts.visible().filter(|(_, mount)| mount.dev == file.inode.dev);
+    let (number, mount) = own().find(|(_, mount)| mount.point == file.mount).or_else(|| own().next())?;
+    open_point(root, &mount.point, number)
+}
+
+/// The process through whose root a point in another mount namespace is given.
+fn process_of(point: &[u8]) -> Option<&str> {
+    let (process, rest) = std::str::from_utf8(point.strip_prefix(b"/proc/")?).ok()?.split_once('/')?;
+    (rest == "root" || rest.starts_with("root/")).then_some(process)
+}
+
+/// The folder at `point`, if it is still the mount of this number.
+fn open_point(root: &Path, point: &[u8], number: u64) -> Option<OwnedFd> {
+    let point = root.join(OsStr::from_bytes(point.strip_prefix(b"/")?));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(point, flags, Mode::empty()).ok()?;
+    // Another may have been mounted over it meanwhile.
+    let stat = rustix::fs::statx(&opened, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    (stat.stx_mnt_id == number).then_some(opened)
+}
+
+fn is(stat: &Statx, file: &NumberedFile) -> bool {
+    let same_device = (stat.stx_dev_major, stat.stx_dev_minor) == (file.inode.major(), file.inode.minor());
+    stat.stx_ino == file.inode.ino && (same_device || !file.is_numbered)
+}
+
+fn numbers(stat: &Statx) -> Stat {
+    // Blocks are counted in sectors of 512 bytes, whatever the filesystem's own are.
+    Stat { size: stat.stx_size, allocated: stat.stx_blocks * 512 }
+}
+
+/// `struct file_handle` with the handle of most filesystems: `FILEID_INO32_GEN`.
+#[repr(C)]
+struct Handle {
+    bytes: u32,
+    kind: i32,
+    inode: u32,
+    generation: u32,
+}
+
+fn open_by_handle(mount: impl AsFd, inode: InodeId) -> Result<OwnedFd, Failure> {
+    let number = u32::try_from(inode.ino).map_err(|_| Failure::Unreached)?;
+    let handle = Handle { bytes: 8, kind: 1, inode: number, generation: inode.generation };
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    // SAFETY: the handle lives through the call and is as long as it says; the result is checked before it is owned.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_open_by_handle_at, mount.as_fd().as_raw_fd(), &raw const handle, flags)
+    };
+    if fd < 0 {
+        let error = std::io::Error::last_os_error();
+        let gone = matches!(error.raw_os_error(), Some(libc::ESTALE | libc::ENOENT));
+        return Err(if gone { Failure::Gone } else { Failure::Unreached });
+    }
+    // SAFETY: the descriptor is new, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(path: &Path) -> NumberedFile {
+        let stat = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS).unwrap();
+        NumberedFile {
+            inode: InodeId {
+                dev: stat.stx_dev_major << 20 | stat.stx_dev_minor,
+                generation: 0,
+                ino: stat.stx_ino,
+            },
+            mount: b"/".to_vec(),
+            has_handle: false,
+            is_numbered: true,
+            path: None,
+            workers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_path_is_believed_while_it_leads_to_the_file() {
+        let folder = std::env::temp_dir().join(format!("observer-growing-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let name = folder.join(OsStr::from_bytes(b"a\xff\n (deleted)"));
+        fs::write(&name, [1; 5000]).unwrap();
+        let root = Path::new("/");
+        let mounts = Mounts::of(Path::new("/proc/self")).unwrap();
+        let mut seeker = Seeker::new(root, Clock::of(root), &mounts);
+        let path = Some(name.as_os_str().as_bytes().to_vec());
+        let file = NumberedFile { path: path.clone(), ..numbered(&name) };
+        let Found::File { stat, path: found } = seeker.find(&file) else { panic!("it is there") };
+        assert_eq!((stat.size, found), (5000, path));
+
+        let other = folder.join("other");
+        fs::write(&other, "another file").unwrap();
+        fs::rename(&other, &name).unwrap();
+        assert_eq!(seeker.find(&file), Found::Unreached, "the name is another file's by now");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_descriptor_is_only_followed_to_the_filesystem_that_is_meant() {
+        let name = std::env::temp_dir().join(format!("observer-descriptor-{}", std::process::id()));
+        let held = fs::File::create(&name).unwrap();
+        held.set_len(4711).unwrap();
+        let own = fs::read_to_string("/proc/self/stat").unwrap();
+        let ticks: u64 = own.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
+        let worker = TaskId { start: ticks * 10_000_000, tgid: u64::from(std::process::id()) };
+        let file = NumberedFile { workers: vec![worker], is_numbered: false, ..numbered(&name) };
+        let (root, mounts) = (Path::new("/"), Mounts::of(Path::new("/proc/self")).unwrap());
+        let mut seeker = Seeker::new(root, Clock::of(root), &mounts);
+        let Found::File { stat, path } = seeker.find(&file) else { panic!("it is open") };
+        assert_eq!((stat.size, path.as_deref()), (4711, Some(name.as_os_str().as_bytes())));
+        // The same number on a filesystem that is mounted at `/` as well as far as is known.
+        let other = NumberedFile { inode: InodeId { dev: 0xfff, ..file.inode }, ..file };
+        assert_eq!(seeker.find(&other), Found::Unreached);
+        fs::remove_file(&name).unwrap();
+    }
+
+    #[test]
+    fn nobody_is_asked_for_a_number_that_no_handle_has() {
+        let big = InodeId { ino: 1 << 32, ..InodeId::default() };
+        let here = fs::File::open("/").unwrap();
+        assert!(matches!(open_by_handle(here, big), Err(Failure::Unreached)));
+    }
+}

@@ -1,0 +1,234 @@
+//! What the net domain needs of `/proc` and `/sys`: the interfaces, what they carry and what they cannot, and how much
+//! room there is for connections.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    netns::namespace,
+    process::Clock,
+    queues::Queues,
+    text::{Standing, Text},
+};
+use observer_core::{
+    facts::{
+        Fact,
+        net::{Descriptors, Filling, LinkFact, NetFact, RoomFact, SaturationFact},
+    },
+    wants::Wants,
+};
+
+/// The network namespace that observer is in, which stays the same, and the files that tell of it.
+#[derive(Debug)]
+pub struct Network {
+    root: PathBuf,
+    /// Its inode number.
+    netns: Option<u32>,
+    devices: Standing,
+    speed: Text,
+    ports: Standing,
+    tracked: Standing,
+    tracked_limit: Standing,
+    /// What is counted of protocols, of IPv4 and of IPv6.
+    counted: [Standing; 2],
+    /// A made-up file system has no kernel that could be asked.
+    queues: Option<Queues>,
+}
+
+impl Network {
+    pub fn new(root: &Path) -> Self {
+        let file = |path: &str| Standing::new(root.join(path));
+        Self {
+            root: root.to_owned(),
+            netns: namespace(&root.join("proc/self")),
+            devices: file("proc/net/dev"),
+            speed: Text::default(),
+            ports: file("proc/sys/net/ipv4/ip_local_port_range"),
+            tracked: file("proc/sys/net/netfilter/nf_conntrack_count"),
+            tracked_limit: file("proc/sys/net/netfilter/nf_conntrack_max"),
+            counted: ["proc/net/snmp", "proc/net/snmp6"].map(file),
+            queues: (root == Path::new("/")).then(Queues::default),
+        }
+    }
+
+    /// Facts of the machine that every report needs, read once a report. Nothing is said where they cannot be read.
+    pub fn tick(&mut self, out: &mut Vec<Fact>) {
+        let Self { root, devices, speed, queues, .. } = self;
+        let Some(table) = devices.read() else { return };
+        let found = table.split(|byte| *byte == b'\n').filter_map(|line| link(root, speed, line));
+        let (links, errors): (Vec<LinkFact>, Vec<u64>) = found.unzip();
+        let queues = queues.as_mut().and_then(|queues| queues.read().ok());
+        let saturation = links.iter().zip(errors).map(|(LinkFact { name, .. }, errors)| {
+            let queue = queues.as_ref().map(|queues| queues.get(name).copied().unwrap_or_default());
+            SaturationFact { name: name.clone(), errors, queue }
+        });
+        let saturation = NetFact::Saturation(saturation.collect());
+        out.push(Fact::Net(NetFact::Links(links)));
+        out.push(Fact::Net(saturation));
+        out.push(Fact::Net(NetFact::Room(self.room())));
+    }
+
+    fn room(&mut self) -> RoomFact {
+        let mut range = self.ports.str().unwrap_or_default().split_ascii_whitespace();
+        let mut port = || range.next()?.parse().ok();
+        let (first, last) = (port(), port());
+        let number = |file: &mut Standing| file.str()?.trim().parse::<u64>().ok();
+        let (used, limit) = (number(&mut self.tracked), number(&mut self.tracked_limit));
+        RoomFact {
+            netns: self.netns,
+            ports: first.zip(last),
+            tracked: used.zip(limit).map(|(used, limit)| Filling { used, limit }),
+        }
+    }
+
+    /// Datagrams that were sent and received in this network namespace since it was made; `None` where they are not counted.
+    #[must_use]
+    pub fn datagrams(&mut self) -> Option<u64> {
+        let [four, six] = &mut self.counted;
+        let four = datagrams_v4(four.str()?);
+        Some(four.saturating_add(datagrams_v6(six.str().unwrap_or_default())))
+    }
+}
+
+/// Answers what the net domain's report asked for.
+pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
+    for id in &wants.descriptors {
+        let folder = root.join("proc").join(id.pid().to_string());
+        let Some(open) = descriptors(&folder).filter(|_| clock.is(&folder, *id)) else { continue };
+        out.push(Fact::Net(NetFact::Descriptors { id: *id, open }));
+    }
+}
+
+/// Descriptors of the process whose folder this is.
+fn descriptors(folder: &Path) -> Option<Descriptors> {
+    let limits = fs::read_to_string(folder.join("limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    // "unlimited" is still no more than the machine's own limit, which no process is near alone.
+    let limit = line.split_ascii_whitespace().next()?.parse().ok()?;
+    // From 6.2 on the size of the folder is the number of what is in it; before, it is 0.
+    let used = fs::metadata(folder.join("fd")).ok().map(|fd| fd.len()).filter(|used| *used > 0);
+    Some(Descriptors { used, limit })
+}
+
+/// Lines come in pairs: `Udp: InDatagrams NoPorts …`, `Udp: 17 0 …`.
+fn datagrams_v4(table: &str) -> u64 {
+    let lines: Vec<&str> = table.lines().collect();
+    let pairs = lines.chunks_exact(2).filter(|pair| pair[0].starts_with("Udp"));
+    let fields =
+        pairs.flat_map(|pair| pair[0].split_ascii_whitespace().zip(pair[1].split_ascii_whitespace()));
+    sum(fields.filter(|(name, _)| matches!(*name, "InDatagrams" | "OutDatagrams")).map(|(_, value)| value))
+}
+
+/// A line a counter: `Udp6InDatagrams  17`.
+fn datagrams_v6(table: &str) -> u64 {
+    let fields = table.lines().filter_map(|line| {
+        let (name, value) = line.split_once(char::is_whitespace)?;
+        let moved = name.ends_with("InDatagrams") || name.ends_with("OutDatagrams");
+        (name.starts_with("Udp") && moved).then(|| value.trim())
+    });
+    sum(fields)
+}
+
+fn sum<'a>(values: impl Iterator<Item = &'a str>) -> u64 {
+    values.filter_map(|value| value.parse::<u64>().ok()).fold(0, u64::saturating_add)
+}
+
+/// An interface's line of `/proc/net/dev`: `name: rx bytes, packets, errors, dropped, four more, and the same of tx`.
+/// The two lines of the heading have no colon. With its errors.
+fn link(root: &Path, text: &mut Text, line: &[u8]) -> Option<(LinkFact, u64)> {
+    // A name may hold a colon (an alias), a number may not.
+    let colon = line.iter().rposition(|byte| *byte == b':')?;
+    let name = line[..colon].trim_ascii();
+    let numbers: Vec<u64> = std::str::from_utf8(&line[colon + 1..])
+        .ok()?
+        .split_ascii_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
+    let [rx, _, rx_errors, rx_dropped, _, _, _, _, tx, _, tx_errors, tx_dropped, ..] = numbers[..] else {
+        return None;
+    };
+    let drops = rx_dropped.saturating_add(tx_dropped);
+    let fact = LinkFact { name: name.to_vec(), speed: speed(root, text, name), tx, rx, drops };
+    Some((fact, rx_errors.saturating_add(tx_errors)))
+}
+
+/// Bits per second; `None` where the interface has no speed of its own (loopback, bridges, most virtual ones) or its
+/// driver does not know it, which reads as -1 or as an error.
+fn speed(root: &Path, text: &mut Text, name: &[u8]) -> Option<u64> {
+    let name = std::str::from_utf8(name).ok()?;
+    let megabits = text.str(&root.join("sys/class/net").join(name).join("speed"))?;
+    let megabits: i64 = megabits.trim().parse().ok()?;
+    // A driver that lacks the information says so as 65535 or u32::MAX.
+    let known = megabits > 0 && megabits != 65_535 && megabits < i64::from(u32::MAX);
+    known.then(|| megabits.cast_unsigned() * 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "Inter-|   Receive                            |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:    3193      29    0    0    0     0          0         0     3194      29    0    0    0     0       0          0
+  eth0: 485783840   23484    3    5    0     0          0         0  1592265   18349    1    2    0     0       0          0
+";
+
+    #[test]
+    fn every_interface_is_read_with_its_speed_where_it_has_one() {
+        let root = tempfile();
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("proc/net/dev", TABLE);
+        write("sys/class/net/lo/speed", "-1\n");
+        write("sys/class/net/eth0/speed", "1000\n");
+        write("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n");
+        write("proc/sys/net/netfilter/nf_conntrack_count", "900\n");
+        write("proc/sys/net/netfilter/nf_conntrack_max", "1000\n");
+        let mut out = Vec::new();
+        Network::new(&root).tick(&mut out);
+        fs::remove_dir_all(&root).unwrap();
+        let lo = LinkFact { name: b"lo".to_vec(), speed: None, tx: 3194, rx: 3193, drops: 0 };
+        let eth0 = LinkFact {
+            name: b"eth0".to_vec(),
+            speed: Some(1_000_000_000),
+            tx: 1_592_265,
+            rx: 485_783_840,
+            drops: 7,
+        };
+        assert_eq!(out[0], Fact::Net(NetFact::Links(vec![lo, eth0])));
+        let errors = |name: &[u8], errors| SaturationFact { name: name.to_vec(), errors, queue: None };
+        let saturation = vec![errors(b"lo", 0), errors(b"eth0", 4)];
+        assert_eq!(out[1], Fact::Net(NetFact::Saturation(saturation)));
+        let tracked = Some(Filling { used: 900, limit: 1000 });
+        let room = RoomFact { netns: None, ports: Some((32_768, 60_999)), tracked };
+        assert_eq!(out[2], Fact::Net(NetFact::Room(room)));
+    }
+
+    #[test]
+    fn datagrams_of_every_kind_are_counted() {
+        let four = "Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: InSegs OutSegs\nTcp: 9 9\n\
+                    Udp: InDatagrams NoPorts InErrors OutDatagrams\nUdp: 10 7 7 200\n\
+                    UdpLite: InDatagrams NoPorts InErrors OutDatagrams\nUdpLite: 1 0 0 2\n";
+        assert_eq!(datagrams_v4(four), 213);
+        let six = "Ip6InReceives  5\nUdp6InDatagrams  3000\nUdp6NoPorts  8\nUdp6OutDatagrams  40000\n\
+                   UdpLite6OutDatagrams\t500000\n";
+        assert_eq!(datagrams_v6(six), 543_000);
+    }
+
+    #[test]
+    fn a_machine_without_the_table_says_nothing() {
+        let mut out = Vec::new();
+        Network::new(Path::new("/nonexistent")).tick(&mut out);
+        assert!(out.is_empty());
+    }
+
+    fn tempfile() -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("observer-net-{}", std::process::id()))
+    }
+}

@@ -1,0 +1,198 @@
+//! The queueing discipline at the root of every interface of this network namespace, as the kernel's routing socket tells
+//! of it: what waits there to be sent, and what it dropped.
+//!
+//! What cannot be seen: what waits in a device itself, and in the interfaces of other network namespaces.
+
+use std::{collections::HashMap, os::fd::OwnedFd};
+
+use rustix::{
+    io,
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice::index_to_name, recv, send,
+        socket_with,
+    },
+};
+
+use observer_core::facts::net::QueueFact;
+
+/// The kernel answers in pieces of at most so many bytes: what it makes room for where pages are large, and fills two pages
+/// of the usual size with what it needs besides.
+const PIECE: usize = 8192 - 320;
+/// Lengths of the headers that a message, a traffic control message and an attribute begin with.
+const MESSAGE: usize = 16;
+const CONTROL: usize = 20;
+const ATTRIBUTE: usize = 4;
+/// `TC_H_ROOT`: the discipline that a packet meets first. One of several queues counts what waits in all of them.
+const ROOT: u32 = u32::MAX;
+/// Two bits of an attribute's type are flags.
+const TYPE: u16 = 0x3fff;
+/// `TCA_STATS_QUEUE`, within `TCA_STATS2`.
+const STATS_QUEUE: u16 = 3;
+
+/// Asks the kernel through one socket, again and again.
+#[derive(Debug, Default)]
+pub struct Queues {
+    /// None before the first answer, and after one that was not understood: there may be more of it.
+    socket: Option<OwnedFd>,
+    piece: Vec<u8>,
+}
+
+impl Queues {
+    /// Each interface that has a discipline, by its name.
+    ///
+    /// # Errors
+    /// When the kernel does not answer, or not with what was asked for.
+    pub fn read(&mut self) -> io::Result<HashMap<Vec<u8>, QueueFact>> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?,
+        };
+        let found = self.ask(&socket)?;
+        self.socket = Some(socket);
+        Ok(found)
+    }
+
+    fn ask(&mut self, socket: &OwnedFd) -> io::Result<HashMap<Vec<u8>, QueueFact>> {
+        send(socket, &request(), SendFlags::empty())?;
+        let mut found = HashMap::new();
+        self.piece.resize(PIECE, 0);
+        loop {
+            let (_, length) = recv(socket, &mut self.piece[..], RecvFlags::TRUNC)?;
+            // A piece that was cut off has more in it than was read.
+            let bytes = self.piece.get(..length).ok_or(io::Errno::MSGSIZE)?;
+            let whole = roots(bytes, |interface, queue| {
+                // An interface may have gone since.
+                if let Ok(name) = index_to_name(socket, interface) {
+                    found.insert(name.into_bytes(), queue);
+                }
+            })?;
+            if whole {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// A dump of every discipline there is.
+fn request() -> [u8; MESSAGE + CONTROL] {
+    let mut bytes = [0; MESSAGE + CONTROL];
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+    bytes[..4].copy_from_slice(&((MESSAGE + CONTROL) as u32).to_ne_bytes());
+    bytes[4..6].copy_from_slice(&libc::RTM_GETQDISC.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    bytes
+}
+
+/// Tells `each` root of one piece of the answer, with the number of its interface; whether this was the last piece.
+fn roots(piece: &[u8], mut each: impl FnMut(u32, QueueFact)) -> io::Result<bool> {
+    let mut rest = piece;
+    while !rest.is_empty() {
+        let length = word(rest, 0).ok_or(io::Errno::BADMSG)? as usize;
+        let message = rest.get(MESSAGE..length).ok_or(io::Errno::BADMSG)?;
+        match half(rest, 4).map(i32::from) {
+            Some(libc::NLMSG_DONE) => return Ok(true),
+            Some(libc::NLMSG_ERROR) => return Err(io::Errno::BADMSG),
+            _ => {
+                if let (Some(interface), Some(ROOT)) = (word(message, 4), word(message, 12))
+                    && let Some(queue) = message.get(CONTROL..).and_then(queue)
+                {
+                    each(interface, queue);
+                }
+            }
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+/// What the attributes of a discipline say of its queue.
+fn queue(attributes: &[u8]) -> Option<QueueFact> {
+    let of = attribute(attributes, libc::TCA_STATS2).and_then(|stats| attribute(stats, STATS_QUEUE))?;
+    Some(QueueFact { packets: word(of, 0)?, bytes: word(of, 4)?, drops: word(of, 8)? })
+}
+
+/// What the attribute of this type holds.
+fn attribute(mut rest: &[u8], kind: u16) -> Option<&[u8]> {
+    loop {
+        let (length, found) = (usize::from(half(rest, 0)?), half(rest, 2)? & TYPE);
+        let value = rest.get(ATTRIBUTE..length)?;
+        if found == kind {
+            return Some(value);
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute_of(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::from(((value.len() + ATTRIBUTE) as u16).to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn message(kind: u16, content: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::from(((content.len() + MESSAGE) as u32).to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([0; 10]);
+        bytes.extend(content);
+        bytes
+    }
+
+    fn discipline(interface: u32, parent: u32, queue: [u32; 5]) -> Vec<u8> {
+        let mut content = Vec::from([0; 4]);
+        for number in [interface, 0x8001_0000, parent, 2] {
+            content.extend(number.to_ne_bytes());
+        }
+        content.extend(attribute_of(1, b"fq_codel\0"));
+        let queue: Vec<u8> = queue.into_iter().flat_map(u32::to_ne_bytes).collect();
+        let basic = attribute_of(1, &[7; 12]);
+        let stats = [basic, attribute_of(STATS_QUEUE | 0x8000, &queue)].concat();
+        content.extend(attribute_of(libc::TCA_STATS2, &stats));
+        message(libc::RTM_NEWQDISC, &content)
+    }
+
+    fn of(piece: &[u8]) -> io::Result<(bool, Vec<(u32, QueueFact)>)> {
+        let mut found = Vec::new();
+        let last = roots(piece, |interface, queue| found.push((interface, queue)))?;
+        Ok((last, found))
+    }
+
+    #[test]
+    fn roots_are_told_and_what_is_below_them_is_not() {
+        let piece = [discipline(2, ROOT, [3, 4500, 17, 1, 9]), discipline(2, 0x8001_0001, [9; 5])].concat();
+        let queue = QueueFact { packets: 3, bytes: 4500, drops: 17 };
+        assert_eq!(of(&piece), Ok((false, vec![(2, queue)])));
+        let piece = [discipline(3, ROOT, [0; 5]), message(libc::NLMSG_DONE as u16, &[0; 4])].concat();
+        assert_eq!(of(&piece), Ok((true, vec![(3, QueueFact::default())])));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error_and_what_is_cut_off_too() {
+        assert!(of(&message(libc::NLMSG_ERROR as u16, &[0xff; 4])).is_err());
+        let piece = discipline(2, ROOT, [0; 5]);
+        for length in 1..piece.len() {
+            assert!(of(&piece[..length]).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_answers() {
+        let mut queues = Queues::default();
+        for _ in 0..2 {
+            assert!(queues.read().is_ok_and(|found| found.keys().all(|name| !name.is_empty())));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What was found in the kernel's types, kept for the next start: one file a domain set, for one kernel build.
+//!
+//! Never trusted blindly and never an error: an entry counts only if it was written by this version of observer for
+//! this build of the kernel and these hooks, is whole, and belongs to the user who runs; else it is made anew.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use super::facts::{KernelTypes, attachments, fields, helpers};
+use observer_core::domain::Declaration;
+
+/// Where entries are kept.
+pub const FOLDER: &str = "/var/cache/observer";
+
+/// The shape of an entry; another number for another shape.
+const FORMAT: u32 = 3;
+
+/// What an entry is good for: anything that changes here makes it stale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// For these domains on the kernel `build` whose types are in the file `types`.
+    #[must_use]
+    pub fn new(domains: &[&Declaration], build: &str, types: &Path) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for field in fields(domains) {
+            (field.global, field.path, field.width).hash(&mut hasher);
+        }
+        for attachment in attachments(domains) {
+            attachment.point.hash(&mut hasher);
+        }
+        let size = std::fs::metadata(types).map_or(0, |file| file.len());
+        // The build id of the kernel is in its notes; two builds with one release and version are told apart by it.
+        let notes = types.ancestors().nth(2).map(|kernel| kernel.join("notes"));
+        notes.and_then(|notes| std::fs::read(notes).ok()).hash(&mut hasher);
+        let names: Vec<&str> = domains.iter().map(|domain| domain.name).collect();
+        let version = env!("CARGO_PKG_VERSION");
+        helpers(domains).for_each(|helper| helper.hash(&mut hasher));
+        Self(format!("{version}.{FORMAT} {} {build} {size} {:016x}", names.join("+"), hasher.finish()))
+    }
+}
+
+/// The file of one key.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    folder: &'a Path,
+    key: &'a Key,
+}
+
+impl<'a> Entry<'a> {
+    /// The entry of `key` in `folder`; nothing is read or made yet.
+    #[must_use]
+    pub const fn new(folder: &'a Path, key: &'a Key) -> Self {
+        Self { folder, key }
+    }
+
+    fn path(&self) -> PathBuf {
+        let mut hasher = DefaultHasher::new();
+        self.key.0.hash(&mut hasher);
+        self.folder.join(format!("types-{:016x}", hasher.finish()))
+    }
+
+    /// What was kept, if it can be relied on.
+    #[must_use]
+    pub fn read(&self) -> Option<KernelTypes> {
+        let path = self.path();
+        let file = std::fs::symlink_metadata(&path).ok()?;
+        let own = rustix::process::geteuid().as_raw();
+        if !file.is_file() || file.uid() != own || file.mode() & 0o022 != 0 {
+            return None;
+        }
+        let bytes = std::fs::read(path).ok()?;
+        let (sum, body) = bytes.split_first_chunk::<8>()?;
+        if checksum(body) != u64::from_le_bytes(*sum) {
+            return None;
+        }
+        let (key, types): (String, KernelTypes) = postcard::from_bytes(body).ok()?;
+        (key == self.key.0).then_some(types)
+    }
+
+    /// Keeps `types`; where that fails the next start simply takes longer.
+    pub fn write(&self, types: &KernelTypes) {
+        let _ = self.try_write(types);
+    }
+
+    fn try_write(&self, types: &KernelTypes) -> std::io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(self.folder)?;
+        let body = postcard::to_stdvec(&(&self.key.0, types)).map_err(std::io::Error::other)?;
+        // Written beside and renamed, so that a reader never meets half an entry.
+        let path = self.path();
+        let beside = path.with_extension(std::process::id().to_string());
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        let written = file.write_all(&checksum(&body).to_le_bytes()).and_then(|()| file.write_all(&body));
+        let kept = written.and_then(|()| std::fs::rename(&beside, &path));
+        if kept.is_err() {
+            let _ = std::fs::remove_file(&beside);
+        }
+        kept
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("observer-cache-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        folder
+    }
+
+    fn types() -> KernelTypes {
+        KernelTypes {
+            helpers: std::collections::BTreeSet::from(["loop".to_owned()]),
+            ..KernelTypes::default()
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_read_back_only_under_its_own_key() {
+        let folder = folder("key");
+        let key = Key("one".to_owned());
+        Entry::new(&folder, &key).write(&types());
+        assert_eq!(Entry::new(&folder, &key).read(), Some(types()));
+        assert_eq!(Entry::new(&folder, &Key("two".to_owned())).read(), None);
+        let _ = std::fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn a_damaged_entry_is_not_trusted() {
+        let folder = folder("damage");
+        let key = Key("one".to_owned());
+        let entry = Entry::new(&folder, &key);
+        entry.write(&types());
+        let whole = std::fs::read(entry.path()).expect("entry was written");
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(entry.path(), &bytes).expect("entry can be replaced");
+            assert_eq!(entry.read(), None, "byte {at}");
+            std::fs::write(entry.path(), &whole[..at]).expect("entry can be replaced");
+            assert_eq!(entry.read(), None, "first {at} bytes");
+        }
+        let _ = std::fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_no_error() {
+        let entry = (Path::new("/proc/self/cache"), Key("one".to_owned()));
+        Entry::new(entry.0, &entry.1).write(&types());
+        assert_eq!(Entry::new(entry.0, &entry.1).read(), None);
+    }
+}

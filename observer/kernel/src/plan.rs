@@ -1,0 +1,300 @@
+//! From what a kernel offers and what the domains would like to what is attached: a pure function.
+//!
+//! Doctor prints a plan, the loader executes it, tests assert it for kernels that are not there.
+
+use observer_common::field::ABSENT;
+
+use super::{
+    facts::{KernelFacts, fields, type_name},
+    names::Lockdown,
+    prototype,
+};
+use observer_core::{
+    domain::Declaration,
+    hook::{Attachment, Hook, Need, Point, Way},
+};
+
+/// What to load and attach.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadPlan {
+    pub objects: Vec<ObjectPlan>,
+    /// What the running kernel's types number; needed to name attachment points to the kernel.
+    pub facts: KernelFacts,
+}
+
+/// One domain's kernel object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectPlan {
+    pub domain: &'static str,
+    /// Which of the domain's kernel objects.
+    pub object: &'static str,
+    /// Value of each global: a field's offset, or `ABSENT`.
+    pub globals: Vec<(&'static str, u32)>,
+    /// Fields that this kernel lacks and that programs need, with the reason.
+    pub lacking: Vec<(&'static str, String)>,
+    pub hooks: Vec<HookPlan>,
+}
+
+/// One signal: its ways in order, each possible or with the reason why not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HookPlan {
+    pub hook: &'static Hook,
+    pub ways: Vec<(&'static Way, Result<(), String>)>,
+}
+
+/// What the user switched off, to see what the rest still knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Without {
+    pub passes: bool,
+    pub events: bool,
+}
+
+impl HookPlan {
+    /// The way that comes first among the possible ones.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&'static Way> {
+        self.possible().next()
+    }
+
+    /// The possible ways in order: the loader goes on to the next where the kernel refuses one after all.
+    pub fn possible(&self) -> impl Iterator<Item = &'static Way> + '_ {
+        self.ways.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(way, _)| *way)
+    }
+
+    /// Why no way is possible, in one sentence.
+    #[must_use]
+    pub fn refusal(&self) -> String {
+        let reasons = self.ways.iter().filter_map(|(way, verdict)| {
+            verdict.as_ref().err().map(|reason| format!("{}: {reason}", way.name))
+        });
+        reasons.collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl LoadPlan {
+    /// Leaves of a hook only the way with this number, counted from 1 as in its declaration.
+    ///
+    /// # Errors
+    /// Where no object has the hook, or the hook no such way.
+    pub fn force(&mut self, hook: &str, number: usize) -> Result<(), String> {
+        let mut hooks = self.objects.iter_mut().flat_map(|object| &mut object.hooks);
+        let Some(forced) = hooks.find(|plan| plan.hook.name == hook) else {
+            return Err(format!("nothing that is observed here has a hook `{hook}`"));
+        };
+        if !(1..=forced.ways.len()).contains(&number) {
+            return Err(format!("`{hook}` has no way {number}, but 1 to {}", forced.ways.len()));
+        }
+        for (index, (_, verdict)) in forced.ways.iter_mut().enumerate() {
+            if index + 1 != number && verdict.is_ok() {
+                *verdict = Err("not chosen by --way".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Decides what is attached on a kernel with these facts.
+#[must_use]
+pub fn plan(facts: KernelFacts, domains: &[&'static Declaration], without: Without) -> LoadPlan {
+    let objects = domains.iter().map(|domain| object(&facts, domain, without)).collect();
+    LoadPlan { objects, facts }
+}
+
+fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -> ObjectPlan {
+    let mut lacking = Vec::new();
+    let own = [domain];
+    let globals = fields(&own).map(|field| match facts.types.fields.get(field.global) {
+        Some(Ok(offset)) => (field.global, *offset),
+        Some(Err(reason)) => {
+            if !domain.optional_fields.contains(&field.global) {
+                lacking.push((field.global, reason.clone()));
+            }
+            (field.global, ABSENT)
+        }
+        None => {
+            lacking.push((field.global, format!("`{}` was not looked up", field.path)));
+            (field.global, ABSENT)
+        }
+    });
+    let globals = globals.collect();
+    let hooks = domain.hooks.iter().map(|hook| HookPlan {
+        hook,
+        ways: hook.ways.iter().map(|way| (way, possible(facts, hook, way, without))).collect(),
+    });
+    let fitting =
+        domain.objects.iter().find(|(_, needs)| needs.iter().all(|need| needed(facts, need).is_ok()));
+    // Where none is, each hook's ways say why; the last asks the least.
+    let (object, _) = fitting.or(domain.objects.last()).copied().unwrap_or((domain.name, &[]));
+    ObjectPlan { domain: domain.name, object, globals, lacking, hooks: hooks.collect() }
+}
+
+fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Result<(), String> {
+    let off = if hook.kind.is_event() { without.events } else { without.passes };
+    if off {
+        return Err("switched off by --without".to_owned());
+    }
+    for attachment in way.programs.iter().filter(|attachment| !attachment.optional) {
+        let missing = |what: &str| format!("this kernel has no {what} `{}`", attachment.point.target());
+        if facts.types.id(attachment.point).is_none() {
+            return Err(missing(match attachment.point {
+                Point::Iterator(_) => "iterator",
+                Point::BtfTracepoint(_) => "tracepoint",
+                Point::Fentry(_) | Point::Fexit(_) => "function",
+            }));
+        }
+        if matches!(attachment.point, Point::Fentry(_) | Point::Fexit(_)) {
+            facts.trampolines.clone()?;
+        }
+        arguments(facts, attachment)?;
+    }
+    way.needs.iter().try_for_each(|need| needed(facts, need))
+}
+
+/// Whether the kernel has, and allows, what programs call.
+fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
+    let probing = match need {
+        Need::Helper(name) if !facts.types.helpers.contains(*name) => {
+            return Err(format!("this kernel has no helper `bpf_{name}`"));
+        }
+        Need::NoHelper(name) if facts.types.helpers.contains(*name) => {
+            return Err(format!("this kernel has the helper `bpf_{name}`, with which more can be had"));
+        }
+        Need::Helper(_) | Need::NoHelper(_) => false,
+        Need::Probing => true,
+        Need::ProbingWhere { global, is } => match facts.types.fields.get(*global) {
+            Some(Ok(offset)) => is.is_none_or(|is| is == *offset),
+            _ => false,
+        },
+    };
+    if probing && facts.lockdown == Lockdown::Confidentiality {
+        return Err("lockdown=confidentiality forbids to probe kernel memory".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether a program is handed what it expects at its point.
+fn arguments(facts: &KernelFacts, attachment: &Attachment) -> Result<(), String> {
+    let Attachment { program, point, .. } = *attachment;
+    let name = type_name(point).1;
+    // One that is not declared is for the tests of plans to find; the verifier still has its say.
+    let Some(expected) = prototype::expected_by(program, &name) else { return Ok(()) };
+    match facts.types.points.get(&name) {
+        Some(found) if !prototype::fits(point, expected, &found.prototype) => {
+            Err(format!("what this kernel hands over at `{name}` is ({}), not ({expected})", found.prototype))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        facts::{KernelTypes, PointType, attachments, helpers},
+        privilege::Capabilities,
+    };
+
+    fn every() -> Vec<&'static Declaration> {
+        vec![&observer_mem::DECLARATION, &observer_disk::DECLARATION, &observer_net::DECLARATION]
+    }
+
+    /// A place as the programs there expect it.
+    fn place(point: Point) -> (String, PointType) {
+        let name = type_name(point).1;
+        let prototype = prototype::expected(&name).unwrap_or_default().to_owned();
+        (name, PointType { id: 1, prototype })
+    }
+
+    /// A kernel that has everything.
+    fn complete() -> KernelFacts {
+        let domains = every();
+        KernelFacts {
+            release: "6.99".to_owned(),
+            build: "#1".to_owned(),
+            lockdown: Lockdown::None,
+            capabilities: Capabilities(u64::MAX),
+            types: KernelTypes {
+                fields: fields(&domains).map(|field| (field.global.to_owned(), Ok(8))).collect(),
+                points: attachments(&domains).map(|at| place(at.point)).collect(),
+                helpers: helpers(&domains).map(str::to_owned).collect(),
+            },
+            trampolines: Ok(()),
+        }
+    }
+
+    fn hooks(plan: &LoadPlan) -> impl Iterator<Item = &HookPlan> {
+        plan.objects.iter().flat_map(|object| &object.hooks)
+    }
+
+    #[test]
+    fn a_kernel_that_has_everything_gets_the_first_way_of_each_hook() {
+        let plan = plan(complete(), &every(), Without::default());
+        assert!(hooks(&plan).count() > 8);
+        for hook in hooks(&plan) {
+            assert_eq!(hook.chosen(), hook.hook.ways.first(), "{}", hook.hook.name);
+        }
+    }
+
+    #[test]
+    fn where_functions_cannot_be_hooked_every_signal_still_has_a_way() {
+        let facts = KernelFacts { trampolines: Err("EPERM".to_owned()), ..complete() };
+        let plan = plan(facts, &every(), Without::default());
+        for hook in hooks(&plan) {
+            let way = hook.chosen().unwrap_or_else(|| panic!("{}: {}", hook.hook.name, hook.refusal()));
+            let points = way.programs.iter().filter(|program| !program.optional);
+            assert!(
+                points
+                    .map(|program| program.point)
+                    .all(|point| !matches!(point, Point::Fexit(_) | Point::Fentry(_)))
+            );
+        }
+    }
+
+    #[test]
+    fn a_tracepoint_that_is_missing_is_named() {
+        let mut facts = complete();
+        facts.types.points.remove("btf_trace_tcp_destroy_sock");
+        let plan = plan(facts, &every(), Without::default());
+        let life = hooks(&plan).find(|hook| hook.hook.name == "net.connections").expect("net has the hook");
+        assert_eq!(life.chosen(), None);
+        assert!(life.refusal().contains("no tracepoint `tcp_destroy_sock`"), "{}", life.refusal());
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_absent_to_the_programs_and_said() {
+        let mut facts = complete();
+        facts
+            .types
+            .fields
+            .insert("TASK_TGID".to_owned(), Err("this kernel has no `task_struct.tgid`".to_owned()));
+        let plan = plan(facts, &every(), Without::default());
+        for object in &plan.objects {
+            assert!(object.globals.contains(&("TASK_TGID", ABSENT)), "{}", object.domain);
+            assert!(object.lacking.iter().any(|(global, _)| *global == "TASK_TGID"), "{}", object.domain);
+        }
+    }
+
+    #[test]
+    fn one_way_can_be_forced() {
+        let mut plan = plan(complete(), &every(), Without::default());
+        plan.force("mem.mappings", 2).expect("it has two");
+        let mappings = hooks(&plan).find(|hook| hook.hook.name == "mem.mappings").expect("mem has the hook");
+        assert_eq!(mappings.chosen(), mappings.hook.ways.get(1));
+        assert_eq!(mappings.ways[0].1, Err("not chosen by --way".to_owned()));
+        assert!(plan.force("mem.mappings", 0).is_err());
+        assert!(plan.force("mem.mappings", 99).is_err());
+        assert!(plan.force("mem.nothing", 1).is_err());
+    }
+
+    #[test]
+    fn either_half_can_be_switched_off() {
+        let off = Without { passes: true, events: false };
+        for hook in hooks(&plan(complete(), &every(), off)) {
+            assert_eq!(hook.chosen().is_some(), hook.hook.kind.is_event(), "{}", hook.hook.name);
+        }
+        let off = Without { passes: false, events: true };
+        for hook in hooks(&plan(complete(), &every(), off)) {
+            assert_eq!(hook.chosen().is_some(), !hook.hook.kind.is_event(), "{}", hook.hook.name);
+        }
+    }
+}

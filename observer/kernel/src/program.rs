@@ -1,0 +1,154 @@
+//! One program of an object: loaded, attached, unloaded, by what kind of place it is for.
+//!
+//! Loading is what takes time at a start: before 7.0 the verifier searches all types of the kernel by name at each
+//! pointer that a program follows. Programs are verified independently of one another, so all are loaded at once.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use aya::{
+    Btf, Ebpf,
+    programs::{
+        BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError, fentry::FEntryLink, fexit::FExitLink,
+        tp_btf::BtfTracePointLink,
+    },
+};
+
+use super::{facts::KernelTypes, ids::attach_types, refusal};
+use observer_core::hook::{Attachment, Point, Way};
+
+/// What became of the programs that were loaded before they were needed, by name.
+pub type Verdicts = HashMap<&'static str, Result<(), String>>;
+
+/// Gives a program to the verifier.
+///
+/// # Errors
+/// The kernel's refusal, in words.
+pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), String> {
+    let loaded = match point {
+        Point::Iterator(target) => {
+            <&mut Iter>::try_from(program).and_then(|program| program.load(target, types))
+        }
+        Point::BtfTracepoint(target) => {
+            <&mut BtfTracePoint>::try_from(program).and_then(|program| program.load(target, types))
+        }
+        Point::Fentry(target) => {
+            <&mut FEntry>::try_from(program).and_then(|program| program.load(target, types))
+        }
+        Point::Fexit(target) => {
+            <&mut FExit>::try_from(program).and_then(|program| program.load(target, types))
+        }
+    };
+    loaded.map_err(|error| refusal::of(&error))
+}
+
+/// Lets a loaded program run. An iterator is attached anew for each of its passes.
+///
+/// # Errors
+/// The kernel's refusal, in words.
+pub fn attach(program: &mut Program) -> Result<(), String> {
+    let attached = match program {
+        Program::BtfTracePoint(program) => program.attach().map(drop),
+        Program::FEntry(program) => program.attach().map(drop),
+        Program::FExit(program) => program.attach().map(drop),
+        Program::Iter(_) => Ok(()),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    attached.map_err(|error| refusal::of(&error))
+}
+
+/// A program's attachment, which lasts as long as this.
+#[derive(Debug)]
+pub enum Attached {
+    BtfTracepoint(BtfTracePointLink),
+    Fentry(FEntryLink),
+    Fexit(FExitLink),
+}
+
+/// As [`attach`], until the result is dropped.
+///
+/// # Errors
+/// The kernel's refusal, in words.
+pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
+    let attached = match program {
+        Program::BtfTracePoint(program) => {
+            program.attach().and_then(|id| program.take_link(id)).map(Attached::BtfTracepoint)
+        }
+        Program::FEntry(program) => {
+            program.attach().and_then(|id| program.take_link(id)).map(Attached::Fentry)
+        }
+        Program::FExit(program) => program.attach().and_then(|id| program.take_link(id)).map(Attached::Fexit),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    attached.map_err(|error| refusal::of(&error))
+}
+
+/// As [`attach_for_now`], for a program that was attached before. Until Linux 5.13 a function takes no program twice
+/// (f3a95075549e, "bpf: Allow trampoline re-attach for tracing and lsm programs"): then it is loaded anew.
+///
+/// # Errors
+/// The kernel's refusal, in words.
+pub fn attach_again(program: &mut Program, point: Point, types: &KernelTypes) -> Result<Attached, String> {
+    attach_for_now(program).or_else(|_| {
+        let types = attach_types(types, std::iter::once(point)).map_err(|error| error.to_string())?;
+        unload(program);
+        load(program, point, &types)?;
+        attach_for_now(program)
+    })
+}
+
+/// Detaches and forgets a program; one that cannot be unloaded goes with this process.
+pub fn unload(program: &mut Program) {
+    let _ = match program {
+        Program::Iter(program) => program.unload(),
+        Program::BtfTracePoint(program) => program.unload(),
+        Program::FEntry(program) => program.unload(),
+        Program::FExit(program) => program.unload(),
+        _ => Ok(()),
+    };
+}
+
+/// Loads the programs of these ways of each object, as many at a time as there are processors; what became of them, by
+/// object.
+pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Way>)>, types: &Btf) -> Vec<Verdicts> {
+    let mut verdicts: Vec<Verdicts> = wanted.iter().map(|_| Verdicts::new()).collect();
+    let mut waiting: Vec<Waiting> = Vec::new();
+    for (object, (ebpf, ways)) in wanted.into_iter().enumerate() {
+        waiting.extend(ebpf.programs_mut().filter_map(|(name, program)| {
+            let named =
+                |way: &&'static Way| way.programs.iter().find(|attachment| attachment.program == name);
+            let (way, attachment) = ways.iter().find_map(|way| Some((way, named(way)?)))?;
+            Some(Waiting { object, attachment, is_long: way.repeats(), program })
+        }));
+    }
+    // Taken from the end: what takes longest comes first, so that nobody waits for it alone.
+    waiting.sort_by_key(|waiting| waiting.is_long);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(waiting.len().max(1));
+    let waiting = Mutex::new(waiting);
+    let next = || waiting.lock().ok().and_then(|mut waiting| waiting.pop());
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(Waiting { object, attachment, program, .. }) = next() {
+            done.push((object, attachment.program, load(program, attachment.point, types)));
+        }
+        done
+    };
+    let done = std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        // What a worker that panicked has loaded has no verdict: it is loaded when it is needed.
+        done.extend(helpers.into_iter().filter_map(|helper| helper.join().ok()).flatten());
+        done
+    });
+    for (object, program, verdict) in done {
+        verdicts[object].insert(program, verdict);
+    }
+    verdicts
+}
+
+/// A program that is to be loaded.
+struct Waiting<'a> {
+    object: usize,
+    attachment: &'static Attachment,
+    is_long: bool,
+    program: &'a mut Program,
+}

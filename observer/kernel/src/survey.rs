@@ -1,0 +1,134 @@
+//! What the types of a kernel say of everything that some way relies on: each field, each place with what programs are
+//! handed there, each helper function. Kept as data for kernels that are not here, so that plans for them are tested.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    btf::{Btf, BtfError, Named, Place},
+    facts::{KernelFacts, KernelTypes, PointType, attachments, fields, helpers, type_name},
+    names::Lockdown,
+    privilege::Capabilities,
+};
+use observer_core::domain::Declaration;
+
+/// The kernel's own numbering of helper functions.
+const HELPERS: &str = "bpf_func_id";
+
+/// The types of one kernel, as far as they matter. `None` is what it lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// By the path of the field, as its declaration spells it.
+    pub fields: BTreeMap<String, Option<Place>>,
+    /// What programs are handed at each place, by its name in the types.
+    pub points: BTreeMap<String, Option<String>>,
+    pub helpers: BTreeMap<String, bool>,
+    /// Type ids are another in each build: they are no part of the data.
+    #[serde(skip)]
+    ids: BTreeMap<String, u32>,
+}
+
+/// How a kernel was started: what it allows, whatever its types are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    pub lockdown: Lockdown,
+    pub trampolines: Result<(), String>,
+}
+
+/// A kernel as data: what `doctor --survey` prints of the running one, and what is kept of each of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surveyed {
+    pub release: String,
+    /// By what was said on its command line; empty for nothing.
+    pub starts: BTreeMap<String, Start>,
+    #[serde(flatten)]
+    pub survey: Survey,
+}
+
+impl Surveyed {
+    /// What is to be kept of the running kernel, whose types are in the file `path`.
+    ///
+    /// # Errors
+    /// When the types cannot be read.
+    pub fn of(facts: &KernelFacts, domains: &[&Declaration], path: &Path) -> Result<Self, BtfError> {
+        let survey = Survey::read(domains, path)?;
+        let start = Start { lockdown: facts.lockdown, trampolines: facts.trampolines.clone() };
+        Ok(Self { release: facts.release.clone(), starts: BTreeMap::from([(String::new(), start)]), survey })
+    }
+
+    /// The facts that a plan for this kernel is made of, for each of its starts; who runs has every capability.
+    pub fn facts(&self, domains: &[&Declaration]) -> impl Iterator<Item = (&str, KernelFacts)> {
+        let types = self.survey.types(domains);
+        self.starts.iter().map(move |(title, start)| {
+            let facts = KernelFacts {
+                release: self.release.clone(),
+                build: String::new(),
+                lockdown: start.lockdown,
+                capabilities: Capabilities(u64::MAX),
+                types: types.clone(),
+                trampolines: start.trampolines.clone(),
+            };
+            (title.as_str(), facts)
+        })
+    }
+}
+
+impl Survey {
+    /// Looks up everything that `domains` rely on in the type information at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn read(domains: &[&Declaration], path: &Path) -> Result<Self, BtfError> {
+        let points: Vec<(Named, String)> = attachments(domains).map(|at| type_name(at.point)).collect();
+        let shapes = fields(domains).flat_map(|field| field.path.split(" | "));
+        let roots = shapes.map(|shape| shape.split('.').next().unwrap_or(shape));
+        let mut wanted: Vec<(Named, &str)> = roots.map(|root| (Named::Struct, root)).collect();
+        wanted.extend(points.iter().map(|(named, name)| (*named, name.as_str())));
+        wanted.push((Named::Enum, HELPERS));
+        wanted.sort_unstable();
+        wanted.dedup();
+        let btf = Btf::open(path, &wanted)?;
+        let field = |path: &'static str| (path.to_owned(), btf.place(path).ok());
+        let helper = |name: &str| (name.to_owned(), btf.enumerates(HELPERS, &format!("BPF_FUNC_{name}")));
+        let ids = points.iter().filter_map(|(named, name)| Some((name.clone(), btf.id(*named, name)?)));
+        let prototype = |named: Named, name: &str| {
+            btf.id(named, name).map(|_| btf.prototype(named, name).unwrap_or_default())
+        };
+        Ok(Self {
+            fields: fields(domains).map(|declared| field(declared.path)).collect(),
+            points: points.iter().map(|(named, name)| (name.clone(), prototype(*named, name))).collect(),
+            helpers: helpers(domains).map(helper).collect(),
+            ids: ids.collect(),
+        })
+    }
+
+    /// What a plan is made with. Of a survey that was kept, places have an id that only says that they are there.
+    #[must_use]
+    pub fn types(&self, domains: &[&Declaration]) -> KernelTypes {
+        let fields = fields(domains).map(|field| {
+            let place = match self.fields.get(field.path) {
+                Some(Some(place)) if field.width == 0 || field.width == place.width => Ok(place.value),
+                Some(Some(place)) => {
+                    Err(format!("`{}` is {} bytes wide here, not {}", field.path, place.width, field.width))
+                }
+                Some(None) => Err(format!("this kernel has no `{}`", field.path)),
+                None => Err(format!("`{}` was not looked up", field.path)),
+            };
+            (field.global.to_owned(), place)
+        });
+        let points = self.points.iter().filter_map(|(name, prototype)| {
+            let id = self.ids.get(name).copied().unwrap_or(1);
+            Some((name.clone(), PointType { id, prototype: prototype.clone()? }))
+        });
+        let helpers = self.helpers.iter().filter(|(_, has)| **has).map(|(name, _)| name.clone());
+        KernelTypes {
+            fields: fields.collect(),
+            points: points.collect(),
+            helpers: helpers.collect::<BTreeSet<_>>(),
+        }
+    }
+}

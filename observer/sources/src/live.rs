@@ -1,0 +1,187 @@
+//! The live kernel as a source: rings are drained, iterators run, announced map entries read, `/proc` asked, and what
+//! has changed since the last report is said.
+
+use std::{borrow::Cow, os::fd::OwnedFd, path::PathBuf};
+
+use super::{changes::Changes, observed::Observed};
+use observer_core::{
+    domain::Declaration,
+    facts::{Fact, loss::SkippedFact, process::ProcessFact, session::Moment},
+    wants::Wants,
+};
+use observer_host::{self as host, Host, remotes::Remotes};
+use observer_kernel::{activity::ProgramActivity, load::LoadedObject};
+
+/// How often ended processes are looked for where nothing tells of them, nanoseconds.
+const LOOK_AGAIN: u64 = 60_000_000_000;
+
+/// Facts that wait for the next report, about. What comes beyond stays in the ring, and what finds no room there is added up
+/// in the kernel, where the report reads it: a flood costs neither memory nor a total, and reports that come later because
+/// each took long do not find more and more to do.
+const MOST_PENDING: usize = 1 << 14;
+
+/// Everything that is attached, and what was last seen of it.
+pub struct Live {
+    objects: Vec<Observed>,
+    changes: Changes,
+    /// Observed when the ring was drained between two reports.
+    pending: Vec<Fact>,
+    host: Host,
+    epoch: u32,
+    /// When ended processes were last looked for, nanoseconds of the boot clock.
+    looked: u64,
+    /// Started when a name is first asked for.
+    remotes: Option<Remotes>,
+}
+
+impl Live {
+    /// Takes over what was loaded.
+    #[must_use]
+    pub fn new(loaded: Vec<LoadedObject>, domains: &[&Declaration], root: PathBuf) -> Self {
+        let page_size = rustix::param::page_size() as u64;
+        let objects = loaded.into_iter().filter_map(|object| {
+            let declaration = domains.iter().find(|domain| domain.name == object.domain)?;
+            Some(Observed::new(object, (declaration.decoder)(page_size)))
+        });
+        Self {
+            objects: objects.collect(),
+            changes: Changes::default(),
+            pending: Vec::new(),
+            host: Host::new(root),
+            epoch: 0,
+            looked: 0,
+            remotes: None,
+        }
+    }
+
+    /// Descriptors that become readable when a ring is half full.
+    ///
+    /// # Errors
+    /// When this process has no descriptor left.
+    pub fn rings(&self) -> std::io::Result<Vec<OwnedFd>> {
+        self.objects.iter().map(|observed| observed.object.ring_descriptor()).collect()
+    }
+
+    /// Empties the rings, unless so much waits already; what they held is part of the next [`Self::collect`].
+    pub fn drain(&mut self) {
+        if self.pending.len() < MOST_PENDING {
+            self.empty();
+        }
+    }
+
+    fn empty(&mut self) {
+        let mut out = std::mem::take(&mut self.pending);
+        for observed in &mut self.objects {
+            observed.drain(&mut self.changes, &mut out);
+        }
+        self.pending = out;
+    }
+
+    /// Tells `out` everything that has changed since the last time, for a report that is due now. At the start that is all
+    /// that there is: whoever takes it in at once need not hold it twice.
+    pub fn collect(&mut self, wants: &Wants, out: &mut impl Extend<Fact>) {
+        self.epoch = self.epoch.wrapping_add(1);
+        for observed in &self.objects {
+            self.host.begin(observed.object.domain, now().boot);
+        }
+        self.empty();
+        out.extend(std::mem::take(&mut self.pending));
+        for observed in &mut self.objects {
+            let mut ended = std::mem::take(&mut observed.announced);
+            observed.object.begin_epoch(self.epoch);
+            // What was announced meanwhile belongs to either epoch: it is read now and at the end of the next.
+            observed.drain(&mut self.changes, out);
+            ended.extend(observed.announced.iter().cloned());
+            observed.read(ended, &mut self.changes, out);
+            observed.passes(&self.host, wants, &mut self.changes, out);
+            if observed.attention.judge(&mut observed.object, &*observed.decoder, &mut self.host, now().boot)
+            {
+                // From now on it is told who does what: what stands now is where that begins.
+                self.epoch = self.epoch.wrapping_add(1);
+                observed.object.begin_epoch(self.epoch);
+                observed.passes(&self.host, wants, &mut self.changes, out);
+            }
+            // What ended during the passes was perhaps seen by them; its end is in the ring by now.
+            observed.drain(&mut self.changes, out);
+            observed.ascribe(&mut self.changes, out);
+            let mut loss = observed.make_up_for_losses(&mut self.changes, out);
+            let mut facts = Vec::new();
+            self.host.tick(observed.object.domain, now().boot, &mut facts);
+            host::missed(observed.object.domain, observed.attention.missed(), &mut facts);
+            loss.unread += observed.unread;
+            facts.push(Fact::Loss(loss));
+            if observed.skipped > 0 {
+                let domain = observed.object.domain.to_owned();
+                facts.push(Fact::Skipped(SkippedFact { domain, runs: observed.skipped }));
+            }
+            for fact in facts {
+                self.changes.single(fact, out);
+            }
+        }
+    }
+
+    /// Answers what a report lacks.
+    pub fn answer(&mut self, wants: &Wants) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        self.host.answer(wants, &mut facts);
+        for observed in &self.objects {
+            host::mem::settle(&observed.unsettled, &mut facts);
+        }
+        if self.remotes.is_none() && !wants.remotes.is_empty() {
+            self.remotes = Remotes::start();
+        }
+        if let Some(remotes) = &mut self.remotes {
+            remotes.ask(wants.remotes.iter().copied());
+            facts.extend(remotes.answered());
+        }
+        let mut out = Vec::new();
+        for fact in facts {
+            self.changes.single(fact, &mut out);
+        }
+        for observed in &mut self.objects {
+            observed.ascribe(&mut self.changes, &mut out);
+        }
+        out
+    }
+
+    /// A report is due: what nobody speaks of any more is forgotten.
+    pub fn due(&mut self, moment: Moment) -> Vec<Fact> {
+        let mut out = Vec::new();
+        self.changes.single(Fact::Due(moment), &mut out);
+        self.look_for_ends(moment, &mut out);
+        out
+    }
+
+    /// Where nothing in the kernel tells of ends, what is known of processes would pile up.
+    fn look_for_ends(&mut self, now: Moment, out: &mut Vec<Fact>) {
+        let told = self.objects.iter().any(|observed| observed.decoder.tells_ends());
+        if told || now.boot.saturating_sub(self.looked) < LOOK_AGAIN {
+            return;
+        }
+        self.looked = now.boot;
+        for id in self.host.ended(self.changes.processes()) {
+            self.changes.single(Fact::Process(ProcessFact::Ended { id, at: now.boot }), out);
+        }
+    }
+
+    /// What the attached programs cost so far.
+    #[must_use]
+    pub fn activity(&self) -> Vec<ProgramActivity> {
+        self.objects.iter().flat_map(|observed| observed.object.activity()).collect()
+    }
+
+    /// The current value of everything state-like, for a recording's key frame.
+    pub fn keyframe(&self) -> impl Iterator<Item = Cow<'_, Fact>> {
+        self.changes.keyframe()
+    }
+}
+
+/// This moment on both clocks.
+#[must_use]
+pub fn now() -> Moment {
+    let read = |clock| {
+        let time = rustix::time::clock_gettime(clock);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    };
+    Moment { boot: read(rustix::time::ClockId::Boottime), wall: read(rustix::time::ClockId::Realtime) }
+}

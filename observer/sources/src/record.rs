@@ -1,0 +1,229 @@
+//! Writing a recording: every observation in its order, compressed a few seconds at a time.
+//!
+//! A crash or a full disk loses what was observed since the last frame, at most some seconds. An error is remembered
+//! and does not end the live view. What the file holds are names of processes and files: only its owner may read it.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+use super::frame::{self, Kind};
+use observer_core::facts::{Fact, session::Moment};
+
+/// A frame is closed when a report is due and so much is waiting, in bytes before compression…
+const FRAME_BYTES: usize = 256 << 10;
+/// …or has been waiting for so long, in nanoseconds.
+const FRAME_AGE: u64 = 5_000_000_000;
+/// A frame is closed at once when it is this large.
+const FRAME_LIMIT: usize = 1 << 20;
+/// Time between key frames, in nanoseconds.
+const KEY_AGE: u64 = 60_000_000_000;
+/// zstd's level: its default. Higher ones cost more CPU than they save.
+const LEVEL: i32 = 3;
+
+/// A recording that is being written.
+pub struct Recorder {
+    file: File,
+    compressor: zstd::bulk::Compressor<'static>,
+    /// Encoded observations that wait for their frame.
+    waiting: Vec<u8>,
+    /// When the frame that waits was begun, and when the last key frame was written: moments when a report was due.
+    begun: Option<Moment>,
+    key: Option<Moment>,
+    now: Option<Moment>,
+    /// Every key frame begins with it, so that reading can begin there.
+    session: Option<Fact>,
+    /// Length of the file up to the last complete frame.
+    written: u64,
+    failure: Option<RecordError>,
+}
+
+/// Why a recording could not be begun or continued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordError(String);
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+impl Recorder {
+    /// Begins a recording at `path`. A file that is there must be empty or an earlier recording, and one's own.
+    ///
+    /// # Errors
+    /// When it is something else, or cannot be created.
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        let file = open(path).map_err(RecordError)?;
+        let compressor =
+            zstd::bulk::Compressor::new(LEVEL).map_err(|error| RecordError(error.to_string()))?;
+        let mut recorder = Self {
+            file,
+            compressor,
+            waiting: Vec::new(),
+            begun: None,
+            key: None,
+            now: None,
+            session: None,
+            written: 0,
+            failure: None,
+        };
+        recorder.append(&frame::head());
+        recorder.failure.take().map_or(Ok(recorder), Err)
+    }
+
+    /// Takes the next observation.
+    pub fn push(&mut self, fact: &Fact) {
+        if self.failure.is_some() {
+            return;
+        }
+        self.encode(Kind::Changes, fact);
+        match fact {
+            Fact::Session(_) => self.session = Some(fact.clone()),
+            Fact::Due(now) => self.due(*now),
+            _ => {}
+        }
+    }
+
+    /// Whether a key frame should be written now; asked after a [`Fact::Due`] was pushed.
+    #[must_use]
+    pub fn wants_key(&self) -> bool {
+        self.failure.is_none()
+            && matches!((self.key, self.now), (Some(key), Some(now)) if now.boot.saturating_sub(key.boot) >= KEY_AGE)
+    }
+
+    /// Writes a key frame: the current value of every slot.
+    pub fn key<'a>(&mut self, values: impl Iterator<Item = Cow<'a, Fact>>) {
+        if self.failure.is_some() {
+            return;
+        }
+        self.close(Kind::Changes);
+        self.key = self.now;
+        let mut first = true;
+        if let Some(session) = self.session.clone() {
+            self.encode(Kind::Key { first, last: false }, &session);
+        }
+        for fact in values {
+            if self.waiting.len() >= FRAME_LIMIT {
+                self.close(Kind::Key { first, last: false });
+                first = false;
+            }
+            self.encode(Kind::Key { first, last: false }, &fact);
+        }
+        self.close(Kind::Key { first, last: true });
+    }
+
+    /// What went wrong, once something has; nothing is written any more.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&RecordError> {
+        self.failure.as_ref()
+    }
+
+    /// Ends the recording; its size in bytes.
+    ///
+    /// # Errors
+    /// When something could not be written, now or before.
+    pub fn finish(mut self) -> Result<u64, RecordError> {
+        self.close(Kind::Changes);
+        if self.failure.is_none() {
+            self.append(&frame::frame(Kind::End, 0, &[]));
+        }
+        self.failure.map_or(Ok(self.written), Err)
+    }
+
+    fn due(&mut self, now: Moment) {
+        // The first frame is closed with the first report: even the shortest recording then begins.
+        let old = self.begun.is_none_or(|begun| now.boot.saturating_sub(begun.boot) >= FRAME_AGE);
+        self.key.get_or_insert(now);
+        self.now = Some(now);
+        if old || self.waiting.len() >= FRAME_BYTES {
+            self.close(Kind::Changes);
+        }
+    }
+
+    fn encode(&mut self, kind: Kind, fact: &Fact) {
+        let before = self.waiting.len();
+        let waiting = std::mem::take(&mut self.waiting);
+        match postcard::to_extend(fact, waiting) {
+            Ok(waiting) => self.waiting = waiting,
+            Err(error) => return self.fail(error.to_string()),
+        }
+        if self.waiting.len() - before > frame::MAX_RAW - FRAME_LIMIT {
+            return self.fail(format!("a single fact of {} bytes", self.waiting.len() - before));
+        }
+        if matches!(kind, Kind::Changes) && self.waiting.len() >= FRAME_LIMIT {
+            self.close(kind);
+        }
+    }
+
+    /// Writes what waits as a frame.
+    fn close(&mut self, kind: Kind) {
+        self.begun = self.now;
+        if self.failure.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let raw = std::mem::take(&mut self.waiting);
+        match self.compressor.compress(&raw) {
+            Ok(packed) => self.append(&frame::frame(kind, raw.len(), &packed)),
+            Err(error) => self.fail(error.to_string()),
+        }
+        self.waiting = raw;
+        self.waiting.clear();
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        match self.file.write_all(bytes) {
+            Ok(()) => self.written += bytes.len() as u64,
+            Err(error) => self.fail(error.to_string()),
+        }
+    }
+
+    fn fail(&mut self, what: String) {
+        // Half a frame would look like damage to a reader. If even that cannot be repaired, the reader copes.
+        let _ = self.file.set_len(self.written);
+        self.waiting = Vec::new();
+        self.failure = Some(RecordError(format!("{what}; its first {} bytes can be replayed", self.written)));
+    }
+}
+
+/// Opens what may be overwritten, emptied and readable by its owner alone.
+fn open(path: &Path) -> Result<File, String> {
+    // Non-blocking: a named pipe without a reader is refused below instead of waited for.
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(path)
+        .map_err(|error| error.to_string())?;
+    let about = file.metadata().map_err(|error| error.to_string())?;
+    if !about.is_file() {
+        return Err("is no regular file; name another".to_owned());
+    }
+    // SAFETY: geteuid has no arguments and cannot fail.
+    if about.uid() != unsafe { libc::geteuid() } {
+        return Err("belongs to another user, who could read it; name another file".to_owned());
+    }
+    let mut start = Vec::new();
+    let overwritten = (&mut file).take(frame::MAGIC.len() as u64).read_to_end(&mut start);
+    overwritten.map_err(|error| error.to_string())?;
+    if !start.is_empty() && start != frame::MAGIC {
+        return Err("exists and is no recording; remove it or name another file".to_owned());
+    }
+    let empty = |file: &mut File| -> io::Result<()> {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        file.set_len(0)?;
+        file.rewind()
+    };
+    empty(&mut file).map_err(|error| error.to_string())?;
+    Ok(file)
+}

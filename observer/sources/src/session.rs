@@ -1,0 +1,77 @@
+//! The first fact of a live stream: what is observed, where, and what could not be attached.
+
+use super::live::now;
+use observer_core::facts::session::{Missing, SessionFact};
+use observer_kernel::{
+    facts::KernelFacts,
+    load::Outcome,
+    privilege::{Capability, HELPFUL},
+};
+
+/// The first fact of a live stream.
+#[must_use]
+pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
+    let hooks = outcomes.iter().filter(|outcome| outcome.way.is_none()).map(missing);
+    let serves = |capability: &&Capability| outcomes.iter().any(|outcome| capability.serves(outcome.domain));
+    let lacked = HELPFUL.iter().filter(serves).filter(|capability| !facts.capabilities.has(capability));
+    let names = rustix::system::uname();
+    SessionFact {
+        began: now(),
+        host: names.nodename().to_string_lossy().into_owned(),
+        kernel: facts.release.clone(),
+        page_size: rustix::param::page_size() as u64,
+        cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
+        observer: std::process::id(),
+        missing: hooks.chain(lacked.map(lacking)).collect(),
+        blind: outcomes.iter().filter_map(blind).chain(outcomes.iter().filter_map(fault)).collect(),
+    }
+}
+
+fn missing(outcome: &Outcome) -> Missing {
+    let mut reasons: Vec<String> =
+        outcome.refused.iter().map(|(way, reason)| format!("{}: {reason}", way.name)).collect();
+    if !outcome.impossible.is_empty() {
+        reasons.push(outcome.impossible.clone());
+    }
+    Missing {
+        hook: outcome.hook.name.to_owned(),
+        text: format!("Not observed here: {} ({}).", outcome.hook.tells, reasons.join("; ")),
+        columns: outcome.hook.columns.iter().map(|&column| column.to_owned()).collect(),
+    }
+}
+
+/// What a capability that observer can do without is missed for.
+fn lacking(capability: &Capability) -> Missing {
+    let columns = if capability.name == "CAP_SYS_PTRACE" { vec!["exe".to_owned()] } else { Vec::new() };
+    Missing {
+        hook: capability.name.to_owned(),
+        text: format!("Without {} observer cannot {}.", capability.name, capability.purpose),
+        columns,
+    }
+}
+
+fn blind(outcome: &Outcome) -> Option<Missing> {
+    let way = outcome.way.filter(|way| !way.blind.is_empty())?;
+    Some(Missing {
+        hook: outcome.hook.name.to_owned(),
+        text: format!("Seen in part: {} ({}: {}).", outcome.hook.tells, way.name, way.blind),
+        columns: Vec::new(),
+    })
+}
+
+/// A refusal that should not be, though another way was taken.
+fn fault(outcome: &Outcome) -> Option<Missing> {
+    let way = outcome.way?;
+    let reasons: Vec<String> =
+        outcome.faults().map(|(way, reason)| format!("{}: {reason}", way.name)).collect();
+    (!reasons.is_empty()).then(|| Missing {
+        hook: outcome.hook.name.to_owned(),
+        text: format!(
+            "Seen by the next best way: {} ({}). The kernel refused a better one, which is a fault of observer: {}.",
+            outcome.hook.tells,
+            way.name,
+            reasons.join("; ")
+        ),
+        columns: Vec::new(),
+    })
+}
