@@ -1,4 +1,4 @@
-//! What the command line means: from what was typed ([`typed`]) to a [`Command`], plain data that `run` carries out.
+//! What the command line means: from what was typed ([`args`]) to a [`Command`], plain data that `run` carries out.
 //!
 //! Everything that can be known to be wrong without looking at the machine is refused here, with exit code 2. Whether a
 //! column exists is known only to the view's report; `report::shape` says so then.
@@ -17,7 +17,7 @@ use observer_core::{
     view::{GroupBy, Request, Sort, View},
 };
 
-mod typed;
+mod args;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -27,9 +27,9 @@ pub enum Command {
     /// Write everything observed into a file, and show nothing.
     Record(Record),
     /// Say what this kernel and these privileges allow.
-    Doctor(Live),
+    Doctor(LiveOptions),
     /// Print what this kernel's types say of all that observer relies on, as JSON.
-    Survey(Live),
+    Survey(LiveOptions),
 }
 
 /// A view and where it comes from and goes to.
@@ -45,7 +45,7 @@ pub struct Watch {
 #[derive(Clone, Debug)]
 pub enum Source {
     /// The running kernel; with `record`, they are written there too.
-    Kernel { live: Live, record: Option<PathBuf> },
+    Kernel { live: LiveOptions, record: Option<PathBuf> },
     /// A recording.
     Recording(PathBuf),
 }
@@ -61,12 +61,12 @@ pub struct Record {
     /// Whether remote addresses are resolved, so that a replay has their names.
     pub resolve: bool,
     pub timing: Timing,
-    pub live: Live,
+    pub live: LiveOptions,
 }
 
 /// How to observe the running kernel.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Live {
+pub struct LiveOptions {
     /// The part of one core that observer may take, more than 0 and at most 1.
     pub budget: f64,
     /// Kernel types from this file in place of the kernel's own.
@@ -82,7 +82,7 @@ pub struct Live {
     /// Whether what was found about this kernel build may be read from and written to the cache.
     pub cache: bool,
     /// Hooks that are attached in no other way than this one, counted from 1; tests force each way once.
-    pub ways: Vec<(String, usize)>,
+    pub alternatives: Vec<(String, usize)>,
 }
 
 /// When reports are due, and when it is enough.
@@ -111,7 +111,7 @@ pub enum Format {
 
 /// What is known about standard output before anything is written to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct Terminal {
     /// Standard output is a terminal that can move its cursor.
     pub terminal: bool,
 }
@@ -122,9 +122,9 @@ pub struct Surroundings {
 /// With what to print and the exit code: 2 where the line is wrong, 0 where help or the version was asked for.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
-    surroundings: Surroundings,
+    surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
-    typed::CommandLine::try_parse_from(arguments)?.command.meaning(surroundings)
+    args::CommandLine::try_parse_from(arguments)?.command.meaning(surroundings)
 }
 
 /// Prints what [`parse`] gave in place of a command: help as it is, an error without what was typed raw.
@@ -137,8 +137,8 @@ pub fn print(message: &clap::Error) {
     };
 }
 
-impl typed::Command {
-    fn meaning(self, surroundings: Surroundings) -> Result<Command, clap::Error> {
+impl args::Command {
+    fn meaning(self, surroundings: Terminal) -> Result<Command, clap::Error> {
         match self {
             Self::Mem(mem) => live(View::Mem, None, mem, surroundings),
             Self::Disk(disk) => live(disk.question.view(), None, disk.watch, surroundings),
@@ -149,9 +149,9 @@ impl typed::Command {
             Self::Record(record) => record.meaning().map(Command::Record),
             Self::Replay(replay) => {
                 let (view, extra_key, shape) = match replay.view {
-                    typed::Replayed::Mem(shape) => (View::Mem, None, shape),
-                    typed::Replayed::Disk(disk) => (disk.question.view(), None, disk.shape),
-                    typed::Replayed::Net(net) => {
+                    args::Replayed::Mem(shape) => (View::Mem, None, shape),
+                    args::Replayed::Disk(disk) => (disk.question.view(), None, disk.shape),
+                    args::Replayed::Net(net) => {
                         (by_connection(net.question.view(), &net.shape), Some(GroupBy::Remote), net.shape)
                     }
                 };
@@ -169,15 +169,15 @@ impl typed::Command {
 }
 
 /// Rows of connections are a view of their own.
-fn by_connection(view: View, shape: &typed::Shape) -> View {
-    if view == View::Net && shape.by == Some(typed::Key::Connection) { View::Connections } else { view }
+fn by_connection(view: View, shape: &args::Shape) -> View {
+    if view == View::Net && shape.by == Some(args::Key::Connection) { View::Connections } else { view }
 }
 
 fn live(
     view: View,
     extra_key: Option<GroupBy>,
-    watch: typed::Watch,
-    surroundings: Surroundings,
+    watch: args::Watch,
+    surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
     Ok(Command::Watch(Watch {
         timing: watch.shape.timing.meaning()?,
@@ -187,13 +187,13 @@ fn live(
     }))
 }
 
-impl typed::DiskQuestion {
+impl args::DiskQuestion {
     const fn view(&self) -> View {
         if self.deleted_open { View::DeletedOpen } else { View::Disk }
     }
 }
 
-impl typed::NetQuestion {
+impl args::NetQuestion {
     const fn view(&self) -> View {
         match (self.connections, self.listen) {
             (true, _) => View::Connections,
@@ -203,13 +203,13 @@ impl typed::NetQuestion {
     }
 }
 
-impl typed::Record {
+impl args::Record {
     fn meaning(self) -> Result<Record, clap::Error> {
         let all = self.domains.is_empty();
         let domains = [
-            (typed::Domain::Mem, View::Mem),
-            (typed::Domain::Disk, View::Disk),
-            (typed::Domain::Net, View::Net),
+            (args::Domain::Mem, View::Mem),
+            (args::Domain::Disk, View::Disk),
+            (args::Domain::Net, View::Net),
         ];
         Ok(Record {
             domains: domains
@@ -225,22 +225,22 @@ impl typed::Record {
     }
 }
 
-impl typed::Shape {
+impl args::Shape {
     fn meaning(self, view: View, extra_key: Option<GroupBy>) -> Result<Request, clap::Error> {
         let by = match self.by {
-            None | Some(typed::Key::Process) => GroupBy::Process,
-            Some(typed::Key::Unit) => GroupBy::Unit,
-            Some(typed::Key::Container) => GroupBy::Container,
-            Some(typed::Key::Comm) => GroupBy::Comm,
+            None | Some(args::Key::Process) => GroupBy::Process,
+            Some(args::Key::Unit) => GroupBy::Unit,
+            Some(args::Key::Container) => GroupBy::Container,
+            Some(args::Key::Comm) => GroupBy::Comm,
             // The view's own rows.
-            Some(typed::Key::Connection) if view == View::Connections => GroupBy::Process,
-            Some(typed::Key::Connection) => {
+            Some(args::Key::Connection) if view == View::Connections => GroupBy::Process,
+            Some(args::Key::Connection) => {
                 return Err(wrong(format!(
                     "`--by connection` is for `observer net`; choose process, unit, container or comm for `{}`",
                     view.name()
                 )));
             }
-            Some(typed::Key::Remote) => extra_key.ok_or_else(|| {
+            Some(args::Key::Remote) => extra_key.ok_or_else(|| {
                 wrong(format!(
                     "`--by remote` needs the other end of a connection, which `{}` does not have: \
                      use it with `observer net`, or choose process, unit, container or comm here",
@@ -248,9 +248,9 @@ impl typed::Shape {
                 ))
             })?,
         };
-        let sort = self.sort.map(|typed| match typed.strip_prefix('-') {
+        let sort = self.sort.map(|args| match args.strip_prefix('-') {
             Some(column) => Sort { column: column.to_owned(), ascending: true },
-            None => Sort { column: typed, ascending: false },
+            None => Sort { column: args, ascending: false },
         });
         if sort.as_ref().is_some_and(|sort| sort.column.is_empty() || sort.column.starts_with('-')) {
             return Err(wrong(
@@ -284,7 +284,7 @@ impl typed::Shape {
     }
 }
 
-impl typed::Timing {
+impl args::Timing {
     fn meaning(&self) -> Result<Timing, clap::Error> {
         if self.duration.is_some_and(|duration| duration < self.interval) {
             return Err(wrong(format!(
@@ -303,8 +303,8 @@ impl typed::Timing {
     }
 }
 
-impl typed::Format {
-    const fn meaning(&self, surroundings: Surroundings) -> Format {
+impl args::Format {
+    const fn meaning(&self, surroundings: Terminal) -> Format {
         if self.json {
             Format::Json
         } else if self.plain || !surroundings.terminal {
@@ -315,23 +315,23 @@ impl typed::Format {
     }
 }
 
-impl typed::Live {
-    fn meaning(self) -> Live {
-        Live {
+impl args::LiveArgs {
+    fn meaning(self) -> LiveOptions {
+        LiveOptions {
             budget: self.budget / 100.0,
             btf: self.btf,
             verbose: self.verbose,
-            iterators: !self.without.contains(&typed::Without::Iterators),
-            events: !self.without.contains(&typed::Without::Events),
+            iterators: !self.without.contains(&args::WithoutArg::Iterators),
+            events: !self.without.contains(&args::WithoutArg::Events),
             objects: self.objects,
             cache: !self.no_cache,
-            ways: self.ways,
+            alternatives: self.alternatives,
         }
     }
 }
 
 fn wrong(text: String) -> clap::Error {
-    typed::CommandLine::command().error(ErrorKind::ValueValidation, text)
+    args::CommandLine::command().error(ErrorKind::ValueValidation, text)
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 
 use std::fmt::Write as _;
 
-use observer_core::{error::Error, hook::Way};
+use observer_core::{error::Error, hook::Alternative};
 use observer_kernel::{
     facts::KernelFacts,
     load::Outcome,
     names::Lockdown,
     plan::{HookPlan, LoadPlan},
     privilege::{HELPFUL, LOCKED_MEMORY, REQUIRED, counts_locked_memory},
-    refusal,
+    rejection,
 };
 
 /// The whole answer as text. `outcomes` is what the kernel said when all was loaded for a trial, or why it was not.
@@ -24,7 +24,7 @@ pub fn explain(plan: &LoadPlan, outcomes: &Result<Vec<Outcome>, Error>) -> Strin
 
 fn write_all(text: &mut String, plan: &LoadPlan, outcomes: &Result<Vec<Outcome>, Error>) -> std::fmt::Result {
     let unseen = match outcomes {
-        Ok(outcomes) => outcomes.iter().filter(|outcome| outcome.way.is_none()).count(),
+        Ok(outcomes) => outcomes.iter().filter(|outcome| outcome.alternative.is_none()).count(),
         Err(_) => plan.objects.iter().map(|object| object.hooks.len()).sum(),
     };
     match (outcomes, unseen) {
@@ -76,14 +76,15 @@ fn kernel(text: &mut String, facts: &KernelFacts) -> std::fmt::Result {
 }
 
 fn signal(text: &mut String, plan: &HookPlan, outcome: Option<&Outcome>) -> std::fmt::Result {
-    let chosen = outcome.map_or_else(|| plan.chosen(), |outcome| outcome.way);
+    let chosen = outcome.map_or_else(|| plan.chosen(), |outcome| outcome.alternative);
     let mark = if chosen.is_some() { "✓" } else { "✗" };
-    writeln!(text, "  {mark} {:<22} {}", plan.hook.name, plan.hook.tells)?;
-    for (way, verdict) in &plan.ways {
-        let refused = outcome.and_then(|outcome| outcome.refused.iter().find(|(refused, _)| refused == way));
-        let line = if chosen == Some(*way) {
-            seen(way)
-        } else if let Some((_, reason)) = refused.filter(|(_, reason)| refusal::is_not_here(reason)) {
+    writeln!(text, "  {mark} {:<22} {}", plan.hook.name, plan.hook.provides)?;
+    for (alternative, verdict) in &plan.alternatives {
+        let refused =
+            outcome.and_then(|outcome| outcome.refused.iter().find(|(refused, _)| refused == alternative));
+        let line = if chosen == Some(*alternative) {
+            seen(alternative)
+        } else if let Some((_, reason)) = refused.filter(|(_, reason)| rejection::is_not_here(reason)) {
             format!("not to be had here: {reason}")
         } else if let Some((_, reason)) = refused {
             format!("refused by the kernel: {reason}")
@@ -92,7 +93,7 @@ fn signal(text: &mut String, plan: &HookPlan, outcome: Option<&Outcome>) -> std:
         } else {
             "possible, not needed".to_owned()
         };
-        writeln!(text, "      {}: {line}", way.name)?;
+        writeln!(text, "      {}: {line}", alternative.name)?;
     }
     if chosen.is_none() && !plan.hook.columns.is_empty() {
         writeln!(text, "      unknown without it: {}", plan.hook.columns.join(", "))?;
@@ -100,6 +101,6 @@ fn signal(text: &mut String, plan: &HookPlan, outcome: Option<&Outcome>) -> std:
     Ok(())
 }
 
-fn seen(way: &Way) -> String {
-    if way.blind.is_empty() { "in use".to_owned() } else { format!("in use; {}", way.blind) }
+fn seen(alternative: &Alternative) -> String {
+    if alternative.blind.is_empty() { "in use".to_owned() } else { format!("in use; {}", alternative.blind) }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use observer::{
-    cli::{self, Surroundings},
+    cli::{self, Terminal},
     run,
 };
 
@@ -16,7 +16,7 @@ use observer_core::error::Exit;
 fn main() -> ExitCode {
     // SIGPIPE stays ignored, as the runtime sets it: a write to a closed pipe is an error that unwinds, so everything
     // attached is detached in order, and the exit code is 0 and not a signal.
-    let surroundings = Surroundings { terminal: io::stdout().is_terminal() && cursor_moves() };
+    let surroundings = Terminal { terminal: io::stdout().is_terminal() && cursor_moves() };
     let command = match cli::parse(env::args_os(), surroundings) {
         Ok(command) => command,
         Err(message) => {

@@ -82,7 +82,7 @@ fn wait(task: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     runtime.block_on(task)
 }
 
-fn examine(options: &cli::Live) -> Result<Exit, Error> {
+fn examine(options: &cli::LiveOptions) -> Result<Exit, Error> {
     let domains: Vec<&'static Declaration> = domains::ALL.iter().collect();
     let plan = attach::decide(&domains, options)?;
     let outcomes = attach::attach(&plan, options).map(|loaded| loaded.outcomes);
@@ -90,7 +90,7 @@ fn examine(options: &cli::Live) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-fn survey(options: &cli::Live) -> Result<Exit, Error> {
+fn survey(options: &cli::LiveOptions) -> Result<Exit, Error> {
     let domains: Vec<&'static Declaration> = domains::ALL.iter().collect();
     let plan = attach::decide(&domains, options)?;
     let types = options.btf.clone().unwrap_or_else(|| Path::new("/").join(KERNEL_TYPES));

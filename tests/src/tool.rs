@@ -6,7 +6,7 @@ use observer::domains;
 use observer_core::domain::Declaration;
 use observer_kernel::{
     facts::{KernelFacts, Origin},
-    plan::{HookPlan, LoadPlan, Without, plan},
+    plan::{DisabledHooks, HookPlan, LoadPlan, plan},
 };
 
 /// Whether `program` is missing in a guest of the kernel matrix, which has few: then the test says so and returns, and
@@ -39,7 +39,7 @@ pub fn unseen(hook: &str) -> bool {
 /// fail then.
 #[must_use]
 pub fn ruled_out(hook: &str, number: usize) -> bool {
-    let (_, verdict) = hook_plan(hook).ways.get(number - 1).expect("such a way is declared");
+    let (_, verdict) = hook_plan(hook).alternatives.get(number - 1).expect("such a way is declared");
     if let Err(reason) = verdict {
         not_run(&format!("{hook}: {reason}"));
     }
@@ -50,7 +50,7 @@ pub fn ruled_out(hook: &str, number: usize) -> bool {
 /// not, and shows the rest.
 #[must_use]
 pub fn has_way(hook: &str, number: usize) -> bool {
-    hook_plan(hook).ways.get(number - 1).expect("such a way is declared").1.is_ok()
+    hook_plan(hook).alternatives.get(number - 1).expect("such a way is declared").1.is_ok()
 }
 
 /// Whether the types of the kernel have the field of this global. What is a module is not in them: of its inodes that
@@ -73,7 +73,7 @@ fn load_plan() -> &'static LoadPlan {
         let domains: Vec<&Declaration> = domains::ALL.iter().collect();
         let origin = Origin { root: Path::new("/"), btf: None, cache: None };
         let facts = KernelFacts::gather(&domains, &origin).expect("the kernel's types can be read");
-        plan(facts, &domains, Without::default())
+        plan(facts, &domains, DisabledHooks::default())
     })
 }
 

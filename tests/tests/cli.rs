@@ -14,7 +14,7 @@ use observer_core::facts::{
     Fact, TaskId,
     mem::{Machine, MemFact, Memory},
     process::ProcessFact,
-    session::{Moment, SessionFact},
+    session::{SessionFact, Timestamp},
 };
 use observer_sources::record::Recorder;
 use observer_tests::{TempDir, observer_path};
@@ -30,7 +30,7 @@ const NAMES: [&[u8]; 4] = [b"server", b"\x1b]0;x\x07", "漢字漢字".as_bytes()
 /// A recording of four processes, one of which has a name that would change the terminal's title.
 fn recording(path: &Path, seconds: u64) {
     let mut recorder = Recorder::create(path).unwrap();
-    let at = |second: u64| Moment { boot: second * SECOND, wall: (1_800_000_000 + second) * SECOND };
+    let at = |second: u64| Timestamp { boot: second * SECOND, wall: (1_800_000_000 + second) * SECOND };
     recorder.push(&Fact::Session(Box::new(SessionFact {
         began: at(100),
         host: "host".to_owned(),
@@ -255,8 +255,8 @@ fn colour_is_for_terminals_and_can_be_refused() {
         in_terminal(80, 24, &mut command)
     };
     assert!(shown(&[]).contains("\x1b[1m"));
-    for refusal in [("NO_COLOR", "1"), ("CLICOLOR", "0")] {
-        let shown = shown(&[refusal]);
+    for rejection in [("NO_COLOR", "1"), ("CLICOLOR", "0")] {
+        let shown = shown(&[rejection]);
         assert!(
             !shown.contains("m\x1b") && !shown.contains("\x1b[1m") && !shown.contains("\x1b[2m"),
             "{shown:?}"
@@ -288,7 +288,7 @@ fn the_narrowest_terminal_shows_who_and_how_much() {
 fn every_code_of_a_note_is_documented() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let documented = fs::read_to_string(root.join("docs/notes.md")).unwrap();
-    let mut folders = vec![root.join("observer/src")];
+    let mut folders = vec![root.join("observer")];
     let mut found = 0;
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -296,7 +296,7 @@ fn every_code_of_a_note_is_documented() {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs")
-                && !path.starts_with(root.join("observer/src/render"))
+                && !path.starts_with(root.join("observer/faces"))
             {
                 let source = fs::read_to_string(&path).unwrap();
                 let dense: String = source.split_whitespace().collect();

@@ -9,15 +9,18 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use observer_core::facts::{
     Fact, TaskId,
-    disk::{Answer, Descriptor, DiskFact, File, Hold, How, InodeId, Listing, Loop, Mount, Space, Stat, Walk},
+    disk::{
+        Answer, Descriptor, DiskFact, File, Hold, HoldKind, InodeId, InodeScanResult, ListedInode,
+        LoopDevice, Mount, Space, Stat,
+    },
     loss::{LossFact, SkippedFact},
     mem::{Limit, Machine, MemFact, Memory, Totals},
     net::{
-        ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Ends, FlowFact, FlowSlot, LinkFact,
-        Measures, NetFact, Pace, PacedFact, Protocol, QueueFact, SaturationFact, SocketFact,
+        ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Endpoints, FlowFact, FlowSlot,
+        LinkFact, NetFact, Pace, PacedFact, Protocol, QueueFact, SaturationFact, SocketFact, TcpMeasures,
     },
     process::ProcessFact,
-    session::{Moment, PaceFact, SessionFact},
+    session::{IntervalFact, SessionFact, Timestamp},
 };
 use observer_sources::record::Recorder;
 use observer_tests::{Observer, TempDir};
@@ -145,7 +148,7 @@ impl Numbers {
                 let hold = Hold::Mapping { start: self.extreme(), end: self.extreme() };
                 DiskFact::Holder { inode, id, hold }
             }
-            4 => DiskFact::HolderGone { inode, id, how: How::Mapping },
+            4 => DiskFact::HolderGone { inode, id, how: HoldKind::Mapping },
             5 => DiskFact::Deleted { inode, by: id, at: self.extreme() },
             6 => {
                 DiskFact::Writers { inode, written: vec![(id, self.extreme()), (self.id(), self.extreme())] }
@@ -170,11 +173,15 @@ impl Numbers {
             }
             10 => DiskFact::Written { id, written: self.extreme(), cancelled: self.extreme() },
             11 => {
-                let listing = Listing { swap: self.below(2) == 0, path: Some(b"/x".to_vec()) };
+                let listing = ListedInode { swap: self.below(2) == 0, path: Some(b"/x".to_vec()) };
                 DiskFact::Listed { inode, listing }
             }
-            12 => DiskFact::Walked(Walk { inodes: self.extreme(), complete: self.below(2) == 0 }),
-            13 => DiskFact::Loops(vec![Loop { number: self.half(), dev: self.half(), ino: self.below(3) }]),
+            12 => DiskFact::Walked(InodeScanResult { inodes: self.extreme(), complete: self.below(2) == 0 }),
+            13 => DiskFact::Loops(vec![LoopDevice {
+                number: self.half(),
+                dev: self.half(),
+                ino: self.below(3),
+            }]),
             _ => {
                 let ways = [
                     Hold::Executable,
@@ -191,9 +198,9 @@ impl Numbers {
         Counters { tx: self.extreme(), rx: self.extreme(), retransmitted: self.extreme() }
     }
 
-    fn ends(&mut self) -> Ends {
+    fn ends(&mut self) -> Endpoints {
         let mut end = || Endpoint::new(Ipv4Addr::from(self.half()).into(), self.half() as u16);
-        Ends { netns: 1, local: end(), remote: Some(end()) }
+        Endpoints { netns: 1, local: end(), remote: Some(end()) }
     }
 
     fn connection(&mut self) -> ConnectionFact {
@@ -206,7 +213,7 @@ impl Numbers {
             ends: self.ends(),
             state: self.below(14) as u8,
             counters: self.counters(),
-            measures: Measures {
+            measures: TcpMeasures {
                 srtt: self.half(),
                 rtt_min: Some(self.half()),
                 mss: self.half(),
@@ -321,7 +328,7 @@ impl Numbers {
     fn fact(&mut self) -> Fact {
         match self.below(21) {
             0 => Fact::Loss(self.loss()),
-            1 => Fact::Pace(PaceFact { interval: f64::MAX, asked: 0.0 }),
+            1 => Fact::Pace(IntervalFact { interval: f64::MAX, asked: 0.0 }),
             2..5 => Fact::Process(self.process()),
             5..10 => Fact::Mem(self.mem()),
             10..15 => Fact::Disk(self.disk()),
@@ -331,7 +338,7 @@ impl Numbers {
     }
 }
 
-fn session(began: Moment) -> Fact {
+fn session(began: Timestamp) -> Fact {
     Fact::Session(Box::new(SessionFact { began, ..SessionFact::default() }))
 }
 
@@ -343,7 +350,7 @@ fn whatever_a_recording_says_is_reported() {
         let path = folder.file("extreme.recording");
         let _ = std::fs::remove_file(&path);
         let mut recorder = Recorder::create(&path).unwrap();
-        let moment = |boot: u64| Moment { boot, wall: boot };
+        let moment = |boot: u64| Timestamp { boot, wall: boot };
         recorder.push(&session(moment(0)));
         for report in 1..=40_u64 {
             for _ in 0..60 {

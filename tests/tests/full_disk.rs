@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use observer_core::facts::{Fact, session::Moment};
+use observer_core::facts::{Fact, session::Timestamp};
 use observer_sources::{
     record::Recorder,
     replay::{Replay, ReplayError},
@@ -13,7 +13,7 @@ use observer_tests::TempDir;
 
 fn due(second: u64) -> Fact {
     // A wall clock that no compressor can foretell: the file must grow.
-    Fact::Due(Moment { boot: second * 1_000_000_000, wall: second.wrapping_mul(0x9e37_79b9_7f4a_7c15) })
+    Fact::Due(Timestamp { boot: second * 1_000_000_000, wall: second.wrapping_mul(0x9e37_79b9_7f4a_7c15) })
 }
 
 #[test]

@@ -16,7 +16,7 @@ use observer::domains;
 use observer_core::domain::Declaration;
 use observer_kernel::{
     facts::{attachments, fields, helpers, type_name},
-    plan::{LoadPlan, Without, plan},
+    plan::{DisabledHooks, LoadPlan, plan},
     prototype,
     survey::Surveyed,
 };
@@ -51,13 +51,13 @@ fn written(plan: &LoadPlan) -> String {
         for hook in &object.hooks {
             writeln!(text, "  {}", hook.hook.name).unwrap();
             let chosen = hook.chosen();
-            for (way, verdict) in &hook.ways {
+            for (alternative, verdict) in &hook.alternatives {
                 let said = match verdict {
-                    Ok(()) if chosen == Some(way) => "CHOSEN",
+                    Ok(()) if chosen == Some(alternative) => "CHOSEN",
                     Ok(()) => "possible",
                     Err(reason) => reason,
                 };
-                writeln!(text, "    {}: {said}", way.name).unwrap();
+                writeln!(text, "    {}: {said}", alternative.name).unwrap();
             }
         }
         for (global, reason) in &object.lacking {
@@ -75,7 +75,7 @@ fn the_plan_for_each_kernel_is_the_one_that_was_reviewed() {
         for (start, facts) in kernel.facts(&every()) {
             let name = if start.is_empty() { series.clone() } else { format!("{series}+{start}") };
             let path = data().join(format!("{name}.plan"));
-            let now = written(&plan(facts, &every(), Without::default()));
+            let now = written(&plan(facts, &every(), DisabledHooks::default()));
             if keep {
                 fs::write(&path, &now).unwrap();
             }

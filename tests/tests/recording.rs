@@ -14,7 +14,7 @@ use observer_core::facts::{
     Fact, TaskId,
     mem::{MemFact, Memory, Totals},
     process::ProcessFact,
-    session::{Moment, SessionFact},
+    session::{SessionFact, Timestamp},
 };
 use observer_sources::{
     changes::Changes,
@@ -25,8 +25,8 @@ use observer_tests::TempDir;
 
 const SECOND: u64 = 1_000_000_000;
 
-fn at(second: u64) -> Moment {
-    Moment { boot: second * SECOND, wall: 1_800_000_000 * SECOND + second * SECOND }
+fn at(second: u64) -> Timestamp {
+    Timestamp { boot: second * SECOND, wall: 1_800_000_000 * SECOND + second * SECOND }
 }
 
 fn session() -> Fact {

@@ -11,13 +11,13 @@ use crate::{
     facts::{
         Fact, TaskId,
         net::SocketHandle,
-        session::{Moment, SessionFact},
+        session::{SessionFact, Timestamp},
     },
     hook::{Hook, Need},
     identity::process::Processes,
     report::Report,
     view::{Request, View},
-    wants::Wants,
+    wants::HostQueries,
 };
 
 /// What the kernel layer and the source need of a domain: plain data and a decoder, no state.
@@ -81,23 +81,23 @@ pub trait Decode {
     fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
     /// Whether its records tell of the end of every process that it meets; else the source looks for itself.
-    fn tells_ends(&self) -> bool {
+    fn reports_exits(&self) -> bool {
         false
     }
 
     /// Whether the hooks of kind [`crate::hook::HookKind::EventOnDemand`] have something to tell of, as the passes found.
-    fn demands(&self) -> bool {
+    fn needs_on_demand_hooks(&self) -> bool {
         true
     }
 
     /// Numbers to tell the programs before the passes of a report: (place, number).
-    fn orders(&self, _round: Round) -> Vec<(u32, u32)> {
+    fn control_values(&self, _round: ScanPlan) -> Vec<(u32, u32)> {
         Vec::new()
     }
 
     /// The hook that tells of each end of what passes may then keep silent about while nothing changes; `None` where
     /// every pass tells of everything.
-    fn keeps_silent_with(&self) -> Option<&'static str> {
+    fn change_only_hook(&self) -> Option<&'static str> {
         None
     }
 
@@ -107,14 +107,14 @@ pub trait Decode {
     }
 
     /// Whether the pass of `program` is worth its cost in this report.
-    fn has_use_for(&self, _program: &str, _round: Round) -> bool {
+    fn needs_scan(&self, _program: &str, _round: ScanPlan) -> bool {
         true
     }
 
     /// Maps that say whose work is what passes and answers find: how much is read in one place, whose it is in another.
     /// What was announced of them is looked at again afterwards, or the work of who came in between would be ascribed to
     /// who was there before.
-    fn ascribes(&self) -> &'static [&'static str] {
+    fn attributing_maps(&self) -> &'static [&'static str] {
         &[]
     }
 
@@ -160,7 +160,7 @@ impl Decoded {
 
 /// What is known when the passes of a report begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Round {
+pub struct ScanPlan {
     /// Everything is told, not only changes.
     pub whole: bool,
     /// Hooks on demand are attached.
@@ -190,7 +190,7 @@ pub trait Domain {
     }
 
     /// What the rows that will be shown (`shown` is a draft, shaped already) still lack.
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants;
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries;
 
     /// Whether rows still to come tell of the process `id` though it has ended: who deleted a file, for one. Its names
     /// are kept for as long.
@@ -199,7 +199,7 @@ pub trait Domain {
     }
 
     /// The report has been delivered: rates start anew, rows of what ended leave.
-    fn delivered(&mut self, now: Moment);
+    fn delivered(&mut self, now: Timestamp);
 }
 
 /// What a report is made with beside the domain's own state.
@@ -207,9 +207,9 @@ pub struct Context<'a> {
     pub session: &'a SessionFact,
     pub processes: &'a Processes,
     pub request: &'a Request,
-    pub now: Moment,
+    pub now: Timestamp,
     /// The moment of the previous report, or of the start.
-    pub previous: Moment,
+    pub previous: Timestamp,
     /// Whether a report was delivered before: without one, rates since the start are not yet known.
     pub first: bool,
 }

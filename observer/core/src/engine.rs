@@ -7,7 +7,7 @@ use crate::{
     facts::{
         Fact,
         loss::LossFact,
-        session::{Moment, SessionFact},
+        session::{SessionFact, Timestamp},
     },
     identity::process::Processes,
     report::{
@@ -16,7 +16,7 @@ use crate::{
     },
     text::{harmless, printable},
     view::Request,
-    wants::Wants,
+    wants::HostQueries,
 };
 
 /// The state behind one view.
@@ -28,7 +28,7 @@ pub struct Engine {
     loss: BTreeMap<String, LossFact>,
     /// Runs of programs that the kernel skipped, by domain.
     skipped: BTreeMap<String, u64>,
-    previous: Option<Moment>,
+    previous: Option<Timestamp>,
     /// Intervals longer than what was asked for, to stay within the budget: the seconds of the last.
     stretched: Option<f64>,
 }
@@ -66,7 +66,7 @@ impl Engine {
         self.domain.apply(fact);
     }
 
-    fn context<'a>(&'a self, request: &'a Request, now: Moment) -> Option<Context<'a>> {
+    fn context<'a>(&'a self, request: &'a Request, now: Timestamp) -> Option<Context<'a>> {
         let session = self.session.as_ref()?;
         Some(Context {
             session,
@@ -89,7 +89,7 @@ impl Engine {
     ///
     /// # Errors
     /// When what was asked for does not fit the view: an unknown column.
-    pub fn report(&self, now: Moment, rows: Option<usize>) -> Result<Option<Report>, UnknownColumn> {
+    pub fn report(&self, now: Timestamp, rows: Option<usize>) -> Result<Option<Report>, UnknownColumn> {
         let request = self.request(rows);
         let Some(context) = self.context(&request, now) else { return Ok(None) };
         let mut report = self.domain.report(&context);
@@ -120,9 +120,9 @@ impl Engine {
     ///
     /// # Errors
     /// As for [`Self::report`].
-    pub fn wants(&self, now: Moment, rows: Option<usize>) -> Result<Wants, UnknownColumn> {
+    pub fn wants(&self, now: Timestamp, rows: Option<usize>) -> Result<HostQueries, UnknownColumn> {
         let request = self.request(rows);
-        let Some(context) = self.context(&request, now) else { return Ok(Wants::default()) };
+        let Some(context) = self.context(&request, now) else { return Ok(HostQueries::default()) };
         let mut report = self.domain.draft(&context);
         shape::shape(&mut report, &request, &self.processes)?;
         if let Some(rows) = rows {
@@ -132,7 +132,7 @@ impl Engine {
     }
 
     /// The report of `now` has been delivered (or was only the base line): what ended leaves, rates start anew.
-    pub fn delivered(&mut self, now: Moment) {
+    pub fn delivered(&mut self, now: Timestamp) {
         self.domain.delivered(now);
         let domain = &self.domain;
         self.processes.forget_ended(now.boot, |id| domain.remembers(id));

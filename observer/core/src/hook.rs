@@ -8,9 +8,9 @@ pub struct Hook {
     /// `domain.signal`: as doctor and the notes name it.
     pub name: &'static str,
     /// What is known because of it, for people: "mapped and unmapped bytes of each process".
-    pub tells: &'static str,
+    pub provides: &'static str,
     pub kind: HookKind,
-    pub ways: &'static [Way],
+    pub alternatives: &'static [Alternative],
     /// Columns, as JSON spells them, that are missing without it.
     pub columns: &'static [&'static str],
 }
@@ -19,12 +19,12 @@ pub struct Hook {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookKind {
     /// An iterator: one pass over what exists, when a report is due.
-    Pass,
+    Scan,
     /// An iterator that runs before the first report, and later only when a report wants it.
-    PassOnDemand,
+    ScanOnDemand,
     /// An iterator that runs before the first report, and later only when a report wants just this: it takes long, and may
     /// take several passes.
-    PassSeldom,
+    ScanRarely,
     /// Programs that run when something happens.
     Event,
     /// The same, attached only while there is something for them to tell of.
@@ -41,7 +41,7 @@ impl HookKind {
 
 /// One way to a signal: the programs that must all be attached for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct Alternative {
     /// Short and for people: "BTF tracepoint sys_exit".
     pub name: &'static str,
     pub programs: &'static [Attachment],
@@ -51,7 +51,7 @@ pub struct Way {
     pub blind: &'static str,
 }
 
-impl Way {
+impl Alternative {
     /// Whether its programs call something again and again: what the verifier looks at longest.
     #[must_use]
     pub fn repeats(&self) -> bool {

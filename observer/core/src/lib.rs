@@ -1,7 +1,7 @@
 //! The pure part of observer: facts go in, reports come out; no clock, no file, no kernel.
 //!
 //! [`facts`] are the one input, and what a recording holds. A domain ([`domain`]) keeps them as its state and answers with a
-//! [`report`]; [`engine`] drives one domain. What a report still lacks is a plain value, [`wants::Wants`].
+//! [`report`]; [`engine`] drives one domain. What a report still lacks is a plain value, [`wants::HostQueries`].
 
 pub mod bytes;
 pub mod domain;

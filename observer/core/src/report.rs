@@ -2,7 +2,7 @@
 //!
 //! A report says nothing about terminals or JSON syntax; `shape` narrows, groups, sorts and cuts it as was asked for.
 
-use crate::facts::{TaskId, session::Moment};
+use crate::facts::{TaskId, session::Timestamp};
 
 pub mod shape;
 
@@ -12,7 +12,7 @@ pub struct Report {
     /// The view's name in JSON: `mem`, `deleted-open`, `disk`, `net`, `connections`, `listen`.
     pub view: &'static str,
     pub host: String,
-    pub now: Moment,
+    pub now: Timestamp,
     /// Seconds since the previous report (since observation began, in the first).
     pub elapsed: f64,
     /// Seconds since observation began.
@@ -106,7 +106,7 @@ pub struct Column {
     pub name: &'static str,
     pub kind: Kind,
     /// Where people see it; `None` for columns that only JSON has.
-    pub people: Option<Heading>,
+    pub human: Option<Heading>,
     /// Whether JSON has it (a sparkline is for people only).
     pub json: bool,
     /// Whether the values of several rows can be added (bytes of two processes can, round-trip times cannot).
@@ -241,19 +241,19 @@ impl Column {
     /// A column that only JSON has.
     #[must_use]
     pub const fn json(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, people: None, json: true, adds: false }
+        Self { name, kind, human: None, json: true, adds: false }
     }
 
     /// A column that JSON and people have.
     #[must_use]
     pub const fn new(name: &'static str, kind: Kind, title: &'static str, leaves: u8) -> Self {
-        Self { name, kind, people: Some(Heading { title, leaves }), json: true, adds: false }
+        Self { name, kind, human: Some(Heading { title, leaves }), json: true, adds: false }
     }
 
     /// A column that only people see.
     #[must_use]
-    pub const fn people(name: &'static str, kind: Kind, title: &'static str, leaves: u8) -> Self {
-        Self { name, kind, people: Some(Heading { title, leaves }), json: false, adds: false }
+    pub const fn human(name: &'static str, kind: Kind, title: &'static str, leaves: u8) -> Self {
+        Self { name, kind, human: Some(Heading { title, leaves }), json: false, adds: false }
     }
 
     /// The same column, its values adding up over rows.

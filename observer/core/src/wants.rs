@@ -8,7 +8,7 @@ use crate::facts::{TaskId, disk::InodeId};
 
 /// Questions for the source. Asking twice is asking once; what was answered before is not asked again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wants {
+pub struct HostQueries {
     /// Processes whose names (executable, cgroup) are not known yet.
     pub names: BTreeSet<TaskId>,
     /// Whether their command lines are wanted too.
@@ -25,7 +25,7 @@ pub struct Wants {
     /// Deleted files of which it is wanted how much of their blocks other files share.
     pub extents: BTreeSet<FileHandle>,
     /// Files that grow, whose `statx` and path are wanted; where any is, the space of filesystems is read after them.
-    pub growing: BTreeSet<NumberedFile>,
+    pub growing: BTreeSet<GrowingFileQuery>,
     /// Processes of which it is wanted whether they have ended.
     pub alive: BTreeSet<TaskId>,
     /// Processes whose descriptors should be counted, against their limit.
@@ -50,13 +50,13 @@ pub struct FileHandle {
     /// As the kernel counts it (`s_dev`, `i_ino`): the answer is checked against it.
     pub inode: InodeId,
     pub holder: TaskId,
-    pub through: Through,
-    pub ask: Ask,
+    pub through: ReachedBy,
+    pub ask: StatMode,
 }
 
 /// A file that is known by its number, and how it may be reached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NumberedFile {
+pub struct GrowingFileQuery {
     /// As the kernel counts it (`s_dev`, `i_ino`, `i_generation`): the answer is checked against it.
     pub inode: InodeId,
     /// Where its filesystem is mounted.
@@ -73,7 +73,7 @@ pub struct NumberedFile {
 
 /// What a file may be asked, which its filesystem decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ask {
+pub enum StatMode {
     /// Its path and `statx`, which must name its device and inode.
     Everything,
     /// The same, where `statx` gives another device than the superblock's (btrfs) or other numbers (overlay).
@@ -84,7 +84,7 @@ pub enum Ask {
 
 /// Where in `/proc/PID` the file is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Through {
+pub enum ReachedBy {
     /// `/proc/THREAD/fd/N`: the process's leader, or a thread with a table of its own.
     Descriptor { thread: u32, fd: u32 },
     /// `/proc/PID/exe`
@@ -93,7 +93,7 @@ pub enum Through {
     Mapping { start: u64, end: u64 },
 }
 
-impl Wants {
+impl HostQueries {
     /// Adds the questions of `other`.
     pub fn extend(&mut self, other: Self) {
         self.names.extend(other.names);

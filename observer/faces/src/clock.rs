@@ -9,7 +9,7 @@ pub(super) fn rfc3339(wall: u64) -> String {
 }
 
 /// For people: `2026-11-20 10:00:00 UTC`.
-pub(super) fn people(wall: u64) -> String {
+pub(super) fn human(wall: u64) -> String {
     let (year, month, day) = date(wall);
     let (hour, minute, second) = time(wall);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
@@ -51,6 +51,6 @@ mod tests {
             assert_eq!(rfc3339(seconds * 1_000_000_000), text);
         }
         assert_eq!(rfc3339(1_795_168_800_123_999_999), "2026-11-20T10:00:00.123Z");
-        assert_eq!(people(1_795_168_800_123_999_999), "2026-11-20 10:00:00 UTC");
+        assert_eq!(human(1_795_168_800_123_999_999), "2026-11-20 10:00:00 UTC");
     }
 }

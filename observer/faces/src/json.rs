@@ -186,7 +186,7 @@ mod tests {
                 key: "rows",
                 columns: vec![
                     Column::new("size", Kind::Bytes, "SIZE", 0),
-                    Column::people("trend", Kind::Series, "TREND", 0),
+                    Column::human("trend", Kind::Series, "TREND", 0),
                     Column::json("rate", Kind::ByteRate),
                     Column::json("holders", Kind::Text),
                 ],

@@ -2,7 +2,7 @@
 
 /// What is known of a column before it is laid out.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Demand {
+pub(super) struct WidthNeed {
     /// Columns of the terminal that its widest cell takes, its heading included.
     pub(super) natural: usize,
     /// 0 stays in the narrowest terminal; the highest numbers leave first.
@@ -19,23 +19,26 @@ const READABLE: usize = 16;
 const HINT: usize = 4;
 
 /// The columns that are shown, in their order, each with its width. Without a width all are shown as they are.
-pub(super) fn fit(demands: &[Demand], width: Option<usize>) -> Vec<(usize, usize)> {
+pub(super) fn fit(needs_on_demand_hooks: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usize)> {
     let mut shown: Vec<(usize, usize)> =
-        demands.iter().enumerate().map(|(at, demand)| (at, demand.natural)).collect();
+        needs_on_demand_hooks.iter().enumerate().map(|(at, demand)| (at, demand.natural)).collect();
     let Some(width) = width else { return shown };
     let least =
-        |demand: &Demand, text: usize| if demand.text { demand.natural.min(text) } else { demand.natural };
+        |demand: &WidthNeed, text: usize| if demand.text { demand.natural.min(text) } else { demand.natural };
 
     // First the least useful columns leave, as long as what stays could not be read beside them…
-    while total(shown.iter().map(|(at, _)| least(&demands[*at], READABLE))) > width {
-        let leaving = shown.iter().enumerate().filter(|(_, (at, _))| demands[*at].leaves > 0);
-        let Some((place, _)) = leaving.max_by_key(|(_, (at, _))| demands[*at].leaves) else { break };
+    while total(shown.iter().map(|(at, _)| least(&needs_on_demand_hooks[*at], READABLE))) > width {
+        let leaving = shown.iter().enumerate().filter(|(_, (at, _))| needs_on_demand_hooks[*at].leaves > 0);
+        let Some((place, _)) = leaving.max_by_key(|(_, (at, _))| needs_on_demand_hooks[*at].leaves) else {
+            break;
+        };
         shown.remove(place);
     }
     // …then texts are cut, always the widest, the last of equal ones; first as far as they can be read.
     for floor in [READABLE, HINT] {
         while total(shown.iter().map(|(_, wide)| *wide)) > width {
-            let widest = shown.iter_mut().filter(|(at, wide)| *wide > least(&demands[*at], floor));
+            let widest =
+                shown.iter_mut().filter(|(at, wide)| *wide > least(&needs_on_demand_hooks[*at], floor));
             let Some((_, wide)) = widest.max_by_key(|(_, wide)| *wide) else { break };
             *wide -= 1;
         }
@@ -55,52 +58,53 @@ fn total(widths: impl ExactSizeIterator<Item = usize>) -> usize {
 mod tests {
     use super::*;
 
-    fn number(natural: usize, leaves: u8) -> Demand {
-        Demand { natural, leaves, text: false }
+    fn number(natural: usize, leaves: u8) -> WidthNeed {
+        WidthNeed { natural, leaves, text: false }
     }
 
-    fn words(natural: usize, leaves: u8) -> Demand {
-        Demand { natural, leaves, text: true }
+    fn width(natural: usize, leaves: u8) -> WidthNeed {
+        WidthNeed { natural, leaves, text: true }
     }
 
-    fn places(demands: &[Demand], width: usize) -> Vec<usize> {
-        fit(demands, Some(width)).into_iter().map(|(at, _)| at).collect()
+    fn places(needs_on_demand_hooks: &[WidthNeed], width: usize) -> Vec<usize> {
+        fit(needs_on_demand_hooks, Some(width)).into_iter().map(|(at, _)| at).collect()
     }
 
     #[test]
     fn with_room_nothing_changes() {
-        let demands = [number(5, 0), words(40, 1), number(9, 2)];
-        assert_eq!(fit(&demands, None), fit(&demands, Some(200)));
-        assert_eq!(fit(&demands, None), [(0, 5), (1, 40), (2, 9)]);
+        let needs_on_demand_hooks = [number(5, 0), width(40, 1), number(9, 2)];
+        assert_eq!(fit(&needs_on_demand_hooks, None), fit(&needs_on_demand_hooks, Some(200)));
+        assert_eq!(fit(&needs_on_demand_hooks, None), [(0, 5), (1, 40), (2, 9)]);
     }
 
     #[test]
     fn the_least_useful_leaves_first() {
-        let demands = [number(5, 0), number(10, 3), number(10, 1), number(10, 2)];
-        assert_eq!(places(&demands, 41), [0, 1, 2, 3]);
-        assert_eq!(places(&demands, 40), [0, 2, 3]);
-        assert_eq!(places(&demands, 20), [0, 2]);
-        assert_eq!(places(&demands, 16), [0]);
+        let needs_on_demand_hooks = [number(5, 0), number(10, 3), number(10, 1), number(10, 2)];
+        assert_eq!(places(&needs_on_demand_hooks, 41), [0, 1, 2, 3]);
+        assert_eq!(places(&needs_on_demand_hooks, 40), [0, 2, 3]);
+        assert_eq!(places(&needs_on_demand_hooks, 20), [0, 2]);
+        assert_eq!(places(&needs_on_demand_hooks, 16), [0]);
     }
 
     #[test]
     fn a_long_text_gives_way_before_a_column_leaves() {
-        let demands = [number(5, 0), number(10, 3), words(80, 1)];
-        assert_eq!(fit(&demands, Some(60)), [(0, 5), (1, 10), (2, 41)]);
-        assert_eq!(fit(&demands, Some(26)), [(0, 5), (2, 19)]);
+        let needs_on_demand_hooks = [number(5, 0), number(10, 3), width(80, 1)];
+        assert_eq!(fit(&needs_on_demand_hooks, Some(60)), [(0, 5), (1, 10), (2, 41)]);
+        assert_eq!(fit(&needs_on_demand_hooks, Some(26)), [(0, 5), (2, 19)]);
     }
 
     #[test]
     fn long_texts_share_what_room_there_is() {
-        let demands = [number(9, 0), words(25, 0), words(28, 1), words(6, 0)];
-        assert_eq!(fit(&demands, Some(61)), [(0, 9), (1, 20), (2, 20), (3, 6)]);
+        let needs_on_demand_hooks = [number(9, 0), width(25, 0), width(28, 1), width(6, 0)];
+        assert_eq!(fit(&needs_on_demand_hooks, Some(61)), [(0, 9), (1, 20), (2, 20), (3, 6)]);
     }
 
     #[test]
     fn nothing_is_wider_than_the_terminal() {
-        let demands = [number(6, 0), words(30, 0), words(60, 2), number(9, 0), number(12, 5), words(8, 1)];
+        let needs_on_demand_hooks =
+            [number(6, 0), width(30, 0), width(60, 2), number(9, 0), number(12, 5), width(8, 1)];
         for width in 6..200 {
-            let shown = fit(&demands, Some(width));
+            let shown = fit(&needs_on_demand_hooks, Some(width));
             assert!(total(shown.iter().map(|(_, wide)| *wide)) <= width, "{width}: {shown:?}");
             assert!(!shown.is_empty());
         }

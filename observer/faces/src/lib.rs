@@ -22,7 +22,7 @@ mod plain;
 mod samples;
 mod screen;
 mod table;
-mod words;
+mod width;
 
 use json::Json;
 use paint::Paint;

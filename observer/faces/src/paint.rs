@@ -15,7 +15,7 @@ pub enum Paint {
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(super) enum Style {
     Headline,
     Heading,
     Row(Emphasis),
@@ -35,14 +35,14 @@ impl Paint {
         if terminal && !refused { Self::Coloured } else { Self::Bare }
     }
 
-    pub(super) fn line(self, ink: Ink, text: String) -> String {
+    pub(super) fn line(self, ink: Style, text: String) -> String {
         let code = match ink {
             _ if self == Self::Bare || text.is_empty() => return text,
-            Ink::Headline => "1",
-            Ink::Heading | Ink::Footer | Ink::Row(Emphasis::Faint) => "2",
-            Ink::Row(Emphasis::Alarm) => "1;31",
-            Ink::Row(Emphasis::Notice) | Ink::Warning => "33",
-            Ink::Row(Emphasis::Plain) => return text,
+            Style::Headline => "1",
+            Style::Heading | Style::Footer | Style::Row(Emphasis::Faint) => "2",
+            Style::Row(Emphasis::Alarm) => "1;31",
+            Style::Row(Emphasis::Notice) | Style::Warning => "33",
+            Style::Row(Emphasis::Plain) => return text,
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn without_colour_a_line_is_its_text() {
-        assert_eq!(Paint::Bare.line(Ink::Row(Emphasis::Alarm), "x".to_owned()), "x");
-        assert_eq!(Paint::Coloured.line(Ink::Row(Emphasis::Alarm), "x".to_owned()), "\x1b[1;31mx\x1b[0m");
+        assert_eq!(Paint::Bare.line(Style::Row(Emphasis::Alarm), "x".to_owned()), "x");
+        assert_eq!(Paint::Coloured.line(Style::Row(Emphasis::Alarm), "x".to_owned()), "\x1b[1;31mx\x1b[0m");
     }
 }

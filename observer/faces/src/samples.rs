@@ -42,7 +42,7 @@ fn mem_columns() -> Vec<Column> {
         Column::new("rss", Kind::Bytes, "RSS", 0).adding(),
         Column::new("growth", Kind::Change, "1 MIN", 3).adding(),
         Column::new("rate", Kind::ByteRateMinute, "RATE /min", 5),
-        Column::people("trend", Kind::Series, "TREND", 6),
+        Column::human("trend", Kind::Series, "TREND", 6),
         Column::new("verdict", Kind::Text, "VERDICT", 1),
         Column::new("reason", Kind::Text, "", 7),
     ]
@@ -122,8 +122,8 @@ pub(super) fn deleted_open() -> Report {
         Column::new("allocated", Kind::Bytes, "ALLOCATED", 0).adding(),
         Column::new("rate", Kind::ChangeRate, "GROWS", 3),
         Column::new("path", Kind::Text, "FILE", 0),
-        Column::people("held_by", Kind::Text, "HELD BY", 1),
-        Column::people("deleted", Kind::Text, "DELETED", 5),
+        Column::human("held_by", Kind::Text, "HELD BY", 1),
+        Column::human("deleted", Kind::Text, "DELETED", 5),
         Column::json("holders", Kind::Text),
     ];
     let first = Row {

@@ -146,7 +146,7 @@ fn fewer(table: &Table, excess: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{samples, words};
+    use crate::{samples, width};
 
     fn frame(report: &Report, columns: usize, rows: usize) -> Vec<String> {
         fitted(report, Size { columns, rows }, Paint::Bare)
@@ -159,7 +159,7 @@ mod tests {
                 for rows in [1, 2, 5, 10, 24, 60] {
                     let lines = frame(&report, columns, rows);
                     assert!(lines.len() < rows.max(2), "{columns}x{rows}: {lines:#?}");
-                    assert!(lines.iter().all(|line| words::width(line) <= columns), "{columns}: {lines:#?}");
+                    assert!(lines.iter().all(|line| width::width(line) <= columns), "{columns}: {lines:#?}");
                 }
             }
         }

@@ -2,9 +2,9 @@
 
 use super::{
     cell, clock,
-    layout::{self, Demand, GAP},
-    paint::{Ink, Paint},
-    words,
+    layout::{self, GAP, WidthNeed},
+    paint::{Paint, Style},
+    width,
 };
 use observer_core::{
     report::{Column, Emphasis, Heading, Hidden, Kind, LossTotals, Note, Report, Row, Table, Value},
@@ -28,12 +28,12 @@ pub(super) enum Notes {
 pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint, notes: Notes) -> Vec<String> {
     let mut page = Page { lines: Vec::new(), width, paint };
     for sentence in &report.headline {
-        page.sentence(Ink::Headline, sentence, 0, 0);
+        page.sentence(Style::Headline, sentence, 0, 0);
     }
     let mut footer = Some(footer(report, width));
     let shown: Vec<&Table> = report.tables.iter().filter(|table| !table.rows.is_empty()).collect();
     if shown.is_empty() && report.headline.is_empty() {
-        page.put(Ink::Headline, "Nothing to show.");
+        page.put(Style::Headline, "Nothing to show.");
     }
     for table in &shown {
         page.blank();
@@ -42,7 +42,7 @@ pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint, notes: 
         if shown.len() == 1 && report.notes.is_empty() {
             page.ends(more, &footer.take().unwrap_or_default(), widest, loss_ink(report));
         } else if let Some(more) = more {
-            page.sentence(Ink::Footer, &more, MARGIN, MARGIN + 1);
+            page.sentence(Style::Footer, &more, MARGIN, MARGIN + 1);
         }
     }
     page.notes(&report.notes, notes);
@@ -66,18 +66,18 @@ impl Page {
         }
     }
 
-    fn put(&mut self, ink: Ink, line: &str) {
+    fn put(&mut self, ink: Style, line: &str) {
         let line = line.trim_end();
-        let line = self.width.map_or_else(|| line.to_owned(), |width| words::truncated(line, width));
+        let line = self.width.map_or_else(|| line.to_owned(), |width| width::truncated(line, width));
         self.lines.push(self.paint.line(ink, line));
     }
 
     /// Text that is broken, not cut, where it is too long.
-    fn sentence(&mut self, ink: Ink, text: &str, first: usize, rest: usize) {
+    fn sentence(&mut self, ink: Style, text: &str, first: usize, rest: usize) {
         match self.width {
             None => self.put(ink, &format!("{}{text}", " ".repeat(first))),
             Some(width) => {
-                for line in words::wrapped(text, width, first, rest) {
+                for line in width::wrapped(text, width, first, rest) {
                     self.put(ink, &line);
                 }
             }
@@ -85,7 +85,7 @@ impl Page {
     }
 
     fn notes(&mut self, notes: &[Note], style: Notes) {
-        let ink = Ink::Row(Emphasis::Notice);
+        let ink = Style::Row(Emphasis::Notice);
         if !notes.is_empty() && style != Notes::Counted {
             self.blank();
         }
@@ -109,16 +109,16 @@ impl Page {
     }
 
     /// The rows that were cut away at the left, what was lost at the right, in one line if they fit.
-    fn ends(&mut self, more: Option<String>, footer: &str, widest: usize, ink: Ink) {
+    fn ends(&mut self, more: Option<String>, footer: &str, widest: usize, ink: Style) {
         if let Some(more) = more {
-            let left = MARGIN + words::width(&more);
+            let left = MARGIN + width::width(&more);
             let room = widest.max(60).min(self.width.unwrap_or(usize::MAX));
-            if let Some(blanks) = room.checked_sub(left + words::width(footer)).filter(|blanks| *blanks > GAP)
+            if let Some(blanks) = room.checked_sub(left + width::width(footer)).filter(|blanks| *blanks > GAP)
             {
                 let line = format!("{}{more}{}{footer}", " ".repeat(MARGIN), " ".repeat(blanks));
                 return self.put(ink, &line);
             }
-            self.sentence(Ink::Footer, &more, MARGIN, MARGIN + 1);
+            self.sentence(Style::Footer, &more, MARGIN, MARGIN + 1);
         }
         self.sentence(ink, footer, MARGIN, MARGIN + 1);
     }
@@ -127,19 +127,19 @@ impl Page {
     fn table(&mut self, table: &Table) -> usize {
         let columns = columns(table);
         let cells: Vec<Vec<String>> = table.rows.iter().map(|row| cells(row, &columns)).collect();
-        let demands: Vec<Demand> = columns
+        let needs_on_demand_hooks: Vec<WidthNeed> = columns
             .iter()
             .enumerate()
-            .map(|(at, (_, column, heading))| Demand {
+            .map(|(at, (_, column, heading))| WidthNeed {
                 natural: cells
                     .iter()
-                    .map(|cells| words::width(&cells[at]))
-                    .fold(words::width(heading.title), usize::max),
+                    .map(|cells| width::width(&cells[at]))
+                    .fold(width::width(heading.title), usize::max),
                 leaves: heading.leaves,
                 text: column.kind == Kind::Text,
             })
             .collect();
-        let shown = layout::fit(&demands, self.width.map(|width| width.saturating_sub(MARGIN)));
+        let shown = layout::fit(&needs_on_demand_hooks, self.width.map(|width| width.saturating_sub(MARGIN)));
 
         let line = |text: &dyn Fn(usize) -> String| {
             let mut line = " ".repeat(MARGIN);
@@ -147,8 +147,8 @@ impl Page {
                 if place > 0 {
                     line.push_str(&" ".repeat(GAP));
                 }
-                let text = words::shortened(&text(*at), *wide);
-                let blanks = " ".repeat(wide.saturating_sub(words::width(&text)));
+                let text = width::shortened(&text(*at), *wide);
+                let blanks = " ".repeat(wide.saturating_sub(width::width(&text)));
                 if cell::stands_right(columns[*at].1.kind) {
                     line.push_str(&blanks);
                     line.push_str(&text);
@@ -160,19 +160,19 @@ impl Page {
             line.trim_end().to_owned()
         };
         let heading = line(&|at| columns[at].2.title.to_owned());
-        let mut widest = words::width(&heading);
-        self.put(Ink::Heading, &heading);
+        let mut widest = width::width(&heading);
+        self.put(Style::Heading, &heading);
         // Details stand under the first text, which is what they are about.
         let text = shown.iter().position(|(at, _)| !cell::stands_right(columns[*at].1.kind)).unwrap_or(0);
         let indent: usize = MARGIN + shown[..text].iter().map(|(_, wide)| wide + GAP).sum::<usize>();
         let indent = if self.width.is_some_and(|width| width < 2 * indent + 40) { 3 } else { indent };
         for (row, cells) in table.rows.iter().zip(&cells) {
             let row_line = line(&|at| cells[at].clone());
-            widest = widest.max(words::width(&row_line));
-            let ink = Ink::Row(row.emphasis);
+            widest = widest.max(width::width(&row_line));
+            let ink = Style::Row(row.emphasis);
             self.put(ink, &row_line);
             // The row stands out for both; a paragraph in its colour would be hard to read.
-            let beside = if row.emphasis == Emphasis::Faint { ink } else { Ink::Row(Emphasis::Plain) };
+            let beside = if row.emphasis == Emphasis::Faint { ink } else { Style::Row(Emphasis::Plain) };
             for detail in &row.details {
                 self.detail(beside, detail, indent);
             }
@@ -180,9 +180,9 @@ impl Page {
         widest
     }
 
-    fn detail(&mut self, ink: Ink, text: &str, indent: usize) {
+    fn detail(&mut self, ink: Style, text: &str, indent: usize) {
         let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent));
-        for line in words::wrapped(text, room.max(8), 0, 2) {
+        for line in width::wrapped(text, room.max(8), 0, 2) {
             self.put(ink, &format!("{}{line}", " ".repeat(indent)));
         }
     }
@@ -191,7 +191,7 @@ impl Page {
 /// The columns that people see: each with its place in the row.
 fn columns(table: &Table) -> Vec<(usize, &Column, Heading)> {
     let columns = table.columns.iter().enumerate();
-    columns.filter_map(|(at, column)| Some((at, column, column.people?))).collect()
+    columns.filter_map(|(at, column)| Some((at, column, column.human?))).collect()
 }
 
 fn cells(row: &Row, columns: &[(usize, &Column, Heading)]) -> Vec<String> {
@@ -221,7 +221,7 @@ fn more(table: &Table) -> Option<String> {
         return None;
     }
     let together = table.columns.iter().find_map(|column| {
-        if column.people.is_none() || matches!(column.kind, Kind::Count | Kind::Number) {
+        if column.human.is_none() || matches!(column.kind, Kind::Count | Kind::Number) {
             return None;
         }
         let (_, sum) = sums.iter().find(|(name, _)| *name == column.name)?;
@@ -230,8 +230,8 @@ fn more(table: &Table) -> Option<String> {
     Some(format!("{} more{}.", units::count(*rows as u64), together.unwrap_or_default()))
 }
 
-fn loss_ink(report: &Report) -> Ink {
-    if report.loss.any() { Ink::Warning } else { Ink::Footer }
+fn loss_ink(report: &Report) -> Style {
+    if report.loss.any() { Style::Warning } else { Style::Footer }
 }
 
 /// What was lost, what was not seen, and, where there is room, when this was true.
@@ -256,8 +256,8 @@ fn footer(report: &Report, width: Option<usize>) -> String {
         lost.as_deref().unwrap_or("nothing"),
         unseen.as_deref().unwrap_or(nothing)
     );
-    let with_time = format!("{known} · {}", clock::people(report.now.wall));
-    if width.is_some_and(|width| MARGIN + words::width(&with_time) > width) { known } else { with_time }
+    let with_time = format!("{known} · {}", clock::human(report.now.wall));
+    if width.is_some_and(|width| MARGIN + width::width(&with_time) > width) { known } else { with_time }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::text::Text;
-use observer_core::facts::mem::{Limit, Stalls};
+use observer_core::facts::mem::{Limit, PressureTotals};
 
 /// In front of the path of a control group of version 1.
 const VERSION_1: &[u8] = b"memory:";
@@ -18,12 +18,12 @@ const VERSION_1: &[u8] = b"memory:";
 const UNLIMITED: u64 = 1 << 62;
 
 /// Of the text of a file of pressure stall information.
-pub fn stalls(pressure: &str) -> Option<Stalls> {
+pub fn stalls(pressure: &str) -> Option<PressureTotals> {
     let of = |kind: &str| -> Option<u64> {
         let line = pressure.lines().find_map(|line| line.strip_prefix(kind))?;
         line.rsplit_once("total=")?.1.trim().parse().ok()
     };
-    Some(Stalls { some: of("some ")?, full: of("full ").unwrap_or(0) })
+    Some(PressureTotals { some: of("some ")?, full: of("full ").unwrap_or(0) })
 }
 
 /// The control group that memory is charged to, of the lines of `/proc/PID/cgroup`.
@@ -71,7 +71,7 @@ impl Mounts {
     }
 
     /// How long tasks of a group, other than the root, waited for memory; only version 2 keeps it.
-    pub fn stalls(&self, text: &mut Text, cgroup: &[u8]) -> Option<Stalls> {
+    pub fn stalls(&self, text: &mut Text, cgroup: &[u8]) -> Option<PressureTotals> {
         if cgroup.starts_with(VERSION_1) || cgroup == b"/" || cgroup.starts_with(b"/..") {
             return None;
         }

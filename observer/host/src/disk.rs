@@ -20,7 +20,7 @@ use observer_core::{
         Fact,
         disk::{Answer, DiskFact, Mount, Space, Stat},
     },
-    wants::{Ask, FileHandle, Through, Wants},
+    wants::{FileHandle, HostQueries, ReachedBy, StatMode},
 };
 
 /// Filesystems that this machine's own kernel serves from its own storage or memory, and that can be written to.
@@ -64,7 +64,7 @@ pub fn space(root: &Path, mounts: &Mounts, out: &mut Vec<Fact>) {
 }
 
 /// Answers what the report asked of single files. What has gone by now has an empty answer.
-pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
     out.extend(wants.files.iter().map(|handle| {
         let answer = ask(root, clock, handle).unwrap_or_default();
         Fact::Disk(DiskFact::Asked { inode: handle.inode, answer })
@@ -78,14 +78,16 @@ fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
         // A live file's link has no mark: the number is another file's by now.
         Ok(path) => Some(path.as_os_str().as_bytes().strip_suffix(MARK)?.to_vec()),
         // Longer than what the kernel writes into one page: the file is there all the same.
-        Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) && handle.ask == Ask::Everything => {
+        Err(error)
+            if error.raw_os_error() == Some(libc::ENAMETOOLONG) && handle.ask == StatMode::Everything =>
+        {
             None
         }
         Err(_) => return None,
     };
     let stat = match handle.ask {
-        Ask::Path => None,
-        Ask::Everything | Ask::Unnumbered => Some(stat(&link, handle)?),
+        StatMode::Path => None,
+        StatMode::Everything | StatMode::Unnumbered => Some(stat(&link, handle)?),
     };
     let process = root.join("proc").join(handle.holder.pid().to_string());
     clock.is(&process, handle.holder).then_some(Answer { stat, path })
@@ -93,9 +95,9 @@ fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
 
 fn link(root: &Path, handle: &FileHandle) -> PathBuf {
     root.join(match handle.through {
-        Through::Descriptor { thread, fd } => format!("proc/{thread}/fd/{fd}"),
-        Through::Executable => format!("proc/{}/exe", handle.holder.pid()),
-        Through::Mapping { start, end } => {
+        ReachedBy::Descriptor { thread, fd } => format!("proc/{thread}/fd/{fd}"),
+        ReachedBy::Executable => format!("proc/{}/exe", handle.holder.pid()),
+        ReachedBy::Mapping { start, end } => {
             format!("proc/{}/map_files/{start:x}-{end:x}", handle.holder.pid())
         }
     })
@@ -108,14 +110,14 @@ fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
     let answer = |blocks: u64| Some(Stat { size: stat.stx_size, allocated: blocks * 512 });
     let named = stat.stx_nlink > 0;
     match handle.ask {
-        Ask::Everything => {
+        StatMode::Everything => {
             let found = (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
             let same = found == (handle.inode.major(), handle.inode.minor(), handle.inode.ino);
             if same && !named { answer(stat.stx_blocks) } else { None }
         }
         // An overlay forgets a file of its lower layer, which keeps its name there: nothing waits to be freed.
-        Ask::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
-        Ask::Path => None,
+        StatMode::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
+        StatMode::Path => None,
     }
 }
 
@@ -193,8 +195,8 @@ mod tests {
         let handle = FileHandle {
             inode: InodeId { dev, generation: 0, ino: own.stx_ino },
             holder: this_process(),
-            through: Through::Descriptor { thread: std::process::id(), fd: file.as_raw_fd() as u32 },
-            ask: Ask::Everything,
+            through: ReachedBy::Descriptor { thread: std::process::id(), fd: file.as_raw_fd() as u32 },
+            ask: StatMode::Everything,
         };
         let root = Path::new("/");
         let answer = ask(root, Clock::of(root), &handle).unwrap();
@@ -205,12 +207,12 @@ mod tests {
         assert_eq!(ask(root, Clock::of(root), &FileHandle { inode: another, ..handle }), None);
         let earlier = TaskId { start: 10_000_000, ..handle.holder };
         assert_eq!(ask(root, Clock::of(root), &FileHandle { holder: earlier, ..handle }), None);
-        let path_only = ask(root, Clock::of(root), &FileHandle { ask: Ask::Path, ..handle }).unwrap();
+        let path_only = ask(root, Clock::of(root), &FileHandle { ask: StatMode::Path, ..handle }).unwrap();
         assert_eq!((path_only.stat, path_only.path), (None, answer.path));
 
         let live = fs::File::open("/proc/self/exe").unwrap();
-        let through = Through::Descriptor { thread: std::process::id(), fd: live.as_raw_fd() as u32 };
-        for question in [Ask::Path, Ask::Unnumbered, Ask::Everything] {
+        let through = ReachedBy::Descriptor { thread: std::process::id(), fd: live.as_raw_fd() as u32 };
+        for question in [StatMode::Path, StatMode::Unnumbered, StatMode::Everything] {
             let handle = FileHandle { through, ask: question, ..handle };
             assert_eq!(ask(root, Clock::of(root), &handle), None, "the number is a live file's by now");
         }

@@ -17,7 +17,7 @@ use rustix::{
 use super::process::Clock;
 use observer_core::{
     facts::{Fact, disk::DiskFact},
-    wants::{Ask, FileHandle, Through, Wants},
+    wants::{FileHandle, HostQueries, ReachedBy, StatMode},
 };
 
 /// `FS_IOC_FIEMAP` of `linux/fs.h`.
@@ -56,7 +56,7 @@ struct Map {
 }
 
 /// Answers what the report asked of the blocks of single files.
-pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
     out.extend(wants.extents.iter().map(|handle| {
         let bytes = ask(root, clock, handle);
         Fact::Disk(DiskFact::Shared { inode: handle.inode, bytes })
@@ -64,7 +64,7 @@ pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
 }
 
 fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<u64> {
-    let Through::Descriptor { thread, fd } = handle.through else { return None };
+    let ReachedBy::Descriptor { thread, fd } = handle.through else { return None };
     // `PIDFD_THREAD`: before Linux 6.9 a thread that is not its process's first cannot be asked for a table of its own.
     let by_thread = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
     let flags = if thread == handle.holder.pid() { PidfdFlags::empty() } else { by_thread };
@@ -73,7 +73,8 @@ fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<u64> {
     // Whatever the descriptor stands for by now, no server is asked: it may hang.
     let unasked = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     let stat = statx(&file, "", unasked, StatxFlags::BASIC_STATS).ok()?;
-    let is_meant = stat.stx_nlink == 0 && (stat.stx_ino == handle.inode.ino || handle.ask == Ask::Unnumbered);
+    let is_meant =
+        stat.stx_nlink == 0 && (stat.stx_ino == handle.inode.ino || handle.ask == StatMode::Unnumbered);
     let folder = root.join("proc").join(handle.holder.pid().to_string());
     if !is_meant || !clock.is(&folder, handle.holder) {
         return None;

@@ -28,7 +28,7 @@ use observer_core::{
         disk::{DiskFact, Found, InodeId, Stat},
         process::ProcessFact,
     },
-    wants::{NumberedFile, Wants},
+    wants::{GrowingFileQuery, HostQueries},
 };
 
 /// What the kernel puts behind the path of a file without a name.
@@ -38,11 +38,11 @@ const MARK: &[u8] = b" (deleted)";
 const DESCRIPTORS: usize = 4096;
 
 /// Answers what the report asked of files that grow, and of those who make them grow.
-pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &Wants, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &HostQueries, out: &mut Vec<Fact>) {
     if !wants.growing.is_empty()
         && let Some(mounts) = mounted.known()
     {
-        let mut seeker = Seeker::new(root, clock, mounts);
+        let mut seeker = GrowingFileReader::new(root, clock, mounts);
         out.extend(wants.growing.iter().map(|file| {
             let found = seeker.find(file);
             Fact::Disk(DiskFact::Found { inode: file.inode, found })
@@ -59,7 +59,7 @@ pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &Wants, o
 }
 
 /// What all files of one answer are looked for with.
-struct Seeker<'a> {
+struct GrowingFileReader<'a> {
     root: &'a Path,
     clock: Clock,
     mounts: &'a Mounts,
@@ -87,12 +87,12 @@ enum Failure {
     Unreached,
 }
 
-impl<'a> Seeker<'a> {
+impl<'a> GrowingFileReader<'a> {
     fn new(root: &'a Path, clock: Clock, mounts: &'a Mounts) -> Self {
         Self { root, clock, mounts, opened: HashMap::new(), descriptors: HashMap::new() }
     }
 
-    fn find(&mut self, file: &NumberedFile) -> Found {
+    fn find(&mut self, file: &GrowingFileQuery) -> Found {
         if let Some(path) = &file.path
             && let Some(stat) = self.at(path, file)
         {
@@ -110,7 +110,7 @@ impl<'a> Seeker<'a> {
 
     /// The file at `path`, if it is the one that is meant. Nothing is asked of what lies on another filesystem here: it
     /// may hang.
-    fn at(&self, path: &[u8], file: &NumberedFile) -> Option<Statx> {
+    fn at(&self, path: &[u8], file: &GrowingFileQuery) -> Option<Statx> {
         self.mounts.at(path).filter(|mount| mount.dev == file.inode.dev)?;
         let path = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/")?));
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
@@ -118,7 +118,7 @@ impl<'a> Seeker<'a> {
         is(&stat, file).then_some(stat)
     }
 
-    fn by_handle(&mut self, file: &NumberedFile) -> Result<Found, Failure> {
+    fn by_handle(&mut self, file: &GrowingFileQuery) -> Result<Found, Failure> {
         let (root, mounts) = (self.root, self.mounts);
         let opened = self.opened.entry(file.inode.dev);
         let mount = opened.or_insert_with(|| open_mount(root, mounts, file));
@@ -139,7 +139,7 @@ impl<'a> Seeker<'a> {
         &self,
         path: Vec<u8>,
         stat: &Statx,
-        file: &NumberedFile,
+        file: &GrowingFileQuery,
         process: Option<String>,
     ) -> Option<Vec<u8>> {
         if stat.stx_nlink == 0 {
@@ -159,7 +159,7 @@ impl<'a> Seeker<'a> {
         is(&stat, file).then_some(path)
     }
 
-    fn by_descriptor(&mut self, file: &NumberedFile) -> Option<Found> {
+    fn by_descriptor(&mut self, file: &GrowingFileQuery) -> Option<Found> {
         for worker in &file.workers {
             let (root, clock) = (self.root, self.clock);
             let descriptors =
@@ -204,7 +204,7 @@ fn mount_number(text: &[u8]) -> Option<u64> {
 }
 
 /// A mount of the file's filesystem that a path leads to: the one that is shown, else any.
-fn open_mount(root: &Path, mounts: &Mounts, file: &NumberedFile) -> Option<OwnedFd> {
+fn open_mount(root: &Path, mounts: &Mounts, file: &GrowingFileQuery) -> Option<OwnedFd> {
     // In another mount namespace than observer's, the point is given through the root of a process there.
     if let Some(process) = process_of(&file.mount) {
         let theirs = Mounts::of(&root.join("proc").join(process))?;
@@ -237,7 +237,7 @@ fn open_point(root: &Path, point: &[u8], number: u64) -> Option<OwnedFd> {
     (stat.stx_mnt_id == number).then_some(opened)
 }
 
-fn is(stat: &Statx, file: &NumberedFile) -> bool {
+fn is(stat: &Statx, file: &GrowingFileQuery) -> bool {
     let same_device = (stat.stx_dev_major, stat.stx_dev_minor) == (file.inode.major(), file.inode.minor());
     stat.stx_ino == file.inode.ino && (same_device || !file.is_numbered)
 }
@@ -277,9 +277,9 @@ fn open_by_handle(mount: impl AsFd, inode: InodeId) -> Result<OwnedFd, Failure> 
 mod tests {
     use super::*;
 
-    fn numbered(path: &Path) -> NumberedFile {
+    fn numbered(path: &Path) -> GrowingFileQuery {
         let stat = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS).unwrap();
-        NumberedFile {
+        GrowingFileQuery {
             inode: InodeId {
                 dev: stat.stx_dev_major << 20 | stat.stx_dev_minor,
                 generation: 0,
@@ -301,9 +301,9 @@ mod tests {
         fs::write(&name, [1; 5000]).unwrap();
         let root = Path::new("/");
         let mounts = Mounts::of(Path::new("/proc/self")).unwrap();
-        let mut seeker = Seeker::new(root, Clock::of(root), &mounts);
+        let mut seeker = GrowingFileReader::new(root, Clock::of(root), &mounts);
         let path = Some(name.as_os_str().as_bytes().to_vec());
-        let file = NumberedFile { path: path.clone(), ..numbered(&name) };
+        let file = GrowingFileQuery { path: path.clone(), ..numbered(&name) };
         let Found::File { stat, path: found } = seeker.find(&file) else { panic!("it is there") };
         assert_eq!((stat.size, found), (5000, path));
 
@@ -322,13 +322,13 @@ mod tests {
         let own = fs::read_to_string("/proc/self/stat").unwrap();
         let ticks: u64 = own.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
         let worker = TaskId { start: ticks * 10_000_000, tgid: u64::from(std::process::id()) };
-        let file = NumberedFile { workers: vec![worker], is_numbered: false, ..numbered(&name) };
+        let file = GrowingFileQuery { workers: vec![worker], is_numbered: false, ..numbered(&name) };
         let (root, mounts) = (Path::new("/"), Mounts::of(Path::new("/proc/self")).unwrap());
-        let mut seeker = Seeker::new(root, Clock::of(root), &mounts);
+        let mut seeker = GrowingFileReader::new(root, Clock::of(root), &mounts);
         let Found::File { stat, path } = seeker.find(&file) else { panic!("it is open") };
         assert_eq!((stat.size, path.as_deref()), (4711, Some(name.as_os_str().as_bytes())));
         // The same number on a filesystem that is mounted at `/` as well as far as is known.
-        let other = NumberedFile { inode: InodeId { dev: 0xfff, ..file.inode }, ..file };
+        let other = GrowingFileQuery { inode: InodeId { dev: 0xfff, ..file.inode }, ..file };
         assert_eq!(seeker.find(&other), Found::Unreached);
         fs::remove_file(&name).unwrap();
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use self::{mounted::Mounted, namespaces::Namespaces, net::Network, process::Clock};
 use observer_core::{
     facts::{Fact, TaskId, disk::DiskFact, net::NetFact},
-    wants::Wants,
+    wants::HostQueries,
 };
 
 mod cgroup;
@@ -97,7 +97,7 @@ impl Host {
     }
 
     /// What a report asked for.
-    pub fn answer(&mut self, wants: &Wants, out: &mut Vec<Fact>) {
+    pub fn answer(&mut self, wants: &HostQueries, out: &mut Vec<Fact>) {
         let (root, clock) = (self.root.as_path(), self.clock);
         names::answer(root, clock, wants, out);
         mem::answer(root, clock, wants, out);

@@ -15,7 +15,7 @@ use super::{
     disk::{MARK, is_local},
     mounts::Mounts,
 };
-use observer_core::facts::disk::Loop;
+use observer_core::facts::disk::LoopDevice;
 
 /// `LOOP_GET_STATUS64` of `linux/loop.h`.
 const STATUS: libc::c_ulong = 0x4c05;
@@ -24,7 +24,7 @@ const STATUS: libc::c_ulong = 0x4c05;
 type Status = [u64; 29];
 
 /// Loop devices whose file has no name any more.
-pub fn deleted(root: &Path, mounts: &Mounts) -> Vec<Loop> {
+pub fn deleted(root: &Path, mounts: &Mounts) -> Vec<LoopDevice> {
     let Ok(devices) = fs::read_dir(root.join("sys/block")) else { return Vec::new() };
     let devices = devices.flatten().filter_map(|device| {
         let number: u32 = device.file_name().to_str()?.strip_prefix("loop")?.parse().ok()?;
@@ -34,9 +34,9 @@ pub fn deleted(root: &Path, mounts: &Mounts) -> Vec<Loop> {
             return None;
         }
         let (dev, ino) = file_of(&root.join(format!("dev/loop{number}")))?;
-        Some(Loop { number, dev, ino })
+        Some(LoopDevice { number, dev, ino })
     });
-    let mut loops: Vec<Loop> = devices.collect();
+    let mut loops: Vec<LoopDevice> = devices.collect();
     loops.sort_unstable_by_key(|device| device.number);
     loops
 }

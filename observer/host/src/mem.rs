@@ -20,7 +20,7 @@ use observer_core::{
         Fact, TaskId,
         mem::{KernelPart, Machine, MemFact, Memory},
     },
-    wants::Wants,
+    wants::HostQueries,
 };
 
 /// Facts of the machine that every report needs, read once a report. What this kernel or this user's rights do not show
@@ -36,7 +36,7 @@ pub fn tick(root: &Path, out: &mut Vec<Fact>) {
         tell(MemFact::Kernel { part: KernelPart::Sockets, bytes: pages.saturating_mul(page_size) });
     }
     if let Some(stalls) = text.str(&root.join("proc/pressure/memory")).and_then(stalls) {
-        tell(MemFact::Stalls { cgroup: None, stalls });
+        tell(MemFact::PressureTotals { cgroup: None, stalls });
     }
 }
 
@@ -91,7 +91,7 @@ fn slabs(slabinfo: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
 }
 
 /// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
-pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
     if let Some(known) = &wants.slabs {
         let began = processor_time();
         slab_caches(root, known, out);
@@ -121,7 +121,7 @@ pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
     let mounts = Mounts::read(&mut text, root);
     for cgroup in groups {
         if let Some(stalls) = mounts.stalls(&mut text, &cgroup) {
-            out.push(Fact::Mem(MemFact::Stalls { cgroup: Some(cgroup.clone()), stalls }));
+            out.push(Fact::Mem(MemFact::PressureTotals { cgroup: Some(cgroup.clone()), stalls }));
         }
         if let Some(nearest) = mounts.nearest(&mut text, &cgroup) {
             out.push(Fact::Mem(MemFact::Limit { cgroup, nearest }));
@@ -222,7 +222,7 @@ mod tests {
     };
 
     use super::*;
-    use observer_core::facts::mem::{Limit, Stalls};
+    use observer_core::facts::mem::{Limit, PressureTotals};
 
     /// A made-up root of files, removed when dropped.
     struct Root(PathBuf);
@@ -246,7 +246,7 @@ mod tests {
             answer(
                 &self.0,
                 Clock::of(&self.0),
-                &Wants { counters: [id].into(), ..Wants::default() },
+                &HostQueries { counters: [id].into(), ..HostQueries::default() },
                 &mut out,
             );
             out.into_iter().map(|fact| if let Fact::Mem(fact) = fact { fact } else { panic!() }).collect()
@@ -396,17 +396,22 @@ mod tests {
         let mut out = Vec::new();
         tick(&root.0, &mut out);
         let known = [b"dentry".to_vec(), b"empty".to_vec(), b"gone".to_vec()].into();
-        answer(&root.0, Clock::of(&root.0), &Wants { slabs: Some(known), ..Wants::default() }, &mut out);
+        answer(
+            &root.0,
+            Clock::of(&root.0),
+            &HostQueries { slabs: Some(known), ..HostQueries::default() },
+            &mut out,
+        );
         let read = out.pop();
         assert!(matches!(read, Some(Fact::Mem(MemFact::SlabsRead { took })) if took > 0), "{read:?}");
         let page = rustix::param::page_size() as u64;
         let kernel = |part, pages| Fact::Mem(MemFact::Kernel { part, bytes: pages * page });
-        let stalls = Stalls { some: 62_763_186, full: 7 };
+        let stalls = PressureTotals { some: 62_763_186, full: 7 };
         assert_eq!(
             out,
             [
                 kernel(KernelPart::Sockets, 15),
-                Fact::Mem(MemFact::Stalls { cgroup: None, stalls }),
+                Fact::Mem(MemFact::PressureTotals { cgroup: None, stalls }),
                 kernel(KernelPart::Slab(b"dentry".to_vec()), 16),
                 kernel(KernelPart::Slab(b"empty".to_vec()), 0),
                 kernel(KernelPart::Slab(b"gone".to_vec()), 0),

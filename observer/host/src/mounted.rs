@@ -8,12 +8,12 @@ use std::{os::fd::AsFd as _, path::Path};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{mounts::Mounts, text::Standing};
+use super::{mounts::Mounts, text::OpenFile};
 
 /// What is mounted for observer itself.
 #[derive(Debug)]
 pub struct Mounted {
-    table: Standing,
+    table: OpenFile,
     /// What the table said when it was last read.
     text: Vec<u8>,
     mounts: Mounts,
@@ -22,7 +22,7 @@ pub struct Mounted {
 impl Mounted {
     /// Nothing is known before it is asked for.
     pub fn new(root: &Path) -> Self {
-        let table = Standing::new(root.join("proc/self/mountinfo"));
+        let table = OpenFile::new(root.join("proc/self/mountinfo"));
         Self { table, text: Vec::new(), mounts: Mounts::default() }
     }
 

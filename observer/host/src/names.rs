@@ -21,19 +21,23 @@ use rustix::{
 use super::process::Clock;
 use observer_core::{
     facts::{Fact, TaskId, process::ProcessFact},
-    wants::Wants,
+    wants::HostQueries,
 };
 
 /// Most bytes of arguments that are kept: one argument can be as long (the kernel's `MAX_ARG_STRLEN`).
 const ARGUMENTS: usize = 128 * 1024;
 
 /// Answers the names that a report asked for: ten system calls a process, four more for its arguments.
-pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
     if wants.names.is_empty() {
         return;
     }
-    let mut reader =
-        Reader { proc: root.join("proc"), clock, cmdline: wants.cmdline, text: Vec::with_capacity(4096) };
+    let mut reader = ProcessReader {
+        proc: root.join("proc"),
+        clock,
+        cmdline: wants.cmdline,
+        text: Vec::with_capacity(4096),
+    };
     out.extend(wants.names.iter().filter_map(|id| reader.names(*id)).map(Fact::Process));
 }
 
@@ -64,14 +68,14 @@ impl From<std::io::Error> for Failure {
 }
 
 /// What every process of one answer is read with.
-struct Reader {
+struct ProcessReader {
     proc: PathBuf,
     clock: Clock,
     cmdline: bool,
     text: Vec<u8>,
 }
 
-impl Reader {
+impl ProcessReader {
     fn names(&mut self, id: TaskId) -> Option<ProcessFact> {
         match self.read(id) {
             Ok(named) => Some(named),
@@ -187,7 +191,7 @@ mod tests {
         answer(
             root,
             Clock::of(root),
-            &Wants { names: ids.iter().copied().collect(), cmdline, ..Wants::default() },
+            &HostQueries { names: ids.iter().copied().collect(), cmdline, ..HostQueries::default() },
             &mut out,
         );
         out.into_iter()

@@ -139,10 +139,10 @@ fn others<'a>(mounts: &'a Mounts, own: &'a BTreeSet<u32>) -> impl Iterator<Item 
     mounts.reached_locally().filter(|mount| is_local(mount) && !mount.read_only && !own.contains(&mount.dev))
 }
 
-type Told = (Mount, observer_core::facts::disk::Space);
+type MountSpace = (Mount, observer_core::facts::disk::Space);
 
 /// The filesystems that only the process with this folder sees, each by the first of its mounts that can be asked.
-fn only_there(process: &Path, own: &BTreeSet<u32>) -> BTreeMap<u32, Told> {
+fn only_there(process: &Path, own: &BTreeSet<u32>) -> BTreeMap<u32, MountSpace> {
     let mut told = BTreeMap::new();
     let Some(mounts) = Mounts::of(process) else { return told };
     for mount in others(&mounts, own) {

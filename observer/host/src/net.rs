@@ -10,14 +10,14 @@ use super::{
     netns::namespace,
     process::Clock,
     queues::Queues,
-    text::{Standing, Text},
+    text::{OpenFile, Text},
 };
 use observer_core::{
     facts::{
         Fact,
-        net::{Descriptors, Filling, LinkFact, NetFact, RoomFact, SaturationFact},
+        net::{CapacityFact, Descriptors, LinkFact, NetFact, Occupancy, SaturationFact},
     },
-    wants::Wants,
+    wants::HostQueries,
 };
 
 /// The network namespace that observer is in, which stays the same, and the files that tell of it.
@@ -26,20 +26,20 @@ pub struct Network {
     root: PathBuf,
     /// Its inode number.
     netns: Option<u32>,
-    devices: Standing,
+    devices: OpenFile,
     speed: Text,
-    ports: Standing,
-    tracked: Standing,
-    tracked_limit: Standing,
+    ports: OpenFile,
+    tracked: OpenFile,
+    tracked_limit: OpenFile,
     /// What is counted of protocols, of IPv4 and of IPv6.
-    counted: [Standing; 2],
+    counted: [OpenFile; 2],
     /// A made-up file system has no kernel that could be asked.
     queues: Option<Queues>,
 }
 
 impl Network {
     pub fn new(root: &Path) -> Self {
-        let file = |path: &str| Standing::new(root.join(path));
+        let file = |path: &str| OpenFile::new(root.join(path));
         Self {
             root: root.to_owned(),
             netns: namespace(&root.join("proc/self")),
@@ -70,16 +70,16 @@ impl Network {
         out.push(Fact::Net(NetFact::Room(self.room())));
     }
 
-    fn room(&mut self) -> RoomFact {
+    fn room(&mut self) -> CapacityFact {
         let mut range = self.ports.str().unwrap_or_default().split_ascii_whitespace();
         let mut port = || range.next()?.parse().ok();
         let (first, last) = (port(), port());
-        let number = |file: &mut Standing| file.str()?.trim().parse::<u64>().ok();
+        let number = |file: &mut OpenFile| file.str()?.trim().parse::<u64>().ok();
         let (used, limit) = (number(&mut self.tracked), number(&mut self.tracked_limit));
-        RoomFact {
+        CapacityFact {
             netns: self.netns,
             ports: first.zip(last),
-            tracked: used.zip(limit).map(|(used, limit)| Filling { used, limit }),
+            tracked: used.zip(limit).map(|(used, limit)| Occupancy { used, limit }),
         }
     }
 
@@ -93,7 +93,7 @@ impl Network {
 }
 
 /// Answers what the net domain's report asked for.
-pub fn answer(root: &Path, clock: Clock, wants: &Wants, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
     for id in &wants.descriptors {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some(open) = descriptors(&folder).filter(|_| clock.is(&folder, *id)) else { continue };
@@ -205,8 +205,8 @@ mod tests {
         let errors = |name: &[u8], errors| SaturationFact { name: name.to_vec(), errors, queue: None };
         let saturation = vec![errors(b"lo", 0), errors(b"eth0", 4)];
         assert_eq!(out[1], Fact::Net(NetFact::Saturation(saturation)));
-        let tracked = Some(Filling { used: 900, limit: 1000 });
-        let room = RoomFact { netns: None, ports: Some((32_768, 60_999)), tracked };
+        let tracked = Some(Occupancy { used: 900, limit: 1000 });
+        let room = CapacityFact { netns: None, ports: Some((32_768, 60_999)), tracked };
         assert_eq!(out[2], Fact::Net(NetFact::Room(room)));
     }
 

@@ -46,13 +46,13 @@ impl Text {
 /// A file that is read at every report: it stays open, so that no path has to be walked again, and is read from its
 /// beginning each time. Only for what nothing else can come to be called like: no process's file, no interface's.
 #[derive(Debug)]
-pub struct Standing {
+pub struct OpenFile {
     path: PathBuf,
     file: Option<File>,
     text: Text,
 }
 
-impl Standing {
+impl OpenFile {
     /// Opened when it is first read.
     pub fn new(path: PathBuf) -> Self {
         Self { path, file: None, text: Text::default() }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_file_that_stays_open_is_read_as_it_is_now() {
         let path = std::env::temp_dir().join(format!("observer-standing-{}", std::process::id()));
-        let mut standing = Standing::new(path.clone());
+        let mut standing = OpenFile::new(path.clone());
         assert_eq!(standing.read(), None, "it is not there yet");
         for content in ["a", "longer", "", "b"] {
             std::fs::write(&path, content).unwrap();
@@ -132,7 +132,7 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
         // A file of `/proc` is made anew at each look.
-        let mut uptime = Standing::new("/proc/uptime".into());
+        let mut uptime = OpenFile::new("/proc/uptime".into());
         let mut seconds = || -> f64 { uptime.str().unwrap().split(' ').next().unwrap().parse().unwrap() };
         let before = seconds();
         while seconds() <= before {}

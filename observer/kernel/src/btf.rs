@@ -46,7 +46,7 @@ pub enum Named {
 /// A resolved field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Place {
+pub struct FieldLocation {
     /// Bytes from the start of the outermost type; for `type.member[]` the size of an element.
     pub value: u32,
     /// Bytes.
@@ -54,13 +54,13 @@ pub struct Place {
 }
 
 /// As data: `at 1256, 4 wide`.
-impl From<Place> for String {
-    fn from(place: Place) -> Self {
+impl From<FieldLocation> for String {
+    fn from(place: FieldLocation) -> Self {
         format!("at {}, {} wide", place.value, place.width)
     }
 }
 
-impl TryFrom<String> for Place {
+impl TryFrom<String> for FieldLocation {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -233,7 +233,7 @@ impl Btf {
     ///
     /// # Errors
     /// Says which type or member this kernel lacks.
-    pub fn place(&self, path: &str) -> Result<Place, BtfError> {
+    pub fn place(&self, path: &str) -> Result<FieldLocation, BtfError> {
         let mut first = None;
         for shape in path.split(" | ") {
             match self.shape(shape) {
@@ -244,7 +244,7 @@ impl Btf {
         Err(first.unwrap_or_else(|| BtfError(format!("`{path}` names no field"))))
     }
 
-    fn shape(&self, path: &str) -> Result<Place, BtfError> {
+    fn shape(&self, path: &str) -> Result<FieldLocation, BtfError> {
         let (path, element) = path.strip_suffix("[]").map_or((path, false), |path| (path, true));
         let (root, members) =
             path.split_once('.').ok_or_else(|| BtfError(format!("`{path}` has no member")))?;
@@ -256,9 +256,9 @@ impl Btf {
         if element {
             let array = self.array(id).ok_or_else(|| BtfError(format!("`{path}` is no array here")))?;
             let size = self.size(array, 0).unwrap_or(0);
-            return Ok(Place { value: size, width: size });
+            return Ok(FieldLocation { value: size, width: size });
         }
-        Ok(Place { value: offset, width: self.size(id, 0).unwrap_or(0) })
+        Ok(FieldLocation { value: offset, width: self.size(id, 0).unwrap_or(0) })
     }
 
     /// Offset and type of the dotted `members` within the struct, union or array `id`.
@@ -425,10 +425,10 @@ mod tests {
     #[test]
     fn a_member_is_found_through_anonymous_structs_and_arrays() {
         let btf = parsed();
-        assert_eq!(btf.place("outer.a"), Ok(Place { value: 0, width: 4 }));
-        assert_eq!(btf.place("outer.b"), Ok(Place { value: 8, width: 8 }));
-        assert_eq!(btf.place("outer.pairs.y"), Ok(Place { value: 20, width: 4 }));
-        assert_eq!(btf.place("outer.pairs[]"), Ok(Place { value: 8, width: 8 }));
+        assert_eq!(btf.place("outer.a"), Ok(FieldLocation { value: 0, width: 4 }));
+        assert_eq!(btf.place("outer.b"), Ok(FieldLocation { value: 8, width: 8 }));
+        assert_eq!(btf.place("outer.pairs.y"), Ok(FieldLocation { value: 20, width: 4 }));
+        assert_eq!(btf.place("outer.pairs[]"), Ok(FieldLocation { value: 8, width: 8 }));
     }
 
     #[test]
@@ -443,7 +443,7 @@ mod tests {
 
     #[test]
     fn the_first_shape_that_the_kernel_has_is_taken() {
-        assert_eq!(parsed().place("outer.gone | outer.b"), Ok(Place { value: 8, width: 8 }));
+        assert_eq!(parsed().place("outer.gone | outer.b"), Ok(FieldLocation { value: 8, width: 8 }));
     }
 
     #[test]

@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     btf::{BtfError, Named},
-    cache, names,
+    cache, feature_test, names,
     names::Lockdown,
     privilege::Capabilities,
-    probe,
     survey::Survey,
 };
 use observer_core::{
@@ -85,7 +84,7 @@ impl KernelFacts {
     pub fn gather(domains: &[&Declaration], origin: &Origin<'_>) -> Result<Self, BtfError> {
         let (release, build) = names::release(origin.root);
         let types = KernelTypes::find(domains, origin, &format!("{release} {build}"))?;
-        let trampolines = probe::trampolines(&types, domains);
+        let trampolines = feature_test::trampolines(&types, domains);
         Ok(Self {
             release,
             build,
@@ -131,15 +130,17 @@ impl KernelTypes {
 /// Every program of `domains`.
 pub fn attachments<'a>(domains: &'a [&Declaration]) -> impl Iterator<Item = &'static Attachment> + 'a {
     let hooks = domains.iter().flat_map(|domain| domain.hooks);
-    hooks.flat_map(|hook| hook.ways).flat_map(|way| way.programs)
+    hooks.flat_map(|hook| hook.alternatives).flat_map(|alternative| alternative.programs)
 }
 
 /// Every helper function that some way of `domains` needs and a kernel may lack.
 pub fn helpers<'a>(domains: &'a [&Declaration]) -> impl Iterator<Item = &'static str> + 'a {
     let hooks = domains.iter().flat_map(|domain| domain.hooks);
-    hooks.flat_map(|hook| hook.ways).flat_map(|way| way.needs).filter_map(|need| match need {
-        Need::Helper(name) | Need::NoHelper(name) => Some(*name),
-        Need::Probing | Need::ProbingWhere { .. } => None,
+    hooks.flat_map(|hook| hook.alternatives).flat_map(|alternative| alternative.needs).filter_map(|need| {
+        match need {
+            Need::Helper(name) | Need::NoHelper(name) => Some(*name),
+            Need::Probing | Need::ProbingWhere { .. } => None,
+        }
     })
 }
 

@@ -1,12 +1,13 @@
 //! The kernel border: what this kernel offers, what is attached because of it, and how.
 //!
-//! [`facts`] are gathered (with [`btf`], [`probe`], [`cache`]), [`plan`] turns facts and the domains' hooks into a
+//! [`facts`] are gathered (with [`btf`], [`feature_test`], [`cache`]), [`plan`] turns facts and the domains' hooks into a
 //! [`plan::LoadPlan`], [`load`] executes it, [`map`] reads what the programs keep.
 
 pub mod activity;
 pub mod btf;
 pub mod cache;
 pub mod facts;
+pub mod feature_test;
 pub mod ids;
 pub mod load;
 mod loader;
@@ -14,8 +15,7 @@ pub mod map;
 pub mod names;
 pub mod plan;
 pub mod privilege;
-pub mod probe;
 pub mod program;
 pub mod prototype;
-pub mod refusal;
+pub mod rejection;
 pub mod survey;

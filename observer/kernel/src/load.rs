@@ -25,12 +25,12 @@ use super::{
     plan::{HookPlan, LoadPlan, ObjectPlan},
     privilege,
     program::{self, Attached, Verdicts},
-    refusal::{self, chain},
+    rejection::{self, chain},
 };
 use observer_core::{
     error::Error,
     facts::loss::LossFact,
-    hook::{Attachment, Hook, HookKind, Way},
+    hook::{Alternative, Attachment, Hook, HookKind},
 };
 
 /// The kernel objects that this binary carries.
@@ -53,17 +53,17 @@ pub struct Outcome {
     pub domain: &'static str,
     pub hook: &'static Hook,
     /// The way that is attached.
-    pub way: Option<&'static Way>,
+    pub alternative: Option<&'static Alternative>,
     /// Ways that the plan held for possible and the kernel refused, with its words.
-    pub refused: Vec<(&'static Way, String)>,
+    pub refused: Vec<(&'static Alternative, String)>,
     /// Why no way was possible in the plan's eyes; empty where one was.
     pub impossible: String,
 }
 
 impl Outcome {
     /// Refusals that do not mean that the way is not to be had here: faults of ours, whatever was taken instead.
-    pub fn faults(&self) -> impl Iterator<Item = &(&'static Way, String)> {
-        self.refused.iter().filter(|(_, reason)| !refusal::is_not_here(reason))
+    pub fn faults(&self) -> impl Iterator<Item = &(&'static Alternative, String)> {
+        self.refused.iter().filter(|(_, reason)| !rejection::is_not_here(reason))
     }
 }
 
@@ -89,7 +89,7 @@ pub struct LoadedObject {
     /// Hooks of which a way is attached.
     hooks: Vec<&'static str>,
     /// What user space tells the programs, where they listen.
-    orders: Option<Array<MapData, u32>>,
+    control_values: Option<Array<MapData, u32>>,
 }
 
 /// Loads and attaches all of `plan`; `folder` holds other objects than the embedded ones.
@@ -119,8 +119,11 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
 
 /// The places of all programs that may be loaded, as the loader wants to be told of them.
 fn point_types(plan: &LoadPlan) -> Result<Btf, BtfError> {
-    let ways = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(HookPlan::possible);
-    attach_types(&plan.facts.types, ways.flat_map(|way| way.programs).map(|attachment| attachment.point))
+    let alternatives = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(HookPlan::possible);
+    attach_types(
+        &plan.facts.types,
+        alternatives.flat_map(|alternative| alternative.programs).map(|attachment| attachment.point),
+    )
 }
 
 /// The objects with their maps; their programs are not loaded yet.
@@ -175,8 +178,8 @@ impl LoadedObject {
         let ring = RingBuf::try_from(take("EVENTS")?).map_err(wrong)?;
         let loss = PerCpuArray::try_from(take("LOSS")?).map_err(wrong)?;
         let epoch = Array::try_from(take("EPOCH")?).map_err(wrong)?;
-        let orders = ebpf.take_map(&format!("{}_ORDERS", domain.to_uppercase()));
-        let orders = orders.map(Array::try_from).transpose().map_err(wrong)?;
+        let control_values = ebpf.take_map(&format!("{}_ORDERS", domain.to_uppercase()));
+        let control_values = control_values.map(Array::try_from).transpose().map_err(wrong)?;
         let sizes = ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), EntrySize::of(map)?)));
         Ok(Self {
             domain,
@@ -191,20 +194,20 @@ impl LoadedObject {
             types,
             attached: Vec::new(),
             hooks: Vec::new(),
-            orders,
+            control_values,
         })
     }
 
     fn attach(&mut self, object: &ObjectPlan, hook: &HookPlan, types: &Btf) -> Outcome {
         let mut refused = Vec::new();
-        for way in hook.possible() {
-            match self.attach_way(hook.hook, way, types) {
+        for alternative in hook.possible() {
+            match self.attach_way(hook.hook, alternative, types) {
                 Ok(()) => {
                     self.hooks.push(hook.hook.name);
                     return Outcome {
                         domain: self.domain,
                         hook: hook.hook,
-                        way: Some(way),
+                        alternative: Some(alternative),
                         refused,
                         impossible: String::new(),
                     };
@@ -214,17 +217,22 @@ impl LoadedObject {
                         reason.push_str("; ");
                         reason.push_str(lacking);
                     }
-                    refused.push((way, reason));
+                    refused.push((alternative, reason));
                 }
             }
         }
-        let impossible = hook.refusal();
-        Outcome { domain: self.domain, hook: hook.hook, way: None, refused, impossible }
+        let impossible = hook.rejection();
+        Outcome { domain: self.domain, hook: hook.hook, alternative: None, refused, impossible }
     }
 
-    fn attach_way(&mut self, hook: &'static Hook, way: &'static Way, types: &Btf) -> Result<(), String> {
+    fn attach_way(
+        &mut self,
+        hook: &'static Hook,
+        alternative: &'static Alternative,
+        types: &Btf,
+    ) -> Result<(), String> {
         let mut done: Vec<&'static str> = Vec::new();
-        for attachment in way.programs {
+        for attachment in alternative.programs {
             match self.attach_program(hook, attachment, types) {
                 Ok(()) => done.push(attachment.program),
                 Err(_) if attachment.optional => {}
@@ -301,9 +309,9 @@ impl LoadedObject {
 
     /// Tells the programs a number, which stands at `place`.
     pub fn order(&mut self, place: u32, number: u32) {
-        if let Some(orders) = &mut self.orders {
+        if let Some(control_values) = &mut self.control_values {
             // There is nothing that could refuse: the place is one that the programs have.
-            let _ = orders.set(place, number, 0);
+            let _ = control_values.set(place, number, 0);
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use observer_core::{
     domain::Declaration,
-    hook::{Attachment, Hook, Need, Point, Way},
+    hook::{Alternative, Attachment, Hook, Need, Point},
 };
 
 /// What to load and attach.
@@ -39,12 +39,12 @@ pub struct ObjectPlan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct HookPlan {
     pub hook: &'static Hook,
-    pub ways: Vec<(&'static Way, Result<(), String>)>,
+    pub alternatives: Vec<(&'static Alternative, Result<(), String>)>,
 }
 
 /// What the user switched off, to see what the rest still knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Without {
+pub struct DisabledHooks {
     pub passes: bool,
     pub events: bool,
 }
@@ -52,20 +52,20 @@ pub struct Without {
 impl HookPlan {
     /// The way that comes first among the possible ones.
     #[must_use]
-    pub fn chosen(&self) -> Option<&'static Way> {
+    pub fn chosen(&self) -> Option<&'static Alternative> {
         self.possible().next()
     }
 
     /// The possible ways in order: the loader goes on to the next where the kernel refuses one after all.
-    pub fn possible(&self) -> impl Iterator<Item = &'static Way> + '_ {
-        self.ways.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(way, _)| *way)
+    pub fn possible(&self) -> impl Iterator<Item = &'static Alternative> + '_ {
+        self.alternatives.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(alternative, _)| *alternative)
     }
 
     /// Why no way is possible, in one sentence.
     #[must_use]
-    pub fn refusal(&self) -> String {
-        let reasons = self.ways.iter().filter_map(|(way, verdict)| {
-            verdict.as_ref().err().map(|reason| format!("{}: {reason}", way.name))
+    pub fn rejection(&self) -> String {
+        let reasons = self.alternatives.iter().filter_map(|(alternative, verdict)| {
+            verdict.as_ref().err().map(|reason| format!("{}: {reason}", alternative.name))
         });
         reasons.collect::<Vec<_>>().join("; ")
     }
@@ -81,10 +81,10 @@ impl LoadPlan {
         let Some(forced) = hooks.find(|plan| plan.hook.name == hook) else {
             return Err(format!("nothing that is observed here has a hook `{hook}`"));
         };
-        if !(1..=forced.ways.len()).contains(&number) {
-            return Err(format!("`{hook}` has no way {number}, but 1 to {}", forced.ways.len()));
+        if !(1..=forced.alternatives.len()).contains(&number) {
+            return Err(format!("`{hook}` has no way {number}, but 1 to {}", forced.alternatives.len()));
         }
-        for (index, (_, verdict)) in forced.ways.iter_mut().enumerate() {
+        for (index, (_, verdict)) in forced.alternatives.iter_mut().enumerate() {
             if index + 1 != number && verdict.is_ok() {
                 *verdict = Err("not chosen by --way".to_owned());
             }
@@ -95,12 +95,12 @@ impl LoadPlan {
 
 /// Decides what is attached on a kernel with these facts.
 #[must_use]
-pub fn plan(facts: KernelFacts, domains: &[&'static Declaration], without: Without) -> LoadPlan {
+pub fn plan(facts: KernelFacts, domains: &[&'static Declaration], without: DisabledHooks) -> LoadPlan {
     let objects = domains.iter().map(|domain| object(&facts, domain, without)).collect();
     LoadPlan { objects, facts }
 }
 
-fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -> ObjectPlan {
+fn object(facts: &KernelFacts, domain: &'static Declaration, without: DisabledHooks) -> ObjectPlan {
     let mut lacking = Vec::new();
     let own = [domain];
     let globals = fields(&own).map(|field| match facts.types.fields.get(field.global) {
@@ -119,7 +119,11 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -
     let globals = globals.collect();
     let hooks = domain.hooks.iter().map(|hook| HookPlan {
         hook,
-        ways: hook.ways.iter().map(|way| (way, possible(facts, hook, way, without))).collect(),
+        alternatives: hook
+            .alternatives
+            .iter()
+            .map(|alternative| (alternative, possible(facts, hook, alternative, without)))
+            .collect(),
     });
     let fitting =
         domain.objects.iter().find(|(_, needs)| needs.iter().all(|need| needed(facts, need).is_ok()));
@@ -128,12 +132,17 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: Without) -
     ObjectPlan { domain: domain.name, object, globals, lacking, hooks: hooks.collect() }
 }
 
-fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Result<(), String> {
+fn possible(
+    facts: &KernelFacts,
+    hook: &Hook,
+    alternative: &Alternative,
+    without: DisabledHooks,
+) -> Result<(), String> {
     let off = if hook.kind.is_event() { without.events } else { without.passes };
     if off {
         return Err("switched off by --without".to_owned());
     }
-    for attachment in way.programs.iter().filter(|attachment| !attachment.optional) {
+    for attachment in alternative.programs.iter().filter(|attachment| !attachment.optional) {
         let missing = |what: &str| format!("this kernel has no {what} `{}`", attachment.point.target());
         if facts.types.id(attachment.point).is_none() {
             return Err(missing(match attachment.point {
@@ -147,7 +156,7 @@ fn possible(facts: &KernelFacts, hook: &Hook, way: &Way, without: Without) -> Re
         }
         arguments(facts, attachment)?;
     }
-    way.needs.iter().try_for_each(|need| needed(facts, need))
+    alternative.needs.iter().try_for_each(|need| needed(facts, need))
 }
 
 /// Whether the kernel has, and allows, what programs call.
@@ -228,20 +237,21 @@ mod tests {
 
     #[test]
     fn a_kernel_that_has_everything_gets_the_first_way_of_each_hook() {
-        let plan = plan(complete(), &every(), Without::default());
+        let plan = plan(complete(), &every(), DisabledHooks::default());
         assert!(hooks(&plan).count() > 8);
         for hook in hooks(&plan) {
-            assert_eq!(hook.chosen(), hook.hook.ways.first(), "{}", hook.hook.name);
+            assert_eq!(hook.chosen(), hook.hook.alternatives.first(), "{}", hook.hook.name);
         }
     }
 
     #[test]
     fn where_functions_cannot_be_hooked_every_signal_still_has_a_way() {
         let facts = KernelFacts { trampolines: Err("EPERM".to_owned()), ..complete() };
-        let plan = plan(facts, &every(), Without::default());
+        let plan = plan(facts, &every(), DisabledHooks::default());
         for hook in hooks(&plan) {
-            let way = hook.chosen().unwrap_or_else(|| panic!("{}: {}", hook.hook.name, hook.refusal()));
-            let points = way.programs.iter().filter(|program| !program.optional);
+            let alternative =
+                hook.chosen().unwrap_or_else(|| panic!("{}: {}", hook.hook.name, hook.rejection()));
+            let points = alternative.programs.iter().filter(|program| !program.optional);
             assert!(
                 points
                     .map(|program| program.point)
@@ -254,10 +264,10 @@ mod tests {
     fn a_tracepoint_that_is_missing_is_named() {
         let mut facts = complete();
         facts.types.points.remove("btf_trace_tcp_destroy_sock");
-        let plan = plan(facts, &every(), Without::default());
+        let plan = plan(facts, &every(), DisabledHooks::default());
         let life = hooks(&plan).find(|hook| hook.hook.name == "net.connections").expect("net has the hook");
         assert_eq!(life.chosen(), None);
-        assert!(life.refusal().contains("no tracepoint `tcp_destroy_sock`"), "{}", life.refusal());
+        assert!(life.rejection().contains("no tracepoint `tcp_destroy_sock`"), "{}", life.rejection());
     }
 
     #[test]
@@ -267,7 +277,7 @@ mod tests {
             .types
             .fields
             .insert("TASK_TGID".to_owned(), Err("this kernel has no `task_struct.tgid`".to_owned()));
-        let plan = plan(facts, &every(), Without::default());
+        let plan = plan(facts, &every(), DisabledHooks::default());
         for object in &plan.objects {
             assert!(object.globals.contains(&("TASK_TGID", ABSENT)), "{}", object.domain);
             assert!(object.lacking.iter().any(|(global, _)| *global == "TASK_TGID"), "{}", object.domain);
@@ -276,11 +286,11 @@ mod tests {
 
     #[test]
     fn one_way_can_be_forced() {
-        let mut plan = plan(complete(), &every(), Without::default());
+        let mut plan = plan(complete(), &every(), DisabledHooks::default());
         plan.force("mem.mappings", 2).expect("it has two");
         let mappings = hooks(&plan).find(|hook| hook.hook.name == "mem.mappings").expect("mem has the hook");
-        assert_eq!(mappings.chosen(), mappings.hook.ways.get(1));
-        assert_eq!(mappings.ways[0].1, Err("not chosen by --way".to_owned()));
+        assert_eq!(mappings.chosen(), mappings.hook.alternatives.get(1));
+        assert_eq!(mappings.alternatives[0].1, Err("not chosen by --way".to_owned()));
         assert!(plan.force("mem.mappings", 0).is_err());
         assert!(plan.force("mem.mappings", 99).is_err());
         assert!(plan.force("mem.nothing", 1).is_err());
@@ -288,11 +298,11 @@ mod tests {
 
     #[test]
     fn either_half_can_be_switched_off() {
-        let off = Without { passes: true, events: false };
+        let off = DisabledHooks { passes: true, events: false };
         for hook in hooks(&plan(complete(), &every(), off)) {
             assert_eq!(hook.chosen().is_some(), hook.hook.kind.is_event(), "{}", hook.hook.name);
         }
-        let off = Without { passes: false, events: true };
+        let off = DisabledHooks { passes: false, events: true };
         for hook in hooks(&plan(complete(), &every(), off)) {
             assert_eq!(hook.chosen().is_some(), !hook.hook.kind.is_event(), "{}", hook.hook.name);
         }

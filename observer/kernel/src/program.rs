@@ -13,8 +13,8 @@ use aya::{
     },
 };
 
-use super::{facts::KernelTypes, ids::attach_types, refusal};
-use observer_core::hook::{Attachment, Point, Way};
+use super::{facts::KernelTypes, ids::attach_types, rejection};
+use observer_core::hook::{Alternative, Attachment, Point};
 
 /// What became of the programs that were loaded before they were needed, by name.
 pub type Verdicts = HashMap<&'static str, Result<(), String>>;
@@ -38,7 +38,7 @@ pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), Stri
             <&mut FExit>::try_from(program).and_then(|program| program.load(target, types))
         }
     };
-    loaded.map_err(|error| refusal::of(&error))
+    loaded.map_err(|error| rejection::of(&error))
 }
 
 /// Lets a loaded program run. An iterator is attached anew for each of its passes.
@@ -53,7 +53,7 @@ pub fn attach(program: &mut Program) -> Result<(), String> {
         Program::Iter(_) => Ok(()),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
-    attached.map_err(|error| refusal::of(&error))
+    attached.map_err(|error| rejection::of(&error))
 }
 
 /// A program's attachment, which lasts as long as this.
@@ -79,7 +79,7 @@ pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
         Program::FExit(program) => program.attach().and_then(|id| program.take_link(id)).map(Attached::Fexit),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
-    attached.map_err(|error| refusal::of(&error))
+    attached.map_err(|error| rejection::of(&error))
 }
 
 /// As [`attach_for_now`], for a program that was attached before. Until Linux 5.13 a function takes no program twice
@@ -109,15 +109,17 @@ pub fn unload(program: &mut Program) {
 
 /// Loads the programs of these ways of each object, as many at a time as there are processors; what became of them, by
 /// object.
-pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Way>)>, types: &Btf) -> Vec<Verdicts> {
+pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Alternative>)>, types: &Btf) -> Vec<Verdicts> {
     let mut verdicts: Vec<Verdicts> = wanted.iter().map(|_| Verdicts::new()).collect();
     let mut waiting: Vec<Waiting> = Vec::new();
-    for (object, (ebpf, ways)) in wanted.into_iter().enumerate() {
+    for (object, (ebpf, alternatives)) in wanted.into_iter().enumerate() {
         waiting.extend(ebpf.programs_mut().filter_map(|(name, program)| {
-            let named =
-                |way: &&'static Way| way.programs.iter().find(|attachment| attachment.program == name);
-            let (way, attachment) = ways.iter().find_map(|way| Some((way, named(way)?)))?;
-            Some(Waiting { object, attachment, is_long: way.repeats(), program })
+            let named = |alternative: &&'static Alternative| {
+                alternative.programs.iter().find(|attachment| attachment.program == name)
+            };
+            let (alternative, attachment) =
+                alternatives.iter().find_map(|alternative| Some((alternative, named(alternative)?)))?;
+            Some(Waiting { object, attachment, is_long: alternative.repeats(), program })
         }));
     }
     // Taken from the end: what takes longest comes first, so that nobody waits for it alone.

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    btf::{Btf, BtfError, Named, Place},
+    btf::{Btf, BtfError, FieldLocation, Named},
     facts::{KernelFacts, KernelTypes, PointType, attachments, fields, helpers, type_name},
     names::Lockdown,
     privilege::Capabilities,
@@ -23,7 +23,7 @@ const HELPERS: &str = "bpf_func_id";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
     /// By the path of the field, as its declaration spells it.
-    pub fields: BTreeMap<String, Option<Place>>,
+    pub fields: BTreeMap<String, Option<FieldLocation>>,
     /// What programs are handed at each place, by its name in the types.
     pub points: BTreeMap<String, Option<String>>,
     pub helpers: BTreeMap<String, bool>,

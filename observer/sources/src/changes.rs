@@ -21,7 +21,7 @@
 use std::borrow::Cow;
 
 use hashbrown::{HashMap, HashSet};
-use values::{Mark, Place, Values};
+use values::{SeenBy, ValueIndex, Values};
 
 use observer_core::facts::{
     Fact, Slot, TaskId,
@@ -41,7 +41,7 @@ const FEW: usize = 1024;
 pub struct Changes {
     values: Values,
     /// Each program with what its latest pass found. A handful of programs.
-    passes: Vec<(&'static str, Vec<Place>)>,
+    passes: Vec<(&'static str, Vec<ValueIndex>)>,
     /// What the passes since the last judgement no longer found.
     missed: Vec<Slot>,
     /// Passes counted, so that a mark of an earlier one is not taken for this one's.
@@ -62,7 +62,7 @@ pub struct Changes {
 
 /// What counts as found, of what the previous pass of a program had and this one has not.
 #[derive(Clone, Copy)]
-enum Staying {
+enum Retention {
     Nothing,
     /// What is not told of while it stays as it is ([`Fact::lasts_unsaid`]).
     WhatLasts,
@@ -78,7 +78,7 @@ impl Changes {
         facts: impl IntoIterator<Item = Fact>,
         out: &mut impl Extend<Fact>,
     ) {
-        self.replace(program, facts, Staying::Nothing, out);
+        self.replace(program, facts, Retention::Nothing, out);
     }
 
     /// As [`Self::pass`], where the pass has kept silent about what lasts and has not changed
@@ -89,7 +89,7 @@ impl Changes {
         facts: impl IntoIterator<Item = Fact>,
         out: &mut impl Extend<Fact>,
     ) {
-        self.replace(program, facts, Staying::WhatLasts, out);
+        self.replace(program, facts, Retention::WhatLasts, out);
     }
 
     /// Takes a part of what a pass under way tells of sockets, before it is told of as a whole: puts what is known in the
@@ -127,7 +127,7 @@ impl Changes {
     }
 
     /// The value of `slot`, and its place, unless a pass finds it.
-    fn unfound(&self, slot: &Slot) -> Option<(Place, Cow<'_, Fact>)> {
+    fn unfound(&self, slot: &Slot) -> Option<(ValueIndex, Cow<'_, Fact>)> {
         let place = self.values.find(slot)?;
         self.values.mark(place).filter(|mark| mark.finders == 0)?;
         Some((place, self.values.fact(place)?))
@@ -141,7 +141,7 @@ impl Changes {
         facts: impl IntoIterator<Item = Fact>,
         out: &mut impl Extend<Fact>,
     ) {
-        self.replace(program, facts, Staying::Everything, out);
+        self.replace(program, facts, Retention::Everything, out);
     }
 
     /// Takes the facts of a pass, and the place of what the program's previous pass found; what that had and this one has
@@ -150,7 +150,7 @@ impl Changes {
         &mut self,
         program: &'static str,
         facts: impl IntoIterator<Item = Fact>,
-        staying: Staying,
+        staying: Retention,
         out: &mut impl Extend<Fact>,
     ) {
         let (number, previous) = self.begin(program);
@@ -159,14 +159,14 @@ impl Changes {
         for place in previous {
             // A place is used again: what is there now and was not found by this program's previous pass is not meant, and
             // what this one found is among its own.
-            let found_before = |mark: &Mark| mark.finders & finder != 0 && mark.found != self.pass;
+            let found_before = |mark: &SeenBy| mark.finders & finder != 0 && mark.found != self.pass;
             if !self.values.mark(place).is_some_and(|mark| found_before(&mark)) {
                 continue;
             }
             let stays = match staying {
-                Staying::Nothing => false,
-                Staying::WhatLasts => self.values.lasts_unsaid(place),
-                Staying::Everything => true,
+                Retention::Nothing => false,
+                Retention::WhatLasts => self.values.lasts_unsaid(place),
+                Retention::Everything => true,
             };
             if stays {
                 found.push(place);
@@ -216,7 +216,7 @@ impl Changes {
     }
 
     /// Starts a pass; its program's number, and what its previous pass found.
-    fn begin(&mut self, program: &'static str) -> (usize, Vec<Place>) {
+    fn begin(&mut self, program: &'static str) -> (usize, Vec<ValueIndex>) {
         self.pass = self.pass.wrapping_add(1);
         self.told = 0;
         let number = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
@@ -234,9 +234,9 @@ impl Changes {
         &mut self,
         finder: u32,
         facts: impl IntoIterator<Item = Fact>,
-        previous: &[Place],
+        previous: &[ValueIndex],
         out: &mut impl Extend<Fact>,
-    ) -> Vec<Place> {
+    ) -> Vec<ValueIndex> {
         let facts = facts.into_iter();
         let mut found = Vec::with_capacity(facts.size_hint().0);
         let mut expected = previous;
@@ -268,13 +268,13 @@ impl Changes {
     }
 
     /// Whether `fact` is the value at `place` and tells nothing more than that it still is.
-    fn knows(&self, place: Place, fact: &Fact) -> bool {
+    fn knows(&self, place: ValueIndex, fact: &Fact) -> bool {
         let tells_more = fact.lasts_unsaid() && self.awaits_ends();
         !tells_more && self.values.is(place, fact) && fact.ends().is_empty()
     }
 
     /// Passes `fact` on unless it is known; says where its slot's value is kept.
-    fn observe(&mut self, fact: Fact, out: &mut impl Extend<Fact>) -> Option<Place> {
+    fn observe(&mut self, fact: Fact, out: &mut impl Extend<Fact>) -> Option<ValueIndex> {
         self.ending.extend(fact.ends());
         if let Fact::Process(ProcessFact::Met { id, .. }) = &fact {
             self.supersede(*id);
@@ -313,7 +313,7 @@ impl Changes {
     }
 
     /// Keeps the first value of `slot`; says where.
-    fn remember(&mut self, slot: Slot, fact: Fact) -> Place {
+    fn remember(&mut self, slot: Slot, fact: Fact) -> ValueIndex {
         self.keep(&fact);
         let place = self.values.insert(&slot, fact);
         if slot.needs_keeping() && !self.kept.contains_key(&slot) {
@@ -322,7 +322,7 @@ impl Changes {
         place
     }
 
-    fn vacate(&mut self, place: Place) {
+    fn vacate(&mut self, place: ValueIndex) {
         if let Some(fact) = self.values.remove(place) {
             self.release(&fact);
         }

@@ -1,10 +1,10 @@
 //! Where facts come from: the live kernel, or a recording.
 
-pub mod attention;
+mod attached_object;
 pub mod changes;
 pub mod frame;
 pub mod live;
-mod observed;
+pub mod on_demand;
 pub mod record;
 pub mod replay;
 pub mod session;

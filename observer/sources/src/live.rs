@@ -3,11 +3,11 @@
 
 use std::{borrow::Cow, os::fd::OwnedFd, path::PathBuf};
 
-use super::{changes::Changes, observed::Observed};
+use super::{attached_object::AttachedObject, changes::Changes};
 use observer_core::{
     domain::Declaration,
-    facts::{Fact, loss::SkippedFact, process::ProcessFact, session::Moment},
-    wants::Wants,
+    facts::{Fact, loss::SkippedFact, process::ProcessFact, session::Timestamp},
+    wants::HostQueries,
 };
 use observer_host::{self as host, Host, remotes::Remotes};
 use observer_kernel::{activity::ProgramActivity, load::LoadedObject};
@@ -21,8 +21,8 @@ const LOOK_AGAIN: u64 = 60_000_000_000;
 const MOST_PENDING: usize = 1 << 14;
 
 /// Everything that is attached, and what was last seen of it.
-pub struct Live {
-    objects: Vec<Observed>,
+pub struct LiveSource {
+    objects: Vec<AttachedObject>,
     changes: Changes,
     /// Observed when the ring was drained between two reports.
     pending: Vec<Fact>,
@@ -34,14 +34,14 @@ pub struct Live {
     remotes: Option<Remotes>,
 }
 
-impl Live {
+impl LiveSource {
     /// Takes over what was loaded.
     #[must_use]
     pub fn new(loaded: Vec<LoadedObject>, domains: &[&Declaration], root: PathBuf) -> Self {
         let page_size = rustix::param::page_size() as u64;
         let objects = loaded.into_iter().filter_map(|object| {
             let declaration = domains.iter().find(|domain| domain.name == object.domain)?;
-            Some(Observed::new(object, (declaration.decoder)(page_size)))
+            Some(AttachedObject::new(object, (declaration.decoder)(page_size)))
         });
         Self {
             objects: objects.collect(),
@@ -59,7 +59,7 @@ impl Live {
     /// # Errors
     /// When this process has no descriptor left.
     pub fn rings(&self) -> std::io::Result<Vec<OwnedFd>> {
-        self.objects.iter().map(|observed| observed.object.ring_descriptor()).collect()
+        self.objects.iter().map(|attached_object| attached_object.object.ring_descriptor()).collect()
     }
 
     /// Empties the rings, unless so much waits already; what they held is part of the next [`Self::collect`].
@@ -71,48 +71,52 @@ impl Live {
 
     fn empty(&mut self) {
         let mut out = std::mem::take(&mut self.pending);
-        for observed in &mut self.objects {
-            observed.drain(&mut self.changes, &mut out);
+        for attached_object in &mut self.objects {
+            attached_object.drain(&mut self.changes, &mut out);
         }
         self.pending = out;
     }
 
     /// Tells `out` everything that has changed since the last time, for a report that is due now. At the start that is all
     /// that there is: whoever takes it in at once need not hold it twice.
-    pub fn collect(&mut self, wants: &Wants, out: &mut impl Extend<Fact>) {
+    pub fn collect(&mut self, wants: &HostQueries, out: &mut impl Extend<Fact>) {
         self.epoch = self.epoch.wrapping_add(1);
-        for observed in &self.objects {
-            self.host.begin(observed.object.domain, now().boot);
+        for attached_object in &self.objects {
+            self.host.begin(attached_object.object.domain, now().boot);
         }
         self.empty();
         out.extend(std::mem::take(&mut self.pending));
-        for observed in &mut self.objects {
-            let mut ended = std::mem::take(&mut observed.announced);
-            observed.object.begin_epoch(self.epoch);
+        for attached_object in &mut self.objects {
+            let mut ended = std::mem::take(&mut attached_object.announced);
+            attached_object.object.begin_epoch(self.epoch);
             // What was announced meanwhile belongs to either epoch: it is read now and at the end of the next.
-            observed.drain(&mut self.changes, out);
-            ended.extend(observed.announced.iter().cloned());
-            observed.read(ended, &mut self.changes, out);
-            observed.passes(&self.host, wants, &mut self.changes, out);
-            if observed.attention.judge(&mut observed.object, &*observed.decoder, &mut self.host, now().boot)
-            {
+            attached_object.drain(&mut self.changes, out);
+            ended.extend(attached_object.announced.iter().cloned());
+            attached_object.read(ended, &mut self.changes, out);
+            attached_object.passes(&self.host, wants, &mut self.changes, out);
+            if attached_object.on_demand.judge(
+                &mut attached_object.object,
+                &*attached_object.decoder,
+                &mut self.host,
+                now().boot,
+            ) {
                 // From now on it is told who does what: what stands now is where that begins.
                 self.epoch = self.epoch.wrapping_add(1);
-                observed.object.begin_epoch(self.epoch);
-                observed.passes(&self.host, wants, &mut self.changes, out);
+                attached_object.object.begin_epoch(self.epoch);
+                attached_object.passes(&self.host, wants, &mut self.changes, out);
             }
             // What ended during the passes was perhaps seen by them; its end is in the ring by now.
-            observed.drain(&mut self.changes, out);
-            observed.ascribe(&mut self.changes, out);
-            let mut loss = observed.make_up_for_losses(&mut self.changes, out);
+            attached_object.drain(&mut self.changes, out);
+            attached_object.ascribe(&mut self.changes, out);
+            let mut loss = attached_object.make_up_for_losses(&mut self.changes, out);
             let mut facts = Vec::new();
-            self.host.tick(observed.object.domain, now().boot, &mut facts);
-            host::missed(observed.object.domain, observed.attention.missed(), &mut facts);
-            loss.unread += observed.unread;
+            self.host.tick(attached_object.object.domain, now().boot, &mut facts);
+            host::missed(attached_object.object.domain, attached_object.on_demand.missed(), &mut facts);
+            loss.unread += attached_object.unread;
             facts.push(Fact::Loss(loss));
-            if observed.skipped > 0 {
-                let domain = observed.object.domain.to_owned();
-                facts.push(Fact::Skipped(SkippedFact { domain, runs: observed.skipped }));
+            if attached_object.skipped > 0 {
+                let domain = attached_object.object.domain.to_owned();
+                facts.push(Fact::Skipped(SkippedFact { domain, runs: attached_object.skipped }));
             }
             for fact in facts {
                 self.changes.single(fact, out);
@@ -121,11 +125,11 @@ impl Live {
     }
 
     /// Answers what a report lacks.
-    pub fn answer(&mut self, wants: &Wants) -> Vec<Fact> {
+    pub fn answer(&mut self, wants: &HostQueries) -> Vec<Fact> {
         let mut facts = Vec::new();
         self.host.answer(wants, &mut facts);
-        for observed in &self.objects {
-            host::mem::settle(&observed.unsettled, &mut facts);
+        for attached_object in &self.objects {
+            host::mem::settle(&attached_object.unsettled, &mut facts);
         }
         if self.remotes.is_none() && !wants.remotes.is_empty() {
             self.remotes = Remotes::start();
@@ -138,14 +142,14 @@ impl Live {
         for fact in facts {
             self.changes.single(fact, &mut out);
         }
-        for observed in &mut self.objects {
-            observed.ascribe(&mut self.changes, &mut out);
+        for attached_object in &mut self.objects {
+            attached_object.ascribe(&mut self.changes, &mut out);
         }
         out
     }
 
     /// A report is due: what nobody speaks of any more is forgotten.
-    pub fn due(&mut self, moment: Moment) -> Vec<Fact> {
+    pub fn due(&mut self, moment: Timestamp) -> Vec<Fact> {
         let mut out = Vec::new();
         self.changes.single(Fact::Due(moment), &mut out);
         self.look_for_ends(moment, &mut out);
@@ -153,8 +157,8 @@ impl Live {
     }
 
     /// Where nothing in the kernel tells of ends, what is known of processes would pile up.
-    fn look_for_ends(&mut self, now: Moment, out: &mut Vec<Fact>) {
-        let told = self.objects.iter().any(|observed| observed.decoder.tells_ends());
+    fn look_for_ends(&mut self, now: Timestamp, out: &mut Vec<Fact>) {
+        let told = self.objects.iter().any(|attached_object| attached_object.decoder.reports_exits());
         if told || now.boot.saturating_sub(self.looked) < LOOK_AGAIN {
             return;
         }
@@ -167,7 +171,7 @@ impl Live {
     /// What the attached programs cost so far.
     #[must_use]
     pub fn activity(&self) -> Vec<ProgramActivity> {
-        self.objects.iter().flat_map(|observed| observed.object.activity()).collect()
+        self.objects.iter().flat_map(|attached_object| attached_object.object.activity()).collect()
     }
 
     /// The current value of everything state-like, for a recording's key frame.
@@ -178,10 +182,10 @@ impl Live {
 
 /// This moment on both clocks.
 #[must_use]
-pub fn now() -> Moment {
+pub fn now() -> Timestamp {
     let read = |clock| {
         let time = rustix::time::clock_gettime(clock);
         time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
     };
-    Moment { boot: read(rustix::time::ClockId::Boottime), wall: read(rustix::time::ClockId::Realtime) }
+    Timestamp { boot: read(rustix::time::ClockId::Boottime), wall: read(rustix::time::ClockId::Realtime) }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::frame::{self, Kind};
-use observer_core::facts::{Fact, session::Moment};
+use observer_core::facts::{Fact, session::Timestamp};
 
 /// A frame is closed when a report is due and so much is waiting, in bytes before compression…
 const FRAME_BYTES: usize = 256 << 10;
@@ -33,9 +33,9 @@ pub struct Recorder {
     /// Encoded observations that wait for their frame.
     waiting: Vec<u8>,
     /// When the frame that waits was begun, and when the last key frame was written: moments when a report was due.
-    begun: Option<Moment>,
-    key: Option<Moment>,
-    now: Option<Moment>,
+    begun: Option<Timestamp>,
+    key: Option<Timestamp>,
+    now: Option<Timestamp>,
     /// Every key frame begins with it, so that reading can begin there.
     session: Option<Fact>,
     /// Length of the file up to the last complete frame.
@@ -138,7 +138,7 @@ impl Recorder {
         self.failure.map_or(Ok(self.written), Err)
     }
 
-    fn due(&mut self, now: Moment) {
+    fn due(&mut self, now: Timestamp) {
         // The first frame is closed with the first report: even the shortest recording then begins.
         let old = self.begun.is_none_or(|begun| now.boot.saturating_sub(begun.boot) >= FRAME_AGE);
         self.key.get_or_insert(now);

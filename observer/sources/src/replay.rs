@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::frame::{Fault, Frames, Head, Kind, VERSION};
-use observer_core::facts::{Fact, Slot, session::Moment};
+use observer_core::facts::{Fact, Slot, session::Timestamp};
 
 /// More things than any machine has: a recording that tells of more is not believed.
 const MAX_SLOTS: usize = 4_000_000;
@@ -33,8 +33,8 @@ pub struct Replay<R = BufReader<File>> {
     key: Option<Vec<Fact>>,
     /// Where the damage began that has not been got over yet.
     damaged: Option<u64>,
-    session: Option<Moment>,
-    last: Option<Moment>,
+    session: Option<Timestamp>,
+    last: Option<Timestamp>,
     over: bool,
 }
 

@@ -11,7 +11,7 @@ use observer_kernel::{
 /// The first fact of a live stream.
 #[must_use]
 pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
-    let hooks = outcomes.iter().filter(|outcome| outcome.way.is_none()).map(missing);
+    let hooks = outcomes.iter().filter(|outcome| outcome.alternative.is_none()).map(missing);
     let serves = |capability: &&Capability| outcomes.iter().any(|outcome| capability.serves(outcome.domain));
     let lacked = HELPFUL.iter().filter(serves).filter(|capability| !facts.capabilities.has(capability));
     let names = rustix::system::uname();
@@ -28,14 +28,17 @@ pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
 }
 
 fn missing(outcome: &Outcome) -> Missing {
-    let mut reasons: Vec<String> =
-        outcome.refused.iter().map(|(way, reason)| format!("{}: {reason}", way.name)).collect();
+    let mut reasons: Vec<String> = outcome
+        .refused
+        .iter()
+        .map(|(alternative, reason)| format!("{}: {reason}", alternative.name))
+        .collect();
     if !outcome.impossible.is_empty() {
         reasons.push(outcome.impossible.clone());
     }
     Missing {
         hook: outcome.hook.name.to_owned(),
-        text: format!("Not observed here: {} ({}).", outcome.hook.tells, reasons.join("; ")),
+        text: format!("Not observed here: {} ({}).", outcome.hook.provides, reasons.join("; ")),
         columns: outcome.hook.columns.iter().map(|&column| column.to_owned()).collect(),
     }
 }
@@ -51,25 +54,28 @@ fn lacking(capability: &Capability) -> Missing {
 }
 
 fn blind(outcome: &Outcome) -> Option<Missing> {
-    let way = outcome.way.filter(|way| !way.blind.is_empty())?;
+    let alternative = outcome.alternative.filter(|alternative| !alternative.blind.is_empty())?;
     Some(Missing {
         hook: outcome.hook.name.to_owned(),
-        text: format!("Seen in part: {} ({}: {}).", outcome.hook.tells, way.name, way.blind),
+        text: format!(
+            "Seen in part: {} ({}: {}).",
+            outcome.hook.provides, alternative.name, alternative.blind
+        ),
         columns: Vec::new(),
     })
 }
 
 /// A refusal that should not be, though another way was taken.
 fn fault(outcome: &Outcome) -> Option<Missing> {
-    let way = outcome.way?;
+    let alternative = outcome.alternative?;
     let reasons: Vec<String> =
-        outcome.faults().map(|(way, reason)| format!("{}: {reason}", way.name)).collect();
+        outcome.faults().map(|(alternative, reason)| format!("{}: {reason}", alternative.name)).collect();
     (!reasons.is_empty()).then(|| Missing {
         hook: outcome.hook.name.to_owned(),
         text: format!(
             "Seen by the next best way: {} ({}). The kernel refused a better one, which is a fault of observer: {}.",
-            outcome.hook.tells,
-            way.name,
+            outcome.hook.provides,
+            alternative.name,
             reasons.join("; ")
         ),
         columns: Vec::new(),

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, error::ErrorKind};
 use super::*;
 
 fn at_terminal(line: &str) -> Result<Command, clap::Error> {
-    parse(line.split_whitespace().map(OsString::from), Surroundings { terminal: true })
+    parse(line.split_whitespace().map(OsString::from), Terminal { terminal: true })
 }
 
 fn watch(line: &str) -> Watch {
@@ -25,7 +25,7 @@ fn refused(line: &str) -> String {
 
 #[test]
 fn the_flags_contradict_nobody() {
-    typed::CommandLine::command().debug_assert();
+    args::CommandLine::command().debug_assert();
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn processes_are_chosen_by_number_and_name() {
 fn where_nobody_watches_tables_are_plain() {
     let piped = |line: &str| {
         let arguments = line.split_whitespace().map(OsString::from);
-        match parse(arguments, Surroundings { terminal: false }) {
+        match parse(arguments, Terminal { terminal: false }) {
             Ok(Command::Watch(watch)) => watch.format,
             other => panic!("{other:?}"),
         }

@@ -8,7 +8,7 @@ use observer_kernel::{
     cache,
     facts::{KernelFacts, Origin},
     load::{self, Loaded},
-    plan::{LoadPlan, Without, plan},
+    plan::{DisabledHooks, LoadPlan, plan},
     privilege::REQUIRED,
 };
 
@@ -16,7 +16,7 @@ use observer_kernel::{
 ///
 /// # Errors
 /// When the kernel's types cannot be read, or a way is chosen that there is not.
-pub fn decide(domains: &[&'static Declaration], options: &cli::Live) -> Result<LoadPlan, Error> {
+pub fn decide(domains: &[&'static Declaration], options: &cli::LiveOptions) -> Result<LoadPlan, Error> {
     let folder = Path::new(cache::FOLDER);
     let origin =
         Origin { root: Path::new("/"), btf: options.btf.as_deref(), cache: options.cache.then_some(folder) };
@@ -26,8 +26,9 @@ pub fn decide(domains: &[&'static Declaration], options: &cli::Live) -> Result<L
              host's /sys/kernel/btf/vmlinux with --btf FILE.",
         )
     })?;
-    let mut plan = plan(facts, domains, Without { passes: !options.iterators, events: !options.events });
-    for (hook, number) in &options.ways {
+    let mut plan =
+        plan(facts, domains, DisabledHooks { passes: !options.iterators, events: !options.events });
+    for (hook, number) in &options.alternatives {
         plan.force(hook, *number).map_err(|why| Error::usage("choosing with --way", why))?;
     }
     Ok(plan)
@@ -37,7 +38,7 @@ pub fn decide(domains: &[&'static Declaration], options: &cli::Live) -> Result<L
 ///
 /// # Errors
 /// When a capability is missing, or the kernel does not take the objects.
-pub fn attach(plan: &LoadPlan, options: &cli::Live) -> Result<Loaded, Error> {
+pub fn attach(plan: &LoadPlan, options: &cli::LiveOptions) -> Result<Loaded, Error> {
     let missing = REQUIRED.iter().filter(|capability| !plan.facts.capabilities.has(capability));
     let missing: Vec<&str> = missing.map(|capability| capability.name).collect();
     if !missing.is_empty() {

@@ -16,14 +16,14 @@ use super::{
     allocation,
     attach::{attach, decide},
     interruption::{Interruption, Interruptions},
-    pace::Pace,
+    pace::IntervalControl,
     pipeline::{Pipeline, warn},
 };
 use crate::cli::{self, Timing};
-use observer_core::{domain::Declaration, error::Error, facts::Fact, text::printable, wants::Wants};
+use observer_core::{domain::Declaration, error::Error, facts::Fact, text::printable, wants::HostQueries};
 use observer_kernel::activity;
 use observer_sources::{
-    live::{Live, now},
+    live::{LiveSource, now},
     record::Recorder,
     session::session,
 };
@@ -34,7 +34,7 @@ use observer_sources::{
 /// When nothing can be attached, the recording cannot be begun, or the pipeline fails.
 pub async fn observe(
     domains: &[&'static Declaration],
-    options: &cli::Live,
+    options: &cli::LiveOptions,
     timing: Timing,
     record: Option<&Path>,
     pipeline: &mut Pipeline,
@@ -46,7 +46,7 @@ pub async fn observe(
     // The kernel counts the programs' runs and time only while somebody holds this descriptor.
     let counting = options.verbose.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
     let loaded = attach(&plan, options)?;
-    if loaded.outcomes.iter().all(|outcome| outcome.way.is_none()) {
+    if loaded.outcomes.iter().all(|outcome| outcome.alternative.is_none()) {
         return Err(Error::unable("observing", "the kernel offers none of the ways that observer knows")
             .advise("`observer doctor` says which, and why not."));
     }
@@ -60,7 +60,7 @@ pub async fn observe(
         pipeline.record(Recorder::create(path).map_err(|error| Error::failed(doing(), error))?);
     }
     pipeline.feed(Fact::Session(Box::new(session(&loaded.outcomes, &plan.facts))))?;
-    let mut live = Live::new(loaded.objects, domains, PathBuf::from("/"));
+    let mut live = LiveSource::new(loaded.objects, domains, PathBuf::from("/"));
     let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
     if options.verbose {
         let activity = activity::table(&live.activity());
@@ -73,7 +73,7 @@ pub async fn observe(
 async fn until_enough(
     timing: Timing,
     budget: f64,
-    live: &mut Live,
+    live: &mut LiveSource,
     interruptions: &mut Interruptions,
     pipeline: &mut Pipeline,
 ) -> Result<(), Error> {
@@ -81,11 +81,11 @@ async fn until_enough(
     let began = Instant::now();
     let end = timing.duration.map(|duration| began + duration);
     // What is shown at once comes first; a script has time until its first report.
-    let mut wants = Wants { inodes: !pipeline.shows_base_line(), ..Wants::default() };
+    let mut wants = HostQueries { inodes: !pipeline.shows_base_line(), ..HostQueries::default() };
     report(live, &mut wants, pipeline)?;
     allocation::from_now_on();
     // The start is not part of the budget: it is paid once.
-    let mut pace = Pace::new(timing.interval, budget, processor_time());
+    let mut pace = IntervalControl::new(timing.interval, budget, processor_time());
     let mut due = began + timing.interval;
     let rings = rings(live)?;
     while !pipeline.closed() {
@@ -113,7 +113,7 @@ async fn until_enough(
     Ok(())
 }
 
-fn report(live: &mut Live, wants: &mut Wants, pipeline: &mut Pipeline) -> Result<(), Error> {
+fn report(live: &mut LiveSource, wants: &mut HostQueries, pipeline: &mut Pipeline) -> Result<(), Error> {
     live.collect(wants, pipeline);
     let moment = now();
     *wants = pipeline.wants(moment)?;
@@ -133,7 +133,7 @@ fn report(live: &mut Live, wants: &mut Wants, pipeline: &mut Pipeline) -> Result
 
 type Ring = AsyncFd<OwnedFd>;
 
-fn rings(live: &Live) -> Result<Vec<Ring>, Error> {
+fn rings(live: &LiveSource) -> Result<Vec<Ring>, Error> {
     let failed = |error| Error::failed("waiting for the ring buffers", error);
     let descriptors = live.rings().map_err(failed)?;
     let register = |descriptor: OwnedFd| {

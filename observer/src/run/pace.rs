@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use observer_core::facts::session::PaceFact;
+use observer_core::facts::session::IntervalFact;
 
 /// However small the budget: reports come at least so often.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The pace of reports.
-pub struct Pace {
+pub struct IntervalControl {
     asked: Duration,
     interval: Duration,
     /// Fraction of one core.
@@ -17,7 +17,7 @@ pub struct Pace {
     spent: Duration,
 }
 
-impl Pace {
+impl IntervalControl {
     /// Starts at the pace that was asked for; `spent` is the processor time used so far, which does not count.
     #[must_use]
     pub const fn new(asked: Duration, budget: f64, spent: Duration) -> Self {
@@ -31,7 +31,7 @@ impl Pace {
     }
 
     /// Looks at what the last interval cost, the processor time used up to now being `spent`; the pace if it changes.
-    pub fn after_report(&mut self, spent: Duration) -> Option<PaceFact> {
+    pub fn after_report(&mut self, spent: Duration) -> Option<IntervalFact> {
         let cost = spent.saturating_sub(std::mem::replace(&mut self.spent, spent));
         // Whole tenths of a second, so that the pace does not change with every report.
         let needed = (cost.as_secs_f64() / self.budget * 10.0).ceil() / 10.0;
@@ -41,7 +41,7 @@ impl Pace {
             return None;
         }
         self.interval = interval;
-        Some(PaceFact { interval: interval.as_secs_f64(), asked: self.asked.as_secs_f64() })
+        Some(IntervalFact { interval: interval.as_secs_f64(), asked: self.asked.as_secs_f64() })
     }
 }
 
@@ -52,12 +52,12 @@ mod tests {
     #[test]
     fn a_costly_report_stretches_the_interval_until_it_is_cheap_again() {
         let second = Duration::from_secs(1);
-        let mut pace = Pace::new(second, 0.01, Duration::from_millis(500));
+        let mut pace = IntervalControl::new(second, 0.01, Duration::from_millis(500));
         assert_eq!(pace.after_report(Duration::from_millis(505)), None);
         let stretched = pace.after_report(Duration::from_millis(535));
-        assert_eq!(stretched, Some(PaceFact { interval: 3.0, asked: 1.0 }));
+        assert_eq!(stretched, Some(IntervalFact { interval: 3.0, asked: 1.0 }));
         assert_eq!(pace.interval(), 3 * second);
         let back = pace.after_report(Duration::from_millis(536));
-        assert_eq!(back, Some(PaceFact { interval: 1.0, asked: 1.0 }));
+        assert_eq!(back, Some(IntervalFact { interval: 1.0, asked: 1.0 }));
     }
 }

@@ -9,11 +9,11 @@ use observer_core::{
     error::{Error, Exit},
     facts::{
         Fact,
-        session::{Moment, SessionFact},
+        session::{SessionFact, Timestamp},
     },
     report::{Note, Report, shape::UnknownColumn},
     text::harmless,
-    wants::Wants,
+    wants::HostQueries,
 };
 use observer_faces::Output;
 use observer_sources::record::Recorder;
@@ -76,8 +76,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// When a report cannot be shaped as was asked.
-    pub fn wants(&self, now: Moment) -> Result<Wants, Error> {
-        let mut wants = Wants::default();
+    pub fn wants(&self, now: Timestamp) -> Result<HostQueries, Error> {
+        let mut wants = HostQueries::default();
         // A recording is for questions that nobody has asked yet: it holds what every row needs.
         let rows = match (&self.output, &self.recorder) {
             (Some(output), None) => output.rows_that_fit(),
@@ -89,7 +89,7 @@ impl Pipeline {
         Ok(wants)
     }
 
-    fn report(&mut self, now: Moment) -> Result<(), Error> {
+    fn report(&mut self, now: Timestamp) -> Result<(), Error> {
         // The first is the base line: rates are unknown in it. A terminal shows it at once, a script never sees it.
         let shown = self.due > 0 || self.shows_base_line();
         self.due += 1;

@@ -14,7 +14,7 @@ use observer::domains;
 use observer_core::hook::Point;
 use observer_kernel::{
     facts::{KernelFacts, Origin},
-    plan::{self, Without},
+    plan::{self, DisabledHooks},
 };
 use observer_tests::workload::{hear, tell};
 use serde_json::json;
@@ -44,7 +44,7 @@ fn points() -> Result<Vec<Point>> {
     let origin = Origin { root: Path::new("/"), btf: None, cache: None };
     let facts = KernelFacts::gather(&domains, &origin).map_err(anyhow::Error::msg)?;
     let types = facts.types.clone();
-    let plan = plan::plan(facts, &domains, Without::default());
+    let plan = plan::plan(facts, &domains, DisabledHooks::default());
     let hooks = plan.objects.iter().flat_map(|object| &object.hooks);
     let events = hooks.filter(|hook| hook.hook.kind.is_event());
     let programs = events.filter_map(plan::HookPlan::chosen).flat_map(|way| way.programs);

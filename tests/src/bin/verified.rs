@@ -9,7 +9,7 @@ use observer_core::domain::Declaration;
 use observer_kernel::{
     facts::{KernelFacts, Origin},
     load,
-    plan::{self, Without},
+    plan::{self, DisabledHooks},
 };
 use serde_json::json;
 
@@ -22,14 +22,14 @@ fn main() -> Result<()> {
         kernel = facts.release.split('.').take(2).collect::<Vec<_>>().join(".");
         look(domain, &facts, None, &mut programs)?;
         for hook in domain.hooks {
-            for way in 1..=hook.ways.len() {
+            for alternative in 1..=hook.alternatives.len() {
                 // A way that this kernel has not is no way to look at.
-                let known = hook.ways[way - 1]
+                let known = hook.alternatives[alternative - 1]
                     .programs
                     .iter()
                     .all(|program| programs.contains_key(&format!("{}/{}", domain.name, program.program)));
                 if !known {
-                    look(domain, &facts, Some((hook.name, way)), &mut programs)?;
+                    look(domain, &facts, Some((hook.name, alternative)), &mut programs)?;
                 }
             }
         }
@@ -45,9 +45,9 @@ fn look(
     forced: Option<(&str, usize)>,
     programs: &mut BTreeMap<String, u32>,
 ) -> Result<()> {
-    let mut plan = plan::plan(facts.clone(), &[domain], Without::default());
-    if let Some((hook, way)) = forced {
-        plan.force(hook, way).map_err(anyhow::Error::msg)?;
+    let mut plan = plan::plan(facts.clone(), &[domain], DisabledHooks::default());
+    if let Some((hook, alternative)) = forced {
+        plan.force(hook, alternative).map_err(anyhow::Error::msg)?;
     }
     let loaded = load::load(&plan, None).map_err(|error| anyhow::anyhow!("{error}"))?;
     for program in loaded.objects.iter().flat_map(load::LoadedObject::activity) {

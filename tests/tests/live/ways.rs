@@ -34,8 +34,9 @@ const WAYS: [(&str, bool); 17] = [
 const IN_PLACE: [(&str, &str); 2] = [("reserve", "pwrite"), ("hole", "truncate")];
 
 /// What a filesystem need not have: blocks that files share, and ways past a page cache that is all that it has.
-fn may_refuse(fs: &str, way: &str) -> bool {
-    way == "reflink" && !matches!(fs, "xfs" | "btrfs") || way.ends_with("direct") && fs == "tmpfs"
+fn may_refuse(fs: &str, alternative: &str) -> bool {
+    alternative == "reflink" && !matches!(fs, "xfs" | "btrfs")
+        || alternative.ends_with("direct") && fs == "tmpfs"
 }
 
 /// Whether who writes for a ring is a thread of the process whose ring it is: before Linux 5.12 it is the kernel's own.
@@ -76,16 +77,16 @@ impl Written {
 /// Opens two files for each way, and deletes them: one is the process's alone, the other one its child's too.
 fn open(workload: &mut Workload, fs: &'static str) -> Vec<(&'static str, bool, String)> {
     let mut opened = Vec::new();
-    for (way, blocks) in WAYS {
+    for (alternative, blocks) in WAYS {
         for of in ["alone", "both"] {
-            let name = format!("{fs}-{way}-{of}");
-            let open = if way == "append" { "append" } else { "open" };
+            let name = format!("{fs}-{alternative}-{of}");
+            let open = if alternative == "append" { "append" } else { "open" };
             workload.ask(&format!("{open} {name}"));
             if of == "both" {
                 workload.ask(&format!("child {open} {name}"));
             }
             workload.ask(&format!("delete {name}"));
-            opened.push((way, blocks, name));
+            opened.push((alternative, blocks, name));
         }
     }
     opened
@@ -96,29 +97,29 @@ fn write(
     workload: &mut Workload,
     child: u32,
     fs: &'static str,
-    (way, blocks, name): (&str, bool, String),
+    (alternative, blocks, name): (&str, bool, String),
 ) -> Option<Written> {
     let (first, second) = if blocks { (8192, 4096) } else { (5001, 2003) };
-    let answer = workload.ask(&format!("try {name} {way} {first}"));
+    let answer = workload.ask(&format!("try {name} {alternative} {first}"));
     if let Some(why) = answer["refused"].as_str() {
-        assert!(may_refuse(fs, way), "{way} on {fs}: {why}");
+        assert!(may_refuse(fs, alternative), "{alternative} on {fs}: {why}");
         return None;
     }
     let mut shares = vec![(workload.pid(), 2 * first)];
     if name.ends_with("both") {
-        workload.ask(&format!("child write {name} {way} {second}"));
+        workload.ask(&format!("child write {name} {alternative} {second}"));
         shares.push((child, second));
     }
-    workload.ask(&format!("write {name} {way} {first}"));
+    workload.ask(&format!("write {name} {alternative} {first}"));
     let truth = workload.ask(&format!("sync {name}"));
     let sum: u64 = shares.iter().map(|(_, share)| share).sum();
-    assert_eq!(truth["size"], sum, "{way} on {fs}");
+    assert_eq!(truth["size"], sum, "{alternative} on {fs}");
     Some(Written { fs, name, truth, shares })
 }
 
 /// Opens a file for each way that leaves the size as it is, and deletes it.
 fn open_in_place(workload: &mut Workload, fs: &'static str) -> Vec<String> {
-    let names = IN_PLACE.iter().map(|(way, _)| format!("{fs}-{way}"));
+    let names = IN_PLACE.iter().map(|(alternative, _)| format!("{fs}-{alternative}"));
     names
         .inspect(|name| {
             workload.ask(&format!("open {name}"));
@@ -130,15 +131,18 @@ fn open_in_place(workload: &mut Workload, fs: &'static str) -> Vec<String> {
 /// Takes space in them.
 fn take_in_place(workload: &mut Workload, fs: &'static str) -> Vec<Written> {
     let mut taken = Vec::new();
-    for (number, (way, base)) in IN_PLACE.into_iter().enumerate() {
-        let name = format!("{fs}-{way}");
+    for (number, (alternative, base)) in IN_PLACE.into_iter().enumerate() {
+        let name = format!("{fs}-{alternative}");
         let size = 300_000 + 5001 * number;
         workload.ask(&format!("write {name} {base} {size}"));
         let before = workload.ask(&format!("sync {name}"))["allocated"].as_u64().unwrap();
-        workload.ask(&format!("write {name} {way} 200000"));
+        workload.ask(&format!("write {name} {alternative} 200000"));
         let truth = workload.ask(&format!("sync {name}"));
-        assert_eq!(truth["size"], size, "{way} on {fs}");
-        assert!(truth["allocated"].as_u64().unwrap() >= before + 196_608, "{way} on {fs}: {before}, {truth}");
+        assert_eq!(truth["size"], size, "{alternative} on {fs}");
+        assert!(
+            truth["allocated"].as_u64().unwrap() >= before + 196_608,
+            "{alternative} on {fs}: {before}, {truth}"
+        );
         taken.push(Written { fs, name, truth, shares: Vec::new() });
     }
     taken
@@ -181,9 +185,9 @@ fn whatever_way_is_written_on_whatever_filesystem_nothing_is_missed() {
     }
     let mut files = Vec::new();
     for ((fs, workload, child, _), opened) in homes.iter_mut().zip(opened) {
-        for way in opened {
-            if by_threads || !matches!(way.0, "uring-polled" | "uring-worker") {
-                files.extend(write(workload, *child, fs, way));
+        for alternative in opened {
+            if by_threads || !matches!(alternative.0, "uring-polled" | "uring-worker") {
+                files.extend(write(workload, *child, fs, alternative));
             }
         }
         files.extend(take_in_place(workload, fs));

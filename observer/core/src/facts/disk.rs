@@ -16,11 +16,11 @@ pub enum DiskFact {
     /// A process holds it.
     Holder { inode: InodeId, id: TaskId, hold: Hold },
     /// The process holds it in this way no more.
-    HolderGone { inode: InodeId, id: TaskId, how: How },
+    HolderGone { inode: InodeId, id: TaskId, how: HoldKind },
     /// Who took its last name, and when (nanoseconds of the boot clock).
     Deleted { inode: InodeId, by: TaskId, at: u64 },
     /// Bytes by which each process made it grow while observed: cumulative, ordered by process. In recordings before
-    /// [`DiskFact::Growing`].
+    /// [`DiskFact::FileGrowth`].
     Writers { inode: InodeId, written: Vec<(TaskId, u64)> },
     /// What `statx` and its link in `/proc` said, asked for by a report.
     Asked { inode: InodeId, answer: Answer },
@@ -34,15 +34,15 @@ pub enum DiskFact {
     /// It has ended.
     WriterGone { id: TaskId },
     /// A filesystem's list of inodes has it, and no process leads to it; or none whose `/proc` knows the path.
-    Listed { inode: InodeId, listing: Listing },
+    Listed { inode: InodeId, listing: ListedInode },
     /// It is there no more, or something else leads to it.
     Unlisted { inode: InodeId },
     /// The lists of inodes have been read.
-    Walked(Walk),
+    Walked(InodeScanResult),
     /// All loop devices that have a file.
-    Loops(Vec<Loop>),
+    Loops(Vec<LoopDevice>),
     /// Somebody works on a file: by how much who made it grow.
-    Growing { inode: InodeId, growing: Box<Growing> },
+    FileGrowth { inode: InodeId, growing: Box<FileGrowth> },
     /// Nothing more will be said of its growth; whether that is because the file is freed.
     GrowingGone { inode: InodeId, freed: bool },
     /// What `statx` and its path said of a file that grows, asked for by a report.
@@ -66,7 +66,7 @@ pub struct OtherMounts {
 
 /// What the list of inodes tells of a file beside its numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
+pub struct ListedInode {
     /// Whether the kernel swaps to it.
     pub swap: bool,
     /// The last path that it had, from the root of its filesystem on.
@@ -75,7 +75,7 @@ pub struct Listing {
 
 /// How the reading of the lists of inodes went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Walk {
+pub struct InodeScanResult {
     /// Inodes that were looked at.
     pub inodes: u64,
     /// Whether every list was read to its end.
@@ -84,7 +84,7 @@ pub struct Walk {
 
 /// A loop device, and its file as `statx` tells of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loop {
+pub struct LoopDevice {
     /// `/dev/loopN`
     pub number: u32,
     /// Packed as the kernel packs it.
@@ -94,7 +94,7 @@ pub struct Loop {
 
 /// What events tell of a file that somebody works on. Totals are cumulative.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Growing {
+pub struct FileGrowth {
     /// `s_magic` of its filesystem.
     pub magic: u64,
     /// Its size up to which growth has been ascribed, bytes.
@@ -155,7 +155,7 @@ pub enum Hold {
 
 /// The kind of a [`Hold`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum How {
+pub enum HoldKind {
     Descriptors,
     Mapping,
     Executable,
@@ -220,7 +220,7 @@ pub struct Space {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DiskSlot {
     File(InodeId),
-    Holder(InodeId, TaskId, How),
+    Holder(InodeId, TaskId, HoldKind),
     Deleted(InodeId),
     Writers(InodeId),
     Asked(InodeId),
@@ -230,7 +230,7 @@ pub enum DiskSlot {
     Listed(InodeId),
     Walked,
     Loops,
-    Growing(InodeId),
+    FileGrowth(InodeId),
     Found(InodeId),
     Freed(u32),
     Shared(InodeId),
@@ -247,13 +247,13 @@ impl DiskSlot {
 impl Hold {
     /// Its kind.
     #[must_use]
-    pub const fn how(&self) -> How {
+    pub const fn how(&self) -> HoldKind {
         match self {
-            Self::Descriptors(_) => How::Descriptors,
-            Self::Mapping { .. } => How::Mapping,
-            Self::Executable => How::Executable,
-            Self::Registered { .. } => How::Registered,
-            Self::InFlight { .. } => How::InFlight,
+            Self::Descriptors(_) => HoldKind::Descriptors,
+            Self::Mapping { .. } => HoldKind::Mapping,
+            Self::Executable => HoldKind::Executable,
+            Self::Registered { .. } => HoldKind::Registered,
+            Self::InFlight { .. } => HoldKind::InFlight,
         }
     }
 }
@@ -272,7 +272,7 @@ impl DiskFact {
             Self::Listed { inode, .. } => DiskSlot::Listed(*inode),
             Self::Walked(_) => DiskSlot::Walked,
             Self::Loops(_) => DiskSlot::Loops,
-            Self::Growing { inode, .. } => DiskSlot::Growing(*inode),
+            Self::FileGrowth { inode, .. } => DiskSlot::FileGrowth(*inode),
             Self::Found { inode, .. } => DiskSlot::Found(*inode),
             Self::Freed { dev, .. } => DiskSlot::Freed(*dev),
             Self::Shared { inode, .. } => DiskSlot::Shared(*inode),
@@ -302,7 +302,7 @@ impl DiskFact {
         match self {
             Self::FileGone { inode } => DiskSlot::beside(*inode).map(Slot::Disk).to_vec(),
             Self::GrowingGone { inode, .. } => {
-                [DiskSlot::Growing(*inode), DiskSlot::Found(*inode)].map(Slot::Disk).to_vec()
+                [DiskSlot::FileGrowth(*inode), DiskSlot::Found(*inode)].map(Slot::Disk).to_vec()
             }
             _ => Vec::new(),
         }
@@ -312,7 +312,7 @@ impl DiskFact {
     pub(super) fn keeps(&self) -> Vec<DiskSlot> {
         match self {
             Self::File { inode, .. } => DiskSlot::beside(*inode).to_vec(),
-            Self::Growing { inode, .. } => vec![DiskSlot::Found(*inode)],
+            Self::FileGrowth { inode, .. } => vec![DiskSlot::Found(*inode)],
             Self::Mounts(mounts) | Self::OtherMounts(OtherMounts { mounts, .. }) => {
                 mounts.iter().map(|mount| DiskSlot::Space(mount.dev)).collect()
             }

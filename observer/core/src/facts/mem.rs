@@ -34,7 +34,7 @@ pub enum MemFact {
         memory: Option<Memory>,
     },
     /// How long tasks have waited for memory since boot, in the whole machine or in one control group.
-    Stalls { cgroup: Option<Vec<u8>>, stalls: Stalls },
+    PressureTotals { cgroup: Option<Vec<u8>>, stalls: PressureTotals },
     /// The slab caches have been read one by one, which took so many nanoseconds of processor time. An event.
     SlabsRead { took: u64 },
 }
@@ -50,7 +50,7 @@ pub enum KernelPart {
 
 /// Cumulative microseconds in which tasks waited for memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stalls {
+pub struct PressureTotals {
     /// At least one task waited.
     pub some: u64,
     /// All that had something to do waited.
@@ -148,7 +148,7 @@ pub enum MemSlot {
     Limit(Vec<u8>),
     Machine,
     Kernel(KernelPart),
-    Stalls(Option<Vec<u8>>),
+    PressureTotals(Option<Vec<u8>>),
 }
 
 impl MemSlot {
@@ -168,7 +168,7 @@ impl MemFact {
             Self::Limit { cgroup, .. } => Some(MemSlot::Limit(cgroup.clone())),
             Self::Machine(_) => Some(MemSlot::Machine),
             Self::Kernel { part, .. } => Some(MemSlot::Kernel(part.clone())),
-            Self::Stalls { cgroup, .. } => Some(MemSlot::Stalls(cgroup.clone())),
+            Self::PressureTotals { cgroup, .. } => Some(MemSlot::PressureTotals(cgroup.clone())),
             Self::Gone { .. } | Self::OutOfMemory { .. } | Self::SlabsRead { .. } => None,
         }
     }
@@ -205,7 +205,7 @@ impl MemFact {
     pub(super) fn keeps(&self) -> Vec<MemSlot> {
         match self {
             Self::Place { cgroup, .. } => {
-                vec![MemSlot::Limit(cgroup.clone()), MemSlot::Stalls(Some(cgroup.clone()))]
+                vec![MemSlot::Limit(cgroup.clone()), MemSlot::PressureTotals(Some(cgroup.clone()))]
             }
             _ => Vec::new(),
         }

@@ -23,13 +23,13 @@ pub enum Fact {
     /// The first of every stream: where and when this was observed, and what could not be attached.
     Session(Box<session::SessionFact>),
     /// A report is due now: everything that it is made of has been said.
-    Due(session::Moment),
+    Due(session::Timestamp),
     Process(process::ProcessFact),
     Loss(loss::LossFact),
     Mem(mem::MemFact),
     Disk(disk::DiskFact),
     Net(net::NetFact),
-    Pace(session::PaceFact),
+    Pace(session::IntervalFact),
     Skipped(loss::SkippedFact),
 }
 
@@ -53,7 +53,7 @@ impl Slot {
         use disk::DiskSlot::{Asked, Deleted, Found, Space, Writers};
         matches!(
             self,
-            Self::Mem(mem::MemSlot::Limit(_) | mem::MemSlot::Stalls(Some(_)))
+            Self::Mem(mem::MemSlot::Limit(_) | mem::MemSlot::PressureTotals(Some(_)))
                 | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Found(_) | Space(_))
         )
     }

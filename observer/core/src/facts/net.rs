@@ -46,11 +46,11 @@ pub enum NetFact {
     Jiffies(u32),
     /// Several processes hold a TCP connection, or one that did not open it; from here on it is known what each of them
     /// moves.
-    Shared { cookie: u64, since: Written },
+    Shared { cookie: u64, since: StreamBytes },
     /// Datagrams that went by in observer's network namespace while nobody looked at who sends and receives, cumulative.
     Unwatched { datagrams: u64 },
     /// How much room there is for connections in observer's network namespace.
-    Room(RoomFact),
+    Room(CapacityFact),
     /// How many descriptors a process may have, asked for where it has many connections. An event: it is asked for each
     /// report.
     Descriptors { id: TaskId, open: Descriptors },
@@ -65,18 +65,18 @@ pub enum NetFact {
 
 /// What connections need beside memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomFact {
+pub struct CapacityFact {
     /// Inode number of the network namespace that this is about.
     pub netns: Option<u32>,
     /// The first and the last port that the kernel gives to outgoing connections.
     pub ports: Option<(u16, u16)>,
     /// Connections that the firewall tracks; `None` where it tracks none.
-    pub tracked: Option<Filling>,
+    pub tracked: Option<Occupancy>,
 }
 
 /// How full something is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filling {
+pub struct Occupancy {
     pub used: u64,
     pub limit: u64,
 }
@@ -92,7 +92,7 @@ pub struct Descriptors {
 
 /// Payload bytes of a TCP connection, cumulative, as its processes see them: written to it, read from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
+pub struct StreamBytes {
     pub tx: u64,
     pub rx: u64,
 }
@@ -107,7 +107,7 @@ pub struct Counters {
 
 /// Where a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ends {
+pub struct Endpoints {
     /// Inode number of its network namespace.
     pub netns: u32,
     /// IPv4 mapped into IPv6 is IPv4.
@@ -131,18 +131,18 @@ pub struct ConnectionFact {
     /// The process that was the first to act on it.
     pub owner: Option<TaskId>,
     pub holders: Holders,
-    pub ends: Ends,
+    pub ends: Endpoints,
     /// As `include/net/tcp_states.h` numbers it.
     pub state: u8,
     pub counters: Counters,
-    pub measures: Measures,
+    pub measures: TcpMeasures,
 }
 
 impl ConnectionFact {
     /// What its processes have written to it and read from it.
     #[must_use]
-    pub fn written(&self) -> Written {
-        Written {
+    pub fn written(&self) -> StreamBytes {
+        StreamBytes {
             tx: self.counters.tx.saturating_add(self.measures.unsent.into()),
             rx: self.counters.rx.saturating_sub(self.measures.unread.into()),
         }
@@ -177,7 +177,7 @@ impl ConnectionFact {
 
 /// What TCP keeps of how a connection fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Measures {
+pub struct TcpMeasures {
     /// Smoothed round-trip time, microseconds; 0 before the first sample.
     pub srtt: u32,
     /// Smallest round-trip time of the kernel's window, microseconds; `None` before the first sample.
@@ -296,7 +296,7 @@ pub struct SocketFact {
     pub holders: Holders,
     pub protocol: Protocol,
     pub listening: bool,
-    pub ends: Ends,
+    pub ends: Endpoints,
     /// Listener: connections that wait to be accepted. Else bytes of memory that the receive queue takes.
     pub queued: u32,
     /// Listener: the most that may wait.

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time, on both clocks that matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Moment {
+pub struct Timestamp {
     /// Nanoseconds of the boot clock: all arithmetic is done on it; it never steps.
     pub boot: u64,
     /// Nanoseconds since the Unix epoch: shown, never calculated with.
     pub wall: u64,
 }
 
-impl Moment {
+impl Timestamp {
     /// Seconds from `earlier` to this moment on the boot clock; 0 if it is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> f64 {
@@ -23,7 +23,7 @@ impl Moment {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionFact {
     /// When observation began.
-    pub began: Moment,
+    pub began: Timestamp,
     pub host: String,
     /// `uname -r`.
     pub kernel: String,
@@ -50,7 +50,7 @@ pub struct Missing {
 
 /// How far apart reports come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PaceFact {
+pub struct IntervalFact {
     /// Seconds, as they come now.
     pub interval: f64,
     /// Seconds, as was asked for.

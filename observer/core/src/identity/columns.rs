@@ -1,9 +1,9 @@
 //! The columns and cells that every row about a process has.
 //!
-//! Names come from outside: they pass [`printable`] here, and nowhere else. People see the process id, the command and
+//! NamesState come from outside: they pass [`printable`] here, and nowhere else. People see the process id, the command and
 //! the unit; JSON has the rest, and `comm` without the brackets that people know kernel threads by.
 
-use super::process::{Names, Process, Processes};
+use super::process::{NamesState, Process, Processes};
 use crate::{
     facts::TaskId,
     report::{Column, Kind, Value, shape},
@@ -20,7 +20,7 @@ pub fn columns(request: &Request) -> Vec<Column> {
     let mut columns = vec![
         Column::new("pid", Kind::Number, "PID", 1),
         Column::json("start", Kind::Number),
-        Column::people("command", Kind::Text, "COMMAND", 0),
+        Column::human("command", Kind::Text, "COMMAND", 0),
         Column::json("comm", Kind::Text),
         Column::json("exe", Kind::Text),
         Column::json("uid", Kind::Number),
@@ -107,7 +107,7 @@ impl ProcessNames {
             uid: Value::unsigned(process.uid.map(u64::from)),
             ..Self::default()
         };
-        let Names::Read(read) = &process.names else { return names };
+        let NamesState::Read(read) = &process.names else { return names };
         names.exe = optional(read.exe.as_deref());
         names.unit = optional(read.unit.as_deref());
         names.container = optional(read.container.as_deref());
@@ -120,7 +120,7 @@ impl ProcessNames {
     }
 }
 
-impl shape::Names for Processes {
+impl shape::ProcessLookup for Processes {
     fn comm(&self, id: TaskId) -> Option<String> {
         let process = self.get(id)?;
         process.uid.map(|_| printable(&process.comm))
@@ -128,15 +128,15 @@ impl shape::Names for Processes {
 
     fn unit(&self, id: TaskId) -> Option<String> {
         match &self.get(id)?.names {
-            Names::Read(names) => names.unit.as_deref().map(printable),
-            Names::Unread | Names::Gone => None,
+            NamesState::Read(names) => names.unit.as_deref().map(printable),
+            NamesState::Unread | NamesState::Gone => None,
         }
     }
 
     fn container(&self, id: TaskId) -> Option<String> {
         match &self.get(id)?.names {
-            Names::Read(names) => names.container.as_deref().map(printable),
-            Names::Unread | Names::Gone => None,
+            NamesState::Read(names) => names.container.as_deref().map(printable),
+            NamesState::Unread | NamesState::Gone => None,
         }
     }
 }
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn people_see_pid_command_and_unit() {
         let titles: Vec<_> =
-            columns(&request(true)).iter().filter_map(|column| Some(column.people?.title)).collect();
+            columns(&request(true)).iter().filter_map(|column| Some(column.human?.title)).collect();
         assert_eq!(titles, ["PID", "COMMAND", "UNIT"]);
     }
 

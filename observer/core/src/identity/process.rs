@@ -29,14 +29,14 @@ pub struct Process {
     pub comm: Comm,
     pub uid: Option<u32>,
     pub kernel_thread: bool,
-    pub names: Names,
+    pub names: NamesState,
     /// When it ended, nanoseconds of the boot clock.
     pub ended: Option<u64>,
 }
 
-/// Names that only `/proc` has.
+/// NamesState that only `/proc` has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Names {
+pub enum NamesState {
     /// Nobody asked yet, or it has become another program since.
     #[default]
     Unread,
@@ -77,7 +77,7 @@ impl Processes {
     /// Whether the names of `id` have yet to be asked for: nobody did, or it has become another program since.
     #[must_use]
     pub fn unread(&self, id: TaskId) -> bool {
-        self.get(id).is_none_or(|process| process.names == Names::Unread)
+        self.get(id).is_none_or(|process| process.names == NamesState::Unread)
     }
 
     /// Processes that were gone before their names were read, since observation began.
@@ -93,9 +93,9 @@ impl Processes {
         let process = self.known.entry(id).or_default();
         match fact {
             ProcessFact::Met { comm, uid, kernel_thread, .. } => {
-                // Names of a process that is gone cannot be read again, whatever it was called at its end.
-                if process.uid.is_some() && process.comm != *comm && process.names != Names::Gone {
-                    process.names = Names::Unread;
+                // NamesState of a process that is gone cannot be read again, whatever it was called at its end.
+                if process.uid.is_some() && process.comm != *comm && process.names != NamesState::Gone {
+                    process.names = NamesState::Unread;
                 }
                 process.comm.clone_from(comm);
                 process.uid = Some(*uid);
@@ -103,7 +103,7 @@ impl Processes {
             }
             ProcessFact::Named { exe, cgroup, cmdline, .. } => {
                 let place = cgroup.as_deref().map(unit::place).unwrap_or_default();
-                process.names = Names::Read(Box::new(ReadNames {
+                process.names = NamesState::Read(Box::new(ReadNames {
                     exe: exe.clone(),
                     unit: place.unit,
                     container: place.container,
@@ -112,8 +112,8 @@ impl Processes {
                 }));
             }
             ProcessFact::Unnamed { .. } => {
-                if process.names != Names::Gone {
-                    process.names = Names::Gone;
+                if process.names != NamesState::Gone {
+                    process.names = NamesState::Gone;
                     self.names_lost += 1;
                 }
             }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn the_first_meeting_does_not_outdate_names_that_came_before_it() {
         let processes = after(&[named(ID, "/bin/sh"), met(ID, "sh")]);
-        let Names::Read(names) = &processes.get(ID).unwrap().names else { panic!() };
+        let NamesState::Read(names) = &processes.get(ID).unwrap().names else { panic!() };
         assert_eq!(names.exe.as_deref(), Some(&b"/bin/sh"[..]));
         assert_eq!(names.unit.as_deref(), Some(&b"cron.service"[..]));
     }

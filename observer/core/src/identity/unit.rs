@@ -7,7 +7,7 @@
 
 /// Where a process belongs. Bytes as the kernel gave them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Placement {
     /// The innermost systemd unit that is no slice, as `systemctl` names it: a `\x2d` in it is part of the name.
     pub unit: Option<Vec<u8>>,
     /// The innermost container: its full id where the engine gives ids, else its name.
@@ -23,10 +23,10 @@ const WATCHERS: &[&[u8]] = &[b"crio-conmon-", b"libpod-conmon-"];
 /// The place that the cgroup path `cgroup` says; it may end in ` (deleted)`, as of a cgroup that was removed while a
 /// process of it was still ending.
 #[must_use]
-pub fn place(cgroup: &[u8]) -> Place {
+pub fn place(cgroup: &[u8]) -> Placement {
     let path = cgroup.strip_suffix(b" (deleted)").unwrap_or(cgroup);
     let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-    Place {
+    Placement {
         unit: parts.iter().rev().find_map(|part| unit(part)).map(<[u8]>::to_vec),
         container: (0..parts.len()).rev().find_map(|depth| container(&parts[..depth], parts[depth])),
     }
@@ -215,7 +215,7 @@ mod tests {
     fn paths_of_the_field_have_their_unit_and_container() {
         let full = |text: &str| text.replace("ID", ID).replace("OTHER", OTHER).into_bytes();
         for (path, unit, container) in PATHS {
-            let expected = Place { unit: unit.map(full), container: container.map(full) };
+            let expected = Placement { unit: unit.map(full), container: container.map(full) };
             assert_eq!(place(&full(path)), expected, "{path}");
         }
     }

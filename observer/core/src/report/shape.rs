@@ -18,7 +18,7 @@ pub mod subject;
 mod tests;
 
 /// What is known of processes by name: implemented where identities are kept, which is above this module.
-pub trait Names {
+pub trait ProcessLookup {
     /// The kernel's name of the program, printable.
     fn comm(&self, id: TaskId) -> Option<String>;
     /// The systemd unit, printable.
@@ -54,7 +54,7 @@ impl error::Error for UnknownColumn {}
 ///
 /// # Errors
 /// When there is no such column to sort by.
-pub fn shape(report: &mut Report, request: &Request, names: &dyn Names) -> Result<(), UnknownColumn> {
+pub fn shape(report: &mut Report, request: &Request, names: &dyn ProcessLookup) -> Result<(), UnknownColumn> {
     filter(report, request, names);
     if request.by != GroupBy::Process {
         for table in report.tables.iter_mut().filter(|table| about_processes(table)) {
@@ -106,7 +106,7 @@ pub fn cut(table: &mut Table, rows: usize) {
 
 /// Whether what is hidden is added up in a column: people alone read it.
 const fn is_summed(column: &Column) -> bool {
-    column.adds && column.people.is_some()
+    column.adds && column.human.is_some()
 }
 
 /// Whether a row, ended or not, with this cell has its part in the sum of the column. What an ended process does not
@@ -122,7 +122,7 @@ fn about_processes(table: &Table) -> bool {
         || table.rows.iter().any(|row| !row.processes.is_empty())
 }
 
-fn filter(report: &mut Report, request: &Request, names: &dyn Names) {
+fn filter(report: &mut Report, request: &Request, names: &dyn ProcessLookup) {
     let Some(wanted) = wanted(request, names) else { return };
     for table in report.tables.iter_mut().filter(|table| about_processes(table)) {
         table.rows.retain(|row| row.processes.iter().any(&wanted));
@@ -130,7 +130,7 @@ fn filter(report: &mut Report, request: &Request, names: &dyn Names) {
 }
 
 /// Whether a process is one of those that were asked for; `None` where all are.
-fn wanted<'a>(request: &'a Request, names: &'a dyn Names) -> Option<impl Fn(&TaskId) -> bool + 'a> {
+fn wanted<'a>(request: &'a Request, names: &'a dyn ProcessLookup) -> Option<impl Fn(&TaskId) -> bool + 'a> {
     let all = request.pids.is_empty() && request.comm.is_none();
     (!all).then_some(move |id: &TaskId| {
         (request.pids.is_empty() || request.pids.contains(&id.pid()))

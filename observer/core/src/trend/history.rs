@@ -27,14 +27,14 @@ pub const REACH: f64 = ((PARTS << WIDEST) as u64 * 2 * WIDTH / 1_000_000_000) as
 pub struct History {
     /// Nanoseconds of the boot clock: the first value.
     begin: u64,
-    parts: VecDeque<Part>,
+    parts: VecDeque<Bucket>,
     /// What counts as zero of what was asked for.
     asked: f64,
 }
 
 /// A stretch of time, up to the next part's begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Part {
+struct Bucket {
     /// In [`WIDTH`]s since the history's begin.
     begin: u32,
     /// Its width is `WIDTH << level`; what did not change stays one part and is wider.
@@ -47,7 +47,7 @@ struct Part {
 
 /// A stretch of time as a verdict sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stretch {
+pub struct Segment {
     /// Seconds before now at which it ends.
     pub ago: f64,
     /// Bytes.
@@ -58,7 +58,7 @@ pub struct Stretch {
     pub asked: f64,
 }
 
-/// Bytes of one unit of [`Part`].
+/// Bytes of one unit of [`Bucket`].
 const PAGE: f64 = 4096.0;
 
 impl History {
@@ -83,7 +83,7 @@ impl History {
             last => {
                 // Until this moment the series was what it had been.
                 let low = last.map_or(value, |last| last.last.min(value));
-                self.parts.push_back(Part { begin, level: 0, low, last: value, asked });
+                self.parts.push_back(Bucket { begin, level: 0, low, last: value, asked });
                 self.merge();
             }
         }
@@ -112,11 +112,11 @@ impl History {
 
     /// The last `seconds` up to `now` as `count` stretches of equal length, the oldest first.
     #[must_use]
-    pub fn stretches(&self, now: u64, seconds: f64, count: usize) -> Vec<Stretch> {
+    pub fn stretches(&self, now: u64, seconds: f64, count: usize) -> Vec<Segment> {
         let since = now.saturating_sub(self.begin) as f64 / 1e9;
         let length = seconds.min(since) / count as f64;
         let mut parts = self.parts.iter().peekable();
-        let mut before: Option<&Part> = None;
+        let mut before: Option<&Bucket> = None;
         let mut stretches = Vec::with_capacity(count);
         for index in 0..count {
             let ago = length * (count - 1 - index) as f64;
@@ -139,7 +139,7 @@ impl History {
             if low == f32::INFINITY {
                 low = held.last;
             }
-            stretches.push(Stretch {
+            stretches.push(Segment {
                 ago,
                 low: f64::from(low) * PAGE,
                 last: f64::from(held.last) * PAGE,

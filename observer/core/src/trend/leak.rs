@@ -2,7 +2,7 @@
 //!
 //! A straight line through a process's memory is fooled by everything that programs do: a collector's sawtooth rises
 //! steeply before it falls, a cache grows until it is full, a table is loaded once. What a leak does that they do not:
-//! its floor ([`super::floor`]), the memory that at no later moment was given back, rises all the time, and as fast in
+//! its floor ([`super::envelope`]), the memory that at no later moment was given back, rises all the time, and as fast in
 //! the end as in the beginning; so it must have done over the process's whole observed life, or over most of it, evenly
 //! ([`goes_on`]).
 //!
@@ -15,7 +15,7 @@
 //! will be. They count where there was time for them, and where each brought new memory ([`steps_needed`]).
 
 use super::{
-    floor::{Growth, LEAST, LONG_REST, Look, STRETCHES, look, rate},
+    envelope::{EnvelopeGrowth, Examination, LEAST, LONG_REST, STRETCHES, look, rate},
     history::History,
     slope::Trend,
 };
@@ -65,11 +65,11 @@ const WINDOWS: f64 = 2.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finding {
     /// It grows without bound, as far as can be told.
-    Leak(Growth),
+    Leak(EnvelopeGrowth),
     /// It grows, but the second half much less than the first.
-    LevelsOff(Growth),
+    LevelsOff(EnvelopeGrowth),
     /// It may be one; so many seconds of such growth more would tell. How it grew, unless it has only begun to.
-    Early { left: f64, growth: Option<Growth> },
+    Early { left: f64, growth: Option<EnvelopeGrowth> },
     /// It does not grow, or not as a leak does.
     No,
 }
@@ -94,18 +94,19 @@ pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
     }
     let known = settled(history, now);
     let whole = look(history, now, known);
-    if let Look::Levels(growth) = whole {
+    if let Examination::Levels(growth) = whole {
         return goes_on(history, now, known, &growth).map_or(Finding::LevelsOff(growth), Finding::Leak);
     }
-    let hurry = |growth: &Growth| patience(left.map(|left| left.max(0.0) * growth.seconds / growth.gain));
+    let hurry =
+        |growth: &EnvelopeGrowth| patience(left.map(|left| left.max(0.0) * growth.seconds / growth.gain));
     // Over all that is known, and the last minutes of it: what came before a leak began may hide it.
     let mut soonest: Option<f64> = None;
     let mut longest = None;
     let mut seconds = known;
     while seconds >= HASTE.min(known) && seconds > 0.0 {
         match look(history, now, seconds) {
-            Look::Rises(growth) if fills_a_pool(&growth) || growth.steps < steps_needed(&growth) => {}
-            Look::Rises(growth) => {
+            Examination::Rises(growth) if fills_a_pool(&growth) || growth.steps < steps_needed(&growth) => {}
+            Examination::Rises(growth) => {
                 let left = hurry(&growth) - seconds;
                 if left <= 0.0 {
                     return Finding::Leak(growth);
@@ -113,7 +114,7 @@ pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
                 soonest = Some(soonest.map_or(left, |soonest| soonest.min(left)));
                 longest = longest.or(Some(growth));
             }
-            Look::Began if seconds <= PATIENCE => {
+            Examination::Began if seconds <= PATIENCE => {
                 soonest = soonest.or(Some(PATIENCE / 2.0));
             }
             _ => {}
@@ -124,23 +125,23 @@ pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
 }
 
 /// Whether it asked the kernel for what it grew by.
-fn asks(growth: &Growth) -> bool {
+fn asks(growth: &EnvelopeGrowth) -> bool {
     growth.asked >= ASKS * growth.gain
 }
 
 /// Whether it grew within memory that was set aside for that.
-fn fills_a_pool(growth: &Growth) -> bool {
+fn fills_a_pool(growth: &EnvelopeGrowth) -> bool {
     !asks(growth) && growth.gain > POOL
 }
 
 /// The effective number of rises that a leak must have.
-fn steps_needed(growth: &Growth) -> f64 {
+fn steps_needed(growth: &EnvelopeGrowth) -> f64 {
     let rests = growth.resting > RESTS;
     if growth.seconds >= PATIENCE && asks(growth) && !rests { FEW } else { MANY }
 }
 
 /// Whether it is as even as a line: in steps about equal, and no slower in the second half than in the first.
-fn is_even(growth: &Growth) -> bool {
+fn is_even(growth: &EnvelopeGrowth) -> bool {
     growth.steps >= EVEN && growth.recent >= growth.early
 }
 
@@ -149,13 +150,13 @@ fn is_even(growth: &Growth) -> bool {
 ///
 /// That part is always seven tenths of its life, and must be as even as a line: whatever creeps ever slower, like the
 /// logarithm of time or its root, levels off in so much of its life, too.
-fn goes_on(history: &History, now: u64, known: f64, whole: &Growth) -> Option<Growth> {
+fn goes_on(history: &History, now: u64, known: f64, whole: &EnvelopeGrowth) -> Option<EnvelopeGrowth> {
     let later = known * std::f64::consts::FRAC_1_SQRT_2;
     if later < PATIENCE || whole.recent < SLOWED * whole.early {
         return None;
     }
     match look(history, now, later) {
-        Look::Rises(growth) if is_even(&growth) && !fills_a_pool(&growth) => Some(growth),
+        Examination::Rises(growth) if is_even(&growth) && !fills_a_pool(&growth) => Some(growth),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! What a series of values says: its growth, its rate with an interval, and a verdict with its evidence.
 
-pub mod floor;
+pub mod envelope;
 pub mod history;
 pub mod leak;
 pub mod series;

@@ -7,7 +7,7 @@
 //! patience is called a leak, until it is full. How often that and other mistakes happen is measured: docs/leaks.md.
 
 use super::{
-    floor::{self, Growth},
+    envelope::{self, EnvelopeGrowth},
     leak::{self, Finding},
     series::Series,
     slope::{self, Trend},
@@ -91,7 +91,7 @@ pub fn assess(window: &Window, now: u64) -> Assessment {
 #[must_use]
 pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
     let mut says = assess(&series.window, now);
-    says.trend = says.trend.map(floor::sure);
+    says.trend = says.trend.map(envelope::sure);
     let known = series.history.known(now);
     let grows = says.verdict == Verdict::Growing;
     match leak::find(&series.history, now, left) {
@@ -124,8 +124,8 @@ pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
 }
 
 /// Why it is called a leak.
-fn lost(growth: &Growth) -> String {
-    let Growth { seconds: past, gain, rises, of, recent, asked, .. } = *growth;
+fn lost(growth: &EnvelopeGrowth) -> String {
+    let EnvelopeGrowth { seconds: past, gain, rises, of, recent, asked, .. } = *growth;
     let pace = if recent > 0.55 * gain { "ever faster" } else { "no slower in the second half" };
     let asks = match asked / gain {
         share if share < 0.3 => "; it fills what it had asked for before",
@@ -139,7 +139,7 @@ fn lost(growth: &Growth) -> String {
 }
 
 /// Why it is called a warm-up.
-fn levelling(growth: &Growth) -> String {
+fn levelling(growth: &EnvelopeGrowth) -> String {
     format!(
         "grew {} in {}, {} of it in the second half: levelling off",
         units::bytes(growth.gain),

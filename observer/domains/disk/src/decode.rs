@@ -7,14 +7,14 @@ use observer_common::{
     task::TaskId,
 };
 
-use self::growth::{FILES, FREED, Growth, WRITTEN};
+use self::growth::{FILES, FREED, GrowthDecoder, WRITTEN};
 use super::{
     bytes::{Members as _, inode_key},
     holders::{self, Holders},
 };
 use observer_core::{
     bytes::{Reader, met},
-    domain::{Decode, Decoded, Malformed, Round},
+    domain::{Decode, Decoded, Malformed, ScanPlan},
     facts::{Fact, disk::DiskFact},
 };
 
@@ -43,7 +43,7 @@ pub struct DiskDecoder {
     holders: Holders,
     /// How often the deletion of each inode was looked up. Once found, its entry does not change any more.
     looked_up: BTreeMap<InodeId, u8>,
-    growth: Growth,
+    growth: GrowthDecoder,
     /// The latest pass over tables has told everything that there was.
     told_by_tables: bool,
 }
@@ -84,7 +84,7 @@ impl Decode for DiskDecoder {
         Ok(())
     }
 
-    fn has_use_for(&self, program: &str, round: Round) -> bool {
+    fn needs_scan(&self, program: &str, round: ScanPlan) -> bool {
         match program {
             DESCRIPTORS => !self.told_by_tables,
             WRITERS => round.writers,
@@ -132,7 +132,7 @@ impl Decode for DiskDecoder {
         Ok(())
     }
 
-    fn ascribes(&self) -> &'static [&'static str] {
+    fn attributing_maps(&self) -> &'static [&'static str] {
         &[FILES, WRITTEN]
     }
 

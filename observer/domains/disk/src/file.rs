@@ -6,10 +6,10 @@ use super::magic::{EXT4, Magic};
 use observer_core::{
     facts::{
         TaskId,
-        disk::{Answer, Descriptor, File, Growing, Hold, How, InodeId, Listing},
+        disk::{Answer, Descriptor, File, FileGrowth, Hold, HoldKind, InodeId, ListedInode},
     },
     trend::window::Window,
-    wants::{FileHandle, Through},
+    wants::{FileHandle, ReachedBy},
 };
 
 /// Nanoseconds after which a file that stayed as it is is asked again which part of its blocks other files share; one that
@@ -41,7 +41,7 @@ pub struct HeldFile {
     /// Its size when that was last asked, and when that was.
     extents_asked: Option<(Option<u64>, u64)>,
     /// Where a filesystem's list of inodes tells of it, and nothing that could be asked for its path holds it.
-    pub listing: Option<Listing>,
+    pub listing: Option<ListedInode>,
     /// Whether it was there when observation began.
     pub early: bool,
     /// Everybody who ever held it while observed: it grew by one holder's writes only if there was one.
@@ -117,14 +117,14 @@ impl HeldFile {
         }
     }
 
-    pub fn release(&mut self, id: TaskId, how: How) {
+    pub fn release(&mut self, id: TaskId, how: HoldKind) {
         if let Some(holder) = self.holders.get_mut(&id) {
             match how {
-                How::Descriptors => holder.descriptors.clear(),
-                How::Mapping => holder.mapping = None,
-                How::Executable => holder.executable = false,
-                How::Registered => holder.ring = None,
-                How::InFlight => holder.socket = None,
+                HoldKind::Descriptors => holder.descriptors.clear(),
+                HoldKind::Mapping => holder.mapping = None,
+                HoldKind::Executable => holder.executable = false,
+                HoldKind::Registered => holder.ring = None,
+                HoldKind::InFlight => holder.socket = None,
             }
             if *holder == Holder::default() {
                 self.holders.remove(&id);
@@ -133,7 +133,7 @@ impl HeldFile {
     }
 
     /// Takes in who works on it.
-    pub fn grows(&mut self, growing: &Growing) {
+    pub fn grows(&mut self, growing: &FileGrowth) {
         self.ascribed = growing.size;
         self.owner = growing.owner;
         self.exact = growing.exact;
@@ -274,12 +274,12 @@ impl HeldFile {
         let through = |holder: &Holder| {
             let descriptor = holder.descriptors.first();
             let descriptor =
-                descriptor.map(|first| Through::Descriptor { thread: first.thread, fd: first.fd });
-            let mapping = holder.mapping.map(|(start, end)| Through::Mapping { start, end });
-            descriptor.or(mapping).or(holder.executable.then_some(Through::Executable))
+                descriptor.map(|first| ReachedBy::Descriptor { thread: first.thread, fd: first.fd });
+            let mapping = holder.mapping.map(|(start, end)| ReachedBy::Mapping { start, end });
+            descriptor.or(mapping).or(holder.executable.then_some(ReachedBy::Executable))
         };
-        let ways = self.holders.iter().filter_map(|(id, holder)| Some((*id, through(holder)?)));
-        let (holder, through) = ways.min_by_key(|(_, through)| *through)?;
+        let alternatives = self.holders.iter().filter_map(|(id, holder)| Some((*id, through(holder)?)));
+        let (holder, through) = alternatives.min_by_key(|(_, through)| *through)?;
         Some(FileHandle { inode, holder, through, ask: self.magic().ask() })
     }
 

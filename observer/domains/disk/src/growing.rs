@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::magic::{EXT4, Magic};
 use observer_core::facts::{
     TaskId,
-    disk::{Found, Growing, Stat},
+    disk::{FileGrowth, Found, Stat},
 };
 
 /// Blocks are at least this big where a file's first blocks have to be worked out.
@@ -17,7 +17,7 @@ const ASKED: u8 = 2;
 /// What is known of a file that grows.
 #[derive(Debug, Default)]
 pub struct GrowingFile {
-    pub growing: Growing,
+    pub growing: FileGrowth,
     stat: Option<Stat>,
     pub path: Option<Vec<u8>>,
     /// Bytes of its blocks that the account of its filesystem holds; `None` until it is known what it took at first.
@@ -40,7 +40,7 @@ pub struct GrowingFile {
 
 impl GrowingFile {
     /// Takes in what events tell.
-    pub fn take(&mut self, growing: &Growing) {
+    pub fn take(&mut self, growing: &FileGrowth) {
         self.growing.clone_from(growing);
         self.asks = ASKED;
         self.made = growing.first_size == 0;

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{account::Accounts, growing::GrowingFile};
 use observer_core::facts::{
     TaskId,
-    disk::{Found, Growing, InodeId},
+    disk::{FileGrowth, Found, InodeId},
 };
 
 /// The files that somebody works on.
 #[derive(Debug, Default)]
-pub struct Grown {
+pub struct GrowingFiles {
     pub files: BTreeMap<InodeId, GrowingFile>,
     pub accounts: Accounts,
     /// What processes wrote into files that are not watched any more, and how much of that since the last report.
@@ -25,19 +25,19 @@ pub struct Grown {
 
 /// What one process wrote into files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
+pub struct GrowthShare {
     /// Bytes by which it made files grow, and how much of that since the previous report.
     pub written: u64,
     pub recent: u64,
 }
 
-impl Grown {
+impl GrowingFiles {
     /// Nothing is known yet; growth looks back over `window` seconds.
     pub fn new(window: f64) -> Self {
         Self { accounts: Accounts::new(window), ..Self::default() }
     }
 
-    pub fn take(&mut self, inode: InodeId, growing: &Growing) {
+    pub fn take(&mut self, inode: InodeId, growing: &FileGrowth) {
         let file = self.files.entry(inode).or_default();
         let lost_its_name = growing.nameless && !file.growing.nameless;
         if lost_its_name && let (Some(first), Some(counted)) = (file.first_allocated(), file.counted) {
@@ -96,9 +96,9 @@ impl Grown {
     }
 
     /// What each process wrote into files while observed.
-    pub fn work(&self) -> BTreeMap<TaskId, Work> {
+    pub fn work(&self) -> BTreeMap<TaskId, GrowthShare> {
         let settled = self.settled.iter().map(|(id, (written, recent))| (*id, *written, *recent));
-        let mut work: BTreeMap<TaskId, Work> = BTreeMap::new();
+        let mut work: BTreeMap<TaskId, GrowthShare> = BTreeMap::new();
         let files = self.files.values().flat_map(|file| {
             file.writers().map(|(id, bytes)| (id, bytes.unwrap_or(0), file.recent(id).unwrap_or(0)))
         });
@@ -175,20 +175,21 @@ mod tests {
 
     #[test]
     fn who_worked_on_a_file_is_known_as_long_as_the_file() {
-        let mut grown = Grown::new(60.0);
+        let mut grown = GrowingFiles::new(60.0);
         let id = |tgid| TaskId { start: 1, tgid };
         let inode = |ino| InodeId { ino, ..InodeId::default() };
-        let growing = |writers: &[(TaskId, u64)]| Growing {
+        let growing = |writers: &[(TaskId, u64)]| FileGrowth {
             exact: true,
             owner: writers.last().map(|(id, _)| *id),
             writers: writers.to_vec(),
-            ..Growing::default()
+            ..FileGrowth::default()
         };
         grown.take(inode(1), &growing(&[(id(1), 5)]));
         grown.take(inode(1), &growing(&[(id(1), 5), (id(2), 6)]));
         grown.take(inode(2), &growing(&[(id(2), 7)]));
-        let files =
-            |grown: &Grown, id| grown.files_of(id).map(|file| (file.0.ino, file.2)).collect::<Vec<_>>();
+        let files = |grown: &GrowingFiles, id| {
+            grown.files_of(id).map(|file| (file.0.ino, file.2)).collect::<Vec<_>>()
+        };
         assert_eq!((files(&grown, id(1)), files(&grown, id(2))), (vec![(1, 5)], vec![(1, 6), (2, 7)]));
         assert_eq!(grown.workers(), [id(1), id(2)].into());
         // Watched anew: who worked on it before is not told of any more.

@@ -17,7 +17,7 @@ use observer_core::{
     domain::{Decoded, Malformed},
     facts::{
         Fact,
-        disk::{Descriptor, DiskFact, File, Hold, Listing, Walk},
+        disk::{Descriptor, DiskFact, File, Hold, InodeScanResult, ListedInode},
     },
 };
 
@@ -31,7 +31,7 @@ pub struct Holders {
     /// Files below stacked ones: the row is the stacked file's.
     backing: BTreeMap<String, BTreeSet<InodeId>>,
     /// Listed so far, while the lists are being read: several passes do that together.
-    listed: BTreeMap<InodeId, (File, Listing)>,
+    listed: BTreeMap<InodeId, (File, ListedInode)>,
     /// What the listed ones keep their data in.
     below: BTreeSet<InodeId>,
     /// Filesystems of which it was told how many files are accounted for.
@@ -118,9 +118,9 @@ impl Holders {
                 self.below.insert(record.backing);
             }
             if kind == LISTED_END {
-                end = Some(Walk { inodes: size, complete: allocated != 0 });
+                end = Some(InodeScanResult { inodes: size, complete: allocated != 0 });
             } else {
-                let listing = Listing { swap: kind == LISTED_SWAP, path: path(name) };
+                let listing = ListedInode { swap: kind == LISTED_SWAP, path: path(name) };
                 self.listed.insert(inode, (File { size, allocated, magic }, listing));
             }
         }

@@ -1,6 +1,6 @@
 //! What the disk domain attaches, alternatives in order.
 
-use observer_core::hook::{Attachment, Hook, HookKind, Need, Point, Way};
+use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
 
 const fn iterator(program: &'static str, target: &'static str) -> Attachment {
     Attachment { program, point: Point::Iterator(target), optional: false }
@@ -22,17 +22,17 @@ const fn optional(program: &'static str, name: &'static str) -> Attachment {
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: "disk.descriptors",
-        tells: "which processes hold deleted files by descriptors, and how big these files are",
-        kind: HookKind::Pass,
-        ways: &[
-            Way {
+        provides: "which processes hold deleted files by descriptors, and how big these files are",
+        kind: HookKind::Scan,
+        alternatives: &[
+            Alternative {
                 name: "BPF iterator task, tables of descriptors, probing",
                 // The second where a process holds more than the first can tell.
                 programs: &[iterator("disk_tables", "task"), iterator("disk_file", "task_file")],
                 needs: &[Need::Helper("loop"), Need::Probing],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BPF iterator task_file",
                 programs: &[iterator("disk_file", "task_file")],
                 needs: &[],
@@ -52,22 +52,22 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.mappings",
-        tells: "which processes hold deleted files by mappings",
-        kind: HookKind::PassOnDemand,
-        ways: &[
-            Way {
+        provides: "which processes hold deleted files by mappings",
+        kind: HookKind::ScanOnDemand,
+        alternatives: &[
+            Alternative {
                 name: "BPF iterator task_vma, probing",
                 programs: &[iterator("disk_mapping_stacked", "task_vma")],
                 needs: &[Need::ProbingWhere { global: "BACKING_DENTRY", is: None }],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BPF iterator task_vma",
                 programs: &[iterator("disk_mapping", "task_vma")],
                 needs: &[],
                 blind: "a mapped file of an overlay is shown as the file of the filesystem below it",
             },
-            Way {
+            Alternative {
                 name: "BPF iterator task, mappings from /proc",
                 programs: &[iterator("disk_mapper", "task")],
                 needs: &[],
@@ -80,9 +80,9 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.executables",
-        tells: "which processes run deleted files",
-        kind: HookKind::PassOnDemand,
-        ways: &[Way {
+        provides: "which processes run deleted files",
+        kind: HookKind::ScanOnDemand,
+        alternatives: &[Alternative {
             name: "BPF iterator task",
             programs: &[iterator("disk_executable", "task")],
             needs: &[],
@@ -92,9 +92,9 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.carried",
-        tells: "which deleted files are registered with io_uring, or wait in unix sockets",
-        kind: HookKind::PassOnDemand,
-        ways: &[Way {
+        provides: "which deleted files are registered with io_uring, or wait in unix sockets",
+        kind: HookKind::ScanOnDemand,
+        alternatives: &[Alternative {
             name: "BPF iterator task_file, probing",
             programs: &[iterator("disk_carried", "task_file")],
             needs: &[Need::Helper("loop"), Need::Probing],
@@ -104,9 +104,9 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.inodes",
-        tells: "deleted files that no process holds: behind loop devices, swapped to, opened by the kernel",
-        kind: HookKind::PassSeldom,
-        ways: &[Way {
+        provides: "deleted files that no process holds: behind loop devices, swapped to, opened by the kernel",
+        kind: HookKind::ScanRarely,
+        alternatives: &[Alternative {
             name: "the lists of all inodes, by BPF iterator task, probing",
             programs: &[iterator("disk_listed", "task")],
             needs: &[Need::Helper("loop"), Need::Probing],
@@ -116,10 +116,10 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.deletions",
-        tells: "who deleted a file and when",
+        provides: "who deleted a file and when",
         kind: HookKind::Event,
-        ways: &[
-            Way {
+        alternatives: &[
+            Alternative {
                 name: "BTF tracepoints of the change time of inodes (Linux 6.13)",
                 programs: &[
                     tracepoint("disk_changed", "ctime_ns_xchg"),
@@ -129,25 +129,25 @@ pub const HOOKS: &[Hook] = &[
                 needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs"), Need::Probing],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "return of drop_nlink, probing",
                 programs: &[fexit("disk_dropped_probing", "drop_nlink")],
                 needs: &[Need::Probing],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "return of drop_nlink",
                 programs: &[fexit("disk_dropped", "drop_nlink")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "where more than 16,384 files are deleted between two reports, some have no known deleter",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoint ext4_unlink_exit",
                 programs: &[tracepoint("disk_ext4_unlink", "ext4_unlink_exit")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoint ext4_unlink_exit, probing",
                 programs: &[tracepoint("disk_ext4_unlink_probing", "ext4_unlink_exit")],
                 needs: &[Need::Probing],
@@ -158,10 +158,10 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.growth",
-        tells: "which process makes which file of ext4 grow, and what deletions free",
+        provides: "which process makes which file of ext4 grow, and what deletions free",
         kind: HookKind::Event,
-        ways: &[
-            Way {
+        alternatives: &[
+            Alternative {
                 name: "BTF tracepoints of ext4",
                 programs: &[
                     tracepoint("disk_delayed_write", "ext4_da_write_end"),
@@ -177,7 +177,7 @@ pub const HOOKS: &[Hook] = &[
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoints of ext4, probing",
                 programs: &[
                     tracepoint("disk_delayed_write_probing", "ext4_da_write_end"),
@@ -198,11 +198,11 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.work",
-        tells: "which process works on which file of other filesystems",
+        provides: "which process works on which file of other filesystems",
         kind: HookKind::Event,
         // What neither tells is noted where a file with several writers is shown.
-        ways: &[
-            Way {
+        alternatives: &[
+            Alternative {
                 name: "BTF tracepoints of iomap, of the change time of inodes (Linux 6.13), of dirty pages",
                 programs: &[
                     tracepoint("disk_iomap", "iomap_iter"),
@@ -213,7 +213,7 @@ pub const HOOKS: &[Hook] = &[
                 needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs")],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoints of iomap and of dirty pages",
                 programs: &[
                     tracepoint("disk_iomap", "iomap_iter"),
@@ -222,7 +222,7 @@ pub const HOOKS: &[Hook] = &[
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "files in RAM are known only while they are deleted and held",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoint of dirty pages, probing",
                 programs: &[tracepoint("disk_dirty_pages_probing", "writeback_mark_inode_dirty")],
                 needs: &[Need::Probing],
@@ -234,9 +234,9 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.writers",
-        tells: "how much each process writes to storage",
-        kind: HookKind::Pass,
-        ways: &[Way {
+        provides: "how much each process writes to storage",
+        kind: HookKind::Scan,
+        alternatives: &[Alternative {
             name: "BPF iterator task",
             programs: &[iterator("disk_task", "task")],
             needs: &[],

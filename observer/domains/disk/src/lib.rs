@@ -22,7 +22,7 @@ mod growing;
 mod grown;
 mod holders;
 pub mod hooks;
-mod lists;
+mod inode_scan;
 mod magic;
 pub mod report;
 mod space;

@@ -1,6 +1,6 @@
 //! What a filesystem's magic number says: its name, where its bytes are, whether they may be shared, whom it asks.
 
-use observer_core::wants::Ask;
+use observer_core::wants::StatMode;
 
 /// A kind of filesystem, by `super_block.s_magic`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Magic {
 
     /// Whether `statx` names the device that its superblock has.
     pub fn has_own_device(self) -> bool {
-        self.ask() != Ask::Unnumbered
+        self.ask() != StatMode::Unnumbered
     }
 
     /// Whether the number and generation of an inode make a file handle.
@@ -87,11 +87,11 @@ impl Magic {
     }
 
     /// What its files may be asked.
-    pub fn ask(self) -> Ask {
+    pub fn ask(self) -> StatMode {
         match self {
-            BTRFS | OVERLAY | BCACHEFS => Ask::Unnumbered,
-            Magic(number) if REMOTE.contains(&number) => Ask::Path,
-            _ => Ask::Everything,
+            BTRFS | OVERLAY | BCACHEFS => StatMode::Unnumbered,
+            Magic(number) if REMOTE.contains(&number) => StatMode::Path,
+            _ => StatMode::Everything,
         }
     }
 }

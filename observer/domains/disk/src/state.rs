@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     file::{Deletion, HeldFile},
-    grown::Grown,
-    lists::Lists,
+    grown::GrowingFiles,
+    inode_scan::InodeScanSchedule,
     report::mounted,
     space::Spaces,
     writer::Writers,
@@ -17,13 +17,13 @@ use observer_core::{
     domain::{Context, Domain},
     facts::{
         Fact, TaskId,
-        disk::{DiskFact, Found, InodeId, Loop, Mount, OtherMounts},
+        disk::{DiskFact, Found, InodeId, LoopDevice, Mount, OtherMounts},
         process::ProcessFact,
-        session::{Moment, SessionFact},
+        session::{SessionFact, Timestamp},
     },
     report::Report,
     view::{Request, View},
-    wants::Wants,
+    wants::HostQueries,
 };
 
 mod asking;
@@ -44,10 +44,10 @@ pub struct DiskState {
     pub other_mounts: OtherMounts,
     pub spaces: Spaces,
     pub writers: Writers,
-    pub lists: Lists,
+    pub lists: InodeScanSchedule,
     /// Loop devices with a file.
-    pub loops: Vec<Loop>,
-    pub grown: Grown,
+    pub loops: Vec<LoopDevice>,
+    pub grown: GrowingFiles,
     /// When a filesystem last had more growing files than are asked for at a report, by device.
     late: BTreeMap<u32, u64>,
     /// Whether events tell who makes a file grow, and whether passes tell who holds it.
@@ -81,9 +81,9 @@ impl DiskState {
             other_mounts: OtherMounts::default(),
             spaces: Spaces::new(request.window),
             writers: Writers::default(),
-            lists: Lists::default(),
+            lists: InodeScanSchedule::default(),
             loops: Vec::new(),
-            grown: Grown::new(request.window),
+            grown: GrowingFiles::new(request.window),
             late: BTreeMap::new(),
             growth_by_event: true,
             work_by_event: true,
@@ -186,7 +186,7 @@ impl DiskState {
             }
             DiskFact::Walked(walk) => self.lists.walk = Some(*walk),
             DiskFact::Loops(loops) => self.loops.clone_from(loops),
-            DiskFact::Growing { inode, growing } => {
+            DiskFact::FileGrowth { inode, growing } => {
                 self.grown.take(*inode, growing);
                 if growing.exact && (growing.nameless || self.files.contains_key(inode)) {
                     self.file(*inode).grows(growing);
@@ -226,7 +226,7 @@ impl DiskState {
         self.lists_by_pass = has("disk.inodes");
     }
 
-    fn due(&mut self, moment: Moment) {
+    fn due(&mut self, moment: Timestamp) {
         self.asked(moment);
         for handle in self.extents(moment) {
             if let Some(file) = self.files.get_mut(&handle.inode) {
@@ -293,7 +293,7 @@ impl Domain for DiskState {
         super::report::draft(self, context)
     }
 
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         self.asks(shown, context)
     }
 
@@ -303,7 +303,7 @@ impl Domain for DiskState {
             || self.writers.concerns(id)
     }
 
-    fn delivered(&mut self, _now: Moment) {
+    fn delivered(&mut self, _now: Timestamp) {
         self.writers.delivered();
         self.grown.delivered();
     }

@@ -7,13 +7,13 @@ use observer_core::facts::TaskId;
 /// Every process of which it is known, with what it wrote since it started.
 #[derive(Debug, Default)]
 pub struct Writers {
-    known: BTreeMap<TaskId, Written>,
+    known: BTreeMap<TaskId, WriterState>,
     /// When observation began, nanoseconds of the boot clock.
     pub began: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Written {
+struct WriterState {
     now: u64,
     /// When observation of it began, and at the previous report.
     first: u64,
@@ -23,7 +23,7 @@ struct Written {
 
 /// What one process wrote while observed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Wrote {
+pub struct WriteTotals {
     /// Bytes in all, and since the previous report.
     pub bytes: u64,
     pub recent: u64,
@@ -38,7 +38,7 @@ impl Writers {
             // What a process wrote before observation began is not its work while observed, and one that wrote little is
             // not told of until it has written more.
             let before = if id.start >= began { 0 } else { bytes };
-            Written { now: bytes, first: before, previous: before, ended: false }
+            WriterState { now: bytes, first: before, previous: before, ended: false }
         });
         written.now = bytes;
     }
@@ -50,11 +50,11 @@ impl Writers {
     }
 
     /// Every process that wrote while observed.
-    pub fn iter(&self) -> impl Iterator<Item = (TaskId, Wrote)> {
+    pub fn iter(&self) -> impl Iterator<Item = (TaskId, WriteTotals)> {
         let written = self.known.iter().map(|(id, written)| {
             let since = |before: u64| written.now.saturating_sub(before);
             let bytes = since(written.first);
-            (*id, Wrote { bytes, recent: since(written.previous), ended: written.ended })
+            (*id, WriteTotals { bytes, recent: since(written.previous), ended: written.ended })
         });
         written.filter(|(_, wrote)| wrote.bytes > 0)
     }

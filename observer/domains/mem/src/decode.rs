@@ -149,7 +149,7 @@ impl Decode for MemDecoder {
         Ok(())
     }
 
-    fn tells_ends(&self) -> bool {
+    fn reports_exits(&self) -> bool {
         true
     }
 

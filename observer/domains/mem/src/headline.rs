@@ -1,6 +1,6 @@
 //! The answer in words: how full the machine is, when it will be full, and who grows.
 
-use super::{assessed::Assessed, state::MemState};
+use super::{ranked_process::RankedProcess, state::MemState};
 use observer_core::{
     domain::Context,
     identity::columns::label,
@@ -9,7 +9,11 @@ use observer_core::{
 };
 
 /// One sentence a line.
-pub(super) fn headline(state: &MemState, processes: &[Assessed<'_>], context: &Context<'_>) -> Vec<String> {
+pub(super) fn headline(
+    state: &MemState,
+    processes: &[RankedProcess<'_>],
+    context: &Context<'_>,
+) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some((total, used)) = state.machine.size() {
         let machine = format!("Memory {}, {} used", units::bytes(total), units::share(used));
@@ -38,7 +42,7 @@ fn course(state: &MemState, context: &Context<'_>) -> String {
 }
 
 /// Who grows, or grew so far.
-fn growing(processes: &[Assessed<'_>], context: &Context<'_>) -> Option<String> {
+fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<String> {
     let living = || processes.iter().filter(|process| process.memory.is_some());
     let grow = processes.iter().filter(|process| process.grows()).count();
     // Of the others, the order does not matter.

@@ -1,6 +1,6 @@
 //! What the mem domain attaches, alternatives in order.
 
-use observer_core::hook::{Attachment, Hook, HookKind, Need, Point, Way};
+use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
 
 /// What a kernel without 32-bit system calls does not have.
 const fn optional(program: &'static str, function: &'static str) -> Attachment {
@@ -29,9 +29,9 @@ const HELD_BEFORE: &str = "what the process held when it was chosen is what the 
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: "mem.life",
-        tells: "the start, exec and end of every process",
+        provides: "the start, exec and end of every process",
         kind: HookKind::Event,
-        ways: &[Way {
+        alternatives: &[Alternative {
             name: "BTF tracepoints sched_process_fork, _exec, _exit",
             programs: &[
                 tracepoint("mem_fork", "sched_process_fork"),
@@ -45,10 +45,10 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "mem.mappings",
-        tells: "what each process maps and unmaps by mmap, munmap, mremap and brk",
+        provides: "what each process maps and unmaps by mmap, munmap, mremap and brk",
         kind: HookKind::Event,
-        ways: &[
-            Way {
+        alternatives: &[
+            Alternative {
                 name: "fexit of the system calls",
                 programs: &[
                     fexit("mem_mmap", "__x64_sys_mmap"),
@@ -68,13 +68,13 @@ pub const HOOKS: &[Hook] = &[
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoint sys_exit",
                 programs: &[tracepoint("mem_sys_exit", "sys_exit")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoint sys_exit, probing",
                 programs: &[tracepoint("mem_sys_exit_probing", "sys_exit")],
                 needs: &[Need::Probing],
@@ -85,28 +85,28 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "mem.oom",
-        tells: "who is killed because memory ran out",
+        provides: "who is killed because memory ran out",
         kind: HookKind::Event,
-        ways: &[
-            Way {
+        alternatives: &[
+            Alternative {
                 name: "BTF tracepoint mark_victim",
                 programs: &[tracepoint("mem_oom", "mark_victim")],
                 needs: &[Need::Helper("get_current_task_btf"), COUNTERS],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoint mark_victim, probing",
                 programs: &[tracepoint("mem_oom_probing", "mark_victim")],
                 needs: &[Need::Probing],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoint mark_victim, without counters",
                 programs: &[tracepoint("mem_oom_uncounted", "mark_victim")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: HELD_BEFORE,
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoint mark_victim, a number",
                 programs: &[tracepoint("mem_oom_number", "mark_victim")],
                 needs: &[Need::Helper("get_current_task_btf")],
@@ -117,16 +117,16 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "mem.counters",
-        tells: "resident, swapped and virtual memory of every process",
-        kind: HookKind::Pass,
-        ways: &[
-            Way {
+        provides: "resident, swapped and virtual memory of every process",
+        kind: HookKind::Scan,
+        alternatives: &[
+            Alternative {
                 name: "BPF iterator task",
                 programs: &[iterator("mem_task")],
                 needs: &[COUNTERS],
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BPF iterator task, counters from /proc",
                 programs: &[iterator("mem_task_uncounted")],
                 needs: &[],

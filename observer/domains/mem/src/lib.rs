@@ -20,16 +20,16 @@
 
 use observer_core::{domain::Declaration, view::View};
 
-mod assessed;
 pub mod decode;
 mod headline;
 pub mod hooks;
 mod kernel;
 mod machine;
+mod pressure;
 mod process;
+mod ranked_process;
 pub mod report;
 mod restart;
-mod shortage;
 pub mod state;
 
 /// The domain's entry in the list of domains.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use observer_core::{
     facts::{
         mem::{KernelPart, Machine},
-        session::Moment,
+        session::Timestamp,
     },
     report::{Note, Value},
     trend::{series::Series, window::Window},
@@ -41,14 +41,14 @@ pub(super) struct MachineMemory {
     /// Kinds of kernel memory, in bytes.
     kinds: [(&'static str, Series); 6],
     /// What is told apart of them.
-    parts: BTreeMap<KernelPart, Part>,
+    parts: BTreeMap<KernelPart, PartState>,
     /// Seconds that growth looks back over.
     window: f64,
 }
 
 /// One part of kernel memory.
 #[derive(Debug)]
-struct Part {
+struct PartState {
     bytes: u64,
     series: Series,
 }
@@ -71,12 +71,12 @@ impl MachineMemory {
         if let Some(known) = self.parts.get_mut(part) {
             known.bytes = bytes;
         } else if bytes > 0 || *part == KernelPart::Sockets {
-            self.parts.insert(part.clone(), Part { bytes, series: Series::new(self.window) });
+            self.parts.insert(part.clone(), PartState { bytes, series: Series::new(self.window) });
         }
     }
 
     /// Whether what is known of single slab caches is too old, or they have moved since.
-    pub(super) fn slabs_due(&self, now: Moment) -> bool {
+    pub(super) fn slabs_due(&self, now: Timestamp) -> bool {
         match (self.slabs_asked, self.latest) {
             (Some((asked, bytes)), Some(machine)) => {
                 let age = now.boot.saturating_sub(asked);
@@ -93,7 +93,7 @@ impl MachineMemory {
     }
 
     /// What is known of single slab caches is older than it would be if it cost less.
-    pub(super) fn note(&self, now: Moment) -> Option<Note> {
+    pub(super) fn note(&self, now: Timestamp) -> Option<Note> {
         let ((asked, bytes), machine) = self.slabs_asked.zip(self.latest)?;
         let age = now.boot.saturating_sub(asked);
         let outdated = age > SLAB_AGE || (age > SECOND && machine.slab.abs_diff(bytes) >= SLAB_STEP);
@@ -108,7 +108,7 @@ impl MachineMemory {
 
     /// The slab caches that are known to hold anything.
     pub(super) fn slabs(&self) -> BTreeSet<Vec<u8>> {
-        let name = |(part, known): (&KernelPart, &Part)| match part {
+        let name = |(part, known): (&KernelPart, &PartState)| match part {
             KernelPart::Slab(name) if known.bytes > 0 => Some(name.clone()),
             _ => None,
         };
@@ -128,7 +128,7 @@ impl MachineMemory {
         self.latest = Some(*machine);
     }
 
-    pub(super) fn sample(&mut self, now: Moment) {
+    pub(super) fn sample(&mut self, now: Timestamp) {
         for part in self.parts.values_mut() {
             part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
         }
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn slab_caches_are_asked_for_when_they_moved_or_after_a_while() {
-        let at = |seconds: u64| Moment { boot: seconds * 1_000_000_000, ..Moment::default() };
+        let at = |seconds: u64| Timestamp { boot: seconds * 1_000_000_000, ..Timestamp::default() };
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
         assert!(memory.slabs_due(at(1)), "never asked for");
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn slab_caches_that_are_dear_to_read_are_read_less_often_and_that_is_said() {
-        let at = |milliseconds: u64| Moment { boot: milliseconds * 1_000_000, ..Moment::default() };
+        let at = |milliseconds: u64| Timestamp { boot: milliseconds * 1_000_000, ..Timestamp::default() };
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
         memory.slabs_read(4_000_000);
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_slab_cache_that_is_destroyed_is_seen_to_shrink_and_then_goes() {
-        let at = |seconds: u64| Moment { boot: seconds * 1_000_000_000, ..Moment::default() };
+        let at = |seconds: u64| Timestamp { boot: seconds * 1_000_000_000, ..Timestamp::default() };
         let cache = KernelPart::Slab(b"passing".to_vec());
         let held = |memory: &MachineMemory| {
             let series = memory.kernel().find(|(_, name, _)| name.is_some()).map(|(_, _, series)| series);

@@ -50,7 +50,7 @@ struct Exact {
 
 /// A limit and what is left of it, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct LimitState {
     pub limit: u64,
     pub left: u64,
 }
@@ -83,13 +83,13 @@ impl ProcessMemory {
     }
 
     /// The nearest limit above it, its group's or the machine's; `None` while its group's is not known.
-    pub fn room(&self, machine: &MachineMemory) -> Option<Room> {
+    pub fn room(&self, machine: &MachineMemory) -> Option<LimitState> {
         let nearest = self.place.as_ref()?.nearest.borrow();
         let group = nearest
             .as_ref()?
             .as_ref()
-            .map(|limit| Room { limit: limit.limit, left: limit.limit.saturating_sub(limit.usage) });
-        let machine = machine.available().map(|available| Room { limit: available, left: available });
+            .map(|limit| LimitState { limit: limit.limit, left: limit.limit.saturating_sub(limit.usage) });
+        let machine = machine.available().map(|available| LimitState { limit: available, left: available });
         group.into_iter().chain(machine).min_by_key(|room| room.left)
     }
 

@@ -1,9 +1,9 @@
 //! From the state of the mem domain to rows and columns.
 
 use super::{
-    assessed::{Assessed, Stage, assessed},
     headline::headline,
     kernel::kernel,
+    ranked_process::{AssessmentStage, RankedProcess, assessed},
     state::MemState,
 };
 use observer_core::{
@@ -26,12 +26,12 @@ const SPARKLINE: usize = 8;
 
 /// The report of the view that was asked for.
 pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
-    let processes = assessed(state, context, Stage::Final);
+    let processes = assessed(state, context, AssessmentStage::Final);
     let (headline, mut notes) = (headline(state, &processes, context), notes(&processes));
     notes.extend(state.predecessors.notes(&processes, context));
     notes.extend(state.shortage.notes(context));
     notes.extend(state.machine.note(context.now));
-    let table = process_table(processes, context, Stage::Final);
+    let table = process_table(processes, context, AssessmentStage::Final);
     let mut report = context.report(vec![table, kernel(state, context)]);
     report.totals = state.machine.totals();
     report.headline = headline;
@@ -41,21 +41,21 @@ pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
 
 /// The rows of processes alone, which are about them and say nothing of them, unless they have to be merged.
 pub(super) fn draft(state: &MemState, context: &Context<'_>) -> Report {
-    let processes = assessed(state, context, Stage::Draft);
-    context.report(vec![process_table(processes, context, Stage::Draft)])
+    let processes = assessed(state, context, AssessmentStage::Draft);
+    context.report(vec![process_table(processes, context, AssessmentStage::Draft)])
 }
 
-fn process_table(processes: Vec<Assessed<'_>>, context: &Context<'_>, stage: Stage) -> Table {
+fn process_table(processes: Vec<RankedProcess<'_>>, context: &Context<'_>, stage: AssessmentStage) -> Table {
     let identity = columns::columns(context.request);
     let cells = process_cells(context);
     // Nobody reads what the hidden rows of a draft add up to.
-    let adds = |column: Column| Column { adds: column.adds && stage == Stage::Final, ..column };
+    let adds = |column: Column| Column { adds: column.adds && stage == AssessmentStage::Final, ..column };
     let columns = identity.iter().copied().chain(cells.iter().map(|(column, _)| adds(*column))).collect();
     let by_process = context.request.by == GroupBy::Process;
-    let making = Making {
+    let making = RowContext {
         identity: identity.len(),
         cells: cells.into_iter().map(|(_, cell)| cell).collect(),
-        empty: stage == Stage::Draft && by_process,
+        empty: stage == AssessmentStage::Draft && by_process,
         context,
     };
     let candidates =
@@ -64,10 +64,10 @@ fn process_table(processes: Vec<Assessed<'_>>, context: &Context<'_>, stage: Sta
     subject::table("rows", columns, candidates, rank, context.request, context.processes)
 }
 
-type Cell = fn(&Assessed<'_>) -> Value;
+type Cell = fn(&RankedProcess<'_>) -> Value;
 
 /// How the row of a process is made.
-struct Making<'a> {
+struct RowContext<'a> {
     /// How many columns say who it is; the others follow.
     identity: usize,
     cells: Vec<Cell>,
@@ -77,8 +77,8 @@ struct Making<'a> {
 
 /// A process that may get a row.
 struct Candidate<'a> {
-    process: Assessed<'a>,
-    making: &'a Making<'a>,
+    process: RankedProcess<'a>,
+    making: &'a RowContext<'a>,
 }
 
 impl Subject for Candidate<'_> {
@@ -91,7 +91,7 @@ impl Subject for Candidate<'_> {
     }
 
     fn cell(&self, at: usize) -> Value {
-        let Making { identity, cells, context, .. } = self.making;
+        let RowContext { identity, cells, context, .. } = self.making;
         match at.checked_sub(*identity).and_then(|at| cells.get(at)) {
             Some(cell) => cell(&self.process),
             None => columns::cells(self.process.id, context.processes, context.request)
@@ -173,16 +173,16 @@ fn positive(bytes: Option<i64>) -> Value {
     Value::unsigned(bytes.and_then(|bytes| u64::try_from(bytes).ok()))
 }
 
-fn held(process: &Assessed<'_>, bytes: impl Fn(&Memory) -> i64) -> Value {
+fn held(process: &RankedProcess<'_>, bytes: impl Fn(&Memory) -> i64) -> Value {
     positive(process.memory.as_ref().map(bytes))
 }
 
-fn total(process: &Assessed<'_>, bytes: impl Fn(&Totals) -> u64) -> Value {
+fn total(process: &RankedProcess<'_>, bytes: impl Fn(&Totals) -> u64) -> Value {
     Value::unsigned(process.totals.map(bytes))
 }
 
 /// What the series of a process that lives says.
-fn living<'a>(process: &'a Assessed<'_>) -> Option<&'a Assessment> {
+fn living<'a>(process: &'a RankedProcess<'_>) -> Option<&'a Assessment> {
     (!process.process.ended).then_some(&*process.says)
 }
 
@@ -193,12 +193,12 @@ pub(super) fn trend_columns(context: &Context<'_>) -> [Column; 6] {
         Column::json("rate", Kind::ByteRateMinute).adding(),
         Column::json("rate_low", Kind::ByteRateMinute),
         Column::json("rate_high", Kind::ByteRateMinute),
-        Column::people("rate_interval", Kind::ByteRateMinute, "RATE /min", 4),
-        Column::people("trend", Kind::Series, "TREND", 6),
+        Column::human("rate_interval", Kind::ByteRateMinute, "RATE /min", 4),
+        Column::human("trend", Kind::Series, "TREND", 6),
     ]
 }
 
-fn trend_cell<const AT: usize>(process: &Assessed<'_>) -> Value {
+fn trend_cell<const AT: usize>(process: &RankedProcess<'_>) -> Value {
     trend_value(AT, living(process), &process.process.series.window, process.now)
 }
 
@@ -239,7 +239,7 @@ const fn window_title(seconds: f64) -> &'static str {
     }
 }
 
-fn notes(processes: &[Assessed<'_>]) -> Vec<Note> {
+fn notes(processes: &[RankedProcess<'_>]) -> Vec<Note> {
     let mut notes = Vec::new();
     let living = || processes.iter().filter(|process| !process.process.ended);
     if living().any(|process| process.memory.is_some() && process.says.trend.is_none()) {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{assessed::Assessed, process::process_bytes};
+use super::{process::process_bytes, ranked_process::RankedProcess};
 use observer_core::{
     domain::Context,
     facts::{TaskId, process::Comm},
@@ -64,7 +64,7 @@ impl Predecessors {
     }
 
     /// What there is to say of successors, where they or those before them grow.
-    pub(super) fn notes(&self, processes: &[Assessed<'_>], context: &Context<'_>) -> Vec<Note> {
+    pub(super) fn notes(&self, processes: &[RankedProcess<'_>], context: &Context<'_>) -> Vec<Note> {
         // Who was there before that is nobody's successor: nearly all are not.
         let Some(first) = self.ended.values().map(|predecessor| predecessor.at).min() else {
             return Vec::new();
@@ -86,7 +86,7 @@ impl Predecessors {
         notes
     }
 
-    fn succeeded(&self, process: &Assessed<'_>) -> Option<Successor<'_>> {
+    fn succeeded(&self, process: &RankedProcess<'_>) -> Option<Successor<'_>> {
         let predecessor = self.ended.get(process.process.program.as_ref()?)?;
         let held = process_bytes(process.memory?);
         let successor = process.id.start.checked_sub(predecessor.at).is_some_and(|after| after < SOON);

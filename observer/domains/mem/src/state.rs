@@ -5,11 +5,11 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use hashbrown::HashMap;
 
 use super::{
-    assessed::Says,
     machine::MachineMemory,
-    process::{Group, ProcessMemory, Room, process_bytes},
+    pressure::{Kill, MemoryPressure},
+    process::{Group, LimitState, ProcessMemory, process_bytes},
+    ranked_process::AssessmentSource,
     restart::{Predecessors, Program},
-    shortage::{Kill, Shortage},
 };
 use observer_core::{
     domain::{Context, Domain},
@@ -17,7 +17,7 @@ use observer_core::{
         Fact, TaskId,
         mem::{MemFact, Memory},
         process::ProcessFact,
-        session::Moment,
+        session::Timestamp,
     },
     report::Report,
     trend::{
@@ -25,7 +25,7 @@ use observer_core::{
         verdict::{Assessment, assess},
     },
     view::Request,
-    wants::Wants,
+    wants::HostQueries,
 };
 
 /// Up to so many rows, exact counters are asked for with every report; beyond, where the pass saw a change. What a CPU
@@ -41,7 +41,7 @@ pub struct MemState {
     /// By name, as [`MemFact::Place`] has it; forgotten with the last process in it.
     groups: HashMap<Vec<u8>, Rc<Group>>,
     pub(super) machine: MachineMemory,
-    pub(super) shortage: Shortage,
+    pub(super) shortage: MemoryPressure,
     pub(super) predecessors: Predecessors,
     /// The programs of processes that were met and are not known to have memory, until the next report.
     met: HashMap<TaskId, Program>,
@@ -62,7 +62,7 @@ impl MemState {
             processes: HashMap::new(),
             groups: HashMap::new(),
             machine: MachineMemory::new(request.window),
-            shortage: Shortage::default(),
+            shortage: MemoryPressure::default(),
             predecessors: Predecessors::default(),
             met: HashMap::new(),
             judged: None,
@@ -124,7 +124,7 @@ impl MemState {
             MemFact::Machine(machine) => self.machine.take(machine),
             MemFact::Kernel { part, bytes } => self.machine.take_part(part, *bytes),
             MemFact::SlabsRead { took } => self.machine.slabs_read(*took),
-            MemFact::Stalls { cgroup, stalls } => self.shortage.waited(cgroup.as_deref(), *stalls),
+            MemFact::PressureTotals { cgroup, stalls } => self.shortage.waited(cgroup.as_deref(), *stalls),
             MemFact::OutOfMemory { at, victim, trigger, memory } => {
                 self.killed(*at, *victim, *trigger, *memory);
             }
@@ -165,7 +165,7 @@ impl MemState {
     }
 
     /// Every series goes on to `now` and is judged: those that rest together, the others each by itself.
-    fn sample(&mut self, now: Moment) {
+    fn sample(&mut self, now: Timestamp) {
         let now = now.boot;
         self.resting.clear();
         let machine = &self.machine;
@@ -192,14 +192,17 @@ impl MemState {
     }
 
     /// What the series of `process` says at `now`.
-    pub(super) fn assessment<'a>(&'a self, process: &'a ProcessMemory, now: u64) -> Says<'a> {
+    pub(super) fn assessment<'a>(&'a self, process: &'a ProcessMemory, now: u64) -> AssessmentSource<'a> {
         let judged = self.says(process).filter(|_| self.judged == Some(now));
-        judged.map_or_else(|| Says::Anew(Box::new(process.judge(&self.machine, now))), Says::Judged)
+        judged.map_or_else(
+            || AssessmentSource::Anew(Box::new(process.judge(&self.machine, now))),
+            AssessmentSource::Judged,
+        )
     }
 
     /// The bytes of the nearest limit above `process`, and how many of them are left; `None` while its group's limit is
     /// not known.
-    pub(super) fn room(&self, process: &ProcessMemory) -> Option<Room> {
+    pub(super) fn room(&self, process: &ProcessMemory) -> Option<LimitState> {
         process.room(&self.machine)
     }
 }
@@ -229,13 +232,13 @@ impl Domain for MemState {
         super::report::draft(self, context)
     }
 
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         let rows = || shown.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.processes);
         let few = rows().count() <= ALWAYS_EXACT;
-        let mut wants = Wants {
+        let mut wants = HostQueries {
             cmdline: context.request.cmdline,
             slabs: self.machine.slabs_due(context.now).then(|| self.machine.slabs()),
-            ..Wants::default()
+            ..HostQueries::default()
         };
         for id in rows() {
             if context.processes.unread(*id) {
@@ -261,7 +264,7 @@ impl Domain for MemState {
         self.shortage.tells_of(id)
     }
 
-    fn delivered(&mut self, now: Moment) {
+    fn delivered(&mut self, now: Timestamp) {
         if std::mem::take(&mut self.leaving) {
             self.processes.retain(|_, process| !process.ended);
         }

@@ -18,8 +18,8 @@ use observer_core::{
     bytes::Reader,
     domain::Malformed,
     facts::net::{
-        ClosedFact, ConnectionFact, Counters, Endpoint, Ends, Holders, Measures, Pace, PacedFact, Protocol,
-        SocketFact, SocketHandle,
+        ClosedFact, ConnectionFact, Counters, Endpoint, Endpoints, Holders, Pace, PacedFact, Protocol,
+        SocketFact, SocketHandle, TcpMeasures,
     },
 };
 
@@ -163,7 +163,7 @@ impl Meaning for SocketRecord {
             ends: ends(&self),
             state: self.state as u8,
             counters: Counters { tx: self.tx, rx: self.rx, retransmitted: self.retransmitted },
-            measures: Measures {
+            measures: TcpMeasures {
                 srtt: self.srtt,
                 rtt_min: round_trip(self.rtt_min),
                 mss: self.mss,
@@ -214,7 +214,7 @@ pub fn closed(record: &ClosedRecord) -> ClosedFact {
             passive: record.flags & SOCKET_PASSIVE != 0,
             owner: owner(&record.owner),
             holders: Holders::new(),
-            ends: Ends {
+            ends: Endpoints {
                 netns: record.netns,
                 local: address(record.family as u16, record.local, record.local_port),
                 remote: (record.remote_port != 0)
@@ -222,13 +222,13 @@ pub fn closed(record: &ClosedRecord) -> ClosedFact {
             },
             state: record.state as u8,
             counters: Counters { tx: record.tx, rx: record.rx, retransmitted: record.retransmitted },
-            measures: Measures {
+            measures: TcpMeasures {
                 srtt: record.srtt,
                 rtt_min: round_trip(record.rtt_min),
                 mss: record.mss,
                 rate_delivered: record.rate_delivered,
                 rate_interval: record.rate_interval,
-                ..Measures::default()
+                ..TcpMeasures::default()
             },
         }),
         seen: (record.flags & SOCKET_SEEN != 0).then_some(seen),
@@ -261,8 +261,8 @@ fn pace(record: &PaceRecord) -> Pace {
     }
 }
 
-fn ends(record: &SocketRecord) -> Ends {
-    Ends {
+fn ends(record: &SocketRecord) -> Endpoints {
+    Endpoints {
         netns: record.netns,
         local: address(record.family, record.local, record.local_port),
         remote: (record.remote_port != 0).then(|| address(record.family, record.remote, record.remote_port)),

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use super::{
+    bottleneck::{self, ReadingPair},
     clocks::Clocks,
+    diagnosis::{Diagnosis, STILL, UNREAD},
     history::{History, Reading},
-    judgement::{Judgement, STILL, UNREAD},
     listener::Arrival,
-    told::Told,
+    shared_connection::SharedConnection,
     traffic::Bytes,
-    why::{self, Span},
 };
 use observer_core::facts::{
     TaskId,
-    net::{ClosedFact, ConnectionFact, Counters, PacedHandle, Packed, Written},
+    net::{ClosedFact, ConnectionFact, Counters, PacedHandle, Packed, StreamBytes},
 };
 
 /// A connection that is open, or that ended since the last report. There can be very many, most of which stand still.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The latest that is known.
-    pub fact: Told,
+    pub fact: SharedConnection,
     /// `None` while nothing was told of one that was there before, but that it is.
     account: Option<Box<Account>>,
     pub phase: Phase,
@@ -43,7 +43,7 @@ struct Account {
     /// The counters at the last report.
     reported: Counters,
     /// What its processes had written and read when the owner alone held it last.
-    certain: Written,
+    certain: StreamBytes,
     /// What they did from then on until it was watched who moves what: that is nobody's.
     unclear: Bytes,
     shared: bool,
@@ -68,7 +68,7 @@ impl Account {
     /// `unsent` bytes were written before observation and not sent yet.
     fn new(fact: &ConnectionFact, base: Counters, reported: Counters, unsent: u64) -> Self {
         // What was before observation is not asked about.
-        let before = Written { tx: base.tx.saturating_add(unsent), rx: base.rx };
+        let before = StreamBytes { tx: base.tx.saturating_add(unsent), rx: base.rx };
         Self {
             moved: false,
             history: History::default(),
@@ -115,7 +115,7 @@ pub enum Phase {
 /// Bytes to add to a process's totals. A counter that is read while the kernel changes it can be a byte too high (a
 /// FIN that is not yet known for one), so corrections go both ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Credit {
+pub struct ByteCorrection {
     pub tx: i64,
     pub rx: i64,
     pub retransmitted: i64,
@@ -125,7 +125,7 @@ impl Connection {
     /// A connection met for the first time. `new` tells that it was opened under observation, so that all of its bytes
     /// were observed; otherwise those before `seen` (this first sight, if that is unknown) were not.
     #[must_use]
-    pub fn new(fact: Told, new: bool, seen: Option<Counters>) -> Self {
+    pub fn new(fact: SharedConnection, new: bool, seen: Option<Counters>) -> Self {
         let account = match (new, seen) {
             (true, _) => {
                 let mut account = Account::of_new(&fact, seen);
@@ -144,7 +144,7 @@ impl Connection {
     /// One that rested, of which this is the latest.
     #[must_use]
     pub fn woken(packed: Packed) -> Self {
-        let fact = Told::from(&PacedHandle::Packed(packed));
+        let fact = SharedConnection::from(&PacedHandle::Packed(packed));
         Self { fact, account: None, phase: Phase::Open, counted: true, arrived: true }
     }
 
@@ -174,7 +174,7 @@ impl Connection {
     }
 
     /// A pass has met it; what was told of it before.
-    pub fn update(&mut self, fact: Told, before: Clocks) -> Told {
+    pub fn update(&mut self, fact: SharedConnection, before: Clocks) -> SharedConnection {
         let earlier = self.reading(before);
         let account = self.account();
         // Of what stood still no readings were kept: the last that was told is still true of the last report.
@@ -204,7 +204,7 @@ impl Connection {
 
     /// It is watched from now on who moves what; returns the bytes before that which are nobody's. Told again it changes
     /// nothing.
-    pub fn share(&mut self, since: Written) -> u64 {
+    pub fn share(&mut self, since: StreamBytes) -> u64 {
         let account = self.account();
         if std::mem::replace(&mut account.shared, true) {
             return 0;
@@ -217,12 +217,12 @@ impl Connection {
     }
 
     /// It has ended; who held it is remembered, for connections that nobody acted on. What was told of it before.
-    pub fn close(&mut self, closed: &ClosedFact) -> Told {
+    pub fn close(&mut self, closed: &ClosedFact) -> SharedConnection {
         self.account().moved = true;
         let holders = self.fact.holders.clone();
         let last = ConnectionFact { holders, ..ConnectionFact::clone(&closed.connection) };
         self.phase = Phase::Closed;
-        std::mem::replace(&mut self.fact, Told::Plain(Arc::new(last)))
+        std::mem::replace(&mut self.fact, SharedConnection::Plain(Arc::new(last)))
     }
 
     /// Its arrival, once: when it was opened under observation by the other side, and a process has taken it over.
@@ -235,11 +235,11 @@ impl Connection {
 
     /// What the owner is to be credited with since the last time, when `others` have moved so much; nothing while there
     /// is no owner.
-    pub fn settle(&mut self, others: Bytes) -> Option<(TaskId, Credit)> {
+    pub fn settle(&mut self, others: Bytes) -> Option<(TaskId, ByteCorrection)> {
         let owner = self.owner()?;
-        let Some(account) = &mut self.account else { return Some((owner, Credit::default())) };
+        let Some(account) = &mut self.account else { return Some((owner, ByteCorrection::default())) };
         let own = account.own(&self.fact.counters, others);
-        let credit = Credit {
+        let credit = ByteCorrection {
             tx: own.tx.wrapping_sub(account.credited.tx).cast_signed(),
             rx: own.rx.wrapping_sub(account.credited.rx).cast_signed(),
             retransmitted: own.retransmitted.wrapping_sub(account.credited.retransmitted).cast_signed(),
@@ -288,7 +288,7 @@ impl Connection {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let still = self.account.as_ref().is_none_or(|account| account.history.is_empty());
-        still && matches!(self.fact, Told::Paced(..))
+        still && matches!(self.fact, SharedConnection::Paced(..))
     }
 
     fn reading(&self, Clocks { at, jiffies, .. }: Clocks) -> Option<Reading> {
@@ -298,16 +298,16 @@ impl Connection {
 
     /// What limits it at this moment; others are known to fill a queue on its way that adds `beside` seconds.
     #[must_use]
-    pub fn judge(&self, clocks: Clocks, beside: f64) -> Judgement {
+    pub fn judge(&self, clocks: Clocks, beside: f64) -> Diagnosis {
         let (Some(hz), Some(now)) = (clocks.hz, self.reading(clocks)) else {
-            return Judgement::unknown(UNREAD);
+            return Diagnosis::unknown(UNREAD);
         };
         let history = self.account.as_ref().map(|account| &account.history);
         let Some(history) = history.filter(|history| !history.is_empty()) else {
-            return Judgement::unknown(STILL);
+            return Diagnosis::unknown(STILL);
         };
         let (all, from) = history.with(now);
-        why::judge(Span { from: &all[from], to: &now, all: &all, hz, beside })
+        bottleneck::judge(ReadingPair { from: &all[from], to: &now, all: &all, hz, beside })
     }
 
     /// Bytes per second of the kernel's latest sample of deliveries; `None` before the first.

@@ -8,7 +8,7 @@ use std::{borrow::Cow, hash::BuildHasher as _};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
-use super::{connection::Connection, tally::Tally};
+use super::{connection::Connection, peer_totals::Tally};
 use observer_core::facts::{TaskId, net::Packed};
 
 /// Connections by the kernel's numbers of their sockets.

@@ -13,7 +13,7 @@ use observer_common::{
     task::{TaskId, TaskRecord},
 };
 
-use under_way::UnderWay;
+use partial_scan::PartialScan;
 
 use super::{
     bytes::{Members as _, address, closed, flow_key, protocol},
@@ -21,15 +21,15 @@ use super::{
 };
 use observer_core::{
     bytes::{Reader, met, task_key},
-    domain::{Decode, Decoded, Malformed, Round},
+    domain::{Decode, Decoded, Malformed, ScanPlan},
     facts::{
         Fact,
-        net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, SocketHandle, Written},
+        net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, SocketHandle, StreamBytes},
         process::ProcessFact,
     },
 };
 
-mod under_way;
+mod partial_scan;
 
 /// The map of what no socket counts.
 const FLOWS: &str = "NET_FLOWS";
@@ -73,7 +73,7 @@ pub struct NetDecoder {
     unowned: bool,
     /// Passes before that one.
     looked: u64,
-    under_way: UnderWay,
+    under_way: PartialScan,
 }
 
 /// A process that has ended.
@@ -123,7 +123,7 @@ impl Decode for NetDecoder {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
         }
         let taken = self.take(program, bytes, out);
-        let next = UnderWay::expecting(self.under_way.next_expected());
+        let next = PartialScan::expecting(self.under_way.next_expected());
         let met = std::mem::replace(&mut self.under_way, next);
         taken?;
         for owner in &met.owners {
@@ -171,25 +171,25 @@ impl Decode for NetDecoder {
         }
     }
 
-    fn tells_ends(&self) -> bool {
+    fn reports_exits(&self) -> bool {
         true
     }
 
-    fn demands(&self) -> bool {
+    fn needs_on_demand_hooks(&self) -> bool {
         self.uncounted || self.unowned
     }
 
-    fn orders(&self, round: Round) -> Vec<(u32, u32)> {
+    fn control_values(&self, round: ScanPlan) -> Vec<(u32, u32)> {
         vec![(ORDER_WATCHED, round.attended.into()), (ORDER_CHANGES, (!round.whole).into())]
     }
 
-    fn keeps_silent_with(&self) -> Option<&'static str> {
+    fn change_only_hook(&self) -> Option<&'static str> {
         Some(LIFE)
     }
 
     /// The kernel locks each socket for the second pass, which makes it as dear as the first; what it finds is rarely
     /// more than what is about to end.
-    fn has_use_for(&self, program: &str, round: Round) -> bool {
+    fn needs_scan(&self, program: &str, round: ScanPlan) -> bool {
         program != UNHELD || round.whole || self.hidden || self.passes >= self.looked + LOOK_EVERY
     }
 
@@ -204,7 +204,7 @@ impl NetDecoder {
         for mut reader in Reader::records(program, bytes, RECORD)? {
             let holder = reader.task()?;
             let socket = reader.socket()?;
-            let shared = Written { tx: reader.u64()?, rx: reader.u64()? };
+            let shared = StreamBytes { tx: reader.u64()?, rx: reader.u64()? };
             self.meet(&holder, out);
             self.under_way.meet(&holder, socket, shared);
         }
@@ -348,7 +348,7 @@ impl NetDecoder {
 
     /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
     /// after their last announcement, and are final.
-    fn retire_flows(&mut self, open: &UnderWay, out: &mut Decoded) {
+    fn retire_flows(&mut self, open: &PartialScan, out: &mut Decoded) {
         let (passes, mut quiet) = (self.passes, HashSet::new());
         self.flows.retain(|key, announced| {
             let keep = open.has(key.cookie) || *announced + IDLE_PASSES >= passes;

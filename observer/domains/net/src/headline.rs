@@ -1,13 +1,13 @@
 //! The answer in words.
 
 use super::{
-    judgement::Gain,
+    bottleneck::Bottleneck,
+    diagnosis::Remedy,
     links::usage,
-    queue::Filled,
+    queue::FilledQueue,
     report::{Overall, Rates},
     state::NetState,
     traffic::Traffic,
-    why::Limit,
 };
 use observer_core::{
     domain::Context,
@@ -71,17 +71,17 @@ fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'
     let judgement = judged.process(id, state.tally.counts(id));
     let brief = &judgement.brief;
     let lesson = match (judgement.limit, judgement.gains) {
-        (Limit::Unknown, _) => None,
-        (_, Gain::Bandwidth) => {
+        (Bottleneck::Unknown, _) => None,
+        (_, Remedy::Bandwidth) => {
             Some("It would gain from more bandwidth, and nothing from nearness.".to_owned())
         }
-        (_, Gain::Nearness) => {
+        (_, Remedy::Nearness) => {
             Some(format!("Limited by {brief}: it would gain from nearness, and nothing from bandwidth."))
         }
-        (_, Gain::Buffer) => Some(format!(
+        (_, Remedy::Buffer) => Some(format!(
             "Limited by {brief}: it would gain from a larger one or from nearness, and nothing from bandwidth."
         )),
-        (_, Gain::Neither) => {
+        (_, Remedy::Neither) => {
             Some(format!("Limited by {brief}: neither nearness nor bandwidth would make it faster."))
         }
     };
@@ -90,7 +90,7 @@ fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'
 
 /// Who fills a queue, and who waits in it: the longest few, and one note that counts the others.
 pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
-    let text = |filled: &Filled| {
+    let text = |filled: &FilledQueue| {
         let waiting =
             counted(filled.waiting.len() as u64, "connection of another waits", "connections of others wait");
         format!(

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use observer_core::facts::net::{Counters, Measures, Pace};
+use observer_core::facts::net::{Counters, Pace, TcpMeasures};
 
 /// Nanoseconds that readings are kept: losses can be seconds apart, and a side can take as long to answer.
 const KEPT: u64 = 8_000_000_000;
@@ -19,7 +19,7 @@ pub struct Reading {
     /// The kernel's own clock.
     pub jiffies: u32,
     pub counters: Counters,
-    pub measures: Measures,
+    pub measures: TcpMeasures,
     pub pace: Pace,
 }
 

@@ -1,6 +1,6 @@
 //! What the net domain attaches, alternatives in order.
 
-use observer_core::hook::{Attachment, Hook, HookKind, Need, Point, Way};
+use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
 
 /// The hook whose absence means that connections are only known from passes.
 pub const LIFE: &str = "net.connections";
@@ -53,16 +53,16 @@ const SPLICED: &str =
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: LIFE,
-        tells: "who opens a TCP connection, and its last counters when it ends",
+        provides: "who opens a TCP connection, and its last counters when it ends",
         kind: HookKind::Event,
-        ways: &[
-            Way {
+        alternatives: &[
+            Alternative {
                 name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock",
                 programs: LIFE_PROGRAMS,
                 needs: STORAGE,
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock, probing",
                 programs: LIFE_PROGRAMS,
                 needs: OLDER,
@@ -73,9 +73,9 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.ends",
-        tells: "that a process has ended",
+        provides: "that a process has ended",
         kind: HookKind::Event,
-        ways: &[Way {
+        alternatives: &[Alternative {
             name: "BTF tracepoint sched_process_exit",
             programs: &[program("net_exit", Point::BtfTracepoint("sched_process_exit"))],
             needs: &[],
@@ -85,22 +85,22 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.sent",
-        tells: "who sends: payload bytes of UDP, and of TCP sockets that several processes share",
+        provides: "who sends: payload bytes of UDP, and of TCP sockets that several processes share",
         kind: HookKind::EventOnDemand,
-        ways: &[
-            Way {
+        alternatives: &[
+            Alternative {
                 name: "BTF tracepoint sock_send_length",
                 programs: &[program("net_sent", Point::BtfTracepoint("sock_send_length"))],
                 needs: STORAGE,
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "return of inet_sendmsg and inet6_sendmsg",
                 programs: SENT_PROGRAMS,
                 needs: STORAGE,
                 blind: SPLICED,
             },
-            Way {
+            Alternative {
                 name: "return of inet_sendmsg and inet6_sendmsg, probing",
                 programs: SENT_PROGRAMS,
                 needs: OLDER,
@@ -111,22 +111,22 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.received",
-        tells: "who receives: payload bytes of UDP, and of TCP sockets that several processes share",
+        provides: "who receives: payload bytes of UDP, and of TCP sockets that several processes share",
         kind: HookKind::EventOnDemand,
-        ways: &[
-            Way {
+        alternatives: &[
+            Alternative {
                 name: "BTF tracepoint sock_recv_length",
                 programs: &[program("net_received", Point::BtfTracepoint("sock_recv_length"))],
                 needs: STORAGE,
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "return of inet_recvmsg and inet6_recvmsg",
                 programs: RECEIVED_PROGRAMS,
                 needs: STORAGE,
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "return of inet_recvmsg and inet6_recvmsg, probing",
                 programs: RECEIVED_PROGRAMS,
                 needs: OLDER,
@@ -137,16 +137,16 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.sockets",
-        tells: "every open socket with its process, and what TCP connections have moved so far",
-        kind: HookKind::Pass,
-        ways: &[
-            Way {
+        provides: "every open socket with its process, and what TCP connections have moved so far",
+        kind: HookKind::Scan,
+        alternatives: &[
+            Alternative {
                 name: "iterator task_file",
                 programs: &[program("net_socket", Point::Iterator("task_file"))],
                 needs: STORAGE,
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "iterator task_file, probing",
                 programs: &[program("net_socket", Point::Iterator("task_file"))],
                 needs: OLDER,
@@ -157,16 +157,16 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.unheld",
-        tells: "TCP connections that no descriptor holds: only io_uring's, and those closed that still send",
-        kind: HookKind::Pass,
-        ways: &[
-            Way {
+        provides: "TCP connections that no descriptor holds: only io_uring's, and those closed that still send",
+        kind: HookKind::Scan,
+        alternatives: &[
+            Alternative {
                 name: "iterator tcp",
                 programs: &[program("net_tcp", Point::Iterator("tcp"))],
                 needs: STORAGE,
                 blind: "",
             },
-            Way {
+            Alternative {
                 name: "iterator tcp, probing",
                 programs: &[program("net_tcp", Point::Iterator("tcp"))],
                 needs: OLDER,

@@ -12,32 +12,32 @@
 
 use observer_core::{domain::Declaration, view::View};
 
+mod bottleneck;
 mod bytes;
+mod capacity;
 mod clocks;
 mod connection;
 mod connections;
 pub mod decode;
+mod diagnosis;
 mod headline;
 mod history;
 pub mod hooks;
-mod judgement;
 mod link;
 mod links;
 mod listener;
 mod namespace;
+mod peer_names;
+mod peer_totals;
 mod queue;
-mod remote;
 pub mod report;
-mod room;
 mod routes;
+mod shared_connection;
 mod sockets;
 pub mod state;
-mod tally;
 #[cfg(test)]
 mod tests;
-mod told;
 mod traffic;
-mod why;
 
 /// The domain's entry in the list of domains.
 pub const DECLARATION: Declaration = Declaration {

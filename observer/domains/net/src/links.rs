@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 
 use super::{
+    capacity::near_limit,
     headline::SATURATED,
     link::{Link, Links},
     report::Rates,
-    room::near_limit,
 };
 use observer_core::{
     report::{Column, Emphasis, Kind, Note, Row, Table, Value},
@@ -24,7 +24,7 @@ pub(super) fn table(links: &Links, rates: Rates) -> Table {
     let columns = vec![
         Column::new("interface", Kind::Text, "INTERFACE", 0),
         Column::json("speed", Kind::Number),
-        Column::people("capacity", Kind::Text, "SPEED", 4),
+        Column::human("capacity", Kind::Text, "SPEED", 4),
         Column::new("tx_rate", Kind::BitRate, "SENDS", 1),
         Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1),
         Column::new("use", Kind::Share, "USE", 2),
@@ -33,7 +33,7 @@ pub(super) fn table(links: &Links, rates: Rates) -> Table {
         Column::json("drops", Kind::Count),
         Column::json("queue_drops", Kind::Count),
         // What an interface dropped and what its queue did are two counters, and one question.
-        Column::people("dropped", Kind::Count, "DROPS", 3),
+        Column::human("dropped", Kind::Count, "DROPS", 3),
         Column::new("errors", Kind::Count, "ERRORS", 6),
     ];
     let rows = found.into_iter().map(|link| row(link, rates)).collect();

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{connection::Connection, judgement::Judgement, why::Limit};
+use super::{bottleneck::Bottleneck, connection::Connection, diagnosis::Diagnosis};
 use observer_core::facts::TaskId;
 
 /// A queue shorter than this, in seconds, is one that nobody notices.
@@ -17,7 +17,7 @@ const SAME: f64 = 0.3;
 
 /// A connection that sees a queue.
 #[derive(Clone, Copy, Debug)]
-pub struct Sharer {
+pub struct QueueUser {
     cookie: u64,
     owner: TaskId,
     netns: u32,
@@ -33,7 +33,7 @@ pub struct Sharer {
 
 /// A queue that one process fills.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Filled {
+pub struct FilledQueue {
     pub by: TaskId,
     /// The part of what the link limits that is its, 0 to 1.
     pub share: f64,
@@ -47,7 +47,7 @@ pub struct Filled {
     link: (u32, IpAddr),
 }
 
-impl Filled {
+impl FilledQueue {
     /// Whether the connection leaves over the same link.
     #[must_use]
     pub fn is_on_the_way_of(&self, connection: &Connection) -> bool {
@@ -56,10 +56,10 @@ impl Filled {
     }
 }
 
-impl Sharer {
+impl QueueUser {
     /// `None` where no queue is seen, or nobody is known whose it could be.
     #[must_use]
-    pub fn of(connection: &Connection, judgement: &Judgement) -> Option<Self> {
+    pub fn of(connection: &Connection, judgement: &Diagnosis) -> Option<Self> {
         let fact = &connection.fact;
         Some(Self {
             cookie: fact.cookie,
@@ -69,25 +69,25 @@ impl Sharer {
             remote: fact.ends.remote?.ip(),
             queue: judgement.queue?,
             sent: connection.interval().0,
-            fills: judgement.limit == Limit::Link,
+            fills: judgement.limit == Bottleneck::Link,
         })
     }
 }
 
 /// The queues that somebody fills, the longest first.
 #[must_use]
-pub fn filled(sharers: &[Sharer]) -> Vec<Filled> {
-    let mut paths: BTreeMap<(u32, IpAddr), Vec<&Sharer>> = BTreeMap::new();
+pub fn filled(sharers: &[QueueUser]) -> Vec<FilledQueue> {
+    let mut paths: BTreeMap<(u32, IpAddr), Vec<&QueueUser>> = BTreeMap::new();
     for sharer in sharers {
         paths.entry((sharer.netns, sharer.local)).or_default().push(sharer);
     }
-    let mut found: Vec<Filled> = paths.values().filter_map(|sharers| one(sharers)).collect();
+    let mut found: Vec<FilledQueue> = paths.values().filter_map(|sharers| one(sharers)).collect();
     found.sort_by(|a, b| b.adds.total_cmp(&a.adds).then(a.by.cmp(&b.by)));
     found
 }
 
 /// The queue of one link.
-fn one(sharers: &[&Sharer]) -> Option<Filled> {
+fn one(sharers: &[&QueueUser]) -> Option<FilledQueue> {
     let filling = || sharers.iter().filter(|sharer| sharer.fills && sharer.queue >= NOTICED);
     let mut by: BTreeMap<TaskId, u64> = BTreeMap::new();
     for sharer in filling() {
@@ -98,8 +98,8 @@ fn one(sharers: &[&Sharer]) -> Option<Filled> {
     let most =
         filling().filter(|sharer| sharer.owner == *by).max_by_key(|sharer| (sharer.sent, sharer.cookie))?;
     let all: u64 = filling().map(|sharer| sharer.sent).fold(0, u64::saturating_add);
-    let waits = |sharer: &&&Sharer| sharer.owner != *by && sharer.queue >= SAME * most.queue;
-    Some(Filled {
+    let waits = |sharer: &&&QueueUser| sharer.owner != *by && sharer.queue >= SAME * most.queue;
+    Some(FilledQueue {
         by: *by,
         share: *sent as f64 / all.max(1) as f64,
         adds: most.queue,

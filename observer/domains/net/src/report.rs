@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    headline, links, remote, room,
+    capacity, headline, links, peer_names,
+    peer_totals::PeerTotals,
     state::{End, NetState},
-    tally::Part,
     traffic::{Bytes, Traffic},
 };
 use observer_core::{
@@ -37,9 +37,9 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
         ("tx_rate", rates.rate(all.interval.tx)),
         ("rx_rate", rates.rate(all.interval.rx)),
     ];
-    let fullest = room::fullest_route(state);
-    report.totals.extend(room::totals(state, fullest));
-    report.notes.extend(room::notes(state, fullest, context));
+    let fullest = capacity::fullest_route(state);
+    report.totals.extend(capacity::totals(state, fullest));
+    report.notes.extend(capacity::notes(state, fullest, context));
     if context.request.view == View::Net {
         report.notes.extend(links::notes(&state.links, rates));
     }
@@ -113,11 +113,11 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let open = open_connections(state);
     let judged = state.judgements(context.now);
     let nothing = Traffic::default();
-    let mut found: Vec<(Part, &Traffic)> = match &state.remotes {
+    let mut found: Vec<(PeerTotals, &Traffic)> = match &state.remotes {
         Some(remotes) => remotes.iter().map(|(part, traffic)| (*part, traffic)).collect(),
         None => state.processes.iter().map(|(id, traffic)| ((*id, None), traffic)).collect(),
     };
-    let known: HashSet<Part> = found.iter().map(|(part, _)| *part).collect();
+    let known: HashSet<PeerTotals> = found.iter().map(|(part, _)| *part).collect();
     let told = |id| state.ended.get(&id) == Some(&End::Once);
     let idle = open.keys().filter(|part| !known.contains(part) && !told(part.0));
     found.extend(idle.map(|part| (*part, &nothing)));
@@ -149,10 +149,10 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
             Value::Unsigned(connections),
             Value::Unsigned(traffic.retransmitted),
             Value::real(traffic.round_trip()),
-            Value::text(traffic.to().map(remote::number)),
+            Value::text(traffic.to().map(peer_names::number)),
             Value::text(traffic.to().map(|to| state.shown(to, context))),
             Value::Text(judgement.limit.name().to_owned()),
-            super::sockets::people(judgement.brief),
+            super::sockets::human(judgement.brief),
             Value::Text(judgement.evidence),
             Value::unsigned(state.descriptors.get(&id).and_then(|open| open.used)),
             Value::unsigned(state.descriptors.get(&id).map(|open| open.limit)),
@@ -179,16 +179,16 @@ fn process_columns(context: &Context<'_>, remotes: bool) -> Vec<Column> {
         Column::new("tx_rate", Kind::BitRate, "SENDS", 1).adding(),
         Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1).adding(),
         Column::new("share", Kind::Share, "SHARE", 3).adding(),
-        Column::people("since_start", Kind::Bytes, "SINCE START", 4).adding(),
+        Column::human("since_start", Kind::Bytes, "SINCE START", 4).adding(),
         Column::json("tcp", Kind::Bytes).adding(),
         Column::json("udp", Kind::Bytes).adding(),
         Column::new("connections", Kind::Count, "CONNECTIONS", 7).adding(),
         Column::json("retransmitted", Kind::Bytes).adding(),
         Column::new("rtt", Kind::Duration, "RTT", 5),
         Column::json("to", Kind::Text),
-        Column::people("to_name", Kind::Text, "TO", 2),
+        Column::human("to_name", Kind::Text, "TO", 2),
         Column::json("limited_by", Kind::Text),
-        Column::people("limit", Kind::Text, "LIMITED BY", 2),
+        Column::human("limit", Kind::Text, "LIMITED BY", 2),
         Column::json("evidence", Kind::Text),
         Column::json("descriptors", Kind::Count),
         Column::json("descriptor_limit", Kind::Count),
@@ -201,7 +201,7 @@ fn object(bytes: Bytes) -> Value {
 }
 
 /// Open TCP connections of each process that owns or holds them, by remote where rows are made of those.
-fn open_connections(state: &NetState) -> HashMap<Part, u64> {
+fn open_connections(state: &NetState) -> HashMap<PeerTotals, u64> {
     match state.tally.parts() {
         Some(parts) => parts.collect(),
         None => state.tally.processes().map(|(id, open)| ((id, None), open)).collect(),

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, sync::Arc};
 
 use super::{
     connection::{Connection, Phase},
-    judgement::Judgements,
+    diagnosis::Diagnoses,
     report::Rates,
     state::{FlowTotals, NetState},
 };
@@ -63,7 +63,7 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
         Column::json("delivery_rate", Kind::BitRate),
         Column::json("queue", Kind::Duration),
         Column::json("limited_by", Kind::Text),
-        Column::people("limit", Kind::Text, "LIMITED BY", 2),
+        Column::human("limit", Kind::Text, "LIMITED BY", 2),
         Column::json("evidence", Kind::Text),
         Column::new("age", Kind::Duration, "AGE", 8),
     ]);
@@ -75,7 +75,7 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
 fn tcp_row(
     connection: &Connection,
     state: &NetState,
-    judged: &Judgements,
+    judged: &Diagnoses,
     context: &Context<'_>,
     rates: Rates,
 ) -> Found {
@@ -108,7 +108,7 @@ fn tcp_row(
         Value::real(connection.delivery_rate()),
         Value::real(judgement.queue),
         Value::Text(judgement.limit.name().to_owned()),
-        people(judgement.brief),
+        human(judgement.brief),
         Value::Text(evidence),
         Value::real(age),
     ]);
@@ -215,7 +215,7 @@ fn namespace(netns: Option<u32>, state: &NetState) -> [Value; 2] {
 }
 
 /// Words for people, where there are any.
-pub(super) fn people(brief: String) -> Value {
+pub(super) fn human(brief: String) -> Value {
     Value::text((!brief.is_empty()).then_some(brief))
 }
 

@@ -8,18 +8,18 @@ use std::{cell::OnceCell, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
+    capacity,
     clocks::Clocks,
     connection::{Connection, Phase},
     connections::Connections,
+    diagnosis::Diagnoses,
     hooks::LIFE,
-    judgement::Judgements,
     link::Links,
     listener::Listeners,
     namespace::Namespaces,
-    remote::{self, Names},
-    room,
-    tally::{Part, Tally},
-    told::Told,
+    peer_names::{self, PeerNames},
+    peer_totals::{PeerTotals, Tally},
+    shared_connection::SharedConnection,
     traffic::{Bytes, To, Traffic},
 };
 use observer_core::{
@@ -27,15 +27,15 @@ use observer_core::{
     facts::{
         Fact, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, Counters, Descriptors, Endpoint, FlowFact, FlowSlot, NetFact,
-            Protocol, RoomFact, SocketFact,
+            CapacityFact, ClosedFact, ClosedTotalsFact, Counters, Descriptors, Endpoint, FlowFact, FlowSlot,
+            NetFact, Protocol, SocketFact,
         },
         process::ProcessFact,
-        session::Moment,
+        session::Timestamp,
     },
     report::Report,
     view::{GroupBy, Request, View},
-    wants::Wants,
+    wants::HostQueries,
 };
 
 /// Nanoseconds that a connection is remembered whose end should have been told and was not.
@@ -48,20 +48,20 @@ pub struct NetState {
     passes_only: bool,
     /// Whether a report, or the base line, was delivered.
     started: bool,
-    now: Moment,
+    now: Timestamp,
     /// The kernel's clock when the sockets were last read.
     jiffies: Option<u32>,
     /// The clocks at the last report.
     clocks: Clocks,
     /// What limits each connection at the moment that is reported: asked for more than once, judged once.
-    judged: OnceCell<Judgements>,
-    names: Names,
+    judged: OnceCell<Diagnoses>,
+    names: PeerNames,
     pub(super) connections: Connections,
     /// The open ones among them.
     pub(super) tally: Tally,
     pub(super) processes: HashMap<TaskId, Traffic>,
     /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
-    pub(super) remotes: Option<HashMap<Part, Traffic>>,
+    pub(super) remotes: Option<HashMap<PeerTotals, Traffic>>,
     /// Processes that have ended, until the second report after that: what they did last may be read after their end.
     pub(super) ended: HashMap<TaskId, End>,
     /// What processes moved whose rows have left.
@@ -77,7 +77,7 @@ pub struct NetState {
     pub(super) unattributed: u64,
     /// Datagrams that went by while nobody looked who sends and receives them.
     pub(super) unwatched: u64,
-    pub(super) room: Option<RoomFact>,
+    pub(super) room: Option<CapacityFact>,
     pub(super) namespaces: Namespaces,
     /// What was answered for the report that is due.
     pub(super) descriptors: HashMap<TaskId, Descriptors>,
@@ -124,18 +124,18 @@ impl Domain for NetState {
         super::report::report(self, context)
     }
 
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> Wants {
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let processes = rows.flat_map(|row| row.processes.iter().copied());
         let resolves = context.request.resolve && context.request.view == View::Net;
         let remotes = processes.clone().filter(|_| resolves).filter_map(|id| self.processes.get(&id)?.to());
-        Wants {
+        HostQueries {
             remotes: remotes.map(|(ip, _)| ip).filter(|ip| self.names.lack(*ip)).collect(),
             names: processes.filter(|id| context.processes.unread(*id)).collect(),
             cmdline: context.request.cmdline,
-            descriptors: room::asked(self.tally.processes()),
+            descriptors: capacity::asked(self.tally.processes()),
             namespaces: self.namespaces.lacking(),
-            ..Wants::default()
+            ..HostQueries::default()
         }
     }
 
@@ -143,7 +143,7 @@ impl Domain for NetState {
         self.processes.contains_key(&id) || self.ended.contains_key(&id)
     }
 
-    fn delivered(&mut self, now: Moment) {
+    fn delivered(&mut self, now: Timestamp) {
         self.started = true;
         self.now = now;
         self.listeners.match_arrivals();
@@ -208,20 +208,20 @@ impl NetState {
 
     /// A remote as people are shown it: with its name, unless numbers were asked for.
     pub(super) fn shown(&self, to: To, context: &Context<'_>) -> String {
-        if context.request.resolve { self.names.shown(to) } else { remote::number(to) }
+        if context.request.resolve { self.names.shown(to) } else { peer_names::number(to) }
     }
 
     /// What limits each connection at `now`.
-    pub(super) fn judgements(&self, now: Moment) -> &Judgements {
+    pub(super) fn judgements(&self, now: Timestamp) -> &Diagnoses {
         self.judged.get_or_init(|| {
             let clocks = self.clocks.later(now.boot, self.jiffies);
-            Judgements::of(self.connections.awake(), clocks)
+            Diagnoses::of(self.connections.awake(), clocks)
         })
     }
 
     fn apply_net(&mut self, fact: &NetFact) {
         match fact {
-            NetFact::Connection(fact) => self.connection(Told::Plain(Arc::clone(fact))),
+            NetFact::Connection(fact) => self.connection(SharedConnection::Plain(Arc::clone(fact))),
             NetFact::Paced(fact) => self.connection(fact.into()),
             NetFact::Shared { cookie, since } => {
                 if let Some(connection) = self.connections.wake(*cookie) {
@@ -262,7 +262,7 @@ impl NetState {
     }
 
     /// A pass has met a connection.
-    fn connection(&mut self, fact: Told) {
+    fn connection(&mut self, fact: SharedConnection) {
         let cookie = fact.cookie;
         match self.connections.wake(cookie) {
             Some(known) if known.is(&fact) => {
@@ -290,7 +290,7 @@ impl NetState {
                 self.tally.count(known, Some(&before));
             }
             _ => {
-                let told = Told::Plain(Arc::clone(connection));
+                let told = SharedConnection::Plain(Arc::clone(connection));
                 let mut known = Connection::new(told, new, fact.seen);
                 known.phase = Phase::Closed;
                 self.meet(known);
@@ -381,7 +381,7 @@ impl NetState {
 
     /// Connections leave a report after the one that told of their end: what their sharers did last may have been read
     /// after it.
-    fn leave_connections(&mut self, now: Moment) {
+    fn leave_connections(&mut self, now: Timestamp) {
         let (passes_only, clocks, unattributed) = (self.passes_only, self.clocks, &mut self.unattributed);
         let shared = &mut self.shared;
         self.connections.retain_awake(|cookie, connection| {

@@ -8,12 +8,12 @@ use observer_core::{
     facts::{
         Fact, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Ends, FlowFact, FlowSlot,
-            Holders, LinkFact, Measures, NetFact, Pace, PacedFact, PacedHandle, Packer, Protocol, QueueFact,
-            SaturationFact, SocketFact, Written,
+            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Endpoints, FlowFact, FlowSlot,
+            Holders, LinkFact, NetFact, Pace, PacedFact, PacedHandle, Packer, Protocol, QueueFact,
+            SaturationFact, SocketFact, StreamBytes, TcpMeasures,
         },
         process::ProcessFact,
-        session::{Moment, SessionFact},
+        session::{SessionFact, Timestamp},
     },
     identity::process::Processes,
     report::{Note, Report, Row, Value, shape},
@@ -57,9 +57,9 @@ impl Scene {
 
     /// The report of the next second; the first one is the base line.
     fn report(&mut self) -> Report {
-        let previous = Moment { boot: self.now, wall: 0 };
+        let previous = Timestamp { boot: self.now, wall: 0 };
         self.now += SECOND;
-        let now = Moment { boot: self.now, wall: 0 };
+        let now = Timestamp { boot: self.now, wall: 0 };
         self.state.apply(&Fact::Due(now));
         let context = Context {
             session: &self.session,
@@ -102,10 +102,10 @@ fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
         passive: false,
         owner: Some(A),
         holders: [A].into(),
-        ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: Some(address("10.0.0.2:443")) },
+        ends: Endpoints { netns: 1, local: address("10.0.0.1:4000"), remote: Some(address("10.0.0.2:443")) },
         state: 1,
         counters: Counters { tx, rx, retransmitted: 0 },
-        measures: Measures { srtt: 2000, ..Measures::default() },
+        measures: TcpMeasures { srtt: 2000, ..TcpMeasures::default() },
     }
 }
 
@@ -134,7 +134,7 @@ fn a_remote_is_asked_for_once_and_people_see_its_name() {
     scene.say(told(connection(1, 5, 1000, 500)));
     let wanted = |scene: &Scene, report: &Report| {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
-        let now = Moment { boot: scene.now, wall: 0 };
+        let now = Timestamp { boot: scene.now, wall: 0 };
         let context = Context { session, processes, request, now, previous: now, first: false };
         scene.state.wants(report, &context).remotes
     };
@@ -377,7 +377,7 @@ fn facts_that_are_told_in_another_order_give_the_same_rows() {
                     holders: [A].into(),
                     protocol: Protocol::Tcp,
                     listening: true,
-                    ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: None },
+                    ends: Endpoints { netns: 1, local: address("10.0.0.1:4000"), remote: None },
                     queued: 0,
                     queue_limit: Some(4),
                     drops: 0,
@@ -502,7 +502,7 @@ fn reports_of_a_life(
     // Longer than readings are kept: what stands still has nothing to be judged by.
     report(&mut scene, 12);
     paced(&mut scene, connection(1, 0, 1700, 520));
-    scene.say(NetFact::Shared { cookie: 2, since: Written { tx: 85, rx: 7 } });
+    scene.say(NetFact::Shared { cookie: 2, since: StreamBytes { tx: 85, rx: 7 } });
     scene.say(flow(B, 2, Protocol::Tcp, 5, 0));
     paced(&mut scene, with(&[A, B], connection(2, 0, 90, 7)));
     report(&mut scene, 12);
@@ -596,7 +596,7 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
             holders: [A].into(),
             protocol: Protocol::Tcp,
             listening: true,
-            ends: Ends { netns: 1, local: address(local), remote: None },
+            ends: Endpoints { netns: 1, local: address(local), remote: None },
             queued: 4,
             queue_limit: Some(4),
             drops: 2,
@@ -633,7 +633,7 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
             holders: [A].into(),
             protocol: Protocol::Tcp,
             listening: true,
-            ends: Ends { netns: 1, local: address("10.0.0.1:4000"), remote: None },
+            ends: Endpoints { netns: 1, local: address("10.0.0.1:4000"), remote: None },
             queued: 4,
             queue_limit,
             drops,
@@ -657,7 +657,7 @@ fn a_socket_is_in_the_container_of_its_network_namespace() {
     scene.say(told(connection(1, 7, 0, 0)));
     let wanted = |scene: &Scene, report: &Report| {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
-        let now = Moment { boot: scene.now, wall: 0 };
+        let now = Timestamp { boot: scene.now, wall: 0 };
         let context = Context { session, processes, request, now, previous: now, first: false };
         scene.state.wants(report, &context).namespaces.into_iter().collect::<Vec<_>>()
     };
@@ -693,7 +693,7 @@ fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
             holders: [A].into(),
             protocol: Protocol::Tcp,
             listening: true,
-            ends: Ends {
+            ends: Endpoints {
                 netns: 1,
                 local: Endpoint::new([10, 0, 0, 1].into(), 8000 + cookie as u16),
                 remote: None,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::connection::Credit;
+use super::connection::ByteCorrection;
 use observer_core::facts::net::Endpoint;
 
 /// Bytes in both directions.
@@ -83,7 +83,7 @@ impl Traffic {
     }
 
     /// Adds what a TCP connection moved; `round_trip` in seconds.
-    pub fn credit(&mut self, credit: Credit, remote: Option<Endpoint>, round_trip: Option<f64>) {
+    pub fn credit(&mut self, credit: ByteCorrection, remote: Option<Endpoint>, round_trip: Option<f64>) {
         self.tcp.tx = self.tcp.tx.saturating_add_signed(credit.tx);
         self.tcp.rx = self.tcp.rx.saturating_add_signed(credit.rx);
         self.retransmitted = self.retransmitted.saturating_add_signed(credit.retransmitted);

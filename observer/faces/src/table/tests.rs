@@ -116,7 +116,7 @@ fn no_line_is_wider_than_asked_and_none_ends_in_blanks() {
     for report in samples::all() {
         for width in 1..=210 {
             for line in lines(&report, Some(width), Paint::Bare, Notes::Whole) {
-                assert!(words::width(&line) <= width, "{width}: {line:?}");
+                assert!(width::width(&line) <= width, "{width}: {line:?}");
                 assert_eq!(line.trim_end(), line);
             }
         }

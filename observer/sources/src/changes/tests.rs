@@ -7,10 +7,11 @@ use observer_core::facts::{
     TaskId,
     mem::{MemFact, Memory},
     net::{
-        ConnectionFact, Counters, Ends, Holders, Measures, NetFact, Pace, PacedFact, Protocol, SocketFact,
+        ConnectionFact, Counters, Endpoints, Holders, NetFact, Pace, PacedFact, Protocol, SocketFact,
+        TcpMeasures,
     },
     process::ProcessFact,
-    session::Moment,
+    session::Timestamp,
 };
 
 fn met(tgid: u64, comm: &str) -> Fact {
@@ -43,7 +44,7 @@ fn ended(tgid: u64) -> Fact {
 }
 
 fn due() -> Fact {
-    Fact::Due(Moment::default())
+    Fact::Due(Timestamp::default())
 }
 
 fn pass(changes: &mut Changes, program: &'static str, facts: &[Fact]) -> Vec<Fact> {
@@ -76,7 +77,7 @@ fn what_is_equal_is_dropped_and_what_changed_is_passed_on() {
 #[test]
 fn what_a_pass_under_way_tells_again_is_kept_once() {
     let socket = |cookie, queued| {
-        let ends = Ends { netns: 1, local: "10.0.0.1:53".parse().unwrap(), remote: None };
+        let ends = Endpoints { netns: 1, local: "10.0.0.1:53".parse().unwrap(), remote: None };
         SocketHandle::Socket(Arc::new(SocketFact {
             cookie,
             holders: Holders::new(),
@@ -113,10 +114,10 @@ fn where_there_are_many_sockets_what_is_told_of_one_is_packed_and_the_same_fact(
             passive: false,
             owner: None,
             holders: Holders::new(),
-            ends: Ends { netns: 1, local: "10.0.0.1:80".parse().unwrap(), remote: None },
+            ends: Endpoints { netns: 1, local: "10.0.0.1:80".parse().unwrap(), remote: None },
             state: 1,
             counters: Counters { tx, ..Counters::default() },
-            measures: Measures::default(),
+            measures: TcpMeasures::default(),
         };
         Fact::Net(NetFact::Paced(PacedFact { connection, pace: Pace::default() }.into()))
     };

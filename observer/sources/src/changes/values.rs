@@ -15,7 +15,7 @@ use observer_core::facts::{
 
 /// Who still finds a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct SeenBy {
     /// The last pass that found it.
     pub found: u32,
     /// Programs whose latest pass found it, a bit each; none where it only came outside passes.
@@ -24,7 +24,7 @@ pub struct Mark {
 
 /// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place(u32);
+pub struct ValueIndex(u32);
 
 /// The same: among which facts, and where there.
 #[derive(Clone, Copy)]
@@ -33,14 +33,14 @@ enum At {
     Other(usize),
 }
 
-impl Place {
+impl ValueIndex {
     const fn at(self) -> At {
         let index = (self.0 >> 1) as usize;
         if self.0 & 1 == 1 { At::Socket(index) } else { At::Other(index) }
     }
 }
 
-impl From<At> for Place {
+impl From<At> for ValueIndex {
     fn from(at: At) -> Self {
         let (index, kind) = match at {
             At::Socket(index) => (index, 1),
@@ -53,20 +53,20 @@ impl From<At> for Place {
 /// The last value of every slot. A place stays the value's own as long as it is kept, and is used again after that.
 #[derive(Debug, Default)]
 pub struct Values {
-    sockets: Kept<SocketHandle>,
-    others: Kept<Fact>,
+    sockets: FactStore<SocketHandle>,
+    others: FactStore<Fact>,
     /// Places, by the slots of what is there.
-    places: HashTable<Place>,
+    places: HashTable<ValueIndex>,
     hasher: DefaultHashBuilder,
 }
 
 impl Values {
     /// Where the value of `slot` is.
-    pub fn find(&self, slot: &Slot) -> Option<Place> {
+    pub fn find(&self, slot: &Slot) -> Option<ValueIndex> {
         self.places.find(self.hasher.hash_one(slot), |place| self.is_of(*place, slot)).copied()
     }
 
-    fn is_of(&self, place: Place, slot: &Slot) -> bool {
+    fn is_of(&self, place: ValueIndex, slot: &Slot) -> bool {
         match (place.at(), slot) {
             (At::Socket(at), Slot::Net(NetSlot::Socket(cookie))) => {
                 self.sockets.get(at).is_some_and(|(socket, _)| socket.cookie() == *cookie)
@@ -79,7 +79,7 @@ impl Values {
     }
 
     /// Whether the value at `place` is `fact`.
-    pub fn is(&self, place: Place, fact: &Fact) -> bool {
+    pub fn is(&self, place: ValueIndex, fact: &Fact) -> bool {
         match (place.at(), fact) {
             (At::Socket(at), Fact::Net(fact)) => {
                 self.sockets.get(at).is_some_and(|(socket, _)| socket.is(fact))
@@ -89,7 +89,7 @@ impl Values {
         }
     }
 
-    pub fn fact(&self, place: Place) -> Option<Cow<'_, Fact>> {
+    pub fn fact(&self, place: ValueIndex) -> Option<Cow<'_, Fact>> {
         match place.at() {
             At::Socket(at) => self.sockets.get(at).map(|(socket, _)| Cow::Owned(socket.clone().into())),
             At::Other(at) => self.others.get(at).map(|(fact, _)| Cow::Borrowed(fact)),
@@ -109,7 +109,7 @@ impl Values {
         }
     }
 
-    pub fn slot(&self, place: Place) -> Option<Slot> {
+    pub fn slot(&self, place: ValueIndex) -> Option<Slot> {
         match place.at() {
             At::Socket(at) => self.sockets.get(at).map(|(socket, _)| socket.slot()),
             At::Other(at) => self.others.get(at).and_then(|(fact, _)| fact.slot()),
@@ -117,21 +117,21 @@ impl Values {
     }
 
     /// Whether [`Fact::lasts_unsaid`] is true of the value at `place`.
-    pub fn lasts_unsaid(&self, place: Place) -> bool {
+    pub fn lasts_unsaid(&self, place: ValueIndex) -> bool {
         match place.at() {
             At::Socket(at) => self.sockets.get(at).is_some_and(|(socket, _)| socket.lasts_unsaid()),
             At::Other(at) => self.others.get(at).is_some_and(|(fact, _)| fact.lasts_unsaid()),
         }
     }
 
-    pub fn mark(&self, place: Place) -> Option<Mark> {
+    pub fn mark(&self, place: ValueIndex) -> Option<SeenBy> {
         match place.at() {
             At::Socket(at) => self.sockets.get(at).map(|(_, mark)| *mark),
             At::Other(at) => self.others.get(at).map(|(_, mark)| *mark),
         }
     }
 
-    pub fn mark_mut(&mut self, place: Place) -> Option<&mut Mark> {
+    pub fn mark_mut(&mut self, place: ValueIndex) -> Option<&mut SeenBy> {
         match place.at() {
             At::Socket(at) => self.sockets.get_mut(at).map(|(_, mark)| mark),
             At::Other(at) => self.others.get_mut(at).map(|(_, mark)| mark),
@@ -139,7 +139,7 @@ impl Values {
     }
 
     /// Keeps the next value of the slot whose value is at `place`; what was there.
-    pub fn replace(&mut self, place: Place, fact: Fact) -> Option<Fact> {
+    pub fn replace(&mut self, place: ValueIndex, fact: Fact) -> Option<Fact> {
         match place.at() {
             At::Socket(at) => {
                 let socket = SocketHandle::try_from(fact).ok()?;
@@ -154,14 +154,14 @@ impl Values {
     }
 
     /// Keeps the first value of `slot`, which is that of `fact` and has none yet; says where.
-    pub fn insert(&mut self, slot: &Slot, fact: Fact) -> Place {
-        let mark = Mark { found: 0, finders: 0 };
-        let place = Place::from(match SocketHandle::try_from(fact) {
+    pub fn insert(&mut self, slot: &Slot, fact: Fact) -> ValueIndex {
+        let mark = SeenBy { found: 0, finders: 0 };
+        let place = ValueIndex::from(match SocketHandle::try_from(fact) {
             Ok(socket) => At::Socket(self.sockets.insert(socket, mark)),
             Err(fact) => At::Other(self.others.insert(fact, mark)),
         });
         let Self { sockets, others, places, hasher, .. } = self;
-        let hash_of = |place: &Place| {
+        let hash_of = |place: &ValueIndex| {
             let slot = match place.at() {
                 At::Socket(at) => sockets.get(at).map(|(socket, _)| socket.slot()),
                 At::Other(at) => others.get(at).and_then(|(fact, _)| fact.slot()),
@@ -173,7 +173,7 @@ impl Values {
     }
 
     /// Takes away the value at `place`.
-    pub fn remove(&mut self, place: Place) -> Option<Fact> {
+    pub fn remove(&mut self, place: ValueIndex) -> Option<Fact> {
         let hash = self.hasher.hash_one(self.slot(place)?);
         if let Ok(entry) = self.places.find_entry(hash, |known| *known == place) {
             entry.remove();
@@ -201,28 +201,28 @@ impl Values {
 
 /// Facts of one kind, each with its mark.
 #[derive(Debug)]
-struct Kept<F> {
+struct FactStore<F> {
     /// A free place is `None`.
-    values: Vec<Option<(F, Mark)>>,
+    values: Vec<Option<(F, SeenBy)>>,
     free: Vec<usize>,
 }
 
-impl<F> Default for Kept<F> {
+impl<F> Default for FactStore<F> {
     fn default() -> Self {
         Self { values: Vec::new(), free: Vec::new() }
     }
 }
 
-impl<F> Kept<F> {
-    fn get(&self, at: usize) -> Option<&(F, Mark)> {
+impl<F> FactStore<F> {
+    fn get(&self, at: usize) -> Option<&(F, SeenBy)> {
         self.values.get(at)?.as_ref()
     }
 
-    fn get_mut(&mut self, at: usize) -> Option<&mut (F, Mark)> {
+    fn get_mut(&mut self, at: usize) -> Option<&mut (F, SeenBy)> {
         self.values.get_mut(at)?.as_mut()
     }
 
-    fn insert(&mut self, fact: F, mark: Mark) -> usize {
+    fn insert(&mut self, fact: F, mark: SeenBy) -> usize {
         let value = Some((fact, mark));
         if let Some(at) = self.free.pop() {
             self.values[at] = value;

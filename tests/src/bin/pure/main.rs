@@ -13,7 +13,7 @@ use observer_core::{
     engine::Engine,
     facts::{
         Fact,
-        session::{Moment, SessionFact},
+        session::{SessionFact, Timestamp},
     },
     view::{Request, View},
 };
@@ -125,7 +125,7 @@ fn pass(
     decoded.facts.drain(..).for_each(|fact| changes.single(fact, facts));
 }
 
-fn report(engine: &mut Engine, now: Moment) -> usize {
+fn report(engine: &mut Engine, now: Timestamp) -> usize {
     let report = engine.report(now, None).expect("nothing unknown was asked for");
     engine.delivered(now);
     report.map_or(0, |report| report.tables.iter().map(|table| table.rows.len()).sum())
@@ -186,7 +186,7 @@ fn session() -> Fact {
 }
 
 /// The moment so many seconds after the start.
-fn moment(seconds: u64) -> Moment {
+fn moment(seconds: u64) -> Timestamp {
     let at = seconds * 1_000_000_000;
-    Moment { boot: 1_000_000_000_000 + at, wall: 1_790_000_000_000_000_000 + at }
+    Timestamp { boot: 1_000_000_000_000 + at, wall: 1_790_000_000_000_000_000 + at }
 }

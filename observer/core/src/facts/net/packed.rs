@@ -13,7 +13,7 @@ use std::{
 use smallvec::SmallVec;
 use triomphe::ThinArc;
 
-use super::{ConnectionFact, Counters, Endpoint, Ends, Holders, Measures, Pace, PacedFact};
+use super::{ConnectionFact, Counters, Endpoint, Endpoints, Holders, Pace, PacedFact, TcpMeasures};
 use crate::facts::TaskId;
 
 /// A fact that is not written in so many bytes is unlike the models, and becomes one …
@@ -54,7 +54,7 @@ impl Packed {
     }
 
     fn members(&self) -> Members<'_> {
-        Members { model: &self.0.header.header.slice, bytes: &self.0.slice, tells: 0, left: 0 }
+        Members { model: &self.0.header.header.slice, bytes: &self.0.slice, provides: 0, left: 0 }
     }
 }
 
@@ -105,15 +105,15 @@ impl Packer {
 fn written(row: &[u64], model: &[u64]) -> Bytes {
     let mut bytes = Bytes::new();
     let model = model.iter().copied().chain(std::iter::repeat(0));
-    let mut tells = 0;
+    let mut provides = 0;
     for (at, (number, model)) in row.iter().zip(model).enumerate() {
         if at % 8 == 0 {
-            tells = bytes.len();
+            provides = bytes.len();
             bytes.push(0);
         }
         let mut rest = apart(*number, model);
         if rest != 0 {
-            bytes[tells] |= 1 << (at % 8);
+            bytes[provides] |= 1 << (at % 8);
             while rest > 0x7f {
                 bytes.push(rest as u8 | 0x80);
                 rest >>= 7;
@@ -142,7 +142,7 @@ const fn joined(apart: u64, other: u64) -> u64 {
 struct Members<'a> {
     model: &'a [u64],
     bytes: &'a [u8],
-    tells: u8,
+    provides: u8,
     left: u32,
 }
 
@@ -150,11 +150,11 @@ impl Members<'_> {
     fn next(&mut self) -> u64 {
         let model = self.model.split_off_first().copied().unwrap_or(0);
         if self.left == 0 {
-            self.tells = self.byte();
+            self.provides = self.byte();
             self.left = u8::BITS;
         }
-        let differs = self.tells & 1 == 1;
-        self.tells >>= 1;
+        let differs = self.provides & 1 == 1;
+        self.provides >>= 1;
         self.left -= 1;
         if differs { joined(self.distance(), model) } else { model }
     }
@@ -195,7 +195,7 @@ mod shape {
 fn row(PacedFact { connection, pace }: &PacedFact) -> Row {
     let ConnectionFact { cookie, opened, passive, owner, holders, ends, state, counters, measures } =
         connection;
-    let Ends { netns, local, remote } = ends;
+    let Endpoints { netns, local, remote } = ends;
     let bits = [
         (*passive, shape::PASSIVE),
         (owner.is_some(), shape::OWNER),
@@ -290,7 +290,7 @@ fn fact(mut members: Members<'_>) -> PacedFact {
         })
         .collect();
     let remote = has(shape::REMOTE).then(|| far.endpoint(has(shape::REMOTE_V6)));
-    let measures = Measures {
+    let measures = TcpMeasures {
         srtt,
         rtt_min: has(shape::ROUND_TRIP).then_some(rtt_min),
         mss,
@@ -325,7 +325,7 @@ fn fact(mut members: Members<'_>) -> PacedFact {
         passive: has(shape::PASSIVE),
         owner: has(shape::OWNER).then_some(owner),
         holders,
-        ends: Ends { netns, local: near.endpoint(has(shape::LOCAL_V6)), remote },
+        ends: Endpoints { netns, local: near.endpoint(has(shape::LOCAL_V6)), remote },
         state,
         counters: Counters { tx, rx, retransmitted },
         measures,

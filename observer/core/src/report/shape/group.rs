@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Column, Names, Row, Table, Value, holds};
+use super::{Column, ProcessLookup, Row, Table, Value, holds};
 use crate::{
     facts::TaskId,
     report::{Heading, Kind},
@@ -29,7 +29,7 @@ const DESCRIBE: [&str; 11] = [
 ];
 
 /// Merges the rows of `table` by `by`; groups come in the order of what matters, then of size.
-pub(super) fn group(table: &mut Table, by: GroupBy, names: &dyn Names) {
+pub(super) fn group(table: &mut Table, by: GroupBy, names: &dyn ProcessLookup) {
     let (name, title) = match by {
         GroupBy::Process => return,
         GroupBy::Unit => ("unit", "UNIT"),
@@ -61,7 +61,7 @@ pub(super) fn group(table: &mut Table, by: GroupBy, names: &dyn Names) {
         })
         .collect();
     // Two stable sorts: by size, then by what everybody should look at first.
-    let size = table.columns.iter().position(|column| column.adds && column.people.is_some());
+    let size = table.columns.iter().position(|column| column.adds && column.human.is_some());
     merged.sort_by(|left, right| {
         let of = |row: &Row| size.and_then(|at| row.cells.get(at)?.number()).unwrap_or(f64::NEG_INFINITY);
         of(&right.2).total_cmp(&of(&left.2))
@@ -93,10 +93,10 @@ fn head(table: &mut Table, name: &'static str, title: &'static str, was_known: &
     for (at, column) in table.columns.iter_mut().enumerate().skip(2) {
         let lost = !is_known[at] && was_known[at - 2];
         if lost || (name == "comm" && column.name == "command") {
-            column.people = None;
+            column.human = None;
         } else if column.name == "pid" {
             // Known only for a process that is alone in its group.
-            column.people = column.people.map(|heading| Heading { leaves: u8::MAX, ..heading });
+            column.human = column.human.map(|heading| Heading { leaves: u8::MAX, ..heading });
         }
     }
     if let Some(at) = old {
@@ -115,7 +115,7 @@ fn known(table: &Table) -> Vec<bool> {
 }
 
 /// What a row is grouped by. A row of several processes belongs to all their names together, and so is counted once.
-fn key(table: &Table, row: &Row, by: GroupBy, names: &dyn Names) -> Option<String> {
+fn key(table: &Table, row: &Row, by: GroupBy, names: &dyn ProcessLookup) -> Option<String> {
     if by == GroupBy::Remote {
         return match row.cells.get(table.position("remote")?)? {
             Value::Text(remote) => Some(remote.clone()),

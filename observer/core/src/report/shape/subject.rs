@@ -4,7 +4,7 @@
 //! and [`super::shape`] had cut it.
 
 use super::{
-    Column, Hidden, Names, Row, Table, Value, holds, is_summed,
+    Column, Hidden, ProcessLookup, Row, Table, Value, holds, is_summed,
     order::{self, Key},
     wanted,
 };
@@ -34,7 +34,7 @@ pub fn table<S: Subject, K: Ord>(
     mut subjects: Vec<S>,
     rank: impl Fn(&S) -> K,
     request: &Request,
-    names: &dyn Names,
+    names: &dyn ProcessLookup,
 ) -> Table {
     if let Some(wanted) = wanted(request, names) {
         subjects.retain(|subject| wanted(&subject.process()));

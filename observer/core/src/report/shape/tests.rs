@@ -11,7 +11,7 @@ use crate::{
 /// Processes are called after their parity, and every third has no unit.
 struct Parity;
 
-impl Names for Parity {
+impl ProcessLookup for Parity {
     fn comm(&self, id: TaskId) -> Option<String> {
         Some(if id.tgid.is_multiple_of(2) { "even" } else { "odd" }.to_owned())
     }

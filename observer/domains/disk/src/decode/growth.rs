@@ -17,7 +17,7 @@ use observer_core::{
     domain::{Decoded, Malformed},
     facts::{
         Fact,
-        disk::{DiskFact, Growing},
+        disk::{DiskFact, FileGrowth},
     },
 };
 
@@ -34,7 +34,7 @@ const MANY: usize = 1 << 15;
 
 /// Every file that somebody works on.
 #[derive(Debug, Default)]
-pub struct Growth {
+pub struct GrowthDecoder {
     known: BTreeMap<InodeId, Known>,
     /// The time of the latest record, nanoseconds of the boot clock: where nothing is heard, nothing gets older.
     now: u64,
@@ -48,7 +48,7 @@ struct Known {
     heard: u64,
 }
 
-impl Growth {
+impl GrowthDecoder {
     /// A record of the ring: what it announces is to be read.
     pub fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         let header = Reader::new("disk record", bytes).header()?;
@@ -122,7 +122,7 @@ impl Growth {
         known.heard = self.now;
         let growing = Box::new(known.growing());
         let nameless = growing.nameless;
-        out.facts.push(Fact::Disk(DiskFact::Growing { inode, growing }));
+        out.facts.push(Fact::Disk(DiskFact::FileGrowth { inode, growing }));
         Ok(nameless.then_some(inode))
     }
 
@@ -160,9 +160,9 @@ impl Known {
         *total = bytes.max(*total);
     }
 
-    fn growing(&self) -> Growing {
+    fn growing(&self) -> FileGrowth {
         let total = &self.total;
-        Growing {
+        FileGrowth {
             magic: total.magic,
             size: total.size,
             first_size: total.first_size,

@@ -11,7 +11,7 @@ use crate::{bytes::writer_key, holders::UNKNOWN};
 use observer_core::{
     bytes::task_key,
     facts::{
-        disk::{Descriptor, File, Growing, Hold, Listing, Walk},
+        disk::{Descriptor, File, FileGrowth, Hold, InodeScanResult, ListedInode},
         process::ProcessFact,
     },
 };
@@ -139,18 +139,18 @@ fn one_holder_however_many_descriptors() {
 
 #[test]
 fn a_pass_that_could_not_tell_everything_tells_nothing_and_another_takes_its_place() {
-    let round = Round { whole: true, attended: false, writers: false };
+    let round = ScanPlan { whole: true, attended: false, writers: false };
     let mut decoder = DiskDecoder::default();
     let tables = pass(&mut decoder, TABLES, &[FD]);
     assert_eq!(facts(&tables), facts(&pass(&mut DiskDecoder::default(), DESCRIPTORS, &[FD])));
-    assert!(!decoder.has_use_for(DESCRIPTORS, round));
+    assert!(!decoder.needs_scan(DESCRIPTORS, round));
     let full = Held { how: HELD_TOO_MANY, ..FD };
     assert_eq!(facts(&pass(&mut decoder, TABLES, &[FD, full])), []);
-    assert!(decoder.has_use_for(DESCRIPTORS, round));
+    assert!(decoder.needs_scan(DESCRIPTORS, round));
     assert_eq!(decoder.stands_for(TABLES), DESCRIPTORS, "what the one found, the other has");
     pass(&mut decoder, TABLES, &[]);
-    assert!(!decoder.has_use_for(DESCRIPTORS, round));
-    assert!(DiskDecoder::default().has_use_for(DESCRIPTORS, round), "where there is no pass over tables");
+    assert!(!decoder.needs_scan(DESCRIPTORS, round));
+    assert!(DiskDecoder::default().needs_scan(DESCRIPTORS, round), "where there is no pass over tables");
 }
 
 #[test]
@@ -250,14 +250,14 @@ fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_e
     };
     let listed = |ino, swap, path: Option<&[u8]>| DiskFact::Listed {
         inode: inode(ino),
-        listing: Listing { swap, path: path.map(<[u8]>::to_vec) },
+        listing: ListedInode { swap, path: path.map(<[u8]>::to_vec) },
     };
     let expected = [
         file(22, 7, 4096),
         listed(22, true, Some(b"/var/swap file")),
         file(23, 9, 0),
         listed(23, false, None),
-        DiskFact::Walked(Walk { inodes: 99, complete: true }),
+        DiskFact::Walked(InodeScanResult { inodes: 99, complete: true }),
     ];
     assert_eq!((facts(&out), out.partial), (expected.to_vec(), false));
     assert!(decoder.pass("disk_listed", &last[0][..40], &mut Decoded::default()).is_err());
@@ -280,7 +280,7 @@ fn a_total_never_goes_back_when_an_older_one_is_read_later() {
     let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
     let mut out = Decoded::default();
     decoder.entry(WRITTEN, &key, &[200_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
-    let growing = Growing {
+    let growing = FileGrowth {
         magic: 0xef53,
         size: 600,
         first_size: 100,
@@ -292,13 +292,13 @@ fn a_total_never_goes_back_when_an_older_one_is_read_later() {
         owner: Some(HOLDER),
         writers: vec![(HOLDER, 500)],
     };
-    assert_eq!(facts(&out), [DiskFact::Growing { inode: INODE, growing: growing.into() }]);
+    assert_eq!(facts(&out), [DiskFact::FileGrowth { inode: INODE, growing: growing.into() }]);
 }
 
 #[test]
 fn what_has_lost_its_name_is_told_of_as_such_and_its_deletion_looked_up() {
     let out = grew(&mut DiskDecoder::default(), 500, EXACT | NAMELESS);
-    let [DiskFact::Growing { growing, .. }] = &facts(&out)[..] else { panic!() };
+    let [DiskFact::FileGrowth { growing, .. }] = &facts(&out)[..] else { panic!() };
     assert!(growing.nameless);
     assert_eq!(out.read, [(DELETIONS, inode_key(INODE))]);
 }

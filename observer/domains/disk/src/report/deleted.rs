@@ -67,9 +67,9 @@ fn columns() -> Vec<Column> {
         Column::json("deleted_at", Kind::Number),
         Column::json("holders", Kind::Text),
         Column::json("reclaim", Kind::Text),
-        Column::people("file", Kind::Text, "FILE", 0),
-        Column::people("held_by", Kind::Text, "HELD BY", 1),
-        Column::people("deleted", Kind::Text, "DELETED", 6),
+        Column::human("file", Kind::Text, "FILE", 0),
+        Column::human("held_by", Kind::Text, "HELD BY", 1),
+        Column::human("deleted", Kind::Text, "DELETED", 6),
     ]
 }
 
@@ -271,7 +271,7 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
     let keeper = |inode, file: &HeldFile| holders::keeper(inode, file, state);
     note(
         "kept-by-kernel",
-        &|inode, file| keeper(inode, file) == Some(holders::Keeper::Unknown),
+        &|inode, file| keeper(inode, file) == Some(holders::KernelHolder::Unknown),
         "no process holds it, nor a loop device or swap: the kernel itself does (a file server, accounting, a descriptor \
          within a descriptor on its way), or it was let go of while observer looked.",
     );

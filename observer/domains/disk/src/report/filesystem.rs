@@ -20,7 +20,7 @@ const NEVER: f64 = 10.0 * 365.25 * 86400.0;
 const OVERLAY: &[u8] = b"overlay";
 
 /// One filesystem's row and what else is said of it.
-pub struct Told {
+pub struct FilesystemRow {
     pub row: Row,
     /// How full it is, of what a user without privileges could have.
     pub full: f64,
@@ -67,7 +67,7 @@ pub fn columns() -> Vec<Column> {
         Column::new("rate", Kind::ChangeRate, "GROWS", 1).adding(),
         Column::json("rate_low", Kind::ChangeRate),
         Column::json("rate_high", Kind::ChangeRate),
-        Column::people("full", Kind::Text, "FULL IN", 0),
+        Column::human("full", Kind::Text, "FULL IN", 0),
         Column::json("full_in", Kind::Duration),
         Column::json("full_in_low", Kind::Duration),
         Column::json("full_in_high", Kind::Duration),
@@ -105,7 +105,7 @@ impl Full {
 }
 
 /// The row about the filesystem of `mount`.
-pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Told {
+pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> FilesystemRow {
     let known = state.spaces.get(mount.dev);
     let space = known.map(|known| known.space).unwrap_or_default();
     let now = context.now.boot;
@@ -157,7 +157,7 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Told {
         units::bytes(space.available),
         when.unwrap_or_default()
     );
-    Told {
+    FilesystemRow {
         row: Row { cells, emphasis, ..Row::default() },
         full,
         sentence,

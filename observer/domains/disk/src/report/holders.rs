@@ -9,7 +9,7 @@ use observer_core::{
     domain::Context,
     facts::{
         TaskId,
-        disk::{InodeId, Loop},
+        disk::{InodeId, LoopDevice},
     },
     identity::columns,
     report::Value,
@@ -17,26 +17,26 @@ use observer_core::{
 
 /// What holds a file that no process leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeper {
+pub enum KernelHolder {
     /// The kernel swaps to it.
     Swap,
     /// `/dev/loopN`
-    Loop(u32),
+    LoopDevice(u32),
     /// Something else in the kernel.
     Unknown,
 }
 
 /// What holds a file that has no other holder; `None` where processes do.
-pub fn keeper(inode: InodeId, file: &HeldFile, state: &DiskState) -> Option<Keeper> {
+pub fn keeper(inode: InodeId, file: &HeldFile, state: &DiskState) -> Option<KernelHolder> {
     let listing = file.listing.as_ref().filter(|_| file.holders.is_empty())?;
-    let is_its = |device: &&Loop| {
+    let is_its = |device: &&LoopDevice| {
         // Where `statx` gives other devices than the superblock's, numbers alone must do.
         device.ino == inode.ino && (device.dev == inode.dev || !file.magic().has_own_device())
     };
     Some(match state.loops.iter().find(is_its) {
-        _ if listing.swap => Keeper::Swap,
-        Some(device) => Keeper::Loop(device.number),
-        None => Keeper::Unknown,
+        _ if listing.swap => KernelHolder::Swap,
+        Some(device) => KernelHolder::LoopDevice(device.number),
+        None => KernelHolder::Unknown,
     })
 }
 
@@ -49,16 +49,16 @@ pub fn processes(file: &HeldFile) -> Vec<TaskId> {
 /// All holders as JSON has them: an object for each way in which one holds the file.
 pub fn list(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Value {
     let processes = processes(file);
-    let by_processes = processes.iter().flat_map(|id| ways(*id, file, state, context));
+    let by_processes = processes.iter().flat_map(|id| alternatives(*id, file, state, context));
     let by_kernel = keeper(inode, file, state).map(|keeper| kept(keeper, context));
     Value::List(by_processes.chain(by_kernel).collect())
 }
 
-fn ways(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Vec<Value> {
+fn alternatives(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Vec<Value> {
     let unknown = Holder::default();
     let holder = file.holders.get(&id).unwrap_or(&unknown);
     let descriptors = || holder.descriptors.iter().map(|descriptor| descriptor.fd).collect::<Vec<_>>();
-    let ways = [
+    let alternatives = [
         ("fd", (!holder.descriptors.is_empty()).then(descriptors)),
         ("mmap", holder.mapping.map(|_| Vec::new())),
         ("exe", holder.executable.then(Vec::new)),
@@ -66,7 +66,7 @@ fn ways(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -
         ("in_flight", holder.socket.map(|socket| vec![socket])),
         ("unknown", (*holder == Holder::default()).then(Vec::new)),
     ];
-    let ways = ways.into_iter().filter_map(|(how, fds)| Some((how, fds?)));
+    let alternatives = alternatives.into_iter().filter_map(|(how, fds)| Some((how, fds?)));
     let written = file.written(id, state.growth_by_event);
     let object = |(place, (how, fds)): (usize, (&'static str, Vec<u32>))| {
         let Value::Object(fields) = columns::object(id, context.processes, context.request) else {
@@ -74,23 +74,23 @@ fn ways(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -
         };
         // A process that holds in two ways wrote once: the sum over holders stays the sum.
         let written = if place == 0 { Value::unsigned(written) } else { Value::Missing };
-        way(fields, how, &fds, written, how == "fd" && reclaim::appends(holder))
+        alternative(fields, how, &fds, written, how == "fd" && reclaim::appends(holder))
     };
-    ways.enumerate().map(object).collect()
+    alternatives.enumerate().map(object).collect()
 }
 
-fn kept(keeper: Keeper, context: &Context<'_>) -> Value {
+fn kept(keeper: KernelHolder, context: &Context<'_>) -> Value {
     let mut fields = columns::nobody(context.request);
     let (how, device) = match keeper {
-        Keeper::Swap => ("swap", Value::Missing),
-        Keeper::Loop(number) => ("loop", Value::Text(format!("/dev/loop{number}"))),
-        Keeper::Unknown => ("unknown", Value::Missing),
+        KernelHolder::Swap => ("swap", Value::Missing),
+        KernelHolder::LoopDevice(number) => ("loop", Value::Text(format!("/dev/loop{number}"))),
+        KernelHolder::Unknown => ("unknown", Value::Missing),
     };
     fields.push(("device", device));
-    way(fields, how, &[], Value::Missing, false)
+    alternative(fields, how, &[], Value::Missing, false)
 }
 
-fn way(
+fn alternative(
     mut fields: Vec<(&'static str, Value)>,
     how: &str,
     fds: &[u32],
@@ -107,9 +107,9 @@ fn way(
 /// The same for people.
 pub fn named(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
     match keeper(inode, file, state) {
-        Some(Keeper::Swap) => return "the kernel, as swap".to_owned(),
-        Some(Keeper::Loop(number)) => return format!("/dev/loop{number}"),
-        Some(Keeper::Unknown) => return "no process: the kernel".to_owned(),
+        Some(KernelHolder::Swap) => return "the kernel, as swap".to_owned(),
+        Some(KernelHolder::LoopDevice(number)) => return format!("/dev/loop{number}"),
+        Some(KernelHolder::Unknown) => return "no process: the kernel".to_owned(),
         None => {}
     }
     let label = |id: &TaskId| {

@@ -13,7 +13,7 @@ use crate::{growing::GrowingFile, state::DiskState};
 use observer_core::{
     domain::Context,
     facts::TaskId,
-    identity::{columns, process::Names},
+    identity::{columns, process::NamesState},
     report::Note,
     text::printable,
     units,
@@ -190,7 +190,7 @@ fn folder(path: &[u8]) -> Option<&[u8]> {
 fn name(id: TaskId, context: &Context<'_>) -> Option<String> {
     let process = context.processes.get(id)?;
     let command = columns::command(process)?;
-    let unit = if let Names::Read(names) = &process.names { names.unit.as_ref() } else { None };
+    let unit = if let NamesState::Read(names) = &process.names { names.unit.as_ref() } else { None };
     Some(match unit {
         Some(unit) => format!("{command} ({})", printable(unit)),
         None => command,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::holders::{self, Keeper};
+use super::holders::{self, KernelHolder};
 use crate::{
     file::{HeldFile, Holder},
     state::DiskState,
@@ -13,7 +13,7 @@ use observer_core::{
         TaskId,
         disk::{Descriptor, InodeId},
     },
-    identity::{columns, process::Names},
+    identity::{columns, process::NamesState},
     text::printable,
 };
 
@@ -23,22 +23,22 @@ const NAMED: usize = 3;
 /// One sentence: what gives the space back.
 pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
     match holders::keeper(inode, file, state) {
-        Some(Keeper::Swap) => {
+        Some(KernelHolder::Swap) => {
             return "swapped to, and no path leads to it any more: only a restart of the machine frees it"
                 .to_owned();
         }
-        Some(Keeper::Loop(number)) => {
+        Some(KernelHolder::LoopDevice(number)) => {
             return format!(
                 "unmount what is on /dev/loop{number}, and `losetup -d /dev/loop{number}` frees it"
             );
         }
-        Some(Keeper::Unknown) => {
+        Some(KernelHolder::Unknown) => {
             return "held by the kernel: nothing is known that frees it safely".to_owned();
         }
         None => {}
     }
     let restart = restart(file, context);
-    let held_by = |way: fn(&Holder) -> bool| file.holders.values().any(way);
+    let held_by = |alternative: fn(&Holder) -> bool| file.holders.values().any(alternative);
     if held_by(|holder| holder.executable) {
         return format!("a program that runs, so it must not be truncated: {restart}");
     }
@@ -102,7 +102,7 @@ fn restart(file: &HeldFile, context: &Context<'_>) -> String {
 
 /// The systemd service that a process belongs to: what can be restarted by that name.
 pub fn service(id: TaskId, context: &Context<'_>) -> Option<String> {
-    let Names::Read(names) = &context.processes.get(id)?.names else { return None };
+    let NamesState::Read(names) = &context.processes.get(id)?.names else { return None };
     names.unit.as_ref().filter(|unit| unit.ends_with(b".service")).map(|unit| printable(unit))
 }
 

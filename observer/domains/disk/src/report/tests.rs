@@ -5,15 +5,18 @@ use observer_core::{
     domain::{Context, Domain as _},
     facts::{
         Fact, TaskId,
-        disk::{Answer, Descriptor, DiskFact, File, Found, Growing, Hold, How, InodeId, Mount, Space, Stat},
+        disk::{
+            Answer, Descriptor, DiskFact, File, FileGrowth, Found, Hold, HoldKind, InodeId, Mount, Space,
+            Stat,
+        },
         process::ProcessFact,
-        session::{Missing, Moment, SessionFact},
+        session::{Missing, SessionFact, Timestamp},
     },
     identity::process::Processes,
     report::{Note, Report, Value, shape},
     units,
     view::{Request, Sort, View},
-    wants::{Ask, Through},
+    wants::{ReachedBy, StatMode},
 };
 
 const LOG: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
@@ -33,8 +36,8 @@ struct World {
     processes: Processes,
     session: SessionFact,
     request: Request,
-    now: Moment,
-    previous: Moment,
+    now: Timestamp,
+    previous: Timestamp,
 }
 
 impl World {
@@ -48,7 +51,7 @@ impl World {
             text: String::new(),
             columns: Vec::new(),
         });
-        let at = Moment { boot: 100 * SECOND, wall: 1_000_000 * SECOND };
+        let at = Timestamp { boot: 100 * SECOND, wall: 1_000_000 * SECOND };
         let session = SessionFact { began: at, missing: missing.collect(), ..SessionFact::default() };
         let request = Request::new(view);
         let mut world = Self {
@@ -202,12 +205,13 @@ fn truncation_is_not_advised_where_it_would_harm() {
             "end or restart 1204 legacyd, 4410 sort (cut by truncation, it would be as long again with the next write, as a hole)"
         )
     );
-    world.take(DiskFact::HolderGone { inode: LOG, id: OTHER, how: How::Descriptors });
+    world.take(DiskFact::HolderGone { inode: LOG, id: OTHER, how: HoldKind::Descriptors });
     world.take(DiskFact::Holder { inode: LOG, id: LEGACY, hold: Hold::Mapping { start: 1, end: 2 } });
     let reclaim = "mapped into memory, so it must not be truncated: end or restart 1204 legacyd";
     assert_eq!(cell(&world.due(), 0, "reclaim"), text(reclaim));
-    let ways: Vec<Value> = holders(&world.due(), 0).iter().map(|holder| field(holder, "how")).collect();
-    assert_eq!(ways, [text("fd"), text("mmap")]);
+    let alternatives: Vec<Value> =
+        holders(&world.due(), 0).iter().map(|holder| field(holder, "how")).collect();
+    assert_eq!(alternatives, [text("fd"), text("mmap")]);
 }
 
 #[test]
@@ -281,13 +285,14 @@ fn of_blocks_that_may_be_shared_what_no_other_file_has_comes_back() {
 
 #[test]
 fn a_log_is_what_grows_by_many_small_appends_for_a_while() {
-    let log = Growing { magic: EXT4, size: 2 * MIB, appends: 20_000, exact: true, ..Growing::default() };
-    let told = |growing: &Growing, reports: u64| {
+    let log =
+        FileGrowth { magic: EXT4, size: 2 * MIB, appends: 20_000, exact: true, ..FileGrowth::default() };
+    let told = |growing: &FileGrowth, reports: u64| {
         let mut world = World::seen(View::Disk, &[]);
         for report in 0..=reports {
             let size = growing.size - growing.size / 100 * (reports - report);
-            let growing = Growing { size, ..growing.clone() };
-            world.take(DiskFact::Growing { inode: LOG, growing: growing.into() });
+            let growing = FileGrowth { size, ..growing.clone() };
+            world.take(DiskFact::FileGrowth { inode: LOG, growing: growing.into() });
             let stat = Stat { size, allocated: size };
             let path = Some(b"/var/log/x".to_vec());
             world.take(DiskFact::Found { inode: LOG, found: Found::File { stat, path } });
@@ -301,10 +306,10 @@ fn a_log_is_what_grows_by_many_small_appends_for_a_while() {
     assert_eq!(told(&log, 5), [expected]);
     assert_eq!(told(&log, 4), [""; 0], "it may as well be written at once");
     for other in [
-        Growing { appends: 2000, ..log.clone() },
-        Growing { size: MIB, appends: 999, ..log.clone() },
-        Growing { first_size: MIB + 1, ..log.clone() },
-        Growing { exact: false, ..log.clone() },
+        FileGrowth { appends: 2000, ..log.clone() },
+        FileGrowth { size: MIB, appends: 999, ..log.clone() },
+        FileGrowth { first_size: MIB + 1, ..log.clone() },
+        FileGrowth { exact: false, ..log.clone() },
     ] {
         assert_eq!(told(&other, 5), [""; 0], "{other:?}");
     }
@@ -329,7 +334,7 @@ fn two_holders_without_events_have_unknown_shares_and_one_has_all() {
     let report = world.due();
     assert_eq!(written(&report), [Value::Missing, Value::Missing]);
     assert!(has_note(&report, "written-unknown"));
-    world.take(DiskFact::HolderGone { inode: LOG, id: OTHER, how: How::Descriptors });
+    world.take(DiskFact::HolderGone { inode: LOG, id: OTHER, how: HoldKind::Descriptors });
     assert_eq!(written(&world.due()), [Value::Missing], "it may have written meanwhile");
 }
 
@@ -357,7 +362,7 @@ fn a_row_leaves_with_its_last_holder_and_mappings_are_looked_at_now_and_then() {
     let shown = report.clone();
     world.due();
     assert!(!mappings(&world, &shown), "nothing changed");
-    world.take(DiskFact::HolderGone { inode: LOG, id: LEGACY, how: How::Descriptors });
+    world.take(DiskFact::HolderGone { inode: LOG, id: LEGACY, how: HoldKind::Descriptors });
     world.take(DiskFact::FileGone { inode: LOG });
     assert!(!mappings(&world, &report), "they were looked at before it was said to be gone");
     let report = world.due();
@@ -377,7 +382,7 @@ fn a_file_on_a_network_is_asked_for_its_path_alone() {
     let report = world.due();
     let wants = world.with(|state, context| state.wants(&report, context));
     let handle = wants.files.first().unwrap();
-    assert_eq!((handle.ask, handle.through), (Ask::Path, Through::Descriptor { thread: 1204, fd: 7 }));
+    assert_eq!((handle.ask, handle.through), (StatMode::Path, ReachedBy::Descriptor { thread: 1204, fd: 7 }));
 }
 
 #[test]
@@ -426,8 +431,8 @@ fn what_is_only_promised_makes_nothing_negative_where_it_is_counted_later() {
         let space = Space { size: 9 * MIB, ..Space::default() };
         world.take(DiskFact::Space { dev: LOG.dev, space });
         world.due();
-        let growing = Growing { magic: EXT4, size: MIB, exact: true, ..Growing::default() };
-        world.take(DiskFact::Growing { inode: LOG, growing: growing.into() });
+        let growing = FileGrowth { magic: EXT4, size: MIB, exact: true, ..FileGrowth::default() };
+        world.take(DiskFact::FileGrowth { inode: LOG, growing: growing.into() });
         let stat = Stat { size: MIB, allocated: MIB };
         world.take(DiskFact::Found { inode: LOG, found: Found::File { stat, path: None } });
         let report = world.due();
@@ -456,9 +461,9 @@ fn what_was_written_before_observation_began_is_not_counted() {
 fn of_many_files_that_grow_each_has_its_turn_and_is_left_alone_afterwards() {
     let mut world = World::seen(View::Disk, &[]);
     let files: Vec<_> = (0..1500).map(|ino| InodeId { ino, ..LOG }).collect();
-    let growing = Growing { magic: EXT4, size: MIB, exact: true, ..Growing::default() };
+    let growing = FileGrowth { magic: EXT4, size: MIB, exact: true, ..FileGrowth::default() };
     for inode in &files {
-        world.take(DiskFact::Growing { inode: *inode, growing: growing.clone().into() });
+        world.take(DiskFact::FileGrowth { inode: *inode, growing: growing.clone().into() });
     }
     world.take(DiskFact::Space { dev: LOG.dev, space: Space { size: 9 * MIB, ..Space::default() } });
     let mut asked = vec![0; files.len()];
@@ -490,14 +495,14 @@ fn of_many_files_that_grow_each_has_its_turn_and_is_left_alone_afterwards() {
 #[test]
 fn files_that_grow_all_the_time_take_turns() {
     let mut world = World::seen(View::Disk, &[]);
-    let growing = Growing { magic: EXT4, exact: true, ..Growing::default() };
+    let growing = FileGrowth { magic: EXT4, exact: true, ..FileGrowth::default() };
     world.take(DiskFact::Space { dev: LOG.dev, space: Space { size: 9 * MIB, ..Space::default() } });
     let mut asked = std::collections::BTreeSet::new();
     let mut shown = world.due();
     for size in 1..4 {
         for ino in 0..2500 {
-            let growing = Growing { size, ..growing.clone() };
-            world.take(DiskFact::Growing { inode: InodeId { ino, ..LOG }, growing: growing.into() });
+            let growing = FileGrowth { size, ..growing.clone() };
+            world.take(DiskFact::FileGrowth { inode: InodeId { ino, ..LOG }, growing: growing.into() });
         }
         let wants = world.with(|state, context| state.wants(&shown, context));
         asked.extend(wants.growing.into_iter().map(|file| file.inode));
@@ -561,10 +566,10 @@ fn of_writers_that_are_not_shown_no_row_is_made_and_the_report_is_the_same() {
             assert_eq!(report.tables, expected.tables, "{top:?} {comm:?} by {sort:?}");
             assert_eq!(report.notes, expected.notes);
             let draft = shaped(world.with(|state, context| state.draft(context)));
-            let people = |report: &Report| -> Vec<Vec<TaskId>> {
+            let human = |report: &Report| -> Vec<Vec<TaskId>> {
                 report.tables[1].rows.iter().map(|row| row.processes.clone()).collect()
             };
-            assert_eq!(people(&draft), people(&expected), "{top:?} {comm:?} by {sort:?}");
+            assert_eq!(human(&draft), human(&expected), "{top:?} {comm:?} by {sort:?}");
             assert!(draft.tables[1].rows.iter().all(|row| row.cells.is_empty()));
         }
     }
@@ -591,15 +596,15 @@ fn of_many_folders_and_files_that_fill_a_disk_the_biggest_few_are_named_and_the_
             });
         }
         let size = number * MIB;
-        let growing = Growing {
+        let growing = FileGrowth {
             magic: EXT4,
             size,
             exact: true,
             owner: writers.last().copied(),
             writers: writers.iter().map(|id| (*id, size / writers.len() as u64)).collect(),
-            ..Growing::default()
+            ..FileGrowth::default()
         };
-        world.take(DiskFact::Growing { inode, growing: growing.into() });
+        world.take(DiskFact::FileGrowth { inode, growing: growing.into() });
         let stat = Stat { size, allocated: size };
         world.take(DiskFact::Found { inode, found: Found::File { stat, path: Some(path.into_bytes()) } });
         for id in writers {

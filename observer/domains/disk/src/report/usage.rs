@@ -11,7 +11,7 @@ use observer_core::{
 
 /// The report of the view.
 pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
-    let mut filesystems: Vec<filesystem::Told> =
+    let mut filesystems: Vec<filesystem::FilesystemRow> =
         filesystem::mounts(state).map(|mount| filesystem::told(mount, state, context)).collect();
     filesystems.sort_by(|left, right| right.full.total_cmp(&left.full));
     let headline = filesystems.iter().take(2).map(|told| told.sentence.clone()).collect();

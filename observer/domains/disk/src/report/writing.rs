@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{filesystem, mounted};
-use crate::{growing::GrowingFile, state::DiskState, writer::Wrote};
+use crate::{growing::GrowingFile, state::DiskState, writer::WriteTotals};
 use observer_core::{
     domain::Context,
     facts::{TaskId, disk::InodeId},
@@ -27,7 +27,7 @@ fn columns(context: &Context<'_>) -> Vec<Column> {
         Column::new("written", Kind::Bytes, "WRITTEN", 0).adding(),
         Column::new("rate", Kind::ByteRate, "WRITES", 0).adding(),
         Column::json("files", Kind::Text).adding(),
-        Column::people("file", Kind::Text, "MAKES GROW", 2),
+        Column::human("file", Kind::Text, "MAKES GROW", 2),
     ]);
     columns
 }
@@ -35,13 +35,13 @@ fn columns(context: &Context<'_>) -> Vec<Column> {
 /// A process that wrote while observed: it may get a row.
 struct Writer<'a> {
     id: TaskId,
-    wrote: Wrote,
-    making: Making<'a>,
+    wrote: WriteTotals,
+    making: RowContext<'a>,
 }
 
 /// How the row of a process is made.
 #[derive(Clone, Copy)]
-struct Making<'a> {
+struct RowContext<'a> {
     state: &'a DiskState,
     context: &'a Context<'a>,
     /// Rows are about somebody and say nothing.
@@ -51,7 +51,7 @@ struct Making<'a> {
 /// The rows of those that wrote while observed; of a draft they say nothing, unless they have to be merged. Whether a file
 /// of any of them that a row could tell of has no path.
 pub fn table(state: &DiskState, context: &Context<'_>, is_draft: bool) -> (Table, bool) {
-    let making = Making { state, context, empty: is_draft && context.request.by == GroupBy::Process };
+    let making = RowContext { state, context, empty: is_draft && context.request.by == GroupBy::Process };
     let writers = writers(state).into_iter().map(|(id, wrote)| Writer { id, wrote, making });
     let writers: Vec<Writer<'_>> = writers.collect();
     let pathless = !is_draft && writers.iter().any(Writer::is_pathless);
@@ -64,8 +64,8 @@ pub fn table(state: &DiskState, context: &Context<'_>, is_draft: bool) -> (Table
 }
 
 /// What each process wrote.
-fn writers(state: &DiskState) -> BTreeMap<TaskId, Wrote> {
-    let mut writers: BTreeMap<TaskId, Wrote> = state.writers.iter().collect();
+fn writers(state: &DiskState) -> BTreeMap<TaskId, WriteTotals> {
+    let mut writers: BTreeMap<TaskId, WriteTotals> = state.writers.iter().collect();
     // What never reaches storage (a file in RAM), and what little a process writes, is known by the files alone.
     for (id, work) in state.grown.work() {
         let wrote = writers.entry(id).or_default();
@@ -75,7 +75,7 @@ fn writers(state: &DiskState) -> BTreeMap<TaskId, Wrote> {
     for (id, wrote) in &mut writers {
         match state.grown.end_of(*id) {
             // A report has told of it.
-            Some(true) if !wrote.ended => *wrote = Wrote::default(),
+            Some(true) if !wrote.ended => *wrote = WriteTotals::default(),
             Some(_) => wrote.ended = true,
             None => {}
         }
@@ -104,8 +104,8 @@ impl Subject for Writer<'_> {
 
     fn row(&self) -> Row {
         let emphasis = match self.wrote {
-            Wrote { ended: true, .. } => Emphasis::Faint,
-            Wrote { recent: 1.., .. } => Emphasis::Notice,
+            WriteTotals { ended: true, .. } => Emphasis::Faint,
+            WriteTotals { recent: 1.., .. } => Emphasis::Notice,
             _ => Emphasis::Plain,
         };
         let cells = if self.making.empty { Vec::new() } else { self.cells() };
@@ -134,7 +134,7 @@ impl Writer<'_> {
     }
 
     fn cells(&self) -> Vec<Value> {
-        let Making { state, context, .. } = self.making;
+        let RowContext { state, context, .. } = self.making;
         let files = self.files();
         let list = files.iter().take(FILES).map(|(inode, file, written)| {
             Value::Object(vec![

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 
 use super::DiskState;
-use crate::{file::HeldFile, growing::GrowingFile, lists::Need, report};
+use crate::{file::HeldFile, growing::GrowingFile, inode_scan::Need, report};
 use observer_core::{
     domain::Context,
-    facts::{TaskId, disk::InodeId, session::Moment},
+    facts::{TaskId, disk::InodeId, session::Timestamp},
     report::Report,
     view::View,
-    wants::{Ask, FileHandle, NumberedFile, Wants},
+    wants::{FileHandle, GrowingFileQuery, HostQueries, StatMode},
 };
 
 /// So many files are asked for their exact blocks at each report: each costs some ten microseconds. Of those without a
@@ -31,25 +31,25 @@ const UNREACHABLE_EVERY: u64 = 2_000_000_000;
 
 impl DiskState {
     /// What `shown` lacks.
-    pub(super) fn asks(&self, shown: &Report, context: &Context<'_>) -> Wants {
-        let mut wants = Wants {
+    pub(super) fn asks(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
+        let mut wants = HostQueries {
             mappings: self.wants_mappings(context.now),
             inodes: self.wants_inodes(context.now),
             writers: self.asks_for(View::Disk),
             loops: self.files.values().any(|file| file.holders.is_empty() && file.listing.is_some()),
-            ..Wants::default()
+            ..HostQueries::default()
         };
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
-        let mut people: BTreeSet<TaskId> = rows.flat_map(|row| row.processes.iter().copied()).collect();
+        let mut human: BTreeSet<TaskId> = rows.flat_map(|row| row.processes.iter().copied()).collect();
         if self.asks_for(View::DeletedOpen) {
             let deleters = self.held().filter_map(|(_, file)| file.deleted.map(|deletion| deletion.by));
-            people.extend(deleters);
+            human.extend(deleters);
         }
         if self.records {
-            people.extend(self.grown.workers());
-            people.extend(self.writers.iter().map(|(id, _)| id));
+            human.extend(self.grown.workers());
+            human.extend(self.writers.iter().map(|(id, _)| id));
         }
-        wants.names = people.into_iter().filter(|id| context.processes.unread(*id)).collect();
+        wants.names = human.into_iter().filter(|id| context.processes.unread(*id)).collect();
         wants.growing = self.to_be_asked();
         if self.asks_for(View::Disk) {
             wants.alive = self.grown.workers();
@@ -81,7 +81,7 @@ impl DiskState {
     }
 
     /// Notes whose turn it was: nothing that came since they were asked for has changed the order.
-    pub(super) fn asked(&mut self, moment: Moment) {
+    pub(super) fn asked(&mut self, moment: Timestamp) {
         for (place, inode) in self.in_turn().into_iter().enumerate() {
             if place >= ASKED {
                 self.late.insert(inode.dev, moment.boot);
@@ -91,15 +91,15 @@ impl DiskState {
         }
     }
 
-    fn to_be_asked(&self) -> BTreeSet<NumberedFile> {
+    fn to_be_asked(&self) -> BTreeSet<GrowingFileQuery> {
         let files = self.in_turn().into_iter().take(ASKED).filter_map(|inode| {
             let file = self.grown.files.get(&inode)?;
             let mount = report::mount_of(self, inode.dev)?;
-            Some(NumberedFile {
+            Some(GrowingFileQuery {
                 inode,
                 mount: mount.point.clone(),
                 has_handle: file.magic().has_handles(),
-                is_numbered: file.magic().ask() == Ask::Everything,
+                is_numbered: file.magic().ask() == StatMode::Everything,
                 path: file.path.clone(),
                 workers: file.growing.writers.iter().map(|(id, _)| *id).collect(),
             })
@@ -109,7 +109,7 @@ impl DiskState {
 
     /// Whether holders without descriptor are looked for: now and then, often while a file's numbers are read by no other
     /// pass, and whenever the lists are read, of which only what no process holds is told.
-    pub(super) fn wants_mappings(&self, now: Moment) -> bool {
+    pub(super) fn wants_mappings(&self, now: Timestamp) -> bool {
         let unreachable = self.held().any(|(_, file)| !file.holders.is_empty() && file.unreachable());
         let every = if unreachable { UNREACHABLE_EVERY } else { MAPPINGS_EVERY };
         self.recheck
@@ -117,7 +117,7 @@ impl DiskState {
             || now.boot >= self.mapped_at.saturating_add(every)
     }
 
-    pub(super) fn wants_inodes(&self, now: Moment) -> bool {
+    pub(super) fn wants_inodes(&self, now: Timestamp) -> bool {
         let sought = |file: &HeldFile| file.listing.is_none() && file.unreachable() && file.path().is_none();
         let need = if self.lists_by_pass && self.held().any(|(_, file)| sought(file)) {
             Need::Sought
@@ -131,7 +131,7 @@ impl DiskState {
 
     /// The files that are asked which part of their blocks others share, the biggest first: as with their turn among the
     /// files that grow, nothing that comes after the question changes the answer to which they are.
-    pub(super) fn extents(&self, now: Moment) -> BTreeSet<FileHandle> {
+    pub(super) fn extents(&self, now: Timestamp) -> BTreeSet<FileHandle> {
         if !self.asks_for(View::DeletedOpen) {
             return BTreeSet::new();
         }

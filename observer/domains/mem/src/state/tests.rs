@@ -26,7 +26,7 @@ struct World {
     session: SessionFact,
     processes: Processes,
     request: Request,
-    now: Moment,
+    now: Timestamp,
 }
 
 impl World {
@@ -37,7 +37,7 @@ impl World {
             session: SessionFact::default(),
             processes: Processes::default(),
             request,
-            now: Moment::default(),
+            now: Timestamp::default(),
         }
     }
 
@@ -65,7 +65,7 @@ impl World {
 
     /// A report is due `second` seconds after the start.
     fn due(&mut self, second: u64) {
-        self.now = Moment { boot: second * SECOND, wall: 0 };
+        self.now = Timestamp { boot: second * SECOND, wall: 0 };
         self.state.apply(&Fact::Due(self.now));
     }
 
@@ -75,7 +75,7 @@ impl World {
             processes: &self.processes,
             request: &self.request,
             now: self.now,
-            previous: Moment::default(),
+            previous: Timestamp::default(),
             first: false,
         }
     }
@@ -84,7 +84,7 @@ impl World {
         self.state.report(&self.context())
     }
 
-    fn wants(&self) -> Wants {
+    fn wants(&self) -> HostQueries {
         self.state.wants(&self.report(), &self.context())
     }
 
@@ -450,8 +450,8 @@ fn a_kill_is_told_with_who_asked_for_memory_and_who_had_grown_until_it_was_seen(
 fn waiting_for_memory_is_told_where_it_matters() {
     let mut world = World::new();
     let mut waited = |cgroup: Option<&[u8]>, second, some| {
-        let stalls = facts::mem::Stalls { some, full: some / 2 };
-        world.apply(MemFact::Stalls { cgroup: cgroup.map(<[u8]>::to_vec), stalls });
+        let stalls = facts::mem::PressureTotals { some, full: some / 2 };
+        world.apply(MemFact::PressureTotals { cgroup: cgroup.map(<[u8]>::to_vec), stalls });
         world.due(second);
         let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-stall");
         notes.map(|note| note.text).collect::<Vec<_>>()
@@ -471,9 +471,9 @@ fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
     let mut world = World::new();
     let mut waited = |second: u64, some: u64| {
         for group in 1..=8u64 {
-            let stalls = facts::mem::Stalls { some: some * group, full: 0 };
+            let stalls = facts::mem::PressureTotals { some: some * group, full: 0 };
             let cgroup = Some(format!("/{group}").into_bytes());
-            world.apply(MemFact::Stalls { cgroup, stalls });
+            world.apply(MemFact::PressureTotals { cgroup, stalls });
         }
         world.due(second);
         let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-stall");

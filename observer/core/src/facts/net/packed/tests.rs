@@ -63,14 +63,14 @@ impl Numbers {
         Endpoint::new(ip, self.half() as u16)
     }
 
-    fn ends(&mut self) -> Ends {
+    fn ends(&mut self) -> Endpoints {
         let (netns, local) = (self.half(), self.endpoint());
         let remote = match self.below(3) {
             0 => None,
             1 => Some(Endpoint::new(local.ip(), self.half() as u16)),
             _ => Some(self.endpoint()),
         };
-        Ends { netns, local, remote }
+        Endpoints { netns, local, remote }
     }
 
     fn connection(&mut self) -> ConnectionFact {
@@ -84,7 +84,7 @@ impl Numbers {
             ends: self.ends(),
             state: self.half() as u8,
             counters: Counters { tx: self.next(), rx: self.next(), retransmitted: self.next() },
-            measures: Measures {
+            measures: TcpMeasures {
                 srtt: self.half(),
                 rtt_min: self.flag().then(|| self.half()),
                 mss: self.half(),

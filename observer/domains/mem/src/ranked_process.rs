@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, ops::Deref};
 
 use super::{
-    process::{ProcessMemory, Room, process_bytes},
+    process::{LimitState, ProcessMemory, process_bytes},
     state::MemState,
 };
 use observer_core::{
@@ -29,12 +29,12 @@ static NOTHING: Totals =
     Totals { mapped: 0, unmapped: 0, mapped_file: 0, reserved: 0, protected: 0, peak: None };
 
 /// A process and what its series says. There is one of every process, and few are shown: what only these need is looked up.
-pub(super) struct Assessed<'a> {
+pub(super) struct RankedProcess<'a> {
     pub id: TaskId,
     pub process: &'a ProcessMemory,
     /// What it holds; `None` for one that has ended, or that no pass has met.
     pub memory: Option<Memory>,
-    pub says: Says<'a>,
+    pub says: AssessmentSource<'a>,
     /// `None` where events are not followed; who has not been heard of has mapped nothing.
     pub totals: Option<&'a Totals>,
     /// Growth over the window, or as far as it is known, in bytes.
@@ -45,12 +45,12 @@ pub(super) struct Assessed<'a> {
 }
 
 /// What a series says: as it was judged for this report, or, where it was not, judged anew.
-pub(super) enum Says<'a> {
+pub(super) enum AssessmentSource<'a> {
     Judged(&'a Assessment),
     Anew(Box<Assessment>),
 }
 
-impl Deref for Says<'_> {
+impl Deref for AssessmentSource<'_> {
     type Target = Assessment;
 
     fn deref(&self) -> &Assessment {
@@ -63,7 +63,7 @@ impl Deref for Says<'_> {
 
 /// How far the processes have been judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum AssessmentStage {
     /// A report is due soon: what they hold now is known, what that means was last looked at for the report before.
     Draft,
     /// A report is due.
@@ -71,34 +71,38 @@ pub(super) enum Stage {
 }
 
 /// Every process, in no order.
-pub(super) fn assessed<'a>(state: &'a MemState, context: &Context<'_>, stage: Stage) -> Vec<Assessed<'a>> {
+pub(super) fn assessed<'a>(
+    state: &'a MemState,
+    context: &Context<'_>,
+    stage: AssessmentStage,
+) -> Vec<RankedProcess<'a>> {
     let missing = &context.session.missing;
     let followed = !missing.iter().any(|hook| hook.columns.iter().any(|name| name == "mapped"));
-    let of = |(id, process)| Assessed::new(id, process, state, context.now.boot, followed, stage);
+    let of = |(id, process)| RankedProcess::new(id, process, state, context.now.boot, followed, stage);
     state.processes.iter().map(|(id, process)| (*id, process)).map(of).collect()
 }
 
-impl<'a> Assessed<'a> {
+impl<'a> RankedProcess<'a> {
     fn new(
         id: TaskId,
         process: &'a ProcessMemory,
         state: &'a MemState,
         now: u64,
         followed: bool,
-        stage: Stage,
+        stage: AssessmentStage,
     ) -> Self {
         let memory = process.memory().filter(|_| !process.ended);
         let (says, growth) = match stage {
-            Stage::Final => {
+            AssessmentStage::Final => {
                 let says = state.assessment(process, now);
                 let growth = says.growth;
                 (says, growth)
             }
-            Stage::Draft => {
+            AssessmentStage::Draft => {
                 let series = &process.series.window;
                 let began = series.begin(now).and_then(|begin| series.value_at(begin));
                 let growth = memory.zip(began).map(|(memory, began)| process_bytes(memory) - began);
-                (Says::Judged(state.says(process).unwrap_or(&UNJUDGED)), growth)
+                (AssessmentSource::Judged(state.says(process).unwrap_or(&UNJUDGED)), growth)
             }
         };
         Self {
@@ -114,7 +118,7 @@ impl<'a> Assessed<'a> {
     }
 
     /// See [`MemState::room`].
-    pub(super) fn room(&self) -> Option<Room> {
+    pub(super) fn room(&self) -> Option<LimitState> {
         self.state.room(self.process)
     }
 

@@ -1,6 +1,6 @@
 //! When the lists of all inodes in memory are read: they may be long, so the time that it takes decides.
 
-use observer_core::facts::disk::Walk;
+use observer_core::facts::disk::InodeScanResult;
 
 /// Nanoseconds after which they are read again though nothing hints at a change.
 const EVERY: u64 = 10_000_000_000;
@@ -29,9 +29,9 @@ pub enum Need {
 
 /// What is known of the lists and when they were last read.
 #[derive(Debug, Default)]
-pub struct Lists {
+pub struct InodeScanSchedule {
     /// How the last reading went; `None` before the first was finished.
-    pub walk: Option<Walk>,
+    pub walk: Option<InodeScanResult>,
     /// A file was let go of since.
     pub released: bool,
     /// What is known from them alone has changed since they were last asked for.
@@ -45,7 +45,7 @@ pub struct Lists {
     asked: bool,
 }
 
-impl Lists {
+impl InodeScanSchedule {
     /// Whether they are to be read at `now`.
     pub fn due(&self, now: u64, need: Need) -> bool {
         let doublings = match need {
@@ -85,13 +85,13 @@ mod tests {
 
     #[test]
     fn they_are_read_as_seldom_as_they_are_long_and_soon_after_a_file_was_let_go_of() {
-        let mut lists = Lists::default();
+        let mut lists = InodeScanSchedule::default();
         lists.report(EVERY, true);
         assert!(!lists.due(EVERY + SOON, Need::None));
         assert!(lists.due(EVERY + SOON, Need::Sought));
         lists.released = true;
         assert!(lists.due(EVERY + SOON, Need::None));
-        lists.walk = Some(Walk { inodes: 1_000_000, complete: true });
+        lists.walk = Some(InodeScanResult { inodes: 1_000_000, complete: true });
         assert!(!lists.due(EVERY + SOON, Need::None), "a million inodes take a seventh of a second");
         assert!(!lists.due(EVERY + 59_000_000_000, Need::None));
         assert!(lists.due(EVERY + 60_000_000_000, Need::None));
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_file_that_stays_as_it_is_is_looked_at_ever_less_often_until_it_changes() {
-        let mut lists = Lists::default();
+        let mut lists = InodeScanSchedule::default();
         let (mut now, mut pauses) = (EVERY, Vec::new());
         lists.changed = true;
         lists.report(now, true);
@@ -127,10 +127,11 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_read_for_the_next_report() {
-        let mut lists = Lists::default();
+        let mut lists = InodeScanSchedule::default();
         lists.report(0, true);
         assert_eq!(lists.readings(), None, "where what is known without them was shown first");
-        let mut lists = Lists { walk: Some(Walk::default()), ..Lists::default() };
+        let mut lists =
+            InodeScanSchedule { walk: Some(InodeScanResult::default()), ..InodeScanSchedule::default() };
         lists.report(1, true);
         assert_eq!(lists.readings(), Some((1, 1)));
         lists.report(2, false);

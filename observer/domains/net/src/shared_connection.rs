@@ -6,14 +6,14 @@ use observer_core::facts::net::{ConnectionFact, Pace, PacedFact, PacedHandle, Pa
 
 /// What was told of a connection, shared with who told it.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum SharedConnection {
     /// By a version that did not tell its pace, or with its end.
     Plain(Arc<ConnectionFact>),
     /// The fact, and in few bytes where it was told so.
     Paced(Arc<PacedFact>, Option<Packed>),
 }
 
-impl Deref for Told {
+impl Deref for SharedConnection {
     type Target = ConnectionFact;
 
     fn deref(&self) -> &ConnectionFact {
@@ -24,13 +24,13 @@ impl Deref for Told {
     }
 }
 
-impl From<&PacedHandle> for Told {
+impl From<&PacedHandle> for SharedConnection {
     fn from(fact: &PacedHandle) -> Self {
         Self::Paced(fact.whole(), fact.packed().cloned())
     }
 }
 
-impl Told {
+impl SharedConnection {
     /// The fact in few bytes, where it was told so.
     #[must_use]
     pub const fn packed(&self) -> Option<&Packed> {

@@ -68,12 +68,12 @@ pub fn trampolines(types: &KernelTypes, domains: &[&Declaration]) -> Result<(), 
         libc::syscall(libc::SYS_bpf, PROGRAM_LOAD, &raw const attributes, size_of::<ProgramLoad>())
     };
     if result < 0 {
-        let refusal = std::io::Error::last_os_error();
-        return Err(match refusal.raw_os_error() {
+        let rejection = std::io::Error::last_os_error();
+        return Err(match rejection.raw_os_error() {
             Some(libc::EPERM) => {
                 "the kernel refuses programs on functions (EPERM), though it takes others".to_owned()
             }
-            _ => format!("the kernel refuses programs on functions: {refusal}"),
+            _ => format!("the kernel refuses programs on functions: {rejection}"),
         });
     }
     // SAFETY: the call succeeded, so the result is a new descriptor that nobody else owns.

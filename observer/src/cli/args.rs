@@ -48,7 +48,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Doctor {
     #[command(flatten)]
-    pub live: Live,
+    pub live: LiveArgs,
     /// What this kernel's types say of all that observer relies on, for the tests of plans
     #[arg(long, hide = true)]
     pub survey: bool,
@@ -96,7 +96,7 @@ pub struct Watch {
     #[arg(long, value_name = "FILE", help_heading = "Observing")]
     pub record: Option<PathBuf>,
     #[command(flatten)]
-    pub live: Live,
+    pub live: LiveArgs,
 }
 
 #[derive(Debug, Args)]
@@ -116,7 +116,7 @@ pub struct Record {
     #[command(flatten)]
     pub timing: Timing,
     #[command(flatten)]
-    pub live: Live,
+    pub live: LiveArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -236,7 +236,7 @@ pub struct Format {
 }
 
 #[derive(Debug, Args)]
-pub struct Live {
+pub struct LiveArgs {
     /// What observer may take of one core; beyond it the interval stretches and a note says so
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = percent, help_heading = "Observing")]
     #[arg(allow_negative_numbers = true)]
@@ -248,18 +248,18 @@ pub struct Live {
     #[arg(short = 'v', long, help_heading = "Observing")]
     pub verbose: bool,
     #[arg(long, hide = true, value_name = "KIND")]
-    pub without: Vec<Without>,
+    pub without: Vec<WithoutArg>,
     #[arg(long, hide = true, value_name = "DIR")]
     pub objects: Option<PathBuf>,
     #[arg(long, hide = true)]
     pub no_cache: bool,
-    #[arg(long = "way", hide = true, value_name = "HOOK=N", value_parser = way)]
-    pub ways: Vec<(String, usize)>,
+    #[arg(long = "way", hide = true, value_name = "HOOK=N", value_parser = alternative)]
+    pub alternatives: Vec<(String, usize)>,
 }
 
 /// Half of the hooks, switched off by tests to see what the other half delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Without {
+pub enum WithoutArg {
     Iterators,
     Events,
 }
@@ -268,53 +268,51 @@ pub enum Without {
 const SECONDS: RangeInclusive<f64> = 0.01..=31_536_000.0;
 
 /// One way of a hook, counted from 1 in the order of doctor; tests force each, so that none is code that never ran.
-fn way(typed: &str) -> Result<(String, usize), String> {
-    let parts = typed.split_once('=').and_then(|(hook, number)| Some((hook, number.parse().ok()?)));
+fn alternative(args: &str) -> Result<(String, usize), String> {
+    let parts = args.split_once('=').and_then(|(hook, number)| Some((hook, number.parse().ok()?)));
     parts
         .filter(|(_, number)| *number > 0)
         .map(|(hook, number)| (hook.to_owned(), number))
         .ok_or_else(|| "give the hook and the number of its way from 1, such as mem.mappings=2".to_owned())
 }
 
-fn seconds(typed: &str) -> Result<f64, String> {
-    match typed.parse::<f64>() {
+fn seconds(args: &str) -> Result<f64, String> {
+    match args.parse::<f64>() {
         Ok(number) if SECONDS.contains(&number) => Ok(number),
         Ok(_) => Err("give seconds from 0.01 to 31536000 (a year), fractions allowed".to_owned()),
         Err(_) => Err("this is no number: give seconds, such as 1 or 0.5".to_owned()),
     }
 }
 
-fn percent(typed: &str) -> Result<f64, String> {
-    match typed.parse::<f64>() {
+fn percent(args: &str) -> Result<f64, String> {
+    match args.parse::<f64>() {
         Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
         Ok(_) => Err("give per cent of one core, more than 0 and at most 100".to_owned()),
         Err(_) => Err("this is no number: give per cent of one core, such as 1".to_owned()),
     }
 }
 
-fn rows(typed: &str) -> Result<usize, String> {
-    typed.parse().ok().filter(|rows| *rows > 0).ok_or_else(|| "give a number of rows from 1".to_owned())
+fn rows(args: &str) -> Result<usize, String> {
+    args.parse().ok().filter(|rows| *rows > 0).ok_or_else(|| "give a number of rows from 1".to_owned())
 }
 
-fn reports(typed: &str) -> Result<u64, String> {
-    typed
-        .parse()
+fn reports(args: &str) -> Result<u64, String> {
+    args.parse()
         .ok()
         .filter(|reports| *reports > 0)
         .ok_or_else(|| "give a number of reports from 1".to_owned())
 }
 
-fn process_id(typed: &str) -> Result<u32, String> {
+fn process_id(args: &str) -> Result<u32, String> {
     // The kernel's own limit is 2^22.
-    typed
-        .parse()
+    args.parse()
         .ok()
         .filter(|pid| (1..=1 << 22).contains(pid))
         .ok_or_else(|| "give the number of a process, or use -c to choose by name".to_owned())
 }
 
-fn expression(typed: &str) -> Result<Regex, String> {
-    Regex::new(typed).map_err(|error| {
+fn expression(args: &str) -> Result<Regex, String> {
+    Regex::new(args).map_err(|error| {
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
         format!("this is no regular expression ({reason}): escape special characters with a backslash")

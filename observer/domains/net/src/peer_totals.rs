@@ -12,7 +12,7 @@ use super::{
 use observer_core::facts::{TaskId, net::ConnectionFact};
 
 /// The traffic of one process with one address; `None` for what no remote is known of.
-pub type Part = (TaskId, Option<IpAddr>);
+pub type PeerTotals = (TaskId, Option<IpAddr>);
 
 /// Open connections.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct Tally {
     /// By process, and by its remote.
     by_process: HashMap<TaskId, u64>,
     /// Kept only where rows are made of remotes.
-    by_part: Option<HashMap<Part, u64>>,
+    by_part: Option<HashMap<PeerTotals, u64>>,
     routes: Routes,
 }
 
@@ -85,7 +85,7 @@ impl Tally {
     }
 
     /// The same by the remote address; `None` where that is not counted.
-    pub fn parts(&self) -> Option<impl Iterator<Item = (Part, u64)> + '_> {
+    pub fn parts(&self) -> Option<impl Iterator<Item = (PeerTotals, u64)> + '_> {
         Some(self.by_part.as_ref()?.iter().map(|(part, open)| (*part, *open)))
     }
 

@@ -13,9 +13,9 @@ const KEPT: usize = 4096;
 
 /// What remote addresses are called.
 #[derive(Clone, Debug, Default)]
-pub struct Names(HashMap<IpAddr, Option<String>>);
+pub struct PeerNames(HashMap<IpAddr, Option<String>>);
 
-impl Names {
+impl PeerNames {
     /// An address has been asked for.
     pub fn told(&mut self, address: IpAddr, name: Option<&[u8]>) {
         if self.0.len() >= KEPT {

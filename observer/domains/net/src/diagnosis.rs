@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
+    bottleneck::Bottleneck,
     clocks::Clocks,
     connection::{Connection, Phase},
-    queue::{self, Filled, Sharer},
-    why::Limit,
+    queue::{self, FilledQueue, QueueUser},
 };
 use observer_core::{facts::TaskId, units::share};
 
@@ -19,20 +19,20 @@ pub(super) const STILL: &str = "nothing flows";
 
 /// What limits a connection, and why that is said.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
-    pub limit: Limit,
+pub struct Diagnosis {
+    pub limit: Bottleneck,
     /// A few words for a table; empty where nothing is known.
     pub brief: String,
     /// One sentence, without its full stop.
     pub evidence: String,
     /// Seconds that a standing queue adds to each round trip; `None` where that cannot be told.
     pub queue: Option<f64>,
-    pub gains: Gain,
+    pub gains: Remedy,
 }
 
 /// What would make it faster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Gain {
+pub enum Remedy {
     /// A shorter way, and no faster link.
     Nearness,
     /// A larger buffer, or a shorter way.
@@ -44,37 +44,37 @@ pub enum Gain {
     Neither,
 }
 
-impl Judgement {
+impl Diagnosis {
     /// Neither a queue nor a gain is known.
     #[must_use]
-    pub fn of(limit: Limit, brief: String, evidence: String) -> Self {
-        Self { limit, brief, evidence, queue: None, gains: Gain::Neither }
+    pub fn of(limit: Bottleneck, brief: String, evidence: String) -> Self {
+        Self { limit, brief, evidence, queue: None, gains: Remedy::Neither }
     }
 
     /// The same, and what would make the connection faster.
     #[must_use]
-    pub fn gaining(self, gains: Gain) -> Self {
+    pub fn gaining(self, gains: Remedy) -> Self {
         Self { gains, ..self }
     }
 
     /// Nobody can tell, and why not.
     #[must_use]
     pub fn unknown(evidence: &str) -> Self {
-        Self::of(Limit::Unknown, String::new(), evidence.to_owned())
+        Self::of(Bottleneck::Unknown, String::new(), evidence.to_owned())
     }
 }
 
 /// What limits the connections at one moment, and the processes.
 #[derive(Clone, Debug, Default)]
-pub struct Judgements {
+pub struct Diagnoses {
     clocks: Clocks,
     /// Those that are not quiet.
-    connections: HashMap<u64, Judgement>,
-    processes: HashMap<TaskId, Together>,
-    filled: Vec<Filled>,
+    connections: HashMap<u64, Diagnosis>,
+    processes: HashMap<TaskId, ProcessDiagnosis>,
+    filled: Vec<FilledQueue>,
 }
 
-impl Judgements {
+impl Diagnoses {
     /// Judges every connection that is open and of which there is something to judge.
     pub fn of<'a>(connections: impl Iterator<Item = &'a Connection>, clocks: Clocks) -> Self {
         let mut judged = Self { clocks, ..Self::default() };
@@ -83,15 +83,15 @@ impl Judgements {
         }
         let moving = |connection: &&Connection| connection.phase == Phase::Open && !connection.is_quiet();
         let open: Vec<&Connection> = connections.filter(moving).collect();
-        let mut first: Vec<Judgement> = open.iter().map(|connection| connection.judge(clocks, 0.0)).collect();
-        let sharers = |judgements: &[Judgement]| -> Vec<Sharer> {
+        let mut first: Vec<Diagnosis> = open.iter().map(|connection| connection.judge(clocks, 0.0)).collect();
+        let sharers = |judgements: &[Diagnosis]| -> Vec<QueueUser> {
             let both = open.iter().zip(judgements);
-            both.filter_map(|(connection, judgement)| Sharer::of(connection, judgement)).collect()
+            both.filter_map(|(connection, judgement)| QueueUser::of(connection, judgement)).collect()
         };
         // Who fills a queue is known from itself; who waits in it only once that is known.
         for filled in queue::filled(&sharers(&first)) {
             for (connection, judgement) in open.iter().zip(&mut first) {
-                if filled.is_on_the_way_of(connection) && judgement.limit == Limit::Peer {
+                if filled.is_on_the_way_of(connection) && judgement.limit == Bottleneck::Peer {
                     *judgement = connection.judge(clocks, filled.adds);
                 }
             }
@@ -110,34 +110,34 @@ impl Judgements {
 
     /// What limits the connection.
     #[must_use]
-    pub fn connection(&self, connection: &Connection) -> Judgement {
+    pub fn connection(&self, connection: &Connection) -> Diagnosis {
         if let Some(judgement) = self.connections.get(&connection.fact.cookie) {
             return judgement.clone();
         }
         if connection.phase == Phase::Open {
             return connection.judge(self.clocks, 0.0);
         }
-        Judgement::unknown("it ended before it was read again")
+        Diagnosis::unknown("it ended before it was read again")
     }
 
     /// Queues that somebody fills.
     #[must_use]
-    pub fn filled(&self) -> &[Filled] {
+    pub fn filled(&self) -> &[FilledQueue] {
         &self.filled
     }
 
     /// The queue that the connection waits in, where another process fills it.
     #[must_use]
-    pub fn waits_in(&self, cookie: u64) -> Option<&Filled> {
+    pub fn waits_in(&self, cookie: u64) -> Option<&FilledQueue> {
         self.filled.iter().find(|filled| filled.waiting.contains(&cookie))
     }
 
     /// What limits most of what the process moves over its open connections, if it has any.
     #[must_use]
-    pub fn process(&self, id: TaskId, connected: bool) -> Judgement {
-        let judged = self.processes.get(&id).and_then(Together::judged);
+    pub fn process(&self, id: TaskId, connected: bool) -> Diagnosis {
+        let judged = self.processes.get(&id).and_then(ProcessDiagnosis::judged);
         judged.unwrap_or_else(|| {
-            Judgement::unknown(match (connected, self.clocks.hz) {
+            Diagnosis::unknown(match (connected, self.clocks.hz) {
                 (false, _) => "it has no open TCP connection",
                 (true, None) => UNREAD,
                 (true, Some(_)) => STILL,
@@ -148,8 +148,8 @@ impl Judgements {
 
 /// The judgements of one process's connections, each with the bytes that it carried in the interval.
 #[derive(Clone, Debug, Default)]
-pub struct Together {
-    limits: BTreeMap<Limit, Limited>,
+pub struct ProcessDiagnosis {
+    limits: BTreeMap<Bottleneck, Limited>,
     bytes: u64,
 }
 
@@ -159,12 +159,12 @@ struct Limited {
     bytes: u64,
     /// What the one that moves most moves, and its cookie: of several, the one with the least.
     most: (u64, Reverse<u64>),
-    judgement: Judgement,
+    judgement: Diagnosis,
 }
 
-impl Together {
+impl ProcessDiagnosis {
     /// Adds a connection; in which order does not matter.
-    pub fn add(&mut self, cookie: u64, judgement: &Judgement, bytes: u64) {
+    pub fn add(&mut self, cookie: u64, judgement: &Diagnosis, bytes: u64) {
         let this = (bytes, Reverse(cookie));
         let new = || Limited { bytes: 0, most: this, judgement: judgement.clone() };
         let limited = self.limits.entry(judgement.limit).or_insert_with(new);
@@ -177,10 +177,10 @@ impl Together {
 
     /// What limits most of what the process moves, in the words of the connection that moves most of that.
     #[must_use]
-    pub fn judged(&self) -> Option<Judgement> {
+    pub fn judged(&self) -> Option<Diagnosis> {
         // Of what moves nothing, what is known says more; among equals, the first in the order of the judgement.
-        let rank = |(limit, limited): &(&Limit, &Limited)| {
-            (limited.bytes, **limit != Limit::Unknown, Reverse(**limit))
+        let rank = |(limit, limited): &(&Bottleneck, &Limited)| {
+            (limited.bytes, **limit != Bottleneck::Unknown, Reverse(**limit))
         };
         let (_, limited) = self.limits.iter().max_by_key(rank)?;
         let mut judgement = limited.judgement.clone();
@@ -198,9 +198,10 @@ mod tests {
 
     #[test]
     fn which_connection_speaks_for_its_process_does_not_hang_on_their_order() {
-        let of = |cookie: u64| Judgement::of(Limit::Application, String::new(), format!("{cookie} waits"));
+        let of =
+            |cookie: u64| Diagnosis::of(Bottleneck::Application, String::new(), format!("{cookie} waits"));
         let judged = |cookies: [u64; 3]| {
-            let mut together = Together::default();
+            let mut together = ProcessDiagnosis::default();
             cookies
                 .iter()
                 .for_each(|cookie| together.add(*cookie, &of(*cookie), if *cookie == 9 { 1 } else { 2 }));

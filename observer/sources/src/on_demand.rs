@@ -12,7 +12,7 @@ const LINGER: u64 = 600_000_000_000;
 
 /// Attaches and detaches the programs of one object.
 #[derive(Debug, Default)]
-pub struct Attention {
+pub struct OnDemandHooks {
     /// Boot-clock nanoseconds up to which they stay attached.
     until: u64,
     /// What the kernel had counted of what they tell, when that was looked at last.
@@ -21,7 +21,7 @@ pub struct Attention {
     missed: u64,
 }
 
-impl Attention {
+impl OnDemandHooks {
     /// After the passes of a report at `now`, boot-clock nanoseconds: attaches or detaches. Whether it has attached.
     pub fn judge(
         &mut self,
@@ -38,7 +38,7 @@ impl Attention {
                 self.until = now.saturating_add(LINGER);
             }
         }
-        if decoder.demands() || object.passes.is_empty() {
+        if decoder.needs_on_demand_hooks() || object.passes.is_empty() {
             self.until = now.saturating_add(LINGER);
         }
         let needed = now < self.until;

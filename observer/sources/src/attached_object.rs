@@ -7,12 +7,12 @@ use std::{
 
 use rustix::{buffer::spare_capacity, io::Errno};
 
-use super::{attention::Attention, changes::Changes};
+use super::{changes::Changes, on_demand::OnDemandHooks};
 use observer_core::{
-    domain::{Decode, Decoded, Malformed, Round},
+    domain::{Decode, Decoded, Malformed, ScanPlan},
     facts::{Fact, TaskId, loss::LossFact},
     hook::HookKind,
-    wants::Wants,
+    wants::HostQueries,
 };
 use observer_host::{self as host, Host};
 use observer_kernel::load::LoadedObject;
@@ -30,7 +30,7 @@ const SILENT_PASSES: u32 = 30;
 type Entry = (&'static str, Vec<u8>);
 
 /// One object that is attached, and what was last seen of it.
-pub struct Observed {
+pub struct AttachedObject {
     pub object: LoadedObject,
     pub decoder: Box<dyn Decode>,
     /// Entries announced in this epoch. They are read when it is over and not before: the kernel side announces an
@@ -46,12 +46,12 @@ pub struct Observed {
     pub unsettled: HashMap<TaskId, [i64; 4]>,
     /// A pass that takes several stopped on its way.
     unfinished: bool,
-    pub attention: Attention,
+    pub on_demand: OnDemandHooks,
     /// Passes since the last one that told of everything; `None` where the next must.
     silent: Option<u32>,
 }
 
-impl Observed {
+impl AttachedObject {
     pub fn new(object: LoadedObject, decoder: Box<dyn Decode>) -> Self {
         Self {
             object,
@@ -63,7 +63,7 @@ impl Observed {
             started: false,
             unsettled: HashMap::new(),
             unfinished: false,
-            attention: Attention::default(),
+            on_demand: OnDemandHooks::default(),
             silent: None,
         }
     }
@@ -101,7 +101,7 @@ impl Observed {
 
     /// Passes and questions have told how much; whose it is by now is looked at again.
     pub fn ascribe(&mut self, changes: &mut Changes, out: &mut impl Extend<Fact>) {
-        let maps = self.decoder.ascribes();
+        let maps = self.decoder.attributing_maps();
         if maps.is_empty() {
             return;
         }
@@ -122,22 +122,33 @@ impl Observed {
         }
     }
 
-    pub fn passes(&mut self, host: &Host, wants: &Wants, changes: &mut Changes, out: &mut impl Extend<Fact>) {
+    pub fn passes(
+        &mut self,
+        host: &Host,
+        wants: &HostQueries,
+        changes: &mut Changes,
+        out: &mut impl Extend<Fact>,
+    ) {
         let round = self.round(wants);
-        for (place, number) in self.decoder.orders(round) {
+        for (place, number) in self.decoder.control_values(round) {
             self.object.order(place, number);
         }
         let passes = self.object.passes.clone();
-        let of = |kind| passes.iter().filter(move |(hook, _)| hook.kind == kind).map(|(_, way)| way.program);
+        let of = |kind| {
+            passes
+                .iter()
+                .filter(move |(hook, _)| hook.kind == kind)
+                .map(|(_, alternative)| alternative.program)
+        };
         let mut complete = true;
-        for program in of(HookKind::Pass) {
-            if self.decoder.has_use_for(program, round) {
+        for program in of(HookKind::Scan) {
+            if self.decoder.needs_scan(program, round) {
                 complete &= self.pass(program, round, host, changes, out);
             }
         }
         // What has left one pass may be found by another, and is only gone if it is not.
         if !self.started || wants.mappings || changes.seeks() {
-            for program in of(HookKind::PassOnDemand) {
+            for program in of(HookKind::ScanOnDemand) {
                 complete &= self.pass(program, round, host, changes, out);
             }
         }
@@ -146,7 +157,7 @@ impl Observed {
                 // Where there is no room, the pass does what it does without knowing.
                 let _ = self.object.totals(name).map(|map| map.put(&key, &value));
             }
-            for program in of(HookKind::PassSeldom) {
+            for program in of(HookKind::ScanRarely) {
                 // What takes longer goes on with the next report.
                 for _ in 0..PASSES {
                     self.unfinished = false;
@@ -171,19 +182,19 @@ impl Observed {
 
     /// Whether the passes that begin now tell of everything: where ends are not told, or may have been lost, and every
     /// now and then, so that no error lasts.
-    fn round(&self, wants: &Wants) -> Round {
-        let told = self.decoder.keeps_silent_with().is_some_and(|hook| self.object.has(hook));
+    fn round(&self, wants: &HostQueries) -> ScanPlan {
+        let told = self.decoder.change_only_hook().is_some_and(|hook| self.object.has(hook));
         let whole = !told || self.silent.is_none_or(|silent| silent >= SILENT_PASSES);
         // The first pass is where what is counted begins.
         let writers = !self.started || wants.writers;
-        Round { whole, attended: self.object.attends(), writers }
+        ScanPlan { whole, attended: self.object.attends(), writers }
     }
 
     /// Runs one pass; whether it reached its end.
     fn pass(
         &mut self,
         program: &'static str,
-        round: Round,
+        round: ScanPlan,
         host: &Host,
         changes: &mut Changes,
         out: &mut impl Extend<Fact>,

@@ -1,7 +1,7 @@
 //! Readings of connections whose limit was known by how they were made, on Linux 6.18 with 250 jiffies a second.
 
 use super::*;
-use observer_core::facts::net::{Counters, Measures, Pace};
+use observer_core::facts::net::{Counters, Pace, TcpMeasures};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -18,7 +18,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn judged(&self) -> Judgement {
+    fn judged(&self) -> Diagnosis {
         let mut before = self.now;
         before.at -= SECOND;
         before.jiffies -= 250;
@@ -32,24 +32,24 @@ impl Pair {
         before.pace.segments_out -= self.segments.0;
         before.pace.segments_in -= self.segments.1;
         let all = [before, self.now];
-        judge(Span { from: &all[0], to: &all[1], all: &all, hz: 250.0, beside: self.beside })
+        judge(ReadingPair { from: &all[0], to: &all[1], all: &all, hz: 250.0, beside: self.beside })
     }
 }
 
 /// A reading late in a connection's life, with what every scenario has.
-fn reading(measures: Measures, pace: Pace) -> Reading {
+fn reading(measures: TcpMeasures, pace: Pace) -> Reading {
     Reading {
         at: 100 * SECOND,
         jiffies: 50_000,
         counters: Counters { tx: 1 << 40, rx: 1 << 40, retransmitted: 0 },
-        measures: Measures { chrono: [10_000; 3], delivered: 1 << 20, ..measures },
+        measures: TcpMeasures { chrono: [10_000; 3], delivered: 1 << 20, ..measures },
         pace: Pace { lost: pace.lost + 1000, segments_out: 1 << 20, ..pace },
     }
 }
 
 /// 4.9 Mbit/s, 5.6 ms; a queue of 130 kB; CUBIC.
 fn bloated() -> Pair {
-    let measures = Measures {
+    let measures = TcpMeasures {
         srtt: 188_942,
         rtt_min: Some(6897),
         mss: 1448,
@@ -58,7 +58,7 @@ fn bloated() -> Pair {
         unsent: 299_736,
         unacked: 115_840,
         window: 1_570_816,
-        ..Measures::default()
+        ..TcpMeasures::default()
     };
     let pace = Pace { ssthresh: 65, send_buffer: 433_152, send_queued: 457_176, ..Pace::default() };
     let (sent, delivered) = (603_816, 402);
@@ -68,7 +68,7 @@ fn bloated() -> Pair {
 
 /// 277 Mbit/s, 3.5 ms; a queue of 87 kB, which BBR overruns now and then.
 fn link() -> Pair {
-    let measures = Measures {
+    let measures = TcpMeasures {
         srtt: 4920,
         rtt_min: Some(3000),
         mss: 8948,
@@ -77,7 +77,7 @@ fn link() -> Pair {
         unsent: 5_941_472,
         unacked: 357_920,
         window: 7_864_320,
-        ..Measures::default()
+        ..TcpMeasures::default()
     };
     let pace = Pace { ssthresh: 38, send_buffer: 7_488_000, send_queued: 6_390_080, ..Pace::default() };
     let (sent, delivered) = (33_948_712, 3775);
@@ -96,7 +96,7 @@ fn link() -> Pair {
 
 /// 784 Mbit/s, 184 ms, of which 0.15 % of the packets are lost; CUBIC.
 fn loss() -> Pair {
-    let measures = Measures {
+    let measures = TcpMeasures {
         srtt: 186_006,
         rtt_min: Some(184_000),
         mss: 8948,
@@ -105,7 +105,7 @@ fn loss() -> Pair {
         unsent: 60_662_244,
         unacked: 1_655_380,
         window: 47_470_592,
-        ..Measures::default()
+        ..TcpMeasures::default()
     };
     let pace = Pace { ssthresh: 103, send_buffer: 67_108_864, send_queued: 63_172_088, ..Pace::default() };
     let (sent, delivered) = (5_923_576, 703);
@@ -115,14 +115,14 @@ fn loss() -> Pair {
 
 /// 129 Mbit/s, 5.5 ms; read at 1.3 MB a second.
 fn receiver() -> Pair {
-    let measures = Measures {
+    let measures = TcpMeasures {
         srtt: 9961,
         rtt_min: Some(5712),
         mss: 8948,
         cwnd: 14,
         unsent: 1_065_228,
         window: 2048,
-        ..Measures::default()
+        ..TcpMeasures::default()
     };
     let pace = Pace { ssthresh: 18, send_buffer: 1_497_600, send_queued: 1_090_188, ..Pace::default() };
     let (sent, delivered) = (1_322_544, 157);
@@ -132,7 +132,7 @@ fn receiver() -> Pair {
 
 /// 430 Mbit/s, 10.8 ms; a send buffer of twice 27,447 bytes.
 fn send_buffer() -> Pair {
-    let measures = Measures {
+    let measures = TcpMeasures {
         srtt: 11_332,
         rtt_min: Some(10_858),
         mss: 8948,
@@ -141,7 +141,7 @@ fn send_buffer() -> Pair {
         unsent: 44_740,
         unacked: 47_640,
         window: 4_069_376,
-        ..Measures::default()
+        ..TcpMeasures::default()
     };
     let pace = Pace { send_buffer: 54_894, send_queued: 96_540, app_limited: 2369, ..Pace::default() };
     let (sent, delivered) = (4_456_448, 539);
@@ -160,7 +160,7 @@ fn send_buffer() -> Pair {
 
 /// The same of a buffer whose time the kernel does not count: 57.8 Mbit/s, 14.4 ms, twice 11,733 bytes.
 fn send_buffer_uncounted() -> Pair {
-    let measures = Measures {
+    let measures = TcpMeasures {
         srtt: 30_142,
         rtt_min: Some(14_000),
         mss: 1448,
@@ -168,7 +168,7 @@ fn send_buffer_uncounted() -> Pair {
         packets_out: 23,
         unacked: 33_304,
         window: 911_360,
-        ..Measures::default()
+        ..TcpMeasures::default()
     };
     let pace = Pace { send_buffer: 23_466, send_queued: 38_296, ..Pace::default() };
     let (sent, delivered) = (3_026_240, 2156);
@@ -178,7 +178,7 @@ fn send_buffer_uncounted() -> Pair {
 
 /// 5.6 Mbit/s, 139 ms; requests of 444 bytes, answered at once with 29.
 fn latency() -> Pair {
-    let measures = Measures {
+    let measures = TcpMeasures {
         srtt: 148_580,
         rtt_min: Some(139_455),
         mss: 1448,
@@ -186,7 +186,7 @@ fn latency() -> Pair {
         packets_out: 1,
         unacked: 444,
         window: 65_536,
-        ..Measures::default()
+        ..TcpMeasures::default()
     };
     let pace = Pace { last_sent: 49_990, last_received: 49_990, segments_in: 1 << 20, ..Pace::default() };
     let now = reading(measures, pace);
@@ -197,7 +197,7 @@ fn latency() -> Pair {
 /// 1.6 Mbit/s, 10.8 ms; answers come after 114 ms.
 fn peer() -> Pair {
     let measures =
-        Measures { srtt: 12_689, rtt_min: Some(11_501), mss: 1448, cwnd: 18, ..Measures::default() };
+        TcpMeasures { srtt: 12_689, rtt_min: Some(11_501), mss: 1448, cwnd: 18, ..TcpMeasures::default() };
     let pace = Pace { last_sent: 49_980, last_received: 49_980, segments_in: 1 << 20, ..Pace::default() };
     let now = reading(measures, pace);
     let segments = (6, 6);
@@ -207,7 +207,7 @@ fn peer() -> Pair {
 /// 330 Mbit/s, 65 ms; a request each 788 ms, answered at once.
 fn application() -> Pair {
     let measures =
-        Measures { srtt: 75_438, rtt_min: Some(64_929), mss: 8948, cwnd: 10, ..Measures::default() };
+        TcpMeasures { srtt: 75_438, rtt_min: Some(64_929), mss: 8948, cwnd: 10, ..TcpMeasures::default() };
     let pace = Pace { last_sent: 49_853, last_received: 49_880, segments_in: 1 << 20, ..Pace::default() };
     let now = reading(measures, pace);
     let segments = (1, 1);
@@ -217,15 +217,15 @@ fn application() -> Pair {
 #[test]
 fn each_limit_is_told_from_its_readings() {
     for (pair, limit) in [
-        (link(), Limit::Link),
-        (bloated(), Limit::Link),
-        (loss(), Limit::Loss),
-        (receiver(), Limit::Receiver),
-        (send_buffer(), Limit::SendBuffer),
-        (send_buffer_uncounted(), Limit::SendBuffer),
-        (latency(), Limit::Latency),
-        (peer(), Limit::Peer),
-        (application(), Limit::Application),
+        (link(), Bottleneck::Link),
+        (bloated(), Bottleneck::Link),
+        (loss(), Bottleneck::Loss),
+        (receiver(), Bottleneck::Receiver),
+        (send_buffer(), Bottleneck::SendBuffer),
+        (send_buffer_uncounted(), Bottleneck::SendBuffer),
+        (latency(), Bottleneck::Latency),
+        (peer(), Bottleneck::Peer),
+        (application(), Bottleneck::Application),
     ] {
         let judgement = pair.judged();
         assert_eq!(judgement.limit, limit, "{judgement:?}");
@@ -242,12 +242,12 @@ fn a_queue_is_what_round_trips_take_beyond_the_shortest() {
 #[test]
 fn bandwidth_helps_who_fills_a_link_and_nearness_who_waits_for_round_trips() {
     for (pair, gain) in [
-        (link(), Gain::Bandwidth),
-        (latency(), Gain::Nearness),
-        (loss(), Gain::Nearness),
-        (send_buffer(), Gain::Buffer),
-        (receiver(), Gain::Neither),
-        (peer(), Gain::Neither),
+        (link(), Remedy::Bandwidth),
+        (latency(), Remedy::Nearness),
+        (loss(), Remedy::Nearness),
+        (send_buffer(), Remedy::Buffer),
+        (receiver(), Remedy::Neither),
+        (peer(), Remedy::Neither),
     ] {
         assert_eq!(pair.judged().gains, gain);
     }
@@ -257,17 +257,17 @@ fn bandwidth_helps_who_fills_a_link_and_nearness_who_waits_for_round_trips() {
 fn losses_beside_a_standing_queue_are_the_queue_s() {
     let mut pair = loss();
     pair.now.measures.srtt = 260_000;
-    assert_eq!(pair.judged().limit, Limit::Link);
+    assert_eq!(pair.judged().limit, Bottleneck::Link);
 }
 
 #[test]
 fn who_only_receives_does_not_know_why_no_more_comes_unless_it_reads_slowly() {
     let mut pair = peer();
     (pair.sent, pair.received, pair.segments) = (0, 1_000_000, (0, 700));
-    assert_eq!(pair.judged().limit, Limit::Unknown);
+    assert_eq!(pair.judged().limit, Bottleneck::Unknown);
     pair.now.measures.unread = 60_000;
     pair.now.pace.receive_window = 4096;
-    assert_eq!(pair.judged().limit, Limit::Receiver);
+    assert_eq!(pair.judged().limit, Bottleneck::Receiver);
 }
 
 /// 26 Mbit/s, 2.2 ms; a request each 450 ms, answered at once: within the jiffy in which it was sent.
@@ -277,15 +277,15 @@ fn an_answer_that_comes_at_once_leaves_the_turn_to_this_side() {
     pair.now.measures.srtt = 2400;
     pair.now.measures.rtt_min = Some(2200);
     (pair.now.pace.last_sent, pair.now.pace.last_received) = (49_920, 49_920);
-    assert_eq!(pair.judged().limit, Limit::Application);
+    assert_eq!(pair.judged().limit, Bottleneck::Application);
     // One question more than answers: it waits for one.
     pair.now.pace.segments_out += 1;
-    assert_eq!(pair.judged().limit, Limit::Peer);
+    assert_eq!(pair.judged().limit, Bottleneck::Peer);
     // Where questions take several segments their numbers tell nothing, and within one jiffy nothing else does.
     pair.now.pace.segments_out += 1;
-    assert_eq!(pair.judged().limit, Limit::Unknown);
+    assert_eq!(pair.judged().limit, Bottleneck::Unknown);
     pair.now.pace.last_received += 1;
-    assert_eq!(pair.judged().limit, Limit::Application);
+    assert_eq!(pair.judged().limit, Bottleneck::Application);
 }
 
 /// 5.1 Mbit/s, 34 ms; requests of 100 bytes answered at once, behind a queue that another connection fills.
@@ -295,16 +295,16 @@ fn round_trips_behind_a_queue_that_another_fills_are_round_trips() {
     pair.now.measures.srtt = 245_216;
     pair.now.measures.rtt_min = Some(34_789);
     (pair.sent, pair.received, pair.segments) = (400, 400, (4, 4));
-    assert_eq!(pair.judged().limit, Limit::Peer, "nobody is known to fill a queue");
+    assert_eq!(pair.judged().limit, Bottleneck::Peer, "nobody is known to fill a queue");
     pair.beside = 0.199;
     let judgement = pair.judged();
-    assert_eq!(judgement.limit, Limit::Latency);
+    assert_eq!(judgement.limit, Bottleneck::Latency);
     assert_eq!(judgement.queue, Some(0.245_216 - 0.034_789));
 }
 
 #[test]
 fn a_single_reading_tells_nothing() {
     let now = link().now;
-    let judgement = judge(Span { from: &now, to: &now, all: &[now], hz: 250.0, beside: 0.0 });
-    assert_eq!(judgement.limit, Limit::Unknown);
+    let judgement = judge(ReadingPair { from: &now, to: &now, all: &[now], hz: 250.0, beside: 0.0 });
+    assert_eq!(judgement.limit, Bottleneck::Unknown);
 }

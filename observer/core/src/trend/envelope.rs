@@ -12,7 +12,7 @@
 //! sum of their squares) is 1 for a single step, however high, and the number of stretches for a line.
 
 use super::{
-    history::{History, Stretch},
+    history::{History, Segment},
     slope::{Trend, student},
 };
 
@@ -50,7 +50,7 @@ const SUREST: f64 = 0.02;
 
 /// How the floor rose.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Growth {
+pub struct EnvelopeGrowth {
     /// Seconds looked at.
     pub seconds: f64,
     /// Bytes.
@@ -75,10 +75,10 @@ pub struct Growth {
 
 /// How the floor rose over some time, and what it lacks to be a leak's.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Look {
+pub enum Examination {
     /// Nothing but, perhaps, steps enough.
-    Rises(Growth),
-    Levels(Growth),
+    Rises(EnvelopeGrowth),
+    Levels(EnvelopeGrowth),
     /// It began lately.
     Began,
     No,
@@ -86,24 +86,25 @@ pub enum Look {
 
 /// The last `seconds` of `history` up to `now`.
 #[must_use]
-pub fn look(history: &History, now: u64, seconds: f64) -> Look {
+pub fn look(history: &History, now: u64, seconds: f64) -> Examination {
     let stretches = history.stretches(now, seconds, STRETCHES);
-    let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return Look::No };
-    let mut floor = [last.low; STRETCHES];
+    let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return Examination::No };
+    let mut envelope = [last.low; STRETCHES];
     for index in (0..STRETCHES - 1).rev() {
-        floor[index] = floor[index + 1].min(stretches[index].low);
+        envelope[index] = envelope[index + 1].min(stretches[index].low);
     }
-    let gain = last.low - floor[0];
+    let gain = last.low - envelope[0];
     if gain < LEAST || gain < LEAST_SHARE * last.last {
-        return Look::No;
+        return Examination::No;
     }
     let mut rises = [0.0; STRETCHES - 1];
-    for (rise, pair) in rises.iter_mut().zip(floor.windows(2)) {
+    for (rise, pair) in rises.iter_mut().zip(envelope.windows(2)) {
         *rise = pair[1] - pair[0];
     }
     let rests = |rise: &&f64| **rise < REST * gain / rises.len() as f64;
     let resting = rises.iter().rev().take_while(rests).count();
-    let (early, recent) = (floor[STRETCHES / 2] - floor[0], floor[STRETCHES - 1] - floor[STRETCHES / 2 - 1]);
+    let (early, recent) =
+        (envelope[STRETCHES / 2] - envelope[0], envelope[STRETCHES - 1] - envelope[STRETCHES / 2 - 1]);
     // A swing may stand at its top now: what the deepest one gave back, the newest may give back, too.
     let mut fall: f64 = 0.0;
     let mut top = f64::NEG_INFINITY;
@@ -111,7 +112,7 @@ pub fn look(history: &History, now: u64, seconds: f64) -> Look {
         top = top.max(stretch.low);
         fall = fall.max(top - stretch.low);
     }
-    let growth = Growth {
+    let growth = EnvelopeGrowth {
         seconds,
         gain,
         rises: rises.iter().filter(|rise| !rests(rise)).count(),
@@ -124,16 +125,16 @@ pub fn look(history: &History, now: u64, seconds: f64) -> Look {
         rate: rate(&stretches, seconds),
     };
     if early < BEGAN * gain {
-        return Look::Began;
+        return Examination::Began;
     }
     if recent - fall < KEEPS_ON * early {
-        return Look::Levels(growth);
+        return Examination::Levels(growth);
     }
     let before = longest(&rises[..rises.len() - resting], rests);
     if gain < SWING * fall || before > LONG_REST || resting > before {
-        return Look::No;
+        return Examination::No;
     }
-    Look::Rises(growth)
+    Examination::Rises(growth)
 }
 
 /// The trend with an interval no narrower than any load allows.
@@ -145,7 +146,7 @@ pub fn sure(trend: Trend) -> Trend {
 
 /// How fast the low points rise, in bytes per second.
 #[must_use]
-pub fn rate(stretches: &[Stretch], seconds: f64) -> Trend {
+pub fn rate(stretches: &[Segment], seconds: f64) -> Trend {
     let length = seconds / STRETCHES as f64;
     let mean =
         |from: usize, to: usize| (stretches[to].low - stretches[from].low) / (length * (to - from) as f64);

@@ -14,7 +14,7 @@ use observer_core::{
     domain::Context,
     facts::{
         TaskId,
-        net::{Descriptors, Filling, SocketFact},
+        net::{Descriptors, Occupancy, SocketFact},
     },
     identity::columns::label,
     report::{Note, Value},
@@ -36,7 +36,7 @@ pub(super) fn notes(state: &NetState, fullest: Option<Fullest>, context: &Contex
     if let Some(tracked) = state.room.and_then(|room| room.tracked)
         && is_near(tracked)
     {
-        let Filling { used, limit } = tracked;
+        let Occupancy { used, limit } = tracked;
         texts.push(format!(
             "The firewall tracks {used} of at most {limit} connections; beyond that new ones are dropped."
         ));
@@ -97,7 +97,7 @@ fn queues(state: &NetState, context: &Context<'_>) -> Vec<Note> {
 
 impl Queue<'_> {
     fn is_strained(&self) -> bool {
-        let near = |limit| is_near(Filling { used: self.fact.queued.into(), limit });
+        let near = |limit| is_near(Occupancy { used: self.fact.queued.into(), limit });
         self.dropped > 0 || self.fact.queue_limit.map(u64::from).is_some_and(near)
     }
 
@@ -126,7 +126,7 @@ fn ports(state: &NetState, fullest: Option<Fullest>) -> Option<String> {
     let Fullest { connections: used, route } = fullest?;
     let Route { local, remote, .. } = route?;
     let limit = size(first, last);
-    let filling = Filling { used, limit };
+    let filling = Occupancy { used, limit };
     is_near(filling).then(|| {
         format!(
             "Connections from {local} to {remote} take {used} of the {limit} ports from {first} to {last} ({}); when \
@@ -151,12 +151,12 @@ fn size(first: u16, last: u16) -> u64 {
 
 fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     let near = state.descriptors.iter().filter_map(|(id, Descriptors { used, limit })| {
-        let filling = Filling { used: (*used)?, limit: *limit };
+        let filling = Occupancy { used: (*used)?, limit: *limit };
         is_near(filling).then_some((*id, filling))
     });
-    let mut found: Vec<(TaskId, Filling)> = near.collect();
+    let mut found: Vec<(TaskId, Occupancy)> = near.collect();
     found.sort_by_key(|(id, filling)| (Reverse(filling.used), *id));
-    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |(id, Filling { used, limit })| {
+    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |(id, Occupancy { used, limit })| {
         let who = label(*id, context.processes);
         format!(
             "{who} has {used} of at most {limit} descriptors open; when none is left, it can neither accept nor connect."
@@ -169,6 +169,6 @@ fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     notes
 }
 
-fn is_near(filling: Filling) -> bool {
+fn is_near(filling: Occupancy) -> bool {
     filling.limit > 0 && filling.used as f64 >= NEAR * filling.limit as f64
 }

@@ -12,8 +12,8 @@
 //! this side reads too slowly.
 
 use super::{
+    diagnosis::{Diagnosis, Remedy},
     history::Reading,
-    judgement::{Gain, Judgement},
 };
 use observer_core::units::{bit_rate, bytes, counted, duration, share};
 
@@ -44,7 +44,7 @@ const STANDING: f64 = 0.001;
 
 /// What limits a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Limit {
+pub enum Bottleneck {
     Link,
     Receiver,
     SendBuffer,
@@ -56,7 +56,7 @@ pub enum Limit {
     Unknown,
 }
 
-impl Limit {
+impl Bottleneck {
     /// As `limited_by` spells it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -75,7 +75,7 @@ impl Limit {
 
 /// Readings of one connection between which it is judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Span<'a> {
+pub struct ReadingPair<'a> {
     /// The reading that times and bytes are counted from.
     pub from: &'a Reading,
     pub to: &'a Reading,
@@ -89,16 +89,16 @@ pub struct Span<'a> {
 
 /// What limits a connection between these readings.
 #[must_use]
-pub fn judge(span: Span<'_>) -> Judgement {
+pub fn judge(span: ReadingPair<'_>) -> Diagnosis {
     let measured = Measured::of(span);
     let Some(measured) = measured.filter(|measured| measured.elapsed > 0.0) else {
-        return Judgement::unknown("it was read once only");
+        return Diagnosis::unknown("it was read once only");
     };
     let found = stopped(span, &measured)
         .or_else(|| receives(span, &measured))
         .or_else(|| network(span, &measured))
         .unwrap_or_else(|| turns(span, &measured));
-    Judgement { queue: found.queue.or_else(|| seen_queue(span, &measured, found.limit)), ..found }
+    Diagnosis { queue: found.queue.or_else(|| seen_queue(span, &measured, found.limit)), ..found }
 }
 
 /// Numbers of a span that several questions need.
@@ -121,7 +121,7 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(Span { from, to, all, hz, .. }: Span<'_>) -> Option<Self> {
+    fn of(ReadingPair { from, to, all, hz, .. }: ReadingPair<'_>) -> Option<Self> {
         let elapsed = to.at.saturating_sub(from.at) as f64 / 1e9;
         let spent = |at: usize| {
             // A reading without the socket's lock can be of the moment at which one counter goes on for another.
@@ -155,7 +155,7 @@ impl Measured {
 }
 
 /// Whether the kernel itself says what stopped the sender.
-fn stopped(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
+fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let Reading { measures, pace, .. } = span.to;
     if measured.window >= WINDOW && measured.window >= measured.buffer {
         let evidence = format!(
@@ -165,9 +165,9 @@ fn stopped(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
         );
         // A window that is under way whole is too small for the way; one that is not is kept shut.
         let spans = f64::from(measures.unacked) >= FULL * f64::from(measures.window) && measures.window > 0;
-        let gains = if spans { Gain::Buffer } else { Gain::Neither };
+        let gains = if spans { Remedy::Buffer } else { Remedy::Neither };
         let brief = if spans { "the receiver's small window" } else { "the receiver reads slowly" };
-        return Some(Judgement::of(Limit::Receiver, brief.to_owned(), evidence).gaining(gains));
+        return Some(Diagnosis::of(Bottleneck::Receiver, brief.to_owned(), evidence).gaining(gains));
     }
     // Most of what the buffer holds is under way: one that grows with the congestion window holds as much again that waits.
     let full = |reading: &&Reading| {
@@ -184,13 +184,13 @@ fn stopped(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
             share(measured.buffer.max(often))
         );
         let brief = format!("its send buffer of {}", bytes(u64::from(pace.send_buffer)));
-        return Some(Judgement::of(Limit::SendBuffer, brief, evidence).gaining(Gain::Buffer));
+        return Some(Diagnosis::of(Bottleneck::SendBuffer, brief, evidence).gaining(Remedy::Buffer));
     }
     None
 }
 
 /// Where this side does little but receive.
-fn receives(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
+fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let Reading { measures, pace, .. } = span.to;
     let segment = f64::from(measures.mss.max(1));
     if measured.rx < 10.0 * measured.tx || measured.rx < 10.0 * segment {
@@ -205,19 +205,19 @@ fn receives(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
             "{unread} have arrived that its process has not read, and it allows {} more",
             bytes(u64::from(pace.receive_window))
         );
-        return Some(Judgement::of(Limit::Receiver, "itself: reads slowly".to_owned(), text));
+        return Some(Diagnosis::of(Bottleneck::Receiver, "itself: reads slowly".to_owned(), text));
     }
     // Small pieces on request are an exchange, whoever sends more.
     if f64::from(measured.received) <= 4.0 * f64::from(measured.sent) {
         return None;
     }
-    Some(Judgement::unknown(
+    Some(Diagnosis::unknown(
         "it receives, and reads what arrives: why no more does is known where it is sent",
     ))
 }
 
 /// Whether the network is what data waits for.
-fn network(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
+fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let segment = span.to.measures.mss;
     let backlog = |reading: &&Reading| {
         let measures = &reading.measures;
@@ -247,7 +247,7 @@ fn network(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
             share(part_lost)
         );
         let brief = format!("losses: {}", share(part_lost));
-        return Some(Judgement::of(Limit::Loss, brief, evidence).gaining(Gain::Nearness));
+        return Some(Diagnosis::of(Bottleneck::Loss, brief, evidence).gaining(Remedy::Nearness));
     }
     let rate = bit_rate(measured.rate());
     let (brief, evidence) = if standing >= STANDING {
@@ -258,18 +258,18 @@ fn network(span: Span<'_>, measured: &Measured) -> Option<Judgement> {
         let evidence = format!("it sends all that its path takes, {rate}, and no queue stands on it");
         ("the link".to_owned(), evidence)
     };
-    let judgement = Judgement::of(Limit::Link, brief, evidence).gaining(Gain::Bandwidth);
-    Some(Judgement { queue: measured.queue(), ..judgement })
+    let judgement = Diagnosis::of(Bottleneck::Link, brief, evidence).gaining(Remedy::Bandwidth);
+    Some(Diagnosis { queue: measured.queue(), ..judgement })
 }
 
 /// Nothing waits to be sent: who is it that could speak?
-fn turns(span: Span<'_>, measured: &Measured) -> Judgement {
+fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
     let (first, to) = (span.all.first().unwrap_or(span.from), span.to);
     let came = to.pace.segments_in.wrapping_sub(first.pace.segments_in);
     let went = to.pace.segments_out.wrapping_sub(first.pace.segments_out);
     let idle = share(1.0 - measured.busy);
     if (came, went) == (0, 0) {
-        return Judgement::unknown("nothing flows");
+        return Diagnosis::unknown("nothing flows");
     }
     if came == 0 && !(went <= 1 && asked(to)) {
         let sent = bit_rate(measured.rate());
@@ -278,11 +278,11 @@ fn turns(span: Span<'_>, measured: &Measured) -> Judgement {
         } else {
             format!("its process gives {sent} to send, and nothing of it has to wait")
         };
-        return Judgement::of(Limit::Application, "itself: has no more to send".to_owned(), evidence);
+        return Diagnosis::of(Bottleneck::Application, "itself: has no more to send".to_owned(), evidence);
     }
     if went == 0 && to.measures.unread == 0 {
         let evidence = "the other side sends seldom, and all that came has been read".to_owned();
-        return Judgement::of(Limit::Peer, "the other side sends seldom".to_owned(), evidence);
+        return Diagnosis::of(Bottleneck::Peer, "the other side sends seldom".to_owned(), evidence);
     }
     let least = measured.least.or(measured.round_trip).unwrap_or(0.0);
     // Round trips that take longer may be answers that do: only a queue that somebody fills is known to be one.
@@ -297,11 +297,11 @@ fn turns(span: Span<'_>, measured: &Measured) -> Judgement {
             duration(measured.round_trip.unwrap_or(least))
         );
         let brief = format!("latency: {} a round trip", duration(measured.round_trip.unwrap_or(least)));
-        return Judgement::of(Limit::Latency, brief, evidence).gaining(Gain::Nearness);
+        return Diagnosis::of(Bottleneck::Latency, brief, evidence).gaining(Remedy::Nearness);
     }
-    let turns = Turns::of(span, travels);
+    let turns = TurnTimes::of(span, travels);
     if turns.own == 0.0 && turns.other == 0.0 {
-        return Judgement::unknown(
+        return Diagnosis::unknown(
             "both sides speak within one tick of the kernel's clock: whose turn it is cannot be told",
         );
     }
@@ -312,11 +312,11 @@ fn turns(span: Span<'_>, measured: &Measured) -> Judgement {
             duration(least)
         );
         let brief = format!("the other side: {} to answer", duration(turns.other));
-        Judgement::of(Limit::Peer, brief, evidence)
+        Diagnosis::of(Bottleneck::Peer, brief, evidence)
     } else {
         let evidence = format!("its process takes {} before it speaks again", duration(turns.own));
         let brief = format!("itself: {} between requests", duration(turns.own));
-        Judgement::of(Limit::Application, brief, evidence)
+        Diagnosis::of(Bottleneck::Application, brief, evidence)
     }
 }
 
@@ -326,7 +326,7 @@ fn asked(Reading { pace, .. }: &Reading) -> bool {
 }
 
 /// The median of the smoothed round-trip times, seconds.
-fn usual_round_trip(span: Span<'_>) -> f64 {
+fn usual_round_trip(span: ReadingPair<'_>) -> f64 {
     let readings = span.all.iter().map(|reading| reading.measures.srtt).filter(|srtt| *srtt > 0);
     let mut sorted: Vec<u32> = readings.collect();
     sorted.sort_unstable();
@@ -335,14 +335,14 @@ fn usual_round_trip(span: Span<'_>) -> f64 {
 
 /// How long either side takes when it is its turn, seconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Turns {
+struct TurnTimes {
     own: f64,
     other: f64,
 }
 
-impl Turns {
+impl TurnTimes {
     /// From when data went and came last: each reading tells of one turn that has ended and of one that has not.
-    fn of(Span { all, hz, .. }: Span<'_>, round_trip: f64) -> Self {
+    fn of(ReadingPair { all, hz, .. }: ReadingPair<'_>, round_trip: f64) -> Self {
         let mut turns = Self::default();
         for reading in all.iter().filter(|reading| reading.pace.segments_in > 0) {
             let pace = &reading.pace;
@@ -372,12 +372,12 @@ impl Turns {
 
 /// Seconds that a queue adds for a connection that does not fill it. Only of one whose round trips are its pace: what
 /// seldom sends has answers that wait for something else.
-fn seen_queue(_: Span<'_>, measured: &Measured, limit: Limit) -> Option<f64> {
-    matches!(limit, Limit::Latency | Limit::Loss).then(|| measured.queue()).flatten()
+fn seen_queue(_: ReadingPair<'_>, measured: &Measured, limit: Bottleneck) -> Option<f64> {
+    matches!(limit, Bottleneck::Latency | Bottleneck::Loss).then(|| measured.queue()).flatten()
 }
 
 /// The part of the readings of which this is so.
-fn part(Span { all, .. }: Span<'_>, is: impl Fn(&&Reading) -> bool) -> f64 {
+fn part(ReadingPair { all, .. }: ReadingPair<'_>, is: impl Fn(&&Reading) -> bool) -> f64 {
     all.iter().filter(is).count() as f64 / all.len().max(1) as f64
 }
 

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use observer_core::{
     domain::Context,
-    facts::{TaskId, mem::Stalls, session::Moment},
+    facts::{TaskId, mem::PressureTotals, session::Timestamp},
     identity::columns::label,
     report::Note,
     text::printable,
@@ -27,12 +27,12 @@ const KEPT: usize = 32;
 
 /// What ran short lately.
 #[derive(Debug, Default)]
-pub(super) struct Shortage {
+pub(super) struct MemoryPressure {
     kills: Vec<Kill>,
     /// How many more there were in each second of the boot clock.
     others: BTreeMap<u64, u64>,
     /// Of the machine (`None`) and of control groups.
-    stalls: BTreeMap<Option<Vec<u8>>, Waiting>,
+    stalls: BTreeMap<Option<Vec<u8>>, StalledGroup>,
 }
 
 /// A process that was killed because memory ran out. Growth is that of anonymous memory and swap over the window.
@@ -52,14 +52,14 @@ pub(super) struct Kill {
 }
 
 #[derive(Debug)]
-struct Waiting {
-    latest: Stalls,
+struct StalledGroup {
+    latest: PressureTotals,
     /// Microseconds since boot.
     some: Window,
     full: Window,
 }
 
-impl Shortage {
+impl MemoryPressure {
     pub(super) fn kill(&mut self, kill: Kill) {
         self.kills.push(kill);
         if self.kills.len() > KEPT {
@@ -70,13 +70,13 @@ impl Shortage {
         }
     }
 
-    pub(super) fn waited(&mut self, cgroup: Option<&[u8]>, stalls: Stalls) {
+    pub(super) fn waited(&mut self, cgroup: Option<&[u8]>, stalls: PressureTotals) {
         let cgroup = cgroup.map(<[u8]>::to_vec);
-        let new = || Waiting { latest: stalls, some: Window::default(), full: Window::default() };
+        let new = || StalledGroup { latest: stalls, some: Window::default(), full: Window::default() };
         self.stalls.entry(cgroup).or_insert_with(new).latest = stalls;
     }
 
-    pub(super) fn sample(&mut self, now: Moment) {
+    pub(super) fn sample(&mut self, now: Timestamp) {
         for waiting in self.stalls.values_mut() {
             waiting.some.push(now.boot, waiting.latest.some as f64);
             waiting.full.push(now.boot, waiting.latest.full as f64);
@@ -92,7 +92,7 @@ impl Shortage {
     }
 
     /// What has been told long enough leaves, and groups in which no process is known any more.
-    pub(super) fn delivered(&mut self, now: Moment, known: impl Fn(&[u8]) -> bool) {
+    pub(super) fn delivered(&mut self, now: Timestamp, known: impl Fn(&[u8]) -> bool) {
         self.kills.retain(|kill| now.boot.saturating_sub(kill.at) < SHOWN);
         self.others.retain(|second, _| now.boot.saturating_sub(second.saturating_mul(SECOND)) < SHOWN);
         self.stalls.retain(|group, _| group.as_deref().is_none_or(&known));
@@ -164,7 +164,7 @@ impl Kill {
     }
 }
 
-impl Waiting {
+impl StalledGroup {
     /// The share of the time in which some task waited, and what is said of it where that is enough to matter.
     fn text(&self, group: Option<&[u8]>, context: &Context<'_>) -> Option<(f64, String)> {
         let share = |window: &Window| {

@@ -9,7 +9,7 @@ use observer_common::{
 };
 
 use super::super::bytes::Meaning as _;
-use observer_core::facts::net::{SocketHandle, Written};
+use observer_core::facts::net::{SocketHandle, StreamBytes};
 
 /// From so many sockets on room is made for as many as are expected, and not again and again for twice as many: what is left
 /// behind then stays with observer.
@@ -17,7 +17,7 @@ const MANY: usize = 4096;
 
 /// What a pass has told of so far.
 #[derive(Debug, Default)]
-pub(super) struct UnderWay {
+pub(super) struct PartialScan {
     /// Facts of sockets, in the order in which they were met.
     pub sockets: Vec<SocketHandle>,
     /// How many of them were asked for by [`Self::fresh`].
@@ -28,7 +28,7 @@ pub(super) struct UnderWay {
     /// As many sockets as it may be at most, by what passes before it met.
     expected: usize,
     /// Those among them that are marked as shared, and since when.
-    pub shared: Vec<(u64, Written)>,
+    pub shared: Vec<(u64, StreamBytes)>,
     /// Owners of sockets; some more than once.
     pub owners: Vec<TaskRecord>,
     /// Whether it met what only send and receive tell of (datagrams, connections that several share), a socket that
@@ -40,7 +40,7 @@ pub(super) struct UnderWay {
     pub jiffies: u32,
 }
 
-impl UnderWay {
+impl PartialScan {
     /// Nothing was told yet.
     pub fn expecting(sockets: usize) -> Self {
         Self { expected: sockets, ..Self::default() }
@@ -64,7 +64,7 @@ impl UnderWay {
     }
 
     /// A record of a socket, and who holds it.
-    pub fn meet(&mut self, holder: &TaskRecord, socket: SocketRecord, shared: Written) {
+    pub fn meet(&mut self, holder: &TaskRecord, socket: SocketRecord, shared: StreamBytes) {
         let holder = (holder.id.tgid != 0).then_some(holder.id);
         let Self { sockets, places, hasher, .. } = self;
         let cookie_at = |place: &u32| sockets[*place as usize].cookie();
