@@ -1,4 +1,4 @@
-//! What fools a straight line, each as a replay of a real process of the corpus (`corpus/build.toml` and `second.toml` say
+//! What fools a straight line, each as a replay of a real process of the corpus (`tests/corpus/build.toml` and `second.toml` say
 //! how it was made): what observer said of it, report after report.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -18,7 +18,7 @@ use observer_sources::replay::Replay;
 
 /// The verdicts on each run, by its name, one a report.
 static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|| {
-    let recordings: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "corpus", "recordings"].iter().collect();
+    let recordings: PathBuf = [env!("CARGO_MANIFEST_DIR"), "corpus", "recordings"].iter().collect();
     let mut told = BTreeMap::new();
     for recording in ["build/1", "build/2", "second/1"] {
         play(&recordings.join(recording).with_extension("recording"), &mut told);

@@ -160,7 +160,7 @@ pub fn start(run: &Run, number: usize, folder: &Path, places: &Places<'_>) -> Re
             ("{dir}", own.display().to_string()),
             ("{built}", places.built.display().to_string()),
             ("{shared}", places.built.display().to_string()),
-            ("{programs}", places.root.join("corpus/programs").display().to_string()),
+            ("{programs}", places.root.join("tests/corpus/programs").display().to_string()),
             ("{port}", port.to_string()),
             ("{port2}", (port + 1).to_string()),
             ("{size}", run.size().to_string()),

@@ -1,7 +1,7 @@
 //! The corpus: records it anew, and measures the verdicts on it. `cargo xtask corpus` calls this.
 //!
-//! `corpus record [PART]`: runs every workload of a part (`corpus/build.toml`, `second.toml`, `third.toml`, `untouched.toml`),
-//! or of all, and writes `corpus/recordings/`.
+//! `corpus record [PART]`: runs every workload of a part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml` in
+//! `tests/corpus/`), or of all, and writes `tests/corpus/recordings/`.
 //! `corpus try PART SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
 //! `corpus labels PART [WORD…]`: tries whether labels are true, without the verdict: of all, or whose names contain a WORD.
 //! `corpus eval [--untouched]`: prints the figures; without the flag those of the parts that one may look at.
@@ -153,7 +153,7 @@ fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
 /// Builds the programs, and what they share.
 fn prepare(root: &Path, built: &Path) -> Result<()> {
     fs::create_dir_all(built)?;
-    let programs = root.join("corpus/programs");
+    let programs = root.join("tests/corpus/programs");
     let run = |command: &mut Command| -> Result<()> {
         let status = command.status().with_context(|| format!("{command:?}"))?;
         ensure!(status.success(), "{command:?} failed");

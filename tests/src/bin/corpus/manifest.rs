@@ -1,4 +1,4 @@
-//! The corpus's manifests, one a part (`corpus/build.toml`, `second.toml`, `third.toml`, `untouched.toml`): what runs, under which load,
+//! The corpus's manifests in `tests/corpus/`, one a part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml`): what runs, under which load,
 //! and what it is.
 
 use std::{
@@ -143,7 +143,7 @@ pub struct Run {
 impl Manifest {
     /// Reads and checks the part's.
     pub fn read(root: &Path, part: Part) -> Result<Self> {
-        let path = root.join("corpus").join(part.name()).with_extension("toml");
+        let path = root.join("tests/corpus").join(part.name()).with_extension("toml");
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let manifest: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
         let mut names = BTreeMap::new();
@@ -195,7 +195,7 @@ impl Part {
 
     /// Where its recordings are.
     pub fn recordings(self, root: &Path) -> PathBuf {
-        root.join("corpus/recordings").join(self.name())
+        root.join("tests/corpus/recordings").join(self.name())
     }
 }
 
