@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod corpus;
 mod ebpf;
+mod live;
 mod packages;
 mod process;
 mod tests;

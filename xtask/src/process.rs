@@ -1,6 +1,6 @@
 //! Running other programs: said before, and an error that names the program after.
 
-use std::{env, ffi::OsStr, path::Path, process::Command};
+use std::{env, ffi::OsStr, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
@@ -49,8 +49,32 @@ pub fn cargo(root: &Path) -> Command {
     command
 }
 
+/// What cargo says of the workspace's own packages and their targets.
+///
+/// # Errors
+/// When cargo fails.
+pub fn metadata(root: &Path) -> Result<serde_json::Value> {
+    let said = output(cargo(root).args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    serde_json::from_str(&said).context("what cargo metadata says")
+}
+
 /// Whether this process may do what only root may.
 pub fn is_root() -> bool {
     // The user that `id` sees is the one that apt-get and the live tests would run as.
     output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0")
+}
+
+/// Processor time that a running process has used, all its threads that live, from the scheduler's books.
+///
+/// # Errors
+/// When it is gone.
+pub fn processor_time(pid: u32) -> Result<Duration> {
+    let folder = format!("/proc/{pid}/task");
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(&folder).with_context(|| format!("process {pid} is gone"))? {
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let ran: Option<u64> = text.split_whitespace().next().and_then(|word| word.parse().ok());
+        nanoseconds += ran.with_context(|| format!("schedstat of process {pid}: {text}"))?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }

@@ -2,15 +2,12 @@
 
 use std::{path::Path, time::Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::{
-    ebpf, packages,
+    ebpf, live, packages,
     process::{self, cargo},
 };
-
-/// The target of the tests that need root.
-const LIVE: &str = "live";
 
 /// Installs what the tests need, builds, and runs every test; without root only where `no_root` allows it.
 ///
@@ -33,7 +30,7 @@ pub fn run(root: &Path, no_root: bool) -> Result<()> {
         println!("test: LIVE TESTS NOT RUN, as --no-root asks: nothing was tested on this kernel.");
         summary.push_str("; LIVE TESTS NOT RUN");
     } else {
-        live(root, None)?;
+        live::run(root, None)?;
         summary.push_str("; live tests passed on the committed objects");
         match ebpf::rebuilt_if_different(root)? {
             None => summary.push_str(", which are byte for byte the rebuilt ones"),
@@ -41,35 +38,13 @@ pub fn run(root: &Path, no_root: bool) -> Result<()> {
                 println!(
                     "test: the rebuilt objects differ from the committed ones: the live tests run on them too"
                 );
-                live(root, Some(&folder))?;
+                live::run(root, Some(&folder))?;
                 summary.push_str(", and on the rebuilt ones, which differ");
             }
         }
     }
     println!("test: {summary}; {} s", began.elapsed().as_secs());
     Ok(())
-}
-
-/// Runs the live tests on the embedded objects, or on those in a folder.
-///
-/// # Errors
-/// When one fails, and without root.
-pub fn live(root: &Path, objects: Option<&Path>) -> Result<()> {
-    if !process::is_root() {
-        bail!("the live tests need root, and this is not root: they did not run");
-    }
-    process::run(cargo(root).args(["build", "--bins"]))?;
-    let mut command = cargo(root);
-    // A workload's truth is exact whatever runs beside it, but two that each fill a machine would starve each other.
-    command.args(["test", "--test", LIVE, "--", "--test-threads=1"]);
-    match objects {
-        Some(folder) => {
-            println!("test: live tests on the objects in {}", folder.display());
-            command.env("OBSERVER_OBJECTS", folder);
-        }
-        None => println!("test: live tests on the committed objects"),
-    }
-    process::run(&mut command)
 }
 
 /// Plays scenarios, and fails where too few are told rightly.
@@ -90,7 +65,7 @@ pub fn scenarios(root: &Path, runs: u32, seed: u64, beside: u32) -> Result<()> {
 fn without_root(root: &Path) -> Result<()> {
     let mut command = cargo(root);
     command.args(["test", "--lib", "--bins"]);
-    for target in test_targets(root)?.iter().filter(|target| *target != LIVE) {
+    for target in test_targets(root)?.iter().filter(|target| *target != live::TARGET) {
         command.args(["--test", target]);
     }
     process::run(&mut command)?;
@@ -99,8 +74,7 @@ fn without_root(root: &Path) -> Result<()> {
 
 /// The names of the workspace's test targets.
 fn test_targets(root: &Path) -> Result<Vec<String>> {
-    let said = process::output(cargo(root).args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&said).context("what cargo metadata says")?;
+    let metadata = process::metadata(root)?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let targets = packages.filter_map(|package| package["targets"].as_array()).flatten();
     let is_test = |target: &&serde_json::Value| {

@@ -12,6 +12,7 @@ use super::{
     place::{COMMANDS, Place},
     table::{Cell, Table, Unit},
 };
+use crate::process;
 
 /// The goals: what a scan of `/proc` and `lsof` take, at least, of what a report of observer takes; of others, more.
 const SCAN: f64 = 8.0;
@@ -76,9 +77,9 @@ pub fn disk(place: &Place) -> Result<Table> {
             // What it reported while the others looked is not what is measured, nor a report that is on its way.
             running.unheard();
             running.line()?;
-            let before = child::processor_time(running.pid())?;
+            let before = process::processor_time(running.pid())?;
             running.line()?;
-            let spent = child::processor_time(running.pid())? - before;
+            let spent = process::processor_time(running.pid())? - before;
             Ok(Look { processor: spent.as_secs_f64() * 1e3, ..Look::default() })
         }),
     }];

@@ -200,21 +200,6 @@ pub fn measure_output(command: &mut Command) -> Result<(Used, String)> {
     Ok((used, String::from_utf8_lossy(&output).into_owned()))
 }
 
-/// Processor time that a running process has used, all its threads that live, from the scheduler's books.
-///
-/// # Errors
-/// When it is gone.
-pub fn processor_time(pid: u32) -> Result<Duration> {
-    let folder = format!("/proc/{pid}/task");
-    let mut nanoseconds = 0;
-    for thread in fs::read_dir(&folder).with_context(|| format!("process {pid} is gone"))? {
-        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        let ran: Option<u64> = text.split_whitespace().next().and_then(|word| word.parse().ok());
-        nanoseconds += ran.with_context(|| format!("schedstat of process {pid}: {text}"))?;
-    }
-    Ok(Duration::from_nanos(nanoseconds))
-}
-
 /// A field of `/proc/PID/status` that is a number: sizes in bytes, counts as they are.
 ///
 /// # Errors

@@ -10,13 +10,14 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{
-    child::{self, Speaker},
+    child::Speaker,
     measure::Figure,
     namespaces::Pair,
     peers,
     place::{COMMANDS, Place},
     table::{Cell, Table, Unit},
 };
+use crate::process;
 
 const ADDRESS: &str = "10.77.0.2:5001";
 
@@ -306,5 +307,5 @@ fn used_with_children(pid: u32) -> Result<Duration> {
     let Some((_, fields)) = text.rsplit_once(')') else { bail!("no name in {text}") };
     let ticks: u64 =
         fields.split_whitespace().skip(13).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
-    Ok(child::processor_time(pid)? + Duration::from_millis(10 * ticks))
+    Ok(process::processor_time(pid)? + Duration::from_millis(10 * ticks))
 }

@@ -13,6 +13,7 @@ use super::{
     place::{COMMANDS, Place},
     table::{Cell, Table, Unit},
 };
+use crate::process;
 
 /// The goals: of one core on an idle machine; resident, maps included; by how much a thing may cost more where there are
 /// more of them.
@@ -140,9 +141,9 @@ fn idle(place: &Place, table: &mut Table) -> Result<()> {
         let mut shares = Vec::new();
         let mut wakes = 0;
         for _ in 0..place.rounds(5, 20) {
-            let before = child::processor_time(pid)?;
+            let before = process::processor_time(pid)?;
             observer.line()?;
-            let spent = child::processor_time(pid)? - before;
+            let spent = process::processor_time(pid)? - before;
             shares.push(spent.as_secs_f64());
             // The report is written: until the next, nothing is to be done.
             sleep(Duration::from_millis(200));
@@ -174,12 +175,12 @@ fn budget(place: &Place, table: &mut Table, descriptors: u64) -> Result<()> {
     for _ in 0..3 {
         observer.line()?;
     }
-    let (began, before) = (Instant::now(), child::processor_time(observer.pid())?);
+    let (began, before) = (Instant::now(), process::processor_time(observer.pid())?);
     for _ in 0..place.rounds(3, 10) {
         observer.line()?;
     }
     let share =
-        (child::processor_time(observer.pid())? - before).as_secs_f64() / began.elapsed().as_secs_f64();
+        (process::processor_time(observer.pid())? - before).as_secs_f64() / began.elapsed().as_secs_f64();
     table.goal(
         format!(
             "disk, default budget, {} descriptors: at most {} of one core",
@@ -201,11 +202,11 @@ fn of_views(place: &Place, views: &[usize], reports: usize) -> Result<Vec<Option
 fn take(place: &Place, view: usize, count: usize) -> Result<Taken> {
     let mut observer = place.observer(COMMANDS[view].1, Duration::from_millis(250))?;
     let pid = observer.pid();
-    let mut before = child::processor_time(pid)?;
+    let mut before = process::processor_time(pid)?;
     let mut reports = Vec::new();
     for _ in 0..count {
         observer.line()?;
-        let now = child::processor_time(pid)?;
+        let now = process::processor_time(pid)?;
         reports.push((now - before).as_secs_f64() * 1e3);
         before = now;
     }

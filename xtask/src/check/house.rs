@@ -1,93 +1,104 @@
-//! The rules that concern a file as such: its header, its size, and the five files of a domain.
+//! The rules for a file as such: its header, its length, its names.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use syn::{Item, spanned::Spanned};
 
-use super::{
-    Finding, Sources, Verdict,
-    mentions::{self, Mentions},
-};
+use super::modules::is_test;
 
 /// Lines of plain code beyond which a file probably has more than one purpose. Tables and tests do not count.
 const LONG: usize = 400;
 
-/// What every domain states, a file each.
-const FIVE: &[&str] = &["mod.rs", "hooks.rs", "decode.rs", "state.rs", "report.rs"];
-
 /// Names that say nothing of a purpose, at the end of a type's name or as a module's.
 const EMPTY_NAMES: &[&str] = &["Manager", "Helper", "Helpers", "Util", "Utils", "Data"];
 
-/// Judges every file by itself, and the domains' folders.
-pub fn judge(sources: &Sources) -> Result<Verdict> {
-    let mut verdict = Verdict::default();
-    for (file, text) in sources {
-        if !text.starts_with("//!") {
-            verdict.faults.push(Finding {
-                file: file.clone(),
-                line: 1,
-                text: "a module starts with a `//!` header: what it answers, and what it cannot see"
-                    .to_owned(),
-            });
-        }
-        let parsed = syn::parse_file(text).with_context(|| format!("{} cannot be parsed", file.display()))?;
-        let found = mentions::read(&parsed);
-        for name in empty_names(file, &found) {
-            let text = format!("`{name}` says nothing of a purpose: no Manager, Helper, Util or Data");
-            verdict.faults.push(Finding { file: file.clone(), line: 0, text });
-        }
-        let lines = plain_lines(file, text, &found);
-        if lines > LONG {
-            let text = format!("{lines} lines of plain code: has it one purpose?");
-            verdict.warnings.push(Finding { file: file.clone(), line: 0, text });
-        }
+/// What must be mended in a file with this text, and what should be looked at.
+///
+/// # Errors
+/// When the text is not Rust.
+pub fn judge(file: &Path, text: &str) -> syn::Result<(Vec<String>, Option<String>)> {
+    let items = syn::parse_file(text)?.items;
+    let mut faults = Vec::new();
+    if !text.starts_with("//!") {
+        faults
+            .push("a module starts with a `//!` header: what it answers, and what it cannot see".to_owned());
     }
-    verdict.faults.extend(missing_files(sources));
-    Ok(verdict)
-}
-
-/// Lines that are neither tests nor tables.
-fn plain_lines(file: &Path, text: &str, found: &Mentions) -> usize {
-    let is_test = file.starts_with("tests") || file.iter().any(|part| part == "tests" || part == "tests.rs");
-    if is_test {
-        return 0;
-    }
-    let exempted = |line: usize| found.exempt.iter().any(|(first, last)| (*first..=*last).contains(&line));
-    (1..=text.lines().count()).filter(|line| !exempted(*line)).count()
-}
-
-/// The types in a file that end in one of [`EMPTY_NAMES`], and the modules, the file itself among them, that are one.
-fn empty_names(file: &Path, found: &Mentions) -> Vec<String> {
-    let types = found.items.iter().map(|(_, name)| name.clone());
-    let types = types.filter(|name| EMPTY_NAMES.iter().any(|empty| name.ends_with(empty)));
     let own = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let modules = found.inline.iter().filter_map(|path| path.last().cloned()).chain(own);
-    let modules = modules.filter(|name| EMPTY_NAMES.iter().any(|empty| *name == empty.to_lowercase()));
-    types.chain(modules).collect()
+    let empty = names(&items).into_iter().chain(own).filter(|name| {
+        EMPTY_NAMES.iter().any(|empty| name.ends_with(empty) || *name == empty.to_lowercase())
+    });
+    faults.extend(
+        empty.map(|name| format!("`{name}` says nothing of a purpose: no Manager, Helper, Util or Data")),
+    );
+    let lines = if file.components().any(|part| part.as_os_str() == "tests") || file.ends_with("tests.rs") {
+        0
+    } else {
+        text.lines().count() - exempt(&items)
+    };
+    Ok((faults, (lines > LONG).then(|| format!("{lines} lines of plain code: has it one purpose?"))))
 }
 
-/// A domain is one folder with files of the same five names; a part that grew may be a folder of that name.
-fn missing_files(sources: &Sources) -> Vec<Finding> {
-    let domains = Path::new("observer/src/domains");
-    let folders: BTreeSet<PathBuf> = sources
-        .keys()
-        .filter_map(|file| file.strip_prefix(domains).ok())
-        .filter(|file| file.components().count() > 1)
-        .filter_map(|file| file.iter().next().map(|name| domains.join(name)))
-        .filter(|folder| folder.file_name().is_some_and(|name| name != "tests"))
-        .collect();
-    let mut findings = Vec::new();
-    for folder in folders {
-        for name in FIVE {
-            let as_folder = folder.join(name.trim_end_matches(".rs")).join("mod.rs");
-            if !sources.contains_key(&folder.join(name)) && !sources.contains_key(&as_folder) {
-                let text = format!("a domain has files of the same five names: {name} is missing");
-                findings.push(Finding { file: folder.clone(), line: 0, text });
-            }
+/// What types and modules are called.
+fn names(items: &[Item]) -> Vec<String> {
+    let name = |item: &Item| match item {
+        Item::Struct(item) => vec![item.ident.to_string()],
+        Item::Enum(item) => vec![item.ident.to_string()],
+        Item::Trait(item) => vec![item.ident.to_string()],
+        Item::Type(item) => vec![item.ident.to_string()],
+        Item::Mod(item) => {
+            let inner = item.content.as_ref().map(|(_, items)| names(items));
+            inner.into_iter().flatten().chain([item.ident.to_string()]).collect()
         }
+        _ => Vec::new(),
+    };
+    items.iter().flat_map(name).collect()
+}
+
+/// How many lines are tests or tables (constants).
+fn exempt(items: &[Item]) -> usize {
+    let lines = |item: &Item| {
+        let attributes = match item {
+            Item::Const(_) | Item::Static(_) => None,
+            Item::Mod(item) => Some(&item.attrs),
+            Item::Fn(item) => Some(&item.attrs),
+            _ => return 0,
+        };
+        let is_exempt = attributes.is_none_or(|attributes| attributes.iter().any(is_test));
+        if is_exempt { item.span().end().line + 1 - item.span().start().line } else { 0 }
+    };
+    items.iter().map(lines).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(file: &str, text: &str) -> Vec<String> {
+        judge(Path::new(file), text).unwrap().0
     }
-    findings
+
+    #[test]
+    fn a_file_starts_with_what_it_answers() {
+        assert_eq!(faults("observer/src/text.rs", "//! x\npub fn f() {}"), [] as [&str; 0]);
+        assert!(faults("observer/src/text.rs", "// x\npub fn f() {}")[0].contains("header"));
+    }
+
+    #[test]
+    fn a_name_that_says_nothing_is_refused() {
+        for code in ["struct SocketManager;", "pub mod utils { }", "mod inner { enum MemData { } }"] {
+            assert_eq!(faults("a.rs", &format!("//! x\n{code}")).len(), 1, "{code}");
+        }
+        assert_eq!(faults("source/helper.rs", "//! x").len(), 1);
+        assert_eq!(faults("a.rs", "//! x\nfn data() {}\nstruct Database;"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_long_file_is_pointed_out_and_its_tables_and_tests_do_not_count() {
+        let plain = "pub fn f() {}\n".repeat(390);
+        let table = format!("const T: &[u8] = &[\n{}];\n", "1,\n".repeat(20));
+        let test = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(20));
+        let warned = |text: &str| judge(Path::new("observer/src/text.rs"), text).unwrap().1.is_some();
+        assert!(!warned(&format!("//! x\n{plain}{table}{test}")));
+        assert!(warned(&format!("//! x\n{plain}{}", test.replace("#[cfg(test)]\n", ""))));
+    }
 }

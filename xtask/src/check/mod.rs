@@ -1,117 +1,68 @@
-//! `cargo xtask check`: is the house still in the shape of its design?
+//! `cargo xtask check`: the rules of the house that neither Cargo nor clippy can hold.
 //!
-//! Reads the sources as a compiler reads them (`syn`), so a path through an alias, a re-export, `super` or a macro's
-//! arguments counts like the one that is written out. What it cannot see: a value of a foreign type that is handed on
-//! without being named, and code that a procedural macro makes.
+//! Which crate may know which is in their manifests, and what the pure crates may not call is in their `clippy.toml`. Here
+//! is what is left: no two files import one another, and each has a header, one purpose and a name that says it.
 
 use std::{
-    collections::BTreeMap,
-    fmt, fs,
+    collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 
+use crate::process;
+
+mod circles;
 mod house;
-mod layering;
-mod mentions;
 mod modules;
-mod purity;
-#[cfg(test)]
-mod tests;
-
-/// Source text by path, relative to the workspace.
-type Sources = BTreeMap<PathBuf, String>;
-
-/// Something that is not as it should be, and where.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Finding {
-    file: PathBuf,
-    /// Counted from 1; 0 where the file as a whole is meant.
-    line: usize,
-    text: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(out, "{}: {}", self.file.display(), self.text),
-            line => write!(out, "{}:{line}: {}", self.file.display(), self.text),
-        }
-    }
-}
-
-/// What a check found: what must be mended, and what should be looked at.
-#[derive(Debug, Default)]
-struct Verdict {
-    faults: Vec<Finding>,
-    warnings: Vec<Finding>,
-}
 
 /// Checks the workspace at `root` and prints every finding.
 ///
 /// # Errors
 /// When a rule is broken, or a file cannot be read or parsed.
 pub fn run(root: &Path) -> Result<()> {
-    let mut sources = Sources::new();
-    for member in ["observer", "observer-common", "observer-ebpf", "tests", "xtask"] {
-        collect(root, &root.join(member), &mut sources)?;
+    let metadata = process::metadata(root)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    let mut files = BTreeSet::new();
+    let mut imports = BTreeSet::new();
+    for package in packages {
+        let manifest = Path::new(package["manifest_path"].as_str().context("a package without a manifest")?);
+        collect(manifest.parent().unwrap_or(root), &mut files)?;
+        for target in package["targets"].as_array().into_iter().flatten() {
+            let source = Path::new(target["src_path"].as_str().context("a target without a source")?);
+            imports.extend(modules::Tree::read(source)?.imports());
+        }
     }
-    let manifest = fs::read_to_string(root.join("observer/Cargo.toml")).context("observer/Cargo.toml")?;
-    let verdict = judge(&sources, &dependencies(&manifest)?)?;
-    for warning in &verdict.warnings {
-        println!("warning: {warning}");
+    let mut faults = 0;
+    for file in &files {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let shown = file.strip_prefix(root).unwrap_or(file);
+        let (wrong, doubtful) =
+            house::judge(shown, &text).with_context(|| format!("{} cannot be parsed", shown.display()))?;
+        wrong.iter().for_each(|fault| println!("error: {}: {fault}", shown.display()));
+        doubtful.iter().for_each(|doubt| println!("warning: {}: {doubt}", shown.display()));
+        faults += wrong.len();
     }
-    for fault in &verdict.faults {
+    for fault in circles::judge(root, &imports) {
         println!("error: {fault}");
+        faults += 1;
     }
-    if !verdict.faults.is_empty() {
-        bail!("{} rules of the house are broken (see above, and docs/architecture.md)", verdict.faults.len());
+    if faults > 0 {
+        bail!("{faults} rules of the house are broken (see above, and docs/architecture.md)");
     }
-    println!("check: {} files, no fault, {} warnings", sources.len(), verdict.warnings.len());
+    println!("check: {} files, no fault", files.len());
     Ok(())
 }
 
-/// Every rule, on sources that need not exist as files. `dependencies` are the crates that `observer` may name.
-fn judge(sources: &Sources, dependencies: &[String]) -> Result<Verdict> {
-    let mut verdict = house::judge(sources)?;
-    let tree = modules::Tree::read(sources, Path::new("observer/src"))?;
-    verdict.faults.extend(layering::judge(&tree));
-    verdict.faults.extend(purity::judge(&tree, dependencies));
-    verdict.faults.sort();
-    verdict.faults.dedup();
-    Ok(verdict)
-}
-
-/// The names under which a crate with this manifest can name others in its code.
-fn dependencies(manifest: &str) -> Result<Vec<String>> {
-    let manifest: toml::Table = manifest.parse().context("observer/Cargo.toml")?;
-    let names = |table: Option<&toml::Value>| -> Vec<String> {
-        table
-            .and_then(toml::Value::as_table)
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.replace('-', "_"))
-            .collect()
-    };
-    let mut all = names(manifest.get("dependencies"));
-    for target in manifest.get("target").and_then(toml::Value::as_table).into_iter().flatten() {
-        all.extend(names(target.1.get("dependencies")));
-    }
-    Ok(all)
-}
-
-fn collect(root: &Path, folder: &Path, sources: &mut Sources) -> Result<()> {
+/// The Rust files below `folder`.
+fn collect(folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let path = entry?.path();
         if path.is_dir() {
-            if path.file_name().is_some_and(|name| name != "target") {
-                collect(root, &path, sources)?;
-            }
+            collect(&path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text =
-                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            sources.insert(path.strip_prefix(root)?.to_path_buf(), text);
+            files.insert(path);
         }
     }
     Ok(())

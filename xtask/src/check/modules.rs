@@ -1,242 +1,223 @@
-//! The module tree of a crate, and where a path leads in it: through imports, aliases, re-exports, globs and `super`.
+//! A crate's modules as the compiler reads them: from its root along `mod`, each with the paths that it names.
+//!
+//! Modules and imports that only tests compile are left out: a test may know what its subject must not. In the arguments of
+//! a macro only expressions are seen.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
-
-use super::{
-    Sources,
-    mentions::{self, Kind, Mention},
+use syn::{
+    Attribute, Expr, Ident, Item, ItemMod, ItemUse, Macro, Meta, Token, UseTree, Visibility,
+    punctuated::Punctuated,
+    spanned::Spanned,
+    visit::{self, Visit},
 };
 
-/// A module's path below the crate's root: `["domains", "mem"]`; empty is the root, `["main"]` the program's own root.
-pub type ModulePath = Vec<String>;
+/// A module's place below the crate's root, which is empty.
+type Place = Vec<String>;
 
-/// Imports that lead in a circle are left after so many steps.
-const DEEPEST: usize = 24;
+/// The modules of one crate.
+#[derive(Default)]
+pub struct Tree(BTreeMap<Place, Module>);
 
-/// A crate as it is written.
-#[derive(Debug, Default)]
-pub struct Tree {
-    pub mentions: Vec<Named>,
-    modules: BTreeMap<ModulePath, Names>,
+/// One module.
+#[derive(Default)]
+struct Module {
+    file: PathBuf,
+    /// What `use` makes known here: each name with the path that it stands for.
+    names: BTreeMap<String, Vec<String>>,
+    /// Each path that is named here, on which line and how.
+    mentions: Vec<(Vec<String>, usize, Mention)>,
 }
 
-/// A mention and the module that it is in.
-#[derive(Debug)]
-pub struct Named {
-    pub file: PathBuf,
-    pub module: ModulePath,
-    pub mention: Mention,
+/// How a path is named.
+#[derive(Clone, Copy)]
+enum Mention {
+    /// In a `use`. That of a module counts for nothing by itself: what is taken from it does.
+    Used,
+    /// In a `pub use`: what is a child's is only declared by that.
+    HandedOn,
+    /// By `use …::*`, or outside of `use`.
+    Whole,
 }
 
-/// What a module makes known, for itself and for those that look through it.
-#[derive(Debug, Default)]
-struct Names {
-    children: BTreeSet<String>,
-    items: BTreeSet<String>,
-    imports: BTreeMap<String, Vec<(Vec<String>, bool)>>,
-    globs: Vec<(Vec<String>, bool)>,
+/// One file names an item of another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Import {
+    pub from: PathBuf,
+    pub line: usize,
+    pub to: PathBuf,
+    pub kin: Kin,
+}
+
+/// What the imported module is to the importing one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kin {
+    Ancestor,
+    Descendant,
+    Other,
 }
 
 impl Tree {
-    /// Reads the files below `folder` as the modules of one crate.
+    /// Reads the crate whose root is the file `root`: `lib.rs`, `main.rs`.
     ///
     /// # Errors
-    /// When a file is not Rust.
-    pub fn read(sources: &Sources, folder: &Path) -> Result<Self> {
+    /// When a file is missing or cannot be parsed.
+    pub fn read(root: &Path) -> Result<Self> {
         let mut tree = Self::default();
-        let mut tests = Vec::new();
-        for (file, text) in sources.iter().filter(|(file, _)| file.starts_with(folder)) {
-            let parsed =
-                syn::parse_file(text).with_context(|| format!("{} cannot be parsed", file.display()))?;
-            let module = module_of(file.strip_prefix(folder)?);
-            tree.declare(&module);
-            let found = mentions::read(&parsed);
-            for inline in &found.inline {
-                tree.declare(&below(&module, inline));
-            }
-            for (inside, name) in &found.items {
-                tree.names(&below(&module, inside)).items.insert(name.clone());
-            }
-            tests.extend(found.test_modules.iter().map(|inside| below(&module, inside)));
-            for mention in found.all {
-                let module = below(&module, &mention.inside);
-                let target = (mention.segments.clone(), mention.absolute);
-                match &mention.kind {
-                    Kind::Import(name) => {
-                        tree.names(&module).imports.entry(name.clone()).or_default().push(target)
-                    }
-                    Kind::Glob => tree.names(&module).globs.push(target),
-                    _ => {}
-                }
-                tree.mentions.push(Named { file: file.clone(), module, mention });
-            }
-        }
-        for named in &mut tree.mentions {
-            named.mention.test |= tests.iter().any(|test| named.module.starts_with(test));
-        }
+        tree.file(root, root.parent().unwrap_or(root), &[])?;
         Ok(tree)
     }
 
-    /// The crate's outermost modules, the program's own root among them as `main`.
-    pub fn top(&self) -> impl Iterator<Item = &String> {
-        self.modules.keys().filter(|path| path.len() == 1).map(|path| &path[0])
-    }
-
-    /// Where a mention leads: paths that begin with `crate`, or with the name of another crate. More than one where a
-    /// name is imported more than once; as written where nothing is known of its first segment.
-    pub fn resolve(&self, named: &Named) -> Vec<Vec<String>> {
-        self.follow(&named.module, &named.mention.segments, named.mention.absolute, 0)
-    }
-
-    fn follow(
-        &self,
-        module: &[String],
-        segments: &[String],
-        absolute: bool,
-        depth: usize,
-    ) -> Vec<Vec<String>> {
-        let Some(first) = segments.first() else { return Vec::new() };
-        if depth > DEEPEST {
-            return Vec::new();
-        }
-        let rest = &segments[1..];
-        match first.as_str() {
-            _ if absolute => self.foreign(segments, depth),
-            "crate" => self.walk(root_of(module), rest, depth),
-            "self" if rest.first().is_some_and(|next| next == "super") => {
-                self.follow(module, rest, false, depth)
-            }
-            "self" => self.walk(module, rest, depth),
-            "super" => self.above(module, rest, depth),
-            "Self" => Vec::new(),
-            _ => {
-                let hits = self.look_up(module, first, rest, depth);
-                if hits.is_empty() { self.foreign(segments, depth) } else { hits }
-            }
-        }
-    }
-
-    /// A path that begins at a crate's name. The program's root names its own library so.
-    fn foreign(&self, segments: &[String], depth: usize) -> Vec<Vec<String>> {
-        if segments[0] == "observer" {
-            self.walk(&[], &segments[1..], depth + 1)
-        } else {
-            vec![segments.to_vec()]
-        }
-    }
-
-    fn above(&self, module: &[String], rest: &[String], depth: usize) -> Vec<Vec<String>> {
-        let parent = &module[..module.len().saturating_sub(1)];
-        match rest.first() {
-            Some(next) if next == "super" => self.above(parent, &rest[1..], depth),
-            _ => self.walk(parent, rest, depth),
-        }
-    }
-
-    /// Goes down from `module` along `rest`, through what each module on the way makes known.
-    fn walk(&self, module: &[String], rest: &[String], depth: usize) -> Vec<Vec<String>> {
-        let whole = || {
-            let mut path = vec!["crate".to_owned()];
-            path.extend_from_slice(module);
-            path.extend_from_slice(rest);
-            vec![path]
-        };
-        let Some((name, onwards)) = rest.split_first() else { return whole() };
-        let hits = self.look_up(module, name, onwards, depth);
-        if hits.is_empty() { whole() } else { hits }
-    }
-
-    /// What `name` is in `module`, followed along `onwards`; empty where it is nothing that is known here.
-    fn look_up(
-        &self,
-        module: &[String],
-        name: &String,
-        onwards: &[String],
-        depth: usize,
-    ) -> Vec<Vec<String>> {
-        if depth > DEEPEST {
-            return Vec::new();
-        }
-        let Some(names) = self.modules.get(module) else { return Vec::new() };
-        if names.children.contains(name) {
-            let mut child = module.to_vec();
-            child.push(name.clone());
-            return self.walk(&child, onwards, depth + 1);
-        }
-        if let Some(targets) = names.imports.get(name) {
-            return targets
-                .iter()
-                // `use regex;` or `use x as x` names itself: there is nothing behind it in this module.
-                .filter(|(target, _)| !(target.len() == 1 && target[0] == *name))
-                .flat_map(|(target, absolute)| {
-                    let mut path = target.clone();
-                    path.extend_from_slice(onwards);
-                    self.follow(module, &path, *absolute, depth + 1)
-                })
-                .collect();
-        }
-        if names.items.contains(name) {
-            return Vec::new();
-        }
-        let mut hits = Vec::new();
-        for (target, absolute) in &names.globs {
-            for found in self.follow(module, target, *absolute, depth + 1) {
-                let Some(("crate", inner)) = found.split_first().map(|(first, rest)| (first.as_str(), rest))
-                else {
-                    continue;
+    /// Every mention of another file's items.
+    pub fn imports(&self) -> impl Iterator<Item = Import> {
+        self.0.iter().flat_map(move |(place, module)| {
+            let mentions = module.mentions.iter();
+            mentions.filter_map(move |(path, line, how)| {
+                let (target, is_item) = self.resolve(place, path, 0)?;
+                let kin = match () {
+                    () if place.starts_with(&target) => Kin::Ancestor,
+                    () if target.starts_with(place) => Kin::Descendant,
+                    () => Kin::Other,
                 };
-                if inner == module {
-                    continue;
-                }
-                hits.extend(self.look_up(inner, name, onwards, depth + 1));
-                if self.modules.get(inner).is_some_and(|names| names.items.contains(name)) {
-                    let mut path = found.clone();
-                    path.push(name.clone());
-                    path.extend_from_slice(onwards);
-                    hits.push(path);
-                }
+                let counts = match how {
+                    Mention::Used => is_item,
+                    Mention::HandedOn => is_item && kin != Kin::Descendant,
+                    Mention::Whole => true,
+                };
+                let (from, to) = (module.file.clone(), self.0.get(&target)?.file.clone());
+                (counts && from != to).then_some(Import { from, line: *line, to, kin })
+            })
+        })
+    }
+
+    /// The module where a path leads that is written in `place`, and whether it goes on to an item there. `None` for what
+    /// belongs to another crate.
+    fn resolve(&self, place: &[String], path: &[String], depth: usize) -> Option<(Place, bool)> {
+        let mut at = place.to_vec();
+        let mut rest = path;
+        while let Some((first, onwards)) = rest.split_first() {
+            match first.as_str() {
+                "crate" => at.clear(),
+                "self" => {}
+                "super" => drop(at.pop()?),
+                _ => break,
+            }
+            rest = onwards;
+        }
+        for (steps, name) in rest.iter().enumerate() {
+            let child = [&at[..], std::slice::from_ref(name)].concat();
+            if self.0.contains_key(&child) {
+                at = child;
+                continue;
+            }
+            // Names that stand for one another lead nowhere.
+            let known = self.0.get(&at)?.names.get(name).filter(|_| depth < 16);
+            let onwards = known.map(|known| [&known[..], &rest[steps + 1..]].concat());
+            let found = onwards.and_then(|path| self.resolve(&at, &path, depth + 1));
+            let is_here = steps > 0 || rest.len() < path.len();
+            return found.or_else(|| is_here.then_some((at, true)));
+        }
+        Some((at, false))
+    }
+
+    /// Reads the module `place` in `file`; its children's files are in `folder`.
+    fn file(&mut self, file: &Path, folder: &Path, place: &[String]) -> Result<()> {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let parsed = syn::parse_file(&text).with_context(|| format!("cannot parse {}", file.display()))?;
+        self.items(&parsed.items, file, folder, place)
+    }
+
+    fn items(&mut self, items: &[Item], file: &Path, folder: &Path, place: &[String]) -> Result<()> {
+        let mut module = Module { file: file.to_owned(), ..Module::default() };
+        let is_module = |item: &&Item| matches!(item, Item::Mod(_));
+        items.iter().filter(|item| !is_module(item)).for_each(|item| module.visit_item(item));
+        self.0.insert(place.to_vec(), module);
+        for item in items {
+            let Item::Mod(ItemMod { attrs, ident, content, .. }) = item else { continue };
+            if attrs.iter().any(is_test) {
+                continue;
+            }
+            let inner = [place, &[ident.to_string()]].concat();
+            let inner_folder = folder.join(ident.to_string());
+            if let Some((_, items)) = content {
+                self.items(items, file, &inner_folder, &inner)?;
+            } else if let Some(path) = attrs.iter().find_map(path_of) {
+                let file = file.with_file_name(path);
+                self.file(&file, file.parent().unwrap_or(&file), &inner)?;
+            } else {
+                let flat = inner_folder.with_extension("rs");
+                let file = if flat.exists() { flat } else { inner_folder.join("mod.rs") };
+                self.file(&file, &inner_folder, &inner)?;
             }
         }
-        hits
+        Ok(())
     }
+}
 
-    fn declare(&mut self, module: &[String]) {
-        self.names(module);
-        if let Some((name, parent)) = module.split_last() {
-            self.names(parent).children.insert(name.clone());
+impl Module {
+    fn tree(&mut self, tree: &UseTree, prefix: &[String], how: Mention) {
+        let mut leaf = |ident: &Ident, name: &Ident| {
+            let own = (ident != "self").then(|| ident.to_string());
+            let path: Vec<String> = prefix.iter().cloned().chain(own).collect();
+            // `use a::b::{self}` makes `b` known.
+            let name =
+                if name == "self" { path.last().cloned().unwrap_or_default() } else { name.to_string() };
+            self.names.insert(name, path.clone());
+            self.mentions.push((path, ident.span().start().line, how));
+        };
+        match tree {
+            UseTree::Name(name) => leaf(&name.ident, &name.ident),
+            UseTree::Rename(name) => leaf(&name.ident, &name.rename),
+            UseTree::Path(path) => self.tree(&path.tree, &[prefix, &[path.ident.to_string()]].concat(), how),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(tree, prefix, how)),
+            UseTree::Glob(glob) => {
+                self.mentions.push((prefix.to_vec(), glob.span().start().line, Mention::Whole));
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Module {
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        if !item.attrs.iter().any(is_test) {
+            let is_private = matches!(item.vis, Visibility::Inherited);
+            self.tree(&item.tree, &[], if is_private { Mention::Used } else { Mention::HandedOn });
         }
     }
 
-    fn names(&mut self, module: &[String]) -> &mut Names {
-        self.modules.entry(module.to_vec()).or_default()
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 && path.leading_colon.is_none() {
+            let names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+            self.mentions.push((names, path.span().start().line, Mention::Whole));
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, called: &'ast Macro) {
+        self.visit_path(&called.path);
+        let arguments = called.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated);
+        // Kept nowhere: what the arguments name is copied out of them.
+        let mut inner = Module::default();
+        arguments.iter().flatten().for_each(|argument| inner.visit_expr(argument));
+        self.mentions.append(&mut inner.mentions);
     }
 }
 
-/// `main.rs` is a crate of its own: its `crate` is itself.
-fn root_of(module: &[String]) -> &[String] {
-    if module.first().is_some_and(|first| first == "main") { &module[..1] } else { &[] }
+/// Whether only tests compile what has this attribute.
+pub fn is_test(attribute: &Attribute) -> bool {
+    let Meta::List(list) = &attribute.meta else { return attribute.path().is_ident("test") };
+    let tokens = list.tokens.to_string();
+    list.path.is_ident("cfg") && (tokens == "test" || tokens.starts_with("all (test"))
 }
 
-fn below(module: &[String], inside: &[String]) -> ModulePath {
-    let mut path = module.to_vec();
-    path.extend_from_slice(inside);
-    path
-}
-
-/// `domains/mem/mod.rs` → `domains::mem`; `lib.rs` → the root; `main.rs` → `main`.
-fn module_of(file: &Path) -> ModulePath {
-    let mut path: ModulePath = file
-        .with_extension("")
-        .components()
-        .map(|component| component.as_os_str().to_string_lossy().into_owned())
-        .collect();
-    if path.last().is_some_and(|last| last == "mod") || path == ["lib"] {
-        path.pop();
-    }
-    path
+/// `#[path = "…"]`.
+fn path_of(attribute: &Attribute) -> Option<String> {
+    let Meta::NameValue(value) = &attribute.meta else { return None };
+    let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &value.value else { return None };
+    value.path.is_ident("path").then(|| text.value())
 }

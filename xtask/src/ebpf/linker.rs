@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::toolchain::Versions;
 use crate::{packages, process};
 
 const VERSION: &str = "0.13.0";
 
-/// The newest LLVM that this version of bpf-linker can be built against.
+/// The LLVMs that this version of bpf-linker can be built against. A newer one reads what an older one wrote.
+const OLDEST_LLVM: u32 = 21;
 const NEWEST_LLVM: u32 = 23;
 
 /// A bpf-linker that fits the compiler.
@@ -29,11 +29,11 @@ pub struct Linker {
     pub llvm: String,
 }
 
-/// Finds a linker for a compiler with LLVM `needed`, or builds it.
+/// Finds a linker for a compiler with LLVM `needed`, or builds it: against LLVM `recorded` where that will do.
 ///
 /// # Errors
 /// When there is none that fits and none can be built.
-pub fn ensure(needed: &str, recorded: Option<&Versions>) -> Result<Linker> {
+pub fn ensure(needed: &str, recorded: Option<&str>) -> Result<Linker> {
     let needed = major(needed).with_context(|| format!("the compiler says that its LLVM is `{needed}`"))?;
     let fits = |linker: &Linker| {
         linker.version == format!("bpf-linker {VERSION}")
@@ -51,7 +51,7 @@ pub fn ensure(needed: &str, recorded: Option<&Versions>) -> Result<Linker> {
             Err(_) => {}
         }
     }
-    build(needed, recorded.and_then(|recorded| major(&recorded.linker_llvm)))?;
+    build(needed, recorded.and_then(major))?;
     places().into_iter().filter_map(|place| examine(place).ok()).find(fits).with_context(|| {
         format!("bpf-linker was built, but is neither in PATH nor in {}", cargo_bin().display())
     })
@@ -88,6 +88,7 @@ fn build(needed: u32, recorded: Option<u32>) -> Result<()> {
             "the compiler has LLVM {needed}, but bpf-linker {VERSION} is built against {NEWEST_LLVM} at most"
         );
     }
+    let needed = needed.max(OLDEST_LLVM);
     packages::ensure(packages::LINKER)?;
     let mut wanted: Vec<u32> =
         recorded.into_iter().filter(|llvm| (needed..=NEWEST_LLVM).contains(llvm)).collect();

@@ -18,7 +18,7 @@ mod toolchain;
 use manifest::{Hashes, Manifest};
 use toolchain::Toolchain;
 
-use crate::tests;
+use crate::live;
 
 /// The kernel objects: one a domain, another of net for older kernels, and the floor that the benchmark compares them with, which observer does not carry.
 pub const OBJECTS: &[&str] = &["mem", "disk", "net", "net_older", "floor"];
@@ -63,7 +63,7 @@ pub fn check(root: &Path) -> Result<()> {
             println!("ebpf: and here is");
             println!("ebpf:     {toolchain}");
             println!("ebpf: instead the live tests run on what this toolchain makes of the source");
-            tests::live(root, Some(&root.join(REBUILT)))?;
+            live::run(root, Some(&root.join(REBUILT)))?;
             println!("ebpf: rebuilt with another toolchain, and the live tests pass on what was built");
         }
     }

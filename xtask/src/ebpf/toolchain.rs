@@ -110,9 +110,10 @@ fn ways(recorded: Option<&Versions>) -> Vec<Way<'_>> {
 }
 
 fn first_with_linker(compilers: Vec<Compiler>, recorded: Option<&Versions>) -> Result<Toolchain> {
+    let llvm = recorded.map(|recorded| recorded.linker_llvm.as_str());
     let mut outcome = Err(anyhow::anyhow!("none here has the source of its library"));
     for compiler in compilers {
-        outcome = linker::ensure(&compiler.llvm, recorded).map(|linker| compiler.with(linker));
+        outcome = linker::ensure(&compiler.llvm, llvm).map(|linker| compiler.with(linker));
         if outcome.is_ok() {
             break;
         }
@@ -186,6 +187,8 @@ fn nightly() -> Result<Vec<Compiler>> {
 }
 
 fn debian() -> Result<Vec<Compiler>> {
+    // Lists that lack the security suite know a compiler that is too old for the linker.
+    packages::refresh();
     packages::install(DEBIAN)?;
     of_system().map(|found| vec![found])
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{archive::Archive, kernels::Kernel, times};
+use super::{archive::Archive, kernels::Kernel};
 use crate::process;
 
 /// The emulated processor's own clock is as good as any here; each look at the one that is chosen otherwise goes through
@@ -154,7 +154,7 @@ impl Guest<'_> {
             let text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
             let at = began.elapsed();
             if text == "@@ done" {
-                processor = times::of(emulator.id());
+                processor = process::processor_time(emulator.id()).unwrap_or_default();
             }
             writeln!(log, "[{:8.3}] {text}", at.as_secs_f64()).context("writing the guest's log")?;
             lines.push((at, text));

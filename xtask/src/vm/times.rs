@@ -1,6 +1,6 @@
 //! Where a guest's time went, in a few lines.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use super::guest::{Said, Step};
 
@@ -25,17 +25,6 @@ pub fn longest(said: &Said) -> String {
     parts.sort_by(|one, other| other.0.total_cmp(&one.0));
     let named = parts.iter().take(NAMED).map(|(seconds, name)| format!("{name} {seconds:.0} s"));
     named.collect::<Vec<_>>().join(", ")
-}
-
-/// Processor time of a process; none where it cannot be read.
-pub fn of(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // After the name, which ends with the last parenthesis: the 14th and 15th field, in hundredths of a second.
-    let ticks = || -> Option<u64> {
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-        Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
-    };
-    Duration::from_millis(10 * ticks().unwrap_or(0))
 }
 
 /// Tests run one after the other, and each one's verdict ends a line.

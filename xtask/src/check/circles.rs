@@ -1,0 +1,160 @@
+//! No two files import one another, directly or round.
+//!
+//! A parent declares its children and they may take from it what all of them share: that alone is no circle. With a third
+//! file in the round it is one.
+
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+
+use petgraph::{algo::tarjan_scc, graphmap::DiGraphMap};
+
+use super::modules::{Import, Kin};
+
+/// The circles that are still there: a line a circle, its files in order. It only gets shorter.
+const KNOWN: &str = include_str!("circles.txt");
+
+/// Every circle that is not known, with the lines that make it, and every known one that is no more. Files are shown from
+/// `root`.
+pub fn judge(root: &Path, imports: &BTreeSet<Import>) -> Vec<String> {
+    compare(root, imports, KNOWN)
+}
+
+fn compare(root: &Path, imports: &BTreeSet<Import>, known: &str) -> Vec<String> {
+    let short = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+    let mut known: BTreeSet<&str> = known.lines().collect();
+    let mut faults = Vec::new();
+    for files in circles(imports) {
+        let names = files.iter().map(|path| short(path)).collect::<Vec<_>>().join(" ");
+        if known.remove(names.as_str()) {
+            continue;
+        }
+        let mut fault = format!("these files import one another: {names}");
+        for Import { from, line, to, .. } in imports {
+            if files.contains(from.as_path()) && files.contains(to.as_path()) {
+                // Writing to a String cannot fail.
+                let _ = write!(fault, "\n    {}:{line} imports {}", short(from), short(to));
+            }
+        }
+        faults.push(fault);
+    }
+    faults.extend(known.iter().map(|names| format!("no circle any more, take it from circles.txt: {names}")));
+    faults
+}
+
+/// The circles that are there without what children take from their parents, and those that are there without what
+/// parents take from their children.
+fn circles(imports: &BTreeSet<Import>) -> BTreeSet<BTreeSet<&Path>> {
+    let without = |kin: Kin| {
+        let imports = imports.iter().filter(move |import| import.kin != kin);
+        let edges = imports.map(|import| (import.from.as_path(), import.to.as_path()));
+        let parts = tarjan_scc(&DiGraphMap::<&Path, ()>::from_edges(edges));
+        parts.into_iter().filter(|files| files.len() > 1).map(BTreeSet::from_iter)
+    };
+    let mut found: BTreeSet<BTreeSet<&Path>> =
+        without(Kin::Ancestor).chain(without(Kin::Descendant)).collect();
+    let all = found.clone();
+    found.retain(|files| all.iter().all(|other| files == other || !files.is_subset(other)));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::{super::modules::Tree, *};
+
+    /// The circles of a crate of these files, by the names of their files.
+    fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
+        let folder = std::env::temp_dir().join(format!("circles-{:?}", std::thread::current().id()));
+        for (name, text) in files {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let imports = Tree::read(&folder.join("lib.rs")).unwrap().imports().collect();
+        fs::remove_dir_all(&folder).unwrap();
+        let names = |path: &&Path| path.strip_prefix(&folder).unwrap().display().to_string();
+        circles(&imports).iter().map(|files| files.iter().map(names).collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    const LIB: (&str, &str) = ("lib.rs", "mod a; mod b; mod c;");
+    const C: (&str, &str) = ("c.rs", "pub use crate::b::B as Other;");
+
+    #[track_caller]
+    fn circle(a: &str, b: &str) {
+        assert_eq!(circles_of(&[LIB, ("a.rs", a), ("b.rs", b), C]), ["a.rs b.rs"], "{a}\n{b}");
+    }
+
+    #[track_caller]
+    fn none(a: &str, b: &str) {
+        assert_eq!(circles_of(&[LIB, ("a.rs", a), ("b.rs", b), C]), [] as [&str; 0], "{a}\n{b}");
+    }
+
+    #[test]
+    fn two_files_that_import_one_another_are_a_circle_however_they_write_it() {
+        let b = "use crate::a::A; pub struct B; pub fn f() {}";
+        for a in [
+            "use crate::b::B; pub struct A;",
+            "use super::{b::{self as other, f}, c}; pub struct A;",
+            "use super::b::*; pub struct A;",
+            "pub use crate::b::B as Other; pub struct A;",
+            "use super::b; pub struct A(b::B);",
+            "pub struct A; fn g() { crate::b::f(); }",
+            "pub struct A; fn g() { format!(\"{:?}\", super::b::f()); }",
+            "pub struct A; fn g() { use crate::b as k; k::f(); }",
+            "pub struct A; mod inner { fn g() { super::super::b::f(); } }",
+            "pub struct A; impl crate::b::B {}",
+            // Through what another hands on.
+            "use crate::c::Other; pub struct A;",
+        ] {
+            circle(a, b);
+        }
+    }
+
+    #[test]
+    fn what_goes_one_way_is_none() {
+        let b = "use crate::a::A; pub struct B; pub fn f() {}";
+        for a in [
+            "use b::B; pub struct A;",
+            "use super::b; pub struct A;",
+            "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }",
+        ] {
+            none(a, b);
+        }
+    }
+
+    #[test]
+    fn a_parent_and_its_children_are_none_until_another_is_in_the_round() {
+        let circles_of =
+            |a, x, b| circles_of(&[("lib.rs", "mod a; mod b;"), ("a.rs", a), ("b.rs", b), ("a/x.rs", x)]);
+        let (a, x) = ("mod x; pub struct A; fn f() { x::f(); }", "use super::A; pub struct X; pub fn f() {}");
+        let b = "use crate::a::A; pub struct B;";
+        let x_of_b = "use crate::b::B; pub struct X; pub fn f() {}";
+        assert_eq!(circles_of(a, x, b), [] as [&str; 0]);
+        assert_eq!(circles_of(a, x_of_b, b), ["a/x.rs a.rs b.rs"]);
+        assert_eq!(circles_of("mod x; pub use x::X; pub struct A;", x_of_b, b), [] as [&str; 0]);
+        let (a_of_b, b_of_x) = ("mod x; use crate::b::B; pub struct A;", "use crate::a::x::X; pub struct B;");
+        assert_eq!(circles_of(a_of_b, x, b_of_x), ["a/x.rs a.rs b.rs"]);
+        assert_eq!(circles_of(a, x_of_b, b_of_x), ["a/x.rs b.rs"]);
+    }
+
+    #[test]
+    fn a_new_circle_and_one_that_is_no_more_are_faults() {
+        let import = |from: &str, to: &str| Import {
+            from: PathBuf::from("/w").join(from),
+            line: 3,
+            to: PathBuf::from("/w").join(to),
+            kin: Kin::Other,
+        };
+        let imports = [import("a.rs", "b.rs"), import("b.rs", "a.rs"), import("b.rs", "c.rs")].into();
+        let compare = |known| compare(Path::new("/w"), &imports, known);
+        assert_eq!(compare("a.rs b.rs\n"), [] as [&str; 0]);
+        assert_eq!(
+            compare(""),
+            ["these files import one another: a.rs b.rs\n    a.rs:3 imports b.rs\n    b.rs:3 imports a.rs"]
+        );
+        assert_eq!(
+            compare("a.rs b.rs\na.rs c.rs"),
+            ["no circle any more, take it from circles.txt: a.rs c.rs"]
+        );
+    }
+}
