@@ -3,6 +3,13 @@
 //! Data flows one way: `source` (with `kernel`) → `observation` → `domains` (by `engine`) → `report` → `render`. What a
 //! report still lacks goes back as [`wants::HostQueries`], a plain value; only [`run`] sees both sides.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the program: what the pure crates are given is got here"
+)]
+
 pub mod cli;
 pub mod doctor;
 pub mod domains;

@@ -1,5 +1,12 @@
 //! Exit codes and closed pipes; nothing else.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the program: what the pure crates are given is got here"
+)]
+
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},

@@ -27,7 +27,7 @@ struct Arguments {
 enum Command {
     /// Measure what observer costs beside what people use instead; writes docs/performance.md. Needs root
     Bench(bench::Options),
-    /// Check the layering and the rules of the house
+    /// Check the rules of the house that neither Cargo nor clippy can hold
     Check,
     /// Build the kernel objects from source, with a toolchain that is set up where it is missing
     Ebpf {

@@ -3,6 +3,8 @@
 //! [`facts`] are the one input, and what a recording holds. A domain ([`domain`]) keeps them as its state and answers with a
 //! [`report`]; [`engine`] drives one domain. What a report still lacks is a plain value, [`wants::HostQueries`].
 
+#![forbid(unsafe_code)]
+
 pub mod bytes;
 pub mod domain;
 pub mod engine;

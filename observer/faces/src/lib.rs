@@ -3,6 +3,12 @@
 //! Knows nothing but the report: what it says is what is shown, in JSON to the letter, in tables as far as the width
 //! allows. Strings in a report are printable already; nothing here escapes for terminals again.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    reason = "what is shown is written here, as wide as the terminal"
+)]
+
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},

@@ -4,6 +4,13 @@
 //! What cannot change while observer runs is read once: its network and time namespaces. What is read at every report
 //! stays open.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "what is asked of the machine beside its kernel's programs is asked here"
+)]
+
 use std::path::PathBuf;
 
 use self::{mounted::Mounted, namespaces::Namespaces, net::Network, process::Clock};

@@ -3,6 +3,13 @@
 //! [`facts`] are gathered (with [`btf`], [`feature_test`], [`cache`]), [`plan`] turns facts and the domains' hooks into a
 //! [`plan::LoadPlan`], [`load`] executes it, [`map`] reads what the programs keep.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "what is asked of the kernel is asked here"
+)]
+
 pub mod activity;
 pub mod btf;
 pub mod cache;

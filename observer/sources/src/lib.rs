@@ -1,5 +1,12 @@
 //! Where facts come from: the live kernel, or a recording.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "facts come in here: from the kernel, or from a file"
+)]
+
 mod attached_object;
 pub mod changes;
 pub mod frame;

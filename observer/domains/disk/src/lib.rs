@@ -12,6 +12,8 @@
 //! written over in place, as long as the file takes no more space; for whom a thread of the kernel's own writes what was
 //! queued in a ring, before Linux 5.12.
 
+#![forbid(unsafe_code)]
+
 use observer_core::{domain::Declaration, view::View};
 
 mod account;

@@ -18,6 +18,8 @@
 //! `unmapped` and from `protected`. Of a process that ends between two reports its totals and its peak are known, not what
 //! it held.
 
+#![forbid(unsafe_code)]
+
 use observer_core::{domain::Declaration, view::View};
 
 pub mod decode;

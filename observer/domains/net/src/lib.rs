@@ -10,6 +10,8 @@
 //! and closed between two passes belongs to who closed it, where nobody acted on it before: that can be another program
 //! that looked at the descriptors in that moment (a second observer, for one) and was the last to let go of it.
 
+#![cfg_attr(not(test), forbid(unsafe_code))]
+
 use observer_core::{domain::Declaration, view::View};
 
 mod bottleneck;
