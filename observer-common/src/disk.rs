@@ -1,5 +1,8 @@
 //! The records, map values and kernel fields of the disk domain.
 
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::{
     record::RecordHeader,
     task::{TaskId, TaskRecord},
@@ -9,6 +12,7 @@ use crate::{
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct InodeId {
     /// `super_block.s_dev` as the kernel packs it: 12 bits of major, 20 of minor number.
     pub dev: u32,
@@ -33,6 +37,7 @@ impl InodeId {
 /// One way in which one task holds a file that no directory names any more: what the iterators over holders write.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct HeldRecord {
     pub task: TaskRecord,
     pub inode: InodeId,
@@ -76,6 +81,7 @@ pub const HELD_TOO_MANY: u32 = 5;
 /// each component ended by a NUL; they begin at the root of its filesystem, and are none where the kernel knows no name.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct ListedRecord {
     pub inode: InodeId,
     /// As in [`HeldRecord`].
@@ -105,6 +111,7 @@ pub const FREED: u32 = 2;
 /// `WRITTEN`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct WroteRecord {
     pub header: RecordHeader,
     pub task: TaskRecord,
@@ -116,6 +123,7 @@ pub struct WroteRecord {
 /// A file of the map `FILES` is freed, or, with inode 0, the entry of its filesystem in the map `FREED` has grown.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct FreedRecord {
     pub header: RecordHeader,
     pub inode: InodeId,
@@ -127,6 +135,7 @@ pub struct FreedRecord {
 /// `WRITTEN` with the next one: a file that one process appends to costs one look-up an append.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct FileTotal {
     /// All zeroes where nobody has worked on it yet.
     pub owner: TaskId,
@@ -162,6 +171,7 @@ pub const FAULTED: u64 = 8;
 /// Key of the map `WRITTEN`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct WriterKey {
     pub inode: InodeId,
     pub task: TaskId,
@@ -171,6 +181,7 @@ pub struct WriterKey {
 /// `FILES`): cumulative.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct WriterTotal {
     pub bytes: u64,
     /// The report interval in which it was last announced.
@@ -180,6 +191,7 @@ pub struct WriterTotal {
 /// Value of the map `DELETIONS`, keyed by [`InodeId`]: who last took a name from the file while somebody held it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct DeletionRecord {
     pub task: TaskRecord,
     /// Nanoseconds of the boot clock.
@@ -189,6 +201,7 @@ pub struct DeletionRecord {
 /// What the `disk_task` iterator writes of each process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct WriterRecord {
     pub task: TaskRecord,
     /// Bytes that it caused to be written to storage, as `/proc/PID/io` counts `write_bytes`: all of its threads,

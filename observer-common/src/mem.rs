@@ -1,5 +1,8 @@
 //! The records, map values and kernel fields of the mem domain.
 
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::{record::RecordHeader, task::TaskRecord};
 
 /// [`MemRecord`]: the process lives; the map entry holds the truth that goes on.
@@ -20,6 +23,7 @@ pub const PAGE_SIZE: u64 = 4096;
 /// without a look at any mapping.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct MemTotals {
     pub task: TaskRecord,
     /// Private writable anonymous memory, by mmap, mremap and brk.
@@ -59,6 +63,7 @@ impl MemTotals {
 /// What the ring carries: a process's totals so far.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct MemRecord {
     pub header: RecordHeader,
     pub totals: MemTotals,
@@ -68,6 +73,7 @@ pub struct MemRecord {
 /// the counters to itself for a while: these in `rss`, and nothing else.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct MemTaskRecord {
     pub task: TaskRecord,
     /// Resident pages and swap entries in the kernel's order: file, anonymous, swap, shared memory. From 6.2 on they lack
@@ -84,6 +90,7 @@ pub struct MemTaskRecord {
 /// Who is killed because memory ran out, and in whose request for memory it did.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct OomRecord {
     pub header: RecordHeader,
     /// Before 6.9 the kernel tells a thread's number and nothing else: it is the `tgid` here, and the start is 0.

@@ -4,9 +4,13 @@
 //! One record an entry and an epoch is enough, so a flood of events is a trickle of records (see `emit.rs` in the
 //! kernel side).
 
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// First bytes of each ring-buffer record; `kind` is the domain's own.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct RecordHeader {
     /// What follows: a constant of the domain's module.
     pub kind: u32,

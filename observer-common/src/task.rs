@@ -1,11 +1,15 @@
 //! A process's identity, and what the kernel side tells of a process beside it.
 
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// A thread group: its number and when its leader started.
 ///
 /// The number alone is re-used by the kernel; with the start time it names one process of one boot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct TaskId {
     /// Nanoseconds of the boot clock (suspend included) at which the group's leader started.
     pub start: u64,
@@ -27,6 +31,7 @@ pub const COMM_LEN: usize = 16;
 /// Who a record is about: enough to name a process that has ended before anybody could ask `/proc`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct TaskRecord {
     pub id: TaskId,
     /// `task_struct.comm` of the group's leader: NUL-padded bytes, no encoding promised.
