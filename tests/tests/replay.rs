@@ -66,11 +66,16 @@ fn sums_stay_exact_by_every_key() {
 fn only_what_is_asked_for_is_shown() {
     let all = reports("mem.recording", &["mem"]);
     let pid = rows(&all[0])[0]["pid"].clone();
-    for report in reports("mem.recording", &["mem", "-p", &pid.to_string()]) {
-        assert!(rows(&report).iter().all(|row| row["pid"] == pid), "{report:#}");
+    let of_one = reports("mem.recording", &["mem", "-p", &pid.to_string()]);
+    assert_eq!(of_one.len(), all.len());
+    for (report, all) in of_one.iter().zip(&all) {
+        let expected: Vec<&Value> = rows(all).iter().filter(|row| row["pid"] == pid).collect();
+        assert_eq!(rows(report).iter().collect::<Vec<_>>(), expected, "{report:#}");
     }
-    for report in reports("mem.recording", &["mem", "--top", "1"]) {
-        assert!(rows(&report).len() <= 1);
+    let first = reports("mem.recording", &["mem", "--top", "1"]);
+    assert_eq!(first.len(), all.len());
+    for (report, all) in first.iter().zip(&all) {
+        assert_eq!(rows(report), &rows(all)[..1]);
     }
     assert_eq!(reports("mem.recording", &["mem", "--count", "2"]).len(), 2);
     assert_eq!(reports("mem.recording", &["mem", "--once"]).len(), 1);

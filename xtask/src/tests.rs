@@ -24,7 +24,7 @@ pub fn run(root: &Path, no_root: bool) -> Result<()> {
         packages::ensure(packages::TESTS)?;
     }
     process::run(cargo(root).args(["build", "--bins"]))?;
-    without_root(root)?;
+    not_live(root, live_runs && !no_root)?;
     let mut summary = String::from("pure, replayed and command line tests passed");
     if no_root {
         println!("test: LIVE TESTS NOT RUN, as --no-root asks: nothing was tested on this kernel.");
@@ -60,13 +60,16 @@ pub fn scenarios(root: &Path, runs: u32, seed: u64, beside: u32) -> Result<()> {
     process::run(cargo(root).args(["run", "--quiet", "--bin", "scenarios", "--"]).args(numbers))
 }
 
-/// Every test but the live ones. Always the workspace's default members as a whole: a part of them would be built with
-/// other features, and so once more.
-fn without_root(root: &Path) -> Result<()> {
+/// Every test but the live ones; those marked `#[ignore]` need root and run where `ignored_too` says so. Always the
+/// workspace's default members as a whole: a part of them would be built with other features, and so once more.
+fn not_live(root: &Path, ignored_too: bool) -> Result<()> {
     let mut command = cargo(root);
     command.args(["test", "--lib", "--bins"]);
     for target in test_targets(root)?.iter().filter(|target| *target != live::TARGET) {
         command.args(["--test", target]);
+    }
+    if ignored_too {
+        command.args(["--", "--include-ignored"]);
     }
     process::run(&mut command)?;
     process::run(cargo(root).args(["test", "--doc"]))

@@ -2,13 +2,13 @@
 
 use observer_tests::{
     TempDir, Workload, note,
-    tool::{self, ruled_out},
+    tool::{self, not_run, ruled_out},
 };
 use serde_json::{Value, json};
 
 use crate::{
     disk::{RamDir, files, gone, holders, row, watch},
-    zoo::{not_run, on},
+    zoo::on,
 };
 
 /// A file of 70,000 bytes that has been written back, so that its inode's own blocks are all of its blocks.

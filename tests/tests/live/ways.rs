@@ -1,12 +1,15 @@
 //! Every way of writing on every kind of filesystem: what a file takes is what `statx` says, to the byte, and who wrote it is
 //! told apart or said to be unknown.
 
-use observer_tests::{TempDir, Workload, note, tool};
+use observer_tests::{
+    TempDir, Workload, note,
+    tool::{self, not_run},
+};
 use serde_json::Value;
 
 use crate::{
     disk::{holder_of, watch},
-    zoo::{FILESYSTEMS, exists, not_run, on},
+    zoo::{FILESYSTEMS, exists, on},
 };
 
 /// Each way of writing, and whether it writes whole blocks only.
