@@ -189,10 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_answers() {
+    fn the_kernel_answers_with_loopback_at_least() {
         let mut queues = Queues::default();
         for _ in 0..2 {
-            assert!(queues.read().is_ok_and(|found| found.keys().all(|name| !name.is_empty())));
+            // `noqueue` has an entry, too, while its interface is up.
+            let found = queues.read().unwrap();
+            assert!(found.contains_key(&b"lo"[..]), "{found:?}");
         }
     }
 }

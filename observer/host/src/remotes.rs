@@ -115,9 +115,12 @@ fn name(address: IpAddr) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::{net::Ipv4Addr, sync::mpsc::RecvTimeoutError, time::Duration};
 
     use super::*;
+
+    /// How long an answer may take; no sound run comes near.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     #[test]
     fn an_address_is_asked_for_once_and_told_whether_it_has_a_name_or_not() {
@@ -125,7 +128,7 @@ mod tests {
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         remotes.ask([address, address]);
         remotes.ask([address]);
-        let (told, name) = remotes.answers.recv().unwrap();
+        let (told, name) = remotes.answers.recv_timeout(PATIENCE).unwrap();
         assert_eq!(told, address);
         // The machine's own table of names says what it is called, if it has one.
         let table = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
@@ -134,7 +137,8 @@ mod tests {
             assert_eq!(name.as_deref(), Some(first.as_bytes()));
         }
         drop(remotes.questions);
-        assert!(remotes.answers.recv().is_err(), "it was asked for once");
+        let more = remotes.answers.recv_timeout(PATIENCE);
+        assert_eq!(more, Err(RecvTimeoutError::Disconnected), "it was asked for once");
     }
 
     #[test]
@@ -154,7 +158,7 @@ mod tests {
         drop(release);
         let mut told = HashSet::new();
         while told.len() < all.len() {
-            let (address, name) = remotes.answers.recv().unwrap();
+            let (address, name) = remotes.answers.recv_timeout(PATIENCE).unwrap();
             assert_eq!(name, Some(address.to_string().into_bytes()));
             assert!(told.insert(address), "{address} was asked for twice");
             remotes.told(address, name);

@@ -135,6 +135,8 @@ mod tests {
         let mut uptime = OpenFile::new("/proc/uptime".into());
         let mut seconds = || -> f64 { uptime.str().unwrap().split(' ').next().unwrap().parse().unwrap() };
         let before = seconds();
-        while seconds() <= before {}
+        // Its resolution is a hundredth of a second.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(seconds() > before);
     }
 }

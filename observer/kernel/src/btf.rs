@@ -217,7 +217,10 @@ impl Btf {
                 format!("{} *", named(to).unwrap_or_else(|| "void".to_owned()))
             }
             Some(kind::STRUCT | kind::UNION) => named(id).unwrap_or_else(|| "struct".to_owned()),
-            _ => self.size(id, 0).map_or_else(|| "?".to_owned(), |bytes| (bytes * 8).to_string()),
+            _ => {
+                let bits = self.size(id, 0).map(|bytes| u64::from(bytes) * 8);
+                bits.map_or_else(|| "?".to_owned(), |bits| bits.to_string())
+            }
         }
     }
 
@@ -267,7 +270,7 @@ impl Btf {
         let (offset, id) = self.direct(id, name.as_bytes(), 0)?;
         let Some(rest) = rest else { return Some((offset, id)) };
         let (inner, id) = self.member(id, rest)?;
-        Some((offset + inner, id))
+        Some((offset.checked_add(inner)?, id))
     }
 
     /// Offset and type of the member `name`, anonymous structs and unions searched too.
@@ -295,7 +298,7 @@ impl Btf {
             if found.is_empty()
                 && let Some((inner, of)) = self.direct(of, name, depth + 1)
             {
-                return Some((bits / 8 + inner, of));
+                return Some(((bits / 8).checked_add(inner)?, of));
             }
         }
         None
@@ -376,6 +379,9 @@ fn begins(bytes: &[u8], types: Range<usize>) -> Result<Vec<u32>, BtfError> {
         begins.push(at as u32);
         at += 12 + more;
     }
+    if at > types.end {
+        return Err(BtfError("the last type reaches beyond the end of all".to_owned()));
+    }
     Ok(begins)
 }
 
@@ -455,21 +461,51 @@ mod tests {
         assert_eq!(btf.id(Named::Function, "run"), Some(8));
     }
 
+    /// Looked up in [`sample`] whatever became of it.
+    const WANTED: [(Named, &str); 3] =
+        [(Named::Struct, "outer"), (Named::Typedef, "happened"), (Named::Enum, "numbers")];
+
     #[test]
-    fn damaged_types_are_an_error_and_never_a_panic() {
+    fn types_that_end_early_or_reach_too_far_are_an_error() {
         let whole = sample();
         for length in 0..whole.len() {
-            let _ = Btf::parse(whole[..length].to_vec(), &[(Named::Struct, "outer")]);
+            assert!(Btf::parse(whole[..length].to_vec(), &WANTED).is_err(), "the first {length} bytes");
         }
+        // The last type is an enumeration: it gets a value more than there are bytes.
+        let last = Btf::parse(whole.clone(), &WANTED).unwrap().id(Named::Enum, "numbers").unwrap();
+        let begin = parsed().begin(last).unwrap();
+        let mut bytes = whole;
+        bytes[begin + 4..begin + 8].copy_from_slice(&(kind::ENUM << 24 | 2).to_ne_bytes());
+        assert!(Btf::parse(bytes, &WANTED).is_err());
+    }
+
+    #[test]
+    fn a_damaged_byte_is_an_error_or_a_lacking_name_and_never_a_panic() {
+        let whole = sample();
+        let names = parsed().strings;
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0xff;
-            if let Ok(btf) = Btf::parse(bytes, &[(Named::Struct, "outer")]) {
-                let _ = btf.place("outer.pairs.y");
-                let _ = btf.place("outer.pairs[]");
-                let _ = btf.prototype(Named::Typedef, "happened");
-                let _ = btf.enumerates("numbers", "ONE");
+            let read = Btf::parse(bytes, &WANTED);
+            // The mark of the format, the offset and length of the types, those of the names.
+            if at < 2 || (4..24).contains(&at) {
+                assert!(read.is_err(), "byte {at} of the header");
             }
+            let Ok(btf) = read else {
+                assert!(!names.contains(&at), "byte {at} is of a name");
+                continue;
+            };
+            let place = btf.place("outer.pairs.y");
+            if names.contains(&at) {
+                assert!(
+                    matches!(place, Err(_) | Ok(FieldLocation { value: 20, width: 4 })),
+                    "byte {at}: {place:?}"
+                );
+            }
+            // A damaged type may give any answer, but must not panic.
+            let _ = btf.place("outer.pairs[]");
+            let _ = btf.prototype(Named::Typedef, "happened");
+            let _ = btf.enumerates("numbers", "ONE");
         }
     }
 }

@@ -116,7 +116,9 @@ fn every_row_has_a_cell_for_every_column() {
     let mut world = World::new();
     world.minute();
     world.ended(RESTING);
-    for table in world.report().tables {
+    let report = world.report();
+    assert_eq!(report.tables[0].rows.len(), 2, "one that lives and one that has ended");
+    for table in &report.tables {
         for row in &table.rows {
             assert_eq!(row.cells.len(), table.columns.len());
         }
@@ -400,6 +402,7 @@ fn what_rests_says_the_same_at_any_level() {
     }
     for second in 1..=90 {
         world.due(second);
+        assert_eq!(world.state.processes.len(), 9);
         for process in world.state.processes.values() {
             let own = assess_life(&process.series, world.now.boot, None);
             assert_eq!(*world.state.assessment(process, world.now.boot), own, "second {second}");
