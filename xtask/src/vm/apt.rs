@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use deb822_fast::{Deb822, Paragraph};
 
 use super::sources;
 use crate::process;
@@ -74,7 +75,7 @@ impl Apt {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(packages(&process::output(self.command("apt-cache").arg("show").args(names))?))
+        packages(&process::output(self.command("apt-cache").arg("show").args(names))?)
     }
 
     /// Fetches one package into `folder`.
@@ -142,16 +143,15 @@ fn codename() -> String {
 }
 
 /// Reads what `apt-cache show` says.
-fn packages(text: &str) -> Vec<Package> {
-    let stanza = |stanza: &str| {
-        let field = |name: &str| {
-            stanza.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
-        };
-        let depends = field("Depends:");
+fn packages(text: &str) -> Result<Vec<Package>> {
+    let shown: Deb822 = text.parse().context("what apt-cache shows")?;
+    let package = |stanza: &Paragraph| {
+        let field = |name: &str| stanza.get(name).unwrap_or_default().to_owned();
+        let depends = field("Depends");
         let depends = depends.split(',').filter_map(|one| one.split_whitespace().next()).map(str::to_owned);
-        Package { name: field("Package:"), version: field("Version:"), depends: depends.collect() }
+        Package { name: field("Package"), version: field("Version"), depends: depends.collect() }
     };
-    text.split("\n\n").map(stanza).filter(|package| !package.name.is_empty()).collect()
+    Ok(shown.iter().map(package).collect())
 }
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
     fn what_apt_shows_is_read() {
         let shown = "Package: linux-image-7.2\nVersion: 7.2.1-1\nDepends: kmod | x (>= 1), linux-binary-7.2 (= 7.2.1-1)\n\n\
                      Package: other\nVersion: 1\n";
-        let packages = packages(shown);
+        let packages = packages(shown).unwrap();
         assert_eq!(packages.len(), 2);
         assert_eq!(packages[0].version, "7.2.1-1");
         assert_eq!(packages[0].depends, ["kmod", "linux-binary-7.2"]);

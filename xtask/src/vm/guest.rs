@@ -182,23 +182,23 @@ impl Guest<'_> {
     fn initrd(&self) -> Result<Vec<u8>> {
         let mut archive = Archive::default();
         for folder in ["bin", "dev", "disk", "modules"] {
-            archive.folder(folder);
+            archive.folder(folder)?;
         }
         // Without it the first program could not say what is wrong.
-        archive.character_device("dev/console", 5, 1);
+        archive.character_device("dev/console", 5, 1)?;
         let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
-        archive.file("bin/busybox", &read(Path::new("/bin/busybox"))?);
+        archive.file("bin/busybox", &read(Path::new("/bin/busybox"))?)?;
         let mut order = String::new();
         for module in &self.kernel.modules {
             let name = module.file_name().and_then(|name| name.to_str()).context("a module has a name")?;
-            archive.file(&format!("modules/{name}"), &read(module)?);
+            archive.file(&format!("modules/{name}"), &read(module)?)?;
             order.push_str(name);
             order.push('\n');
         }
-        archive.file("modules/order", order.as_bytes());
-        archive.file("steps", self.steps.as_bytes());
-        archive.file("init", START.as_bytes());
-        Ok(archive.finish())
+        archive.file("modules/order", order.as_bytes())?;
+        archive.file("steps", self.steps.as_bytes())?;
+        archive.file("init", START.as_bytes())?;
+        archive.finish().context("writing what the guest starts with")
     }
 }
 

@@ -2,9 +2,8 @@
 //!
 //! Pure: texts in, text out. No mirror is known here; the machine's owner chose one, with its key.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, bail};
+use deb822_fast::{Deb822, Paragraph};
 
 /// One source of packages, as apt reads it from either of its formats.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,43 +35,22 @@ fn line(line: &str) -> Option<Source> {
     })
 }
 
-/// Reads the deb822 format of `*.sources`.
+/// Reads the deb822 format of `*.sources`; a file that is not of that format names none.
 pub fn deb822(text: &str) -> Vec<Source> {
-    let mut sources = Vec::new();
-    let mut fields = BTreeMap::<String, String>::new();
-    let mut last = String::new();
-    for line in text.lines().chain([""]) {
-        if line.starts_with('#') {
-            continue;
-        }
-        if line.trim().is_empty() {
-            sources.extend(stanza(&std::mem::take(&mut fields)));
-        } else if line.starts_with(char::is_whitespace) {
-            let value = fields.entry(last.clone()).or_default();
-            value.push('\n');
-            value.push_str(line.trim());
-        } else if let Some((name, value)) = line.split_once(':') {
-            last = name.trim().to_ascii_lowercase();
-            fields.insert(last.clone(), value.trim().to_owned());
-        }
-    }
-    sources
+    text.parse::<Deb822>().iter().flat_map(Deb822::iter).filter_map(stanza).collect()
 }
 
-fn stanza(fields: &BTreeMap<String, String>) -> Option<Source> {
+fn stanza(stanza: &Paragraph) -> Option<Source> {
     let words = |name: &str| -> Vec<String> {
-        fields
-            .get(name)
-            .map(|value| value.split_whitespace().map(str::to_owned).collect())
-            .unwrap_or_default()
+        stanza.get(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };
-    let off = fields.get("enabled").is_some_and(|enabled| enabled.eq_ignore_ascii_case("no"));
-    if off || !words("types").iter().any(|kind| kind == "deb") {
+    let off = stanza.get("Enabled").is_some_and(|enabled| enabled.eq_ignore_ascii_case("no"));
+    if off || !words("Types").iter().any(|kind| kind == "deb") {
         return None;
     }
     // A key written into the stanza itself has no path; then apt's own keyrings decide.
-    let signed_by = words("signed-by").into_iter().next().filter(|path| path.starts_with('/'));
-    Some(Source { uris: words("uris"), suites: words("suites"), signed_by })
+    let signed_by = words("Signed-By").into_iter().next().filter(|path| path.starts_with('/'));
+    Some(Source { uris: words("URIs"), suites: words("Suites"), signed_by })
 }
 
 /// The sources list, in the one-line format, that knows every suite with a kernel of the matrix: `codename` is the
