@@ -50,7 +50,7 @@ fn recording(path: &Path, seconds: u64) {
             let memory = Memory { anon, virt: 2 * anon, ..Memory::default() };
             recorder.push(&Fact::Mem(MemFact::Counters { id, memory, page_tables: 0 }));
         }
-        recorder.push(&Fact::Due(at(second)));
+        recorder.tick(at(second));
     }
     recorder.finish().unwrap();
 }

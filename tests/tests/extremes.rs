@@ -358,7 +358,7 @@ fn whatever_a_recording_says_is_reported() {
             }
             // The last moments are at the end of time.
             let at = if report > 38 { u64::MAX - 40 + report } else { report * 1_000_000_000 };
-            recorder.push(&Fact::Due(moment(at)));
+            recorder.tick(moment(at));
         }
         recorder.finish().unwrap();
         let views: [&[&str]; 9] = [

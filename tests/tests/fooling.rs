@@ -10,7 +10,7 @@ use std::{
 };
 
 use observer_core::{
-    facts::Fact,
+    facts::StreamItem,
     report::Value,
     view::{Request, View},
 };
@@ -28,10 +28,15 @@ static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|
 
 fn play(recording: &Path, told: &mut BTreeMap<String, Vec<(String, String)>>) {
     let mut engine = observer::domains::engine(Request { resolve: false, ..Request::new(View::Mem) });
-    for fact in Replay::open(recording).unwrap() {
-        let fact = fact.unwrap();
-        engine.apply(&fact);
-        let Fact::Due(now) = fact else { continue };
+    for item in Replay::open(recording).unwrap() {
+        let now = match item.unwrap() {
+            StreamItem::Fact(fact) => {
+                engine.apply(&fact);
+                continue;
+            }
+            StreamItem::Tick(now) => now,
+        };
+        engine.tick(now);
         if let Some(report) = engine.report(now, None).unwrap() {
             let table = &report.tables[0];
             let at = |name| table.columns.iter().position(|column| column.name == name).unwrap();

@@ -4,16 +4,16 @@
 
 use std::fs;
 
-use observer_core::facts::{Fact, session::Timestamp};
+use observer_core::facts::{Fact, StreamItem, session::Timestamp};
 use observer_sources::{
     record::Recorder,
     replay::{Replay, ReplayError},
 };
 use observer_tests::TempDir;
 
-fn due(second: u64) -> Fact {
+fn due(second: u64) -> Timestamp {
     // A wall clock that no compressor can foretell: the file must grow.
-    Fact::Due(Timestamp { boot: second * 1_000_000_000, wall: second.wrapping_mul(0x9e37_79b9_7f4a_7c15) })
+    Timestamp { boot: second * 1_000_000_000, wall: second.wrapping_mul(0x9e37_79b9_7f4a_7c15) }
 }
 
 #[test]
@@ -23,11 +23,11 @@ fn a_full_disk_ends_the_recording_and_says_so() {
     let mut recorder = Recorder::create(&path).unwrap();
     let session = Fact::Session(Box::default());
     recorder.push(&session);
-    recorder.push(&due(1));
+    recorder.tick(due(1));
     let whole = fs::metadata(&path).unwrap().len();
     // A limit on the size of files stands in for a full disk: both fail a write in its middle.
     let before = limit_file_size(whole + 100);
-    (2..2000).for_each(|second| recorder.push(&due(second)));
+    (2..2000).for_each(|second| recorder.tick(due(second)));
     limit_file_size(before);
     assert!(recorder.failure().is_some());
     let error = recorder.finish().unwrap_err().to_string();
@@ -36,7 +36,11 @@ fn a_full_disk_ends_the_recording_and_says_so() {
     let [Ok(first), Ok(second), Err(ReplayError::Truncated { .. })] = &replayed[..] else {
         panic!("{replayed:?}");
     };
-    assert_eq!([first, second], [&session, &due(1)], "what was whole before is whole after");
+    assert_eq!(
+        [first, second],
+        [&session.into(), &StreamItem::Tick(due(1))],
+        "what was whole before is whole after"
+    );
 }
 
 /// Sets the limit of this process and returns the one before. Its signal is ignored, so that the write fails.

@@ -11,8 +11,9 @@ use std::{
 };
 
 use observer_core::facts::{
-    Fact, TaskId,
+    Fact, StreamItem, TaskId,
     mem::{MemFact, Memory, Totals},
+    other::{OtherFact, OtherSlot},
     process::ProcessFact,
     session::{SessionFact, Timestamp},
 };
@@ -39,17 +40,19 @@ fn met(tgid: u64, comm: &str) -> Fact {
 }
 
 /// Records `seconds` of a machine on which one process a second changes its name, with a key frame each minute.
-fn record(path: &Path, seconds: u64) -> Vec<Fact> {
+fn record(path: &Path, seconds: u64) -> Vec<StreamItem> {
     let mut recorder = Recorder::create(path).unwrap();
     let mut changes = Changes::default();
-    let mut stream = vec![session()];
-    recorder.push(&stream[0]);
+    let mut stream = vec![session().into()];
+    recorder.push(&session());
     for second in 1..=seconds {
         let mut out = Vec::new();
         changes.single(met(second % 7, &format!("at {second}")), &mut out);
-        changes.single(Fact::Due(at(second)), &mut out);
+        changes.tick();
         out.iter().for_each(|fact| recorder.push(fact));
-        stream.extend(out);
+        recorder.tick(at(second));
+        stream.extend(out.into_iter().map(StreamItem::from));
+        stream.push(StreamItem::Tick(at(second)));
         if recorder.wants_key() {
             recorder.key(changes.keyframe());
         }
@@ -59,7 +62,7 @@ fn record(path: &Path, seconds: u64) -> Vec<Fact> {
     stream
 }
 
-fn replay(bytes: &[u8]) -> (Vec<Fact>, Vec<ReplayError>) {
+fn replay(bytes: &[u8]) -> (Vec<StreamItem>, Vec<ReplayError>) {
     let mut facts = Vec::new();
     let mut errors = Vec::new();
     match Replay::read(Cursor::new(bytes)) {
@@ -72,10 +75,14 @@ fn replay(bytes: &[u8]) -> (Vec<Fact>, Vec<ReplayError>) {
     (facts, errors)
 }
 
+fn fact(item: &StreamItem) -> Option<&Fact> {
+    if let StreamItem::Fact(fact) = item { Some(fact) } else { None }
+}
+
 /// The last name of each process that a stream tells of: what its reader believes in the end.
-fn names(stream: &[Fact]) -> Vec<&Fact> {
+fn names(stream: &[StreamItem]) -> Vec<&Fact> {
     let mut known = std::collections::BTreeMap::new();
-    stream.iter().filter_map(|fact| Some((fact.slot()?, fact))).for_each(|(slot, fact)| {
+    stream.iter().filter_map(fact).filter_map(|fact| Some((fact.slot()?, fact))).for_each(|(slot, fact)| {
         known.insert(slot, fact);
     });
     known.into_values().collect()
@@ -88,6 +95,36 @@ fn what_was_recorded_comes_back() {
     let (facts, errors) = replay(&fs::read(folder.file("r")).unwrap());
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(facts, stream);
+}
+
+/// Tools outside this workspace write facts of their own domain: they are told apart by slot, kept, and come back.
+#[test]
+fn facts_of_a_domain_that_is_not_built_in_come_back() {
+    let folder = TempDir::new("recording");
+    let of = |key: u8, value: Option<u8>| {
+        let slot = OtherSlot { domain: "load".into(), key: [key].into() };
+        Fact::Other(OtherFact { slot, value: value.map(|byte| [byte].into()) })
+    };
+    let mut recorder = Recorder::create(&folder.file("r")).unwrap();
+    let mut changes = Changes::default();
+    let mut out = Vec::new();
+    for pass in
+        [vec![of(1, Some(1)), of(2, Some(1))], vec![of(1, Some(1)), of(2, Some(2))], vec![of(2, Some(2))]]
+    {
+        changes.pass("load", pass, &mut out);
+        changes.settle(&mut out);
+    }
+    let expected = [of(1, Some(1)), of(2, Some(1)), of(2, Some(2)), of(1, None)];
+    assert_eq!(out, expected, "only what changed, and what is gone");
+    assert_eq!(changes.keyframe().map(|fact| fact.into_owned()).collect::<Vec<_>>(), [of(2, Some(2))]);
+    out.iter().for_each(|fact| recorder.push(fact));
+    recorder.tick(at(1));
+    recorder.finish().unwrap();
+    let (items, errors) = replay(&fs::read(folder.file("r")).unwrap());
+    assert!(errors.is_empty(), "{errors:?}");
+    let expected: Vec<_> =
+        expected.into_iter().map(StreamItem::from).chain([StreamItem::Tick(at(1))]).collect();
+    assert_eq!(items, expected);
 }
 
 #[test]
@@ -173,8 +210,8 @@ fn after_damage_the_next_key_frame_goes_on() {
     let (facts, errors) = replay(&bytes);
     assert!(matches!(errors[..], [ReplayError::Damaged { to: Some(_), .. }]), "{errors:?}");
     assert!(errors[0].is_loss());
-    assert_eq!(facts[0], session());
-    assert_eq!(facts.iter().filter(|fact| matches!(fact, Fact::Session(_))).count(), 1);
+    assert_eq!(facts[0], session().into());
+    assert_eq!(facts.iter().filter_map(fact).filter(|fact| matches!(fact, Fact::Session(_))).count(), 1);
     assert_eq!(names(&facts), names(&stream));
 }
 
@@ -220,10 +257,11 @@ fn an_hour_of_two_thousand_processes_is_small() {
             }
             out.push(Fact::Mem(MemFact::Counters { id, memory: *memory, page_tables: 1 << 16 }));
         }
-        out.push(Fact::Due(at(second)));
         let mut changed = Vec::new();
         out.into_iter().for_each(|fact| changes.single(fact, &mut changed));
+        changes.tick();
         changed.iter().for_each(|fact| recorder.push(fact));
+        recorder.tick(at(second));
         if recorder.wants_key() {
             recorder.key(changes.keyframe());
         }
@@ -251,8 +289,9 @@ fn what_vanished_unseen_is_gone_after_damage() {
         let there = (1..=3).filter(|tgid| *tgid == 3 || second < 20 || (*tgid == 1 && second > 30));
         changes.pass("pass", there.map(counters), &mut out);
         changes.settle(&mut out);
-        changes.single(Fact::Due(at(second)), &mut out);
+        changes.tick();
         out.iter().for_each(|fact| recorder.push(fact));
+        recorder.tick(at(second));
         ends.push(fs::metadata(folder.file("r")).unwrap().len() as usize);
         if recorder.wants_key() {
             recorder.key(changes.keyframe());
@@ -263,7 +302,8 @@ fn what_vanished_unseen_is_gone_after_damage() {
     bytes[ends[14]..ends[40]].fill(0);
     let (facts, errors) = replay(&bytes);
     assert!(matches!(errors[..], [ReplayError::Damaged { to: Some(_), .. }]), "{errors:?}");
-    let told: Vec<_> = facts.iter().filter(|fact| matches!(fact, Fact::Mem(_))).cloned().collect();
+    let told: Vec<_> =
+        facts.iter().filter_map(fact).filter(|fact| matches!(fact, Fact::Mem(_))).cloned().collect();
     assert_eq!(told, [counters(1), counters(2), counters(3), gone(2)], "only what the reader did not know");
 }
 

@@ -181,6 +181,9 @@ pub trait Domain {
     /// Takes a fact in. Facts of other domains are ignored.
     fn apply(&mut self, fact: &Fact);
 
+    /// A report is due at `now`: what is sampled for trends is sampled.
+    fn tick(&mut self, now: Timestamp);
+
     /// The whole report of a view of this domain: every row, before filters, sorting and `--top`.
     fn report(&self, context: &Context<'_>) -> Report;
 

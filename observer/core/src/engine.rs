@@ -61,9 +61,14 @@ impl Engine {
                 self.skipped.insert(skipped.domain.clone(), skipped.runs);
             }
             Fact::Pace(pace) => self.stretched = (pace.interval > pace.asked).then_some(pace.interval),
-            Fact::Due(_) | Fact::Mem(_) | Fact::Disk(_) | Fact::Net(_) => {}
+            Fact::Tick(_) | Fact::Mem(_) | Fact::Disk(_) | Fact::Net(_) | Fact::Other(_) => {}
         }
         self.domain.apply(fact);
+    }
+
+    /// A report is due at `now`, and every fact that it is made of has been taken in.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.domain.tick(now);
     }
 
     fn context<'a>(&'a self, request: &'a Request, now: Timestamp) -> Option<Context<'a>> {

@@ -184,9 +184,6 @@ impl Changes {
 
     /// Takes a fact that came outside a pass: an event always goes to `out`, a state-like fact when it has changed.
     pub fn single(&mut self, fact: Fact, out: &mut impl Extend<Fact>) {
-        if matches!(fact, Fact::Due(_)) {
-            self.forget_ended();
-        }
         self.observe(fact, out);
     }
 
@@ -363,9 +360,9 @@ impl Changes {
         gone.ends().iter().for_each(|slot| self.forget_slot(slot));
     }
 
-    /// Forgets what ended before the last report was due: its final totals may follow its end, but not for so long. And
-    /// what nothing keeps.
-    fn forget_ended(&mut self) {
+    /// A report is due. Forgets what ended before the previous one was due: its final totals may follow its end, but not
+    /// for so long. And what nothing keeps.
+    pub fn tick(&mut self) {
         let ending = std::mem::take(&mut self.ending);
         for slot in std::mem::replace(&mut self.ended, ending) {
             self.forget_slot(&slot);

@@ -124,8 +124,8 @@ impl LiveSource {
         }
     }
 
-    /// Answers what a report lacks.
-    pub fn answer(&mut self, wants: &HostQueries) -> Vec<Fact> {
+    /// Adds to `out` the answers to what a report lacks.
+    pub fn answer(&mut self, wants: &HostQueries, out: &mut impl Extend<Fact>) {
         let mut facts = Vec::new();
         self.host.answer(wants, &mut facts);
         for attached_object in &self.objects {
@@ -138,26 +138,22 @@ impl LiveSource {
             remotes.ask(wants.remotes.iter().copied());
             facts.extend(remotes.answered());
         }
-        let mut out = Vec::new();
         for fact in facts {
-            self.changes.single(fact, &mut out);
+            self.changes.single(fact, out);
         }
         for attached_object in &mut self.objects {
-            attached_object.ascribe(&mut self.changes, &mut out);
+            attached_object.ascribe(&mut self.changes, out);
         }
-        out
     }
 
-    /// A report is due: what nobody speaks of any more is forgotten.
-    pub fn due(&mut self, moment: Timestamp) -> Vec<Fact> {
-        let mut out = Vec::new();
-        self.changes.single(Fact::Due(moment), &mut out);
-        self.look_for_ends(moment, &mut out);
-        out
+    /// A report is due: what nobody speaks of any more is forgotten. Adds to `out` what belongs to the next report.
+    pub fn tick(&mut self, now: Timestamp, out: &mut impl Extend<Fact>) {
+        self.changes.tick();
+        self.look_for_ends(now, out);
     }
 
     /// Where nothing in the kernel tells of ends, what is known of processes would pile up.
-    fn look_for_ends(&mut self, now: Timestamp, out: &mut Vec<Fact>) {
+    fn look_for_ends(&mut self, now: Timestamp, out: &mut impl Extend<Fact>) {
         let told = self.objects.iter().any(|attached_object| attached_object.decoder.reports_exits());
         if told || now.boot.saturating_sub(self.looked) < LOOK_AGAIN {
             return;

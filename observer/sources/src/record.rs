@@ -13,7 +13,8 @@ use std::{
 };
 
 use super::frame::{self, Kind};
-use observer_core::facts::{Fact, session::Timestamp};
+use observer_core::facts::{Fact, StreamItem, session::Timestamp};
+use serde::Serialize;
 
 /// A frame is closed when a report is due and so much is waiting, in bytes before compression…
 const FRAME_BYTES: usize = 256 << 10;
@@ -85,14 +86,12 @@ impl Recorder {
             return;
         }
         self.encode(Kind::Changes, fact);
-        match fact {
-            Fact::Session(_) => self.session = Some(fact.clone()),
-            Fact::Due(now) => self.due(*now),
-            _ => {}
+        if let Fact::Session(_) = fact {
+            self.session = Some(fact.clone());
         }
     }
 
-    /// Whether a key frame should be written now; asked after a [`Fact::Due`] was pushed.
+    /// Whether a key frame should be written now; asked after a tick.
     #[must_use]
     pub fn wants_key(&self) -> bool {
         self.failure.is_none()
@@ -115,7 +114,7 @@ impl Recorder {
                 self.close(Kind::Key { first, last: false });
                 first = false;
             }
-            self.encode(Kind::Key { first, last: false }, &fact);
+            self.encode(Kind::Key { first, last: false }, &*fact);
         }
         self.close(Kind::Key { first, last: true });
     }
@@ -138,7 +137,12 @@ impl Recorder {
         self.failure.map_or(Ok(self.written), Err)
     }
 
-    fn due(&mut self, now: Timestamp) {
+    /// Takes the tick of `now`.
+    pub fn tick(&mut self, now: Timestamp) {
+        if self.failure.is_some() {
+            return;
+        }
+        self.encode(Kind::Changes, &(StreamItem::TICK, now));
         // The first frame is closed with the first report: even the shortest recording then begins.
         let old = self.begun.is_none_or(|begun| now.boot.saturating_sub(begun.boot) >= FRAME_AGE);
         self.key.get_or_insert(now);
@@ -148,7 +152,7 @@ impl Recorder {
         }
     }
 
-    fn encode(&mut self, kind: Kind, fact: &Fact) {
+    fn encode(&mut self, kind: Kind, fact: &impl Serialize) {
         let before = self.waiting.len();
         let waiting = std::mem::take(&mut self.waiting);
         match postcard::to_extend(fact, waiting) {

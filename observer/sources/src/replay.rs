@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::frame::{Fault, Frames, Head, Kind, VERSION};
-use observer_core::facts::{Fact, Slot, session::Timestamp};
+use observer_core::facts::{Fact, Slot, StreamItem, session::Timestamp};
 
 /// More things than any machine has: a recording that tells of more is not believed.
 const MAX_SLOTS: usize = 4_000_000;
@@ -26,7 +26,7 @@ pub struct Replay<R = BufReader<File>> {
     raw: Vec<u8>,
     used: usize,
     /// What follows before the next frame is read.
-    queue: VecDeque<Result<Fact, ReplayError>>,
+    queue: VecDeque<Result<StreamItem, ReplayError>>,
     /// What the reader of this stream believes, so that a key frame can correct it.
     known: BTreeMap<Slot, Fact>,
     /// Parts of a key frame read so far; `None` where its first part is still to come.
@@ -187,7 +187,9 @@ impl<R: BufRead + Seek> Replay<R> {
         while self.used < self.raw.len() {
             match self.decode() {
                 Ok(_) if values.len() == MAX_SLOTS => return self.stop(ReplayError::Implausible),
-                Ok(fact) => values.push(fact),
+                Ok(StreamItem::Fact(fact)) => values.push(fact),
+                // A key frame has none.
+                Ok(StreamItem::Tick(_)) => {}
                 Err(error) => return self.stop(error),
             }
         }
@@ -212,26 +214,33 @@ impl<R: BufRead + Seek> Replay<R> {
                     if let Some(outdated) = fact.outdates(before.contains_key(&slot)) {
                         before.remove(&outdated);
                     }
-                    self.queue.push_back(Ok(fact.clone()));
+                    self.queue.push_back(Ok(fact.clone().into()));
                 }
                 self.known.insert(slot, fact);
             } else if damaged.is_some() && self.session.is_none() {
                 self.note(&fact);
-                self.queue.push_back(Ok(fact));
+                self.queue.push_back(Ok(fact.into()));
             }
         }
         if damaged.is_some() {
             let vanished = before.iter().filter(|(slot, _)| !self.known.contains_key(slot));
-            self.queue.extend(vanished.filter_map(|(_, fact)| fact.gone()).map(Ok));
+            self.queue.extend(vanished.filter_map(|(_, fact)| fact.gone()).map(StreamItem::from).map(Ok));
         }
     }
 
     /// The next observation of the frame that is being delivered.
-    fn decode(&mut self) -> Result<Fact, ReplayError> {
-        match postcard::take_from_bytes(&self.raw[self.used..]) {
-            Ok((fact, rest)) => {
+    fn decode(&mut self) -> Result<StreamItem, ReplayError> {
+        let bytes = &self.raw[self.used..];
+        let item = match bytes.split_first() {
+            Some((&StreamItem::TICK, rest)) => {
+                postcard::take_from_bytes(rest).map(|(now, rest)| (StreamItem::Tick(now), rest))
+            }
+            _ => postcard::take_from_bytes(bytes).map(|(fact, rest)| (StreamItem::Fact(fact), rest)),
+        };
+        match item {
+            Ok((item, rest)) => {
                 self.used = self.raw.len() - rest.len();
-                Ok(fact)
+                Ok(item)
             }
             // The checksum was right: these are the bytes that were written, and this version does not know them.
             Err(_) => Err(ReplayError::Newer { writer: self.writer.clone() }),
@@ -242,7 +251,6 @@ impl<R: BufRead + Seek> Replay<R> {
     fn note(&mut self, fact: &Fact) {
         match fact {
             Fact::Session(session) => self.session = Some(session.began),
-            Fact::Due(now) => self.last = Some(*now),
             _ => {
                 for slot in fact.ends() {
                     self.known.remove(&slot);
@@ -289,7 +297,7 @@ impl<R: BufRead + Seek> Replay<R> {
 }
 
 impl<R: BufRead + Seek> Iterator for Replay<R> {
-    type Item = Result<Fact, ReplayError>;
+    type Item = Result<StreamItem, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -299,7 +307,8 @@ impl<R: BufRead + Seek> Iterator for Replay<R> {
             if self.used < self.raw.len() {
                 let next = self.decode();
                 match &next {
-                    Ok(fact) => self.note(fact),
+                    Ok(StreamItem::Fact(fact)) => self.note(fact),
+                    Ok(StreamItem::Tick(now)) => self.last = Some(*now),
                     Err(_) => self.over = true,
                 }
                 if self.known.len() > MAX_SLOTS {

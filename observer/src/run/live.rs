@@ -59,7 +59,7 @@ pub async fn observe(
         let doing = || format!("recording to {}", printable(path.as_os_str().as_bytes()));
         pipeline.record(Recorder::create(path).map_err(|error| Error::failed(doing(), error))?);
     }
-    pipeline.feed(Fact::Session(Box::new(session(&loaded.outcomes, &plan.facts))))?;
+    pipeline.extend([Fact::Session(Box::new(session(&loaded.outcomes, &plan.facts)))]);
     let mut live = LiveSource::new(loaded.objects, domains, PathBuf::from("/"));
     let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
     if options.verbose {
@@ -94,7 +94,7 @@ async fn until_enough(
             () = sleep_until(next) => {
                 report(live, &mut wants, pipeline)?;
                 if let Some(changed) = pace.after_report(processor_time()) {
-                    pipeline.feed(Fact::Pace(changed))?;
+                    pipeline.extend([Fact::Pace(changed)]);
                 }
                 // From the plan and not from the clock, so that lateness does not add up; but never in the past.
                 due = (due + pace.interval()).max(Instant::now());
@@ -117,12 +117,9 @@ fn report(live: &mut LiveSource, wants: &mut HostQueries, pipeline: &mut Pipelin
     live.collect(wants, pipeline);
     let moment = now();
     *wants = pipeline.wants(moment)?;
-    for fact in live.answer(wants) {
-        pipeline.feed(fact)?;
-    }
-    for fact in live.due(moment) {
-        pipeline.feed(fact)?;
-    }
+    live.answer(wants, pipeline);
+    pipeline.tick(moment)?;
+    live.tick(moment, pipeline);
     if let Some(recorder) = pipeline.recorder()
         && recorder.wants_key()
     {

@@ -1,6 +1,6 @@
 //! From an observation to what the user sees: recorded, applied, and, when a report is due, reported and written.
 //!
-//! Live and replay differ only in who calls [`Pipeline::feed`].
+//! Live and replay differ only in who hands over facts and ticks.
 
 use std::io::{self, Write as _};
 
@@ -48,28 +48,16 @@ impl Pipeline {
         }
     }
 
-    /// Takes an observation in; one that says that a report is due produces it.
+    /// A report of `now` is due, and every fact that it is made of has been taken in: makes it and writes it.
     ///
     /// # Errors
-    /// When the recording or the output cannot be written, or the report cannot be shaped as was asked.
-    pub fn feed(&mut self, observation: Fact) -> Result<(), Error> {
-        self.take(&observation);
-        match observation {
-            Fact::Due(now) => self.report(now),
-            _ => Ok(()),
-        }
-    }
-
-    fn take(&mut self, observation: &Fact) {
+    /// When the output cannot be written, or the report cannot be shaped as was asked.
+    pub fn tick(&mut self, now: Timestamp) -> Result<(), Error> {
         if let Some(recorder) = &mut self.recorder {
-            recorder.push(observation);
+            recorder.tick(now);
         }
-        if let Fact::Session(session) = observation {
-            self.session = Some((**session).clone());
-        }
-        for engine in &mut self.engines {
-            engine.apply(observation);
-        }
+        self.engines.iter_mut().for_each(|engine| engine.tick(now));
+        self.report(now)
     }
 
     /// What the reports of `now` still lack.
@@ -199,10 +187,17 @@ impl Pipeline {
 }
 
 impl Extend<Fact> for Pipeline {
-    /// Takes in what was observed for a report, piece by piece as it is found; that the report is due is said to
-    /// [`Pipeline::feed`].
-    fn extend<T: IntoIterator<Item = Fact>>(&mut self, observations: T) {
-        observations.into_iter().for_each(|observation| self.take(&observation));
+    /// Takes facts in: records them, and applies them to every engine.
+    fn extend<T: IntoIterator<Item = Fact>>(&mut self, facts: T) {
+        for fact in facts {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.push(&fact);
+            }
+            if let Fact::Session(session) = &fact {
+                self.session = Some((**session).clone());
+            }
+            self.engines.iter_mut().for_each(|engine| engine.apply(&fact));
+        }
     }
 }
 

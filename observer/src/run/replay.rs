@@ -7,7 +7,7 @@ use super::{
     pipeline::{Pipeline, warn},
 };
 use crate::cli::Timing;
-use observer_core::{error::Error, text::printable};
+use observer_core::{error::Error, facts::StreamItem, text::printable};
 use observer_sources::replay::Replay;
 
 /// Replays until the recording's end, the limit, a signal, or the end of whoever reads the output.
@@ -20,9 +20,10 @@ pub async fn replay(path: &Path, timing: Timing, pipeline: &mut Pipeline) -> Res
         |error| Error::failed(format!("replaying {}", printable(path.as_os_str().as_bytes())), error);
     let count = if timing.once { Some(1) } else { timing.count };
     let mut reported = 0;
-    for observation in Replay::open(path).map_err(unreadable)? {
-        match observation {
-            Ok(observation) => pipeline.feed(observation)?,
+    for item in Replay::open(path).map_err(unreadable)? {
+        match item {
+            Ok(StreamItem::Fact(fact)) => pipeline.extend([fact]),
+            Ok(StreamItem::Tick(now)) => pipeline.tick(now)?,
             // What was delivered stands; the rest is missing, and the exit code says so.
             Err(error) if error.is_loss() => {
                 warn(&error);

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, path::Path};
 
-use observer_core::facts::{Fact, disk::DiskFact, mem::MemFact, process::ProcessFact};
+use observer_core::facts::{Fact, StreamItem, disk::DiskFact, mem::MemFact, process::ProcessFact};
 use observer_sources::{record::Recorder, replay::Replay};
 use serde_json::Value;
 
@@ -12,9 +12,9 @@ use crate::place;
 pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
     let pids: HashSet<u64> =
         truth["pids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-    let facts: Vec<Fact> =
-        Replay::open(from).expect("it was just written").map(|fact| fact.expect("it is whole")).collect();
-    let (ours, groups) = held(&facts, &pids);
+    let items: Vec<StreamItem> =
+        Replay::open(from).expect("it was just written").map(|item| item.expect("it is whole")).collect();
+    let (ours, groups) = held(&items, &pids);
     let mut names = vec![
         (folder.to_string_lossy().into_owned(), "/scene"),
         (place::profile_folder().to_string_lossy().into_owned(), "/usr/bin"),
@@ -28,7 +28,14 @@ pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
     // The longest first: a folder may be within another.
     names.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
     let mut recorder = Recorder::create(to).expect("the recording can be written");
-    for mut fact in facts {
+    for item in items {
+        let mut fact = match item {
+            StreamItem::Fact(fact) => fact,
+            StreamItem::Tick(now) => {
+                recorder.tick(now);
+                continue;
+            }
+        };
         match &mut fact {
             Fact::Session(session) => {
                 session.host = "scene".to_owned();
@@ -60,10 +67,11 @@ pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
 }
 
 /// The inodes that the processes hold, and the control groups that they are in.
-fn held(facts: &[Fact], pids: &HashSet<u64>) -> (Vec<Value>, HashSet<Vec<u8>>) {
+fn held(items: &[StreamItem], pids: &HashSet<u64>) -> (Vec<Value>, HashSet<Vec<u8>>) {
     let mut inodes = Vec::new();
     let mut groups = HashSet::new();
-    for fact in facts {
+    for item in items {
+        let StreamItem::Fact(fact) = item else { continue };
         match fact {
             Fact::Disk(DiskFact::Holder { inode, id, .. }) if pids.contains(&id.tgid) => {
                 inodes.push(serde_json::to_value(inode).expect("an inode is two numbers"));

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use observer_core::facts::{Fact, disk::DiskFact};
+use observer_core::facts::{Fact, StreamItem, disk::DiskFact};
 use observer_sources::replay::Replay;
 use observer_tests::{Observer, TempDir, require_root, tool::has_way};
 
@@ -77,7 +77,7 @@ fn a_walk_through_what_is_no_file_finds_nobody_at_work() {
     // The files that somebody is taken to work on, by the kind of their filesystem.
     let mut looked_at: BTreeMap<u64, usize> = BTreeMap::new();
     for fact in Replay::open(&recording).unwrap() {
-        if let Fact::Disk(DiskFact::FileGrowth { growing, .. }) = fact.unwrap() {
+        if let StreamItem::Fact(Fact::Disk(DiskFact::FileGrowth { growing, .. })) = fact.unwrap() {
             *looked_at.entry(growing.magic).or_default() += 1;
         }
     }

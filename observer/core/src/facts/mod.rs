@@ -10,6 +10,7 @@ pub mod disk;
 pub mod loss;
 pub mod mem;
 pub mod net;
+pub mod other;
 pub mod process;
 pub mod session;
 
@@ -22,8 +23,9 @@ pub use observer_common::task::TaskId;
 pub enum Fact {
     /// The first of every stream: where and when this was observed, and what could not be attached.
     Session(Box<session::SessionFact>),
-    /// A report is due now: everything that it is made of has been said.
-    Due(session::Timestamp),
+    /// In a recording this number is a tick's: see [`StreamItem`].
+    #[doc(hidden)]
+    Tick(NotAFact),
     Process(process::ProcessFact),
     Loss(loss::LossFact),
     Mem(mem::MemFact),
@@ -31,6 +33,32 @@ pub enum Fact {
     Net(net::NetFact),
     Pace(session::IntervalFact),
     Skipped(loss::SkippedFact),
+    Other(other::OtherFact),
+}
+
+/// Has no value, so [`Fact::Tick`] cannot be made.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum NotAFact {}
+
+/// What a stream is made of, live or recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StreamItem {
+    /// Something observed.
+    Fact(Fact),
+    /// A report is due at this time, and every fact that it is made of precedes the tick.
+    Tick(session::Timestamp),
+}
+
+impl StreamItem {
+    /// In a recording a tick begins with this number, among the numbers of [`Fact`]'s variants.
+    pub const TICK: u8 = 1;
+}
+
+impl From<Fact> for StreamItem {
+    fn from(fact: Fact) -> Self {
+        Self::Fact(fact)
+    }
 }
 
 const _: () = assert!(size_of::<Fact>() <= 96);
@@ -44,6 +72,7 @@ pub enum Slot {
     Disk(disk::DiskSlot),
     Net(net::NetSlot),
     Skipped(loss::LossSlot),
+    Other(other::OtherSlot),
 }
 
 impl Slot {
@@ -64,13 +93,14 @@ impl Fact {
     #[must_use]
     pub fn slot(&self) -> Option<Slot> {
         match self {
-            Self::Session(_) | Self::Due(_) | Self::Pace(_) => None,
+            Self::Session(_) | Self::Tick(_) | Self::Pace(_) => None,
             Self::Process(fact) => fact.slot().map(Slot::Process),
             Self::Loss(fact) => Some(Slot::Loss(fact.slot())),
             Self::Skipped(fact) => Some(Slot::Skipped(fact.slot())),
             Self::Mem(fact) => fact.slot().map(Slot::Mem),
             Self::Disk(fact) => fact.slot().map(Slot::Disk),
             Self::Net(fact) => fact.slot().map(Slot::Net),
+            Self::Other(fact) => fact.slot().map(Slot::Other),
         }
     }
 
@@ -103,8 +133,9 @@ impl Fact {
             Self::Mem(fact) => fact.gone().map(Self::Mem),
             Self::Disk(fact) => fact.gone().map(Self::Disk),
             Self::Net(fact) => fact.gone().map(Self::Net),
+            Self::Other(fact) => Some(Self::Other(fact.gone())),
             Self::Session(_)
-            | Self::Due(_)
+            | Self::Tick(_)
             | Self::Pace(_)
             | Self::Process(_)
             | Self::Loss(_)
@@ -141,6 +172,7 @@ impl Fact {
             Self::Disk(fact) => fact.ends(),
             Self::Mem(fact) => fact.ends().into_iter().map(Slot::Mem).collect(),
             Self::Net(fact) => fact.ends().into_iter().map(Slot::Net).collect(),
+            Self::Other(fact) => fact.ends().map(Slot::Other).into_iter().collect(),
             _ => Vec::new(),
         }
     }

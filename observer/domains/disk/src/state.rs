@@ -226,37 +226,6 @@ impl DiskState {
         self.lists_by_pass = has("disk.inodes");
     }
 
-    fn due(&mut self, moment: Timestamp) {
-        self.asked(moment);
-        for handle in self.extents(moment) {
-            if let Some(file) = self.files.get_mut(&handle.inode) {
-                file.extents_asked(moment.boot);
-            }
-        }
-        let asked = self.biggest();
-        for (inode, file) in &mut self.files {
-            if !asked.contains(inode) {
-                file.forget_stat();
-            }
-            file.sample(moment.boot);
-        }
-        // Written by somebody, and held by nobody for a whole interval: it is gone, or held in a way that is not seen.
-        if self.holders_by_pass {
-            self.files.retain(|_, file| file.file.is_some());
-        }
-        let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
-        self.spaces.sample(moment.boot, &kept);
-        self.late.retain(|dev, _| kept.contains(dev));
-        self.grown.accounts.sample(moment.boot, kept.into_iter());
-        let (mappings, inodes) = (self.wants_mappings(moment), self.wants_inodes(moment));
-        if mappings {
-            self.mapped_at = moment.boot;
-        }
-        self.lists.report(moment.boot, inodes);
-        self.recheck = std::mem::take(&mut self.unreached);
-        self.reports += 1;
-    }
-
     /// Whether, within the window, more files of `dev` grew than were asked for: what they take came later than it was
     /// taken, or is yet to come.
     pub fn is_late(&self, dev: u32, now: u64) -> bool {
@@ -279,10 +248,40 @@ impl Domain for DiskState {
         match fact {
             Fact::Disk(fact) => self.take(fact),
             Fact::Session(session) => self.session(session),
-            Fact::Due(moment) => self.due(*moment),
             Fact::Process(ProcessFact::Ended { id, .. }) => self.grown.ended(*id),
             _ => {}
         }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.asked(now);
+        for handle in self.extents(now) {
+            if let Some(file) = self.files.get_mut(&handle.inode) {
+                file.extents_asked(now.boot);
+            }
+        }
+        let asked = self.biggest();
+        for (inode, file) in &mut self.files {
+            if !asked.contains(inode) {
+                file.forget_stat();
+            }
+            file.sample(now.boot);
+        }
+        // Written by somebody, and held by nobody for a whole interval: it is gone, or held in a way that is not seen.
+        if self.holders_by_pass {
+            self.files.retain(|_, file| file.file.is_some());
+        }
+        let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
+        self.spaces.sample(now.boot, &kept);
+        self.late.retain(|dev, _| kept.contains(dev));
+        self.grown.accounts.sample(now.boot, kept.into_iter());
+        let (mappings, inodes) = (self.wants_mappings(now), self.wants_inodes(now));
+        if mappings {
+            self.mapped_at = now.boot;
+        }
+        self.lists.report(now.boot, inodes);
+        self.recheck = std::mem::take(&mut self.unreached);
+        self.reports += 1;
     }
 
     fn report(&self, context: &Context<'_>) -> Report {

@@ -215,13 +215,14 @@ impl Domain for MemState {
                 self.meet(*id, (comm.clone(), *uid));
             }
             Fact::Process(ProcessFact::Ended { id, at }) => self.end(*id, *at),
-            Fact::Due(now) => {
-                self.sample(*now);
-                self.machine.sample(*now);
-                self.shortage.sample(*now);
-            }
             _ => {}
         }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.sample(now);
+        self.machine.sample(now);
+        self.shortage.sample(now);
     }
 
     fn report(&self, context: &Context<'_>) -> Report {

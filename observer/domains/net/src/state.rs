@@ -108,16 +108,17 @@ impl Domain for NetState {
                 self.now = session.began;
                 self.passes_only = session.missing.iter().any(|missing| missing.hook == LIFE);
             }
-            Fact::Due(now) => {
-                self.now = *now;
-                self.listeners.match_arrivals();
-            }
             Fact::Process(ProcessFact::Ended { id, .. } | ProcessFact::Unnamed { id }) => {
                 self.ended.insert(*id, End::NotYet);
             }
             Fact::Net(fact) => self.apply_net(fact),
             _ => {}
         }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.now = now;
+        self.listeners.match_arrivals();
     }
 
     fn report(&self, context: &Context<'_>) -> Report {

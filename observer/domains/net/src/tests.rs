@@ -60,7 +60,7 @@ impl Scene {
         let previous = Timestamp { boot: self.now, wall: 0 };
         self.now += SECOND;
         let now = Timestamp { boot: self.now, wall: 0 };
-        self.state.apply(&Fact::Due(now));
+        self.state.tick(now);
         let context = Context {
             session: &self.session,
             processes: &self.processes,

@@ -11,7 +11,6 @@ use observer_core::facts::{
         TcpMeasures,
     },
     process::ProcessFact,
-    session::Timestamp,
 };
 
 fn met(tgid: u64, comm: &str) -> Fact {
@@ -41,10 +40,6 @@ fn gone(tgid: u64) -> Fact {
 
 fn ended(tgid: u64) -> Fact {
     Fact::Process(ProcessFact::Ended { id: TaskId { start: 7, tgid }, at: 9 })
-}
-
-fn due() -> Fact {
-    Fact::Due(Timestamp::default())
 }
 
 fn pass(changes: &mut Changes, program: &'static str, facts: &[Fact]) -> Vec<Fact> {
@@ -186,7 +181,7 @@ fn what_vanished_is_gone_once() {
     single(&mut changes, exact(1));
     assert_eq!(pass(&mut changes, "a", &[counters(2, 20)]), [gone(1)]);
     assert_eq!(pass(&mut changes, "a", &[counters(2, 20)]), []);
-    (0..2).for_each(|_| drop(single(&mut changes, due())));
+    (0..2).for_each(|_| changes.tick());
     assert_eq!(state(&changes), [counters(2, 20)], "what only came outside passes went with it");
     assert_eq!(pass(&mut changes, "a", &[counters(1, 10), counters(2, 20)]), [counters(1, 10)]);
 }
@@ -223,9 +218,9 @@ fn a_process_that_ended_is_forgotten_once_its_last_words_were_said() {
     single(&mut changes, met(1, "x"));
     single(&mut changes, named(1));
     single(&mut changes, ended(1));
-    single(&mut changes, due());
+    changes.tick();
     assert_eq!(single(&mut changes, met(1, "x")), [], "what follows the end is still told from what is new");
-    single(&mut changes, due());
+    changes.tick();
     assert!(changes.is_empty());
 }
 
@@ -235,7 +230,7 @@ fn a_zombie_stays_known_while_passes_find_it() {
     pass(&mut changes, "a", &[met(1, "x")]);
     single(&mut changes, ended(1));
     for _ in 0..3 {
-        single(&mut changes, due());
+        changes.tick();
         assert_eq!(pass(&mut changes, "a", &[met(1, "x")]), []);
     }
     pass(&mut changes, "a", &[]);
@@ -292,7 +287,7 @@ fn the_limit_of_a_group_is_news_to_whoever_comes_into_it_anew() {
     assert_eq!(single(&mut changes, limit("/g")), [limit("/g")]);
     assert_eq!(single(&mut changes, limit("/g")), []);
     single(&mut changes, ended(1));
-    single(&mut changes, due());
+    changes.tick();
     pass(&mut changes, "a", &[counters(2, 10)]);
     single(&mut changes, place(2, "/g"));
     assert_eq!(single(&mut changes, limit("/g")), [limit("/g")], "the report of the end has forgotten it");
@@ -308,7 +303,7 @@ fn what_a_filesystem_holds_is_news_when_it_is_mounted_again() {
         let mut out = Vec::new();
         spaces.iter().for_each(|space| changes.single(space.clone(), &mut out));
         changes.single(mounts, &mut out);
-        changes.single(due(), &mut Vec::new());
+        changes.tick();
         out
     };
     assert_eq!(tick(mounted.clone(), std::slice::from_ref(&space)), [space.clone(), mounted.clone()]);
@@ -363,7 +358,8 @@ fn lived(changes: &mut Changes, life: u64) {
     let file = DiskFact::File { inode, file: File::default() };
     changes.pass("disk", [file, holder, written].map(disk).to_vec(), &mut out);
     changes.settle(&mut out);
-    singles.into_iter().chain([due()]).for_each(|fact| changes.single(fact, &mut out));
+    singles.into_iter().for_each(|fact| changes.single(fact, &mut out));
+    changes.tick();
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use observer_core::facts::{Fact, TaskId, mem::MemFact, process::ProcessFact, session::SessionFact};
+use observer_core::facts::{
+    Fact, StreamItem, TaskId, mem::MemFact, process::ProcessFact, session::SessionFact,
+};
 use observer_sources::{record::Recorder, replay::Replay};
 
 /// Writes to `to` what `from` says of the processes in `names` (run by name, process id).
@@ -19,13 +21,17 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
     let mut met = BTreeSet::new();
     for fact in Replay::open(from).map_err(|error| anyhow!("{}: {error}", from.display()))? {
         let fact = match fact {
-            Ok(fact) => fact,
+            Ok(StreamItem::Fact(fact)) => fact,
+            Ok(StreamItem::Tick(now)) => {
+                recorder.tick(now);
+                continue;
+            }
             Err(error) if error.is_loss() => continue,
             Err(error) => return Err(anyhow!("{}: {error}", from.display())),
         };
         let kept = match fact {
             Fact::Session(session) => Fact::Session(Box::new(anonymous(*session))),
-            Fact::Due(_) | Fact::Mem(MemFact::Machine(_)) => fact,
+            Fact::Mem(MemFact::Machine(_)) => fact,
             Fact::Mem(
                 MemFact::Counters { id, .. }
                 | MemFact::Gone { id }

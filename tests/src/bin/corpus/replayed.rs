@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Result, anyhow};
 use observer_core::{
-    facts::{Fact, TaskId},
+    facts::{StreamItem, TaskId},
     report::{Column, Row, Value},
     view::{Request, View},
 };
@@ -39,14 +39,20 @@ pub fn play(recording: &Path) -> Result<Vec<Life>> {
     let failed = |error| anyhow!("{}: {error}", recording.display());
     let mut engine = observer::domains::engine(Request { resolve: false, ..Request::new(View::Mem) });
     let mut lives: BTreeMap<TaskId, (f64, Life)> = BTreeMap::new();
-    for fact in Replay::open(recording).map_err(failed)? {
-        let fact = match fact {
-            Ok(fact) => fact,
+    for item in Replay::open(recording).map_err(failed)? {
+        let item = match item {
+            Ok(item) => item,
             Err(error) if error.is_loss() => continue,
             Err(error) => return Err(failed(error)),
         };
-        engine.apply(&fact);
-        let Fact::Due(now) = fact else { continue };
+        let now = match item {
+            StreamItem::Fact(fact) => {
+                engine.apply(&fact);
+                continue;
+            }
+            StreamItem::Tick(now) => now,
+        };
+        engine.tick(now);
         if let Some(report) = engine.report(now, None).map_err(|error| anyhow!("{error}"))? {
             let table = &report.tables[0];
             for row in table.rows.iter().filter(|row| !row.ended && !row.processes.is_empty()) {

@@ -12,7 +12,7 @@ use observer_core::{
     domain::Decoded,
     engine::Engine,
     facts::{
-        Fact,
+        Fact, StreamItem,
         session::{SessionFact, Timestamp},
     },
     view::{Request, View},
@@ -79,22 +79,25 @@ fn counted(work: &mut dyn FnMut()) {
 }
 
 /// One minute, as the live source goes through it; the rows of all reports together.
-fn observe(view: View, minute: &Minute, tell: &mut dyn FnMut(&Fact)) -> usize {
+fn observe(view: View, minute: &Minute, tell: &mut dyn FnMut(&dyn Fn() -> StreamItem)) -> usize {
     let mut engine = domains::engine(Request { resolve: false, ..Request::new(view) });
     let mut decoder = (domains::of(view).decoder)(4096);
     let mut changes = Changes::default();
-    let mut feed = |fact: &Fact, engine: &mut Engine| {
-        tell(fact);
-        engine.apply(fact);
+    let mut feed = |facts: &[Fact], engine: &mut Engine, tick: Option<Timestamp>| {
+        for fact in facts {
+            tell(&|| StreamItem::Fact(fact.clone()));
+            engine.apply(fact);
+        }
+        tick.into_iter().for_each(|now| tell(&|| StreamItem::Tick(now)));
     };
-    feed(&session(), &mut engine);
+    feed(&[session()], &mut engine, None);
     let mut rows = 0;
     for (number, second) in minute.seconds.iter().enumerate() {
         let mut facts = Vec::new();
         pass(&mut *decoder, &mut changes, second, &mut facts);
         let now = moment(number as u64 + 1);
-        changes.single(Fact::Due(now), &mut facts);
-        facts.iter().for_each(|fact| feed(fact, &mut engine));
+        changes.tick();
+        feed(&facts, &mut engine, Some(now));
         rows += report(&mut engine, now);
     }
     rows
@@ -126,6 +129,7 @@ fn pass(
 }
 
 fn report(engine: &mut Engine, now: Timestamp) -> usize {
+    engine.tick(now);
     let report = engine.report(now, None).expect("nothing unknown was asked for");
     engine.delivered(now);
     report.map_or(0, |report| report.tables.iter().map(|table| table.rows.len()).sum())
@@ -134,11 +138,10 @@ fn report(engine: &mut Engine, now: Timestamp) -> usize {
 fn replayed(file: &Path, view: View) -> Result<usize> {
     let mut engine = domains::engine(Request { resolve: false, ..Request::new(view) });
     let mut rows = 0;
-    for fact in Replay::open(file)? {
-        let fact = fact?;
-        engine.apply(&fact);
-        if let Fact::Due(now) = fact {
-            rows += report(&mut engine, now);
+    for item in Replay::open(file)? {
+        match item? {
+            StreamItem::Fact(fact) => engine.apply(&fact),
+            StreamItem::Tick(now) => rows += report(&mut engine, now),
         }
     }
     Ok(rows)
@@ -150,23 +153,24 @@ fn record(file: &Path) -> Result<()> {
     let mut streams = Vec::new();
     for (name, view) in VIEWS {
         let mut facts = Vec::new();
-        observe(view, &Minute::of(name), &mut |fact| facts.push(fact.clone()));
+        observe(view, &Minute::of(name), &mut |item| facts.push(item()));
         streams.push(facts);
     }
     // Second after second: what each domain says, and then that a report is due.
     recorder.push(&session());
-    let mut rests: Vec<&[Fact]> = streams.iter().map(|facts| &facts[1..]).collect();
+    let mut rests: Vec<&[StreamItem]> = streams.iter().map(|facts| &facts[1..]).collect();
     for _ in 0..SECONDS {
         let mut due = None;
         for rest in &mut rests {
-            let Some(end) = rest.iter().position(|fact| matches!(fact, Fact::Due(_))) else {
-                bail!("a second without a report");
+            due = loop {
+                match rest.split_off_first() {
+                    Some(StreamItem::Fact(fact)) => recorder.push(fact),
+                    Some(StreamItem::Tick(now)) => break Some(*now),
+                    None => bail!("a second without a report"),
+                }
             };
-            rest[..end].iter().for_each(|fact| recorder.push(fact));
-            due = Some(&rest[end]);
-            *rest = &rest[end + 1..];
         }
-        due.into_iter().for_each(|due| recorder.push(due));
+        due.into_iter().for_each(|now| recorder.tick(now));
     }
     recorder.finish()?;
     Ok(())

@@ -102,7 +102,7 @@ impl World {
         self.previous = self.now;
         self.now.boot += SECOND;
         self.now.wall += SECOND;
-        self.state.apply(&Fact::Due(self.now));
+        self.state.tick(self.now);
         self.with(|state, context| state.report(context))
     }
 

@@ -66,7 +66,7 @@ impl World {
     /// A report is due `second` seconds after the start.
     fn due(&mut self, second: u64) {
         self.now = Timestamp { boot: second * SECOND, wall: 0 };
-        self.state.apply(&Fact::Due(self.now));
+        self.state.tick(self.now);
     }
 
     fn context(&self) -> Context<'_> {
