@@ -3,6 +3,9 @@
 //! A TCP socket's own counters are the truth about its bytes; records carry them as they stand. What has no counters
 //! in the kernel (datagrams, the part of a shared TCP socket that is not its owner's) is added up in `NET_FLOWS`.
 
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::{
     record::RecordHeader,
     task::{TaskId, TaskRecord},
@@ -73,6 +76,7 @@ pub const YOUNG_PLACES: u32 = 1 << 14;
 /// [`FAMILY_V4`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct SocketRecord {
     /// `sock_gen_cookie`: unique for one boot. Addresses and ports are used again, cookies are not.
     pub cookie: u64,
@@ -133,15 +137,17 @@ pub struct SocketRecord {
     /// Jiffies spent busy and not limited, limited by the receiver's window, and limited by the send buffer; what is under
     /// way is in it.
     pub chrono: [u32; 3],
-    pub pace: PaceRecord,
+    /// The kernel's clock in jiffies when `times` were read, wrapping.
+    pub jiffies: u32,
+    pub times: TcpTimes,
 }
 
-/// What TCP keeps of the pace of a connection. Moments are jiffies, wrapping.
+/// When TCP sent and received on a connection, and what was in its buffers. Times are jiffies, wrapping.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PaceRecord {
-    /// When it was read.
-    pub jiffies: u32,
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+pub struct TcpTimes {
     /// When data was last sent, and last received.
     pub last_sent: u32,
     pub last_received: u32,
@@ -166,6 +172,7 @@ pub struct PaceRecord {
 /// What `net_socket` and `net_tcp` write: one socket of one process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct HeldRecord {
     /// The process with a descriptor for it; `tgid` 0 for a socket that no descriptor holds.
     pub holder: TaskRecord,
@@ -179,6 +186,7 @@ pub struct HeldRecord {
 /// for it, so it is as small as can be.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct ClosedRecord {
     pub header: RecordHeader,
     pub cookie: u64,
@@ -209,6 +217,7 @@ pub struct ClosedRecord {
 /// Key of `NET_FLOWS`: what one process moved through one socket.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct FlowKey {
     pub task: TaskId,
     /// 0 collects what found no room for an entry of its own.
@@ -218,6 +227,7 @@ pub struct FlowKey {
 /// Value of `NET_FLOWS`: cumulative payload bytes since `created`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct Flow {
     /// Boot-clock nanoseconds: an entry that was removed and made again counts from 0 and differs here.
     pub created: u64,
@@ -236,6 +246,7 @@ pub struct Flow {
 /// Announces that an entry of `NET_FLOWS` has changed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct FlowRecord {
     pub header: RecordHeader,
     pub cookie: u64,
@@ -245,6 +256,7 @@ pub struct FlowRecord {
 /// A process has ended: its last thread has. Its sockets are closed after that.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct EndedRecord {
     pub header: RecordHeader,
     pub task: TaskId,
@@ -254,6 +266,7 @@ pub struct EndedRecord {
 /// no pass had told of.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct ClosedTotals {
     pub task: TaskRecord,
     pub tx: u64,

@@ -17,7 +17,7 @@ use observer_core::facts::{
     mem::{Limit, Machine, MemFact, Memory, Totals},
     net::{
         ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Endpoints, FlowFact, FlowSlot,
-        LinkFact, NetFact, Pace, PacedFact, Protocol, QueueFact, SaturationFact, SocketFact, TcpMeasures,
+        LinkFact, NetFact, Protocol, QueueFact, SaturationFact, SocketFact, TcpMeasures, TcpTimes,
     },
     process::ProcessFact,
     session::{IntervalFact, SessionFact, Timestamp},
@@ -229,11 +229,12 @@ impl Numbers {
                 pacing_rate: self.extreme(),
                 chrono: [self.half(), self.half(), self.half()],
             },
+            times: None,
         }
     }
 
-    fn pace(&mut self) -> Pace {
-        Pace {
+    fn times(&mut self) -> TcpTimes {
+        TcpTimes {
             last_sent: self.half(),
             last_received: self.half(),
             ssthresh: self.half(),
@@ -253,13 +254,13 @@ impl Numbers {
         let protocol =
             [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Mptcp][self.below(4) as usize];
         match self.below(13) {
-            0 => NetFact::Connection(Arc::new(self.connection())),
+            0 => NetFact::UntimedConnection(self.connection().into()),
             10 => {
                 NetFact::RemoteName { address: Ipv4Addr::from(self.half()).into(), name: Some(vec![0xff; 3]) }
             }
             1 | 8 => {
-                let (connection, pace) = (self.connection(), self.pace());
-                NetFact::Paced(PacedFact { connection, pace }.into())
+                let (connection, times) = (self.connection(), Some(self.times()));
+                NetFact::Connection(ConnectionFact { times, ..connection }.into())
             }
             9 => NetFact::Jiffies(self.half()),
             2 => {

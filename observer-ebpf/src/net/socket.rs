@@ -199,7 +199,7 @@ pub unsafe fn fill_tcp(record: *mut SocketRecord, tcp: *const u8) {
         (*record).unacked = next.wrapping_sub(load(tcp, &TCP_SND_UNA));
         (*record).window = load(tcp, &TCP_SND_WND);
         (*record).queued = load::<u32>(tcp, &TCP_RCV_NXT).wrapping_sub(load(tcp, &TCP_COPIED_SEQ));
-        fill_pace(record, tcp);
+        fill_times(record, tcp);
     }
 }
 
@@ -239,7 +239,7 @@ pub unsafe fn fill_closed(record: *mut ClosedRecord, tcp: *const u8) {
 
 /// Adds how the connection spends its time.
 #[inline(always)]
-unsafe fn fill_pace(record: *mut SocketRecord, tcp: *const u8) {
+unsafe fn fill_times(record: *mut SocketRecord, tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         let now = bpf_jiffies64() as u32;
@@ -255,18 +255,18 @@ unsafe fn fill_pace(record: *mut SocketRecord, tcp: *const u8) {
             _ => {}
         }
         (*record).chrono = spent;
-        (*record).pace.jiffies = now;
-        (*record).pace.last_sent = load(tcp, &TCP_LAST_SENT);
-        (*record).pace.last_received = load(tcp, &TCP_LAST_RECEIVED);
-        (*record).pace.ssthresh = load(tcp, &TCP_SSTHRESH);
-        (*record).pace.lost = load(tcp, &TCP_LOST);
-        (*record).pace.app_limited = load(tcp, &TCP_APP_LIMITED);
-        (*record).pace.segments_out = load(tcp, &TCP_SEGMENTS_OUT);
-        (*record).pace.segments_in = load(tcp, &TCP_SEGMENTS_IN);
-        (*record).pace.send_buffer = load(tcp, &SOCK_SNDBUF);
-        (*record).pace.send_queued = load(tcp, &SOCK_WMEM_QUEUED);
-        (*record).pace.receive_buffer = load(tcp, &SOCK_RCVBUF);
-        (*record).pace.receive_window = load(tcp, &TCP_RCV_WND);
+        (*record).jiffies = now;
+        (*record).times.last_sent = load(tcp, &TCP_LAST_SENT);
+        (*record).times.last_received = load(tcp, &TCP_LAST_RECEIVED);
+        (*record).times.ssthresh = load(tcp, &TCP_SSTHRESH);
+        (*record).times.lost = load(tcp, &TCP_LOST);
+        (*record).times.app_limited = load(tcp, &TCP_APP_LIMITED);
+        (*record).times.segments_out = load(tcp, &TCP_SEGMENTS_OUT);
+        (*record).times.segments_in = load(tcp, &TCP_SEGMENTS_IN);
+        (*record).times.send_buffer = load(tcp, &SOCK_SNDBUF);
+        (*record).times.send_queued = load(tcp, &SOCK_WMEM_QUEUED);
+        (*record).times.receive_buffer = load(tcp, &SOCK_RCVBUF);
+        (*record).times.receive_window = load(tcp, &TCP_RCV_WND);
     }
 }
 

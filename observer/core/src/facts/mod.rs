@@ -157,7 +157,7 @@ impl Fact {
     /// Whether a pass over changes says nothing of it while it stays as it is: it lasts until its end is told.
     #[must_use]
     pub const fn lasts_unsaid(&self) -> bool {
-        matches!(self, Self::Net(net::NetFact::Connection(_) | net::NetFact::Paced(_)))
+        matches!(self, Self::Net(net::NetFact::UntimedConnection(_) | net::NetFact::Connection(_)))
     }
 
     /// Slots about which, after this fact, nothing more will be said: their last values need not be kept. Only for

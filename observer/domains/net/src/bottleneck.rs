@@ -138,8 +138,8 @@ impl Measured {
             rx: to.counters.rx.saturating_sub(from.counters.rx) as f64,
             round_trip: recent.min().map(|micros| f64::from(micros) / 1e6),
             least: to.measures.rtt_min.map(|micros| f64::from(micros) / 1e6),
-            sent: to.pace.segments_out.wrapping_sub(from.pace.segments_out),
-            received: to.pace.segments_in.wrapping_sub(from.pace.segments_in),
+            sent: to.times.segments_out.wrapping_sub(from.times.segments_out),
+            received: to.times.segments_in.wrapping_sub(from.times.segments_in),
         })
         .filter(|measured| measured.elapsed > 0.0)
     }
@@ -156,7 +156,7 @@ impl Measured {
 
 /// Whether the kernel itself says what stopped the sender.
 fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
-    let Reading { measures, pace, .. } = span.to;
+    let Reading { measures, times, .. } = span.to;
     if measured.window >= WINDOW && measured.window >= measured.buffer {
         let evidence = format!(
             "the receiver's window, now {}, was full for {} of the time",
@@ -171,19 +171,19 @@ fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     }
     // Most of what the buffer holds is under way: one that grows with the congestion window holds as much again that waits.
     let full = |reading: &&Reading| {
-        let (measures, pace) = (&reading.measures, &reading.pace);
-        pace.send_buffer > 0
-            && pace.send_queued >= pace.send_buffer / 3 * 2
+        let (measures, times) = (&reading.measures, &reading.times);
+        times.send_buffer > 0
+            && times.send_queued >= times.send_buffer / 3 * 2
             && measures.unsent <= measures.unacked / 2
     };
     let often = part(span, full);
     if measured.buffer >= BUFFER || (measured.busy >= BUSY && often >= MOST) {
         let evidence = format!(
             "its send buffer of {} was full for {} of the time, and all of it under way",
-            bytes(u64::from(pace.send_buffer)),
+            bytes(u64::from(times.send_buffer)),
             share(measured.buffer.max(often))
         );
-        let brief = format!("its send buffer of {}", bytes(u64::from(pace.send_buffer)));
+        let brief = format!("its send buffer of {}", bytes(u64::from(times.send_buffer)));
         return Some(Diagnosis::of(Bottleneck::SendBuffer, brief, evidence).gaining(Remedy::Buffer));
     }
     None
@@ -191,19 +191,19 @@ fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
 
 /// Where this side does little but receive.
 fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
-    let Reading { measures, pace, .. } = span.to;
+    let Reading { measures, times, .. } = span.to;
     let segment = f64::from(measures.mss.max(1));
     if measured.rx < 10.0 * measured.tx || measured.rx < 10.0 * segment {
         return None;
     }
     let unread = |reading: &&Reading| {
-        reading.measures.unread > 0 && reading.measures.unread >= reading.pace.receive_window / 2
+        reading.measures.unread > 0 && reading.measures.unread >= reading.times.receive_window / 2
     };
     if part(span, unread) >= MOST {
         let unread = bytes(u64::from(measures.unread));
         let text = format!(
             "{unread} have arrived that its process has not read, and it allows {} more",
-            bytes(u64::from(pace.receive_window))
+            bytes(u64::from(times.receive_window))
         );
         return Some(Diagnosis::of(Bottleneck::Receiver, "itself: reads slowly".to_owned(), text));
     }
@@ -228,10 +228,10 @@ fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
         return None;
     }
     let (first, to) = (span.all.first()?, span.to);
-    let lost = to.pace.lost.wrapping_sub(first.pace.lost);
+    let lost = to.times.lost.wrapping_sub(first.times.lost);
     let delivered = to.measures.delivered.wrapping_sub(first.measures.delivered);
     let part_lost = f64::from(lost) / f64::from(delivered.max(1));
-    // A sender that is held by its congestion window, and not by its pace, as BBR is.
+    // A sender that is held by its congestion window, and not by its pacing rate, as BBR is.
     let held = |reading: &&Reading| {
         f64::from(reading.measures.packets_out) >= FULL * f64::from(reading.measures.cwnd)
     };
@@ -265,8 +265,8 @@ fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
 /// Nothing waits to be sent: who is it that could speak?
 fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
     let (first, to) = (span.all.first().unwrap_or(span.from), span.to);
-    let came = to.pace.segments_in.wrapping_sub(first.pace.segments_in);
-    let went = to.pace.segments_out.wrapping_sub(first.pace.segments_out);
+    let came = to.times.segments_in.wrapping_sub(first.times.segments_in);
+    let went = to.times.segments_out.wrapping_sub(first.times.segments_out);
     let idle = share(1.0 - measured.busy);
     if (came, went) == (0, 0) {
         return Diagnosis::unknown("nothing flows");
@@ -321,8 +321,8 @@ fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
 }
 
 /// Whether this side spoke last, after the other had spoken too: it may wait for an answer.
-fn asked(Reading { pace, .. }: &Reading) -> bool {
-    pace.segments_in > 0 && pace.last_sent.wrapping_sub(pace.last_received).cast_signed() >= 0
+fn asked(Reading { times, .. }: &Reading) -> bool {
+    times.segments_in > 0 && times.last_sent.wrapping_sub(times.last_received).cast_signed() >= 0
 }
 
 /// The median of the smoothed round-trip times, seconds.
@@ -344,16 +344,16 @@ impl TurnTimes {
     /// From when data went and came last: each reading tells of one turn that has ended and of one that has not.
     fn of(ReadingPair { all, hz, .. }: ReadingPair<'_>, round_trip: f64) -> Self {
         let mut turns = Self::default();
-        for reading in all.iter().filter(|reading| reading.pace.segments_in > 0) {
-            let pace = &reading.pace;
+        for reading in all.iter().filter(|reading| reading.times.segments_in > 0) {
+            let times = &reading.times;
             let after =
                 |later: u32, earlier: u32| f64::from(later.wrapping_sub(earlier).cast_signed().max(0)) / hz;
-            let (sent, received) = (pace.last_sent, pace.last_received);
+            let (sent, received) = (times.last_sent, times.last_received);
             let now = reading.jiffies;
             let order = received.wrapping_sub(sent).cast_signed();
             // Within one jiffy: an answer that came so soon, or a question that followed an answer. Where each is one
             // segment, their numbers tell; where they do not, nothing is known.
-            let ahead = pace.segments_out.wrapping_sub(pace.segments_in);
+            let ahead = times.segments_out.wrapping_sub(times.segments_in);
             let soon = order == 0 && round_trip * hz < 2.0;
             if soon && ahead > 1 {
                 continue;

@@ -8,19 +8,20 @@ use super::{
     diagnosis::{Diagnosis, STILL, UNREAD},
     history::{History, Reading},
     listener::Arrival,
-    shared_connection::SharedConnection,
     traffic::Bytes,
 };
 use observer_core::facts::{
     TaskId,
-    net::{ClosedFact, ConnectionFact, Counters, PacedHandle, Packed, StreamBytes},
+    net::{ClosedFact, ConnectionFact, Counters, Packed, StreamBytes},
 };
 
 /// A connection that is open, or that ended since the last report. There can be very many, most of which stand still.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// The latest that is known.
-    pub fact: SharedConnection,
+    /// The latest fact.
+    pub fact: Arc<ConnectionFact>,
+    /// The same packed, if it came so.
+    packed: Option<Packed>,
     /// `None` while nothing was told of one that was there before, but that it is.
     account: Option<Box<Account>>,
     pub phase: Phase,
@@ -125,12 +126,12 @@ impl Connection {
     /// A connection met for the first time. `new` tells that it was opened under observation, so that all of its bytes
     /// were observed; otherwise those before `seen` (this first sight, if that is unknown) were not.
     #[must_use]
-    pub fn new(fact: SharedConnection, new: bool, seen: Option<Counters>) -> Self {
+    pub fn new(fact: Arc<ConnectionFact>, packed: Option<Packed>, new: bool, seen: Option<Counters>) -> Self {
         let account = match (new, seen) {
             (true, _) => {
                 let mut account = Account::of_new(&fact, seen);
                 // What is told of with its end alone is not judged.
-                if fact.opened != 0 && seen.is_none() && fact.pace().is_some() {
+                if fact.opened != 0 && seen.is_none() && fact.times.is_some() {
                     account.history.keep(Reading { at: fact.opened, ..Reading::default() });
                 }
                 Some(Box::new(account))
@@ -138,14 +139,14 @@ impl Connection {
             (false, Some(_)) => Some(Box::new(Account::of_earlier(&fact, seen))),
             (false, None) => None,
         };
-        Self { fact, account, phase: Phase::Open, counted: false, arrived: false }
+        Self { fact, packed, account, phase: Phase::Open, counted: false, arrived: false }
     }
 
     /// One that rested, of which this is the latest.
     #[must_use]
     pub fn woken(packed: Packed) -> Self {
-        let fact = SharedConnection::from(&PacedHandle::Packed(packed));
-        Self { fact, account: None, phase: Phase::Open, counted: true, arrived: true }
+        let fact = Arc::new(packed.unpack());
+        Self { fact, packed: Some(packed), account: None, phase: Phase::Open, counted: true, arrived: true }
     }
 
     /// What there is to remember of it, where that is all: it is open, it stands still, and what it moved is booked.
@@ -153,7 +154,7 @@ impl Connection {
     pub fn at_rest(&self) -> Option<&Packed> {
         let settled = self.account.as_ref().is_none_or(|account| account.is_settled(&self.fact));
         let rests = self.phase == Phase::Open && self.counted && self.arrived && settled;
-        self.fact.packed().filter(|_| rests)
+        self.packed.as_ref().filter(|_| rests)
     }
 
     /// What was observed of it, from now on told apart from what is known.
@@ -174,7 +175,12 @@ impl Connection {
     }
 
     /// A pass has met it; what was told of it before.
-    pub fn update(&mut self, fact: SharedConnection, before: Clocks) -> SharedConnection {
+    pub fn update(
+        &mut self,
+        fact: Arc<ConnectionFact>,
+        packed: Option<Packed>,
+        before: Clocks,
+    ) -> Arc<ConnectionFact> {
         let earlier = self.reading(before);
         let account = self.account();
         // Of what stood still no readings were kept: the last that was told is still true of the last report.
@@ -186,6 +192,7 @@ impl Connection {
         }
         account.moved = true;
         self.phase = Phase::Open;
+        self.packed = packed;
         std::mem::replace(&mut self.fact, fact)
     }
 
@@ -217,12 +224,13 @@ impl Connection {
     }
 
     /// It has ended; who held it is remembered, for connections that nobody acted on. What was told of it before.
-    pub fn close(&mut self, closed: &ClosedFact) -> SharedConnection {
+    pub fn close(&mut self, closed: &ClosedFact) -> Arc<ConnectionFact> {
         self.account().moved = true;
         let holders = self.fact.holders.clone();
         let last = ConnectionFact { holders, ..ConnectionFact::clone(&closed.connection) };
         self.phase = Phase::Closed;
-        std::mem::replace(&mut self.fact, SharedConnection::Plain(Arc::new(last)))
+        self.packed = None;
+        std::mem::replace(&mut self.fact, Arc::new(last))
     }
 
     /// Its arrival, once: when it was opened under observation by the other side, and a process has taken it over.
@@ -288,12 +296,12 @@ impl Connection {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let still = self.account.as_ref().is_none_or(|account| account.history.is_empty());
-        still && matches!(self.fact, SharedConnection::Paced(..))
+        still && self.fact.times.is_some()
     }
 
     fn reading(&self, Clocks { at, jiffies, .. }: Clocks) -> Option<Reading> {
         let (counters, measures) = (self.fact.counters, self.fact.measures);
-        Some(Reading { at, jiffies: jiffies?, counters, measures, pace: self.fact.pace()? })
+        Some(Reading { at, jiffies: jiffies?, counters, measures, times: self.fact.times? })
     }
 
     /// What limits it at this moment; others are known to fill a queue on its way that adds `beside` seconds.

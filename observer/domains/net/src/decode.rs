@@ -9,28 +9,27 @@ use observer_common::{
         ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED,
         KIND_ENDED, KIND_FLOW, ORDER_CHANGES, ORDER_WATCHED,
     },
-    record::RecordHeader,
     task::{TaskId, TaskRecord},
 };
 
 use partial_scan::PartialScan;
 
-use super::{
-    bytes::{Members as _, address, closed, flow_key, protocol},
-    hooks::LIFE,
-};
+use super::hooks::LIFE;
 use observer_core::{
-    bytes::{Reader, met, task_key},
+    bytes::{self, header, met, read, records},
     domain::{Decode, Decoded, Malformed, ScanPlan},
     facts::{
         Fact,
-        net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, SocketHandle, StreamBytes},
+        net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, SocketHandle},
         process::ProcessFact,
     },
 };
 
+mod meaning;
 mod partial_scan;
 
+/// Records, in errors.
+const NAME: &str = "net record";
 /// The map of what no socket counts.
 const FLOWS: &str = "NET_FLOWS";
 /// The map of connections whose end found no room in the ring.
@@ -89,23 +88,16 @@ struct End {
 
 impl Decode for NetDecoder {
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let header = Reader::new("net record", bytes).header()?;
-        let expected = match header.kind {
-            KIND_CLOSED => size_of::<ClosedRecord>(),
-            KIND_FLOW => size_of::<FlowRecord>(),
-            KIND_ENDED => size_of::<EndedRecord>(),
-            kind => return Err(Malformed { text: format!("net record of unknown kind {kind}") }),
-        };
-        if bytes.len() != expected {
-            let text = format!("net record {} of {} bytes, not {expected}", header.kind, bytes.len());
-            return Err(Malformed { text });
+        match header(NAME, bytes)?.kind {
+            KIND_CLOSED => self.closed(&read(NAME, bytes)?, out),
+            KIND_FLOW => self.announced(&read(NAME, bytes)?, out),
+            KIND_ENDED => {
+                let EndedRecord { header, task } = read(NAME, bytes)?;
+                self.end(task, header.at, out);
+            }
+            kind => return Err(Malformed { text: format!("{NAME} of unknown kind {kind}") }),
         }
-        let mut reader = Reader::new("net record", &bytes[size_of::<RecordHeader>()..]);
-        match header.kind {
-            KIND_CLOSED => self.closed(header, &mut reader, out),
-            KIND_FLOW => self.announced(&mut reader, out),
-            _ => self.ended(header, &mut reader, out),
-        }
+        Ok(())
     }
 
     fn part(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
@@ -148,26 +140,20 @@ impl Decode for NetDecoder {
     }
 
     fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let expected = match map {
-            FLOWS => (size_of::<FlowKey>(), size_of::<Flow>()),
-            CLOSED => (size_of::<TaskId>(), size_of::<ClosedTotals>()),
-            ENDED => (size_of::<TaskId>(), size_of::<u64>()),
-            _ => return Err(Malformed { text: format!("an entry of a map called {map}") }),
-        };
-        if (key.len(), value.len()) != expected {
-            let text = format!("an entry of {map} of {} and {} bytes", key.len(), value.len());
-            return Err(Malformed { text });
-        }
-        let (mut key, mut value) = (Reader::new(map, key), Reader::new(map, value));
         match map {
-            FLOWS => self.flow(&mut key, &mut value, out),
-            CLOSED => self.totals_of(&mut value, out),
-            _ => {
-                let id = key.task_id()?;
-                self.end(id, value.u64()?, out);
-                out.remove.push((ENDED, task_key(id)));
+            FLOWS => self.flow(read(map, key)?, &read(map, value)?, out),
+            CLOSED => {
+                let totals: ClosedTotals = read(map, value)?;
+                self.totals_of(&totals, out);
                 Ok(())
             }
+            ENDED => {
+                let id = read(map, key)?;
+                self.end(id, read(map, value)?, out);
+                out.remove.push((ENDED, bytes::key(&id)));
+                Ok(())
+            }
+            _ => Err(Malformed { text: format!("an entry of a map called {map}") }),
         }
     }
 
@@ -201,12 +187,9 @@ impl Decode for NetDecoder {
 impl NetDecoder {
     /// Takes whole records of a pass: each socket once, with all its holders.
     fn take(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        for mut reader in Reader::records(program, bytes, RECORD)? {
-            let holder = reader.task()?;
-            let socket = reader.socket()?;
-            let shared = StreamBytes { tx: reader.u64()?, rx: reader.u64()? };
-            self.meet(&holder, out);
-            self.under_way.meet(&holder, socket, shared);
+        for record in records::<HeldRecord>(program, bytes)? {
+            self.meet(&record.holder, out);
+            self.under_way.meet(&record);
         }
         Ok(())
     }
@@ -251,73 +234,41 @@ impl NetDecoder {
         self.ended.entry(id).or_insert(End { at, told, heard: self.passes });
     }
 
-    fn closed(
-        &mut self,
-        header: RecordHeader,
-        from: &mut Reader<'_>,
-        out: &mut Decoded,
-    ) -> Result<(), Malformed> {
-        let record = from.closed(header)?;
+    fn closed(&mut self, record: &ClosedRecord, out: &mut Decoded) {
         self.introduce(&record.owner, out);
-        out.facts.push(Fact::Net(NetFact::Closed(Box::new(closed(&record)))));
-        Ok(())
+        out.facts.push(Fact::Net(NetFact::Closed(Box::new(meaning::closed(record)))));
     }
 
-    fn announced(&mut self, from: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
-        let cookie = from.u64()?;
-        let task = from.task()?;
-        self.meet(&task, out);
-        out.read.push((FLOWS, flow_key(task.id, cookie)));
-        Ok(())
+    fn announced(&mut self, record: &FlowRecord, out: &mut Decoded) {
+        self.meet(&record.task, out);
+        out.read.push((FLOWS, bytes::key(&FlowKey { task: record.task.id, cookie: record.cookie })));
     }
 
-    fn ended(
-        &mut self,
-        header: RecordHeader,
-        from: &mut Reader<'_>,
-        out: &mut Decoded,
-    ) -> Result<(), Malformed> {
-        self.end(from.task_id()?, header.at, out);
-        Ok(())
-    }
-
-    fn flow(
-        &mut self,
-        key: &mut Reader<'_>,
-        value: &mut Reader<'_>,
-        out: &mut Decoded,
-    ) -> Result<(), Malformed> {
-        let task = key.task_id()?;
-        let cookie = key.u64()?;
-        let created = value.u64()?;
-        let (tx, rx) = (value.u64()?, value.u64()?);
-        let remote = value.bytes::<16>()?;
-        let _netns = value.u32()?;
-        let (port, family) = (value.u16()?, value.u16()?);
-        let number = value.u32()?;
-        let protocol = protocol(number)
-            .ok_or_else(|| Malformed { text: format!("a flow of the unknown protocol {number}") })?;
+    fn flow(&mut self, key: FlowKey, flow: &Flow, out: &mut Decoded) -> Result<(), Malformed> {
+        let FlowKey { task, cookie } = key;
+        let Flow { created, tx, rx, remote, remote_port, family, .. } = *flow;
+        let protocol = meaning::protocol(flow.protocol)
+            .ok_or_else(|| Malformed { text: format!("a flow of the unknown protocol {}", flow.protocol) })?;
         // Its last bytes are read after its end.
         if let Some(told) = self.ended.get(&task).and_then(|end| end.told) {
             self.meet(&told, out);
         }
         let key = FlowSlot { task, cookie, created };
         self.flows.insert(key, self.passes);
-        let remote = (port != 0 && cookie != 0).then(|| address(family, remote, port));
+        let remote = (remote_port != 0 && cookie != 0).then(|| meaning::address(family, remote, remote_port));
         out.facts.push(Fact::Net(NetFact::Flow(FlowFact { key, protocol, remote, tx, rx })));
         Ok(())
     }
 
-    fn totals_of(&mut self, value: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
-        let task = value.task()?;
-        let counters = Counters { tx: value.u64()?, rx: value.u64()?, retransmitted: value.u64()? };
-        let connections = value.u64()?;
+    fn totals_of(&mut self, totals: &ClosedTotals, out: &mut Decoded) {
+        let ClosedTotals { task, tx, rx, retransmitted, connections } = *totals;
+        let counters = Counters { tx, rx, retransmitted };
         let fact = ClosedTotalsFact { owner: task.id, counters, connections };
         match self.closed.get(&task.id) {
             Some((known, read)) if *known == fact => {
                 if !self.met.contains_key(&task.id) && *read + IDLE_PASSES < self.passes {
                     self.closed.remove(&task.id);
-                    out.remove.push((CLOSED, task_key(task.id)));
+                    out.remove.push((CLOSED, bytes::key(&task.id)));
                     let none =
                         ClosedTotalsFact { owner: task.id, counters: Counters::default(), connections: 0 };
                     out.facts.push(Fact::Net(NetFact::ClosedTotals(none)));
@@ -329,7 +280,6 @@ impl NetDecoder {
                 out.facts.push(Fact::Net(NetFact::ClosedTotals(fact)));
             }
         }
-        Ok(())
     }
 
     /// Forgets ends of which nothing more is expected, and has the last totals of processes that ended read again:
@@ -343,7 +293,7 @@ impl NetDecoder {
         let (met, closed) = (&self.met, &self.closed);
         let quiet =
             closed.iter().filter(|(id, (_, read))| !met.contains_key(*id) && *read + IDLE_PASSES < passes);
-        out.read.extend(quiet.map(|(id, _)| (CLOSED, task_key(*id))));
+        out.read.extend(quiet.map(|(id, _)| (CLOSED, bytes::key(id))));
     }
 
     /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
@@ -358,7 +308,7 @@ impl NetDecoder {
             keep
         });
         for key in quiet {
-            out.remove.push((FLOWS, flow_key(key.task, key.cookie)));
+            out.remove.push((FLOWS, bytes::key(&FlowKey { task: key.task, cookie: key.cookie })));
             out.facts.push(Fact::Net(NetFact::FlowEnded { key }));
         }
     }

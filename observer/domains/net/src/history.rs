@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use observer_core::facts::net::{Counters, Pace, TcpMeasures};
+use observer_core::facts::net::{Counters, TcpMeasures, TcpTimes};
 
 /// Nanoseconds that readings are kept: losses can be seconds apart, and a side can take as long to answer.
 const KEPT: u64 = 8_000_000_000;
@@ -20,7 +20,7 @@ pub struct Reading {
     pub jiffies: u32,
     pub counters: Counters,
     pub measures: TcpMeasures,
-    pub pace: Pace,
+    pub times: TcpTimes,
 }
 
 /// Readings, oldest first. None are kept of a connection that stands still.

@@ -15,7 +15,6 @@
 use observer_core::{domain::Declaration, view::View};
 
 mod bottleneck;
-mod bytes;
 mod capacity;
 mod clocks;
 mod connection;
@@ -34,7 +33,6 @@ mod peer_totals;
 mod queue;
 pub mod report;
 mod routes;
-mod shared_connection;
 mod sockets;
 pub mod state;
 #[cfg(test)]

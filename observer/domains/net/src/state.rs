@@ -19,7 +19,6 @@ use super::{
     namespace::Namespaces,
     peer_names::{self, PeerNames},
     peer_totals::{PeerTotals, Tally},
-    shared_connection::SharedConnection,
     traffic::{Bytes, To, Traffic},
 };
 use observer_core::{
@@ -27,8 +26,8 @@ use observer_core::{
     facts::{
         Fact, TaskId,
         net::{
-            CapacityFact, ClosedFact, ClosedTotalsFact, Counters, Descriptors, Endpoint, FlowFact, FlowSlot,
-            NetFact, Protocol, SocketFact,
+            CapacityFact, ClosedFact, ClosedTotalsFact, ConnectionHandle, Counters, Descriptors, Endpoint,
+            FlowFact, FlowSlot, NetFact, Protocol, SocketFact,
         },
         process::ProcessFact,
         session::Timestamp,
@@ -222,8 +221,7 @@ impl NetState {
 
     fn apply_net(&mut self, fact: &NetFact) {
         match fact {
-            NetFact::Connection(fact) => self.connection(SharedConnection::Plain(Arc::clone(fact))),
-            NetFact::Paced(fact) => self.connection(fact.into()),
+            NetFact::UntimedConnection(fact) | NetFact::Connection(fact) => self.connection(fact),
             NetFact::Shared { cookie, since } => {
                 if let Some(connection) = self.connections.wake(*cookie) {
                     let unclear = connection.share(*since);
@@ -263,17 +261,18 @@ impl NetState {
     }
 
     /// A pass has met a connection.
-    fn connection(&mut self, fact: SharedConnection) {
+    fn connection(&mut self, handle: &ConnectionHandle) {
+        let (fact, packed) = (handle.shared(), handle.packed().cloned());
         let cookie = fact.cookie;
         match self.connections.wake(cookie) {
             Some(known) if known.is(&fact) => {
-                let before = known.update(fact, self.clocks);
+                let before = known.update(fact, packed, self.clocks);
                 self.tally.count(known, Some(&before));
             }
             _ => {
                 // Without events only the first pass finds what was there before.
                 let new = fact.opened != 0 || (self.passes_only && self.started);
-                self.meet(Connection::new(fact, new, None));
+                self.meet(Connection::new(fact, packed, new, None));
             }
         }
         self.settle(cookie);
@@ -291,8 +290,7 @@ impl NetState {
                 self.tally.count(known, Some(&before));
             }
             _ => {
-                let told = SharedConnection::Plain(Arc::clone(connection));
-                let mut known = Connection::new(told, new, fact.seen);
+                let mut known = Connection::new(Arc::clone(connection), None, new, fact.seen);
                 known.phase = Phase::Closed;
                 self.meet(known);
             }

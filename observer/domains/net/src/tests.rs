@@ -8,9 +8,9 @@ use observer_core::{
     facts::{
         Fact, TaskId,
         net::{
-            ClosedFact, ClosedTotalsFact, ConnectionFact, Counters, Endpoint, Endpoints, FlowFact, FlowSlot,
-            Holders, LinkFact, NetFact, Pace, PacedFact, PacedHandle, Packer, Protocol, QueueFact,
-            SaturationFact, SocketFact, StreamBytes, TcpMeasures,
+            ClosedFact, ClosedTotalsFact, ConnectionFact, ConnectionHandle, Counters, Endpoint, Endpoints,
+            FlowFact, FlowSlot, Holders, LinkFact, NetFact, Packer, Protocol, QueueFact, SaturationFact,
+            SocketFact, StreamBytes, TcpMeasures, TcpTimes,
         },
         process::ProcessFact,
         session::{SessionFact, Timestamp},
@@ -106,11 +106,12 @@ fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
         state: 1,
         counters: Counters { tx, rx, retransmitted: 0 },
         measures: TcpMeasures { srtt: 2000, ..TcpMeasures::default() },
+        times: None,
     }
 }
 
 fn told(connection: ConnectionFact) -> NetFact {
-    NetFact::Connection(Arc::new(connection))
+    NetFact::UntimedConnection(connection.into())
 }
 
 fn listed(socket: SocketFact) -> NetFact {
@@ -467,13 +468,14 @@ fn rows_of_remotes_add_up_to_the_process() {
 fn reports_of_a_life(
     view: View,
     clock: bool,
-    mut form: impl FnMut(PacedHandle) -> PacedHandle,
+    mut form: impl FnMut(ConnectionHandle) -> ConnectionHandle,
 ) -> (Vec<Report>, usize) {
     let mut scene = Scene::new(view);
     let mut rested = 0;
-    let mut paced = |scene: &mut Scene, connection: ConnectionFact| {
-        let pace = Pace { segments_out: connection.counters.tx as u32, ..Pace::default() };
-        scene.say(NetFact::Paced(form(PacedFact { connection, pace }.into())));
+    let mut timed = |scene: &mut Scene, connection: ConnectionFact| {
+        let times = TcpTimes { segments_out: connection.counters.tx as u32, ..TcpTimes::default() };
+        let connection = ConnectionFact { times: Some(times), ..connection };
+        scene.say(NetFact::Connection(form(connection.into())));
     };
     let with = |holders: &[TaskId], connection: ConnectionFact| ConnectionFact {
         holders: Holders::from_slice(holders),
@@ -490,21 +492,21 @@ fn reports_of_a_life(
         }
     };
     // From before observation: its own, one that two hold, one of nobody.
-    paced(&mut scene, connection(1, 0, 1000, 500));
-    paced(&mut scene, with(&[A, B], connection(2, 0, 70, 7)));
-    paced(&mut scene, ConnectionFact { owner: None, ..with(&[], connection(3, 0, 9, 9)) });
+    timed(&mut scene, connection(1, 0, 1000, 500));
+    timed(&mut scene, with(&[A, B], connection(2, 0, 70, 7)));
+    timed(&mut scene, ConnectionFact { owner: None, ..with(&[], connection(3, 0, 9, 9)) });
     report(&mut scene, 2);
-    paced(&mut scene, connection(1, 0, 1600, 500));
-    paced(&mut scene, connection(4, 8, 300, 30));
-    paced(&mut scene, with(&[A, B], connection(2, 0, 80, 7)));
+    timed(&mut scene, connection(1, 0, 1600, 500));
+    timed(&mut scene, connection(4, 8, 300, 30));
+    timed(&mut scene, with(&[A, B], connection(2, 0, 80, 7)));
     scene.say(flow(B, 1, Protocol::Tcp, 5, 0));
-    paced(&mut scene, ConnectionFact { owner: None, ..with(&[], connection(3, 0, 10, 9)) });
+    timed(&mut scene, ConnectionFact { owner: None, ..with(&[], connection(3, 0, 10, 9)) });
     // Longer than readings are kept: what stands still has nothing to be judged by.
     report(&mut scene, 12);
-    paced(&mut scene, connection(1, 0, 1700, 520));
+    timed(&mut scene, connection(1, 0, 1700, 520));
     scene.say(NetFact::Shared { cookie: 2, since: StreamBytes { tx: 85, rx: 7 } });
     scene.say(flow(B, 2, Protocol::Tcp, 5, 0));
-    paced(&mut scene, with(&[A, B], connection(2, 0, 90, 7)));
+    timed(&mut scene, with(&[A, B], connection(2, 0, 90, 7)));
     report(&mut scene, 12);
     scene.say(closed(connection(4, 8, 400, 30), None));
     scene.say(closed(ConnectionFact { owner: None, ..connection(3, 0, 20, 9) }, None));

@@ -7,8 +7,7 @@ use observer_core::facts::{
     TaskId,
     mem::{MemFact, Memory},
     net::{
-        ConnectionFact, Counters, Endpoints, Holders, NetFact, Pace, PacedFact, Protocol, SocketFact,
-        TcpMeasures,
+        ConnectionFact, Counters, Endpoints, Holders, NetFact, Protocol, SocketFact, TcpMeasures, TcpTimes,
     },
     process::ProcessFact,
 };
@@ -113,8 +112,9 @@ fn where_there_are_many_sockets_what_is_told_of_one_is_packed_and_the_same_fact(
             state: 1,
             counters: Counters { tx, ..Counters::default() },
             measures: TcpMeasures::default(),
+            times: Some(TcpTimes::default()),
         };
-        Fact::Net(NetFact::Paced(PacedFact { connection, pace: Pace::default() }.into()))
+        Fact::Net(NetFact::Connection(connection.into()))
     };
     let whole_pass = |changes: &mut Changes, facts: Vec<Fact>| {
         let sockets = facts.into_iter().map(|fact| SocketHandle::try_from(fact).unwrap());
@@ -125,7 +125,7 @@ fn where_there_are_many_sockets_what_is_told_of_one_is_packed_and_the_same_fact(
     };
     let packed = |facts: &[Fact]| {
         let is_packed =
-            |fact: &&Fact| matches!(fact, Fact::Net(NetFact::Paced(fact)) if fact.packed().is_some());
+            |fact: &&Fact| matches!(fact, Fact::Net(NetFact::Connection(fact)) if fact.packed().is_some());
         facts.iter().filter(is_packed).count()
     };
     let mut changes = Changes::default();

@@ -1,15 +1,15 @@
-//! An address and a port, in little room.
+//! An address and a port, and both ends of a socket.
 
 use std::{
     fmt,
-    net::{AddrParseError, IpAddr, SocketAddr},
+    net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
 };
 
 use serde::{Deserialize, Serialize};
 
-/// An address and a port: what [`SocketAddr`] holds without the scope and the label of IPv6, which no fact tells. It takes
-/// five eighths of the room, and recordings hold it as one.
+/// An address and a port: a [`SocketAddr`] without the scope and the label of IPv6, which no fact has. It takes five eighths
+/// of the memory, and recordings hold it as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "SocketAddr", into = "SocketAddr")]
 pub struct Endpoint {
@@ -33,6 +33,13 @@ impl Endpoint {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+}
+
+/// The default is no address that a socket has.
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
     }
 }
 
@@ -60,6 +67,17 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         SocketAddr::from(*self).fmt(formatter)
     }
+}
+
+/// The ends of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoints {
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// IPv4 mapped into IPv6 is IPv4.
+    pub local: Endpoint,
+    /// `None` where there is no peer.
+    pub remote: Option<Endpoint>,
 }
 
 #[cfg(test)]

@@ -1,17 +1,113 @@
-//! What was told of a socket, as small as a fact gets: there can be hundreds of thousands of them.
+//! The fact about one socket behind a pointer. There can be hundreds of thousands, and a [`Fact`] takes as much memory as
+//! the largest of all facts.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     super::{Fact, Slot, TaskId},
-    ConnectionFact, NetFact, NetSlot, PacedHandle, Packer, SocketFact,
+    NetFact, SocketFact,
+    connection::ConnectionFact,
+    packed::{Packed, Packer},
+    slot::NetSlot,
 };
 
-/// A fact about one socket, shared by whoever keeps it. As an [`Fact`] it takes as much room as the largest of those.
+/// A shared fact about a connection, as it was read or packed. Facts are equal if their members are, in either form.
+#[derive(Clone, Debug)]
+pub enum ConnectionHandle {
+    Plain(Arc<ConnectionFact>),
+    Packed(Packed),
+}
+
+impl ConnectionHandle {
+    /// The kernel's number of the socket.
+    #[must_use]
+    pub fn cookie(&self) -> u64 {
+        match self {
+            Self::Plain(fact) => fact.cookie,
+            Self::Packed(fact) => fact.cookie(),
+        }
+    }
+
+    /// The fact, unpacked if it is packed.
+    #[must_use]
+    pub fn fact(&self) -> Cow<'_, ConnectionFact> {
+        match self {
+            Self::Plain(fact) => Cow::Borrowed(fact),
+            Self::Packed(fact) => Cow::Owned(fact.unpack()),
+        }
+    }
+
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared(&self) -> Arc<ConnectionFact> {
+        match self {
+            Self::Plain(fact) => Arc::clone(fact),
+            Self::Packed(fact) => Arc::new(fact.unpack()),
+        }
+    }
+
+    /// The packed form, if it has that.
+    #[must_use]
+    pub const fn packed(&self) -> Option<&Packed> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Packed(fact) => Some(fact),
+        }
+    }
+
+    /// Packs the fact. One without times, which no scan of this version makes, stays as it is.
+    pub fn pack(&mut self, packer: &mut Packer) {
+        if let Self::Plain(fact) = self
+            && fact.times.is_some()
+        {
+            *self = Self::Packed(packer.pack(fact));
+        }
+    }
+
+    /// Changes this handle's fact, not the one that other handles share.
+    fn change(&mut self, change: impl FnOnce(&mut ConnectionFact)) {
+        match self {
+            Self::Plain(fact) => change(Arc::make_mut(fact)),
+            Self::Packed(fact) => {
+                let mut fact = fact.unpack();
+                change(&mut fact);
+                *self = fact.into();
+            }
+        }
+    }
+
+    fn has_times(&self) -> bool {
+        match self {
+            Self::Plain(fact) => fact.times.is_some(),
+            Self::Packed(_) => true,
+        }
+    }
+}
+
+impl From<ConnectionFact> for ConnectionHandle {
+    fn from(fact: ConnectionFact) -> Self {
+        Self::Plain(Arc::new(fact))
+    }
+}
+
+impl PartialEq for ConnectionHandle {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(other)) => one == other,
+            (Self::Packed(one), Self::Packed(other)) => one == other,
+            (Self::Plain(plain), Self::Packed(packed)) | (Self::Packed(packed), Self::Plain(plain)) => {
+                packed.is(plain)
+            }
+        }
+    }
+}
+
+impl Eq for ConnectionHandle {}
+
+/// A shared fact about any socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketHandle {
-    Connection(Arc<ConnectionFact>),
-    Paced(PacedHandle),
+    Connection(ConnectionHandle),
     Socket(Arc<SocketFact>),
 }
 
@@ -22,8 +118,7 @@ impl SocketHandle {
     #[must_use]
     pub fn cookie(&self) -> u64 {
         match self {
-            Self::Connection(fact) => fact.cookie,
-            Self::Paced(fact) => fact.cookie(),
+            Self::Connection(fact) => fact.cookie(),
             Self::Socket(fact) => fact.cookie,
         }
     }
@@ -32,38 +127,36 @@ impl SocketHandle {
     #[must_use]
     pub fn is_held_by(&self, id: TaskId) -> bool {
         match self {
-            Self::Connection(fact) => fact.holders.contains(&id),
-            Self::Paced(fact) => fact.seen().connection.holders.contains(&id),
+            Self::Connection(fact) => fact.fact().holders.contains(&id),
             Self::Socket(fact) => fact.holders.contains(&id),
         }
     }
 
-    /// Whether the counters of a connection do not tell who of several processes moved what: it has more than one holder,
+    /// Whether the counters of a connection leave open which of several processes moved what: it has more than one holder,
     /// or one that is not its owner.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        let Self::Paced(fact) = self else { return false };
-        let connection = &fact.seen().connection;
-        connection.ends.remote.is_some() && connection.has_foreign_holder()
+        let Self::Connection(fact) = self else { return false };
+        let fact = fact.fact();
+        fact.ends.remote.is_some() && fact.has_foreign_holder()
     }
 
-    /// Another process has descriptors for it. Somebody may keep the fact as it was without that.
+    /// Another process has descriptors for it.
     pub fn add_holder(&mut self, id: TaskId) {
         match self {
-            Self::Connection(fact) => Arc::make_mut(fact).holders.push(id),
-            Self::Paced(fact) => fact.change(|fact| fact.connection.holders.push(id)),
+            Self::Connection(fact) => fact.change(|fact| fact.holders.push(id)),
             Self::Socket(fact) => Arc::make_mut(fact).holders.push(id),
         }
     }
 
-    /// In few bytes from here on, if there can be very many of the kind.
+    /// Packs the fact if it is about a connection: only of those there can be very many.
     pub fn pack(&mut self, packer: &mut Packer) {
-        if let Self::Paced(fact) = self {
+        if let Self::Connection(fact) = self {
             fact.pack(packer);
         }
     }
 
-    /// What it is about.
+    /// The slot of the fact.
     #[must_use]
     pub fn slot(&self) -> Slot {
         Slot::Net(NetSlot::Socket(self.cookie()))
@@ -72,15 +165,16 @@ impl SocketHandle {
     /// As [`Fact::lasts_unsaid`].
     #[must_use]
     pub const fn lasts_unsaid(&self) -> bool {
-        matches!(self, Self::Connection(_) | Self::Paced(_))
+        matches!(self, Self::Connection(_))
     }
 
-    /// Whether `fact` tells the same.
+    /// Whether `fact` is the same.
     #[must_use]
     pub fn is(&self, fact: &NetFact) -> bool {
         match (self, fact) {
-            (Self::Connection(known), NetFact::Connection(fact)) => known == fact,
-            (Self::Paced(known), NetFact::Paced(fact)) => known == fact,
+            (Self::Connection(known), NetFact::UntimedConnection(fact) | NetFact::Connection(fact)) => {
+                known == fact
+            }
             (Self::Socket(known), NetFact::Socket(fact)) => known == fact,
             _ => false,
         }
@@ -90,11 +184,12 @@ impl SocketHandle {
 impl TryFrom<Fact> for SocketHandle {
     type Error = Fact;
 
-    /// The observation itself where it is about something else than one socket.
+    /// The fact itself where it is not about one socket.
     fn try_from(fact: Fact) -> Result<Self, Fact> {
         match fact {
-            Fact::Net(NetFact::Connection(fact)) => Ok(Self::Connection(fact)),
-            Fact::Net(NetFact::Paced(fact)) => Ok(Self::Paced(fact)),
+            Fact::Net(NetFact::UntimedConnection(fact) | NetFact::Connection(fact)) => {
+                Ok(Self::Connection(fact))
+            }
             Fact::Net(NetFact::Socket(fact)) => Ok(Self::Socket(fact)),
             fact => Err(fact),
         }
@@ -104,8 +199,8 @@ impl TryFrom<Fact> for SocketHandle {
 impl From<SocketHandle> for Fact {
     fn from(handle: SocketHandle) -> Self {
         Self::Net(match handle {
-            SocketHandle::Connection(fact) => NetFact::Connection(fact),
-            SocketHandle::Paced(fact) => NetFact::Paced(fact),
+            SocketHandle::Connection(fact) if fact.has_times() => NetFact::Connection(fact),
+            SocketHandle::Connection(fact) => NetFact::UntimedConnection(fact),
             SocketHandle::Socket(fact) => NetFact::Socket(fact),
         })
     }

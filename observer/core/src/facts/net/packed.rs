@@ -1,9 +1,8 @@
-//! What was told of a connection in a tenth of the bytes: as it is kept where there are very many, most of which stand
-//! still.
+//! A fact about a connection in a tenth of its bytes: its form where there are very many, most of them idle.
 //!
-//! A fact is a row of whole numbers, and what is written of it is where that differs from the row of an earlier fact, its
-//! model. Eight numbers have a byte that says which of them differ; by how much follows, in either direction, seven bits a
-//! byte, the lowest first, the highest bit of a byte saying that more follow. Zeroes at the end are left out.
+//! A fact is a row of whole numbers. Stored is only how the row differs from that of an earlier fact, its model. Each eight
+//! numbers have a byte that says which of them differ. The differences follow, in either direction, seven bits a byte, the
+//! lowest first; the highest bit of a byte says that more follow. Zeroes at the end are left out.
 
 use std::{
     fmt,
@@ -13,21 +12,25 @@ use std::{
 use smallvec::SmallVec;
 use triomphe::ThinArc;
 
-use super::{ConnectionFact, Counters, Endpoint, Endpoints, Holders, Pace, PacedFact, TcpMeasures};
+use super::{
+    connection::ConnectionFact,
+    endpoint::{Endpoint, Endpoints},
+};
 use crate::facts::TaskId;
 
-/// A fact that is not written in so many bytes is unlike the models, and becomes one …
+/// A fact that takes more bytes than this is unlike the models, and becomes one …
 const ALIKE: usize = 16;
-/// … unless one was made so few facts ago: a model takes the room of ten facts, and stays while one of those is kept.
+/// … if the last one was made as many facts ago as this: a model takes the memory of ten facts, and stays while one of
+/// them does.
 const LIKE_ONE: u32 = 512;
 
-/// The members of a fact. There is room in place for those of a connection that ten processes hold.
+/// The members of a fact. Those of a connection with ten holders fit in place.
 type Row = SmallVec<[u64; 64]>;
 type Bytes = SmallVec<[u8; 128]>;
-/// The row of a fact that others are like.
+/// The row of a fact that others are similar to.
 type Model = ThinArc<(), u64>;
 
-/// A fact about a connection in few bytes, shared by whoever keeps it.
+/// A shared fact about a connection, with its times, in few bytes.
 #[derive(Clone)]
 pub struct Packed(ThinArc<Model, u8>);
 
@@ -42,15 +45,17 @@ impl Packed {
 
     /// The fact.
     #[must_use]
-    pub fn unpack(&self) -> PacedFact {
-        fact(self.members())
+    pub fn unpack(&self) -> ConnectionFact {
+        let mut fact = ConnectionFact::default();
+        visit(&mut fact, &mut self.members());
+        fact
     }
 
     /// Whether it is this fact.
     #[must_use]
-    pub fn is(&self, fact: &PacedFact) -> bool {
+    pub fn is(&self, fact: &ConnectionFact) -> bool {
         // Most differ in their first number, if at all.
-        self.cookie() == fact.connection.cookie && self.unpack() == *fact
+        self.cookie() == fact.cookie && self.unpack() == *fact
     }
 
     fn members(&self) -> Members<'_> {
@@ -60,7 +65,7 @@ impl Packed {
 
 impl PartialEq for Packed {
     fn eq(&self, other: &Self) -> bool {
-        // After another model the same fact is other bytes.
+        // The same fact has other bytes beside another model.
         std::ptr::eq(&raw const self.0.slice, &raw const other.0.slice) || self.is(&other.unpack())
     }
 }
@@ -73,20 +78,21 @@ impl fmt::Debug for Packed {
     }
 }
 
-/// Packs facts, the one like the other.
+/// Packs facts, each beside one that is similar.
 #[derive(Debug, Default)]
 pub struct Packer {
-    /// The latest models: of what is near each other in a pass, some was opened and some was accepted.
+    /// The latest models. Of connections that follow each other in a scan, some were opened and some were accepted.
     models: [Option<Model>; 2],
-    /// Facts that the latest is still to be the model of.
+    /// How many more facts the latest is the model of.
     left: u32,
 }
 
 impl Packer {
-    /// The fact in few bytes: like the one of the models that makes them the fewest.
-    pub fn pack(&mut self, fact: &PacedFact) -> Packed {
-        let row = row(fact);
-        let like = |model: &Model| (written(&row, &model.slice), model.clone());
+    /// Packs a fact that has times, beside the model that makes its bytes the fewest.
+    pub(super) fn pack(&mut self, fact: &ConnectionFact) -> Packed {
+        let mut row = Row::new();
+        visit(&mut fact.clone(), &mut row);
+        let like = |model: &Model| (differences(&row, &model.slice), model.clone());
         let best = self.models.iter().flatten().map(like).min_by_key(|(bytes, _)| bytes.len());
         self.left = self.left.saturating_sub(1);
         let (bytes, model) =
@@ -101,8 +107,8 @@ impl Packer {
     }
 }
 
-/// Where a row differs from a model.
-fn written(row: &[u64], model: &[u64]) -> Bytes {
+/// Where a row differs from a model, as bytes.
+fn differences(row: &[u64], model: &[u64]) -> Bytes {
     let mut bytes = Bytes::new();
     let model = model.iter().copied().chain(std::iter::repeat(0));
     let mut provides = 0;
@@ -127,13 +133,13 @@ fn written(row: &[u64], model: &[u64]) -> Bytes {
     bytes
 }
 
-/// How far a number is from another, in either direction: small where they are near.
+/// The distance of a number from another, in either direction: small where they are near.
 const fn apart(number: u64, other: u64) -> u64 {
     let distance = number.wrapping_sub(other).cast_signed();
     ((distance << 1) ^ (distance >> 63)).cast_unsigned()
 }
 
-/// The number that is so far from another.
+/// The number at this distance from another.
 const fn joined(apart: u64, other: u64) -> u64 {
     other.wrapping_add((apart >> 1) ^ (apart & 1).wrapping_neg())
 }
@@ -159,10 +165,6 @@ impl Members<'_> {
         if differs { joined(self.distance(), model) } else { model }
     }
 
-    fn half(&mut self) -> u32 {
-        self.next() as u32
-    }
-
     fn byte(&mut self) -> u8 {
         self.bytes.split_off_first().copied().unwrap_or(0)
     }
@@ -180,7 +182,38 @@ impl Members<'_> {
     }
 }
 
-/// What is there, and of which kind it is: the bits of one number of each row.
+/// Takes the members of a fact one after the other: reads each of them, or sets it.
+trait Visit {
+    fn number(&mut self, number: &mut u64);
+
+    fn half(&mut self, half: &mut u32) {
+        let mut number = u64::from(*half);
+        self.number(&mut number);
+        *half = number as u32;
+    }
+
+    fn numbers<const N: usize>(&mut self, numbers: [&mut u64; N]) {
+        numbers.into_iter().for_each(|number| self.number(number));
+    }
+
+    fn halves<const N: usize>(&mut self, halves: [&mut u32; N]) {
+        halves.into_iter().for_each(|half| self.half(half));
+    }
+}
+
+impl Visit for Row {
+    fn number(&mut self, number: &mut u64) {
+        self.push(*number);
+    }
+}
+
+impl Visit for Members<'_> {
+    fn number(&mut self, number: &mut u64) {
+        *number = self.next();
+    }
+}
+
+/// Which optional members a fact has, and the families of its addresses: the bits of one number of each row.
 mod shape {
     pub const PASSIVE: u64 = 1;
     pub const OWNER: u64 = 1 << 1;
@@ -190,11 +223,11 @@ mod shape {
     pub const ROUND_TRIP: u64 = 1 << 5;
 }
 
-/// The members of a fact, those that differ most often first, for they are told together; [`fact`] reads them in the same
-/// order.
-fn row(PacedFact { connection, pace }: &PacedFact) -> Row {
-    let ConnectionFact { cookie, opened, passive, owner, holders, ends, state, counters, measures } =
-        connection;
+/// Visits every member of a fact with times. Those that differ most often come first, because they share a byte that says
+/// so.
+fn visit(fact: &mut ConnectionFact, with: &mut impl Visit) {
+    let ConnectionFact { cookie, opened, passive, owner, holders, ends, state, counters, measures, times } =
+        fact;
     let Endpoints { netns, local, remote } = ends;
     let bits = [
         (*passive, shape::PASSIVE),
@@ -204,133 +237,65 @@ fn row(PacedFact { connection, pace }: &PacedFact) -> Row {
         (remote.is_some_and(|remote| remote.ip().is_ipv6()), shape::REMOTE_V6),
         (measures.rtt_min.is_some(), shape::ROUND_TRIP),
     ];
-    let shape = bits.iter().filter(|(is_so, _)| *is_so).map(|(_, bit)| bit).sum();
-    let owner = owner.unwrap_or_default();
-    let (near, far) = (address(*local), remote.map_or(Address::default(), address));
-    let [busy, receiver, buffer] = measures.chrono;
-    let mut row = Row::new();
-    row.extend([*cookie, counters.tx, counters.rx, measures.pacing_rate, far.low]);
-    let often = [
-        near.port,
-        far.port,
-        measures.srtt,
-        measures.rtt_min.unwrap_or(0),
-        pace.last_sent,
-        // Most often both are of about the same moment.
-        pace.last_received.wrapping_sub(pace.last_sent),
-        measures.delivered,
-        pace.segments_out,
-        pace.segments_in,
-        measures.rate_interval,
+    let mut shape = bits.iter().filter(|(is_so, _)| *is_so).map(|(_, bit)| bit).sum();
+    let (mut near, mut far) = (Address::from(*local), remote.map(Address::from).unwrap_or_default());
+    let (mut id, mut rtt_min) = (owner.unwrap_or_default(), measures.rtt_min.unwrap_or_default());
+    let (mut state_number, times) = (u32::from(*state), times.get_or_insert_default());
+    let [busy, receiver, buffer] = &mut measures.chrono;
+
+    with.numbers([cookie, &mut counters.tx, &mut counters.rx, &mut measures.pacing_rate, &mut far.low]);
+    with.halves([&mut near.port, &mut far.port, &mut measures.srtt, &mut rtt_min, &mut times.last_sent]);
+    // Most often both are of about the same moment.
+    let mut later = times.last_received.wrapping_sub(times.last_sent);
+    with.half(&mut later);
+    times.last_received = times.last_sent.wrapping_add(later);
+    with.halves([
+        &mut measures.delivered,
+        &mut times.segments_out,
+        &mut times.segments_in,
+        &mut measures.rate_interval,
         busy,
-        measures.window,
-        measures.cwnd,
-        measures.rate_delivered,
-        pace.receive_buffer,
-        pace.receive_window,
-        pace.send_buffer,
-    ];
-    row.extend(often.map(u64::from));
-    row.extend([*opened, far.high, near.high, near.low, shape, (*netns).into(), (*state).into()]);
-    row.extend([owner.start, owner.tgid, counters.retransmitted]);
-    let seldom = [
-        measures.mss,
-        measures.packets_out,
-        measures.unsent,
-        measures.unacked,
-        measures.unread,
+        &mut measures.window,
+        &mut measures.cwnd,
+        &mut measures.rate_delivered,
+        &mut times.receive_buffer,
+        &mut times.receive_window,
+        &mut times.send_buffer,
+    ]);
+    with.numbers([opened, &mut far.high, &mut near.high, &mut near.low, &mut shape]);
+    with.halves([netns, &mut state_number]);
+    with.numbers([&mut id.start, &mut id.tgid, &mut counters.retransmitted]);
+    with.halves([
+        &mut measures.mss,
+        &mut measures.packets_out,
+        &mut measures.unsent,
+        &mut measures.unacked,
+        &mut measures.unread,
         receiver,
         buffer,
-        pace.ssthresh,
-        pace.lost,
-        pace.app_limited,
-        pace.send_queued,
-    ];
-    row.extend(seldom.map(u64::from));
-    row.push(holders.len() as u64);
-    // Most often the owner alone holds it.
-    row.extend(
-        holders.iter().flat_map(|holder| {
-            [holder.start.wrapping_sub(owner.start), holder.tgid.wrapping_sub(owner.tgid)]
-        }),
-    );
-    row
-}
+        &mut times.ssthresh,
+        &mut times.lost,
+        &mut times.app_limited,
+        &mut times.send_queued,
+    ]);
+    let mut count = holders.len() as u64;
+    with.number(&mut count);
+    holders.resize(count as usize, TaskId::default());
+    for holder in holders {
+        // Most often the owner alone holds it.
+        let mut from_owner = [holder.start.wrapping_sub(id.start), holder.tgid.wrapping_sub(id.tgid)];
+        with.numbers(from_owner.each_mut());
+        let [start, tgid] = from_owner;
+        *holder = TaskId { start: id.start.wrapping_add(start), tgid: id.tgid.wrapping_add(tgid) };
+    }
 
-/// The fact of which these are the members.
-fn fact(mut members: Members<'_>) -> PacedFact {
-    let (cookie, tx, rx, pacing_rate) = (members.next(), members.next(), members.next(), members.next());
-    let mut far = Address { low: members.next(), ..Address::default() };
-    let mut near = Address { port: members.half(), ..Address::default() };
-    far.port = members.half();
-    let (srtt, rtt_min, last_sent) = (members.half(), members.half(), members.half());
-    let last_received = members.half().wrapping_add(last_sent);
-    let (delivered, segments_out, segments_in) = (members.half(), members.half(), members.half());
-    let (rate_interval, busy, window, cwnd) =
-        (members.half(), members.half(), members.half(), members.half());
-    let (rate_delivered, receive_buffer) = (members.half(), members.half());
-    let (receive_window, send_buffer) = (members.half(), members.half());
-    let opened = members.next();
-    far.high = members.next();
-    (near.high, near.low) = (members.next(), members.next());
-    let shape = members.next();
     let has = |bit| shape & bit != 0;
-    let (netns, state) = (members.half(), members.next() as u8);
-    let owner = TaskId { start: members.next(), tgid: members.next() };
-    let retransmitted = members.next();
-    let (mss, packets_out, unsent) = (members.half(), members.half(), members.half());
-    let (unacked, unread) = (members.half(), members.half());
-    let chrono = [busy, members.half(), members.half()];
-    let (ssthresh, lost) = (members.half(), members.half());
-    let (app_limited, send_queued) = (members.half(), members.half());
-    let holders: Holders = (0..members.next())
-        .map(|_| TaskId {
-            start: members.next().wrapping_add(owner.start),
-            tgid: members.next().wrapping_add(owner.tgid),
-        })
-        .collect();
-    let remote = has(shape::REMOTE).then(|| far.endpoint(has(shape::REMOTE_V6)));
-    let measures = TcpMeasures {
-        srtt,
-        rtt_min: has(shape::ROUND_TRIP).then_some(rtt_min),
-        mss,
-        cwnd,
-        packets_out,
-        rate_delivered,
-        rate_interval,
-        delivered,
-        unsent,
-        unacked,
-        window,
-        unread,
-        pacing_rate,
-        chrono,
-    };
-    let pace = Pace {
-        last_sent,
-        last_received,
-        ssthresh,
-        lost,
-        app_limited,
-        segments_out,
-        segments_in,
-        send_buffer,
-        send_queued,
-        receive_buffer,
-        receive_window,
-    };
-    let connection = ConnectionFact {
-        cookie,
-        opened,
-        passive: has(shape::PASSIVE),
-        owner: has(shape::OWNER).then_some(owner),
-        holders,
-        ends: Endpoints { netns, local: near.endpoint(has(shape::LOCAL_V6)), remote },
-        state,
-        counters: Counters { tx, rx, retransmitted },
-        measures,
-    };
-    PacedFact { connection, pace }
+    *passive = has(shape::PASSIVE);
+    *owner = has(shape::OWNER).then_some(id);
+    *local = near.endpoint(has(shape::LOCAL_V6));
+    *remote = has(shape::REMOTE).then(|| far.endpoint(has(shape::REMOTE_V6)));
+    *state = state_number as u8;
+    measures.rtt_min = has(shape::ROUND_TRIP).then_some(rtt_min);
 }
 
 /// An endpoint as numbers.
@@ -352,12 +317,14 @@ impl Address {
     }
 }
 
-fn address(endpoint: Endpoint) -> Address {
-    let bits = match endpoint.ip() {
-        IpAddr::V4(ip) => ip.to_bits().into(),
-        IpAddr::V6(ip) => ip.to_bits(),
-    };
-    Address { high: (bits >> 64) as u64, low: bits as u64, port: endpoint.port().into() }
+impl From<Endpoint> for Address {
+    fn from(endpoint: Endpoint) -> Self {
+        let bits = match endpoint.ip() {
+            IpAddr::V4(ip) => ip.to_bits().into(),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        Self { high: (bits >> 64) as u64, low: bits as u64, port: endpoint.port().into() }
+    }
 }
 
 #[cfg(test)]

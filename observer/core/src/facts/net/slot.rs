@@ -1,4 +1,4 @@
-//! What each fact is about, and what follows when that is gone.
+//! The slot of each fact, and what follows when the thing that a fact is about is gone.
 
 use super::{ClosedTotalsFact, FlowSlot, NetFact};
 use crate::facts::TaskId;
@@ -20,8 +20,7 @@ pub enum NetSlot {
 impl NetFact {
     pub(in crate::facts) fn slot(&self) -> Option<NetSlot> {
         match self {
-            Self::Connection(fact) => Some(NetSlot::Socket(fact.cookie)),
-            Self::Paced(fact) => Some(NetSlot::Socket(fact.cookie())),
+            Self::UntimedConnection(fact) | Self::Connection(fact) => Some(NetSlot::Socket(fact.cookie())),
             Self::Socket(fact) => Some(NetSlot::Socket(fact.cookie)),
             Self::Flow(fact) => Some(NetSlot::Flow(fact.key)),
             Self::ClosedTotals(fact) => Some(NetSlot::ClosedTotals(fact.owner)),
@@ -42,8 +41,7 @@ impl NetFact {
 
     pub(in crate::facts) fn gone(&self) -> Option<Self> {
         let cookie = match self {
-            Self::Connection(fact) => fact.cookie,
-            Self::Paced(fact) => fact.cookie(),
+            Self::UntimedConnection(fact) | Self::Connection(fact) => fact.cookie(),
             Self::Socket(fact) => fact.cookie,
             _ => return None,
         };
@@ -53,7 +51,7 @@ impl NetFact {
     pub(in crate::facts) fn ends(&self) -> Vec<NetSlot> {
         match self {
             Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
-            // Passes keep silent about a connection that does not change: without this it would be known for ever.
+            // Scans leave out a connection that does not change: without this it would be known for ever.
             Self::Closed(fact) => {
                 vec![NetSlot::Socket(fact.connection.cookie), NetSlot::Shared(fact.connection.cookie)]
             }

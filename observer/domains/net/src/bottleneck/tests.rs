@@ -1,7 +1,7 @@
 //! Readings of connections whose limit was known by how they were made, on Linux 6.18 with 250 jiffies a second.
 
 use super::*;
-use observer_core::facts::net::{Counters, Pace, TcpMeasures};
+use observer_core::facts::net::{Counters, TcpMeasures, TcpTimes};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -27,23 +27,23 @@ impl Pair {
         }
         before.counters.tx -= self.sent;
         before.counters.rx -= self.received;
-        before.pace.lost -= self.lost;
+        before.times.lost -= self.lost;
         before.measures.delivered -= self.delivered;
-        before.pace.segments_out -= self.segments.0;
-        before.pace.segments_in -= self.segments.1;
+        before.times.segments_out -= self.segments.0;
+        before.times.segments_in -= self.segments.1;
         let all = [before, self.now];
         judge(ReadingPair { from: &all[0], to: &all[1], all: &all, hz: 250.0, beside: self.beside })
     }
 }
 
 /// A reading late in a connection's life, with what every scenario has.
-fn reading(measures: TcpMeasures, pace: Pace) -> Reading {
+fn reading(measures: TcpMeasures, times: TcpTimes) -> Reading {
     Reading {
         at: 100 * SECOND,
         jiffies: 50_000,
         counters: Counters { tx: 1 << 40, rx: 1 << 40, retransmitted: 0 },
         measures: TcpMeasures { chrono: [10_000; 3], delivered: 1 << 20, ..measures },
-        pace: Pace { lost: pace.lost + 1000, segments_out: 1 << 20, ..pace },
+        times: TcpTimes { lost: times.lost + 1000, segments_out: 1 << 20, ..times },
     }
 }
 
@@ -60,9 +60,9 @@ fn bloated() -> Pair {
         window: 1_570_816,
         ..TcpMeasures::default()
     };
-    let pace = Pace { ssthresh: 65, send_buffer: 433_152, send_queued: 457_176, ..Pace::default() };
+    let times = TcpTimes { ssthresh: 65, send_buffer: 433_152, send_queued: 457_176, ..TcpTimes::default() };
     let (sent, delivered) = (603_816, 402);
-    let now = reading(measures, pace);
+    let now = reading(measures, times);
     Pair { now, chrono: [254, 0, 0], sent, received: 0, lost: 0, delivered, segments: (417, 0), beside: 0.0 }
 }
 
@@ -79,9 +79,10 @@ fn link() -> Pair {
         window: 7_864_320,
         ..TcpMeasures::default()
     };
-    let pace = Pace { ssthresh: 38, send_buffer: 7_488_000, send_queued: 6_390_080, ..Pace::default() };
+    let times =
+        TcpTimes { ssthresh: 38, send_buffer: 7_488_000, send_queued: 6_390_080, ..TcpTimes::default() };
     let (sent, delivered) = (33_948_712, 3775);
-    let now = reading(measures, pace);
+    let now = reading(measures, times);
     Pair {
         now,
         chrono: [254, 0, 0],
@@ -107,9 +108,10 @@ fn loss() -> Pair {
         window: 47_470_592,
         ..TcpMeasures::default()
     };
-    let pace = Pace { ssthresh: 103, send_buffer: 67_108_864, send_queued: 63_172_088, ..Pace::default() };
+    let times =
+        TcpTimes { ssthresh: 103, send_buffer: 67_108_864, send_queued: 63_172_088, ..TcpTimes::default() };
     let (sent, delivered) = (5_923_576, 703);
-    let now = reading(measures, pace);
+    let now = reading(measures, times);
     Pair { now, chrono: [247, 0, 0], sent, received: 0, lost: 2, delivered, segments: (664, 0), beside: 0.0 }
 }
 
@@ -124,9 +126,10 @@ fn receiver() -> Pair {
         window: 2048,
         ..TcpMeasures::default()
     };
-    let pace = Pace { ssthresh: 18, send_buffer: 1_497_600, send_queued: 1_090_188, ..Pace::default() };
+    let times =
+        TcpTimes { ssthresh: 18, send_buffer: 1_497_600, send_queued: 1_090_188, ..TcpTimes::default() };
     let (sent, delivered) = (1_322_544, 157);
-    let now = reading(measures, pace);
+    let now = reading(measures, times);
     Pair { now, chrono: [71, 179, 0], sent, received: 0, lost: 0, delivered, segments: (157, 0), beside: 0.0 }
 }
 
@@ -143,9 +146,10 @@ fn send_buffer() -> Pair {
         window: 4_069_376,
         ..TcpMeasures::default()
     };
-    let pace = Pace { send_buffer: 54_894, send_queued: 96_540, app_limited: 2369, ..Pace::default() };
+    let times =
+        TcpTimes { send_buffer: 54_894, send_queued: 96_540, app_limited: 2369, ..TcpTimes::default() };
     let (sent, delivered) = (4_456_448, 539);
-    let now = reading(measures, pace);
+    let now = reading(measures, times);
     Pair {
         now,
         chrono: [146, 0, 107],
@@ -170,9 +174,9 @@ fn send_buffer_uncounted() -> Pair {
         window: 911_360,
         ..TcpMeasures::default()
     };
-    let pace = Pace { send_buffer: 23_466, send_queued: 38_296, ..Pace::default() };
+    let times = TcpTimes { send_buffer: 23_466, send_queued: 38_296, ..TcpTimes::default() };
     let (sent, delivered) = (3_026_240, 2156);
-    let now = reading(measures, pace);
+    let now = reading(measures, times);
     Pair { now, chrono: [229, 0, 0], sent, received: 0, lost: 0, delivered, segments: (2106, 0), beside: 0.0 }
 }
 
@@ -188,8 +192,9 @@ fn latency() -> Pair {
         window: 65_536,
         ..TcpMeasures::default()
     };
-    let pace = Pace { last_sent: 49_990, last_received: 49_990, segments_in: 1 << 20, ..Pace::default() };
-    let now = reading(measures, pace);
+    let times =
+        TcpTimes { last_sent: 49_990, last_received: 49_990, segments_in: 1 << 20, ..TcpTimes::default() };
+    let now = reading(measures, times);
     let segments = (6, 6);
     Pair { now, chrono: [209, 0, 0], sent: 2664, received: 174, lost: 0, delivered: 6, segments, beside: 0.0 }
 }
@@ -198,8 +203,9 @@ fn latency() -> Pair {
 fn peer() -> Pair {
     let measures =
         TcpMeasures { srtt: 12_689, rtt_min: Some(11_501), mss: 1448, cwnd: 18, ..TcpMeasures::default() };
-    let pace = Pace { last_sent: 49_980, last_received: 49_980, segments_in: 1 << 20, ..Pace::default() };
-    let now = reading(measures, pace);
+    let times =
+        TcpTimes { last_sent: 49_980, last_received: 49_980, segments_in: 1 << 20, ..TcpTimes::default() };
+    let now = reading(measures, times);
     let segments = (6, 6);
     Pair { now, chrono: [20, 0, 0], sent: 1428, received: 444, lost: 0, delivered: 6, segments, beside: 0.0 }
 }
@@ -208,8 +214,9 @@ fn peer() -> Pair {
 fn application() -> Pair {
     let measures =
         TcpMeasures { srtt: 75_438, rtt_min: Some(64_929), mss: 8948, cwnd: 10, ..TcpMeasures::default() };
-    let pace = Pace { last_sent: 49_853, last_received: 49_880, segments_in: 1 << 20, ..Pace::default() };
-    let now = reading(measures, pace);
+    let times =
+        TcpTimes { last_sent: 49_853, last_received: 49_880, segments_in: 1 << 20, ..TcpTimes::default() };
+    let now = reading(measures, times);
     let segments = (1, 1);
     Pair { now, chrono: [27, 0, 0], sent: 54, received: 678, lost: 0, delivered: 1, segments, beside: 0.0 }
 }
@@ -266,7 +273,7 @@ fn who_only_receives_does_not_know_why_no_more_comes_unless_it_reads_slowly() {
     (pair.sent, pair.received, pair.segments) = (0, 1_000_000, (0, 700));
     assert_eq!(pair.judged().limit, Bottleneck::Unknown);
     pair.now.measures.unread = 60_000;
-    pair.now.pace.receive_window = 4096;
+    pair.now.times.receive_window = 4096;
     assert_eq!(pair.judged().limit, Bottleneck::Receiver);
 }
 
@@ -276,15 +283,15 @@ fn an_answer_that_comes_at_once_leaves_the_turn_to_this_side() {
     let mut pair = application();
     pair.now.measures.srtt = 2400;
     pair.now.measures.rtt_min = Some(2200);
-    (pair.now.pace.last_sent, pair.now.pace.last_received) = (49_920, 49_920);
+    (pair.now.times.last_sent, pair.now.times.last_received) = (49_920, 49_920);
     assert_eq!(pair.judged().limit, Bottleneck::Application);
     // One question more than answers: it waits for one.
-    pair.now.pace.segments_out += 1;
+    pair.now.times.segments_out += 1;
     assert_eq!(pair.judged().limit, Bottleneck::Peer);
     // Where questions take several segments their numbers tell nothing, and within one jiffy nothing else does.
-    pair.now.pace.segments_out += 1;
+    pair.now.times.segments_out += 1;
     assert_eq!(pair.judged().limit, Bottleneck::Unknown);
-    pair.now.pace.last_received += 1;
+    pair.now.times.last_received += 1;
     assert_eq!(pair.judged().limit, Bottleneck::Application);
 }
 

@@ -4,11 +4,11 @@ use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 use observer_common::{
-    net::{PROTOCOL_TCP, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord},
+    net::{HeldRecord, PROTOCOL_TCP, SOCKET_HIDDEN, SOCKET_SHARED},
     task::TaskRecord,
 };
 
-use super::super::bytes::Meaning as _;
+use super::meaning;
 use observer_core::facts::net::{SocketHandle, StreamBytes};
 
 /// From so many sockets on room is made for as many as are expected, and not again and again for twice as many: what is left
@@ -63,8 +63,9 @@ impl PartialScan {
         self.places.find(self.hasher.hash_one(cookie), is_it).is_some()
     }
 
-    /// A record of a socket, and who holds it.
-    pub fn meet(&mut self, holder: &TaskRecord, socket: SocketRecord, shared: StreamBytes) {
+    /// Takes a record of a socket and one of its holders.
+    pub fn meet(&mut self, record: &HeldRecord) {
+        let HeldRecord { holder, socket, shared_tx: tx, shared_rx: rx } = record;
         let holder = (holder.id.tgid != 0).then_some(holder.id);
         let Self { sockets, places, hasher, .. } = self;
         let cookie_at = |place: &u32| sockets[*place as usize].cookie();
@@ -93,20 +94,18 @@ impl PartialScan {
         self.unowned |= hidden && socket.owner.id.tgid == 0;
         self.uncounted |= socket.protocol != PROTOCOL_TCP;
         if self.jiffies == 0 {
-            self.jiffies = socket.pace.jiffies;
+            self.jiffies = socket.jiffies;
         }
         if self.owners.last() != Some(&socket.owner) {
             self.owners.push(socket.owner);
         }
-        let cookie = socket.cookie;
-        let marked = socket.flags & SOCKET_SHARED != 0;
         // What this version does not know has no place.
-        let Some(fact) = socket.fact(holder.into_iter().collect()) else { return };
+        let Some(fact) = meaning::socket(socket, holder.into_iter().collect()) else { return };
         place.insert(u32::try_from(sockets.len()).expect("so many sockets do not fit into memory"));
         self.uncounted |= fact.is_shared();
         sockets.push(fact);
-        if marked {
-            self.shared.push((cookie, shared));
+        if socket.flags & SOCKET_SHARED != 0 {
+            self.shared.push((socket.cookie, StreamBytes { tx: *tx, rx: *rx }));
         }
     }
 }

@@ -1,14 +1,11 @@
 //! What the net decoder makes of records, passes and entries of maps.
 
-use observer_common::net::{FAMILY_V6, PROTOCOL_TCP, PaceRecord, SOCKET_SEEN, SocketRecord};
+use observer_common::{
+    net::{FAMILY_V6, PROTOCOL_TCP, SOCKET_SEEN, SocketRecord, TcpTimes},
+    record::RecordHeader,
+};
 
-use super::*;
-
-/// The bytes of a record as the kernel side writes it.
-fn bytes<T: Copy>(record: &T) -> Vec<u8> {
-    // SAFETY: records have no padding (their sizes are asserted), so each of their bytes is initialised.
-    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(record).cast(), size_of::<T>()) }.to_vec()
-}
+use super::{bytes::key as bytes, *};
 
 fn task(tgid: u64) -> TaskRecord {
     let mut task = TaskRecord { id: TaskId { start: 3, tgid }, uid: 7, ..TaskRecord::default() };
@@ -38,7 +35,8 @@ fn socket(cookie: u64) -> SocketRecord {
         rtt_min: u32::MAX,
         chrono: [21, 22, 23],
         drops: 24,
-        pace: PaceRecord { jiffies: 99, last_sent: 98, receive_window: 97, ..PaceRecord::default() },
+        jiffies: 99,
+        times: TcpTimes { last_sent: 98, receive_window: 97, ..TcpTimes::default() },
         ..SocketRecord::default()
     }
 }
@@ -59,18 +57,18 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
     let facts: Vec<Fact> = decoded.take_facts().collect();
     let net = facts.iter().filter_map(|fact| if let Fact::Net(fact) = fact { Some(fact) } else { None });
     let net: Vec<&NetFact> = net.collect();
-    let [NetFact::Jiffies(99), NetFact::Paced(first), NetFact::Paced(second)] = net[..] else {
+    let [NetFact::Jiffies(99), NetFact::Connection(first), NetFact::Connection(second)] = net[..] else {
         panic!("{facts:?}")
     };
-    let [first, second] = [first, second].map(|fact| fact.whole());
-    let (first, second, pace) = (&first.connection, &second.connection, first.pace);
+    let [first, second] = [first, second].map(|fact| fact.shared());
+    let times = first.times.unwrap();
     assert_eq!(first.holders[..], [task(1).id, task(2).id]);
     assert_eq!(second.holders[..], [task(1).id]);
     assert_eq!(first.ends.local.to_string(), "10.0.0.1:80");
     assert_eq!(first.owner, None);
     assert_eq!(first.measures.rtt_min, None);
     assert_eq!(first.measures.chrono, [21, 22, 23]);
-    assert_eq!((pace.last_sent, pace.receive_window), (98, 97));
+    assert_eq!((times.last_sent, times.receive_window), (98, 97));
     assert_eq!(first.counters, Counters { tx: 1, rx: 2, retransmitted: 3 });
     let met = facts.iter().filter(|fact| matches!(fact, Fact::Process(_))).count();
     assert_eq!(met, 2, "each process is told of once");
@@ -234,7 +232,7 @@ fn an_end_without_room_in_the_ring_is_taken_from_its_map() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     assert!(decoder.totals().contains(&ENDED), "swept after a loss");
     close(&mut decoder, 5, &mut decoded);
-    let key = task_key(task(5).id);
+    let key = bytes(&task(5).id);
     decoder.entry(ENDED, &key, &50_u64.to_ne_bytes(), &mut decoded).unwrap();
     assert_eq!(living(&decoded), [(task(5).id, false)]);
     assert_eq!(decoded.remove, [(ENDED, key)]);
@@ -243,7 +241,7 @@ fn an_end_without_room_in_the_ring_is_taken_from_its_map() {
 #[test]
 fn totals_of_a_process_that_ended_are_removed_once_they_are_final() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
-    let key = task_key(task(5).id);
+    let key = bytes(&task(5).id);
     let totals = |tx| bytes(&ClosedTotals { task: task(5), tx, connections: 1, ..ClosedTotals::default() });
     decoder.entry(CLOSED, &key, &totals(10), &mut decoded).unwrap();
     for _ in 0..9 {

@@ -1,9 +1,9 @@
-//! What is packed is what is unpacked, whatever its members are.
+//! An unpacked fact equals the packed one, whatever its members are.
 
 use super::*;
-use crate::facts::net::PacedHandle;
+use crate::facts::net::{ConnectionHandle, Counters, Holders, NetFact, TcpMeasures, TcpTimes};
 
-/// Numbers as they may come: none, one, the least and the most of each width, and any.
+/// Random numbers, among them many of the edges: 0, 1, the greatest of each width.
 struct Numbers(u64);
 
 impl Numbers {
@@ -73,7 +73,7 @@ impl Numbers {
         Endpoints { netns, local, remote }
     }
 
-    fn connection(&mut self) -> ConnectionFact {
+    fn fact(&mut self) -> ConnectionFact {
         let owner = self.flag().then(|| self.task());
         ConnectionFact {
             cookie: self.next(),
@@ -100,11 +100,12 @@ impl Numbers {
                 pacing_rate: self.next(),
                 chrono: [self.half(), self.half(), self.half()],
             },
+            times: Some(self.times()),
         }
     }
 
-    fn pace(&mut self) -> Pace {
-        Pace {
+    fn times(&mut self) -> TcpTimes {
+        TcpTimes {
             last_sent: self.half(),
             last_received: self.half(),
             ssthresh: self.half(),
@@ -118,35 +119,31 @@ impl Numbers {
             receive_window: self.half(),
         }
     }
-
-    fn paced(&mut self) -> PacedFact {
-        PacedFact { connection: self.connection(), pace: self.pace() }
-    }
 }
 
 #[test]
-fn every_fact_comes_back_as_it_was_whatever_was_packed_before() {
+fn a_fact_unpacks_to_itself_whatever_was_packed_before() {
     let (mut numbers, mut packer) = (Numbers(7), Packer::default());
     for _ in 0..4_000 {
-        let fact = numbers.paced();
+        let fact = numbers.fact();
         let packed = packer.pack(&fact);
         assert_eq!(packed.unpack(), fact);
-        assert_eq!(packed.cookie(), fact.connection.cookie);
+        assert_eq!(packed.cookie(), fact.cookie);
     }
 }
 
 #[test]
-fn facts_are_equal_where_their_members_are_whatever_their_models() {
+fn packed_facts_are_equal_if_their_members_are_whatever_their_models() {
     let (mut numbers, mut packer) = (Numbers(9), Packer::default());
     for _ in 0..2_000 {
-        let one = numbers.paced();
+        let one = numbers.fact();
         let mut other = one.clone();
         match numbers.below(5) {
-            0 => other.pace.receive_window = numbers.half(),
-            1 => other.connection.holders = numbers.holders(one.connection.owner),
-            2 => other.connection.measures.rtt_min = numbers.flag().then(|| numbers.half()),
-            3 => other.connection.ends.remote = None,
-            _ => other.connection.counters.rx = numbers.next(),
+            0 => other.times = Some(numbers.times()),
+            1 => other.holders = numbers.holders(one.owner),
+            2 => other.measures.rtt_min = numbers.flag().then(|| numbers.half()),
+            3 => other.ends.remote = None,
+            _ => other.counters.rx = numbers.next(),
         }
         let (packed, again) = (packer.pack(&one), Packer::default().pack(&one));
         assert_eq!(packed, again);
@@ -156,27 +153,42 @@ fn facts_are_equal_where_their_members_are_whatever_their_models() {
 }
 
 #[test]
-fn what_is_like_another_takes_little() {
+fn a_fact_similar_to_its_model_takes_few_bytes() {
     let (mut numbers, mut packer) = (Numbers(15), Packer::default());
-    let mut fact = numbers.paced();
+    let mut fact = numbers.fact();
     packer.pack(&fact);
-    fact.connection.cookie = fact.connection.cookie.wrapping_add(200);
-    fact.pace.last_sent = fact.pace.last_sent.wrapping_add(50);
-    fact.pace.last_received = fact.pace.last_received.wrapping_add(50);
+    fact.cookie = fact.cookie.wrapping_add(200);
+    let times = fact.times.as_mut().unwrap();
+    times.last_sent = times.last_sent.wrapping_add(50);
+    times.last_received = times.last_received.wrapping_add(50);
     assert!(packer.pack(&fact).0.slice.len() <= 6);
 }
 
 #[test]
-fn a_recording_holds_the_fact() {
+fn a_recording_holds_the_members_and_then_the_times_whether_packed_or_not() {
     let mut numbers = Numbers(17);
     for _ in 0..200 {
-        let fact = numbers.paced();
-        let mut handle = PacedHandle::from(fact.clone());
+        let fact = numbers.fact();
+        let mut handle = ConnectionHandle::from(fact.clone());
+        let plain = NetFact::Connection(handle.clone());
         handle.pack(&mut Packer::default());
-        let bytes = postcard::to_stdvec(&fact).unwrap();
-        assert_eq!(postcard::to_stdvec(&handle).unwrap(), bytes);
-        assert_eq!(postcard::from_bytes::<PacedHandle>(&bytes).unwrap(), handle);
-        handle.change(|unpacked| assert_eq!(*unpacked, fact));
-        assert!(handle.packed().is_none());
+        assert!(handle.packed().is_some());
+        let bytes = postcard::to_stdvec(&(8_u32, &fact, fact.times.unwrap())).unwrap();
+        for fact in [plain, NetFact::Connection(handle)] {
+            assert_eq!(postcard::to_stdvec(&fact).unwrap(), bytes);
+            assert_eq!(postcard::from_bytes::<NetFact>(&bytes).unwrap(), fact);
+        }
     }
+}
+
+#[test]
+fn a_connection_without_times_is_recorded_as_such_and_never_packed() {
+    let fact = ConnectionFact { times: None, ..Numbers(19).fact() };
+    let mut handle = ConnectionHandle::from(fact.clone());
+    handle.pack(&mut Packer::default());
+    assert!(handle.packed().is_none());
+    let bytes = postcard::to_stdvec(&(0_u32, &fact)).unwrap();
+    let fact = NetFact::UntimedConnection(handle);
+    assert_eq!(postcard::to_stdvec(&fact).unwrap(), bytes);
+    assert_eq!(postcard::from_bytes::<NetFact>(&bytes).unwrap(), fact);
 }
