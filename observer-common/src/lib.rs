@@ -9,6 +9,7 @@ pub mod disk;
 pub mod field;
 pub mod loss;
 pub mod mem;
+pub mod names;
 pub mod net;
 pub mod record;
 pub mod task;

@@ -12,7 +12,7 @@ use core::mem::MaybeUninit;
 use aya_ebpf::{Global, helpers::generated::bpf_probe_read_kernel};
 use observer_common::{
     disk::{HELD_EXECUTABLE, HELD_MAPPING, HeldRecord, InodeId, WriterRecord},
-    disk_fields,
+    disk_fields, disk_maps, disk_programs, symbols_exist,
 };
 use observer_ebpf::{
     fields_as_globals, iterator,
@@ -48,6 +48,17 @@ mod tables;
 mod walk;
 
 disk_fields!(fields_as_globals);
+
+/// Every program and map that user space names is in this object.
+mod names {
+    use super::{
+        carried::*, deletion::*, disk_maps, disk_programs, elsewhere::*, ext4::*, freed::*, growth::*,
+        iomap::*, listed::*, symbols_exist, tables::*, walk::*, *,
+    };
+
+    disk_programs!(symbols_exist);
+    disk_maps!(symbols_exist);
+}
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFREG: u16 = 0o100_000;

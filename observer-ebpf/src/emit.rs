@@ -11,6 +11,7 @@ use aya_ebpf::{
 use observer_common::{
     loss::{LOSS_COUNTERS, Loss},
     record::RecordHeader,
+    shared_maps, symbols_exist,
 };
 
 const RING_BYTES: u32 = 1 << 20;
@@ -26,6 +27,8 @@ static LOSS: PerCpuArray<u64> = PerCpuArray::with_max_entries(LOSS_COUNTERS, 0);
 /// One element, raised by user space at each report.
 #[map]
 static EPOCH: Array<u32> = Array::with_max_entries(1, 0);
+
+shared_maps!(symbols_exist);
 
 /// Adds to a loss counter of this CPU.
 #[inline(always)]

@@ -16,7 +16,7 @@ use aya_ebpf::{
 use observer_common::{
     loss::Loss,
     mem::{MEM_ENDED, MEM_OOM, MemTaskRecord, MemTotals, OomRecord, PAGE_SIZE},
-    mem_fields,
+    mem_fields, mem_maps, mem_programs, symbols_exist,
     task::{COMM_LEN, TaskId, TaskRecord},
 };
 use observer_ebpf::{
@@ -36,6 +36,8 @@ mod call;
 mod totals;
 
 mem_fields!(fields_as_globals);
+mem_programs!(symbols_exist);
+mem_maps!(symbols_exist);
 
 /// `TS_COMPAT` of `thread_info.status`: the call came in by a 32-bit entry.
 const COMPAT: u32 = 2;

@@ -33,7 +33,7 @@ use crate::{
 /// Who took the last name from a held file. Looked up by user space when a pass shows an inode that it did not know, so
 /// only deletions of the last interval matter and the least recently used may go.
 #[map]
-static DELETIONS: LruHashMap<InodeId, DeletionRecord> = LruHashMap::with_max_entries(1 << 14, 0);
+pub static DELETIONS: LruHashMap<InodeId, DeletionRecord> = LruHashMap::with_max_entries(1 << 14, 0);
 
 /// `TS_COMPAT` of `thread_info.status`: the task is in a 32-bit system call, whose numbers are others.
 const COMPAT: u32 = 2;

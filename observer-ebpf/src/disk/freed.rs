@@ -19,7 +19,7 @@ use crate::{
 
 /// Bytes freed by device, of inodes that are not in `FILES`.
 #[map]
-static FREED: HashMap<u64, WriterTotal> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
+pub static FREED: HashMap<u64, WriterTotal> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
 
 /// tracepoint `ext4_evict_inode(struct inode *inode)`: it leaves memory, and the disk where it has no name; its blocks are
 /// still there.

@@ -40,7 +40,7 @@ pub static FILES: HashMap<InodeId, FileTotal> = HashMap::with_max_entries(1 << 1
 
 /// Who made which file grow by how much, of those who are not its owner now. Cumulative; goes with the file.
 #[map]
-static WRITTEN: HashMap<WriterKey, WriterTotal> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
+pub static WRITTEN: HashMap<WriterKey, WriterTotal> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
 
 /// The work that each CPU did last.
 #[map]

@@ -67,7 +67,7 @@ pub struct Walk {
 /// How many inodes without a name passes over processes have found, by the device of their filesystem, where the lists are
 /// known to have nothing beside them. Written by user space.
 #[map]
-static ACCOUNTED: HashMap<u64, u64> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
+pub static ACCOUNTED: HashMap<u64, u64> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
 
 /// The inodes that were met.
 #[map]

@@ -18,7 +18,7 @@ const ENTRIES: u32 = 1 << 14;
 
 /// Ends that found no room in the ring, added up by owner.
 #[map]
-static NET_CLOSED: HashMap<TaskId, ClosedTotals> = HashMap::with_max_entries(ENTRIES, 1);
+pub static NET_CLOSED: HashMap<TaskId, ClosedTotals> = HashMap::with_max_entries(ENTRIES, 1);
 
 /// Delivers the last counters of the connection.
 ///

@@ -20,7 +20,7 @@ const ENTRIES: u32 = 1 << 16;
 const NEVER: u32 = u32::MAX;
 
 #[map]
-static NET_FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(ENTRIES, 1);
+pub static NET_FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(ENTRIES, 1);
 
 /// Adds to what the current process moved through `sk`, and announces the entry once an epoch.
 ///

@@ -10,3 +10,13 @@ mod programs;
 mod share;
 pub mod socket;
 pub mod storage;
+
+/// Every program and map that user space names is in this object.
+mod names {
+    use observer_common::{net_maps, net_programs, symbols_exist};
+
+    use super::{closed::NET_CLOSED, flow::NET_FLOWS, programs::*};
+
+    net_programs!(symbols_exist);
+    net_maps!(symbols_exist);
+}

@@ -38,7 +38,7 @@ const ENDED_ENTRIES: u32 = 1 << 14;
 
 /// Ends that found no room in the ring, with the boot-clock nanoseconds of each. User space removes what it has taken.
 #[map]
-static NET_ENDED: HashMap<TaskId, u64> = HashMap::with_max_entries(ENDED_ENTRIES, 1);
+pub static NET_ENDED: HashMap<TaskId, u64> = HashMap::with_max_entries(ENDED_ENTRIES, 1);
 
 /// Every socket that a descriptor holds, with the process that holds it, in all network namespaces.
 #[unsafe(no_mangle)]

@@ -5,7 +5,10 @@
 
 use std::collections::HashMap;
 
-use observer_common::field::Field;
+use observer_common::{
+    field::Field,
+    names::{MapName, ProgramName},
+};
 
 use crate::{
     facts::{
@@ -55,7 +58,7 @@ pub trait Decode {
     ///
     /// # Errors
     /// When the bytes are not whole records.
-    fn part(&mut self, _program: &str, _bytes: &[u8], _out: &mut Decoded) -> Result<usize, Malformed> {
+    fn part(&mut self, _program: ProgramName, _bytes: &[u8], _out: &mut Decoded) -> Result<usize, Malformed> {
         Ok(0)
     }
 
@@ -69,7 +72,7 @@ pub trait Decode {
     ///
     /// # Errors
     /// When the bytes are not whole records.
-    fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
+    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
     /// Every pass of a report has run, each to its end: what none of them found may be forgotten.
     fn passed(&mut self, _out: &mut Decoded) {}
@@ -78,7 +81,7 @@ pub trait Decode {
     ///
     /// # Errors
     /// When key or value have another size than this version's.
-    fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
+    fn entry(&mut self, map: MapName, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
     /// Whether its records tell of the end of every process that it meets; else the source looks for itself.
     fn reports_exits(&self) -> bool {
@@ -102,29 +105,29 @@ pub trait Decode {
     }
 
     /// What passes that run seldom are told of what the others have found: (map, key, value).
-    fn found(&mut self) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    fn found(&mut self) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
         Vec::new()
     }
 
     /// Whether the pass of `program` is worth its cost in this report.
-    fn needs_scan(&self, _program: &str, _round: ScanPlan) -> bool {
+    fn needs_scan(&self, _program: ProgramName, _round: ScanPlan) -> bool {
         true
     }
 
     /// Maps that say whose work is what passes and answers find: how much is read in one place, whose it is in another.
     /// What was announced of them is looked at again afterwards, or the work of who came in between would be ascribed to
     /// who was there before.
-    fn attributing_maps(&self) -> &'static [&'static str] {
+    fn attributing_maps(&self) -> &'static [MapName] {
         &[]
     }
 
     /// The program in whose place `program` runs, itself if in none's: what one of the two finds, the other has found.
-    fn stands_for(&self, program: &'static str) -> &'static str {
+    fn stands_for(&self, program: ProgramName) -> ProgramName {
         program
     }
 
     /// Maps that hold cumulative totals: swept whole when a ring lost records.
-    fn totals(&self) -> &'static [&'static str];
+    fn totals(&self) -> &'static [MapName];
 }
 
 /// What decoding gave: facts, and what to read or remove in the kernel's maps next.
@@ -136,9 +139,9 @@ pub struct Decoded {
     /// … but for these, which mean nothing before them.
     pub after_sockets: Vec<Fact>,
     /// Map entries that were announced: (map, key).
-    pub read: Vec<(&'static str, Vec<u8>)>,
+    pub read: Vec<(MapName, Vec<u8>)>,
     /// Map entries whose final value has been taken: (map, key).
-    pub remove: Vec<(&'static str, Vec<u8>)>,
+    pub remove: Vec<(MapName, Vec<u8>)>,
     /// What threads of a process keep of changes to the kernel's counters, in bytes: file, anonymous, swap, shared. What
     /// `/proc` says of the process is without it.
     pub unsettled: HashMap<TaskId, [i64; 4]>,

@@ -2,6 +2,8 @@
 //!
 //! Known to the domains, which declare hooks, and to the kernel layer, which chooses and attaches; knows neither.
 
+use observer_common::names::ProgramName;
+
 /// A signal, and every way to it in order of precision and cost. The first way that the kernel accepts is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hook {
@@ -77,7 +79,7 @@ pub enum Need {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// The function's name in the object.
-    pub program: &'static str,
+    pub program: ProgramName,
     pub point: Point,
     /// With `true`, the way holds without this program where the kernel lacks the point (a compat entry, a module).
     pub optional: bool,

@@ -13,6 +13,8 @@
 
 use std::path::PathBuf;
 
+use observer_common::names::{ProgramName, disk as programs};
+
 use self::{mounted::Mounted, namespaces::Namespaces, net::Network, process::Clock};
 use observer_core::{
     facts::{Fact, TaskId, disk::DiskFact, net::NetFact},
@@ -83,8 +85,8 @@ impl Host {
 
     /// What a pass of `program` wrote, with what its kernel let it leave to user space.
     #[must_use]
-    pub fn completed(&self, program: &str, bytes: Vec<u8>) -> Vec<u8> {
-        if program == "disk_mapper" { mappings::of(&self.root, self.clock, &bytes) } else { bytes }
+    pub fn completed(&self, program: ProgramName, bytes: Vec<u8>) -> Vec<u8> {
+        if program == programs::MAPPER { mappings::of(&self.root, self.clock, &bytes) } else { bytes }
     }
 
     /// What each of `processes` holds, with the page tables that a pass found.

@@ -15,7 +15,10 @@ use aya::{
     maps::{Array, MapData, PerCpuArray, RingBuf},
     programs::Iter,
 };
-use observer_common::loss::{LOSS_COUNTERS, Loss};
+use observer_common::{
+    loss::{LOSS_COUNTERS, Loss},
+    names::{self, MapName, ProgramName},
+};
 
 use super::{
     facts::KernelTypes,
@@ -85,7 +88,7 @@ pub struct LoadedObject {
     /// The kernel's names of the places: for those that must be loaded anew before they can be attached again.
     types: Arc<KernelTypes>,
     /// Programs that are attached for good, in the order in which they were.
-    attached: Vec<&'static str>,
+    attached: Vec<ProgramName>,
     /// Hooks of which a way is attached.
     hooks: Vec<&'static str>,
     /// What user space tells the programs, where they listen.
@@ -168,17 +171,17 @@ fn object_bytes(object: &str, folder: Option<&Path>) -> Result<Cow<'static, [u8]
 
 impl LoadedObject {
     fn new(domain: &'static str, mut ebpf: Ebpf, types: Arc<KernelTypes>) -> Result<Self, Error> {
-        let mut take = |name: &str| {
-            let map = ebpf.take_map(name);
+        let mut take = |name: MapName| {
+            let map = ebpf.take_map(name.as_str());
             map.ok_or_else(|| {
                 Error::failed(format!("reading the {domain} object"), format!("it has no map {name}"))
             })
         };
         let wrong = |error| Error::failed(format!("reading the maps of the {domain} object"), error);
-        let ring = RingBuf::try_from(take("EVENTS")?).map_err(wrong)?;
-        let loss = PerCpuArray::try_from(take("LOSS")?).map_err(wrong)?;
-        let epoch = Array::try_from(take("EPOCH")?).map_err(wrong)?;
-        let control_values = ebpf.take_map(&format!("{}_ORDERS", domain.to_uppercase()));
+        let ring = RingBuf::try_from(take(names::EVENTS)?).map_err(wrong)?;
+        let loss = PerCpuArray::try_from(take(names::LOSS)?).map_err(wrong)?;
+        let epoch = Array::try_from(take(names::EPOCH)?).map_err(wrong)?;
+        let control_values = ebpf.take_map(names::CONTROL.as_str());
         let control_values = control_values.map(Array::try_from).transpose().map_err(wrong)?;
         let sizes = ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), EntrySize::of(map)?)));
         Ok(Self {
@@ -231,7 +234,7 @@ impl LoadedObject {
         alternative: &'static Alternative,
         types: &Btf,
     ) -> Result<(), String> {
-        let mut done: Vec<&'static str> = Vec::new();
+        let mut done: Vec<ProgramName> = Vec::new();
         for attachment in alternative.programs {
             match self.attach_program(hook, attachment, types) {
                 Ok(()) => done.push(attachment.program),
@@ -253,9 +256,9 @@ impl LoadedObject {
         attachment: &'static Attachment,
         types: &Btf,
     ) -> Result<(), String> {
-        let program = self.ebpf.program_mut(attachment.program);
+        let program = self.ebpf.program_mut(attachment.program.as_str());
         let program = program.ok_or_else(|| format!("the object has no program {}", attachment.program))?;
-        match self.verdicts.remove(attachment.program) {
+        match self.verdicts.remove(&attachment.program) {
             Some(verdict) => verdict?,
             None => program::load(program, attachment.point, types)?,
         }
@@ -272,11 +275,11 @@ impl LoadedObject {
         Ok(())
     }
 
-    fn detach(&mut self, name: &str) {
+    fn detach(&mut self, name: ProgramName) {
         self.passes.retain(|(_, attachment)| attachment.program != name);
         self.demanded.retain(|(attachment, _)| attachment.program != name);
         self.attached.retain(|attached| *attached != name);
-        if let Some(program) = self.ebpf.program_mut(name) {
+        if let Some(program) = self.ebpf.program_mut(name.as_str()) {
             program::unload(program);
         }
     }
@@ -300,7 +303,7 @@ impl LoadedObject {
             if !needed {
                 *attached = None;
             } else if attached.is_none()
-                && let Some(program) = self.ebpf.program_mut(attachment.program)
+                && let Some(program) = self.ebpf.program_mut(attachment.program.as_str())
             {
                 *attached = program::attach_again(program, attachment.point, &self.types).ok();
             }
@@ -319,10 +322,11 @@ impl LoadedObject {
     ///
     /// # Errors
     /// When the kernel does not start it.
-    pub fn open_pass(&mut self, program: &str) -> Result<std::fs::File, Error> {
+    pub fn open_pass(&mut self, program: ProgramName) -> Result<std::fs::File, Error> {
         let name = program;
         let failed = |error: String| Error::failed(format!("starting the iterator {name}"), error);
-        let program = self.ebpf.program_mut(program).ok_or_else(|| failed("it is not loaded".to_owned()))?;
+        let program =
+            self.ebpf.program_mut(program.as_str()).ok_or_else(|| failed("it is not loaded".to_owned()))?;
         let iterator: &mut Iter = program.try_into().map_err(|error| failed(chain(&error)))?;
         let id = iterator.attach().map_err(|error| failed(chain(&error)))?;
         let link = iterator.take_link(id).map_err(|error| failed(chain(&error)))?;
@@ -347,15 +351,16 @@ impl LoadedObject {
     /// Events of which its programs were not told so far. Those of passes are no events' and miss none.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        let passes = |name: &str| self.passes.iter().any(|(_, attachment)| attachment.program == name);
+        let passes =
+            |name: &str| self.passes.iter().any(|(_, attachment)| attachment.program.as_str() == name);
         let programs = self.ebpf.programs().filter(|(name, _)| !passes(name));
         programs.map(|(_, program)| super::activity::skipped(program)).sum()
     }
 
     /// A map of totals by name.
     #[must_use]
-    pub fn totals(&self, name: &str) -> Option<TotalsMap<'_>> {
-        TotalsMap::new(self.ebpf.map(name)?, *self.sizes.get(name)?)
+    pub fn totals(&self, name: MapName) -> Option<TotalsMap<'_>> {
+        TotalsMap::new(self.ebpf.map(name.as_str())?, *self.sizes.get(name.as_str())?)
     }
 
     /// The loss counters so far, summed over the CPUs.
@@ -388,7 +393,7 @@ impl Drop for LoadedObject {
     /// list of both, some ten milliseconds.
     fn drop(&mut self) {
         for name in std::mem::take(&mut self.attached).into_iter().rev() {
-            if let Some(program) = self.ebpf.program_mut(name) {
+            if let Some(program) = self.ebpf.program_mut(name.as_str()) {
                 program::unload(program);
             }
         }

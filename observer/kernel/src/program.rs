@@ -13,11 +13,13 @@ use aya::{
     },
 };
 
+use observer_common::names::ProgramName;
+
 use super::{facts::KernelTypes, ids::attach_types, rejection};
 use observer_core::hook::{Alternative, Attachment, Point};
 
 /// What became of the programs that were loaded before they were needed, by name.
-pub type Verdicts = HashMap<&'static str, Result<(), String>>;
+pub type Verdicts = HashMap<ProgramName, Result<(), String>>;
 
 /// Gives a program to the verifier.
 ///
@@ -115,7 +117,7 @@ pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Alternative>)>, types: &Btf
     for (object, (ebpf, alternatives)) in wanted.into_iter().enumerate() {
         waiting.extend(ebpf.programs_mut().filter_map(|(name, program)| {
             let named = |alternative: &&'static Alternative| {
-                alternative.programs.iter().find(|attachment| attachment.program == name)
+                alternative.programs.iter().find(|attachment| attachment.program.as_str() == name)
             };
             let (alternative, attachment) =
                 alternatives.iter().find_map(|alternative| Some((alternative, named(alternative)?)))?;

@@ -1,6 +1,7 @@
 //! What the programs of the kernel side expect to be handed at each place: declared here once, and compared with the
 //! types of the running kernel before anything is loaded.
 
+use observer_common::names::{ProgramName, mem};
 use observer_core::hook::Point;
 
 /// Every place with its arguments, as [`super::btf::Btf::prototype`] writes them: widths in bits, or the type that is
@@ -56,11 +57,11 @@ const PROTOTYPES: &[(&str, &str)] = &[
 ];
 
 /// Programs that are for kernels which hand over something else than others at the same place.
-const EXCEPTIONS: &[(&str, &str)] = &[("mem_oom_number", "32")];
+const EXCEPTIONS: &[(ProgramName, &str)] = &[(mem::OOM_NUMBER, "32")];
 
 /// What `program` relies on at the place that has this name in the types.
 #[must_use]
-pub fn expected_by(program: &str, name: &str) -> Option<&'static str> {
+pub fn expected_by(program: ProgramName, name: &str) -> Option<&'static str> {
     let exception = EXCEPTIONS.iter().find(|(other, _)| *other == program);
     exception.map(|(_, prototype)| *prototype).or_else(|| expected(name))
 }

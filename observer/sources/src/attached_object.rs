@@ -8,6 +8,7 @@ use std::{
 use rustix::{buffer::spare_capacity, io::Errno};
 
 use super::{changes::Changes, on_demand::OnDemandHooks};
+use observer_common::names::{MapName, ProgramName};
 use observer_core::{
     domain::{Decode, Decoded, Malformed, ScanPlan},
     facts::{Fact, TaskId, loss::LossFact},
@@ -27,7 +28,7 @@ const PASSES: usize = 4;
 const SILENT_PASSES: u32 = 30;
 
 /// An entry of a map: the map's name, and the key.
-type Entry = (&'static str, Vec<u8>);
+type Entry = (MapName, Vec<u8>);
 
 /// One object that is attached, and what was last seen of it.
 pub struct AttachedObject {
@@ -193,7 +194,7 @@ impl AttachedObject {
     /// Runs one pass; whether it reached its end.
     fn pass(
         &mut self,
-        program: &'static str,
+        program: ProgramName,
         round: ScanPlan,
         host: &Host,
         changes: &mut Changes,
@@ -246,7 +247,7 @@ impl AttachedObject {
         self.silent = None;
         let mut entries = BTreeSet::new();
         for name in self.decoder.totals() {
-            let keys = self.object.totals(name).map(|map| map.keys());
+            let keys = self.object.totals(*name).map(|map| map.keys());
             match keys {
                 Some(Ok(keys)) => entries.extend(keys.into_iter().map(|key| (*name, key))),
                 Some(Err(_)) => self.unread += 1,

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use hashbrown::{HashMap, HashSet};
 use values::{SeenBy, ValueIndex, Values};
 
+use observer_common::names::ProgramName;
 use observer_core::facts::{
     Fact, Slot, TaskId,
     net::{Packer, SocketHandle},
@@ -41,7 +42,7 @@ const FEW: usize = 1024;
 pub struct Changes {
     values: Values,
     /// Each program with what its latest pass found. A handful of programs.
-    passes: Vec<(&'static str, Vec<ValueIndex>)>,
+    passes: Vec<(ProgramName, Vec<ValueIndex>)>,
     /// What the passes since the last judgement no longer found.
     missed: Vec<Slot>,
     /// Passes counted, so that a mark of an earlier one is not taken for this one's.
@@ -74,7 +75,7 @@ impl Changes {
     /// What this program's previous pass had and this one has not is missed until [`Self::settle`] judges.
     pub fn pass(
         &mut self,
-        program: &'static str,
+        program: ProgramName,
         facts: impl IntoIterator<Item = Fact>,
         out: &mut impl Extend<Fact>,
     ) {
@@ -85,7 +86,7 @@ impl Changes {
     /// ([`Fact::lasts_unsaid`]): that is found as long as its end is not told.
     pub fn pass_over_changes(
         &mut self,
-        program: &'static str,
+        program: ProgramName,
         facts: impl IntoIterator<Item = Fact>,
         out: &mut impl Extend<Fact>,
     ) {
@@ -137,7 +138,7 @@ impl Changes {
     /// find it may not have reached.
     pub fn interrupted(
         &mut self,
-        program: &'static str,
+        program: ProgramName,
         facts: impl IntoIterator<Item = Fact>,
         out: &mut impl Extend<Fact>,
     ) {
@@ -148,7 +149,7 @@ impl Changes {
     /// not is missed, unless it is `staying`.
     fn replace(
         &mut self,
-        program: &'static str,
+        program: ProgramName,
         facts: impl IntoIterator<Item = Fact>,
         staying: Retention,
         out: &mut impl Extend<Fact>,
@@ -213,7 +214,7 @@ impl Changes {
     }
 
     /// Starts a pass; its program's number, and what its previous pass found.
-    fn begin(&mut self, program: &'static str) -> (usize, Vec<ValueIndex>) {
+    fn begin(&mut self, program: ProgramName) -> (usize, Vec<ValueIndex>) {
         self.pass = self.pass.wrapping_add(1);
         self.told = 0;
         let number = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {

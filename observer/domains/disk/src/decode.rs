@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observer_common::{
     disk::{DeletionRecord, InodeId, WriterRecord},
+    names::{MapName, ProgramName, disk as names},
     task::TaskId,
 };
 
-use self::growth::{FILES, FREED, GrowthDecoder, WRITTEN};
+use self::growth::GrowthDecoder;
 use super::{
     bytes::{Members as _, inode_key},
     holders::{self, Holders},
@@ -19,15 +20,6 @@ use observer_core::{
 };
 
 mod growth;
-
-const DELETIONS: &str = "DELETIONS";
-const ACCOUNTED: &str = "ACCOUNTED";
-
-/// The pass over descriptors, and the one by their tables, which is cheaper and cannot always tell everything.
-const DESCRIPTORS: &str = "disk_file";
-const TABLES: &str = "disk_tables";
-/// The pass over what processes write.
-const WRITERS: &str = "disk_task";
 
 /// A process that wrote less than so many bytes since it started is not told of: most processes of a busy machine live
 /// for a moment and write a few lines.
@@ -53,30 +45,30 @@ impl Decode for DiskDecoder {
         self.growth.record(bytes, out)
     }
 
-    fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match program {
-            TABLES => {
+            names::DESCRIPTOR_TABLE => {
                 self.told_by_tables = !holders::are_too_many(program, bytes)?;
                 // Else nothing yet: the other pass tells of these too.
                 if self.told_by_tables {
-                    let found = self.holders.held(DESCRIPTORS, bytes, out)?.clone();
+                    let found = self.holders.held(names::DESCRIPTOR, bytes, out)?.clone();
                     self.look_up_all(found, out);
                 }
             }
-            DESCRIPTORS
-            | "disk_mapping"
-            | "disk_mapping_stacked"
-            | "disk_mapper"
-            | "disk_executable"
-            | "disk_carried" => {
+            names::DESCRIPTOR
+            | names::MAPPING
+            | names::MAPPING_STACKED
+            | names::MAPPER
+            | names::EXECUTABLE
+            | names::INDIRECT => {
                 let found = self.holders.held(program, bytes, out)?.clone();
                 self.look_up_all(found, out);
             }
-            "disk_listed" => {
+            names::INODE_LIST => {
                 let found = self.holders.listed(program, bytes, out)?;
                 self.look_up_all(found, out);
             }
-            WRITERS => tasks(bytes, out)?,
+            names::WRITER => tasks(bytes, out)?,
             _ => {
                 return Err(Malformed { text: format!("a pass of {program}, which is no iterator of disk") });
             }
@@ -84,22 +76,22 @@ impl Decode for DiskDecoder {
         Ok(())
     }
 
-    fn needs_scan(&self, program: &str, round: ScanPlan) -> bool {
+    fn needs_scan(&self, program: ProgramName, round: ScanPlan) -> bool {
         match program {
-            DESCRIPTORS => !self.told_by_tables,
-            WRITERS => round.writers,
+            names::DESCRIPTOR => !self.told_by_tables,
+            names::WRITER => round.writers,
             _ => true,
         }
     }
 
-    fn found(&mut self) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    fn found(&mut self) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
         let bytes = |number: u64| number.to_ne_bytes().to_vec();
         let entries = self.holders.accounted().into_iter();
-        entries.map(|(dev, files)| (ACCOUNTED, bytes(dev.into()), bytes(files))).collect()
+        entries.map(|(dev, files)| (names::ACCOUNTED, bytes(dev.into()), bytes(files))).collect()
     }
 
-    fn stands_for(&self, program: &'static str) -> &'static str {
-        if program == TABLES { DESCRIPTORS } else { program }
+    fn stands_for(&self, program: ProgramName) -> ProgramName {
+        if program == names::DESCRIPTOR_TABLE { names::DESCRIPTOR } else { program }
     }
 
     fn passed(&mut self, out: &mut Decoded) {
@@ -111,16 +103,16 @@ impl Decode for DiskDecoder {
         }
     }
 
-    fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    fn entry(&mut self, map: MapName, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match map {
-            FILES | WRITTEN | FREED => {
+            names::FILES | names::WRITTEN | names::FREED => {
                 if let Some(nameless) = self.growth.entry(map, key, value, out)? {
                     self.look_up(nameless, out);
                 }
             }
-            DELETIONS => {
+            names::DELETIONS => {
                 let inode = Reader::of("key of DELETIONS", key, size_of::<InodeId>())?.inode()?;
-                let mut reader = Reader::of(map, value, size_of::<DeletionRecord>())?;
+                let mut reader = Reader::of(map.as_str(), value, size_of::<DeletionRecord>())?;
                 let task = reader.task()?;
                 self.looked_up.insert(inode, LOOKS);
                 out.facts.push(met(&task));
@@ -132,12 +124,12 @@ impl Decode for DiskDecoder {
         Ok(())
     }
 
-    fn attributing_maps(&self) -> &'static [&'static str] {
-        &[FILES, WRITTEN]
+    fn attributing_maps(&self) -> &'static [MapName] {
+        &[names::FILES, names::WRITTEN]
     }
 
-    fn totals(&self) -> &'static [&'static str] {
-        &[FILES, WRITTEN, FREED]
+    fn totals(&self) -> &'static [MapName] {
+        &[names::FILES, names::WRITTEN, names::FREED]
     }
 }
 
@@ -147,7 +139,7 @@ impl DiskDecoder {
         let looks = self.looked_up.entry(inode).or_default();
         if *looks < LOOKS {
             *looks += 1;
-            out.read.push((DELETIONS, inode_key(inode)));
+            out.read.push((names::DELETIONS, inode_key(inode)));
         }
     }
 
@@ -161,7 +153,7 @@ impl DiskDecoder {
 /// Bytes written to storage, by process: the sum over its threads.
 fn tasks(bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
     let mut processes: BTreeMap<TaskId, WriterRecord> = BTreeMap::new();
-    for mut reader in Reader::records(WRITERS, bytes, size_of::<WriterRecord>())? {
+    for mut reader in Reader::records(names::WRITER.as_str(), bytes, size_of::<WriterRecord>())? {
         let record = reader.writer()?;
         let first = WriterRecord { written: 0, cancelled: 0, ..record };
         let sum = processes.entry(record.task.id).or_insert(first);

@@ -8,6 +8,7 @@ use observer_common::{
         HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING, HELD_SOCKET, HELD_TOO_MANY, HeldRecord,
         InodeId, LISTED_END, LISTED_SWAP, ListedRecord,
     },
+    names::{ProgramName, disk as names},
     task::TaskId,
 };
 
@@ -27,9 +28,9 @@ const APPEND: u32 = 0o2000;
 /// What the latest pass of each program found.
 #[derive(Debug, Default)]
 pub struct Holders {
-    found: BTreeMap<String, BTreeSet<InodeId>>,
+    found: BTreeMap<ProgramName, BTreeSet<InodeId>>,
     /// Files below stacked ones: the row is the stacked file's.
-    backing: BTreeMap<String, BTreeSet<InodeId>>,
+    backing: BTreeMap<ProgramName, BTreeSet<InodeId>>,
     /// Listed so far, while the lists are being read: several passes do that together.
     listed: BTreeMap<InodeId, (File, ListedInode)>,
     /// What the listed ones keep their data in.
@@ -42,14 +43,14 @@ pub struct Holders {
 pub const UNKNOWN: u64 = u64::MAX;
 
 /// Passes whose holders can be asked through `/proc`, which then tells the path.
-const REACHABLE: [&str; 5] =
-    ["disk_file", "disk_mapping", "disk_mapping_stacked", "disk_mapper", "disk_executable"];
+const REACHABLE: [ProgramName; 5] =
+    [names::DESCRIPTOR, names::MAPPING, names::MAPPING_STACKED, names::MAPPER, names::EXECUTABLE];
 
 impl Holders {
     /// What one pass tells of holders; the inodes that it found are returned.
     pub fn held(
         &mut self,
-        program: &str,
+        program: ProgramName,
         bytes: &[u8],
         out: &mut Decoded,
     ) -> Result<&BTreeSet<InodeId>, Malformed> {
@@ -57,12 +58,12 @@ impl Holders {
         let mut holds: BTreeMap<(InodeId, TaskId, u32), Hold> = BTreeMap::new();
         let mut known = BTreeSet::new();
         let mut backing = BTreeSet::new();
-        for mut reader in Reader::records(program, bytes, size_of::<HeldRecord>())? {
+        for mut reader in Reader::records(program.as_str(), bytes, size_of::<HeldRecord>())? {
             let record = reader.held()?;
             if record.backing != InodeId::default() {
                 backing.insert(record.backing);
             }
-            if program == "disk_carried" && record.how == HELD_DESCRIPTOR {
+            if program == names::INDIRECT && record.how == HELD_DESCRIPTOR {
                 // The pass over descriptors told of it already.
                 continue;
             }
@@ -94,8 +95,8 @@ impl Holders {
             }
             out.facts.push(Fact::Disk(DiskFact::Holder { inode, id, hold }));
         }
-        self.backing.insert(program.to_owned(), backing);
-        let found = self.found.entry(program.to_owned()).or_default();
+        self.backing.insert(program, backing);
+        let found = self.found.entry(program).or_default();
         *found = files.into_keys().collect();
         Ok(found)
     }
@@ -104,11 +105,11 @@ impl Holders {
     /// path. Before the record of their end, nothing: another pass goes on.
     pub fn listed(
         &mut self,
-        program: &str,
+        program: ProgramName,
         bytes: &[u8],
         out: &mut Decoded,
     ) -> Result<BTreeSet<InodeId>, Malformed> {
-        let mut reader = Reader::new(program, bytes);
+        let mut reader = Reader::new(program.as_str(), bytes);
         let mut end = None;
         while !reader.is_empty() {
             let record = reader.listed()?;
@@ -128,14 +129,14 @@ impl Holders {
             out.partial = true;
             return Ok(BTreeSet::new());
         };
-        self.backing.insert(program.to_owned(), std::mem::take(&mut self.below));
+        self.backing.insert(program, std::mem::take(&mut self.below));
         let mut listed = std::mem::take(&mut self.listed);
         listed.retain(|inode, _| {
-            !REACHABLE.iter().any(|pass| self.found_by(pass, inode))
+            !REACHABLE.iter().any(|pass| self.found_by(*pass, inode))
                 && !self.backing.values().any(|files| files.contains(inode))
         });
         for (inode, (file, listing)) in &listed {
-            if !self.found_by("disk_carried", inode) {
+            if !self.found_by(names::INDIRECT, inode) {
                 out.facts.push(Fact::Disk(DiskFact::File { inode: *inode, file: *file }));
             }
             let listing = listing.clone();
@@ -143,21 +144,21 @@ impl Holders {
         }
         out.facts.push(Fact::Disk(DiskFact::Walked(walk)));
         let found: BTreeSet<InodeId> = listed.into_keys().collect();
-        self.found.insert(program.to_owned(), found.clone());
+        self.found.insert(program, found.clone());
         Ok(found)
     }
 
     /// By filesystem, how many files the lists need not be read for, because other passes find them and lead to their
     /// paths. Nothing of a filesystem of which the lists alone know a file: others may have come and gone meanwhile.
     pub fn accounted(&mut self) -> BTreeMap<u32, u64> {
-        let reached = REACHABLE.iter().filter_map(|pass| self.found.get(*pass)).flatten();
+        let reached = REACHABLE.iter().filter_map(|pass| self.found.get(pass)).flatten();
         let files: BTreeSet<&InodeId> = reached.chain(self.backing.values().flatten()).collect();
         let mut accounted: BTreeMap<u32, u64> = self.accounted.iter().map(|dev| (*dev, UNKNOWN)).collect();
         for inode in files {
             let files = accounted.entry(inode.dev).or_default();
             *files = if *files == UNKNOWN { 1 } else { *files + 1 };
         }
-        for inode in self.found.get("disk_listed").into_iter().flatten() {
+        for inode in self.found.get(&names::INODE_LIST).into_iter().flatten() {
             accounted.insert(inode.dev, UNKNOWN);
         }
         self.accounted = accounted.keys().copied().collect();
@@ -166,7 +167,7 @@ impl Holders {
 
     /// Whether descriptors were ever looked at.
     pub fn looked(&self) -> bool {
-        self.found.contains_key("disk_file")
+        self.found.contains_key(&names::DESCRIPTOR)
     }
 
     /// Whether the latest pass of some program found it.
@@ -174,14 +175,14 @@ impl Holders {
         self.found.values().any(|found| found.contains(inode))
     }
 
-    fn found_by(&self, program: &str, inode: &InodeId) -> bool {
-        self.found.get(program).is_some_and(|found| found.contains(inode))
+    fn found_by(&self, program: ProgramName, inode: &InodeId) -> bool {
+        self.found.get(&program).is_some_and(|found| found.contains(inode))
     }
 }
 
 /// Whether some process holds more than a pass could tell of.
-pub fn are_too_many(program: &str, bytes: &[u8]) -> Result<bool, Malformed> {
-    for mut reader in Reader::records(program, bytes, size_of::<HeldRecord>())? {
+pub fn are_too_many(program: ProgramName, bytes: &[u8]) -> Result<bool, Malformed> {
+    for mut reader in Reader::records(program.as_str(), bytes, size_of::<HeldRecord>())? {
         if reader.held()?.how == HELD_TOO_MANY {
             return Ok(true);
         }

@@ -1,20 +1,21 @@
 //! What the disk domain attaches, alternatives in order.
 
+use observer_common::names::{ProgramName, disk as names};
 use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
 
-const fn iterator(program: &'static str, target: &'static str) -> Attachment {
+const fn iterator(program: ProgramName, target: &'static str) -> Attachment {
     Attachment { program, point: Point::Iterator(target), optional: false }
 }
 
-const fn tracepoint(program: &'static str, name: &'static str) -> Attachment {
+const fn tracepoint(program: ProgramName, name: &'static str) -> Attachment {
     Attachment { program, point: Point::BtfTracepoint(name), optional: false }
 }
 
-const fn fexit(program: &'static str, function: &'static str) -> Attachment {
+const fn fexit(program: ProgramName, function: &'static str) -> Attachment {
     Attachment { program, point: Point::Fexit(function), optional: false }
 }
 
-const fn optional(program: &'static str, name: &'static str) -> Attachment {
+const fn optional(program: ProgramName, name: &'static str) -> Attachment {
     Attachment { program, point: Point::BtfTracepoint(name), optional: true }
 }
 
@@ -28,13 +29,16 @@ pub const HOOKS: &[Hook] = &[
             Alternative {
                 name: "BPF iterator task, tables of descriptors, probing",
                 // The second where a process holds more than the first can tell.
-                programs: &[iterator("disk_tables", "task"), iterator("disk_file", "task_file")],
+                programs: &[
+                    iterator(names::DESCRIPTOR_TABLE, "task"),
+                    iterator(names::DESCRIPTOR, "task_file"),
+                ],
                 needs: &[Need::Helper("loop"), Need::Probing],
                 blind: "",
             },
             Alternative {
                 name: "BPF iterator task_file",
-                programs: &[iterator("disk_file", "task_file")],
+                programs: &[iterator(names::DESCRIPTOR, "task_file")],
                 needs: &[],
                 blind: "",
             },
@@ -57,19 +61,19 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[
             Alternative {
                 name: "BPF iterator task_vma, probing",
-                programs: &[iterator("disk_mapping_stacked", "task_vma")],
+                programs: &[iterator(names::MAPPING_STACKED, "task_vma")],
                 needs: &[Need::ProbingWhere { global: "BACKING_DENTRY", is: None }],
                 blind: "",
             },
             Alternative {
                 name: "BPF iterator task_vma",
-                programs: &[iterator("disk_mapping", "task_vma")],
+                programs: &[iterator(names::MAPPING, "task_vma")],
                 needs: &[],
                 blind: "a mapped file of an overlay is shown as the file of the filesystem below it",
             },
             Alternative {
                 name: "BPF iterator task, mappings from /proc",
-                programs: &[iterator("disk_mapper", "task")],
+                programs: &[iterator(names::MAPPER, "task")],
                 needs: &[],
                 blind: "a mapped file of an overlay that no descriptor holds is not seen, nor one whose filesystem its \
                         process sees no more",
@@ -84,7 +88,7 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::ScanOnDemand,
         alternatives: &[Alternative {
             name: "BPF iterator task",
-            programs: &[iterator("disk_executable", "task")],
+            programs: &[iterator(names::EXECUTABLE, "task")],
             needs: &[],
             blind: "",
         }],
@@ -96,7 +100,7 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::ScanOnDemand,
         alternatives: &[Alternative {
             name: "BPF iterator task_file, probing",
-            programs: &[iterator("disk_carried", "task_file")],
+            programs: &[iterator(names::INDIRECT, "task_file")],
             needs: &[Need::Helper("loop"), Need::Probing],
             blind: "",
         }],
@@ -108,7 +112,7 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::ScanRarely,
         alternatives: &[Alternative {
             name: "the lists of all inodes, by BPF iterator task, probing",
-            programs: &[iterator("disk_listed", "task")],
+            programs: &[iterator(names::INODE_LIST, "task")],
             needs: &[Need::Helper("loop"), Need::Probing],
             blind: "",
         }],
@@ -122,34 +126,34 @@ pub const HOOKS: &[Hook] = &[
             Alternative {
                 name: "BTF tracepoints of the change time of inodes (Linux 6.13)",
                 programs: &[
-                    tracepoint("disk_changed", "ctime_ns_xchg"),
-                    tracepoint("disk_unchanged", "ctime_xchg_skip"),
-                    tracepoint("disk_set", "inode_set_ctime_to_ts"),
+                    tracepoint(names::CHANGED, "ctime_ns_xchg"),
+                    tracepoint(names::UNCHANGED, "ctime_xchg_skip"),
+                    tracepoint(names::SET, "inode_set_ctime_to_ts"),
                 ],
                 needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs"), Need::Probing],
                 blind: "",
             },
             Alternative {
                 name: "return of drop_nlink, probing",
-                programs: &[fexit("disk_dropped_probing", "drop_nlink")],
+                programs: &[fexit(names::DROPPED_PROBING, "drop_nlink")],
                 needs: &[Need::Probing],
                 blind: "",
             },
             Alternative {
                 name: "return of drop_nlink",
-                programs: &[fexit("disk_dropped", "drop_nlink")],
+                programs: &[fexit(names::DROPPED, "drop_nlink")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "where more than 16,384 files are deleted between two reports, some have no known deleter",
             },
             Alternative {
                 name: "BTF tracepoint ext4_unlink_exit",
-                programs: &[tracepoint("disk_ext4_unlink", "ext4_unlink_exit")],
+                programs: &[tracepoint(names::EXT4_UNLINK, "ext4_unlink_exit")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
             },
             Alternative {
                 name: "BTF tracepoint ext4_unlink_exit, probing",
-                programs: &[tracepoint("disk_ext4_unlink_probing", "ext4_unlink_exit")],
+                programs: &[tracepoint(names::EXT4_UNLINK_PROBING, "ext4_unlink_exit")],
                 needs: &[Need::Probing],
                 blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
             },
@@ -164,15 +168,15 @@ pub const HOOKS: &[Hook] = &[
             Alternative {
                 name: "BTF tracepoints of ext4",
                 programs: &[
-                    tracepoint("disk_delayed_write", "ext4_da_write_end"),
-                    tracepoint("disk_write", "ext4_write_end"),
-                    tracepoint("disk_journalled_write", "ext4_journalled_write_end"),
-                    tracepoint("disk_fallocate", "ext4_fallocate_enter"),
-                    tracepoint("disk_reserve", "ext4_da_reserve_space"),
-                    tracepoint("disk_truncate", "ext4_truncate_enter"),
-                    tracepoint("disk_dirty", "ext4_mark_inode_dirty"),
-                    optional("disk_journal", "ext4_journal_start_inode"),
-                    tracepoint("disk_evict", "ext4_evict_inode"),
+                    tracepoint(names::DELAYED_WRITE, "ext4_da_write_end"),
+                    tracepoint(names::WRITE, "ext4_write_end"),
+                    tracepoint(names::JOURNALLED_WRITE, "ext4_journalled_write_end"),
+                    tracepoint(names::FALLOCATE, "ext4_fallocate_enter"),
+                    tracepoint(names::RESERVE, "ext4_da_reserve_space"),
+                    tracepoint(names::TRUNCATE, "ext4_truncate_enter"),
+                    tracepoint(names::DIRTY, "ext4_mark_inode_dirty"),
+                    optional(names::JOURNAL, "ext4_journal_start_inode"),
+                    tracepoint(names::EVICT, "ext4_evict_inode"),
                 ],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
@@ -180,15 +184,15 @@ pub const HOOKS: &[Hook] = &[
             Alternative {
                 name: "BTF tracepoints of ext4, probing",
                 programs: &[
-                    tracepoint("disk_delayed_write_probing", "ext4_da_write_end"),
-                    tracepoint("disk_write_probing", "ext4_write_end"),
-                    tracepoint("disk_journalled_write_probing", "ext4_journalled_write_end"),
-                    tracepoint("disk_fallocate_probing", "ext4_fallocate_enter"),
-                    tracepoint("disk_reserve_probing", "ext4_da_reserve_space"),
-                    tracepoint("disk_truncate_probing", "ext4_truncate_enter"),
-                    tracepoint("disk_dirty_probing", "ext4_mark_inode_dirty"),
-                    optional("disk_journal_probing", "ext4_journal_start_inode"),
-                    tracepoint("disk_evict", "ext4_evict_inode"),
+                    tracepoint(names::DELAYED_WRITE_PROBING, "ext4_da_write_end"),
+                    tracepoint(names::WRITE_PROBING, "ext4_write_end"),
+                    tracepoint(names::JOURNALLED_WRITE_PROBING, "ext4_journalled_write_end"),
+                    tracepoint(names::FALLOCATE_PROBING, "ext4_fallocate_enter"),
+                    tracepoint(names::RESERVE_PROBING, "ext4_da_reserve_space"),
+                    tracepoint(names::TRUNCATE_PROBING, "ext4_truncate_enter"),
+                    tracepoint(names::DIRTY_PROBING, "ext4_mark_inode_dirty"),
+                    optional(names::JOURNAL_PROBING, "ext4_journal_start_inode"),
+                    tracepoint(names::EVICT, "ext4_evict_inode"),
                 ],
                 needs: &[Need::Probing],
                 blind: "",
@@ -205,10 +209,10 @@ pub const HOOKS: &[Hook] = &[
             Alternative {
                 name: "BTF tracepoints of iomap, of the change time of inodes (Linux 6.13), of dirty pages",
                 programs: &[
-                    tracepoint("disk_iomap", "iomap_iter"),
-                    tracepoint("disk_touched", "ctime_ns_xchg"),
-                    tracepoint("disk_touched_elsewhere", "inode_set_ctime_to_ts"),
-                    tracepoint("disk_dirty_pages", "writeback_mark_inode_dirty"),
+                    tracepoint(names::IOMAP, "iomap_iter"),
+                    tracepoint(names::TOUCHED, "ctime_ns_xchg"),
+                    tracepoint(names::TOUCHED_ELSEWHERE, "inode_set_ctime_to_ts"),
+                    tracepoint(names::DIRTY_PAGES, "writeback_mark_inode_dirty"),
                 ],
                 needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs")],
                 blind: "",
@@ -216,15 +220,15 @@ pub const HOOKS: &[Hook] = &[
             Alternative {
                 name: "BTF tracepoints of iomap and of dirty pages",
                 programs: &[
-                    tracepoint("disk_iomap", "iomap_iter"),
-                    tracepoint("disk_dirty_pages", "writeback_mark_inode_dirty"),
+                    tracepoint(names::IOMAP, "iomap_iter"),
+                    tracepoint(names::DIRTY_PAGES, "writeback_mark_inode_dirty"),
                 ],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "files in RAM are known only while they are deleted and held",
             },
             Alternative {
                 name: "BTF tracepoint of dirty pages, probing",
-                programs: &[tracepoint("disk_dirty_pages_probing", "writeback_mark_inode_dirty")],
+                programs: &[tracepoint(names::DIRTY_PAGES_PROBING, "writeback_mark_inode_dirty")],
                 needs: &[Need::Probing],
                 blind: "files in RAM are known only while they are deleted and held; several writers of a file of xfs are \
                         not told apart; files that are only ever written around the page cache are not known",
@@ -238,7 +242,7 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::Scan,
         alternatives: &[Alternative {
             name: "BPF iterator task",
-            programs: &[iterator("disk_task", "task")],
+            programs: &[iterator(names::WRITER, "task")],
             needs: &[],
             blind: "",
         }],

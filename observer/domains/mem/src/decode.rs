@@ -3,6 +3,7 @@
 use hashbrown::HashSet;
 use observer_common::{
     mem::{MEM_ANNOUNCED, MEM_ENDED, MEM_OOM, MemRecord, MemTaskRecord, MemTotals, OomRecord},
+    names::{MapName, ProgramName, mem as names},
     task::TaskId,
 };
 
@@ -16,12 +17,6 @@ use observer_core::{
     },
 };
 
-/// The map that holds each process's totals.
-const TOTALS: &str = "MEM_TOTALS";
-/// The iterator's program.
-const PASS: &str = "mem_task";
-/// The iterator's program that leaves the counters to `/proc`.
-const UNCOUNTED: &str = "mem_task_uncounted";
 /// Bytes of what a pass writes of one thread.
 const RECORD: usize = size_of::<MemTaskRecord>();
 
@@ -54,15 +49,15 @@ impl MemDecoder {
     }
 
     /// Takes whole records of a pass.
-    fn take(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let uncounted = program == UNCOUNTED;
-        if !(uncounted || program == PASS) {
+    fn take(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        let uncounted = program == names::TASK_UNCOUNTED;
+        if !(uncounted || program == names::TASK) {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of mem") });
         }
         if self.seen.is_empty() {
             out.facts.reserve_exact(2 * self.expected);
         }
-        for mut reader in Reader::records(program, bytes, RECORD)? {
+        for mut reader in Reader::records(program.as_str(), bytes, RECORD)? {
             let record = task_counters(&mut reader)?;
             // Whoever has memory has address space; without any it is what a thread keeps of the counters.
             if record.total_vm == 0 {
@@ -114,7 +109,7 @@ impl Decode for MemDecoder {
             MEM_ANNOUNCED => {
                 out.facts.push(met(&totals.task));
                 out.facts.push(fact(&totals));
-                out.read.push((TOTALS, task_key(totals.task.id)));
+                out.read.push((names::TOTALS, task_key(totals.task.id)));
             }
             MEM_ENDED => end(&totals, out),
             kind => return Err(Malformed { text: format!("mem record of unknown kind {kind}") }),
@@ -122,24 +117,30 @@ impl Decode for MemDecoder {
         Ok(())
     }
 
-    fn part(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
+    fn part(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
         let whole = bytes.len() - bytes.len() % RECORD;
         self.take(program, &bytes[..whole], out)?;
         Ok(whole)
     }
 
-    fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         let taken = self.take(program, bytes, out);
         self.expected = self.seen.len() + self.seen.len() / 16;
         self.seen.clear();
         taken
     }
 
-    fn entry(&mut self, map: &str, entry: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        if map != TOTALS || entry.len() != size_of::<TaskId>() {
+    fn entry(
+        &mut self,
+        map: MapName,
+        entry: &[u8],
+        value: &[u8],
+        out: &mut Decoded,
+    ) -> Result<(), Malformed> {
+        if map != names::TOTALS || entry.len() != size_of::<TaskId>() {
             return Err(Malformed { text: format!("entry of {map} with a key of {} bytes", entry.len()) });
         }
-        let totals = totals(&mut Reader::of(TOTALS, value, size_of::<MemTotals>())?)?;
+        let totals = totals(&mut Reader::of(names::TOTALS.as_str(), value, size_of::<MemTotals>())?)?;
         if totals.ended == 0 {
             out.facts.push(met(&totals.task));
             out.facts.push(fact(&totals));
@@ -153,8 +154,8 @@ impl Decode for MemDecoder {
         true
     }
 
-    fn totals(&self) -> &'static [&'static str] {
-        &[TOTALS]
+    fn totals(&self) -> &'static [MapName] {
+        &[names::TOTALS]
     }
 }
 
@@ -163,7 +164,7 @@ fn end(totals: &MemTotals, out: &mut Decoded) {
     out.facts.push(met(&totals.task));
     out.facts.push(fact(totals));
     out.facts.push(Fact::Process(ProcessFact::Ended { id: totals.task.id, at: totals.ended }));
-    out.remove.push((TOTALS, task_key(totals.task.id)));
+    out.remove.push((names::TOTALS, task_key(totals.task.id)));
 }
 
 fn fact(totals: &MemTotals) -> Fact {
@@ -263,7 +264,7 @@ mod tests {
         let expected =
             Totals { mapped: 64, unmapped: 29, mapped_file: 20, reserved: 32, protected: 5, peak: None };
         assert_eq!(found(&out), expected);
-        assert_eq!(out.read, [(TOTALS, task_key(ID))]);
+        assert_eq!(out.read, [(names::TOTALS, task_key(ID))]);
         assert!(out.remove.is_empty());
     }
 
@@ -273,7 +274,7 @@ mod tests {
         let bytes = record(MEM_ENDED, [64, 0, 0, 0, 0, 100, 164, 0, 9_000, 8_192, 3]);
         MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");
         assert_eq!(found(&out).peak, Some(8_192));
-        assert_eq!(out.remove, [(TOTALS, task_key(ID))]);
+        assert_eq!(out.remove, [(names::TOTALS, task_key(ID))]);
         assert!(out.read.is_empty());
         assert!(out.facts.contains(&Fact::Process(ProcessFact::Ended { id: ID, at: 9_000 })));
     }
@@ -282,9 +283,9 @@ mod tests {
     fn an_end_that_the_ring_lost_is_found_by_the_sweep() {
         let mut out = Decoded::default();
         let bytes = totals([64, 0, 0, 0, 0, 0, 64, 0, 9_000, 0, 3]);
-        MemDecoder::new(4096).entry(TOTALS, &task_key(ID), &bytes, &mut out).expect("a whole entry");
+        MemDecoder::new(4096).entry(names::TOTALS, &task_key(ID), &bytes, &mut out).expect("a whole entry");
         assert_eq!(found(&out).mapped, 64);
-        assert_eq!(out.remove, [(TOTALS, task_key(ID))]);
+        assert_eq!(out.remove, [(names::TOTALS, task_key(ID))]);
     }
 
     #[test]
@@ -326,7 +327,7 @@ mod tests {
         bytes.extend([3_i64, 2, -1, 0, 100, 50, 4096].iter().flat_map(|member| member.to_ne_bytes()));
         let twice = [bytes.clone(), bytes].concat();
         let mut out = Decoded::default();
-        MemDecoder::new(4096).pass(PASS, &twice, &mut out).expect("whole records");
+        MemDecoder::new(4096).pass(names::TASK, &twice, &mut out).expect("whole records");
         let memory = Memory { file: 12_288, anon: 8_192, swap: -4_096, shmem: 0, virt: 409_600 };
         assert_eq!(
             out.facts,
@@ -351,7 +352,7 @@ mod tests {
         };
         let bytes = [record([1, 2, 0, 0], 0), record([10, 20, 0, 0], 100), record([0, -3, 0, 1], 0)].concat();
         let mut out = Decoded::default();
-        MemDecoder::new(4096).pass(PASS, &bytes, &mut out).expect("whole records");
+        MemDecoder::new(4096).pass(names::TASK, &bytes, &mut out).expect("whole records");
         assert_eq!(out.unsettled, [(ID, [4_096, -4_096, 0, 4_096])].into());
         assert_eq!(out.facts.len(), 2, "one process, met and counted");
     }
@@ -361,7 +362,7 @@ mod tests {
         let mut bytes = task(b"workers");
         bytes.extend([0_i64, 0, 0, 0, 100, 50, 4096].iter().flat_map(|member| member.to_ne_bytes()));
         let mut out = Decoded::default();
-        MemDecoder::new(4096).pass(UNCOUNTED, &bytes, &mut out).expect("whole records");
+        MemDecoder::new(4096).pass(names::TASK_UNCOUNTED, &bytes, &mut out).expect("whole records");
         assert_eq!(out.uncounted, [(ID, 4096)]);
         assert!(!out.facts.iter().any(|fact| matches!(fact, Fact::Mem(_))));
     }
@@ -372,8 +373,8 @@ mod tests {
         let mut out = Decoded::default();
         assert!(decoder.record(&[0; 143], &mut out).is_err());
         assert!(decoder.record(&record(77, [0; 11]), &mut out).is_err());
-        assert!(decoder.pass(PASS, &[0; 95], &mut out).is_err());
-        assert!(decoder.entry(TOTALS, &[0; 8], &[0; 128], &mut out).is_err());
-        assert!(decoder.entry(TOTALS, &task_key(ID), &[0; 127], &mut out).is_err());
+        assert!(decoder.pass(names::TASK, &[0; 95], &mut out).is_err());
+        assert!(decoder.entry(names::TOTALS, &[0; 8], &[0; 128], &mut out).is_err());
+        assert!(decoder.entry(names::TOTALS, &task_key(ID), &[0; 127], &mut out).is_err());
     }
 }

@@ -1,21 +1,22 @@
 //! What the mem domain attaches, alternatives in order.
 
+use observer_common::names::{ProgramName, mem as names};
 use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
 
 /// What a kernel without 32-bit system calls does not have.
-const fn optional(program: &'static str, function: &'static str) -> Attachment {
+const fn optional(program: ProgramName, function: &'static str) -> Attachment {
     Attachment { program, point: Point::Fexit(function), optional: true }
 }
 
-const fn fexit(program: &'static str, function: &'static str) -> Attachment {
+const fn fexit(program: ProgramName, function: &'static str) -> Attachment {
     Attachment { program, point: Point::Fexit(function), optional: false }
 }
 
-const fn iterator(program: &'static str) -> Attachment {
+const fn iterator(program: ProgramName) -> Attachment {
     Attachment { program, point: Point::Iterator("task"), optional: false }
 }
 
-const fn tracepoint(program: &'static str, name: &'static str) -> Attachment {
+const fn tracepoint(program: ProgramName, name: &'static str) -> Attachment {
     Attachment { program, point: Point::BtfTracepoint(name), optional: false }
 }
 
@@ -34,9 +35,9 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[Alternative {
             name: "BTF tracepoints sched_process_fork, _exec, _exit",
             programs: &[
-                tracepoint("mem_fork", "sched_process_fork"),
-                tracepoint("mem_exec", "sched_process_exec"),
-                tracepoint("mem_exit", "sched_process_exit"),
+                tracepoint(names::FORK, "sched_process_fork"),
+                tracepoint(names::EXEC, "sched_process_exec"),
+                tracepoint(names::EXIT, "sched_process_exit"),
             ],
             needs: &[],
             blind: "",
@@ -51,32 +52,32 @@ pub const HOOKS: &[Hook] = &[
             Alternative {
                 name: "fexit of the system calls",
                 programs: &[
-                    fexit("mem_mmap", "__x64_sys_mmap"),
-                    fexit("mem_munmap", "__x64_sys_munmap"),
-                    fexit("mem_mremap", "__x64_sys_mremap"),
-                    fexit("mem_brk", "__x64_sys_brk"),
-                    fexit("mem_mprotect", "__x64_sys_mprotect"),
-                    optional("mem_pkey_mprotect", "__x64_sys_pkey_mprotect"),
-                    optional("mem_mmap_32", "__ia32_sys_mmap_pgoff"),
-                    optional("mem_mmap_old", "__ia32_compat_sys_ia32_mmap"),
-                    optional("mem_munmap_32", "__ia32_sys_munmap"),
-                    optional("mem_mremap_32", "__ia32_sys_mremap"),
-                    optional("mem_brk_32", "__ia32_sys_brk"),
-                    optional("mem_mprotect_32", "__ia32_sys_mprotect"),
-                    optional("mem_pkey_mprotect_32", "__ia32_sys_pkey_mprotect"),
+                    fexit(names::MMAP, "__x64_sys_mmap"),
+                    fexit(names::MUNMAP, "__x64_sys_munmap"),
+                    fexit(names::MREMAP, "__x64_sys_mremap"),
+                    fexit(names::BRK, "__x64_sys_brk"),
+                    fexit(names::MPROTECT, "__x64_sys_mprotect"),
+                    optional(names::PKEY_MPROTECT, "__x64_sys_pkey_mprotect"),
+                    optional(names::MMAP_32, "__ia32_sys_mmap_pgoff"),
+                    optional(names::MMAP_OLD, "__ia32_compat_sys_ia32_mmap"),
+                    optional(names::MUNMAP_32, "__ia32_sys_munmap"),
+                    optional(names::MREMAP_32, "__ia32_sys_mremap"),
+                    optional(names::BRK_32, "__ia32_sys_brk"),
+                    optional(names::MPROTECT_32, "__ia32_sys_mprotect"),
+                    optional(names::PKEY_MPROTECT_32, "__ia32_sys_pkey_mprotect"),
                 ],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
             Alternative {
                 name: "BTF tracepoint sys_exit",
-                programs: &[tracepoint("mem_sys_exit", "sys_exit")],
+                programs: &[tracepoint(names::SYS_EXIT, "sys_exit")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: "",
             },
             Alternative {
                 name: "BTF tracepoint sys_exit, probing",
-                programs: &[tracepoint("mem_sys_exit_probing", "sys_exit")],
+                programs: &[tracepoint(names::SYS_EXIT_PROBING, "sys_exit")],
                 needs: &[Need::Probing],
                 blind: "",
             },
@@ -90,25 +91,25 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[
             Alternative {
                 name: "BTF tracepoint mark_victim",
-                programs: &[tracepoint("mem_oom", "mark_victim")],
+                programs: &[tracepoint(names::OOM, "mark_victim")],
                 needs: &[Need::Helper("get_current_task_btf"), COUNTERS],
                 blind: "",
             },
             Alternative {
                 name: "BTF tracepoint mark_victim, probing",
-                programs: &[tracepoint("mem_oom_probing", "mark_victim")],
+                programs: &[tracepoint(names::OOM_PROBING, "mark_victim")],
                 needs: &[Need::Probing],
                 blind: "",
             },
             Alternative {
                 name: "BTF tracepoint mark_victim, without counters",
-                programs: &[tracepoint("mem_oom_uncounted", "mark_victim")],
+                programs: &[tracepoint(names::OOM_UNCOUNTED, "mark_victim")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: HELD_BEFORE,
             },
             Alternative {
                 name: "BTF tracepoint mark_victim, a number",
-                programs: &[tracepoint("mem_oom_number", "mark_victim")],
+                programs: &[tracepoint(names::OOM_NUMBER, "mark_victim")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: HELD_BEFORE,
             },
@@ -122,13 +123,13 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[
             Alternative {
                 name: "BPF iterator task",
-                programs: &[iterator("mem_task")],
+                programs: &[iterator(names::TASK)],
                 needs: &[COUNTERS],
                 blind: "",
             },
             Alternative {
                 name: "BPF iterator task, counters from /proc",
-                programs: &[iterator("mem_task_uncounted")],
+                programs: &[iterator(names::TASK_UNCOUNTED)],
                 needs: &[],
                 blind: "a process that ends while it is asked for has no counters in that report",
             },

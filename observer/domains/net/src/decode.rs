@@ -5,6 +5,7 @@
 
 use hashbrown::{HashMap, HashSet};
 use observer_common::{
+    names::{MapName, ProgramName, net as names},
     net::{
         ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED,
         KIND_ENDED, KIND_FLOW, ORDER_CHANGES, ORDER_WATCHED,
@@ -30,16 +31,6 @@ mod partial_scan;
 
 /// Records, in errors.
 const NAME: &str = "net record";
-/// The map of what no socket counts.
-const FLOWS: &str = "NET_FLOWS";
-/// The map of connections whose end found no room in the ring.
-const CLOSED: &str = "NET_CLOSED";
-/// The map of ends of processes that found no room in the ring.
-const ENDED: &str = "NET_ENDED";
-/// The pass over descriptors.
-const HELD: &str = "net_socket";
-/// The pass over what no descriptor holds.
-const UNHELD: &str = "net_tcp";
 /// Passes that must find neither a socket nor an announcement before its flow's entry is removed: one may have been
 /// under way while the last bytes were counted.
 const IDLE_PASSES: u64 = 2;
@@ -100,7 +91,7 @@ impl Decode for NetDecoder {
         Ok(())
     }
 
-    fn part(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
+    fn part(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
         let whole = bytes.len() - bytes.len() % RECORD;
         self.take(program, &bytes[..whole], out)?;
         Ok(whole)
@@ -110,8 +101,8 @@ impl Decode for NetDecoder {
         self.under_way.fresh()
     }
 
-    fn pass(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        if !matches!(program, HELD | UNHELD) {
+    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        if !matches!(program, names::SOCKET | names::TCP) {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
         }
         let taken = self.take(program, bytes, out);
@@ -121,7 +112,7 @@ impl Decode for NetDecoder {
         for owner in &met.owners {
             self.find_owner(owner, out);
         }
-        if program == HELD {
+        if program == names::SOCKET {
             self.passes += 1;
             self.uncounted = met.uncounted;
             // Only TCP connections tell the time.
@@ -139,18 +130,18 @@ impl Decode for NetDecoder {
         Ok(())
     }
 
-    fn entry(&mut self, map: &str, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    fn entry(&mut self, map: MapName, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match map {
-            FLOWS => self.flow(read(map, key)?, &read(map, value)?, out),
-            CLOSED => {
-                let totals: ClosedTotals = read(map, value)?;
+            names::FLOWS => self.flow(read(map.as_str(), key)?, &read(map.as_str(), value)?, out),
+            names::CLOSED => {
+                let totals: ClosedTotals = read(map.as_str(), value)?;
                 self.totals_of(&totals, out);
                 Ok(())
             }
-            ENDED => {
-                let id = read(map, key)?;
-                self.end(id, read(map, value)?, out);
-                out.remove.push((ENDED, bytes::key(&id)));
+            names::ENDED => {
+                let id = read(map.as_str(), key)?;
+                self.end(id, read(map.as_str(), value)?, out);
+                out.remove.push((names::ENDED, bytes::key(&id)));
                 Ok(())
             }
             _ => Err(Malformed { text: format!("an entry of a map called {map}") }),
@@ -175,19 +166,19 @@ impl Decode for NetDecoder {
 
     /// The kernel locks each socket for the second pass, which makes it as dear as the first; what it finds is rarely
     /// more than what is about to end.
-    fn needs_scan(&self, program: &str, round: ScanPlan) -> bool {
-        program != UNHELD || round.whole || self.hidden || self.passes >= self.looked + LOOK_EVERY
+    fn needs_scan(&self, program: ProgramName, round: ScanPlan) -> bool {
+        program != names::TCP || round.whole || self.hidden || self.passes >= self.looked + LOOK_EVERY
     }
 
-    fn totals(&self) -> &'static [&'static str] {
-        &[FLOWS, CLOSED, ENDED]
+    fn totals(&self) -> &'static [MapName] {
+        &[names::FLOWS, names::CLOSED, names::ENDED]
     }
 }
 
 impl NetDecoder {
     /// Takes whole records of a pass: each socket once, with all its holders.
-    fn take(&mut self, program: &str, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        for record in records::<HeldRecord>(program, bytes)? {
+    fn take(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+        for record in records::<HeldRecord>(program.as_str(), bytes)? {
             self.meet(&record.holder, out);
             self.under_way.meet(&record);
         }
@@ -241,7 +232,7 @@ impl NetDecoder {
 
     fn announced(&mut self, record: &FlowRecord, out: &mut Decoded) {
         self.meet(&record.task, out);
-        out.read.push((FLOWS, bytes::key(&FlowKey { task: record.task.id, cookie: record.cookie })));
+        out.read.push((names::FLOWS, bytes::key(&FlowKey { task: record.task.id, cookie: record.cookie })));
     }
 
     fn flow(&mut self, key: FlowKey, flow: &Flow, out: &mut Decoded) -> Result<(), Malformed> {
@@ -268,7 +259,7 @@ impl NetDecoder {
             Some((known, read)) if *known == fact => {
                 if !self.met.contains_key(&task.id) && *read + IDLE_PASSES < self.passes {
                     self.closed.remove(&task.id);
-                    out.remove.push((CLOSED, bytes::key(&task.id)));
+                    out.remove.push((names::CLOSED, bytes::key(&task.id)));
                     let none =
                         ClosedTotalsFact { owner: task.id, counters: Counters::default(), connections: 0 };
                     out.facts.push(Fact::Net(NetFact::ClosedTotals(none)));
@@ -293,7 +284,7 @@ impl NetDecoder {
         let (met, closed) = (&self.met, &self.closed);
         let quiet =
             closed.iter().filter(|(id, (_, read))| !met.contains_key(*id) && *read + IDLE_PASSES < passes);
-        out.read.extend(quiet.map(|(id, _)| (CLOSED, bytes::key(id))));
+        out.read.extend(quiet.map(|(id, _)| (names::CLOSED, bytes::key(id))));
     }
 
     /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
@@ -308,7 +299,7 @@ impl NetDecoder {
             keep
         });
         for key in quiet {
-            out.remove.push((FLOWS, bytes::key(&FlowKey { task: key.task, cookie: key.cookie })));
+            out.remove.push((names::FLOWS, bytes::key(&FlowKey { task: key.task, cookie: key.cookie })));
             out.facts.push(Fact::Net(NetFact::FlowEnded { key }));
         }
     }

@@ -1,5 +1,6 @@
 //! What the net domain attaches, alternatives in order.
 
+use observer_common::names::{ProgramName, net as names};
 use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
 
 /// The hook whose absence means that connections are only known from passes.
@@ -21,27 +22,27 @@ pub const OLDER: &[Need] = &[Need::NoHelper(LATEST), Need::Probing];
 const ROOM: &str = "of more than 65,536 connections at a time those beyond are known from passes alone, and their ends \
                     are not told";
 
-const fn program(program: &'static str, point: Point) -> Attachment {
+const fn program(program: ProgramName, point: Point) -> Attachment {
     Attachment { program, point, optional: false }
 }
 
-const fn optional(program: &'static str, point: Point) -> Attachment {
+const fn optional(program: ProgramName, point: Point) -> Attachment {
     Attachment { program, point, optional: true }
 }
 
 const LIFE_PROGRAMS: &[Attachment] = &[
-    program("net_state", Point::BtfTracepoint("inet_sock_set_state")),
-    program("net_destroy", Point::BtfTracepoint("tcp_destroy_sock")),
+    program(names::STATE, Point::BtfTracepoint("inet_sock_set_state")),
+    program(names::DESTROY, Point::BtfTracepoint("tcp_destroy_sock")),
 ];
 
 const SENT_PROGRAMS: &[Attachment] = &[
-    program("net_sent_v4", Point::Fexit("inet_sendmsg")),
-    optional("net_sent_v6", Point::Fexit("inet6_sendmsg")),
+    program(names::SENT_V4, Point::Fexit("inet_sendmsg")),
+    optional(names::SENT_V6, Point::Fexit("inet6_sendmsg")),
 ];
 
 const RECEIVED_PROGRAMS: &[Attachment] = &[
-    program("net_received_v4", Point::Fexit("inet_recvmsg")),
-    optional("net_received_v6", Point::Fexit("inet6_recvmsg")),
+    program(names::RECEIVED_V4, Point::Fexit("inet_recvmsg")),
+    optional(names::RECEIVED_V6, Point::Fexit("inet6_recvmsg")),
 ];
 
 /// What passes by the functions that send.
@@ -77,7 +78,7 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::Event,
         alternatives: &[Alternative {
             name: "BTF tracepoint sched_process_exit",
-            programs: &[program("net_exit", Point::BtfTracepoint("sched_process_exit"))],
+            programs: &[program(names::EXIT, Point::BtfTracepoint("sched_process_exit"))],
             needs: &[],
             blind: "",
         }],
@@ -90,7 +91,7 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[
             Alternative {
                 name: "BTF tracepoint sock_send_length",
-                programs: &[program("net_sent", Point::BtfTracepoint("sock_send_length"))],
+                programs: &[program(names::SENT, Point::BtfTracepoint("sock_send_length"))],
                 needs: STORAGE,
                 blind: "",
             },
@@ -116,7 +117,7 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[
             Alternative {
                 name: "BTF tracepoint sock_recv_length",
-                programs: &[program("net_received", Point::BtfTracepoint("sock_recv_length"))],
+                programs: &[program(names::RECEIVED, Point::BtfTracepoint("sock_recv_length"))],
                 needs: STORAGE,
                 blind: "",
             },
@@ -142,13 +143,13 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[
             Alternative {
                 name: "iterator task_file",
-                programs: &[program("net_socket", Point::Iterator("task_file"))],
+                programs: &[program(names::SOCKET, Point::Iterator("task_file"))],
                 needs: STORAGE,
                 blind: "",
             },
             Alternative {
                 name: "iterator task_file, probing",
-                programs: &[program("net_socket", Point::Iterator("task_file"))],
+                programs: &[program(names::SOCKET, Point::Iterator("task_file"))],
                 needs: OLDER,
                 blind: "",
             },
@@ -162,13 +163,13 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[
             Alternative {
                 name: "iterator tcp",
-                programs: &[program("net_tcp", Point::Iterator("tcp"))],
+                programs: &[program(names::TCP, Point::Iterator("tcp"))],
                 needs: STORAGE,
                 blind: "",
             },
             Alternative {
                 name: "iterator tcp, probing",
-                programs: &[program("net_tcp", Point::Iterator("tcp"))],
+                programs: &[program(names::TCP, Point::Iterator("tcp"))],
                 needs: OLDER,
                 blind: "",
             },

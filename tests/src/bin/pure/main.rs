@@ -114,13 +114,13 @@ fn pass(
         decoder.record(record, &mut decoded).expect("a record of this version");
     }
     for (map, key, value) in &second.entries {
-        decoder.entry(map, key, value, &mut decoded).expect("an entry of this version");
+        decoder.entry(*map, key, value, &mut decoded).expect("an entry of this version");
     }
     decoded.facts.drain(..).for_each(|fact| changes.single(fact, facts));
     for (program, bytes) in &second.passes {
         let mut decoded = Decoded::default();
-        decoder.pass(program, bytes, &mut decoded).expect("a pass of this version");
-        changes.pass(program, decoded.take_facts(), facts);
+        decoder.pass(*program, bytes, &mut decoded).expect("a pass of this version");
+        changes.pass(*program, decoded.take_facts(), facts);
     }
     changes.settle(facts);
     let mut decoded = Decoded::default();

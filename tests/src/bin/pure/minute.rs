@@ -8,6 +8,7 @@ use observer_common::{
         self, EXACT, FileTotal, InodeId, NAMELESS, WROTE, WriterKey, WriterRecord, WriterTotal, WroteRecord,
     },
     mem::{MEM_ANNOUNCED, MEM_ENDED, MemRecord, MemTaskRecord, MemTotals},
+    names::{self, MapName, ProgramName},
     net::{
         self, ClosedRecord, FAMILY_V4, Flow, FlowKey, FlowRecord, KIND_CLOSED, KIND_FLOW, PROTOCOL_TCP,
         PROTOCOL_UDP, SOCKET_SEEN, STATE_CLOSE, STATE_ESTABLISHED, SocketRecord,
@@ -30,9 +31,9 @@ pub struct Second {
     /// Records of the ring.
     pub records: Vec<Vec<u8>>,
     /// Entries of maps: map, key, value.
-    pub entries: Vec<(&'static str, Vec<u8>, Vec<u8>)>,
+    pub entries: Vec<(MapName, Vec<u8>, Vec<u8>)>,
     /// Passes of iterators: program, records.
-    pub passes: Vec<(&'static str, Vec<u8>)>,
+    pub passes: Vec<(ProgramName, Vec<u8>)>,
 }
 
 pub struct Minute {
@@ -120,7 +121,7 @@ fn mem(second: u64) -> Second {
                 let header = header::<MemRecord>(MEM_ANNOUNCED, second);
                 let totals = totals(process, second + 1);
                 out.records.push(bytes(&MemRecord { header, totals }));
-                out.entries.push(("MEM_TOTALS", key(totals.task.id), bytes(&totals)));
+                out.entries.push((names::mem::TOTALS, key(totals.task.id), bytes(&totals)));
             }
         }
     }
@@ -131,7 +132,7 @@ fn mem(second: u64) -> Second {
         // SAFETY: as above.
         out.records.push(unsafe { bytes(&MemRecord { header: ended, totals }) });
     }
-    out.passes.push(("mem_task", pass));
+    out.passes.push((names::mem::TASK, pass));
     out
 }
 
@@ -155,7 +156,7 @@ fn disk(second: u64) -> Second {
             counted: (1 << 20) + written,
         };
         // SAFETY: the types of the border have no padding.
-        unsafe { out.entries.push(("FILES", bytes(&inode), bytes(&total))) }
+        unsafe { out.entries.push((names::disk::FILES, bytes(&inode), bytes(&total))) }
         for holder in [file, file + 1] {
             let record = disk::HeldRecord {
                 task: task(holder),
@@ -181,7 +182,7 @@ fn disk(second: u64) -> Second {
                     out.records.push(bytes(&wrote));
                     let key = WriterKey { inode, task: task(holder).id };
                     let total = WriterTotal { bytes: written / 2, epoch: second };
-                    out.entries.push(("WRITTEN", bytes(&key), bytes(&total)));
+                    out.entries.push((names::disk::WRITTEN, bytes(&key), bytes(&total)));
                 }
             }
         }
@@ -196,8 +197,8 @@ fn disk(second: u64) -> Second {
         // SAFETY: as above.
         writers.extend(unsafe { bytes(&record) });
     }
-    out.passes.push(("disk_file", held));
-    out.passes.push(("disk_task", writers));
+    out.passes.push((names::disk::DESCRIPTOR, held));
+    out.passes.push((names::disk::WRITER, writers));
     out
 }
 
@@ -276,10 +277,10 @@ fn net(second: u64) -> Second {
         // SAFETY: as above.
         unsafe {
             out.records.push(bytes(&record));
-            out.entries.push(("NET_FLOWS", bytes(&key), bytes(&flow)));
+            out.entries.push((names::net::FLOWS, bytes(&key), bytes(&flow)));
         }
     }
-    out.passes.push(("net_socket", pass));
-    out.passes.push(("net_tcp", Vec::new()));
+    out.passes.push((names::net::SOCKET, pass));
+    out.passes.push((names::net::TCP, Vec::new()));
     out
 }

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use observer_common::{
-    disk::{
-        EXACT, FAULTED, FREED as FREED_KIND, FileTotal, FreedRecord, GONE, InodeId, NAMELESS, WROTE,
-        WriterKey,
-    },
+    disk::{EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, NAMELESS, WROTE, WriterKey},
     disk::{WriterTotal, WroteRecord},
+    names::{MapName, disk as names},
     task::TaskId,
 };
 
@@ -20,10 +18,6 @@ use observer_core::{
         disk::{DiskFact, FileGrowth},
     },
 };
-
-pub const FILES: &str = "FILES";
-pub const WRITTEN: &str = "WRITTEN";
-pub const FREED: &str = "FREED";
 
 /// A file of which nothing was heard for so many nanoseconds, twice as long as ext4 promises blocks, is not watched any more, here and in the kernel: when somebody
 /// works on it again, it is met anew.
@@ -60,17 +54,17 @@ impl GrowthDecoder {
                 reader.header()?;
                 let (task, inode, previous) = (reader.task()?, reader.inode()?, reader.task_id()?);
                 out.facts.push(met(&task));
-                out.read.push((FILES, inode_key(inode)));
+                out.read.push((names::FILES, inode_key(inode)));
                 let writers = [task.id, previous].into_iter().filter(|id| *id != TaskId::default());
-                out.read.extend(writers.map(|task| (WRITTEN, writer_key(WriterKey { inode, task }))));
+                out.read.extend(writers.map(|task| (names::WRITTEN, writer_key(WriterKey { inode, task }))));
             }
-            FREED_KIND => {
+            FREED => {
                 let mut reader = Reader::of("disk record", bytes, size_of::<FreedRecord>())?;
                 reader.header()?;
                 let inode = reader.inode()?;
                 out.read.push(match inode.ino {
-                    0 => (FREED, u64::from(inode.dev).to_ne_bytes().to_vec()),
-                    _ => (FILES, inode_key(inode)),
+                    0 => (names::FREED, u64::from(inode.dev).to_ne_bytes().to_vec()),
+                    _ => (names::FILES, inode_key(inode)),
                 });
             }
             _ => return Err(Malformed { text: format!("disk record of unknown kind {kind}") }),
@@ -81,15 +75,15 @@ impl GrowthDecoder {
     /// An entry of one of the maps; the inode that it is about, if that has no name.
     pub fn entry(
         &mut self,
-        map: &str,
+        map: MapName,
         key: &[u8],
         value: &[u8],
         out: &mut Decoded,
     ) -> Result<Option<InodeId>, Malformed> {
         let inode = match map {
-            FILES => {
+            names::FILES => {
                 let inode = Reader::of("key of FILES", key, size_of::<InodeId>())?.inode()?;
-                let total = Reader::of(map, value, size_of::<FileTotal>())?.file_total()?;
+                let total = Reader::of(map.as_str(), value, size_of::<FileTotal>())?.file_total()?;
                 let known = self.known.entry(inode).or_default();
                 known.total = total;
                 if total.owner != TaskId::default() {
@@ -97,10 +91,10 @@ impl GrowthDecoder {
                 }
                 inode
             }
-            WRITTEN => {
+            names::WRITTEN => {
                 let mut reader = Reader::of("key of WRITTEN", key, size_of::<WriterKey>())?;
                 let (inode, task) = (reader.inode()?, reader.task_id()?);
-                let bytes = Reader::of(map, value, size_of::<WriterTotal>())?.u64()?;
+                let bytes = Reader::of(map.as_str(), value, size_of::<WriterTotal>())?.u64()?;
                 // Its file's entry is read first; where that is gone, so is what this one told.
                 let Some(known) = self.known.get_mut(&inode) else { return Ok(None) };
                 // Of its owner its own entry tells; this one knows more only if the owner is another by now, and then
@@ -112,7 +106,7 @@ impl GrowthDecoder {
             }
             _ => {
                 let dev = Reader::of("key of FREED", key, size_of::<u64>())?.u64()?;
-                let bytes = Reader::of(map, value, size_of::<WriterTotal>())?.u64()?;
+                let bytes = Reader::of(map.as_str(), value, size_of::<WriterTotal>())?.u64()?;
                 let dev = u32::try_from(dev).unwrap_or_default();
                 out.facts.push(Fact::Disk(DiskFact::Freed { dev, bytes }));
                 return Ok(None);
@@ -144,9 +138,9 @@ impl GrowthDecoder {
             if !keep {
                 let freed = known.total.flags & GONE != 0;
                 out.facts.push(Fact::Disk(DiskFact::GrowingGone { inode: *inode, freed }));
-                out.remove.push((FILES, inode_key(*inode)));
+                out.remove.push((names::FILES, inode_key(*inode)));
                 let keys = known.writers.keys().map(|task| WriterKey { inode: *inode, task: *task });
-                out.remove.extend(keys.map(|key| (WRITTEN, writer_key(key))));
+                out.remove.extend(keys.map(|key| (names::WRITTEN, writer_key(key))));
             }
             keep
         });

@@ -1,9 +1,8 @@
 //! What the kernel side writes becomes facts: whole, once, and nothing from bytes of another version.
 
 use observer_common::disk::{
-    EXACT, FREED as FREED_KIND, FreedRecord, GONE, HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING,
-    HELD_SOCKET, HELD_TOO_MANY, LISTED_END, LISTED_FILE, LISTED_SWAP, NAMELESS, WROTE, WriterKey,
-    WroteRecord,
+    EXACT, FREED, FreedRecord, GONE, HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING, HELD_SOCKET,
+    HELD_TOO_MANY, LISTED_END, LISTED_FILE, LISTED_SWAP, NAMELESS, WROTE, WriterKey, WroteRecord,
 };
 
 use super::*;
@@ -99,11 +98,11 @@ fn total(bytes: u64, flags: u64) -> Vec<u8> {
 
 fn grew(decoder: &mut DiskDecoder, bytes: u64, flags: u64) -> Decoded {
     let mut out = Decoded::default();
-    decoder.entry(FILES, &inode_key(INODE), &total(bytes, flags), &mut out).unwrap();
+    decoder.entry(names::FILES, &inode_key(INODE), &total(bytes, flags), &mut out).unwrap();
     out
 }
 
-fn pass(decoder: &mut DiskDecoder, program: &str, records: &[Held]) -> Decoded {
+fn pass(decoder: &mut DiskDecoder, program: ProgramName, records: &[Held]) -> Decoded {
     let mut out = Decoded::default();
     let bytes: Vec<u8> = records.iter().flat_map(held).collect();
     decoder.pass(program, &bytes, &mut out).unwrap();
@@ -125,7 +124,7 @@ fn on(fd: u32, thread: u32) -> Descriptor {
 
 #[test]
 fn one_holder_however_many_descriptors() {
-    let out = pass(&mut DiskDecoder::default(), "disk_file", &[Held { fd: 9, ..FD }, FD]);
+    let out = pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &[Held { fd: 9, ..FD }, FD]);
     let file = File { size: 12_345, allocated: 16_384, magic: 0xef53 };
     let hold = Hold::Descriptors(vec![on(7, 42), on(9, 42)]);
     assert_eq!(
@@ -134,29 +133,36 @@ fn one_holder_however_many_descriptors() {
     );
     let met = ProcessFact::Met { id: HOLDER, comm: b"legacyd"[..].into(), uid: 1000, kernel_thread: false };
     assert_eq!(out.facts[0], Fact::Process(met));
-    assert_eq!(out.read, [(DELETIONS, inode_key(INODE))]);
+    assert_eq!(out.read, [(names::DELETIONS, inode_key(INODE))]);
 }
 
 #[test]
 fn a_pass_that_could_not_tell_everything_tells_nothing_and_another_takes_its_place() {
     let round = ScanPlan { whole: true, attended: false, writers: false };
     let mut decoder = DiskDecoder::default();
-    let tables = pass(&mut decoder, TABLES, &[FD]);
-    assert_eq!(facts(&tables), facts(&pass(&mut DiskDecoder::default(), DESCRIPTORS, &[FD])));
-    assert!(!decoder.needs_scan(DESCRIPTORS, round));
+    let tables = pass(&mut decoder, names::DESCRIPTOR_TABLE, &[FD]);
+    assert_eq!(facts(&tables), facts(&pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &[FD])));
+    assert!(!decoder.needs_scan(names::DESCRIPTOR, round));
     let full = Held { how: HELD_TOO_MANY, ..FD };
-    assert_eq!(facts(&pass(&mut decoder, TABLES, &[FD, full])), []);
-    assert!(decoder.needs_scan(DESCRIPTORS, round));
-    assert_eq!(decoder.stands_for(TABLES), DESCRIPTORS, "what the one found, the other has");
-    pass(&mut decoder, TABLES, &[]);
-    assert!(!decoder.needs_scan(DESCRIPTORS, round));
-    assert!(DiskDecoder::default().needs_scan(DESCRIPTORS, round), "where there is no pass over tables");
+    assert_eq!(facts(&pass(&mut decoder, names::DESCRIPTOR_TABLE, &[FD, full])), []);
+    assert!(decoder.needs_scan(names::DESCRIPTOR, round));
+    assert_eq!(
+        decoder.stands_for(names::DESCRIPTOR_TABLE),
+        names::DESCRIPTOR,
+        "what the one found, the other has"
+    );
+    pass(&mut decoder, names::DESCRIPTOR_TABLE, &[]);
+    assert!(!decoder.needs_scan(names::DESCRIPTOR, round));
+    assert!(
+        DiskDecoder::default().needs_scan(names::DESCRIPTOR, round),
+        "where there is no pass over tables"
+    );
 }
 
 #[test]
 fn threads_that_outlive_their_leader_show_one_table_once_and_one_of_their_own_beside_it() {
     let records = [Held { thread: 43, ..FD }, Held { thread: 44, ..FD }, Held { thread: 45, fd: 8, ..FD }];
-    let out = pass(&mut DiskDecoder::default(), "disk_file", &records);
+    let out = pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &records);
     let hold = Hold::Descriptors(vec![on(7, 43), on(8, 45)]);
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold });
 }
@@ -165,7 +171,7 @@ fn threads_that_outlive_their_leader_show_one_table_once_and_one_of_their_own_be
 fn the_lowest_mapping_stands_for_all() {
     let records =
         [Held { mapping: (0x3000, 0x4000), ..MAPPING }, Held { mapping: (0x1000, 0x2000), ..MAPPING }];
-    let out = pass(&mut DiskDecoder::default(), "disk_mapping", &records);
+    let out = pass(&mut DiskDecoder::default(), names::MAPPING, &records);
     let hold = Hold::Mapping { start: 0x1000, end: 0x2000 };
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold });
 }
@@ -175,7 +181,7 @@ fn what_carries_a_file_is_told_with_the_descriptor_that_leads_to_it() {
     let mut decoder = DiskDecoder::default();
     let records =
         [Held { how: HELD_RING, fd: 5, ..FD }, Held { how: HELD_SOCKET, fd: 6, ..FD }, Held { fd: 8, ..FD }];
-    let out = pass(&mut decoder, "disk_carried", &records);
+    let out = pass(&mut decoder, names::INDIRECT, &records);
     let holds: Vec<Hold> = facts(&out)
         .into_iter()
         .filter_map(|fact| match fact {
@@ -188,9 +194,9 @@ fn what_carries_a_file_is_told_with_the_descriptor_that_leads_to_it() {
         [Hold::Registered { ring: 5 }, Hold::InFlight { socket: 6 }],
         "the descriptor is another pass's"
     );
-    let out = pass(&mut decoder, "disk_executable", &[Held { how: HELD_EXECUTABLE, ..FD }]);
+    let out = pass(&mut decoder, names::EXECUTABLE, &[Held { how: HELD_EXECUTABLE, ..FD }]);
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold: Hold::Executable });
-    assert!(decoder.pass("disk_carried", &held(&Held { how: 9, ..FD }), &mut Decoded::default()).is_err());
+    assert!(decoder.pass(names::INDIRECT, &held(&Held { how: 9, ..FD }), &mut Decoded::default()).is_err());
 }
 
 #[test]
@@ -203,23 +209,23 @@ fn lists_are_told_how_many_files_of_a_filesystem_are_known_unless_they_alone_kno
     let mut decoder = DiskDecoder::default();
     let dev = INODE.dev.into();
     assert_eq!(told(&mut decoder), []);
-    pass(&mut decoder, DESCRIPTORS, &[FD, Held { thread: 43, ..FD }]);
-    pass(&mut decoder, "disk_mapping", &[MAPPING]);
+    pass(&mut decoder, names::DESCRIPTOR, &[FD, Held { thread: 43, ..FD }]);
+    pass(&mut decoder, names::MAPPING, &[MAPPING]);
     assert_eq!(told(&mut decoder), [(dev, 1)], "one file, however it is held");
     // An overlay's file has its data in another file, which no process leads to.
-    pass(&mut decoder, "disk_carried", &[Held { backing: inode(5, 1), ..FD }]);
+    pass(&mut decoder, names::INDIRECT, &[Held { backing: inode(5, 1), ..FD }]);
     assert_eq!(told(&mut decoder), [(5, 1), (dev, 1)]);
     // What is carried has no path but the one in the lists.
-    pass(&mut decoder, "disk_carried", &[Held { how: HELD_RING, ..FD }]);
+    pass(&mut decoder, names::INDIRECT, &[Held { how: HELD_RING, ..FD }]);
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
     let list = [
         listed(inode(INODE.dev, 9), LISTED_FILE, [1, 0], b""),
         listed(InodeId::default(), LISTED_END, [9, 1], b""),
     ];
-    decoder.pass("disk_listed", &list.concat(), &mut Decoded::default()).unwrap();
+    decoder.pass(names::INODE_LIST, &list.concat(), &mut Decoded::default()).unwrap();
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, UNKNOWN)]);
     let end = listed(InodeId::default(), LISTED_END, [9, 1], b"");
-    decoder.pass("disk_listed", &end, &mut Decoded::default()).unwrap();
+    decoder.pass(names::INODE_LIST, &end, &mut Decoded::default()).unwrap();
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
 }
 
@@ -227,10 +233,10 @@ fn lists_are_told_how_many_files_of_a_filesystem_are_known_unless_they_alone_kno
 fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_end() {
     let inode = |ino| InodeId { ino, ..INODE };
     let mut decoder = DiskDecoder::default();
-    pass(&mut decoder, "disk_file", &[FD]);
+    pass(&mut decoder, names::DESCRIPTOR, &[FD]);
     // The overlay's file 20 is held by a descriptor; its data is in file 21.
     let overlay = Held { backing: inode(21), ..FD };
-    pass(&mut decoder, "disk_carried", &[overlay]);
+    pass(&mut decoder, names::INDIRECT, &[overlay]);
     let mut out = Decoded::default();
     let first = [
         listed(INODE, LISTED_FILE, [1, 0], b"x\0"),
@@ -238,12 +244,12 @@ fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_e
         listed(inode(22), LISTED_SWAP, [7, 4096], b"swap file\0var\0"),
     ]
     .concat();
-    decoder.pass("disk_listed", &first, &mut out).unwrap();
+    decoder.pass(names::INODE_LIST, &first, &mut out).unwrap();
     assert_eq!((facts(&out), out.partial), (vec![], true), "another pass goes on");
     let mut out = Decoded::default();
     let last =
         [listed(inode(23), LISTED_FILE, [9, 0], b""), listed(InodeId::default(), LISTED_END, [99, 1], b"")];
-    decoder.pass("disk_listed", &last.concat(), &mut out).unwrap();
+    decoder.pass(names::INODE_LIST, &last.concat(), &mut out).unwrap();
     let file = |ino, size, allocated| DiskFact::File {
         inode: inode(ino),
         file: File { size, allocated, magic: 0xef53 },
@@ -260,15 +266,15 @@ fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_e
         DiskFact::Walked(InodeScanResult { inodes: 99, complete: true }),
     ];
     assert_eq!((facts(&out), out.partial), (expected.to_vec(), false));
-    assert!(decoder.pass("disk_listed", &last[0][..40], &mut Decoded::default()).is_err());
+    assert!(decoder.pass(names::INODE_LIST, &last[0][..40], &mut Decoded::default()).is_err());
 }
 
 #[test]
 fn a_record_announces_the_file_and_both_its_writers() {
     let mut out = Decoded::default();
     DiskDecoder::default().record(&wrote(), &mut out).unwrap();
-    let key = |task| (WRITTEN, writer_key(WriterKey { inode: INODE, task }));
-    let expected = [(FILES, inode_key(INODE)), key(HOLDER), key(TaskId { start: 6_000, tgid: 43 })];
+    let key = |task| (names::WRITTEN, writer_key(WriterKey { inode: INODE, task }));
+    let expected = [(names::FILES, inode_key(INODE)), key(HOLDER), key(TaskId { start: 6_000, tgid: 43 })];
     assert_eq!(out.read, expected);
     assert_eq!(out.facts.len(), 1, "who wrote is met");
 }
@@ -279,7 +285,7 @@ fn a_total_never_goes_back_when_an_older_one_is_read_later() {
     grew(&mut decoder, 500, EXACT);
     let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
     let mut out = Decoded::default();
-    decoder.entry(WRITTEN, &key, &[200_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
+    decoder.entry(names::WRITTEN, &key, &[200_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
     let growing = FileGrowth {
         magic: 0xef53,
         size: 600,
@@ -300,7 +306,7 @@ fn what_has_lost_its_name_is_told_of_as_such_and_its_deletion_looked_up() {
     let out = grew(&mut DiskDecoder::default(), 500, EXACT | NAMELESS);
     let [DiskFact::FileGrowth { growing, .. }] = &facts(&out)[..] else { panic!() };
     assert!(growing.nameless);
-    assert_eq!(out.read, [(DELETIONS, inode_key(INODE))]);
+    assert_eq!(out.read, [(names::DELETIONS, inode_key(INODE))]);
 }
 
 #[test]
@@ -308,16 +314,16 @@ fn who_deleted_it_is_asked_until_that_is_known_and_not_for_ever() {
     let mut decoder = DiskDecoder::default();
     // Its last name is gone before the program that tells of it has run.
     for asked in [1, 1, 1, 0] {
-        assert_eq!(pass(&mut decoder, "disk_file", &[FD]).read.len(), asked);
+        assert_eq!(pass(&mut decoder, names::DESCRIPTOR, &[FD]).read.len(), asked);
     }
-    pass(&mut decoder, "disk_file", &[]);
-    assert_eq!(pass(&mut decoder, "disk_file", &[FD]).read.len(), 1);
+    pass(&mut decoder, names::DESCRIPTOR, &[]);
+    assert_eq!(pass(&mut decoder, names::DESCRIPTOR, &[FD]).read.len(), 1);
     let mut out = Decoded::default();
     let value = [task(TaskId { start: 1, tgid: 998 }), 77_u64.to_ne_bytes().to_vec()].concat();
-    decoder.entry(DELETIONS, &inode_key(INODE), &value, &mut out).unwrap();
+    decoder.entry(names::DELETIONS, &inode_key(INODE), &value, &mut out).unwrap();
     let by = TaskId { start: 1, tgid: 998 };
     assert_eq!(facts(&out), [DiskFact::Deleted { inode: INODE, by, at: 77 }]);
-    assert_eq!(pass(&mut decoder, "disk_file", &[FD]).read, []);
+    assert_eq!(pass(&mut decoder, names::DESCRIPTOR, &[FD]).read, []);
 }
 
 #[test]
@@ -325,10 +331,10 @@ fn entries_of_a_freed_file_leave_the_kernel_after_they_were_read() {
     let mut decoder = DiskDecoder::default();
     let out = grew(&mut decoder, 500, EXACT | NAMELESS | GONE);
     assert_eq!((facts(&out).len(), out.remove.len()), (1, 0));
-    let out = pass(&mut decoder, "disk_file", &[]);
+    let out = pass(&mut decoder, names::DESCRIPTOR, &[]);
     assert_eq!(facts(&out), [DiskFact::GrowingGone { inode: INODE, freed: true }]);
     let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
-    assert_eq!(out.remove, [(FILES, inode_key(INODE)), (WRITTEN, key)]);
+    assert_eq!(out.remove, [(names::FILES, inode_key(INODE)), (names::WRITTEN, key)]);
 }
 
 #[test]
@@ -339,10 +345,10 @@ fn a_file_is_watched_while_it_is_heard_of_or_held_without_a_name() {
         let held: Vec<Held> = holder.into_iter().collect();
         for seconds in [1, 59] {
             decoder.record(&wrote_at(99 + seconds * 1_000_000_000), &mut Decoded::default()).unwrap();
-            assert_eq!(pass(&mut decoder, "disk_file", &held).remove, []);
+            assert_eq!(pass(&mut decoder, names::DESCRIPTOR, &held).remove, []);
         }
         decoder.record(&wrote_at(62_000_000_000), &mut Decoded::default()).unwrap();
-        let out = pass(&mut decoder, "disk_file", &held);
+        let out = pass(&mut decoder, names::DESCRIPTOR, &held);
         assert_eq!(out.remove.is_empty(), stays);
         let gone = DiskFact::GrowingGone { inode: INODE, freed: false };
         assert_eq!(facts(&out).contains(&gone), !stays);
@@ -352,15 +358,15 @@ fn a_file_is_watched_while_it_is_heard_of_or_held_without_a_name() {
 #[test]
 fn what_deletions_freed_is_told_by_device() {
     let mut decoder = DiskDecoder::default();
-    let mut record = FREED_KIND.to_ne_bytes().to_vec();
+    let mut record = FREED.to_ne_bytes().to_vec();
     record.extend((size_of::<FreedRecord>() as u32).to_ne_bytes());
     record.extend(99_u64.to_ne_bytes());
     record.extend(inode_key(InodeId { dev: INODE.dev, ..InodeId::default() }));
     let mut out = Decoded::default();
     decoder.record(&record, &mut out).unwrap();
     let key = u64::from(INODE.dev).to_ne_bytes().to_vec();
-    assert_eq!(out.read, [(FREED, key.clone())]);
-    decoder.entry(FREED, &key, &[8192_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
+    assert_eq!(out.read, [(names::FREED, key.clone())]);
+    decoder.entry(names::FREED, &key, &[8192_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
     assert_eq!(facts(&out), [DiskFact::Freed { dev: INODE.dev, bytes: 8192 }]);
 }
 
@@ -373,7 +379,7 @@ fn a_process_writes_what_its_threads_write() {
     };
     let mut out = Decoded::default();
     let bytes = [thread(42, 4096), thread(43, LITTLE)].concat();
-    DiskDecoder::default().pass("disk_task", &bytes, &mut out).unwrap();
+    DiskDecoder::default().pass(names::WRITER, &bytes, &mut out).unwrap();
     assert_eq!(facts(&out), [DiskFact::Written { id: HOLDER, written: LITTLE + 4096, cancelled: 20 }]);
 }
 
@@ -381,11 +387,11 @@ fn a_process_writes_what_its_threads_write() {
 fn bytes_of_another_version_are_refused() {
     let mut decoder = DiskDecoder::default();
     let mut out = Decoded::default();
-    assert!(decoder.pass("disk_file", &[0; 135], &mut out).is_err());
-    assert!(decoder.pass("disk_socket", &[], &mut out).is_err());
+    assert!(decoder.pass(names::DESCRIPTOR, &[0; 135], &mut out).is_err());
+    assert!(decoder.pass(ProgramName::new("disk_socket"), &[], &mut out).is_err());
     assert!(decoder.record(&wrote()[..87], &mut out).is_err());
     assert!(decoder.record(&[9; 88], &mut out).is_err());
-    assert!(decoder.entry(WRITTEN, &[0; 31], &[0; 16], &mut out).is_err());
-    assert!(decoder.entry("SIZES", &[0; 16], &[0; 8], &mut out).is_err());
+    assert!(decoder.entry(names::WRITTEN, &[0; 31], &[0; 16], &mut out).is_err());
+    assert!(decoder.entry(MapName::new("SIZES"), &[0; 16], &[0; 8], &mut out).is_err());
     assert_eq!(out.facts, []);
 }

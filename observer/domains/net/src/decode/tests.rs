@@ -53,7 +53,7 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
     };
     let pass = [held(1, 9), held(2, 9), held(1, 9), held(1, 10)].concat();
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
-    decoder.pass(HELD, &pass, &mut decoded).unwrap();
+    decoder.pass(names::SOCKET, &pass, &mut decoded).unwrap();
     let facts: Vec<Fact> = decoded.take_facts().collect();
     let net = facts.iter().filter_map(|fact| if let Fact::Net(fact) = fact { Some(fact) } else { None });
     let net: Vec<&NetFact> = net.collect();
@@ -78,12 +78,12 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
 fn a_holder_that_comes_later_does_not_change_what_somebody_keeps() {
     let held = |tgid| bytes(&HeldRecord { holder: task(tgid), socket: socket(9), ..HeldRecord::default() });
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
-    decoder.part(HELD, &held(1), &mut decoded).unwrap();
+    decoder.part(names::SOCKET, &held(1), &mut decoded).unwrap();
     let kept = decoder.fresh().to_vec();
     assert!(decoder.fresh().is_empty(), "asked once, told once");
-    decoder.part(HELD, &held(2), &mut decoded).unwrap();
+    decoder.part(names::SOCKET, &held(2), &mut decoded).unwrap();
     assert!(decoder.fresh().is_empty(), "it was met before");
-    decoder.pass(HELD, &[], &mut decoded).unwrap();
+    decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
     let held = |socket: &SocketHandle| [1, 2].map(|tgid| socket.is_held_by(task(tgid).id));
     assert_eq!(held(&kept[0]), [true, false]);
     assert_eq!(held(&decoded.sockets[0]), [true, true]);
@@ -102,7 +102,7 @@ fn what_a_process_was_called_when_it_acted_first_is_not_news_later() {
     let mut met = Vec::new();
     for _ in 0..2 {
         let mut decoded = Decoded::default();
-        decoder.pass(HELD, &bytes(&held), &mut decoded).unwrap();
+        decoder.pass(names::SOCKET, &bytes(&held), &mut decoded).unwrap();
         met.extend(decoded.facts.into_iter().filter(|fact| matches!(fact, Fact::Process(_))));
     }
     let [Fact::Process(ProcessFact::Met { comm, .. })] = &met[..] else { panic!("{met:?}") };
@@ -142,28 +142,28 @@ fn a_flow_is_read_after_its_announcement_and_removed_once_nobody_can_add_to_it()
     };
     decoder.record(&bytes(&announcement), &mut decoded).unwrap();
     let key = bytes(&FlowKey { task: task(5).id, cookie: 9 });
-    assert_eq!(decoded.read, [(FLOWS, key.clone())]);
+    assert_eq!(decoded.read, [(names::FLOWS, key.clone())]);
     let flow = Flow { created: 4, tx: 30, rx: 40, family: 2, protocol: 17, ..Flow::default() };
-    decoder.entry(FLOWS, &key, &bytes(&flow), &mut decoded).unwrap();
+    decoder.entry(names::FLOWS, &key, &bytes(&flow), &mut decoded).unwrap();
     let [NetFact::Flow(fact)] = net(&decoded)[..] else { panic!() };
     assert_eq!((fact.tx, fact.rx, fact.remote), (30, 40, None));
     let open = bytes(&HeldRecord { holder: task(5), socket: socket(9), ..HeldRecord::default() });
     for pass in [open.as_slice(), &[], &[], &[]] {
-        decoder.pass(HELD, pass, &mut decoded).unwrap();
-        decoder.entry(FLOWS, &key, &bytes(&flow), &mut decoded).unwrap();
+        decoder.pass(names::SOCKET, pass, &mut decoded).unwrap();
+        decoder.entry(names::FLOWS, &key, &bytes(&flow), &mut decoded).unwrap();
     }
     assert_eq!(decoded.remove, [], "it is in use");
     for _ in 0..4 {
-        decoder.pass(HELD, &[], &mut decoded).unwrap();
+        decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
     }
-    assert_eq!(decoded.remove, [(FLOWS, key)]);
+    assert_eq!(decoded.remove, [(names::FLOWS, key)]);
 }
 
 #[test]
 fn the_end_of_a_process_is_told_only_if_it_was() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     let held = HeldRecord { holder: task(1), socket: socket(9), ..HeldRecord::default() };
-    decoder.pass(HELD, &bytes(&held), &mut decoded).unwrap();
+    decoder.pass(names::SOCKET, &bytes(&held), &mut decoded).unwrap();
     for tgid in [1, 2, 1] {
         let header = RecordHeader { kind: KIND_ENDED, size: 32, at: 50 };
         let record = EndedRecord { header, task: task(tgid).id };
@@ -214,14 +214,14 @@ fn what_is_told_after_the_end_of_a_process_does_not_bring_it_to_life() {
             ..HeldRecord::default()
         });
         for _ in 0..2 * LINGERING_PASSES {
-            decoder.pass(HELD, &[], &mut decoded).unwrap();
-            decoder.pass(UNHELD, &lingering, &mut decoded).unwrap();
+            decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
+            decoder.pass(names::TCP, &lingering, &mut decoded).unwrap();
         }
         assert_eq!(living(&decoded), [], "told of already");
         close(&mut decoder, 5, &mut decoded);
         assert_eq!(living(&decoded), [(task(5).id, false)]);
         for _ in 0..2 * LINGERING_PASSES {
-            decoder.pass(HELD, &[], &mut decoded).unwrap();
+            decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
         }
         assert!(decoder.ended.is_empty() && decoder.met.is_empty(), "{decoder:?}");
     }
@@ -230,12 +230,12 @@ fn what_is_told_after_the_end_of_a_process_does_not_bring_it_to_life() {
 #[test]
 fn an_end_without_room_in_the_ring_is_taken_from_its_map() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
-    assert!(decoder.totals().contains(&ENDED), "swept after a loss");
+    assert!(decoder.totals().contains(&names::ENDED), "swept after a loss");
     close(&mut decoder, 5, &mut decoded);
     let key = bytes(&task(5).id);
-    decoder.entry(ENDED, &key, &50_u64.to_ne_bytes(), &mut decoded).unwrap();
+    decoder.entry(names::ENDED, &key, &50_u64.to_ne_bytes(), &mut decoded).unwrap();
     assert_eq!(living(&decoded), [(task(5).id, false)]);
-    assert_eq!(decoded.remove, [(ENDED, key)]);
+    assert_eq!(decoded.remove, [(names::ENDED, key)]);
 }
 
 #[test]
@@ -243,21 +243,21 @@ fn totals_of_a_process_that_ended_are_removed_once_they_are_final() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     let key = bytes(&task(5).id);
     let totals = |tx| bytes(&ClosedTotals { task: task(5), tx, connections: 1, ..ClosedTotals::default() });
-    decoder.entry(CLOSED, &key, &totals(10), &mut decoded).unwrap();
+    decoder.entry(names::CLOSED, &key, &totals(10), &mut decoded).unwrap();
     for _ in 0..9 {
-        decoder.pass(HELD, &[], &mut decoded).unwrap();
+        decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
     }
     assert_eq!((&decoded.read[..], &decoded.remove[..]), (&[][..], &[][..]), "it lives");
     end(&mut decoder, 5, &mut decoded);
-    decoder.pass(HELD, &[], &mut decoded).unwrap();
-    assert_eq!(decoded.read, [(CLOSED, key.clone())]);
-    decoder.entry(CLOSED, &key, &totals(11), &mut decoded).unwrap();
+    decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
+    assert_eq!(decoded.read, [(names::CLOSED, key.clone())]);
+    decoder.entry(names::CLOSED, &key, &totals(11), &mut decoded).unwrap();
     assert_eq!(decoded.remove, [], "more had come");
     for _ in 0..9 {
-        decoder.pass(HELD, &[], &mut decoded).unwrap();
+        decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
     }
-    decoder.entry(CLOSED, &key, &totals(11), &mut decoded).unwrap();
-    assert_eq!(decoded.remove, [(CLOSED, key)]);
+    decoder.entry(names::CLOSED, &key, &totals(11), &mut decoded).unwrap();
+    assert_eq!(decoded.remove, [(names::CLOSED, key)]);
     let said: Vec<u64> = net(&decoded)
         .iter()
         .filter_map(|fact| if let NetFact::ClosedTotals(fact) = fact { Some(fact.counters.tx) } else { None })
@@ -273,9 +273,9 @@ fn what_is_not_a_record_is_refused() {
     for bytes in [&[][..], &[1, 2, 3], &record(KIND_CLOSED), &record(77)] {
         assert!(decoder.record(bytes, &mut decoded).is_err());
     }
-    assert!(decoder.pass(HELD, &[0; 7], &mut decoded).is_err());
-    assert!(decoder.pass("another", &[], &mut decoded).is_err());
-    assert!(decoder.entry(FLOWS, &[0; 24], &[0; 3], &mut decoded).is_err());
-    assert!(decoder.entry("another", &[], &[], &mut decoded).is_err());
+    assert!(decoder.pass(names::SOCKET, &[0; 7], &mut decoded).is_err());
+    assert!(decoder.pass(ProgramName::new("another"), &[], &mut decoded).is_err());
+    assert!(decoder.entry(names::FLOWS, &[0; 24], &[0; 3], &mut decoded).is_err());
+    assert!(decoder.entry(MapName::new("another"), &[], &[], &mut decoded).is_err());
     assert!(decoded.facts.is_empty());
 }

@@ -1,0 +1,64 @@
+//! The names of programs and maps: those that user space uses are those of the committed kernel objects, and the other way
+//! round.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use aya_obj::Object;
+use observer::domains;
+use observer_common::names::{self, MapName, ProgramName};
+use observer_core::domain::Declaration;
+use observer_kernel::facts::attachments;
+
+/// The programs of a domain, and the maps that user space opens in its objects.
+fn listed(domain: &Declaration) -> (&'static [ProgramName], Vec<MapName>) {
+    let (programs, maps) = match domain.name {
+        "mem" => (names::mem::PROGRAMS, names::mem::MAPS),
+        "disk" => (names::disk::PROGRAMS, names::disk::MAPS),
+        "net" => (names::net::PROGRAMS, names::net::MAPS),
+        unknown => panic!("{unknown} lists no names"),
+    };
+    (programs, [maps, names::MAPS].concat())
+}
+
+/// Each domain with each of its objects.
+fn objects() -> impl Iterator<Item = (&'static Declaration, Object)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../observer/objects");
+    domains::ALL.iter().flat_map(move |domain| {
+        let folder = folder.clone();
+        domain.objects.iter().map(move |(name, _)| {
+            let bytes = fs::read(folder.join(format!("{name}.o"))).unwrap();
+            (domain, Object::parse(&bytes).unwrap())
+        })
+    })
+}
+
+#[test]
+fn every_program_of_an_object_has_a_name_in_user_space_and_every_name_a_program() {
+    for (domain, object) in objects() {
+        let in_object: BTreeSet<&str> = object.programs.keys().map(String::as_str).collect();
+        let named: BTreeSet<&str> = listed(domain).0.iter().map(|name| name.as_str()).collect();
+        assert_eq!(in_object, named, "{}", domain.name);
+    }
+}
+
+#[test]
+fn every_program_serves_a_hook() {
+    for domain in domains::ALL {
+        let used: BTreeSet<ProgramName> =
+            attachments(&[domain]).map(|attachment| attachment.program).collect();
+        assert_eq!(used, listed(domain).0.iter().copied().collect(), "{}", domain.name);
+    }
+}
+
+#[test]
+fn every_map_that_user_space_opens_is_in_every_object_of_its_domain() {
+    for (domain, object) in objects() {
+        for map in listed(domain).1 {
+            assert!(object.maps.contains_key(map.as_str()), "{} lacks {map}", domain.name);
+        }
+        let has_control = object.maps.contains_key(names::CONTROL.as_str());
+        assert_eq!(has_control, domain.name == "net", "{}", domain.name);
+    }
+}
