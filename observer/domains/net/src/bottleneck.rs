@@ -12,7 +12,7 @@
 //! this side reads too slowly.
 
 use super::{
-    diagnosis::{Diagnosis, Remedy},
+    diagnosis::{Bottleneck, Diagnosis, Remedy},
     history::Reading,
 };
 use observer_core::units::{bit_rate, bytes, counted, duration, share};
@@ -41,37 +41,6 @@ const TRAVELS: f64 = 0.5;
 const SCHEDULED: f64 = 0.010;
 /// A queue of fewer seconds is what packets wait for each other in any case.
 const STANDING: f64 = 0.001;
-
-/// What limits a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Bottleneck {
-    Link,
-    Receiver,
-    SendBuffer,
-    Loss,
-    Latency,
-    Peer,
-    Application,
-    #[default]
-    Unknown,
-}
-
-impl Bottleneck {
-    /// As `limited_by` spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Link => "link",
-            Self::Receiver => "receiver",
-            Self::SendBuffer => "send_buffer",
-            Self::Loss => "loss",
-            Self::Latency => "latency",
-            Self::Peer => "peer",
-            Self::Application => "application",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// Readings of one connection between which it is judged.
 #[derive(Clone, Copy, Debug)]

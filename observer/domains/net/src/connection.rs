@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     bottleneck::{self, ReadingPair},
+    bytes::{ByteCorrection, Bytes},
     clocks::Clocks,
     diagnosis::{Diagnosis, STILL, UNREAD},
     history::{History, Reading},
     listener::Arrival,
-    traffic::Bytes,
 };
 use observer_core::facts::{
     TaskId,
@@ -111,15 +111,6 @@ pub enum Phase {
     Closed,
     /// Its end has been reported, what its sharers said last can still come.
     Settling,
-}
-
-/// Bytes to add to a process's totals. A counter that is read while the kernel changes it can be a byte too high (a
-/// FIN that is not yet known for one), so corrections go both ways.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ByteCorrection {
-    pub tx: i64,
-    pub rx: i64,
-    pub retransmitted: i64,
 }
 
 impl Connection {

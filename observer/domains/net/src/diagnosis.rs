@@ -1,23 +1,41 @@
-//! What is said of a connection's pace, and what is made of that for a process.
-
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-};
-
-use super::{
-    bottleneck::Bottleneck,
-    clocks::Clocks,
-    connection::{Connection, Phase},
-    queue::{self, FilledQueue, QueueUser},
-};
-use observer_core::{facts::TaskId, units::share};
+//! The bottleneck of a connection or a process, with its evidence.
 
 /// The evidence of what cannot be judged yet, and of what there is nothing to judge.
-pub(super) const UNREAD: &str = "its pace is not observed, or was read once only";
-pub(super) const STILL: &str = "nothing flows";
+pub const UNREAD: &str = "its pace is not observed, or was read once only";
+pub const STILL: &str = "nothing flows";
 
-/// What limits a connection, and why that is said.
+/// What limits a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bottleneck {
+    Link,
+    Receiver,
+    SendBuffer,
+    Loss,
+    Latency,
+    Peer,
+    Application,
+    #[default]
+    Unknown,
+}
+
+impl Bottleneck {
+    /// As `limited_by` spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Receiver => "receiver",
+            Self::SendBuffer => "send_buffer",
+            Self::Loss => "loss",
+            Self::Latency => "latency",
+            Self::Peer => "peer",
+            Self::Application => "application",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A bottleneck with its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
     pub limit: Bottleneck,
@@ -61,153 +79,5 @@ impl Diagnosis {
     #[must_use]
     pub fn unknown(evidence: &str) -> Self {
         Self::of(Bottleneck::Unknown, String::new(), evidence.to_owned())
-    }
-}
-
-/// What limits the connections at one moment, and the processes.
-#[derive(Clone, Debug, Default)]
-pub struct Diagnoses {
-    clocks: Clocks,
-    /// Those that are not quiet.
-    connections: HashMap<u64, Diagnosis>,
-    processes: HashMap<TaskId, ProcessDiagnosis>,
-    filled: Vec<FilledQueue>,
-}
-
-impl Diagnoses {
-    /// Judges every connection that is open and of which there is something to judge.
-    pub fn of<'a>(connections: impl Iterator<Item = &'a Connection>, clocks: Clocks) -> Self {
-        let mut judged = Self { clocks, ..Self::default() };
-        if clocks.hz.is_none() {
-            return judged;
-        }
-        let moving = |connection: &&Connection| connection.phase == Phase::Open && !connection.is_quiet();
-        let open: Vec<&Connection> = connections.filter(moving).collect();
-        let mut first: Vec<Diagnosis> = open.iter().map(|connection| connection.judge(clocks, 0.0)).collect();
-        let sharers = |judgements: &[Diagnosis]| -> Vec<QueueUser> {
-            let both = open.iter().zip(judgements);
-            both.filter_map(|(connection, judgement)| QueueUser::of(connection, judgement)).collect()
-        };
-        // Who fills a queue is known from itself; who waits in it only once that is known.
-        for filled in queue::filled(&sharers(&first)) {
-            for (connection, judgement) in open.iter().zip(&mut first) {
-                if filled.is_on_the_way_of(connection) && judgement.limit == Bottleneck::Peer {
-                    *judgement = connection.judge(clocks, filled.adds);
-                }
-            }
-        }
-        judged.filled = queue::filled(&sharers(&first));
-        for (connection, judgement) in open.into_iter().zip(first) {
-            let (tx, rx) = connection.interval();
-            let cookie = connection.fact.cookie;
-            for id in connection.fact.processes() {
-                judged.processes.entry(id).or_default().add(cookie, &judgement, tx.saturating_add(rx));
-            }
-            judged.connections.insert(cookie, judgement);
-        }
-        judged
-    }
-
-    /// What limits the connection.
-    #[must_use]
-    pub fn connection(&self, connection: &Connection) -> Diagnosis {
-        if let Some(judgement) = self.connections.get(&connection.fact.cookie) {
-            return judgement.clone();
-        }
-        if connection.phase == Phase::Open {
-            return connection.judge(self.clocks, 0.0);
-        }
-        Diagnosis::unknown("it ended before it was read again")
-    }
-
-    /// Queues that somebody fills.
-    #[must_use]
-    pub fn filled(&self) -> &[FilledQueue] {
-        &self.filled
-    }
-
-    /// The queue that the connection waits in, where another process fills it.
-    #[must_use]
-    pub fn waits_in(&self, cookie: u64) -> Option<&FilledQueue> {
-        self.filled.iter().find(|filled| filled.waiting.contains(&cookie))
-    }
-
-    /// What limits most of what the process moves over its open connections, if it has any.
-    #[must_use]
-    pub fn process(&self, id: TaskId, connected: bool) -> Diagnosis {
-        let judged = self.processes.get(&id).and_then(ProcessDiagnosis::judged);
-        judged.unwrap_or_else(|| {
-            Diagnosis::unknown(match (connected, self.clocks.hz) {
-                (false, _) => "it has no open TCP connection",
-                (true, None) => UNREAD,
-                (true, Some(_)) => STILL,
-            })
-        })
-    }
-}
-
-/// The judgements of one process's connections, each with the bytes that it carried in the interval.
-#[derive(Clone, Debug, Default)]
-pub struct ProcessDiagnosis {
-    limits: BTreeMap<Bottleneck, Limited>,
-    bytes: u64,
-}
-
-/// The connections that one thing limits.
-#[derive(Clone, Debug)]
-struct Limited {
-    bytes: u64,
-    /// What the one that moves most moves, and its cookie: of several, the one with the least.
-    most: (u64, Reverse<u64>),
-    judgement: Diagnosis,
-}
-
-impl ProcessDiagnosis {
-    /// Adds a connection; in which order does not matter.
-    pub fn add(&mut self, cookie: u64, judgement: &Diagnosis, bytes: u64) {
-        let this = (bytes, Reverse(cookie));
-        let new = || Limited { bytes: 0, most: this, judgement: judgement.clone() };
-        let limited = self.limits.entry(judgement.limit).or_insert_with(new);
-        limited.bytes = limited.bytes.saturating_add(bytes);
-        if this > limited.most {
-            (limited.most, limited.judgement) = (this, judgement.clone());
-        }
-        self.bytes = self.bytes.saturating_add(bytes);
-    }
-
-    /// What limits most of what the process moves, in the words of the connection that moves most of that.
-    #[must_use]
-    pub fn judged(&self) -> Option<Diagnosis> {
-        // Of what moves nothing, what is known says more; among equals, the first in the order of the judgement.
-        let rank = |(limit, limited): &(&Bottleneck, &Limited)| {
-            (limited.bytes, **limit != Bottleneck::Unknown, Reverse(**limit))
-        };
-        let (_, limited) = self.limits.iter().max_by_key(rank)?;
-        let mut judgement = limited.judgement.clone();
-        if limited.bytes < self.bytes {
-            let part = share(limited.bytes as f64 / self.bytes as f64);
-            judgement.evidence = format!("{} ({part} of what it moves is limited so)", judgement.evidence);
-        }
-        Some(judgement)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn which_connection_speaks_for_its_process_does_not_hang_on_their_order() {
-        let of =
-            |cookie: u64| Diagnosis::of(Bottleneck::Application, String::new(), format!("{cookie} waits"));
-        let judged = |cookies: [u64; 3]| {
-            let mut together = ProcessDiagnosis::default();
-            cookies
-                .iter()
-                .for_each(|cookie| together.add(*cookie, &of(*cookie), if *cookie == 9 { 1 } else { 2 }));
-            together.judged().map(|judgement| judgement.evidence)
-        };
-        assert_eq!(judged([7, 9, 8]).as_deref(), Some("7 waits"));
-        assert_eq!(judged([8, 9, 7]), judged([7, 9, 8]));
     }
 }

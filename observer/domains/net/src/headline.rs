@@ -1,13 +1,12 @@
 //! The answer in words.
 
 use super::{
-    bottleneck::Bottleneck,
-    diagnosis::Remedy,
+    diagnosis::{Bottleneck, Remedy},
     links::usage,
     queue::FilledQueue,
-    report::{Overall, Rates},
+    rates::Rates,
     state::NetState,
-    traffic::Traffic,
+    traffic::{Overall, Traffic},
 };
 use observer_core::{
     domain::Context,
@@ -19,8 +18,6 @@ use observer_core::{
     view::View,
 };
 
-/// The part of its speed from which an interface is what people should look at.
-pub(super) const SATURATED: f64 = 0.8;
 /// The part of its speed from which an interface is worth naming.
 const BUSY: f64 = 0.3;
 

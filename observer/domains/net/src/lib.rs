@@ -15,12 +15,15 @@
 use observer_core::{domain::Declaration, view::View};
 
 mod bottleneck;
+mod bytes;
 mod capacity;
 mod clocks;
 mod connection;
 mod connections;
 pub mod decode;
+mod diagnoses;
 mod diagnosis;
+mod domain;
 mod headline;
 mod history;
 pub mod hooks;
@@ -31,6 +34,7 @@ mod namespace;
 mod peer_names;
 mod peer_totals;
 mod queue;
+mod rates;
 pub mod report;
 mod routes;
 mod sockets;

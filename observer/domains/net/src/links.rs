@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 
 use super::{
     capacity::near_limit,
-    headline::SATURATED,
     link::{Link, Links},
-    report::Rates,
+    rates::Rates,
 };
 use observer_core::{
     report::{Column, Emphasis, Kind, Note, Row, Table, Value},
@@ -14,6 +13,8 @@ use observer_core::{
     units::{bits, bytes, counted, share},
 };
 
+/// The part of its speed from which the use of an interface is an alarm.
+const SATURATED: f64 = 0.8;
 /// The part of its speed from which an interface is near its limit.
 const FULL: f64 = 0.9;
 

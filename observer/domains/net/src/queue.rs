@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{bottleneck::Bottleneck, connection::Connection, diagnosis::Diagnosis};
+use super::{
+    connection::Connection,
+    diagnosis::{Bottleneck, Diagnosis},
+};
 use observer_core::facts::TaskId;
 
 /// A queue shorter than this, in seconds, is one that nobody notices.

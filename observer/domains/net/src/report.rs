@@ -6,10 +6,12 @@ use std::{
 };
 
 use super::{
+    bytes::Bytes,
     capacity, headline, links, peer_names,
     peer_totals::PeerTotals,
+    rates::Rates,
     state::{End, NetState},
-    traffic::{Bytes, Traffic},
+    traffic::{Overall, Traffic},
 };
 use observer_core::{
     domain::Context,
@@ -30,7 +32,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
         View::Listen => context.report(vec![super::sockets::listeners(state, context)]),
         _ => context.report(vec![processes(state, context, rates), links::table(&state.links, rates)]),
     };
-    let all = overall(state);
+    let all = Overall::of(state.left, state.processes.values());
     report.totals = vec![
         ("tx", Value::Unsigned(all.total.tx)),
         ("rx", Value::Unsigned(all.total.rx)),
@@ -59,57 +61,10 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     report
 }
 
-/// From bytes of an interval to bytes per second.
-#[derive(Clone, Copy)]
-pub(super) struct Rates {
-    /// Seconds; `None` while there is no interval to speak of.
-    elapsed: Option<f64>,
-}
-
-impl Rates {
-    fn of(context: &Context<'_>) -> Self {
-        let elapsed = context.now.since(context.previous);
-        Self { elapsed: (!context.first && elapsed > 0.0).then_some(elapsed) }
-    }
-
-    /// Bytes per second, as far as it is known.
-    pub fn per_second(self, bytes: u64) -> Option<f64> {
-        self.elapsed.map(|elapsed| bytes as f64 / elapsed)
-    }
-
-    /// The same as a cell.
-    pub fn rate(self, bytes: u64) -> Value {
-        Value::real(self.per_second(bytes))
-    }
-}
-
-/// What all processes together sent and received.
-pub(super) struct Overall {
-    pub total: Bytes,
-    pub interval: Bytes,
-}
-
-impl Overall {
-    /// The part that `bytes` of this interval are, 0 to 1.
-    pub fn share(&self, bytes: Bytes) -> f64 {
-        let all = self.interval.both();
-        if all == 0 { 0.0 } else { bytes.both() as f64 / all as f64 }
-    }
-}
-
-fn overall(state: &NetState) -> Overall {
-    let mut all = Overall { total: state.left, interval: Bytes::default() };
-    for traffic in state.processes.values() {
-        all.total.add(traffic.total());
-        all.interval.add(traffic.interval());
-    }
-    all
-}
-
 /// Processes with traffic or connections, the busiest first; where rows are made of remotes, each process with each of
 /// them.
 fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
-    let all = overall(state);
+    let all = Overall::of(state.left, state.processes.values());
     let open = open_connections(state);
     let judged = state.judgements(context.now);
     let nothing = Traffic::default();

@@ -4,8 +4,8 @@ use std::{cmp::Reverse, sync::Arc};
 
 use super::{
     connection::{Connection, Phase},
-    diagnosis::Diagnoses,
-    report::Rates,
+    diagnoses::Diagnoses,
+    rates::Rates,
     state::{FlowTotals, NetState},
 };
 use observer_core::{

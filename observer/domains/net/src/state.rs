@@ -8,21 +8,21 @@ use std::{cell::OnceCell, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    capacity,
+    bytes::Bytes,
     clocks::Clocks,
     connection::{Connection, Phase},
     connections::Connections,
-    diagnosis::Diagnoses,
+    diagnoses::Diagnoses,
     hooks::LIFE,
     link::Links,
     listener::Listeners,
     namespace::Namespaces,
     peer_names::{self, PeerNames},
     peer_totals::{PeerTotals, Tally},
-    traffic::{Bytes, To, Traffic},
+    traffic::{To, Traffic},
 };
 use observer_core::{
-    domain::{Context, Domain},
+    domain::Context,
     facts::{
         Fact, TaskId,
         net::{
@@ -32,9 +32,7 @@ use observer_core::{
         process::ProcessFact,
         session::Timestamp,
     },
-    report::Report,
-    view::{GroupBy, Request, View},
-    wants::HostQueries,
+    view::{GroupBy, Request},
 };
 
 /// Nanoseconds that a connection is remembered whose end should have been told and was not.
@@ -54,7 +52,7 @@ pub struct NetState {
     clocks: Clocks,
     /// What limits each connection at the moment that is reported: asked for more than once, judged once.
     judged: OnceCell<Diagnoses>,
-    names: PeerNames,
+    pub(super) names: PeerNames,
     pub(super) connections: Connections,
     /// The open ones among them.
     pub(super) tally: Tally,
@@ -97,8 +95,16 @@ pub(super) struct FlowTotals {
     pub reported: (u64, u64),
 }
 
-impl Domain for NetState {
-    fn apply(&mut self, fact: &Fact) {
+impl NetState {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(request: &Request) -> Self {
+        let by_remote = request.by == GroupBy::Remote;
+        Self { remotes: by_remote.then(HashMap::new), tally: Tally::new(by_remote), ..Self::default() }
+    }
+
+    /// Takes a fact in.
+    pub fn apply(&mut self, fact: &Fact) {
         if matches!(fact, Fact::Net(_)) {
             self.judged.take();
         }
@@ -115,35 +121,19 @@ impl Domain for NetState {
         }
     }
 
-    fn tick(&mut self, now: Timestamp) {
+    /// A report is due at `now`.
+    pub fn tick(&mut self, now: Timestamp) {
         self.now = now;
         self.listeners.match_arrivals();
     }
 
-    fn report(&self, context: &Context<'_>) -> Report {
-        super::report::report(self, context)
-    }
-
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
-        let rows = shown.tables.iter().flat_map(|table| &table.rows);
-        let processes = rows.flat_map(|row| row.processes.iter().copied());
-        let resolves = context.request.resolve && context.request.view == View::Net;
-        let remotes = processes.clone().filter(|_| resolves).filter_map(|id| self.processes.get(&id)?.to());
-        HostQueries {
-            remotes: remotes.map(|(ip, _)| ip).filter(|ip| self.names.lack(*ip)).collect(),
-            names: processes.filter(|id| context.processes.unread(*id)).collect(),
-            cmdline: context.request.cmdline,
-            descriptors: capacity::asked(self.tally.processes()),
-            namespaces: self.namespaces.lacking(),
-            ..HostQueries::default()
-        }
-    }
-
-    fn remembers(&self, id: TaskId) -> bool {
+    /// Whether rows that are still to come may name the process.
+    pub fn remembers(&self, id: TaskId) -> bool {
         self.processes.contains_key(&id) || self.ended.contains_key(&id)
     }
 
-    fn delivered(&mut self, now: Timestamp) {
+    /// The report of `now` has been delivered.
+    pub fn delivered(&mut self, now: Timestamp) {
         self.started = true;
         self.now = now;
         self.listeners.match_arrivals();
@@ -187,15 +177,6 @@ impl Domain for NetState {
             let connected = connections.iter().map(|connection| connection.fact.ends.netns);
             connected.chain(sockets.values().chain(listeners).map(|socket| socket.ends.netns)).collect()
         });
-    }
-}
-
-impl NetState {
-    /// Nothing is known yet.
-    #[must_use]
-    pub fn new(request: &Request) -> Self {
-        let by_remote = request.by == GroupBy::Remote;
-        Self { remotes: by_remote.then(HashMap::new), tally: Tally::new(by_remote), ..Self::default() }
     }
 
     /// Adds to what a process moved, and where rows are made of remotes to what it moved there.

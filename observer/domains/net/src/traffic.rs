@@ -4,29 +4,8 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::connection::ByteCorrection;
+use super::bytes::{ByteCorrection, Bytes};
 use observer_core::facts::net::Endpoint;
-
-/// Bytes in both directions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bytes {
-    pub tx: u64,
-    pub rx: u64,
-}
-
-impl Bytes {
-    /// Adds `other` in both directions.
-    pub const fn add(&mut self, other: Self) {
-        self.tx = self.tx.saturating_add(other.tx);
-        self.rx = self.rx.saturating_add(other.rx);
-    }
-
-    /// Both directions together.
-    #[must_use]
-    pub const fn both(self) -> u64 {
-        self.tx.saturating_add(self.rx)
-    }
-}
 
 /// The totals of a process since observation began, and what the current interval has brought.
 #[derive(Clone, Debug, Default)]
@@ -137,5 +116,29 @@ impl Traffic {
         self.ended_connections = 0;
         self.reported = self.total();
         self.told = ended;
+    }
+}
+
+/// Bytes that all processes together sent and received.
+pub struct Overall {
+    pub total: Bytes,
+    pub interval: Bytes,
+}
+
+impl Overall {
+    /// The traffic of `processes`, after others had sent and received `before` in all.
+    pub fn of<'a>(before: Bytes, processes: impl Iterator<Item = &'a Traffic>) -> Self {
+        let mut all = Self { total: before, interval: Bytes::default() };
+        for traffic in processes {
+            all.total.add(traffic.total());
+            all.interval.add(traffic.interval());
+        }
+        all
+    }
+
+    /// The part of this interval that `bytes` are, 0 to 1.
+    pub fn share(&self, bytes: Bytes) -> f64 {
+        let all = self.interval.both();
+        if all == 0 { 0.0 } else { bytes.both() as f64 / all as f64 }
     }
 }

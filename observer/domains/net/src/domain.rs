@@ -1,0 +1,48 @@
+//! What the engine asks of the domain.
+
+use observer_core::{
+    domain::{Context, Domain},
+    facts::{Fact, TaskId, session::Timestamp},
+    report::Report,
+    view::View,
+    wants::HostQueries,
+};
+
+use super::{capacity, report, state::NetState};
+
+impl Domain for NetState {
+    fn apply(&mut self, fact: &Fact) {
+        self.apply(fact);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.tick(now);
+    }
+
+    fn report(&self, context: &Context<'_>) -> Report {
+        report::report(self, context)
+    }
+
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
+        let rows = shown.tables.iter().flat_map(|table| &table.rows);
+        let processes = rows.flat_map(|row| row.processes.iter().copied());
+        let resolves = context.request.resolve && context.request.view == View::Net;
+        let remotes = processes.clone().filter(|_| resolves).filter_map(|id| self.processes.get(&id)?.to());
+        HostQueries {
+            remotes: remotes.map(|(ip, _)| ip).filter(|ip| self.names.lack(*ip)).collect(),
+            names: processes.filter(|id| context.processes.unread(*id)).collect(),
+            cmdline: context.request.cmdline,
+            descriptors: capacity::asked(self.tally.processes()),
+            namespaces: self.namespaces.lacking(),
+            ..HostQueries::default()
+        }
+    }
+
+    fn remembers(&self, id: TaskId) -> bool {
+        self.remembers(id)
+    }
+
+    fn delivered(&mut self, now: Timestamp) {
+        self.delivered(now);
+    }
+}
