@@ -14,6 +14,8 @@ use observer_common::{
     shared_maps, symbols_exist,
 };
 
+use crate::lost;
+
 const RING_BYTES: u32 = 1 << 20;
 /// `BPF_RB_AVAIL_DATA` of `bpf_ringbuf_query`: bytes not yet consumed.
 const AVAILABLE: u64 = 0;
@@ -57,7 +59,7 @@ pub fn header<T>(kind: u32) -> RecordHeader {
 #[inline(always)]
 pub fn emit<T: Copy + 'static>(record: &T) -> bool {
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {
-        count(Loss::Ring, 1);
+        lost!(Loss::Ring, 1);
         return false;
     };
     entry.write(*record);
@@ -70,7 +72,7 @@ pub fn emit<T: Copy + 'static>(record: &T) -> bool {
 #[inline(always)]
 pub fn emit_with<T: 'static>(fill: impl FnOnce(*mut T)) -> bool {
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {
-        count(Loss::Ring, 1);
+        lost!(Loss::Ring, 1);
         return false;
     };
     fill(entry.as_mut_ptr());

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_seq_write};
 use observer_common::loss::Loss;
 
-use crate::emit;
+use crate::lost;
 
 /// `struct bpf_iter_meta`.
 #[repr(C)]
@@ -85,7 +85,7 @@ pub unsafe fn write_to<T>(seq: Seq, record: &T) -> bool {
     // -EOVERFLOW asks for another call; anything else would be a record that never arrives.
     const OVERFLOW: i64 = -75;
     if result < 0 && result as i64 != OVERFLOW {
-        emit::count(Loss::Unread, 1);
+        lost!(Loss::Unread, 1);
     }
     result >= 0
 }

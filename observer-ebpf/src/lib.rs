@@ -10,6 +10,7 @@
 pub mod atomic;
 pub mod emit;
 pub mod iterator;
+pub mod log;
 pub mod read;
 pub mod task;
 

@@ -20,7 +20,7 @@ use observer_common::{
     task::{COMM_LEN, TaskId, TaskRecord},
 };
 use observer_ebpf::{
-    emit, fields_as_globals, iterator,
+    emit, fields_as_globals, iterator, lost,
     read::{Direct, Probing, Reader, element, exists, load, load_again, member, pointer, probe},
     task::{self, TASK_LEADER},
 };
@@ -346,7 +346,7 @@ fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64
         let data_vm: u64 = load(mm, &MM_DATA_VM);
         seed((*meta).session_id, &who, mm, (data_vm * PAGE_SIZE) as i64);
         let Some(rss) = counters(mm) else {
-            emit::count(Loss::Unattributed, 1);
+            lost!(Loss::Unattributed, 1);
             return 0;
         };
         let record = MemTaskRecord {

@@ -71,8 +71,8 @@ pub struct LiveOptions {
     pub budget: f64,
     /// Kernel types from this file in place of the kernel's own.
     pub btf: Option<PathBuf>,
-    /// Tell what the kernel side does.
-    pub verbose: bool,
+    /// Tell what the kernel side does; from 2 also what its programs log, of objects that were built to.
+    pub verbose: u8,
     /// Whether iterators are attached; tests switch them off to see what events alone deliver.
     pub iterators: bool,
     /// Whether event hooks are attached; tests switch them off to see what iterators alone deliver.

@@ -1,6 +1,6 @@
 //! The project's own commands: `cargo xtask`.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -34,6 +34,9 @@ enum Command {
         /// Prove that the committed objects are what the source gives, and change nothing
         #[arg(long)]
         check: bool,
+        /// Build objects whose rare paths log, into a folder for `observer -vv --objects FOLDER`
+        #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = "target/ebpf-log", conflicts_with = "check")]
+        log: Option<PathBuf>,
     },
     /// Install what the tests need, then run every test; the live ones need root
     Test {
@@ -75,8 +78,9 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Bench(options) => bench::run(root, options),
         Command::Check => check::run(root),
-        Command::Ebpf { check: false } => ebpf::build(root),
-        Command::Ebpf { check: true } => ebpf::check(root),
+        Command::Ebpf { log: Some(folder), .. } => ebpf::build_logging(root, &root.join(folder)),
+        Command::Ebpf { check: true, .. } => ebpf::check(root),
+        Command::Ebpf { .. } => ebpf::build(root),
         Command::Test { no_root } => tests::run(root, *no_root),
         Command::Corpus(options) => corpus::run(root, options),
         Command::Scenarios { runs, seed, beside } => tests::scenarios(root, *runs, *seed, *beside),

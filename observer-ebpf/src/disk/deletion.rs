@@ -18,7 +18,7 @@ use observer_common::{
     loss::Loss,
 };
 use observer_ebpf::{
-    emit,
+    lost,
     read::{Direct, Probing, Reader, load, pointer},
     task::{self, TASK_FLAGS, TASK_LEADER},
 };
@@ -126,7 +126,7 @@ unsafe fn deleted<R: Reader>(inode: *const u8, flags: u64) {
             at: bpf_ktime_get_boot_ns(),
         };
         if DELETIONS.insert(&id, record, flags).is_err() && flags == 0 {
-            emit::count(Loss::MapFull, 1);
+            lost!(Loss::MapFull, 1);
         }
         if R::load::<u64>(superblock, &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0 {
             meet(inode, EXT4, &id, false);

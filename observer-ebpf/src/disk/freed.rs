@@ -9,7 +9,7 @@ use observer_common::{
     disk::{FREED as KIND, FreedRecord, GONE, InodeId, WriterTotal},
     loss::Loss,
 };
-use observer_ebpf::{emit, read::load};
+use observer_ebpf::{emit, lost, read::load};
 
 use crate::{
     INODE_BLOCKS, INODE_NLINK, SECTOR,
@@ -52,7 +52,7 @@ unsafe fn freed(dev: u32, bytes: u64) {
         let _ = FREED.insert(&key, WriterTotal::default(), NOEXIST);
     }
     let Some(total) = FREED.get_ptr_mut(&key) else {
-        emit::count(Loss::MapFull, 1);
+        lost!(Loss::MapFull, 1);
         return;
     };
     // SAFETY: a map's value; the addition is atomic, because any CPU may free.

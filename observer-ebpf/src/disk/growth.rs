@@ -18,7 +18,7 @@ use observer_common::{
     task::TaskId,
 };
 use observer_ebpf::{
-    emit,
+    emit, lost,
     read::{Reader, exists, load, pointer},
     task::{self, TASK_LEADER},
 };
@@ -126,7 +126,7 @@ pub fn meet_with(id: &InodeId, size: u64, allocated: u64, magic: u64, flags: u64
     };
     match FILES.insert(id, total, NOEXIST) {
         Ok(()) | Err(EXISTS) => {}
-        Err(_) => emit::count(Loss::MapFull, 1),
+        Err(_) => lost!(Loss::MapFull, 1),
     }
 }
 
@@ -268,8 +268,8 @@ fn pass_on(total: &mut FileTotal, inode: InodeId, next: TaskId) {
         let key = WriterKey { inode, task: total.owner };
         let written = WriterTotal { bytes: total.bytes, epoch: total.epoch };
         if WRITTEN.insert(&key, written, 0).is_err() {
-            emit::count(Loss::MapFull, 1);
-            emit::count(Loss::Unattributed, total.bytes);
+            lost!(Loss::MapFull, 1);
+            lost!(Loss::Unattributed, total.bytes);
         }
     }
     let before = match WRITTEN.get_ptr(&WriterKey { inode, task: next }) {

@@ -15,6 +15,7 @@ use aya_ebpf::{
 };
 use observer_ebpf::{
     iterator::repeat,
+    rare,
     read::{load, pointer},
 };
 
@@ -201,7 +202,9 @@ impl Walk {
     #[inline(always)]
     unsafe fn again(&mut self) {
         self.attempts += 1;
-        self.place = head_of(self.superblock);
+        let superblock = self.superblock;
+        rare!("the list of a filesystem's inodes changed where it was read: superblock {:x}", superblock);
+        self.place = head_of(superblock);
         if self.attempts > ATTEMPTS {
             self.complete = 0;
             // SAFETY: the superblock was there at the beginning of this call.

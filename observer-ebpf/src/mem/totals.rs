@@ -12,7 +12,7 @@ use observer_common::{
     task::{TaskId, TaskRecord},
 };
 use observer_ebpf::{
-    emit,
+    emit, lost,
     read::{Direct, Reader, exists},
     task::{self, TASK_LEADER},
 };
@@ -204,7 +204,7 @@ unsafe fn meet<R: Reader>(memory: &Memory, base: i64, fresh: i64) {
     unsafe {
         let totals = begin::<R>(memory.whose::<R>(), memory.mm, base);
         if !keep(&totals.task.id, &totals) {
-            emit::count(Loss::Unattributed, fresh as u64);
+            lost!(Loss::Unattributed, fresh as u64);
         }
     }
 }
@@ -274,7 +274,7 @@ pub fn keep(id: &TaskId, totals: &MemTotals) -> bool {
     match MEM_TOTALS.insert(id, totals, u64::from(BPF_NOEXIST)) {
         Ok(()) | Err(EXISTS) => true,
         Err(_) => {
-            emit::count(Loss::MapFull, 1);
+            lost!(Loss::MapFull, 1);
             false
         }
     }

@@ -6,7 +6,7 @@ use observer_common::{
     net::{ClosedRecord, ClosedTotals, KIND_CLOSED, SOCKET_REPORTED, SOCKET_SEEN},
     task::{TaskId, TaskRecord},
 };
-use observer_ebpf::{atomic, emit};
+use observer_ebpf::{atomic, emit, lost};
 
 use super::{
     socket,
@@ -66,7 +66,7 @@ unsafe fn add_up(life: *mut Life, flags: u32, seen: [u64; 3], tcp: *const u8) {
         let rx = rx.wrapping_sub(seen_rx);
         let retransmitted = retransmitted.wrapping_sub(seen_retransmitted);
         if !storage::is_claimed(life) {
-            emit::count(Loss::Unattributed, tx.wrapping_add(rx));
+            lost!(Loss::Unattributed, tx.wrapping_add(rx));
             return;
         }
         let owner = (*life).owner;
@@ -78,8 +78,8 @@ unsafe fn add_up(life: *mut Life, flags: u32, seen: [u64; 3], tcp: *const u8) {
             totals = NET_CLOSED.get_ptr_mut(&owner.id);
         }
         let Some(totals) = totals else {
-            emit::count(Loss::MapFull, 1);
-            emit::count(Loss::Unattributed, tx.wrapping_add(rx));
+            lost!(Loss::MapFull, 1);
+            lost!(Loss::Unattributed, tx.wrapping_add(rx));
             return;
         };
         atomic::add(&raw mut (*totals).tx, tx);

@@ -7,7 +7,7 @@ use observer_common::{
     loss::Loss,
     net::{Flow, FlowKey, FlowRecord, KIND_FLOW},
 };
-use observer_ebpf::{atomic, emit};
+use observer_ebpf::{atomic, emit, lost};
 
 use super::socket::{self, SOCK_FAMILY};
 use crate::{
@@ -50,7 +50,7 @@ pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
                 flow = NET_FLOWS.get_ptr_mut(&key);
                 if flow.is_none() {
                     // No room for the socket: the process's total at least stays whole.
-                    emit::count(Loss::MapFull, 1);
+                    lost!(Loss::MapFull, 1);
                     key.cookie = 0;
                     // Fails where the entry is there already, which is as good.
                     let _ = NET_FLOWS.insert(&key, &fresh, u64::from(BPF_NOEXIST));
@@ -61,7 +61,7 @@ pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
             }
         }
         let Some(flow) = flow else {
-            emit::count(Loss::Unattributed, tx + rx);
+            lost!(Loss::Unattributed, tx + rx);
             return;
         };
         if tx > 0 {

@@ -8,7 +8,7 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_boot_ns, macros::map, maps::HashMap,
 };
 use observer_common::loss::Loss;
-use observer_ebpf::emit;
+use observer_ebpf::lost;
 
 use crate::{
     access::{load, pointer},
@@ -60,7 +60,7 @@ pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
     match NET_SOCKETS.get_ptr_mut(&address) {
         Some(kept) => kept.cast(),
         None => {
-            emit::count(Loss::MapFull, 1);
+            lost!(Loss::MapFull, 1);
             core::ptr::null_mut()
         }
     }

@@ -9,7 +9,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use observer_common::loss::Loss;
-use observer_ebpf::{atomic, emit};
+use observer_ebpf::{atomic, lost};
 
 use crate::net::storage::{Life, Storage};
 
@@ -35,7 +35,7 @@ pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
     // SAFETY: the caller's promise.
     let storage = unsafe { look_up(sk, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) };
     if storage.is_null() {
-        emit::count(Loss::MapFull, 1);
+        lost!(Loss::MapFull, 1);
     }
     storage
 }

@@ -17,7 +17,7 @@ use observer_common::{
     },
     task::TaskId,
 };
-use observer_ebpf::{emit, iterator, read, task};
+use observer_ebpf::{emit, iterator, lost, read, task};
 
 use super::{
     flow, life,
@@ -124,7 +124,7 @@ pub fn net_exit(context: BtfTracePointContext) -> i32 {
             let record = EndedRecord { header, task: task::id(task) };
             // An end has no successor that would make up for it.
             if !emit::emit(&record) && NET_ENDED.insert(&record.task, &record.header.at, 0).is_err() {
-                emit::count(Loss::MapFull, 1);
+                lost!(Loss::MapFull, 1);
             }
         }
     }

@@ -18,6 +18,7 @@ pub mod feature_test;
 pub mod ids;
 pub mod load;
 mod loader;
+pub mod log;
 pub mod map;
 pub mod names;
 pub mod plan;

@@ -24,6 +24,7 @@ use super::{
     facts::KernelTypes,
     ids::attach_types,
     loader::loader,
+    log::{Print, ProgramLog},
     map::{EntrySize, TotalsMap},
     plan::{HookPlan, LoadPlan, ObjectPlan},
     privilege,
@@ -340,6 +341,11 @@ impl LoadedObject {
     pub fn ring_descriptor(&self) -> std::io::Result<OwnedFd> {
         // SAFETY: the ring owns the descriptor and lives across the call.
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }.try_clone_to_owned()
+    }
+
+    /// What its programs log, if they were built to log.
+    pub fn log(&mut self, print: Print) -> Option<ProgramLog> {
+        ProgramLog::of(&mut self.ebpf, print)
     }
 
     /// What its programs cost so far.

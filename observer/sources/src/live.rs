@@ -10,7 +10,11 @@ use observer_core::{
     wants::HostQueries,
 };
 use observer_host::{self as host, Host, remotes::Remotes};
-use observer_kernel::{activity::ProgramActivity, load::LoadedObject};
+use observer_kernel::{
+    activity::ProgramActivity,
+    load::LoadedObject,
+    log::{Print, ProgramLog},
+};
 
 /// How often ended processes are looked for where nothing tells of them, nanoseconds.
 const LOOK_AGAIN: u64 = 60_000_000_000;
@@ -32,6 +36,8 @@ pub struct LiveSource {
     looked: u64,
     /// Started when a name is first asked for.
     remotes: Option<Remotes>,
+    /// Of objects that were built to log, where that is wanted.
+    logs: Vec<ProgramLog>,
 }
 
 impl LiveSource {
@@ -51,7 +57,13 @@ impl LiveSource {
             epoch: 0,
             looked: 0,
             remotes: None,
+            logs: Vec::new(),
         }
+    }
+
+    /// From now on each report prints what the programs have logged; those of the embedded objects log nothing.
+    pub fn log_to(&mut self, print: Print) {
+        self.logs = self.objects.iter_mut().filter_map(|object| object.object.log(print)).collect();
     }
 
     /// Descriptors that become readable when a ring is half full.
@@ -122,6 +134,7 @@ impl LiveSource {
                 self.changes.single(fact, out);
             }
         }
+        self.logs.iter_mut().for_each(ProgramLog::print);
     }
 
     /// Adds to `out` the answers to what a report lacks.

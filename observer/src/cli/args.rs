@@ -245,8 +245,8 @@ pub struct LiveArgs {
     #[arg(long, value_name = "FILE", help_heading = "Observing")]
     pub btf: Option<PathBuf>,
     /// Tell on standard error what the kernel side does
-    #[arg(short = 'v', long, help_heading = "Observing")]
-    pub verbose: bool,
+    #[arg(short = 'v', long, action = clap::ArgAction::Count, help_heading = "Observing")]
+    pub verbose: u8,
     #[arg(long, hide = true, value_name = "KIND")]
     pub without: Vec<WithoutArg>,
     #[arg(long, hide = true, value_name = "DIR")]

@@ -44,7 +44,7 @@ pub async fn observe(
     let mut interruptions = Interruptions::new()?;
     let plan = decide(domains, options)?;
     // The kernel counts the programs' runs and time only while somebody holds this descriptor.
-    let counting = options.verbose.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
+    let counting = (options.verbose > 0).then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
     let loaded = attach(&plan, options)?;
     if loaded.outcomes.iter().all(|outcome| outcome.alternative.is_none()) {
         return Err(Error::unable("observing", "the kernel offers none of the ways that observer knows")
@@ -61,8 +61,11 @@ pub async fn observe(
     }
     pipeline.extend([Fact::Session(Box::new(session(&loaded.outcomes, &plan.facts)))]);
     let mut live = LiveSource::new(loaded.objects, domains, PathBuf::from("/"));
+    if options.verbose > 1 {
+        live.log_to(warn);
+    }
     let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
-    if options.verbose {
+    if options.verbose > 0 {
         let activity = activity::table(&live.activity());
         warn(&format_args!("all was attached after {:.1} ms\n{activity}", attached.as_secs_f64() * 1e3));
     }

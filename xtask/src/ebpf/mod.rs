@@ -27,6 +27,11 @@ pub const OBJECTS: &[&str] = &["mem", "disk", "net", "net_older", "floor"];
 const COMMITTED: &str = "observer/objects";
 const REBUILT: &str = "target/ebpf/objects";
 
+/// The features of `observer-ebpf` that the committed objects are built with: none.
+const EMBEDDED: &str = "";
+/// That of objects whose rare paths log.
+const LOG: &str = "log";
+
 /// Builds the objects into the place where they are committed, and writes down what they were built from and with.
 ///
 /// # Errors
@@ -36,9 +41,21 @@ pub fn build(root: &Path) -> Result<()> {
     let recorded = Manifest::read(&folder).ok();
     let toolchain = Toolchain::ensure(recorded.as_ref().map(|recorded| &recorded.toolchain))?;
     let sources = sources::hash(root)?;
-    let objects = objects::build(root, &toolchain, &folder)?;
+    let objects = objects::build(root, &toolchain, EMBEDDED, &folder)?;
     Manifest { sources, toolchain: toolchain.versions, objects }.write(&folder)?;
     println!("ebpf: written to {COMMITTED}");
+    Ok(())
+}
+
+/// Builds objects whose rare paths say where they were taken, for `observer -vv --objects FOLDER`.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_logging(root: &Path, folder: &Path) -> Result<()> {
+    let recorded = Manifest::read(&root.join(COMMITTED))?;
+    let toolchain = Toolchain::ensure(Some(&recorded.toolchain))?;
+    objects::build(root, &toolchain, LOG, folder)?;
+    println!("ebpf: written to {0}: `observer -vv --objects {0}` prints what they log", folder.display());
     Ok(())
 }
 
@@ -81,7 +98,7 @@ pub fn rebuilt_if_different(root: &Path) -> Result<Option<std::path::PathBuf>> {
     let committed = Manifest::read(&root.join(COMMITTED))?;
     let toolchain = Toolchain::ensure(Some(&committed.toolchain))?;
     let folder = root.join(REBUILT);
-    let objects = objects::build(root, &toolchain, &folder)?;
+    let objects = objects::build(root, &toolchain, EMBEDDED, &folder)?;
     Ok((objects != Hashes::of(&root.join(COMMITTED))?).then_some(folder))
 }
 
@@ -94,7 +111,7 @@ enum Rebuilt {
 fn rebuild(root: &Path, committed: &Manifest) -> Result<Rebuilt> {
     let toolchain = Toolchain::ensure(Some(&committed.toolchain))?;
     let folder = root.join(REBUILT);
-    let objects = objects::build(root, &toolchain, &folder)?;
+    let objects = objects::build(root, &toolchain, EMBEDDED, &folder)?;
     if objects == committed.objects {
         return Ok(Rebuilt::Equal);
     }

@@ -14,17 +14,17 @@ use crate::process;
 
 const TARGET: &str = "bpfel-unknown-none";
 
-/// Builds every object and puts it into `folder`.
+/// Builds every object with the crate's features `features` and puts it into `folder`.
 ///
 /// # Errors
 /// When the source does not build, or an object holds a path of this machine.
-pub fn build(root: &Path, toolchain: &Toolchain, folder: &Path) -> Result<Hashes> {
+pub fn build(root: &Path, toolchain: &Toolchain, features: &str, folder: &Path) -> Result<Hashes> {
     let target = root.join("target/ebpf");
     let paths = Paths::of(root, toolchain)?;
     process::run(
         clean(&toolchain.cargo)
             .current_dir(root)
-            .args(["build", "--package", "observer-ebpf", "--bins", "--release"])
+            .args(["build", "--package", "observer-ebpf", "--bins", "--release", "--features", features])
             .args(["--target", TARGET, "-Z", "build-std=core"])
             .env("RUSTC", &toolchain.rustc)
             .env("RUSTC_BOOTSTRAP", "1")
