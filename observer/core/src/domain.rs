@@ -18,6 +18,7 @@ use crate::{
     },
     hook::{Hook, Need},
     identity::process::Processes,
+    note::NoteCode,
     report::Report,
     view::{Request, View},
     wants::HostQueries,
@@ -41,6 +42,8 @@ pub struct Declaration {
     pub decoder: fn(page_size: u64) -> Box<dyn Decode>,
     /// The views that it answers.
     pub views: &'static [View],
+    /// Codes that its notes can have, beside those of [`crate::note`].
+    pub notes: &'static [NoteCode],
     /// Makes its empty state; the request says how far back trends look.
     pub state: fn(&Request) -> Box<dyn Domain>,
 }

@@ -10,6 +10,7 @@ use crate::{
         session::{SessionFact, Timestamp},
     },
     identity::process::Processes,
+    note,
     report::{
         LossTotals, Note, Report,
         shape::{self, UnknownColumn},
@@ -157,24 +158,24 @@ impl Engine {
     }
 
     fn add_notes(&self, report: &mut Report, session: &SessionFact) {
-        let missing = session.missing.iter().map(|missing| ("missing", missing));
-        let blind = session.blind.iter().map(|blind| ("blind", blind));
+        let missing = session.missing.iter().map(|missing| (note::MISSING, missing));
+        let blind = session.blind.iter().map(|blind| (note::BLIND, blind));
         let kernel = missing.chain(blind).map(|(code, missing)| Note { code, text: missing.text.clone() });
         report.notes.extend(kernel);
         if let Some(interval) = self.stretched {
             let text =
                 format!("Reports come every {interval:.1} s to stay within the budget (--budget raises it).");
-            report.notes.push(Note { code: "stretched", text });
+            report.notes.push(Note { code: note::STRETCHED, text });
         }
         let unread = self.loss.values().map(|loss| loss.unread).fold(0, u64::saturating_add);
         if unread > 0 {
             let text = format!(
                 "{unread} readings of the kernel's state ended early: some rows are older than the rest."
             );
-            report.notes.push(Note { code: "unread", text });
+            report.notes.push(Note { code: note::UNREAD, text });
         }
         report.notes.sort();
-        report.notes.sort_by_key(|note| note.code != Note::NEAR_LIMIT);
+        report.notes.sort_by_key(|note| note.code != note::NEAR_LIMIT);
         report.notes.dedup();
     }
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod facts;
 pub mod hook;
 pub mod identity;
+pub mod note;
 pub mod report;
 pub mod text;
 pub mod trend;

@@ -2,7 +2,10 @@
 //!
 //! A report says nothing about terminals or JSON syntax; `shape` narrows, groups, sorts and cuts it as was asked for.
 
-use crate::facts::{TaskId, session::Timestamp};
+use crate::{
+    facts::{TaskId, session::Timestamp},
+    note::NoteCode,
+};
 
 pub mod shape;
 
@@ -50,33 +53,18 @@ impl LossTotals {
 /// Something the reader should know: a stable code for scripts, a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Note {
-    /// Listed in docs/notes.md.
-    pub code: &'static str,
+    pub code: NoteCode,
     pub text: String,
 }
 
 impl Note {
-    /// The code of what is near its limit: such notes come first.
-    pub const NEAR_LIMIT: &'static str = "near-limit";
-
     /// So many notes of one code tell of one thing each, where there may be very many such things.
     pub const FEW: usize = 5;
 
     /// A note for each of the first few of what is `ranked`, and the rest, of which another note is to tell.
-    pub fn few<'a, T>(
-        code: &'static str,
-        ranked: &'a [T],
-        text: impl Fn(&T) -> String,
-    ) -> (Vec<Self>, &'a [T]) {
+    pub fn few<T>(code: NoteCode, ranked: &[T], text: impl Fn(&T) -> String) -> (Vec<Self>, &[T]) {
         let (first, rest) = ranked.split_at(ranked.len().min(Self::FEW));
         (first.iter().map(|one| Self { code, text: text(one) }).collect(), rest)
-    }
-
-    /// Whether it tells of a promised column that no report of the run will have, or of something that was not read:
-    /// the answer is then incomplete.
-    #[must_use]
-    pub fn tells_of_a_gap(&self) -> bool {
-        matches!(self.code, "unread" | "datagrams-unseen" | "files-unknown" | "unexplained-unknown")
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn text_of(report: &Report) -> String {
     }
     list(&report.notes, object.key("notes"), |note, text| {
         let mut object = Object::open(text);
-        string(note.code, object.key("code"));
+        string(note.code.as_str(), object.key("code"));
         string(&note.text, object.key("text"));
         object.close();
     });
@@ -169,7 +169,10 @@ impl<'a> Object<'a> {
 mod tests {
     use super::*;
     use crate::samples;
-    use observer_core::report::{Column, Hidden, Kind, LossTotals, Note};
+    use observer_core::{
+        note::NoteCode,
+        report::{Column, Hidden, Kind, LossTotals, Note},
+    };
 
     #[test]
     fn a_report_is_one_line_to_the_letter_of_the_contract() {
@@ -205,7 +208,7 @@ mod tests {
                 }],
                 hidden: Hidden::default(),
             }],
-            notes: vec![Note { code: "c", text: "é".to_owned() }],
+            notes: vec![Note { code: NoteCode::remark("c"), text: "é".to_owned() }],
         };
         report.now.wall = 1_795_168_800_123_456_789;
         assert_eq!(

@@ -1,6 +1,9 @@
 //! Reports as the contract sketches them: what the tests of the outputs look at.
 
-use observer_core::report::{Column, Emphasis, Hidden, Kind, LossTotals, Note, Report, Row, Table, Value};
+use observer_core::{
+    note::NoteCode,
+    report::{Column, Emphasis, Hidden, Kind, LossTotals, Note, Report, Row, Table, Value},
+};
 
 const MIB: f64 = 1_048_576.0;
 
@@ -158,7 +161,7 @@ pub(super) fn deleted_open() -> Report {
     let main = Table { key: "rows", columns, rows: vec![first, second], hidden: Hidden::default() };
     Report {
         notes: vec![Note {
-            code: "paths",
+            code: NoteCode::remark("paths"),
             text: "files deleted before observer started have the name they had last, which may be in a directory \
                    that has been moved since"
                 .to_owned(),

@@ -11,7 +11,7 @@ use observer_core::{
         Fact,
         session::{SessionFact, Timestamp},
     },
-    report::{Note, Report, shape::UnknownColumn},
+    report::{Report, shape::UnknownColumn},
     text::harmless,
     wants::HostQueries,
 };
@@ -85,7 +85,7 @@ impl Pipeline {
         if let Some(engine) = self.engines.first()
             && let Some(report) = engine.report(now, rows).map_err(unshapable)?
         {
-            self.lost |= report.loss.any() || report.notes.iter().any(Note::tells_of_a_gap);
+            self.lost |= report.loss.any() || report.notes.iter().any(|note| note.code.is_gap());
             if shown {
                 self.write(&report)?;
             }

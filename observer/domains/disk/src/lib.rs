@@ -26,6 +26,7 @@ mod holders;
 pub mod hooks;
 mod inode_scan;
 mod magic;
+mod note;
 pub mod report;
 mod space;
 pub mod state;
@@ -60,5 +61,6 @@ pub const DECLARATION: Declaration = Declaration {
     ],
     decoder: |_| Box::new(decode::DiskDecoder::default()),
     views: &[View::Disk, View::DeletedOpen],
+    notes: note::ALL,
     state: |request| Box::new(state::DiskState::new(request)),
 };

@@ -27,6 +27,7 @@ mod headline;
 pub mod hooks;
 mod kernel;
 mod machine;
+mod note;
 mod pressure;
 mod process;
 mod ranked_process;
@@ -43,5 +44,6 @@ pub const DECLARATION: Declaration = Declaration {
     optional_fields: &["MM_OWNER", "SIGNAL_MAX_RSS", "TASK_RSS"],
     decoder: |page_size| Box::new(decode::MemDecoder::new(page_size)),
     views: &[View::Mem],
+    notes: note::ALL,
     state: |request| Box::new(state::MemState::new(request)),
 };

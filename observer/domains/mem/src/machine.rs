@@ -3,6 +3,7 @@
 //! What the kernel's own accounts do not name (pages that drivers took, balloons, firmware) is `unaccounted`: what is
 //! left when everything named has been subtracted.
 
+use crate::note;
 use std::collections::{BTreeMap, BTreeSet};
 
 use observer_core::{
@@ -102,7 +103,7 @@ impl MachineMemory {
             let text = format!(
                 "Slab caches are as they were {age} ago: to read them took {took} of processor time, so they are read less often."
             );
-            Note { code: "mem-slabs-read-before", text }
+            Note { code: note::MEM_SLABS_READ_BEFORE, text }
         })
     }
 

@@ -1,5 +1,6 @@
 //! What ran short: processes that were killed because memory ran out, and time that was spent waiting for memory.
 
+use crate::note;
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use observer_core::{
@@ -101,12 +102,12 @@ impl MemoryPressure {
     pub(super) fn notes(&self, context: &Context<'_>) -> Vec<Note> {
         let mut kills: Vec<&Kill> = self.kills.iter().collect();
         kills.sort_by(|one, other| one.by_size(other));
-        let (mut notes, rest) = Note::few("mem-oom", &kills, |kill| kill.text(context));
+        let (mut notes, rest) = Note::few(note::MEM_OOM, &kills, |kill| kill.text(context));
         let others = self.others.values().fold(rest.len() as u64, |sum, count| sum.saturating_add(*count));
         if others > 0 {
             let killed = units::counted(others, "more process was", "more processes were");
             let text = format!("Out of memory: {killed} killed in the last minute.");
-            notes.push(Note { code: "mem-oom", text });
+            notes.push(Note { code: note::MEM_OOM, text });
         }
         let mut stalls: Vec<(f64, String)> = self
             .stalls
@@ -114,13 +115,13 @@ impl MemoryPressure {
             .filter_map(|(group, waiting)| waiting.text(group.as_deref(), context))
             .collect();
         stalls.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        let (worst, rest) = Note::few("mem-stall", &stalls, |(_, text)| text.clone());
+        let (worst, rest) = Note::few(note::MEM_STALL, &stalls, |(_, text)| text.clone());
         notes.extend(worst);
         if !rest.is_empty() {
             let groups = units::counted(rest.len() as u64, "more group", "more groups");
             let text =
                 format!("Since the last report tasks waited for memory in {groups}, for less of the time.");
-            notes.push(Note { code: "mem-stall", text });
+            notes.push(Note { code: note::MEM_STALL, text });
         }
         notes
     }

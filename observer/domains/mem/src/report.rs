@@ -6,6 +6,7 @@ use super::{
     ranked_process::{AssessmentStage, RankedProcess, assessed},
     state::MemState,
 };
+use crate::note;
 use observer_core::{
     domain::Context,
     facts::{
@@ -245,17 +246,17 @@ fn notes(processes: &[RankedProcess<'_>]) -> Vec<Note> {
     if living().any(|process| process.memory.is_some() && process.says.trend.is_none()) {
         let text = "Rates of some processes are their growth over the time observed so far; a trend, and the interval that its \
              rate is in, needs ten seconds, or half the window.";
-        notes.push(Note { code: "mem-trend", text: text.to_owned() });
+        notes.push(Note { code: note::MEM_TREND, text: text.to_owned() });
     }
     if living().any(|process| process.memory.is_some() && process.room().is_none()) {
         let text = "Limits of some processes are not known: the control group of a process could not be read, or \
                     its row is not shown.";
-        notes.push(Note { code: "mem-limit", text: text.to_owned() });
+        notes.push(Note { code: note::MEM_LIMIT, text: text.to_owned() });
     }
     if processes.iter().any(|process| process.process.ended) {
         let text = "Rows of processes that ended hold what they mapped and the most that was resident; what they \
                     held is free again.";
-        notes.push(Note { code: "mem-ended", text: text.to_owned() });
+        notes.push(Note { code: note::MEM_ENDED, text: text.to_owned() });
     }
     notes
 }

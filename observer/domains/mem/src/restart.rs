@@ -3,6 +3,7 @@
 //! A program is known by its name and its owner; one that several processes run at a time is not told apart from one
 //! that was restarted, so only what ended shortly before the other began is compared.
 
+use crate::note;
 use std::collections::HashMap;
 
 use super::{process::process_bytes, ranked_process::RankedProcess};
@@ -73,7 +74,8 @@ impl Predecessors {
         let successors = later.filter_map(|process| self.succeeded(process));
         let mut successors: Vec<Successor<'_>> = successors.collect();
         successors.sort_by(|one, other| other.held.total_cmp(&one.held).then_with(|| one.id.cmp(&other.id)));
-        let (mut notes, rest) = Note::few("mem-restart", &successors, |successor| successor.text(context));
+        let (mut notes, rest) =
+            Note::few(note::MEM_RESTART, &successors, |successor| successor.text(context));
         if !rest.is_empty() {
             let text = format!(
                 "{} started in place of what had ended and {} as much as that did: {} in all.",
@@ -81,7 +83,7 @@ impl Predecessors {
                 if rest.len() == 1 { "holds" } else { "hold" },
                 units::bytes(rest.iter().map(|successor| successor.held).sum::<f64>()),
             );
-            notes.push(Note { code: "mem-restart", text });
+            notes.push(Note { code: note::MEM_RESTART, text });
         }
         notes
     }

@@ -17,6 +17,7 @@ use observer_core::{
         net::{Descriptors, Occupancy, SocketFact},
     },
     identity::columns::label,
+    note::NEAR_LIMIT,
     report::{Note, Value},
     units::{counted, share},
 };
@@ -47,7 +48,7 @@ pub(super) fn notes(state: &NetState, fullest: Option<Fullest>, context: &Contex
 
 /// The note of something that is near its limit.
 pub(super) const fn near_limit(text: String) -> Note {
-    Note { code: Note::NEAR_LIMIT, text }
+    Note { code: NEAR_LIMIT, text }
 }
 
 /// The totals that tell how full the machine's own tables are.
@@ -83,7 +84,7 @@ fn queues(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     found.sort_by_key(|queue| {
         (Reverse(queue.dropped), Reverse(queue.fact.queued), queue.fact.ends.local, queue.fact.cookie)
     });
-    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |queue| queue.text(context));
+    let (mut notes, rest) = Note::few(NEAR_LIMIT, &found, |queue| queue.text(context));
     if !rest.is_empty() {
         let dropped = rest.iter().map(|queue| queue.dropped).fold(0, u64::saturating_add);
         notes.push(near_limit(format!(
@@ -156,7 +157,7 @@ fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     });
     let mut found: Vec<(TaskId, Occupancy)> = near.collect();
     found.sort_by_key(|(id, filling)| (Reverse(filling.used), *id));
-    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |(id, Occupancy { used, limit })| {
+    let (mut notes, rest) = Note::few(NEAR_LIMIT, &found, |(id, Occupancy { used, limit })| {
         let who = label(*id, context.processes);
         format!(
             "{who} has {used} of at most {limit} descriptors open; when none is left, it can neither accept nor connect."

@@ -8,6 +8,7 @@ use super::{
     state::NetState,
     traffic::{Overall, Traffic},
 };
+use crate::note;
 use observer_core::{
     domain::Context,
     facts::TaskId,
@@ -99,11 +100,11 @@ pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
             duration(filled.adds),
         )
     };
-    let (mut notes, rest) = Note::few("queue-filled", state.judgements(context.now).filled(), text);
+    let (mut notes, rest) = Note::few(note::QUEUE_FILLED, state.judgements(context.now).filled(), text);
     if !rest.is_empty() {
         let more = counted(rest.len() as u64, "more link has", "more links have");
         let text = format!("{more} a queue that one process fills.");
-        notes.push(Note { code: "queue-filled", text });
+        notes.push(Note { code: note::QUEUE_FILLED, text });
     }
     notes
 }

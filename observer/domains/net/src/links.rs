@@ -1,5 +1,6 @@
 //! The table of interfaces, and what is said of those that can carry no more.
 
+use crate::note;
 use std::cmp::Reverse;
 
 use super::{
@@ -8,6 +9,7 @@ use super::{
     rates::Rates,
 };
 use observer_core::{
+    note::NEAR_LIMIT,
     report::{Column, Emphasis, Kind, Note, Row, Table, Value},
     text::printable,
     units::{bits, bytes, counted, share},
@@ -84,7 +86,7 @@ pub(super) fn notes(links: &Links, rates: Rates) -> Vec<Note> {
         let usage = |link| full(link).unwrap_or(0.0);
         other.lost().cmp(&one.lost()).then_with(|| usage(other).total_cmp(&usage(one)))
     });
-    let (mut notes, rest) = Note::few(Note::NEAR_LIMIT, &found, |link| text(link, full(link)));
+    let (mut notes, rest) = Note::few(NEAR_LIMIT, &found, |link| text(link, full(link)));
     if !rest.is_empty() {
         let more = counted(rest.len() as u64, "more interface is", "more interfaces are");
         let lost = rest.iter().map(|link| link.lost()).fold(0, u64::saturating_add);
@@ -95,7 +97,7 @@ pub(super) fn notes(links: &Links, rates: Rates) -> Vec<Note> {
     if links.iter().any(|link| link.queue().is_none()) {
         let text =
             "`queued` and `queue_drops` of interfaces are null: the kernel did not tell of their queues.";
-        notes.push(Note { code: "link-queues-unknown", text: text.to_owned() });
+        notes.push(Note { code: note::LINK_QUEUES_UNKNOWN, text: text.to_owned() });
     }
     notes
 }

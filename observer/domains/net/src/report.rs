@@ -1,5 +1,6 @@
 //! From the state of the net domain to rows and columns.
 
+use crate::note;
 use std::{
     cmp::Reverse,
     collections::{HashMap, HashSet},
@@ -52,7 +53,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
             "{went} by before observer looked whose they were: it looks while a socket for datagrams is open, and for \
              ten minutes after."
         );
-        report.notes.push(Note { code: "datagrams-unseen", text });
+        report.notes.push(Note { code: note::DATAGRAMS_UNSEEN, text });
     }
     if context.request.view != View::Listen {
         report.notes.extend(headline::notes(state, context));

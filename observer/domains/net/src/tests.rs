@@ -16,7 +16,8 @@ use observer_core::{
         session::{SessionFact, Timestamp},
     },
     identity::process::Processes,
-    report::{Note, Report, Row, Value, shape},
+    note::NEAR_LIMIT,
+    report::{Report, Row, Value, shape},
     view::{GroupBy, Request, View},
 };
 
@@ -550,8 +551,8 @@ fn a_link_is_used_by_its_busier_direction_and_has_no_use_without_a_speed() {
     assert_eq!(of(1, "use"), Value::Missing);
     assert_eq!(of(0, "queued"), Value::Missing, "nobody told of its queue");
     let notes: Vec<_> = report.notes.iter().map(|note| (note.code, note.text.as_str())).collect();
-    assert_eq!(notes[0], (Note::NEAR_LIMIT, "eth0: uses 90 % of its 8 Mbit/s."));
-    assert_eq!((notes[1].0, notes.len()), ("link-queues-unknown", 2));
+    assert_eq!(notes[0], (NEAR_LIMIT, "eth0: uses 90 % of its 8 Mbit/s."));
+    assert_eq!((notes[1].0.as_str(), notes.len()), ("link-queues-unknown", 2));
     assert_eq!(
         report.headline,
         ["eth0 sends 7.2 Mbit/s of 8 Mbit/s (90 %): 200 takes 100 % of it, most of it with 10.0.0.9:53."]
@@ -643,7 +644,7 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
     };
     let mut told = |queue_limit, drops| {
         scene.say(listener(queue_limit, drops));
-        let notes = scene.report().notes.into_iter().filter(|note| note.code == Note::NEAR_LIMIT);
+        let notes = scene.report().notes.into_iter().filter(|note| note.code == NEAR_LIMIT);
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
     assert_eq!(told(None, 2), [""; 0], "nothing was dropped while observed, and no limit is near");

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{holders, mounted, reclaim};
-use crate::{file::HeldFile, magic::Magic, state::DiskState};
+use crate::{file::HeldFile, magic::Magic, note, state::DiskState};
 use observer_core::{
     domain::Context,
     facts::disk::InodeId,
     identity::columns,
+    note::NoteCode,
     report::{Column, Emphasis, Hidden, Kind, Note, Report, Row, Table, Value},
     text::printable,
     units,
@@ -224,7 +225,7 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
         .filter(|(inode, file)| state.path(*inode, file).is_none())
         .map(|(inode, _)| *inode)
         .collect();
-    let mut note = |code: &'static str, is_missing: &dyn Fn(InodeId, &HeldFile) -> bool, text: &str| {
+    let mut note = |code: NoteCode, is_missing: &dyn Fn(InodeId, &HeldFile) -> bool, text: &str| {
         let count = files.iter().filter(|(inode, file)| is_missing(*inode, file)).count() as u64;
         if count > 0 {
             let files = units::counted(count, "file", "files");
@@ -232,45 +233,45 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
         }
     };
     note(
-        "deleted-before",
+        note::DELETED_BEFORE,
         &|_, file| file.early && file.deleted.is_none(),
         "deleted before observation began, so nobody can say by whom and when.",
     );
     note(
-        "deleter-unknown",
+        note::DELETER_UNKNOWN,
         &|_, file| !file.early && file.deleted.is_none(),
         "no event told who deleted it; a file made without a name (`O_TMPFILE`) was never deleted.",
     );
     note(
-        "path-unknown",
+        note::PATH_UNKNOWN,
         &|inode, _| pathless.contains(&inode),
         "the last path could not be read: the holder ended or may not be inspected, or no /proc leads to the file.",
     );
     note(
-        "allocated-unknown",
+        note::ALLOCATED_UNKNOWN,
         &|_, file| file.allocated().is_none(),
         "the blocks that it takes are not known: its filesystem was not asked, did not answer, or is a module whose \
          types the kernel does not tell.",
     );
     note(
-        "blocks-shared",
+        note::BLOCKS_SHARED,
         &|_, file| file.allocated().is_some() && file.reclaimable().is_none(),
         "its filesystem may share blocks between files, and which of these are could not be read, so what freeing it gives \
          back is not known.",
     );
     note(
-        "growth-unknown",
+        note::GROWTH_UNKNOWN,
         &|_, file| file.growth(context.now.boot).is_none(),
         "seen for the first time: growth is known from the next report on.",
     );
     note(
-        "written-unknown",
+        note::WRITTEN_UNKNOWN,
         &|_, file| file.holders.keys().any(|id| file.written(*id, state.growth_by_event).is_none()),
         "has had several holders, and no event here tells which of them wrote.",
     );
     let keeper = |inode, file: &HeldFile| holders::keeper(inode, file, state);
     note(
-        "kept-by-kernel",
+        note::KEPT_BY_KERNEL,
         &|inode, file| keeper(inode, file) == Some(holders::KernelHolder::Unknown),
         "no process holds it, nor a loop device or swap: the kernel itself does (a file server, accounting, a descriptor \
          within a descriptor on its way), or it was let go of while observer looked.",
@@ -278,14 +279,14 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
     if let Some((_, read)) = state.lists.readings().filter(|(_, read)| *read < context.now.boot) {
         let ago = units::duration((context.now.boot - read) as f64 / 1e9);
         note(
-            "inodes-read-before",
+            note::INODES_READ_BEFORE,
             &|_, file| file.is_listed_alone(),
             &format!("as the kernel's lists of inodes showed it {ago} ago, when they were last read."),
         );
     }
     if !state.holders_by_pass {
         note(
-            "holders-unknown",
+            note::HOLDERS_UNKNOWN,
             &|_, _| true,
             "known from its writers alone; who else holds it, how big it is and when it is freed is not known.",
         );
@@ -296,7 +297,7 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
         Some(walk) => (!walk.complete).then_some("they changed while they were read"),
     };
     notes.extend(unread.map(|why| Note {
-        code: "inodes-unread",
+        code: note::INODES_UNREAD,
         text: format!("Files that no process holds may be missing: the kernel's lists of inodes were not read to their end, {why}."),
     }));
     notes

@@ -9,7 +9,11 @@ use std::{
 };
 
 use super::reclaim;
-use crate::{growing::GrowingFile, state::DiskState};
+use crate::{
+    growing::GrowingFile,
+    note::{LEFT_BEHIND, RESTARTED_WRITER, SMALL_APPENDS},
+    state::DiskState,
+};
 use observer_core::{
     domain::Context,
     facts::TaskId,
@@ -81,7 +85,7 @@ fn of_restarted(mut restarted: Vec<Restarted<'_>>) -> Vec<Note> {
     restarted.sort_by(|one, other| {
         other.starts.cmp(&one.starts).then_with(|| (one.path, &one.name).cmp(&(other.path, &other.name)))
     });
-    let (mut notes, rest) = Note::few("restarted-writer", &restarted, |Restarted { starts, path, name }| {
+    let (mut notes, rest) = Note::few(RESTARTED_WRITER, &restarted, |Restarted { starts, path, name }| {
         format!(
             "{starts} processes of {name} wrote to {} and ended: it is started over and over and writes each time.",
             printable(path)
@@ -90,14 +94,14 @@ fn of_restarted(mut restarted: Vec<Restarted<'_>>) -> Vec<Note> {
     if !rest.is_empty() {
         let more = units::counted(rest.len() as u64, "more file is", "more files are");
         let text = format!("{more} written to by what is started over and over.");
-        notes.push(Note { code: "restarted-writer", text });
+        notes.push(Note { code: RESTARTED_WRITER, text });
     }
     notes
 }
 
 fn of_appended(mut appended: Vec<Appended<'_>>) -> Vec<Note> {
     appended.sort_by_key(|file| (Reverse(file.bytes), file.path));
-    let (mut notes, rest) = Note::few("small-appends", &appended, |Appended { bytes, appends, path, by }| {
+    let (mut notes, rest) = Note::few(SMALL_APPENDS, &appended, |Appended { bytes, appends, path, by }| {
         let by = if by.is_empty() { String::new() } else { format!(" by {}", reclaim::listed(by)) };
         format!(
             "{} grew by {}, in {appends} appends of {} on average{by}: a log that grows line by line.",
@@ -110,14 +114,14 @@ fn of_appended(mut appended: Vec<Appended<'_>>) -> Vec<Note> {
         let more = units::counted(rest.len() as u64, "more file grows", "more files grow");
         let bytes = rest.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
         let text = format!("{more} line by line, by {} together.", units::bytes(bytes));
-        notes.push(Note { code: "small-appends", text });
+        notes.push(Note { code: SMALL_APPENDS, text });
     }
     notes
 }
 
 fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
     left.sort_by_key(|(folder, left)| (Reverse(left.bytes), *folder));
-    let (mut notes, rest) = Note::few("left-behind", &left, |(folder, left)| {
+    let (mut notes, rest) = Note::few(LEFT_BEHIND, &left, |(folder, left)| {
         let makers: Vec<String> = left.makers.iter().cloned().collect();
         let by = if makers.is_empty() { String::new() } else { format!(" by {}", reclaim::listed(&makers)) };
         format!(
@@ -137,7 +141,7 @@ fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
             units::bytes(bytes),
             units::counted(rest.len() as u64, "more folder", "more folders")
         );
-        notes.push(Note { code: "left-behind", text });
+        notes.push(Note { code: LEFT_BEHIND, text });
     }
     notes
 }

@@ -1,9 +1,13 @@
 //! The view `disk`: filesystems, and who writes.
 
 use super::{filesystem, patterns, writing};
-use crate::state::{ASKED, DiskState};
+use crate::{
+    note,
+    state::{ASKED, DiskState},
+};
 use observer_core::{
     domain::Context,
+    note::NoteCode,
     report::{Hidden, Note, Report, Row, Table, Value},
     trend::slope::SECONDS,
     units,
@@ -18,56 +22,56 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let (writers, pathless) = writing::table(state, context, false);
     let unattributed = state.grown.unattributed();
     let mut notes = Vec::new();
-    let mut note = |code: &'static str, text: &str| notes.push(Note { code, text: text.to_owned() });
+    let mut note = |code: NoteCode, text: &str| notes.push(Note { code, text: text.to_owned() });
     if !state.growth_by_event && !state.work_by_event {
-        note("files-unknown", "`files` is null: no event here tells which files a process writes to.");
+        note(note::FILES_UNKNOWN, "`files` is null: no event here tells which files a process writes to.");
     }
     if filesystems.iter().any(|told| told.unaccounted) {
         note(
-            "unexplained-unknown",
+            note::UNEXPLAINED_UNKNOWN,
             "`unexplained` is null for filesystems on which no event here tells of writes.",
         );
     }
     if filesystems.iter().any(|told| told.stacked) {
         let text = "`unexplained` is null for an overlay: what is written to it is in the account of the filesystem \
                     below it.";
-        note("unexplained-overlay", text);
+        note(note::UNEXPLAINED_OVERLAY, text);
     }
     if filesystems.iter().any(|told| told.late) {
         let text = format!(
             "`unexplained` is null where more files grew than the {ASKED} that are asked at a report: `growth_files` lags \
              behind, until each has had its turn and `--window` has passed."
         );
-        note("growth-late", &text);
+        note(note::GROWTH_LATE, &text);
     }
     if filesystems.iter().any(|told| told.promised) {
         let text = "`unexplained` is null for btrfs while its files take blocks that it counts as used only when they are \
                     written down.";
-        note("unexplained-promised", text);
+        note(note::UNEXPLAINED_PROMISED, text);
     }
     if filesystems.iter().any(|told| told.early) {
         let text = format!(
             "`rate` is that of the last interval and `full_in` null: a trend needs {SECONDS:.0} seconds, or half of \
              `--window`."
         );
-        note("disk-trend", &text);
+        note(note::DISK_TREND, &text);
     }
     if state.other_mounts.unread > 0 {
         let text = format!(
             "{} not looked into: filesystems that only these have are missing.",
             units::counted(state.other_mounts.unread, "mount namespace was", "mount namespaces were")
         );
-        note("namespaces-unread", &text);
+        note(note::NAMESPACES_UNREAD, &text);
     }
     if pathless {
-        note("path-unknown", "some `path` is null: the file was closed, or is not to be seen from here.");
+        note(note::PATH_UNKNOWN, "some `path` is null: the file was closed, or is not to be seen from here.");
     }
     if unattributed > 0 {
         let text = format!(
             "{} went into files with several writers, of which no event here tells who wrote how much.",
             units::bytes(unattributed)
         );
-        note("writers-unknown", &text);
+        note(note::WRITERS_UNKNOWN, &text);
     }
     let rows = filesystems.into_iter().map(|told| told.row).collect();
     let mut report = context.report(vec![table(rows), writers]);
