@@ -131,6 +131,8 @@ mod tests {
         let x_of_b = "use crate::b::B; pub struct X; pub fn f() {}";
         assert_eq!(circles_of(a, x, b), [] as [&str; 0]);
         assert_eq!(circles_of(a, x_of_b, b), ["a/x.rs a.rs b.rs"]);
+        let a_inline = "mod x; pub struct A; mod names { use super::x::*; }";
+        assert_eq!(circles_of(a_inline, x, b), [] as [&str; 0]);
         assert_eq!(circles_of("mod x; pub use x::X; pub struct A;", x_of_b, b), [] as [&str; 0]);
         let (a_of_b, b_of_x) = ("mod x; use crate::b::B; pub struct A;", "use crate::a::x::X; pub struct B;");
         assert_eq!(circles_of(a_of_b, x, b_of_x), ["a/x.rs a.rs b.rs"]);

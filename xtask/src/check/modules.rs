@@ -28,6 +28,8 @@ pub struct Tree(BTreeMap<Place, Module>);
 #[derive(Default)]
 struct Module {
     file: PathBuf,
+    /// Its own place, or that of the module around it that the whole file is.
+    of_file: Place,
     /// What `use` makes known here: each name with the path that it stands for.
     names: BTreeMap<String, Vec<String>>,
     /// Each path that is named here, on which line and how.
@@ -79,9 +81,10 @@ impl Tree {
             let mentions = module.mentions.iter();
             mentions.filter_map(move |(path, line, how)| {
                 let (target, is_item) = self.resolve(place, path, 0)?;
+                let target = self.0.get(&target)?;
                 let kin = match () {
-                    () if place.starts_with(&target) => Kin::Ancestor,
-                    () if target.starts_with(place) => Kin::Descendant,
+                    () if module.of_file.starts_with(&target.of_file) => Kin::Ancestor,
+                    () if target.of_file.starts_with(&module.of_file) => Kin::Descendant,
                     () => Kin::Other,
                 };
                 let counts = match how {
@@ -89,7 +92,7 @@ impl Tree {
                     Mention::HandedOn => is_item && kin != Kin::Descendant,
                     Mention::Whole => true,
                 };
-                let (from, to) = (module.file.clone(), self.0.get(&target)?.file.clone());
+                let (from, to) = (module.file.clone(), target.file.clone());
                 (counts && from != to).then_some(Import { from, line: *line, to, kin })
             })
         })
@@ -129,11 +132,18 @@ impl Tree {
     fn file(&mut self, file: &Path, folder: &Path, place: &[String]) -> Result<()> {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let parsed = syn::parse_file(&text).with_context(|| format!("cannot parse {}", file.display()))?;
-        self.items(&parsed.items, file, folder, place)
+        self.items(&parsed.items, (file, place), folder, place)
     }
 
-    fn items(&mut self, items: &[Item], file: &Path, folder: &Path, place: &[String]) -> Result<()> {
-        let mut module = Module { file: file.to_owned(), ..Module::default() };
+    fn items(
+        &mut self,
+        items: &[Item],
+        whole: (&Path, &[String]),
+        folder: &Path,
+        place: &[String],
+    ) -> Result<()> {
+        let (file, of_file) = (whole.0.to_owned(), whole.1.to_vec());
+        let mut module = Module { file: file.clone(), of_file, ..Module::default() };
         let is_module = |item: &&Item| matches!(item, Item::Mod(_));
         items.iter().filter(|item| !is_module(item)).for_each(|item| module.visit_item(item));
         self.0.insert(place.to_vec(), module);
@@ -145,7 +155,7 @@ impl Tree {
             let inner = [place, &[ident.to_string()]].concat();
             let inner_folder = folder.join(ident.to_string());
             if let Some((_, items)) = content {
-                self.items(items, file, &inner_folder, &inner)?;
+                self.items(items, whole, &inner_folder, &inner)?;
             } else if let Some(path) = attrs.iter().find_map(path_of) {
                 let file = file.with_file_name(path);
                 self.file(&file, file.parent().unwrap_or(&file), &inner)?;
