@@ -112,7 +112,7 @@ fn facts_of_a_domain_that_is_not_built_in_come_back() {
     for pass in
         [vec![of(1, Some(1)), of(2, Some(1))], vec![of(1, Some(1)), of(2, Some(2))], vec![of(2, Some(2))]]
     {
-        changes.pass(ProgramName::new("load"), pass, &mut out);
+        changes.scan(ProgramName::new("load"), pass, &mut out);
         changes.settle(&mut out);
     }
     let expected = [of(1, Some(1)), of(2, Some(1)), of(2, Some(2)), of(1, None)];
@@ -288,7 +288,7 @@ fn what_vanished_unseen_is_gone_after_damage() {
         let mut out = Vec::new();
         // The first goes and comes back before the key frame, the second does not come back, the third stays.
         let there = (1..=3).filter(|tgid| *tgid == 3 || second < 20 || (*tgid == 1 && second > 30));
-        changes.pass(ProgramName::new("pass"), there.map(counters), &mut out);
+        changes.scan(ProgramName::new("pass"), there.map(counters), &mut out);
         changes.settle(&mut out);
         changes.tick();
         out.iter().for_each(|fact| recorder.push(fact));

@@ -223,12 +223,12 @@ impl AttachedObject {
         if decoded.partial {
             // Nothing yet: what the last of its passes tells is told of all of them.
         } else if complete && round.whole {
-            changes.pass(program, facts, out);
+            changes.scan(program, facts, out);
         } else if complete {
-            changes.pass_over_changes(program, facts, out);
+            changes.scan_of_changes(program, facts, out);
         } else {
             self.unread += 1;
-            changes.interrupted(program, facts, out);
+            changes.interrupted_scan(program, facts, out);
         }
         self.settle(decoded, changes, out);
         self.read(entries, changes, out);

@@ -1,22 +1,22 @@
-//! From what is observed to what has changed: the one place that knows the last value of every slot.
+//! From what is observed to what has changed: only this module knows the last value of every slot.
 //!
-//! A fact that is equal to the last one of its slot tells nothing and is dropped, here and not later, so that the
-//! engine, a recording and its replay all see the same stream. What a complete pass no longer finds is gone.
+//! A fact that equals the last one of its slot is dropped, here and not later, so that the engine, a recording and its
+//! replay all get the same stream. A thing that a complete scan no longer finds is gone.
 //!
-//! The rule that this stands on: *what a state has forgotten is forgotten here, or is outdated, before it can be told
-//! again*; else its equal value is dropped and the state never hears it. And what nobody speaks of any more is forgotten,
-//! so that memory is bounded by what there is and not by what there was. A slot is forgotten
+//! One rule must hold: *what a state has forgotten is forgotten here, or is outdated, before it can be reported again*;
+//! else its equal value is dropped and the state never gets it. And what no source reports any longer is forgotten, so that
+//! memory is bounded by what there is and not by what there was. A slot is forgotten
 //!
-//! - when no pass of a report finds it any more, with what [`Fact::ends`] names: what a pass finds (processes, counters, files,
+//! - when no scan of a report finds it any longer, with what [`Fact::ends`] names: what scans find (processes, counters, files,
 //!   holders, sockets);
 //! - a report after an end ([`Fact::ends`]): what is known of a process, a flow. It is later than the states
-//!   forget, on purpose: what is said of an end twice must not bring back what ended;
-//! - when its process's number is another's, which ends it though nobody heard of its end;
-//! - with the report at which nothing [`Fact::keeps`] it: the limit of a group that no process is in, the space of
-//!   what is not mounted, the deletion and the writers of a file that nobody was found to hold.
+//!   forget, on purpose: an end that is reported twice must not bring back what ended;
+//! - when another process has its process id, which ends the process even if no end was reported;
+//! - with the report at which nothing [`Fact::keeps`] it: the limit of a group without processes, the space of an unmounted
+//!   filesystem, the deletion and the writers of a file for which no holder was found.
 //!
 //! Of the rest there is a fixed number (the machine, its links and mounts, the losses of each object), or as many as a
-//! map of the kernel side has room for (totals of connections whose ends found no room in the ring).
+//! map in the kernel can hold (totals of connections whose closes found no room in the ring buffer).
 
 use std::borrow::Cow;
 
@@ -32,21 +32,21 @@ use observer_core::facts::{
 
 mod values;
 
-/// So many things may have gone at one place in the order of a pass before the rest is looked up one by one.
+/// How many things in a row may be gone from the order of a scan before the rest is looked up one by one.
 const LOOK_AHEAD: usize = 64;
-/// Where there are more sockets than this, what is told of one is packed: it takes time, and little room.
+/// Facts about more sockets than this are packed, which takes time and saves memory.
 const FEW: usize = 1024;
 
-/// The last value of every slot, and which passes still find it.
+/// The last value of every slot, and which scans still find it.
 #[derive(Debug, Default)]
 pub struct Changes {
     values: Values,
-    /// Each program with what its latest pass found. A handful of programs.
-    passes: Vec<(ProgramName, Vec<ValueIndex>)>,
-    /// What the passes since the last judgement no longer found.
+    /// Each program with what its latest scan found. A handful of programs.
+    scans: Vec<(ProgramName, Vec<ValueIndex>)>,
+    /// What the scans since the last [`Self::settle`] no longer found.
     missed: Vec<Slot>,
-    /// Passes counted, so that a mark of an earlier one is not taken for this one's.
-    pass: u32,
+    /// The number of the current scan.
+    scan: u32,
     /// Slots that ended since the last report was due, and those that had ended before it.
     ending: HashSet<Slot>,
     ended: HashSet<Slot>,
@@ -56,24 +56,24 @@ pub struct Changes {
     loose: HashSet<Slot>,
     /// The latest process of each process id.
     latest: HashMap<u32, TaskId>,
-    /// Sockets that the pass which is under way has told of so far.
-    told: usize,
+    /// Sockets that the current scan has found so far.
+    scanned: usize,
     packer: Packer,
 }
 
-/// What counts as found, of what the previous pass of a program had and this one has not.
+/// What counts as found, of what the previous scan of a program found and this one did not.
 #[derive(Clone, Copy)]
 enum Retention {
     Nothing,
-    /// What is not told of while it stays as it is ([`Fact::lasts_unsaid`]).
+    /// What is not reported while it does not change ([`Fact::lasts_unsaid`]).
     WhatLasts,
     Everything,
 }
 
 impl Changes {
-    /// Takes the facts of one complete pass of `program`: what differs from the last fact of its slot goes to `out`.
-    /// What this program's previous pass had and this one has not is missed until [`Self::settle`] judges.
-    pub fn pass(
+    /// Takes the facts of one complete scan of `program`. Those that differ from the last one of their slot go to `out`.
+    /// What this program's previous scan found and this one did not is missed until [`Self::settle`] decides.
+    pub fn scan(
         &mut self,
         program: ProgramName,
         facts: impl IntoIterator<Item = Fact>,
@@ -82,9 +82,9 @@ impl Changes {
         self.replace(program, facts, Retention::Nothing, out);
     }
 
-    /// As [`Self::pass`], where the pass has kept silent about what lasts and has not changed
-    /// ([`Fact::lasts_unsaid`]): that is found as long as its end is not told.
-    pub fn pass_over_changes(
+    /// As [`Self::scan`], for a scan that leaves out what lasts and has not changed ([`Fact::lasts_unsaid`]): that counts as
+    /// found until its end is reported.
+    pub fn scan_of_changes(
         &mut self,
         program: ProgramName,
         facts: impl IntoIterator<Item = Fact>,
@@ -93,11 +93,11 @@ impl Changes {
         self.replace(program, facts, Retention::WhatLasts, out);
     }
 
-    /// Takes a part of what a pass under way tells of sockets, before it is told of as a whole: puts what is known in the
-    /// place of facts that are equal to it, for one of two is enough, and packs the others where there are many.
+    /// Makes a part of a scan smaller, before the scan is taken as a whole: replaces facts that are known by the known ones,
+    /// because one of two equal ones is enough, and packs the others where there are many.
     pub fn compact(&mut self, facts: &mut [SocketHandle]) {
-        self.told += facts.len();
-        let many = self.told.max(self.values.sockets()) > FEW;
+        self.scanned += facts.len();
+        let many = self.scanned.max(self.values.sockets()) > FEW;
         for fact in facts {
             match self.values.socket(&fact.slot()) {
                 Some(known) if known == fact => *fact = known.clone(),
@@ -107,36 +107,38 @@ impl Changes {
         }
     }
 
-    /// Whether something is missed that a pass on demand may yet find.
+    /// Whether something is missed that a scan on demand may yet find.
     #[must_use]
     pub fn seeks(&self) -> bool {
         self.missed.iter().any(|slot| self.unfound(slot).is_some_and(|(_, fact)| fact.may_be_elsewhere()))
     }
 
-    /// All passes of a report have run: what no program's latest pass finds is forgotten, and its
-    /// [`Fact::gone`] goes to `out`.
+    /// All scans of a report have run: what no program's latest scan found is forgotten, and its [`Fact::gone`] goes to
+    /// `out`.
     pub fn settle(&mut self, out: &mut impl Extend<Fact>) {
         for slot in std::mem::take(&mut self.missed) {
-            let unfound = self.unfound(&slot).map(|(place, fact)| (place, fact.gone()));
-            let Some((place, gone)) = unfound else { continue };
-            self.vacate(place);
+            let unfound = self.unfound(&slot).map(|(index, fact)| (index, fact.gone()));
+            let Some((index, gone)) = unfound else { continue };
+            self.remove(index);
             if let Some(gone) = gone {
-                self.forget(&gone);
-                self.observe(gone, out);
+                // What was reported beside the thing goes with it. It may come back (a file whose descriptor was closed
+                // while it is mapped), and then everything about it is news to a state that knows that it was gone.
+                gone.ends().iter().for_each(|slot| self.forget(slot));
+                self.single(gone, out);
             }
         }
     }
 
-    /// The value of `slot`, and its place, unless a pass finds it.
+    /// The value of `slot`, unless a scan finds it.
     fn unfound(&self, slot: &Slot) -> Option<(ValueIndex, Cow<'_, Fact>)> {
-        let place = self.values.find(slot)?;
-        self.values.mark(place).filter(|mark| mark.finders == 0)?;
-        Some((place, self.values.fact(place)?))
+        let index = self.values.find(slot)?;
+        self.values.seen_by(index).filter(|seen_by| seen_by.finders == 0)?;
+        Some((index, self.values.fact(index)?))
     }
 
-    /// Takes the facts of a pass that failed midway: changes are passed on; nothing is gone, because what it did not
-    /// find it may not have reached.
-    pub fn interrupted(
+    /// Takes the facts of a scan that failed midway. Nothing is gone, because the scan may not have reached what it did not
+    /// find.
+    pub fn interrupted_scan(
         &mut self,
         program: ProgramName,
         facts: impl IntoIterator<Item = Fact>,
@@ -145,8 +147,8 @@ impl Changes {
         self.replace(program, facts, Retention::Everything, out);
     }
 
-    /// Takes the facts of a pass, and the place of what the program's previous pass found; what that had and this one has
-    /// not is missed, unless it is `staying`.
+    /// Takes the facts of a scan. What the program's previous scan found and this one did not is missed, unless it is
+    /// `staying`.
     fn replace(
         &mut self,
         program: ProgramName,
@@ -157,35 +159,42 @@ impl Changes {
         let (number, previous) = self.begin(program);
         let finder = 1 << number;
         let mut found = self.take(finder, facts, &previous, out);
-        for place in previous {
-            // A place is used again: what is there now and was not found by this program's previous pass is not meant, and
-            // what this one found is among its own.
-            let found_before = |mark: &SeenBy| mark.finders & finder != 0 && mark.found != self.pass;
-            if !self.values.mark(place).is_some_and(|mark| found_before(&mark)) {
+        for index in previous {
+            // The index may be that of another value by now, which this program's previous scan did not find. What this
+            // scan found is among `found`.
+            let found_before = |seen_by: &SeenBy| seen_by.finders & finder != 0 && seen_by.found != self.scan;
+            if !self.values.seen_by(index).is_some_and(|seen_by| found_before(&seen_by)) {
                 continue;
             }
             let stays = match staying {
                 Retention::Nothing => false,
-                Retention::WhatLasts => self.values.lasts_unsaid(place),
+                Retention::WhatLasts => self.values.lasts_unsaid(index),
                 Retention::Everything => true,
             };
             if stays {
-                found.push(place);
+                found.push(index);
                 continue;
             }
-            if let Some(mark) = self.values.mark_mut(place) {
-                mark.finders &= !finder;
-                if mark.finders == 0 {
-                    self.missed.extend(self.values.slot(place));
+            if let Some(seen_by) = self.values.seen_by_mut(index) {
+                seen_by.finders &= !finder;
+                if seen_by.finders == 0 {
+                    self.missed.extend(self.values.slot(index));
                 }
             }
         }
-        self.passes[number].1 = found;
+        self.scans[number].1 = found;
     }
 
-    /// Takes a fact that came outside a pass: an event always goes to `out`, a state-like fact when it has changed.
+    /// Takes a fact from outside a scan. An event always goes to `out`, a state-like fact if it differs from the last one
+    /// of its slot.
     pub fn single(&mut self, fact: Fact, out: &mut impl Extend<Fact>) {
-        self.observe(fact, out);
+        self.note_ends(&fact);
+        match fact.slot() {
+            Some(slot) => {
+                self.observe(slot, fact, out);
+            }
+            None => out.extend([fact]),
+        }
     }
 
     /// Every process that is known.
@@ -213,21 +222,21 @@ impl Changes {
         self.values.is_empty()
     }
 
-    /// Starts a pass; its program's number, and what its previous pass found.
+    /// Starts a scan; its program's number, and what its previous scan found.
     fn begin(&mut self, program: ProgramName) -> (usize, Vec<ValueIndex>) {
-        self.pass = self.pass.wrapping_add(1);
-        self.told = 0;
-        let number = self.passes.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
-            assert!(self.passes.len() < u32::BITS as usize, "a mark has no room for so many programs");
-            self.passes.push((program, Vec::new()));
-            self.passes.len() - 1
+        self.scan = self.scan.wrapping_add(1);
+        self.scanned = 0;
+        let number = self.scans.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
+            assert!(self.scans.len() < u32::BITS as usize, "there is no bit for so many programs");
+            self.scans.push((program, Vec::new()));
+            self.scans.len() - 1
         });
-        let previous = std::mem::take(&mut self.passes[number].1);
+        let previous = std::mem::take(&mut self.scans[number].1);
         (number, previous)
     }
 
-    /// Observes the facts of a pass, and marks each slot as found by its program, once. Passes find things in the same order
-    /// again and again: a fact is first compared with what stood at its place in the `previous` one.
+    /// Takes the facts of a scan, and marks each slot as found by its program, once. Scans find things in the same order
+    /// again and again: a fact is first compared with the one at its place in the `previous` scan.
     fn take(
         &mut self,
         finder: u32,
@@ -239,89 +248,93 @@ impl Changes {
         let mut found = Vec::with_capacity(facts.size_hint().0);
         let mut expected = previous;
         for fact in facts {
-            let place = match expected {
-                [place, rest @ ..] if self.knows(*place, &fact) => {
+            let index = match expected {
+                [index, rest @ ..] if self.knows(*index, &fact) => {
                     expected = rest;
-                    Some(*place)
+                    *index
                 }
                 _ => {
-                    let place = self.observe(fact, out);
+                    self.note_ends(&fact);
+                    let Some(slot) = fact.slot() else {
+                        out.extend([fact]);
+                        continue;
+                    };
+                    let index = self.observe(slot, fact, out);
                     let ahead = &expected[..expected.len().min(LOOK_AHEAD)];
-                    if let Some(before) = ahead.iter().position(|ahead| Some(*ahead) == place) {
+                    if let Some(before) = ahead.iter().position(|ahead| *ahead == index) {
                         expected = &expected[before + 1..];
                     }
-                    place
+                    index
                 }
             };
-            if let Some(place) = place
-                && let Some(mark) = self.values.mark_mut(place)
-                && mark.found != self.pass
+            if let Some(seen_by) = self.values.seen_by_mut(index)
+                && seen_by.found != self.scan
             {
-                mark.found = self.pass;
-                mark.finders |= finder;
-                found.push(place);
+                seen_by.found = self.scan;
+                seen_by.finders |= finder;
+                found.push(index);
             }
         }
         found
     }
 
-    /// Whether `fact` is the value at `place` and tells nothing more than that it still is.
-    fn knows(&self, place: ValueIndex, fact: &Fact) -> bool {
-        let tells_more = fact.lasts_unsaid() && self.awaits_ends();
-        !tells_more && self.values.is(place, fact) && fact.ends().is_empty()
+    /// Whether `fact` is the value at `index` and nothing but that.
+    fn knows(&self, index: ValueIndex, fact: &Fact) -> bool {
+        let is_more = fact.lasts_unsaid() && self.awaits_ends();
+        !is_more && self.values.is(index, fact) && fact.ends().is_empty()
     }
 
-    /// Passes `fact` on unless it is known; says where its slot's value is kept.
-    fn observe(&mut self, fact: Fact, out: &mut impl Extend<Fact>) -> Option<ValueIndex> {
+    /// Remembers what ends with a fact.
+    fn note_ends(&mut self, fact: &Fact) {
         self.ending.extend(fact.ends());
-        if let Fact::Process(ProcessFact::Met { id, .. }) = &fact {
+        if let Fact::Process(ProcessFact::Met { id, .. }) = fact {
             self.supersede(*id);
         }
-        let Some(slot) = fact.slot() else {
-            out.extend([fact]);
-            return None;
-        };
-        // A socket can be connected again after its connection's end.
+    }
+
+    /// Takes a fact of `slot`, which goes to `out` unless it is known.
+    fn observe(&mut self, slot: Slot, fact: Fact, out: &mut impl Extend<Fact>) -> ValueIndex {
+        // A socket can be connected again after its connection has closed.
         if fact.lasts_unsaid() && self.awaits_ends() {
             self.ending.remove(&slot);
             self.ended.remove(&slot);
         }
-        let place = self.values.find(&slot);
-        let outdated = fact.outdates(place.is_some());
-        let place = match place {
-            Some(place) if self.values.is(place, &fact) => return Some(place),
-            Some(place) => {
-                let before = self.values.replace(place, fact.clone());
+        let known = self.values.find(&slot);
+        let outdated = fact.outdates(known.is_some());
+        let index = match known {
+            Some(index) if self.values.is(index, &fact) => return index,
+            Some(index) => {
+                let before = self.values.replace(index, fact.clone());
                 self.keep(&fact);
                 before.iter().for_each(|before| self.release(before));
-                place
+                index
             }
             None => self.remember(slot, fact.clone()),
         };
         if let Some(outdated) = outdated.and_then(|slot| self.values.find(&slot)) {
-            self.vacate(outdated);
+            self.remove(outdated);
         }
         out.extend([fact]);
-        Some(place)
+        index
     }
 
-    /// Whether something has ended whose end is still to be forgotten with it.
+    /// Whether a slot has ended and is not forgotten yet.
     fn awaits_ends(&self) -> bool {
         !(self.ending.is_empty() && self.ended.is_empty())
     }
 
-    /// Keeps the first value of `slot`; says where.
+    /// Stores the first value of `slot`.
     fn remember(&mut self, slot: Slot, fact: Fact) -> ValueIndex {
         self.keep(&fact);
-        let place = self.values.insert(&slot, fact);
+        let index = self.values.insert(&slot, fact);
         if slot.needs_keeping() && !self.kept.contains_key(&slot) {
             self.loose.insert(slot);
         }
-        place
+        index
     }
 
-    fn vacate(&mut self, place: ValueIndex) {
-        if let Some(fact) = self.values.remove(place) {
+    fn remove(&mut self, index: ValueIndex) {
+        if let Some(fact) = self.values.remove(index) {
             self.release(&fact);
         }
     }
@@ -333,7 +346,7 @@ impl Changes {
         }
     }
 
-    /// `fact` is known no more.
+    /// `fact` is no longer known.
     fn release(&mut self, fact: &Fact) {
         for slot in fact.keeps() {
             if let Some(keepers) = self.kept.get_mut(&slot) {
@@ -346,7 +359,7 @@ impl Changes {
         }
     }
 
-    /// A number is used again only after its process has ended, even if nobody heard of that end.
+    /// A process id is used again only after its process has ended, even if that end was not reported.
     fn supersede(&mut self, id: TaskId) {
         let latest = self.latest.entry(id.pid()).or_insert(id);
         if *latest != id {
@@ -355,34 +368,28 @@ impl Changes {
         }
     }
 
-    /// Forgets what was told beside a thing that is gone. It may come back (a file whose descriptor was closed while it is
-    /// mapped), and what is told of it then is news to whoever heard that it was gone.
-    fn forget(&mut self, gone: &Fact) {
-        gone.ends().iter().for_each(|slot| self.forget_slot(slot));
-    }
-
     /// A report is due. Forgets what ended before the previous one was due: its final totals may follow its end, but not
     /// for so long. And what nothing keeps.
     pub fn tick(&mut self) {
         let ending = std::mem::take(&mut self.ending);
         for slot in std::mem::replace(&mut self.ended, ending) {
-            self.forget_slot(&slot);
+            self.forget(&slot);
         }
         for slot in std::mem::take(&mut self.loose) {
             if !self.kept.contains_key(&slot) {
-                self.forget_slot(&slot);
+                self.forget(&slot);
             }
         }
     }
 
-    /// What a pass still finds (a process that nobody has waited for) stays until the pass does not; what passes keep
-    /// silent about goes with its end.
-    fn forget_slot(&mut self, slot: &Slot) {
-        if let Some(place) = self.values.find(slot)
-            && let Some(mark) = self.values.mark(place)
-            && (mark.finders == 0 || self.values.lasts_unsaid(place))
+    /// Forgets a slot. What a scan still finds (a process that its parent has not waited for) stays until the scan no longer
+    /// does; what scans leave out goes with its end.
+    fn forget(&mut self, slot: &Slot) {
+        if let Some(index) = self.values.find(slot)
+            && let Some(seen_by) = self.values.seen_by(index)
+            && (seen_by.finders == 0 || self.values.lasts_unsaid(index))
         {
-            self.vacate(place);
+            self.remove(index);
         }
     }
 }

@@ -77,16 +77,10 @@ impl LiveSource {
     /// Empties the rings, unless so much waits already; what they held is part of the next [`Self::collect`].
     pub fn drain(&mut self) {
         if self.pending.len() < MOST_PENDING {
-            self.empty();
+            for attached_object in &mut self.objects {
+                attached_object.drain(&mut self.changes, &mut self.pending);
+            }
         }
-    }
-
-    fn empty(&mut self) {
-        let mut out = std::mem::take(&mut self.pending);
-        for attached_object in &mut self.objects {
-            attached_object.drain(&mut self.changes, &mut out);
-        }
-        self.pending = out;
     }
 
     /// Tells `out` everything that has changed since the last time, for a report that is due now. At the start that is all
@@ -96,9 +90,9 @@ impl LiveSource {
         for attached_object in &self.objects {
             self.host.begin(attached_object.object.domain, now().boot);
         }
-        self.empty();
         out.extend(std::mem::take(&mut self.pending));
         for attached_object in &mut self.objects {
+            attached_object.drain(&mut self.changes, out);
             let mut ended = std::mem::take(&mut attached_object.announced);
             attached_object.object.begin_epoch(self.epoch);
             // What was announced meanwhile belongs to either epoch: it is read now and at the end of the next.

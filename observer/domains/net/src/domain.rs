@@ -2,7 +2,7 @@
 
 use observer_core::{
     domain::{Context, Domain},
-    facts::{Fact, TaskId, session::Timestamp},
+    facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     report::Report,
     view::View,
     wants::HostQueries,
@@ -12,7 +12,14 @@ use super::{capacity, report, state::NetState};
 
 impl Domain for NetState {
     fn apply(&mut self, fact: &Fact) {
-        self.apply(fact);
+        match fact {
+            Fact::Session(session) => self.begin(session),
+            Fact::Process(ProcessFact::Ended { id, .. } | ProcessFact::Unnamed { id }) => {
+                self.end_process(*id)
+            }
+            Fact::Net(fact) => self.apply_net(fact),
+            _ => {}
+        }
     }
 
     fn tick(&mut self, now: Timestamp) {

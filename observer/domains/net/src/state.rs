@@ -24,13 +24,12 @@ use super::{
 use observer_core::{
     domain::Context,
     facts::{
-        Fact, TaskId,
+        TaskId,
         net::{
             CapacityFact, ClosedFact, ClosedTotalsFact, ConnectionHandle, Counters, Descriptors, Endpoint,
             FlowFact, FlowSlot, NetFact, Protocol, SocketFact,
         },
-        process::ProcessFact,
-        session::Timestamp,
+        session::{SessionFact, Timestamp},
     },
     view::{GroupBy, Request},
 };
@@ -103,22 +102,15 @@ impl NetState {
         Self { remotes: by_remote.then(HashMap::new), tally: Tally::new(by_remote), ..Self::default() }
     }
 
-    /// Takes a fact in.
-    pub fn apply(&mut self, fact: &Fact) {
-        if matches!(fact, Fact::Net(_)) {
-            self.judged.take();
-        }
-        match fact {
-            Fact::Session(session) => {
-                self.now = session.began;
-                self.passes_only = session.missing.iter().any(|missing| missing.hook == LIFE);
-            }
-            Fact::Process(ProcessFact::Ended { id, .. } | ProcessFact::Unnamed { id }) => {
-                self.ended.insert(*id, End::NotYet);
-            }
-            Fact::Net(fact) => self.apply_net(fact),
-            _ => {}
-        }
+    /// Observation begins.
+    pub fn begin(&mut self, session: &SessionFact) {
+        self.now = session.began;
+        self.passes_only = session.missing.iter().any(|missing| missing.hook == LIFE);
+    }
+
+    /// A process has ended.
+    pub fn end_process(&mut self, id: TaskId) {
+        self.ended.insert(id, End::NotYet);
     }
 
     /// A report is due at `now`.
@@ -200,7 +192,9 @@ impl NetState {
         })
     }
 
-    fn apply_net(&mut self, fact: &NetFact) {
+    /// Takes a fact.
+    pub fn apply_net(&mut self, fact: &NetFact) {
+        self.judged.take();
         match fact {
             NetFact::UntimedConnection(fact) | NetFact::Connection(fact) => self.connection(fact),
             NetFact::Shared { cookie, since } => {

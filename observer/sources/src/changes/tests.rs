@@ -43,7 +43,7 @@ fn ended(tgid: u64) -> Fact {
 
 fn pass(changes: &mut Changes, program: &'static str, facts: &[Fact]) -> Vec<Fact> {
     let mut out = Vec::new();
-    changes.pass(ProgramName::new(program), facts.to_vec(), &mut out);
+    changes.scan(ProgramName::new(program), facts.to_vec(), &mut out);
     changes.settle(&mut out);
     out
 }
@@ -203,7 +203,7 @@ fn an_interrupted_pass_declares_nothing_gone() {
     let mut changes = Changes::default();
     let mut out = Vec::new();
     pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]);
-    changes.interrupted(ProgramName::new("a"), vec![met(1, "x"), met(3, "z")], &mut out);
+    changes.interrupted_scan(ProgramName::new("a"), vec![met(1, "x"), met(3, "z")], &mut out);
     assert_eq!(out, [met(3, "z")]);
     assert_eq!(state(&changes), [met(1, "x"), met(2, "y"), met(3, "z")]);
     pass(&mut changes, "a", &[met(3, "z")]);
@@ -352,11 +352,11 @@ fn lived(changes: &mut Changes, life: u64) {
     }
     let mut out = Vec::new();
     let counters = MemFact::Counters { id, memory: Memory::default(), page_tables: 0 };
-    changes.pass(ProgramName::new("mem"), vec![Fact::Process(met), mem(counters)], &mut out);
+    changes.scan(ProgramName::new("mem"), vec![Fact::Process(met), mem(counters)], &mut out);
     let holder = DiskFact::Holder { inode, id, hold: Hold::Descriptors(Vec::new()) };
     let written = DiskFact::Written { id, written: 1, cancelled: 0 };
     let file = DiskFact::File { inode, file: File::default() };
-    changes.pass(ProgramName::new("disk"), [file, holder, written].map(disk).to_vec(), &mut out);
+    changes.scan(ProgramName::new("disk"), [file, holder, written].map(disk).to_vec(), &mut out);
     changes.settle(&mut out);
     singles.into_iter().for_each(|fact| changes.single(fact, &mut out));
     changes.tick();
@@ -381,11 +381,11 @@ fn what_another_pass_of_the_same_report_finds_was_never_gone() {
     let gone = Fact::Disk(DiskFact::FileGone { inode: InodeId::default() });
     let (mut changes, mut out) = (Changes::default(), Vec::new());
     pass(&mut changes, "descriptors", &[file.clone(), met(1, "x")]);
-    changes.pass(ProgramName::new("descriptors"), vec![file.clone()], &mut out);
+    changes.scan(ProgramName::new("descriptors"), vec![file.clone()], &mut out);
     assert!(!changes.seeks(), "nobody else looks for processes");
-    changes.pass(ProgramName::new("descriptors"), Vec::new(), &mut out);
+    changes.scan(ProgramName::new("descriptors"), Vec::new(), &mut out);
     assert!(changes.seeks(), "a mapping may hold it");
-    changes.pass(ProgramName::new("mappings"), vec![file], &mut out);
+    changes.scan(ProgramName::new("mappings"), vec![file], &mut out);
     assert!(!changes.seeks());
     changes.settle(&mut out);
     assert_eq!(out, []);

@@ -1,8 +1,7 @@
-//! The last fact of every slot, and where it is kept.
+//! The last fact of every slot.
 //!
-//! There are as many as there are things, so what is kept beside each fact is little: a slot is not kept at all, it is in
-//! the fact that it was made of. Sockets, of which there can be hundreds of thousands, are kept by their handles, apart
-//! from other facts, each of which takes as much room as the largest.
+//! There is one for each thing, so the memory beside a fact is small. Its slot is not stored: it follows from the fact. A
+//! fact about a socket, of which there can be hundreds of thousands, is stored as its handle.
 
 use std::{borrow::Cow, hash::BuildHasher as _};
 
@@ -13,236 +12,200 @@ use observer_core::facts::{
     net::{NetSlot, SocketHandle},
 };
 
-/// Who still finds a thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The scans that find a thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeenBy {
-    /// The last pass that found it.
+    /// The last scan that found it.
     pub found: u32,
-    /// Programs whose latest pass found it, a bit each; none where it only came outside passes.
+    /// Programs that found it in their latest scan, a bit each; none if it only came outside scans.
     pub finders: u32,
 }
 
-/// Where a value is.
+/// The index of a value. It stays the value's own as long as the value is kept, and is used again after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueIndex(u32);
 
-/// The same: among which facts, and where there.
-#[derive(Clone, Copy)]
-enum At {
-    Socket(usize),
-    Other(usize),
+/// A fact as it is stored.
+#[derive(Debug)]
+enum Stored {
+    Socket(SocketHandle),
+    Other(Box<Fact>),
 }
 
-impl ValueIndex {
-    const fn at(self) -> At {
-        let index = (self.0 >> 1) as usize;
-        if self.0 & 1 == 1 { At::Socket(index) } else { At::Other(index) }
+const _: () = assert!(size_of::<Option<(Stored, SeenBy)>>() == 24);
+
+impl Stored {
+    fn is_of(&self, slot: &Slot) -> bool {
+        match (self, slot) {
+            (Self::Socket(socket), Slot::Net(NetSlot::Socket(cookie))) => socket.cookie() == *cookie,
+            (Self::Socket(_), _) => false,
+            (Self::Other(fact), slot) => fact.slot().as_ref() == Some(slot),
+        }
+    }
+
+    fn is(&self, fact: &Fact) -> bool {
+        match (self, fact) {
+            (Self::Socket(socket), Fact::Net(fact)) => socket.is(fact),
+            (Self::Socket(_), _) => false,
+            (Self::Other(known), fact) => **known == *fact,
+        }
+    }
+
+    fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Socket(socket) => Some(socket.slot()),
+            Self::Other(fact) => fact.slot(),
+        }
+    }
+
+    fn fact(&self) -> Cow<'_, Fact> {
+        match self {
+            Self::Socket(socket) => Cow::Owned(socket.clone().into()),
+            Self::Other(fact) => Cow::Borrowed(fact),
+        }
+    }
+
+    /// Stores another fact of the same slot, which is stored in the same form; the earlier one.
+    fn replace(&mut self, fact: Fact) -> Fact {
+        match self {
+            Self::Socket(_) => std::mem::replace(self, fact.into()).into(),
+            Self::Other(known) => std::mem::replace(known, fact),
+        }
     }
 }
 
-impl From<At> for ValueIndex {
-    fn from(at: At) -> Self {
-        let (index, kind) = match at {
-            At::Socket(index) => (index, 1),
-            At::Other(index) => (index, 0),
-        };
-        Self(u32::try_from(index << 1).expect("two thousand million values do not fit into memory") | kind)
+impl From<Fact> for Stored {
+    fn from(fact: Fact) -> Self {
+        SocketHandle::try_from(fact).map_or_else(|fact| Self::Other(Box::new(fact)), Self::Socket)
     }
 }
 
-/// The last value of every slot. A place stays the value's own as long as it is kept, and is used again after that.
+impl From<Stored> for Fact {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Socket(socket) => socket.into(),
+            Stored::Other(fact) => *fact,
+        }
+    }
+}
+
+/// The last value of every slot.
 #[derive(Debug, Default)]
 pub struct Values {
-    sockets: FactStore<SocketHandle>,
-    others: FactStore<Fact>,
-    /// Places, by the slots of what is there.
-    places: HashTable<ValueIndex>,
+    /// A free place is `None`.
+    stored: Vec<Option<(Stored, SeenBy)>>,
+    free: Vec<ValueIndex>,
+    /// How many values are about sockets.
+    sockets: usize,
+    by_slot: HashTable<ValueIndex>,
     hasher: DefaultHashBuilder,
 }
 
 impl Values {
-    /// Where the value of `slot` is.
+    fn get(&self, index: ValueIndex) -> Option<&(Stored, SeenBy)> {
+        self.stored.get(index.0 as usize)?.as_ref()
+    }
+
+    /// The index of the value of `slot`.
     pub fn find(&self, slot: &Slot) -> Option<ValueIndex> {
-        self.places.find(self.hasher.hash_one(slot), |place| self.is_of(*place, slot)).copied()
+        let is_of = |index: &ValueIndex| self.get(*index).is_some_and(|(stored, _)| stored.is_of(slot));
+        self.by_slot.find(self.hasher.hash_one(slot), is_of).copied()
     }
 
-    fn is_of(&self, place: ValueIndex, slot: &Slot) -> bool {
-        match (place.at(), slot) {
-            (At::Socket(at), Slot::Net(NetSlot::Socket(cookie))) => {
-                self.sockets.get(at).is_some_and(|(socket, _)| socket.cookie() == *cookie)
-            }
-            (At::Other(at), slot) => {
-                self.others.get(at).is_some_and(|(fact, _)| fact.slot().as_ref() == Some(slot))
-            }
-            _ => false,
-        }
+    /// Whether the value is `fact`.
+    pub fn is(&self, index: ValueIndex, fact: &Fact) -> bool {
+        self.get(index).is_some_and(|(stored, _)| stored.is(fact))
     }
 
-    /// Whether the value at `place` is `fact`.
-    pub fn is(&self, place: ValueIndex, fact: &Fact) -> bool {
-        match (place.at(), fact) {
-            (At::Socket(at), Fact::Net(fact)) => {
-                self.sockets.get(at).is_some_and(|(socket, _)| socket.is(fact))
-            }
-            (At::Other(at), fact) => self.others.get(at).is_some_and(|(known, _)| known == fact),
-            _ => false,
-        }
+    pub fn fact(&self, index: ValueIndex) -> Option<Cow<'_, Fact>> {
+        self.get(index).map(|(stored, _)| stored.fact())
     }
 
-    pub fn fact(&self, place: ValueIndex) -> Option<Cow<'_, Fact>> {
-        match place.at() {
-            At::Socket(at) => self.sockets.get(at).map(|(socket, _)| Cow::Owned(socket.clone().into())),
-            At::Other(at) => self.others.get(at).map(|(fact, _)| Cow::Borrowed(fact)),
-        }
-    }
-
-    /// Of how many sockets facts are kept.
-    pub fn sockets(&self) -> usize {
-        self.sockets.len()
+    /// How many values are about sockets.
+    pub const fn sockets(&self) -> usize {
+        self.sockets
     }
 
     /// The last fact about a socket.
     pub fn socket(&self, slot: &Slot) -> Option<&SocketHandle> {
-        match self.find(slot)?.at() {
-            At::Socket(at) => self.sockets.get(at).map(|(socket, _)| socket),
-            At::Other(_) => None,
+        match self.get(self.find(slot)?)? {
+            (Stored::Socket(socket), _) => Some(socket),
+            _ => None,
         }
     }
 
-    pub fn slot(&self, place: ValueIndex) -> Option<Slot> {
-        match place.at() {
-            At::Socket(at) => self.sockets.get(at).map(|(socket, _)| socket.slot()),
-            At::Other(at) => self.others.get(at).and_then(|(fact, _)| fact.slot()),
+    pub fn slot(&self, index: ValueIndex) -> Option<Slot> {
+        self.get(index)?.0.slot()
+    }
+
+    /// Whether [`Fact::lasts_unsaid`] is true of the value.
+    pub fn lasts_unsaid(&self, index: ValueIndex) -> bool {
+        match self.get(index) {
+            Some((Stored::Socket(socket), _)) => socket.lasts_unsaid(),
+            Some((Stored::Other(fact), _)) => fact.lasts_unsaid(),
+            None => false,
         }
     }
 
-    /// Whether [`Fact::lasts_unsaid`] is true of the value at `place`.
-    pub fn lasts_unsaid(&self, place: ValueIndex) -> bool {
-        match place.at() {
-            At::Socket(at) => self.sockets.get(at).is_some_and(|(socket, _)| socket.lasts_unsaid()),
-            At::Other(at) => self.others.get(at).is_some_and(|(fact, _)| fact.lasts_unsaid()),
-        }
+    pub fn seen_by(&self, index: ValueIndex) -> Option<SeenBy> {
+        self.get(index).map(|(_, seen_by)| *seen_by)
     }
 
-    pub fn mark(&self, place: ValueIndex) -> Option<SeenBy> {
-        match place.at() {
-            At::Socket(at) => self.sockets.get(at).map(|(_, mark)| *mark),
-            At::Other(at) => self.others.get(at).map(|(_, mark)| *mark),
-        }
+    pub fn seen_by_mut(&mut self, index: ValueIndex) -> Option<&mut SeenBy> {
+        self.stored.get_mut(index.0 as usize)?.as_mut().map(|(_, seen_by)| seen_by)
     }
 
-    pub fn mark_mut(&mut self, place: ValueIndex) -> Option<&mut SeenBy> {
-        match place.at() {
-            At::Socket(at) => self.sockets.get_mut(at).map(|(_, mark)| mark),
-            At::Other(at) => self.others.get_mut(at).map(|(_, mark)| mark),
-        }
+    /// Stores the next value of the slot; the earlier one.
+    pub fn replace(&mut self, index: ValueIndex, fact: Fact) -> Option<Fact> {
+        let (stored, _) = self.stored.get_mut(index.0 as usize)?.as_mut()?;
+        Some(stored.replace(fact))
     }
 
-    /// Keeps the next value of the slot whose value is at `place`; what was there.
-    pub fn replace(&mut self, place: ValueIndex, fact: Fact) -> Option<Fact> {
-        match place.at() {
-            At::Socket(at) => {
-                let socket = SocketHandle::try_from(fact).ok()?;
-                let (known, _) = self.sockets.get_mut(at)?;
-                Some(std::mem::replace(known, socket).into())
-            }
-            At::Other(at) => {
-                let (known, _) = self.others.get_mut(at)?;
-                Some(std::mem::replace(known, fact))
-            }
-        }
-    }
-
-    /// Keeps the first value of `slot`, which is that of `fact` and has none yet; says where.
+    /// Stores the first value of `slot`, the slot of `fact`.
     pub fn insert(&mut self, slot: &Slot, fact: Fact) -> ValueIndex {
-        let mark = SeenBy { found: 0, finders: 0 };
-        let place = ValueIndex::from(match SocketHandle::try_from(fact) {
-            Ok(socket) => At::Socket(self.sockets.insert(socket, mark)),
-            Err(fact) => At::Other(self.others.insert(fact, mark)),
-        });
-        let Self { sockets, others, places, hasher, .. } = self;
-        let hash_of = |place: &ValueIndex| {
-            let slot = match place.at() {
-                At::Socket(at) => sockets.get(at).map(|(socket, _)| socket.slot()),
-                At::Other(at) => others.get(at).and_then(|(fact, _)| fact.slot()),
-            };
-            slot.map_or(0, |slot| hasher.hash_one(slot))
+        let value = Stored::from(fact);
+        self.sockets += usize::from(matches!(value, Stored::Socket(_)));
+        let value = Some((value, SeenBy::default()));
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.stored[index.0 as usize] = value;
+                index
+            }
+            None => {
+                self.stored.push(value);
+                let index = u32::try_from(self.stored.len() - 1);
+                ValueIndex(index.expect("four thousand million values do not fit into memory"))
+            }
         };
-        places.insert_unique(hasher.hash_one(slot), place, hash_of);
-        place
+        let Self { stored, by_slot, hasher, .. } = self;
+        let slot_of = |index: &ValueIndex| stored[index.0 as usize].as_ref()?.0.slot();
+        let hash_of = |index: &ValueIndex| slot_of(index).map_or(0, |slot| hasher.hash_one(slot));
+        by_slot.insert_unique(hasher.hash_one(slot), index, hash_of);
+        index
     }
 
-    /// Takes away the value at `place`.
-    pub fn remove(&mut self, place: ValueIndex) -> Option<Fact> {
-        let hash = self.hasher.hash_one(self.slot(place)?);
-        if let Ok(entry) = self.places.find_entry(hash, |known| *known == place) {
+    /// Takes the value away.
+    pub fn remove(&mut self, index: ValueIndex) -> Option<Fact> {
+        let hash = self.hasher.hash_one(self.slot(index)?);
+        if let Ok(entry) = self.by_slot.find_entry(hash, |known| *known == index) {
             entry.remove();
         }
-        match place.at() {
-            At::Socket(at) => self.sockets.remove(at).map(Fact::from),
-            At::Other(at) => self.others.remove(at),
-        }
+        let (value, _) = self.stored.get_mut(index.0 as usize)?.take()?;
+        self.sockets -= usize::from(matches!(value, Stored::Socket(_)));
+        self.free.push(index);
+        Some(value.into())
     }
 
     /// Every value, in no order.
     pub fn iter(&self) -> impl Iterator<Item = Cow<'_, Fact>> {
-        let sockets = self.sockets.iter().map(|socket| Cow::Owned(socket.clone().into()));
-        sockets.chain(self.others.iter().map(Cow::Borrowed))
+        self.stored.iter().flatten().map(|(stored, _)| stored.fact())
     }
 
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.by_slot.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-}
-
-/// Facts of one kind, each with its mark.
-#[derive(Debug)]
-struct FactStore<F> {
-    /// A free place is `None`.
-    values: Vec<Option<(F, SeenBy)>>,
-    free: Vec<usize>,
-}
-
-impl<F> Default for FactStore<F> {
-    fn default() -> Self {
-        Self { values: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<F> FactStore<F> {
-    fn get(&self, at: usize) -> Option<&(F, SeenBy)> {
-        self.values.get(at)?.as_ref()
-    }
-
-    fn get_mut(&mut self, at: usize) -> Option<&mut (F, SeenBy)> {
-        self.values.get_mut(at)?.as_mut()
-    }
-
-    fn insert(&mut self, fact: F, mark: SeenBy) -> usize {
-        let value = Some((fact, mark));
-        if let Some(at) = self.free.pop() {
-            self.values[at] = value;
-            return at;
-        }
-        self.values.push(value);
-        self.values.len() - 1
-    }
-
-    fn remove(&mut self, at: usize) -> Option<F> {
-        let (fact, _) = self.values.get_mut(at)?.take()?;
-        self.free.push(at);
-        Some(fact)
-    }
-
-    fn len(&self) -> usize {
-        self.values.len() - self.free.len()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &F> {
-        self.values.iter().flatten().map(|(fact, _)| fact)
+        self.by_slot.is_empty()
     }
 }

@@ -120,7 +120,7 @@ fn pass(
     for (program, bytes) in &second.passes {
         let mut decoded = Decoded::default();
         decoder.pass(*program, bytes, &mut decoded).expect("a pass of this version");
-        changes.pass(*program, decoded.take_facts(), facts);
+        changes.scan(*program, decoded.take_facts(), facts);
     }
     changes.settle(facts);
     let mut decoded = Decoded::default();
