@@ -2,10 +2,9 @@
 //!
 //! Bytes of another size come from another version: they are an error, never numbers. No alignment is needed.
 
-use observer_common::{
-    record::RecordHeader,
-    task::{TaskId, TaskRecord},
-};
+use std::fmt;
+
+use observer_common::{record::RecordHeader, task::TaskRecord};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unalign};
 
 use crate::domain::Malformed;
@@ -15,7 +14,7 @@ use crate::facts::{Fact, process::ProcessFact};
 ///
 /// # Errors
 /// When `bytes` have another size.
-pub fn read<T: FromBytes>(what: &str, bytes: &[u8]) -> Result<T, Malformed> {
+pub fn read<T: FromBytes>(what: impl fmt::Display, bytes: &[u8]) -> Result<T, Malformed> {
     T::read_from_bytes(bytes).map_err(|_| Malformed {
         text: format!("{what} of {} bytes, expected {}", bytes.len(), size_of::<T>()),
     })
@@ -25,7 +24,10 @@ pub fn read<T: FromBytes>(what: &str, bytes: &[u8]) -> Result<T, Malformed> {
 ///
 /// # Errors
 /// When `bytes` are too few.
-pub fn read_front<'a, T: FromBytes>(what: &str, bytes: &'a [u8]) -> Result<(T, &'a [u8]), Malformed> {
+pub fn read_front<'a, T: FromBytes>(
+    what: impl fmt::Display,
+    bytes: &'a [u8],
+) -> Result<(T, &'a [u8]), Malformed> {
     T::read_from_prefix(bytes).map_err(|_| ends_early(what, size_of::<T>() - bytes.len()))
 }
 
@@ -34,7 +36,7 @@ pub fn read_front<'a, T: FromBytes>(what: &str, bytes: &'a [u8]) -> Result<(T, &
 /// # Errors
 /// When `bytes` are too few.
 pub fn split_padded<'a>(
-    what: &str,
+    what: impl fmt::Display,
     bytes: &'a [u8],
     length: usize,
 ) -> Result<(&'a [u8], &'a [u8]), Malformed> {
@@ -48,7 +50,7 @@ pub fn split_padded<'a>(
 ///
 /// # Errors
 /// When `bytes` are no whole records.
-pub fn records<T>(program: &str, bytes: &[u8]) -> Result<impl Iterator<Item = T>, Malformed>
+pub fn records<T>(program: impl fmt::Display, bytes: &[u8]) -> Result<impl Iterator<Item = T>, Malformed>
 where
     T: FromBytes + KnownLayout + Immutable + Copy + 'static,
 {
@@ -62,7 +64,7 @@ where
 ///
 /// # Errors
 /// When `bytes` are too few.
-pub fn header(what: &str, bytes: &[u8]) -> Result<RecordHeader, Malformed> {
+pub fn header(what: impl fmt::Display, bytes: &[u8]) -> Result<RecordHeader, Malformed> {
     Ok(read_front(what, bytes)?.0)
 }
 
@@ -71,7 +73,7 @@ pub fn key<T: IntoBytes + Immutable>(key: &T) -> Vec<u8> {
     key.as_bytes().to_vec()
 }
 
-fn ends_early(what: &str, bytes: usize) -> Malformed {
+fn ends_early(what: impl fmt::Display, bytes: usize) -> Malformed {
     Malformed { text: format!("{what} ends {bytes} bytes early") }
 }
 
@@ -86,108 +88,10 @@ pub fn met(task: &TaskRecord) -> Fact {
     })
 }
 
-/// Reads bytes from their start, in the kernel's byte order, which is this machine's.
-pub struct Reader<'a> {
-    /// What the bytes are, for errors.
-    what: &'a str,
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    /// From the first of `bytes` on; `what` they are is named in errors.
-    pub const fn new(what: &'a str, bytes: &'a [u8]) -> Self {
-        Self { what, rest: bytes }
-    }
-
-    /// The same, of bytes that must be `size`.
-    pub fn of(what: &'a str, bytes: &'a [u8], size: usize) -> Result<Self, Malformed> {
-        if bytes.len() == size {
-            Ok(Self::new(what, bytes))
-        } else {
-            Err(Malformed { text: format!("{what} of {} bytes, expected {size}", bytes.len()) })
-        }
-    }
-
-    /// What the pass `program` wrote: a reader for each of its records of `size` bytes.
-    pub fn records(
-        program: &'a str,
-        bytes: &'a [u8],
-        size: usize,
-    ) -> Result<impl Iterator<Item = Self>, Malformed> {
-        if bytes.len().is_multiple_of(size) {
-            Ok(bytes.chunks_exact(size).map(move |record| Self::new(program, record)))
-        } else {
-            let text = format!("{} bytes of {program}, expected whole records of {size}", bytes.len());
-            Err(Malformed { text })
-        }
-    }
-
-    pub fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let Some((head, rest)) = self.rest.split_first_chunk() else {
-            let text = format!("{} ends {} bytes early", self.what, N - self.rest.len());
-            return Err(Malformed { text });
-        };
-        self.rest = rest;
-        Ok(*head)
-    }
-
-    /// Whether everything has been read.
-    pub const fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    /// So many bytes, and those that pad them to eight.
-    pub fn padded(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let whole = length.next_multiple_of(8);
-        let Some((bytes, rest)) = self.rest.split_at_checked(whole) else {
-            let text = format!("{} ends {} bytes early", self.what, whole - self.rest.len());
-            return Err(Malformed { text });
-        };
-        self.rest = rest;
-        Ok(&bytes[..length])
-    }
-
-    pub fn u16(&mut self) -> Result<u16, Malformed> {
-        self.bytes().map(u16::from_ne_bytes)
-    }
-
-    pub fn u32(&mut self) -> Result<u32, Malformed> {
-        self.bytes().map(u32::from_ne_bytes)
-    }
-
-    pub fn u64(&mut self) -> Result<u64, Malformed> {
-        self.bytes().map(u64::from_ne_bytes)
-    }
-
-    pub fn i64(&mut self) -> Result<i64, Malformed> {
-        self.bytes().map(i64::from_ne_bytes)
-    }
-
-    pub fn header(&mut self) -> Result<RecordHeader, Malformed> {
-        Ok(RecordHeader { kind: self.u32()?, size: self.u32()?, at: self.u64()? })
-    }
-
-    pub fn task_id(&mut self) -> Result<TaskId, Malformed> {
-        Ok(TaskId { start: self.u64()?, tgid: self.u64()? })
-    }
-
-    pub fn task(&mut self) -> Result<TaskRecord, Malformed> {
-        Ok(TaskRecord {
-            id: self.task_id()?,
-            comm: self.bytes()?,
-            uid: self.u32()?,
-            kernel_thread: self.u32()?,
-        })
-    }
-}
-
-/// A process as a key of the kernel's maps, as the kernel side lays it out.
-pub fn task_key(id: TaskId) -> Vec<u8> {
-    [id.start.to_ne_bytes(), id.tgid.to_ne_bytes()].concat()
-}
-
 #[cfg(test)]
 mod tests {
+    use observer_common::task::TaskId;
+
     use super::*;
 
     #[test]

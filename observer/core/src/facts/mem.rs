@@ -71,7 +71,7 @@ pub struct Memory {
 impl Memory {
     /// The same with 0 in place of what is negative because a CPU has not yet handed in what it counted.
     #[must_use]
-    pub fn or_nothing(self) -> Self {
+    pub fn without_negatives(self) -> Self {
         Self {
             file: self.file.max(0),
             anon: self.anon.max(0),

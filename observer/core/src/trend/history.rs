@@ -1,43 +1,43 @@
-//! A series from its beginning on, finer the newer it is: what a verdict about minutes or hours rests on.
+//! A series from its beginning, finer the newer it is: the basis of a verdict about minutes or hours.
 //!
-//! [`Window`](super::window::Window) is exact over the last minute; this one reaches back for as long as the series is
-//! known, up to [`REACH`], in a bounded number of parts. Of each part it keeps the lowest value, the last one, and how
-//! much had been asked of the kernel by then. What happened within a part and was undone there leaves no trace, which
-//! is the point: what a collector gives back is not held.
+//! [`Window`](super::window::Window) is exact over the last minute. A history reaches back to the first value, at most
+//! [`REACH`], in a limited number of buckets. Of each bucket it keeps the lowest value, the last one, and how much had been
+//! asked of the kernel by then. A change that is undone within a bucket leaves no trace, which is intended: what a
+//! collector gives back is not held.
 //!
-//! Parts are two seconds wide when they are new; the two oldest of a width become one of twice that width as soon as
-//! there are more than [`PARTS`] of it (Datar, Gionis, Indyk and Motwani 2002, “exponential histogram”).
+//! New buckets are two seconds wide. If there are more than [`BUCKETS`] of a width, the two oldest of them become one of
+//! twice that width (Datar, Gionis, Indyk and Motwani 2002, “exponential histogram”).
 
 use std::collections::VecDeque;
 
-/// Nanoseconds of the newest parts.
+/// Nanoseconds of the newest buckets.
 const WIDTH: u64 = 2_000_000_000;
 
-/// Parts of one width.
-const PARTS: usize = 17;
+/// Buckets of one width.
+const BUCKETS: usize = 17;
 
-/// The widest parts are `WIDTH << WIDEST`; older ones are forgotten.
+/// The widest buckets are `WIDTH << WIDEST`; older ones are forgotten.
 const WIDEST: u8 = 6;
 
-/// Seconds that a history reaches back for, at most: more than an hour.
-pub const REACH: f64 = ((PARTS << WIDEST) as u64 * 2 * WIDTH / 1_000_000_000) as f64;
+/// The seconds that a history reaches back at most: more than an hour.
+pub const REACH: f64 = ((BUCKETS << WIDEST) as u64 * 2 * WIDTH / 1_000_000_000) as f64;
 
 /// A series of bytes since it was first seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// Nanoseconds of the boot clock: the first value.
     begin: u64,
-    parts: VecDeque<Bucket>,
-    /// What counts as zero of what was asked for.
+    buckets: VecDeque<Bucket>,
+    /// The bytes asked of the kernel at the first value.
     asked: f64,
 }
 
-/// A stretch of time, up to the next part's begin.
+/// A time up to the next bucket's begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Bucket {
     /// In [`WIDTH`]s since the history's begin.
     begin: u32,
-    /// Its width is `WIDTH << level`; what did not change stays one part and is wider.
+    /// Its width is `WIDTH << level`, or more if the series did not change.
     level: u8,
     /// Pages of 4 KiB, as `f32` exact to 64 GiB.
     low: f32,
@@ -45,7 +45,7 @@ struct Bucket {
     asked: f32,
 }
 
-/// A stretch of time as a verdict sees it.
+/// A part of the examined time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Segment {
     /// Seconds before now at which it ends.
@@ -62,28 +62,28 @@ pub struct Segment {
 const PAGE: f64 = 4096.0;
 
 impl History {
-    /// Takes in that the series is `value` bytes at `at`, `asked` bytes having been asked of the kernel so far. A time
-    /// that is not later than the last one is taken for the last one.
+    /// Adds that the series is `value` bytes at `at`, and that `asked` bytes have been asked of the kernel so far. A time
+    /// that is not later than the last one counts as the last one.
     pub fn push(&mut self, at: u64, value: f64, asked: f64) {
         if !value.is_finite() || !asked.is_finite() {
             return;
         }
-        if self.parts.is_empty() {
+        if self.buckets.is_empty() {
             (self.begin, self.asked) = (at, asked);
             // Most series never change.
-            self.parts.reserve_exact(1);
+            self.buckets.reserve_exact(1);
         }
         let begin = u32::try_from(at.saturating_sub(self.begin) / WIDTH).unwrap_or(u32::MAX);
         let (value, asked) = ((value / PAGE) as f32, ((asked - self.asked) / PAGE) as f32);
-        match self.parts.back_mut() {
+        match self.buckets.back_mut() {
             Some(last) if last.last == value && last.asked == asked => {}
             Some(last) if begin <= last.begin => {
                 (last.low, last.last, last.asked) = (last.low.min(value), value, asked);
             }
             last => {
-                // Until this moment the series was what it had been.
+                // Until now the series had its last value.
                 let low = last.map_or(value, |last| last.last.min(value));
-                self.parts.push_back(Bucket { begin, level: 0, low, last: value, asked });
+                self.buckets.push_back(Bucket { begin, level: 0, low, last: value, asked });
                 self.merge();
             }
         }
@@ -92,85 +92,85 @@ impl History {
     /// Seconds for which the series is known.
     #[must_use]
     pub fn known(&self, now: u64) -> f64 {
-        let forgotten = self.parts.front().map_or(0, |part| u64::from(part.begin) * WIDTH);
+        let forgotten = self.buckets.front().map_or(0, |bucket| u64::from(bucket.begin) * WIDTH);
         now.saturating_sub(self.begin.saturating_add(forgotten)) as f64 / 1e9
     }
 
-    /// Seconds since it last changed, to within two.
+    /// Seconds since the last change, to within two.
     #[must_use]
-    pub fn rested(&self, now: u64) -> f64 {
-        let changed = self.parts.back().map_or(0, |part| u64::from(part.begin) * WIDTH);
+    pub fn flat_for(&self, now: u64) -> f64 {
+        let changed = self.buckets.back().map_or(0, |bucket| u64::from(bucket.begin) * WIDTH);
         now.saturating_sub(self.begin.saturating_add(changed)) as f64 / 1e9
     }
 
-    /// Bytes by which the newest value is above the lowest: it grew by no more in any time.
+    /// Bytes by which the newest value is above the lowest: the most that it can have grown.
     #[must_use]
-    pub fn risen(&self) -> f64 {
-        let lowest = self.parts.iter().map(|part| part.low).fold(f32::INFINITY, f32::min);
-        self.parts.back().map_or(0.0, |last| f64::from(last.last - lowest) * PAGE)
+    pub fn rise(&self) -> f64 {
+        let lowest = self.buckets.iter().map(|bucket| bucket.low).fold(f32::INFINITY, f32::min);
+        self.buckets.back().map_or(0.0, |last| f64::from(last.last - lowest) * PAGE)
     }
 
-    /// The last `seconds` up to `now` as `count` stretches of equal length, the oldest first.
+    /// The last `seconds` up to `now` as `count` segments of equal length, the oldest first.
     #[must_use]
-    pub fn stretches(&self, now: u64, seconds: f64, count: usize) -> Vec<Segment> {
+    pub fn segments(&self, now: u64, seconds: f64, count: usize) -> Vec<Segment> {
         let since = now.saturating_sub(self.begin) as f64 / 1e9;
         let length = seconds.min(since) / count as f64;
-        let mut parts = self.parts.iter().peekable();
+        let mut buckets = self.buckets.iter().peekable();
         let mut before: Option<&Bucket> = None;
-        let mut stretches = Vec::with_capacity(count);
+        let mut segments = Vec::with_capacity(count);
         for index in 0..count {
             let ago = length * (count - 1 - index) as f64;
-            // A part belongs to the stretch in which its middle is, so that no low point counts twice.
+            // A bucket belongs to the segment that contains its middle, so that no low point counts twice.
             let end = since - ago;
             let mut low = f32::INFINITY;
-            while let Some(part) = parts.peek() {
-                let width = (WIDTH << part.level) as f64 / 1e9;
-                let middle = f64::from(part.begin) * (WIDTH as f64 / 1e9) + width / 2.0;
+            while let Some(bucket) = buckets.peek() {
+                let width = (WIDTH << bucket.level) as f64 / 1e9;
+                let middle = f64::from(bucket.begin) * (WIDTH as f64 / 1e9) + width / 2.0;
                 if middle > end && index + 1 < count {
                     break;
                 }
                 if middle > end - length {
-                    low = low.min(part.low);
+                    low = low.min(bucket.low);
                 }
-                before = Some(part);
-                parts.next();
+                before = Some(bucket);
+                buckets.next();
             }
-            let Some(held) = before.or_else(|| self.parts.front()) else { return Vec::new() };
+            let Some(held) = before.or_else(|| self.buckets.front()) else { return Vec::new() };
             if low == f32::INFINITY {
                 low = held.last;
             }
-            stretches.push(Segment {
+            segments.push(Segment {
                 ago,
                 low: f64::from(low) * PAGE,
                 last: f64::from(held.last) * PAGE,
                 asked: f64::from(held.asked) * PAGE,
             });
         }
-        stretches
+        segments
     }
 
-    /// Too many parts of one width: the two oldest of them become one.
+    /// If there are too many buckets of one width, the two oldest of them become one.
     fn merge(&mut self) {
         for level in 0..=WIDEST {
-            let first = self.parts.partition_point(|part| part.level > level);
-            let end = self.parts.partition_point(|part| part.level >= level);
-            if end - first <= PARTS {
+            let first = self.buckets.partition_point(|bucket| bucket.level > level);
+            let end = self.buckets.partition_point(|bucket| bucket.level >= level);
+            if end - first <= BUCKETS {
                 return;
             }
             if level == WIDEST {
-                self.parts.pop_front();
+                self.buckets.pop_front();
                 return;
             }
-            // Only neighbours that fill a part of twice the width; a lone one just counts as wider.
+            // Only two that fill a bucket of twice the width; a single one just counts as wider.
             let wide = 2u32 << level;
-            let pair = self.parts[first + 1].begin / wide == self.parts[first].begin / wide;
+            let pair = self.buckets[first + 1].begin / wide == self.buckets[first].begin / wide;
             if pair {
-                let newer = self.parts[first + 1];
-                let older = &mut self.parts[first];
+                let newer = self.buckets[first + 1];
+                let older = &mut self.buckets[first];
                 (older.low, older.last, older.asked) = (older.low.min(newer.low), newer.last, newer.asked);
-                self.parts.remove(first + 1);
+                self.buckets.remove(first + 1);
             }
-            self.parts[first].level += 1;
+            self.buckets[first].level += 1;
         }
     }
 }
@@ -191,38 +191,42 @@ mod tests {
     }
 
     #[test]
-    fn low_points_of_equal_stretches_are_those_of_the_series() {
+    fn low_points_of_segments_are_those_of_the_series() {
         let (history, now) = history(240, |second| (100 + second + 50 * (second % 7)) as f64);
-        let lows: Vec<f64> = history.stretches(now, 240.0, 12).iter().map(|each| each.low / MIB).collect();
+        let lows: Vec<f64> = history.segments(now, 240.0, 12).iter().map(|each| each.low / MIB).collect();
         assert_eq!(lows.len(), 12);
         for (index, low) in lows.iter().enumerate() {
             let truth = 100.0 + 20.0 * index as f64;
-            assert!((low - truth).abs() <= 16.0, "stretch {index}: {low} and not about {truth}");
+            assert!((low - truth).abs() <= 16.0, "segment {index}: {low} and not about {truth}");
         }
         assert!(lows.windows(2).all(|pair| pair[0] < pair[1]), "{lows:?}");
     }
 
     #[test]
-    fn what_does_not_change_takes_one_part() {
+    fn a_constant_series_takes_one_bucket() {
         let (history, now) = history(5000, |_| 7.0);
-        assert_eq!(history.parts.len(), 1);
+        assert_eq!(history.buckets.len(), 1);
         assert_eq!(history.known(now), 5000.0);
-        let stretches = history.stretches(now, 5000.0, 4);
-        assert!(stretches.iter().all(|each| each.low == 7.0 * MIB && each.last == 7.0 * MIB));
+        let segments = history.segments(now, 5000.0, 4);
+        assert!(segments.iter().all(|each| each.low == 7.0 * MIB && each.last == 7.0 * MIB));
     }
 
     #[test]
-    fn parts_are_bounded_and_the_newest_are_fine() {
+    fn buckets_are_limited_and_the_newest_are_fine() {
         let (history, now) = history(100_000, |second| second as f64);
-        assert!(history.parts.len() <= (PARTS + 1) * (usize::from(WIDEST) + 1), "{}", history.parts.len());
+        assert!(
+            history.buckets.len() <= (BUCKETS + 1) * (usize::from(WIDEST) + 1),
+            "{}",
+            history.buckets.len()
+        );
         let known = history.known(now);
         assert!(known > 0.9 * REACH && known < 1.2 * REACH, "{known} of {REACH}");
-        let last = history.stretches(now, 40.0, 10);
+        let last = history.segments(now, 40.0, 10);
         for (index, each) in last.iter().enumerate() {
             let truth = (100_000 - 40 + 4 * (index + 1)) as f64;
             assert!((each.last / MIB - truth).abs() <= 2.0, "{} and not {truth}", each.last / MIB);
         }
-        assert!(history.parts.iter().zip(history.parts.range(1..)).all(|(a, b)| a.begin < b.begin));
+        assert!(history.buckets.iter().zip(history.buckets.range(1..)).all(|(a, b)| a.begin < b.begin));
     }
 
     #[test]
@@ -230,23 +234,23 @@ mod tests {
         let mut history = History::default();
         history.push(0, 5.0 * MIB, 0.0);
         history.push(90 * SECOND, 9.0 * MIB, 3.0 * MIB);
-        let stretches = history.stretches(120 * SECOND, 120.0, 6);
-        let lasts: Vec<f64> = stretches.iter().map(|each| each.last / MIB).collect();
+        let segments = history.segments(120 * SECOND, 120.0, 6);
+        let lasts: Vec<f64> = segments.iter().map(|each| each.last / MIB).collect();
         assert_eq!(lasts, [5.0, 5.0, 5.0, 5.0, 9.0, 9.0]);
-        assert_eq!(stretches[5].asked, 3.0 * MIB);
+        assert_eq!(segments[5].asked, 3.0 * MIB);
     }
 
     #[test]
-    fn time_that_does_not_advance_is_the_same_time() {
+    fn a_time_that_is_not_later_counts_as_the_last_one() {
         let mut history = History::default();
         for value in [4.0, 2.0, 8.0] {
             history.push(9 * SECOND, value * MIB, 0.0);
         }
         history.push(3 * SECOND, MIB, 0.0);
         history.push(9 * SECOND, f64::NAN, 0.0);
-        assert_eq!(history.parts.len(), 1);
-        let only = history.stretches(10 * SECOND, 1.0, 1)[0];
+        assert_eq!(history.buckets.len(), 1);
+        let only = history.segments(10 * SECOND, 1.0, 1)[0];
         assert_eq!((only.low, only.last), (MIB, MIB));
-        assert!(History::default().stretches(SECOND, 1.0, 3).is_empty());
+        assert!(History::default().segments(SECOND, 1.0, 3).is_empty());
     }
 }

@@ -1,121 +1,123 @@
 //! Whether memory is lost for good.
 //!
-//! A straight line through a process's memory is fooled by everything that programs do: a collector's sawtooth rises
-//! steeply before it falls, a cache grows until it is full, a table is loaded once. What a leak does that they do not:
-//! its floor ([`super::envelope`]), the memory that at no later moment was given back, rises all the time, and as fast in
-//! the end as in the beginning; so it must have done over the process's whole observed life, or over most of it, evenly
-//! ([`goes_on`]).
+//! The slope of a process's memory misleads: a collector's sawtooth rises steeply before it falls, a cache grows until it
+//! is full, a table is loaded once. Unlike these, the lower envelope of a leak ([`super::envelope`]), the memory that was
+//! never given back later, rises all the time, and in the end as fast as in the beginning. It must have done so over the
+//! whole observed life of the process, or over most of it, evenly ([`continues`]).
 //!
-//! None of this tells a leak from a cache that fills at a steady pace and is not full yet, or from a collected heap in
-//! which garbage lies until it is worth collecting: only time does. How long to wait is weighed against what waiting
-//! costs ([`patience`]): the sooner the memory will be full, the sooner the word is said.
+//! This does not separate a leak from a cache that fills at a steady rate and is not full yet, or from a collected heap
+//! whose garbage is not worth collecting yet: only time does. How long to wait depends on the cost of waiting
+//! ([`confirmation_time`]): the sooner the memory will be full, the sooner the verdict.
 //!
-//! Nor does a leak rise in many steps always: a heap with a collector, and a vector, grow by a share of what they hold.
-//! With a live set that grows steadily each step is higher than the last and each rest longer, so a few are all there
-//! will be. They count where there was time for them, and where each brought new memory ([`steps_needed`]).
+//! Nor does a leak always rise in many steps. A heap with a collector, and a vector, grow by a share of what they hold. If
+//! their content grows steadily, each step is higher than the last and each pause longer, so there are only a few. They
+//! count if there was time for them, and if each brought new memory ([`steps_needed`]).
 
 use super::{
-    envelope::{EnvelopeGrowth, Examination, LEAST, LONG_REST, STRETCHES, look, rate},
+    envelope::{EnvelopeGrowth, Examination, LONGEST_PAUSE, MIN_GROWTH, SEGMENTS, examine, rate},
     history::History,
     slope::Trend,
 };
 
-/// The longest that is waited before a leak is called, seconds: caches of ordinary size are full by then, and collectors
-/// of small heaps have been at work.
-const PATIENCE: f64 = 900.0;
+/// The longest confirmation time, seconds: ordinary caches are full by then, and collectors of small heaps have run.
+const CONFIRMATION: f64 = 900.0;
 
-/// The shortest, seconds: twelve stretches of less see too little of any rhythm.
-const HASTE: f64 = 90.0;
+/// The shortest, seconds: twelve segments of less time see too little of any rhythm.
+const SHORTEST_CONFIRMATION: f64 = 90.0;
 
-/// What a process takes when it starts says nothing about what it will do: so many seconds are not looked at, or a tenth
-/// of what is known where that is less.
+/// What a process takes when it starts does not predict its growth: this many seconds are ignored, or a tenth of the known
+/// time if that is less.
 const STARTUP: f64 = 30.0;
 
-/// A verdict may take this share of the time that is left until the limit.
+/// The confirmation time as a share of the time that is left until the limit.
 const SHARE_OF_TIME_LEFT: f64 = 1.0 / 24.0;
 
-/// The effective number of rises, of at most eleven, of what was looked at for less than [`PATIENCE`] or fills memory
-/// that it had asked for before.
-const MANY: f64 = 4.0;
+/// The effective number of rises, of at most eleven, that is needed in less than [`CONFIRMATION`] or in memory that had
+/// been asked for before.
+const MANY_STEPS: f64 = 4.0;
 
-/// The same of what asks for memory as it grows: three doublings, each twice as high as the one before, are 49/21, and a
-/// part of one may be lost between two stretches.
-const FEW: f64 = 2.2;
+/// The same for growth that asks for memory: three doublings, each twice as high as the one before, are 49/21, and a part
+/// of one may be lost between two segments.
+const FEW_STEPS: f64 = 2.2;
 
-/// A few steps count while the last of them is no more stretches ago: a rest after them is as likely their end.
-const RESTS: usize = 1;
+/// A few steps count while the last of them is at most so many segments ago: in a longer pause they may have ended.
+const STEP_PAUSE: usize = 1;
 
-/// The same of what grew faster at first.
+/// The effective number of rises of growth that was faster at first.
 const EVEN: f64 = 8.0;
 
-/// What grew faster at first goes on if the second half of its life has at least this share of the first half's growth.
+/// Growth that was faster at first continues if the second half of the life has at least this share of the growth of the
+/// first half.
 const SLOWED: f64 = 0.2;
 
-/// Asked of the kernel over grown: below it, the growth is of memory that had been asked for before.
+/// Bytes asked of the kernel over bytes of growth: below it, the growth is in memory that had been asked for before.
 const ASKS: f64 = 0.3;
 
-/// More bytes than an allocator asks for in advance: beyond it, memory that had been asked for before is a pool (a
-/// buffer cache, a virtual machine's memory) that is used for the first time, and no leak.
+/// More bytes than an allocator asks for in advance. Beyond it, memory that had been asked for before is a pool (a buffer
+/// cache, the memory of a virtual machine) that is used for the first time, and no leak.
 const POOL: f64 = 64.0 * 1024.0 * 1024.0;
 
-/// A life says how fast something grows once it is known for so many windows.
+/// The rate of a whole life is known after so many windows.
 const WINDOWS: f64 = 2.0;
 
-/// What was found.
+/// The result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finding {
-    /// It grows without bound, as far as can be told.
+    /// It grows without bound, as far as is known.
     Leak(EnvelopeGrowth),
     /// It grows, but the second half much less than the first.
     LevelsOff(EnvelopeGrowth),
-    /// It may be one; so many seconds of such growth more would tell. How it grew, unless it has only begun to.
+    /// It may be one: `left` more seconds of such growth are needed. How it grew, unless it has only begun to.
     Early { left: f64, growth: Option<EnvelopeGrowth> },
     /// It does not grow, or not as a leak does.
     No,
 }
 
-/// How many seconds of growth are waited for where `full_in` seconds are left until a limit, if one is known.
+/// How many seconds growth must last before it is called a leak, if `full_in` seconds are left until a limit.
 #[must_use]
-pub fn patience(full_in: Option<f64>) -> f64 {
-    full_in.map_or(PATIENCE, |left| (left * SHARE_OF_TIME_LEFT).clamp(HASTE, PATIENCE))
+pub fn confirmation_time(full_in: Option<f64>) -> f64 {
+    full_in
+        .map_or(CONFIRMATION, |left| (left * SHARE_OF_TIME_LEFT).clamp(SHORTEST_CONFIRMATION, CONFIRMATION))
 }
 
-/// Whether `history` is certainly no leak's, at little cost: it did not grow, or has been at rest for too long.
+/// Whether `history` is certainly no leak's, at little cost: it did not grow, or has not changed for too long.
 #[must_use]
 pub fn ruled_out(history: &History, now: u64) -> bool {
-    history.rested(now) > PATIENCE * LONG_REST as f64 / STRETCHES as f64 || history.risen() < LEAST
+    history.flat_for(now) > CONFIRMATION * LONGEST_PAUSE as f64 / SEGMENTS as f64
+        || history.rise() < MIN_GROWTH
 }
 
-/// What `history` says at `now`, where `left` bytes are left until a limit.
+/// Whether `history` is a leak's at `now`, if `left` bytes are left until a limit.
 #[must_use]
 pub fn find(history: &History, now: u64, left: Option<f64>) -> Finding {
     if ruled_out(history, now) {
         return Finding::No;
     }
-    let known = settled(history, now);
-    let whole = look(history, now, known);
-    if let Examination::Levels(growth) = whole {
-        return goes_on(history, now, known, &growth).map_or(Finding::LevelsOff(growth), Finding::Leak);
+    let known = after_startup(history, now);
+    let whole = examine(history, now, known);
+    if let Examination::LevelsOff(growth) = whole {
+        return continues(history, now, known, &growth).map_or(Finding::LevelsOff(growth), Finding::Leak);
     }
-    let hurry =
-        |growth: &EnvelopeGrowth| patience(left.map(|left| left.max(0.0) * growth.seconds / growth.gain));
-    // Over all that is known, and the last minutes of it: what came before a leak began may hide it.
+    let needed = |growth: &EnvelopeGrowth| {
+        confirmation_time(left.map(|left| left.max(0.0) * growth.seconds / growth.gain))
+    };
+    // Over all of the known time, and over the last minutes: what came before a leak may hide it.
     let mut soonest: Option<f64> = None;
     let mut longest = None;
     let mut seconds = known;
-    while seconds >= HASTE.min(known) && seconds > 0.0 {
-        match look(history, now, seconds) {
+    while seconds >= SHORTEST_CONFIRMATION.min(known) && seconds > 0.0 {
+        match examine(history, now, seconds) {
             Examination::Rises(growth) if fills_a_pool(&growth) || growth.steps < steps_needed(&growth) => {}
             Examination::Rises(growth) => {
-                let left = hurry(&growth) - seconds;
+                let left = needed(&growth) - seconds;
                 if left <= 0.0 {
                     return Finding::Leak(growth);
                 }
                 soonest = Some(soonest.map_or(left, |soonest| soonest.min(left)));
                 longest = longest.or(Some(growth));
             }
-            Examination::Began if seconds <= PATIENCE => {
-                soonest = soonest.or(Some(PATIENCE / 2.0));
+            Examination::BeganLately if seconds <= CONFIRMATION => {
+                soonest = soonest.or(Some(CONFIRMATION / 2.0));
             }
             _ => {}
         }
@@ -129,53 +131,53 @@ fn asks(growth: &EnvelopeGrowth) -> bool {
     growth.asked >= ASKS * growth.gain
 }
 
-/// Whether it grew within memory that was set aside for that.
+/// Whether it grew within memory that had been set aside.
 fn fills_a_pool(growth: &EnvelopeGrowth) -> bool {
     !asks(growth) && growth.gain > POOL
 }
 
 /// The effective number of rises that a leak must have.
 fn steps_needed(growth: &EnvelopeGrowth) -> f64 {
-    let rests = growth.resting > RESTS;
-    if growth.seconds >= PATIENCE && asks(growth) && !rests { FEW } else { MANY }
+    let pauses = growth.pause > STEP_PAUSE;
+    if growth.seconds >= CONFIRMATION && asks(growth) && !pauses { FEW_STEPS } else { MANY_STEPS }
 }
 
-/// Whether it is as even as a line: in steps about equal, and no slower in the second half than in the first.
+/// Whether it is as even as a line: in about equal steps, and not slower in the second half.
 fn is_even(growth: &EnvelopeGrowth) -> bool {
     growth.steps >= EVEN && growth.recent >= growth.early
 }
 
-/// The growth of the later part of a life that as a `whole` levels off, if that goes on nevertheless: what a program
-/// takes before it has settled, a heap's first collection or an arena, must not hide for ever what it leaks then.
+/// The growth of the later part of a life that as a `whole` levels off, if it continues: the first collection of a heap, or
+/// an arena, must not hide a later leak forever.
 ///
-/// That part is always seven tenths of its life, and must be as even as a line: whatever creeps ever slower, like the
-/// logarithm of time or its root, levels off in so much of its life, too.
-fn goes_on(history: &History, now: u64, known: f64, whole: &EnvelopeGrowth) -> Option<EnvelopeGrowth> {
+/// That part is always seven tenths of the life, and must be as even as a line: growth that slows down forever, like the
+/// logarithm of time or its root, levels off in that part as well.
+fn continues(history: &History, now: u64, known: f64, whole: &EnvelopeGrowth) -> Option<EnvelopeGrowth> {
     let later = known * std::f64::consts::FRAC_1_SQRT_2;
-    if later < PATIENCE || whole.recent < SLOWED * whole.early {
+    if later < CONFIRMATION || whole.recent < SLOWED * whole.early {
         return None;
     }
-    match look(history, now, later) {
+    match examine(history, now, later) {
         Examination::Rises(growth) if is_even(&growth) && !fills_a_pool(&growth) => Some(growth),
         _ => None,
     }
 }
 
-/// Seconds that are known, without the start.
-fn settled(history: &History, now: u64) -> f64 {
+/// Known seconds without the start.
+fn after_startup(history: &History, now: u64) -> f64 {
     let known = history.known(now);
     known - STARTUP.min(known / 10.0)
 }
 
-/// How fast the low points rose over all that is known, in bytes per second; `None` while that is hardly more than the
-/// `window` seconds that were looked at anyway, and of what has come to rest or never grew.
+/// How fast the low points rose over the whole life, in bytes per second. `None` while that is hardly longer than the
+/// window of `window` seconds, and for a series that no longer grows or never grew.
 #[must_use]
-pub fn pace(history: &History, now: u64, window: f64) -> Option<Trend> {
-    let known = settled(history, now);
+pub fn lifetime_rate(history: &History, now: u64, window: f64) -> Option<Trend> {
+    let known = after_startup(history, now);
     if known < WINDOWS * window || ruled_out(history, now) {
         return None;
     }
-    Some(rate(&history.stretches(now, known, STRETCHES), known))
+    Some(rate(&history.segments(now, known, SEGMENTS), known))
 }
 
 #[cfg(test)]
@@ -212,18 +214,18 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_leak_is_called_when_patience_is_over() {
+    fn a_steady_leak_is_called_after_the_confirmation_time() {
         let leak = |second: u64| 50.0 + 0.01 * second as f64;
         let early = after(860, leak);
         assert!(matches!(early, Finding::Early { left, .. } if (60.0..80.0).contains(&left)), "{early:?}");
         let Finding::Leak(growth) = after(940, leak) else { panic!("{:?}", after(940, leak)) };
-        // From the beginning of the first of twelve stretches to the beginning of the last.
+        // From the beginning of the first of twelve segments to the beginning of the last.
         assert!((growth.gain / MIB - 0.01 * 910.0 * 11.0 / 12.0).abs() < 0.1, "{growth:?}");
-        assert_eq!((growth.rises, growth.of), (11, 11));
+        assert_eq!((growth.rises, growth.transitions), (11, 11));
     }
 
     #[test]
-    fn the_less_time_is_left_the_sooner_it_is_called() {
+    fn a_leak_is_called_sooner_if_less_time_is_left() {
         let leak = |second: u64| 50.0 + second as f64;
         assert!(!leaks(found(130, &leak, &leak, 20_480.0)));
         assert!(leaks(found(130, &leak, &leak, 2_000.0)), "it is full in 33 min");
@@ -247,9 +249,9 @@ mod tests {
     }
 
     #[test]
-    fn what_levels_off_is_said_to() {
-        let told = after(300, |second| 20.0 - 30.0 * (-(second as f64) / 100.0).exp());
-        assert!(matches!(told, Finding::LevelsOff(_)), "{told:?}");
+    fn a_series_that_levels_off_is_found_to() {
+        let finding = after(300, |second| 20.0 - 30.0 * (-(second as f64) / 100.0).exp());
+        assert!(matches!(finding, Finding::LevelsOff(_)), "{finding:?}");
     }
 
     #[test]
@@ -267,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leak_after_a_long_rest_is_called() {
+    fn a_leak_after_a_long_pause_is_called() {
         assert!(leaks(after(3100, |second| 40.0 + 0.1 * second.saturating_sub(2000) as f64)));
     }
 
@@ -279,26 +281,26 @@ mod tests {
     }
 
     #[test]
-    fn growth_of_what_was_asked_for_before_may_be_a_leak() {
+    fn growth_in_memory_asked_for_before_may_be_a_leak() {
         let grows = |second: u64| 10.0 + 0.05 * second as f64;
         assert!(leaks(found(960, &grows, &|_| 64.0, 20_480.0)));
     }
 
     #[test]
-    fn what_a_process_takes_when_it_starts_hides_no_leak() {
+    fn memory_taken_at_the_start_hides_no_leak() {
         let starts =
             |second: u64| if second < 28 { second as f64 } else { 28.0 + 0.01 * (second - 28) as f64 };
         assert!(leaks(after(960, starts)), "{:?}", after(960, starts));
     }
 
     #[test]
-    fn what_creeps_ever_slower_is_no_leak() {
-        // A heap that is full, and whose garbage takes ever more room: like the logarithm of time, like its root.
+    fn growth_that_slows_down_forever_is_no_leak() {
+        // A full heap with more and more garbage: like the logarithm of time, like its root.
         assert!(!ever(4000, |second| 20.0 + 10.0 * (1.0 + second as f64).ln()));
         assert!(!ever(4000, |second| 20.0 + (second as f64).sqrt()));
     }
 
-    /// What a heap holds that takes half as much again, or as much again, whenever `live` fills it.
+    /// The size of a heap that grows by `factor` whenever `live` fills it.
     fn heap(live: f64, factor: f64) -> f64 {
         let mut heap = 4.0;
         while heap < live {
@@ -318,15 +320,15 @@ mod tests {
     }
 
     #[test]
-    fn a_few_steps_count_when_one_is_made_and_not_in_a_rest() {
-        // After a rest as long as that which follows.
+    fn a_few_steps_count_at_a_step_and_not_in_a_pause() {
+        // After a pause as long as the next one.
         let steps = |second: u64| 20.0 + 2.0 * (second.saturating_sub(700) / 200).min(3) as f64;
         assert!(leaks(after(1450, steps)), "{:?}", after(1450, steps));
         assert!(!leaks(after(1660, steps)), "{:?}", after(1660, steps));
     }
 
     #[test]
-    fn a_few_steps_in_memory_that_was_there_before_are_no_leak() {
+    fn a_few_steps_in_memory_asked_for_before_are_no_leak() {
         let grows = |second: u64| 20.0 + heap(0.05 * second as f64, 2.0);
         let called = |asked: &dyn Fn(u64) -> f64| {
             (900..1500).step_by(10).any(|second| leaks(found(second, &grows, asked, 20_480.0)))
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_steps_are_not_called_in_haste() {
+    fn a_few_steps_need_the_longest_confirmation_time() {
         // It is full in half an hour, and has taken three steps in three minutes.
         let steps = |second: u64| 50.0 + heap(second as f64, 2.0);
         for second in 90..400 {
@@ -345,11 +347,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_takes_before_it_has_settled_hides_no_leak_for_ever() {
+    fn a_warm_up_hides_no_leak_forever() {
         let settles = |second: u64| 20.0 + 0.05 * second.min(240) as f64;
         assert!(!ever(3000, settles));
         assert!(ever(1500, |second| settles(second) + 0.01 * second as f64));
-        assert!(!ever(1500, |second| settles(second) + 0.002 * second as f64), "it hardly goes on");
+        assert!(!ever(1500, |second| settles(second) + 0.002 * second as f64), "it hardly continues");
         let fills = |second: u64| settles(second) + 0.02 * second.min(800) as f64;
         assert!(!ever(1500, fills), "a cache, full after 800 s");
     }
@@ -361,20 +363,20 @@ mod tests {
     }
 
     #[test]
-    fn low_points_that_swing_are_no_leak_until_it_outgrows_them() {
+    fn swinging_low_points_are_no_leak_until_it_outgrows_them() {
         let swings = |second: u64| 50.0 + 3.0 * (second as f64 / 150.0).sin();
         assert!(!ever(1500, |second| swings(second) + 0.005 * second as f64));
         assert!(ever(1500, |second| swings(second) + 0.03 * second as f64));
     }
 
     #[test]
-    fn what_began_lately_is_looked_at_later() {
-        let told = after(240, |second| 40.0 + 0.2 * second.saturating_sub(190) as f64);
-        assert!(matches!(told, Finding::Early { growth: None, .. }), "{told:?}");
+    fn growth_that_began_lately_is_examined_later() {
+        let finding = after(240, |second| 40.0 + 0.2 * second.saturating_sub(190) as f64);
+        assert!(matches!(finding, Finding::Early { growth: None, .. }), "{finding:?}");
     }
 
     #[test]
-    fn growth_before_and_after_a_long_rest_is_no_leak() {
+    fn growth_before_and_after_a_long_pause_is_no_leak() {
         let loads_twice = |second: u64| 40.0 + 0.2 * (second.min(280) + second.saturating_sub(880)) as f64;
         assert!(!leaks(after(1160, loads_twice)), "{:?}", after(1160, loads_twice));
     }
@@ -386,16 +388,16 @@ mod tests {
     }
 
     #[test]
-    fn a_life_s_pace_holds_that_of_its_halves() {
+    fn the_lifetime_rate_contains_those_of_its_halves() {
         let mut history = History::default();
         for second in 0..=1200u64 {
             let value = 0.1 * second.min(600) as f64 + 0.05 * second.saturating_sub(600) as f64;
             history.push(second * SECOND, value * MIB, 0.0);
-            let told = pace(&history, second * SECOND, 60.0);
-            assert_eq!(told.is_some(), second >= 134, "after {second} s: {told:?}");
+            let trend = lifetime_rate(&history, second * SECOND, 60.0);
+            assert_eq!(trend.is_some(), second >= 134, "after {second} s: {trend:?}");
         }
-        let told = pace(&history, 1200 * SECOND, 60.0).unwrap();
-        assert!(told.low <= 0.051 * MIB && told.high >= 0.099 * MIB, "{told:?}");
-        assert_eq!(pace(&history, 1800 * SECOND, 60.0), None, "it has come to rest");
+        let trend = lifetime_rate(&history, 1200 * SECOND, 60.0).unwrap();
+        assert!(trend.low <= 0.051 * MIB && trend.high >= 0.099 * MIB, "{trend:?}");
+        assert_eq!(lifetime_rate(&history, 1800 * SECOND, 60.0), None, "it no longer grows");
     }
 }

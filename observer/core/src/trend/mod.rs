@@ -1,4 +1,4 @@
-//! What a series of values says: its growth, its rate with an interval, and a verdict with its evidence.
+//! A series of values over time: its growth, its rate with an interval, and a verdict with its evidence.
 
 pub mod envelope;
 pub mod history;

@@ -1,13 +1,13 @@
-//! A series of bytes as it is judged: the last minute exactly, and its whole life in parts.
+//! A series of bytes as a verdict needs it: the last minute exactly, and all of it in buckets.
 
 use super::{history::History, window::Window};
 
-/// What a thing holds, since it was first seen.
+/// The bytes that a process, or a part of the kernel, holds since it was first seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// What growth and rates look back over.
+    /// For growth and rates.
     pub window: Window,
-    /// What a verdict rests on.
+    /// For verdicts.
     pub history: History,
 }
 
@@ -18,8 +18,8 @@ impl Series {
         Self { window: Window::new(seconds), history: History::default() }
     }
 
-    /// Takes in that it holds `value` bytes since `at`, and that so many bytes were asked of the kernel, and not given
-    /// back, while it was observed; the same number every time where that is not known.
+    /// Adds that it holds `value` bytes since `at`, and that `asked` bytes were asked of the kernel and not given back while
+    /// it was observed. If that is not known, `asked` is always the same.
     pub fn push(&mut self, at: u64, value: f64, asked: f64) {
         self.window.push(at, value);
         self.history.push(at, value, asked);

@@ -1,34 +1,34 @@
-//! How fast a series goes up or down, and how sure that is: a rate with a 95 % interval.
+//! How fast a series rises or falls: a rate with a 95 % interval.
 //!
-//! Successive values of a process's memory or of a file's size are no independent measurements: what is high now is
-//! high in a second. An interval that ignores this is several times too narrow and sees growth in every slow wave. Two
-//! models are therefore used, and how alike successive values are decides between them:
+//! Successive values of a process's memory or of a file's size are not independent: what is high now is high in a second.
+//! An interval that ignores this is several times too narrow and finds growth in every slow wave. So there are two models,
+//! and the autocorrelation of the values decides between them:
 //!
 //! - *values that vary about a line*: the median of the slopes between all pairs of points (Theil 1950, Sen 1968),
 //!   which one outlier cannot move; its interval by the ranks of those slopes, with the variance of Kendall's S raised
 //!   for the lag-1 autocorrelation of the residuals (Yue and Wang 2004).
-//! - *values that are sums of steps*, as memory is that requests leak or a cache fills: the mean of the changes, its
-//!   interval by Student's t. It is right for a random walk with drift and too wide, never too narrow, for anything
-//!   that returns to a line; a single jump, however high, is no trend by it.
+//! - *values that are sums of steps*, such as memory that requests leak or a cache fills: the mean of the changes, its
+//!   interval by Student's t. It is right for a random walk with drift, and too wide, never too narrow, for a series that
+//!   returns to a line. A single jump of any height is no trend.
 //!
-//! The cost is bounded: a series is resampled to at most [`POINTS`] points, and a constant one costs one comparison a
+//! The cost is limited: a series is resampled to at most [`POINTS`] points, and a constant one costs one comparison a
 //! sample.
 
 use super::window::Window;
 
-/// At most so many points are used: 780 slopes between pairs.
+/// The most points that are used: 780 slopes between pairs.
 pub const POINTS: usize = 40;
 
-/// Fewest seconds from which a trend is told; half the window where that is less.
+/// The fewest seconds that a trend needs; half the window if that is less.
 pub const SECONDS: f64 = 10.0;
 
-/// From this lag-1 autocorrelation of the residuals on, values are taken for sums of steps: above it, 40 points hold no
-/// more than a few independent ones, and the rank interval loses its 95 %.
+/// From this lag-1 autocorrelation of the residuals on, values count as sums of steps: above it, 40 points have only a few
+/// independent ones, and the rank interval loses its 95 %.
 const SUMS_OF_STEPS: f64 = 0.6;
 
 /// Standard errors (one over the root of the number of points) by which the autocorrelation must stay below
 /// [`SUMS_OF_STEPS`]: few points cannot show that successive values are independent. Chosen by measurement, see the
-/// tests: intervals hold the truth in 95 % or more of autoregressive series of a minute (91 % of random walks) and 88 %
+/// tests: intervals contain the truth in 95 % or more of autoregressive series of a minute (91 % of random walks) and 88 %
 /// of those of 12 seconds, and a leak is found as early as without.
 const MARGIN: f64 = 1.5;
 
@@ -44,14 +44,14 @@ pub struct Trend {
 }
 
 impl Trend {
-    /// The same rate, in an interval that holds `other`'s as well.
+    /// The same rate, in an interval that contains `other`'s as well.
     #[must_use]
     pub const fn or(self, other: &Self) -> Self {
         Self { rate: self.rate, low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 }
 
-/// Seconds that a trend over `window` needs before it is told.
+/// Seconds that a trend over `window` needs.
 #[must_use]
 pub fn needed(window: &Window) -> f64 {
     SECONDS.min(window.length() / 2.0)
@@ -72,9 +72,9 @@ pub fn trend(window: &Window, now: u64) -> Option<Trend> {
     }
     let mut slopes = slopes(&points);
     let rate = median(&mut slopes);
-    let alike = autocorrelation(&points, rate);
-    Some(if alike + MARGIN / (points.len() as f64).sqrt() < SUMS_OF_STEPS {
-        about_a_line(&mut slopes, rate, points.len(), alike)
+    let correlation = autocorrelation(&points, rate);
+    Some(if correlation + MARGIN / (points.len() as f64).sqrt() < SUMS_OF_STEPS {
+        about_a_line(&mut slopes, rate, points.len(), correlation)
     } else {
         sums_of_steps(&points)
     })
@@ -95,16 +95,16 @@ fn ranked(values: &mut [f64], rank: f64) -> f64 {
     *values.select_nth_unstable_by(rank, f64::total_cmp).1
 }
 
-/// The upper median; all below it stand before it afterwards, all above it after it.
+/// The upper median. Afterwards all lower values are before it, all higher ones after it.
 fn median(values: &mut [f64]) -> f64 {
     ranked(values, (values.len() / 2) as f64)
 }
 
-/// The interval of the median slope `rate`, at which `slopes` have been parted.
-fn about_a_line(slopes: &mut [f64], rate: f64, points: usize, alike: f64) -> Trend {
+/// The interval of the median slope `rate`, which partitions `slopes`.
+fn about_a_line(slopes: &mut [f64], rate: f64, points: usize, correlation: f64) -> Trend {
     let (n, pairs) = (points as f64, slopes.len() as f64);
     let variance = n * (n - 1.0) * (2.0 * n + 5.0) / 18.0;
-    let reach = NORMAL * (variance * inflation(points, alike)).sqrt();
+    let reach = NORMAL * (variance * inflation(points, correlation)).sqrt();
     let middle = slopes.len() / 2;
     let (below, above) = slopes.split_at_mut(middle);
     Trend {
@@ -114,12 +114,12 @@ fn about_a_line(slopes: &mut [f64], rate: f64, points: usize, alike: f64) -> Tre
     }
 }
 
-/// By how much autocorrelation `alike` raises the variance of a mean of `points` values.
-fn inflation(points: usize, alike: f64) -> f64 {
+/// By how much autocorrelation raises the variance of a mean of `points` values.
+fn inflation(points: usize, correlation: f64) -> f64 {
     let n = points as f64;
     let (mut sum, mut power) = (1.0, 1.0);
     for lag in 1..points {
-        power *= alike;
+        power *= correlation;
         sum += 2.0 * (1.0 - lag as f64 / n) * power;
     }
     sum
@@ -139,8 +139,8 @@ pub(super) fn student(freedom: f64) -> f64 {
     NORMAL + 2.37 / freedom + 2.82 / freedom.powi(2) + 2.6 / freedom.powi(3)
 }
 
-/// Lag-1 autocorrelation of the residuals about a line of slope `rate`, by their ranks, so that an outlier has no more
-/// weight than another point; corrected for the bias that fitting a line has in short series.
+/// Lag-1 autocorrelation of the residuals about a line of slope `rate`, by their ranks, so that an outlier weighs as much as
+/// any point; corrected for the bias of fitting a line to a short series.
 fn autocorrelation(points: &[(f64, f64)], rate: f64) -> f64 {
     let n = points.len() as f64;
     let ranks = ranks(points.iter().map(|(at, value)| value - rate * at).collect());

@@ -1,21 +1,21 @@
-//! A series of values over the last seconds: what it was, how much it grew, what it looks like.
+//! A series of values over the last seconds: its values, its growth, its shape.
 //!
-//! The series is of changes only: a value holds until the next one. Time is the boot clock in nanoseconds and always
-//! an argument; it goes on while the machine sleeps, so a rate over a sleep is a rate over the whole of it. A value
-//! between two samples is not known; what happened there and was undone leaves no trace.
+//! Only changes are stored: a value holds until the next one. Time is the boot clock in nanoseconds and always an argument.
+//! It continues while the machine sleeps, so a rate over a sleep is a rate over all of it. A change between two samples
+//! that is undone leaves no trace.
 //!
-//! Memory is bounded: of the samples within one sixtieth of the window only the lowest, the highest and the last stay,
-//! so extremes and the ends are exact at any rate of samples, and at most some 190 samples are kept.
+//! Memory is limited: a sixtieth of the window keeps only its lowest, its highest and its last sample. So extremes and the
+//! ends are exact at any rate of samples, and there are at most some 190 samples.
 
 use std::collections::VecDeque;
 
-/// Parts of the window that keep three samples each.
-const PARTS: u64 = 60;
+/// Buckets of the window.
+const BUCKETS: u64 = 60;
 
-/// Samples of one part of the window that may stand side by side before they are thinned out.
-const SAMPLES_A_PART: usize = 3;
+/// The most samples of one bucket.
+const SAMPLES_A_BUCKET: usize = 3;
 
-/// The samples of the last `length`, and the one before them: its value held when the window began.
+/// The samples of the last `length`, and the one before them, which was the value when the window began.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     /// Nanoseconds.
@@ -32,7 +32,7 @@ pub struct Sample {
 }
 
 impl Default for Window {
-    /// The window that is looked back over where nobody says otherwise: a minute.
+    /// The default window: a minute.
     fn default() -> Self {
         Self::new(60.0)
     }
@@ -51,8 +51,8 @@ impl Window {
         self.length as f64 / 1e9
     }
 
-    /// Takes in that the series has been `value` since `at`. A value for a time that is not later than the last one's
-    /// replaces that one; one that is no number is no news.
+    /// Adds that the series has been `value` since `at`. A value for a time that is not later than the last one's replaces
+    /// that one. A value that is not finite is ignored.
     pub fn push(&mut self, at: u64, value: f64) {
         if !value.is_finite() {
             return;
@@ -81,23 +81,23 @@ impl Window {
         self.samples.back().map(|sample| sample.value)
     }
 
-    /// The value that held at `at`; `None` before the first sample.
+    /// The value at `at`; `None` before the first sample.
     #[must_use]
     pub fn value_at(&self, at: u64) -> Option<f64> {
         let after = self.samples.partition_point(|sample| sample.at <= at);
         Some(self.samples.get(after.checked_sub(1)?)?.value)
     }
 
-    /// When the part of the window that is known began: its length before `now`, or the first sample if that is later.
+    /// When the known part of the window began: its length before `now`, or the first sample if that is later.
     #[must_use]
     pub fn begin(&self, now: u64) -> Option<u64> {
         Some(self.samples.front()?.at.max(now.saturating_sub(self.length)))
     }
 
-    /// Whether the series kept one value for all of the window that is known. Two series that did, and that began
-    /// together, differ in nothing but that value.
+    /// Whether the series had one value for all of the known window. Two flat series that began together differ only in
+    /// that value.
     #[must_use]
-    pub fn rests(&self, now: u64) -> bool {
+    pub fn is_flat(&self, now: u64) -> bool {
         self.samples.back().is_none_or(|last| Some(last.at) <= self.begin(now))
     }
 
@@ -107,7 +107,7 @@ impl Window {
         self.begin(now).map_or(0.0, |begin| now.saturating_sub(begin) as f64 / 1e9)
     }
 
-    /// The value at `now` less the one that held when the window began; `None` until there are two moments.
+    /// The value at `now` less the one when the window began; `None` until there are two times.
     #[must_use]
     pub fn growth(&self, now: u64) -> Option<f64> {
         let begin = self.begin(now)?;
@@ -117,8 +117,8 @@ impl Window {
         Some(self.value_at(now)? - self.value_at(begin)?)
     }
 
-    /// Change per second from `previous` to `now`, the last interval; where the first sample is later than `previous`,
-    /// since that. `None` until there are two moments.
+    /// Change per second from `previous` to `now`, the last interval, or since the first sample if that is later. `None` until
+    /// there are two times.
     #[must_use]
     pub fn rate(&self, previous: u64, now: u64) -> Option<f64> {
         let previous = previous.max(self.samples.front()?.at);
@@ -128,8 +128,8 @@ impl Window {
         Some((self.value_at(now)? - self.value_at(previous)?) / ((now - previous) as f64 / 1e9))
     }
 
-    /// The series at `points` evenly spaced moments of the window, the last of them `now`. It is shorter while the
-    /// series is: what was before the first sample is not made up.
+    /// The series at `points` evenly spaced times of the window, the last of them `now`. There are fewer if the series is
+    /// shorter: nothing is made up before the first sample.
     #[must_use]
     pub fn sparkline(&self, now: u64, points: usize) -> Vec<f64> {
         let steps = (points.max(2) - 1) as u64;
@@ -138,14 +138,14 @@ impl Window {
             .collect()
     }
 
-    /// The lowest value in each of `parts` equal parts of what is known.
+    /// The lowest value in each of `count` equal segments of the known window.
     #[must_use]
-    pub fn lows(&self, now: u64, parts: u64) -> Vec<f64> {
+    pub fn lows(&self, now: u64, count: u64) -> Vec<f64> {
         let Some(begin) = self.begin(now) else { return Vec::new() };
-        let part = now.saturating_sub(begin) / parts.max(1);
-        (0..parts)
+        let length = now.saturating_sub(begin) / count.max(1);
+        (0..count)
             .filter_map(|index| {
-                let (from, to) = (begin + part * index, begin + part * (index + 1));
+                let (from, to) = (begin + length * index, begin + length * (index + 1));
                 let held = self.value_at(from)?;
                 Some(self.within(from, to).map(|sample| sample.value).fold(held, f64::min))
             })
@@ -158,14 +158,14 @@ impl Window {
         self.samples.range(first..).take_while(move |sample| sample.at <= to)
     }
 
-    /// The series as at most `most` evenly spaced points (seconds since the window began, value), as many as it was
-    /// looked at. Between two looks it is a line; between two changes further apart it held until the last look before
-    /// the second.
+    /// The series as at most `most` evenly spaced points (seconds since the window began, value), about as many as there were
+    /// readings. Between two readings it is a line; between two changes that are further apart it is constant until the
+    /// last reading before the second.
     #[must_use]
     pub fn resampled(&self, now: u64, most: usize) -> Vec<(f64, f64)> {
         let Some(begin) = self.begin(now).filter(|begin| *begin < now) else { return Vec::new() };
-        let look = self.look(now - begin);
-        let steps = ((now - begin).div_ceil(look) as usize).clamp(1, most.max(2) - 1);
+        let interval = self.reading_interval(now - begin);
+        let steps = ((now - begin).div_ceil(interval) as usize).clamp(1, most.max(2) - 1);
         let mut before = self.samples.partition_point(|sample| sample.at <= begin) - 1;
         (0..=steps)
             .map(|step| {
@@ -176,18 +176,18 @@ impl Window {
                 }
                 let (held, next) = (self.samples[before], self.samples.get(before + 1));
                 let value = next.filter(|next| next.at <= now).map_or(held.value, |next| {
-                    let from = held.at.max(next.at.saturating_sub(look + look / 2));
-                    let part = at.saturating_sub(from) as f64 / (next.at - from) as f64;
-                    held.value + (next.value - held.value) * part
+                    let from = held.at.max(next.at.saturating_sub(interval + interval / 2));
+                    let share = at.saturating_sub(from) as f64 / (next.at - from) as f64;
+                    held.value + (next.value - held.value) * share
                 });
                 (since as f64 / 1e9, value)
             })
             .collect()
     }
 
-    /// How far apart the looks at the series are, guessed by its changes: the lower quartile of the times between
+    /// The time between two readings of the series, estimated from its changes: the lower quartile of the times between
     /// them, at most an eighth of `span`, so that a few changes in a long time are steps and no ramp.
-    fn look(&self, span: u64) -> u64 {
+    fn reading_interval(&self, span: u64) -> u64 {
         let most = (span / 8).max(1);
         let mut gaps: Vec<u64> =
             self.samples.iter().zip(self.samples.range(1..)).map(|(a, b)| b.at - a.at).collect();
@@ -198,13 +198,13 @@ impl Window {
         (*gaps.select_nth_unstable(quartile).1).clamp(1, most)
     }
 
-    /// The part of the window that ends with the newest sample keeps its lowest, its highest and its last.
+    /// The newest bucket keeps its lowest, its highest and its last sample.
     fn thin_out(&mut self) {
-        let part = (self.length / PARTS).max(1);
+        let width = (self.length / BUCKETS).max(1);
         let Some(last) = self.samples.back() else { return };
-        let newest = last.at / part;
-        let same = self.samples.iter().rev().take_while(|sample| sample.at / part == newest).count();
-        if same <= SAMPLES_A_PART {
+        let newest = last.at / width;
+        let same = self.samples.iter().rev().take_while(|sample| sample.at / width == newest).count();
+        if same <= SAMPLES_A_BUCKET {
             return;
         }
         let first = self.samples.len() - same;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_needs_two_moments_and_no_change() {
+    fn growth_needs_two_times_and_no_change() {
         let window = window(&[(5, 7.0)]);
         assert_eq!(window.growth(5 * SECOND), None);
         assert_eq!(window.growth(6 * SECOND), Some(0.0));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_against_the_value_that_held_when_the_window_began() {
+    fn growth_is_relative_to_the_value_when_the_window_began() {
         let window = window(&[(0, 1.0), (3, 2.0), (12, 5.0), (14, 9.0)]);
         assert_eq!(window.growth(14 * SECOND), Some(7.0), "at 4 it was 2");
         assert_eq!(window.growth(23 * SECOND), Some(4.0), "at 13 it was 5");
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_left_the_window_leaves_memory_but_for_one() {
+    fn samples_leave_with_the_window_except_one() {
         let mut window = Window::new(10.0);
         for second in 0..1000 {
             window.push(second * SECOND, second as f64);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_samples_keeps_ends_and_extremes() {
+    fn many_samples_keep_ends_and_extremes() {
         let mut window = Window::new(10.0);
         let value = |step: u64| match step {
             31_415 => 1e6,
@@ -286,17 +286,17 @@ mod tests {
     }
 
     #[test]
-    fn time_that_does_not_advance_replaces() {
+    fn a_time_that_is_not_later_replaces_the_last() {
         let mut window = window(&[(5, 1.0), (6, 2.0), (6, 3.0), (4, 4.0)]);
         assert_eq!(window.latest(), Some(4.0));
         assert_eq!(window.growth(6 * SECOND), Some(3.0));
-        assert_eq!(window.growth(2 * SECOND), None, "a moment before the first");
+        assert_eq!(window.growth(2 * SECOND), None, "before the first");
         window.push(7 * SECOND, f64::NAN);
         assert_eq!(window.latest(), Some(4.0));
     }
 
     #[test]
-    fn a_sleep_of_the_machine_is_time_like_any_other() {
+    fn a_sleep_of_the_machine_counts_as_time() {
         let window = window(&[(0, 0.0), (1, 10.0), (3601, 20.0)]);
         assert_eq!(window.growth(3601 * SECOND), Some(10.0));
         assert_eq!(window.rate(SECOND, 3601 * SECOND), Some(10.0 / 3600.0));
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_interval_has_a_rate_as_soon_as_there_are_two_moments() {
+    fn the_last_interval_has_a_rate_from_two_times_on() {
         let window = window(&[(10, 100.0), (11, 130.0)]);
         assert_eq!(window.rate(10 * SECOND, 11 * SECOND), Some(30.0));
         assert_eq!(window.rate(9 * SECOND, 12 * SECOND), Some(15.0), "nothing is known of 9");
@@ -321,15 +321,15 @@ mod tests {
     }
 
     #[test]
-    fn a_series_rests_when_its_last_change_has_left_the_window() {
+    fn a_series_is_flat_when_its_last_change_has_left_the_window() {
         let window = window(&[(0, 1.0), (3, 2.0)]);
-        assert!(!window.rests(12 * SECOND));
-        assert!(window.rests(13 * SECOND), "the window begins with the change");
-        assert!(Window::default().rests(SECOND));
+        assert!(!window.is_flat(12 * SECOND));
+        assert!(window.is_flat(13 * SECOND), "the window begins with the change");
+        assert!(Window::default().is_flat(SECOND));
     }
 
     #[test]
-    fn low_points_are_those_of_the_parts() {
+    fn low_points_are_those_of_the_segments() {
         let window = window(&[(0, 5.0), (1, 9.0), (3, 6.0), (4, 9.0), (6, 7.0), (7, 9.0), (8, 8.0)]);
         assert_eq!(window.lows(9 * SECOND, 3), [5.0, 6.0, 7.0]);
     }

@@ -8,36 +8,33 @@ use observer_common::{
     task::TaskId,
 };
 
-use self::growth::GrowthDecoder;
-use super::{
-    bytes::{Members as _, inode_key},
-    holders::{self, Holders},
-};
+use self::{growth::GrowthDecoder, holders::HolderDecoder};
 use observer_core::{
-    bytes::{Reader, met},
+    bytes::{self, key, met},
     domain::{Decode, Decoded, Malformed, ScanPlan},
     facts::{Fact, disk::DiskFact},
 };
 
 mod growth;
+mod holders;
 
-/// A process that wrote less than so many bytes since it started is not told of: most processes of a busy machine live
-/// for a moment and write a few lines.
+/// A process that wrote fewer bytes since it started is not reported: most processes of a busy machine live for a moment
+/// and write a few lines.
 const LITTLE: u64 = 1 << 20;
 
-/// So often the deletion of an inode is looked up. The last name is gone before the program that tells of it has run, and
-/// whoever deletes may be preempted in between.
+/// How often the deletion of an inode is looked up. The last name is gone before the program that reports it has run, and
+/// the deleting process may be preempted in between.
 const LOOKS: u8 = 3;
 
 /// Decodes what the disk object writes.
 #[derive(Debug, Default)]
 pub struct DiskDecoder {
-    holders: Holders,
-    /// How often the deletion of each inode was looked up. Once found, its entry does not change any more.
+    holders: HolderDecoder,
+    /// How often the deletion of each inode was looked up. Once found, its entry no longer changes.
     looked_up: BTreeMap<InodeId, u8>,
     growth: GrowthDecoder,
-    /// The latest pass over tables has told everything that there was.
-    told_by_tables: bool,
+    /// Whether the latest scan of descriptor tables reported all of them.
+    tables_are_complete: bool,
 }
 
 impl Decode for DiskDecoder {
@@ -48,9 +45,9 @@ impl Decode for DiskDecoder {
     fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match program {
             names::DESCRIPTOR_TABLE => {
-                self.told_by_tables = !holders::are_too_many(program, bytes)?;
-                // Else nothing yet: the other pass tells of these too.
-                if self.told_by_tables {
+                self.tables_are_complete = !holders::are_too_many(program, bytes)?;
+                // Otherwise the scan of descriptors follows, and reports these too.
+                if self.tables_are_complete {
                     let found = self.holders.held(names::DESCRIPTOR, bytes, out)?.clone();
                     self.look_up_all(found, out);
                 }
@@ -70,7 +67,7 @@ impl Decode for DiskDecoder {
             }
             names::WRITER => tasks(bytes, out)?,
             _ => {
-                return Err(Malformed { text: format!("a pass of {program}, which is no iterator of disk") });
+                return Err(Malformed { text: format!("a scan of {program}, which is no iterator of disk") });
             }
         }
         Ok(())
@@ -78,7 +75,7 @@ impl Decode for DiskDecoder {
 
     fn needs_scan(&self, program: ProgramName, round: ScanPlan) -> bool {
         match program {
-            names::DESCRIPTOR => !self.told_by_tables,
+            names::DESCRIPTOR => !self.tables_are_complete,
             names::WRITER => round.writers,
             _ => true,
         }
@@ -97,8 +94,8 @@ impl Decode for DiskDecoder {
     fn passed(&mut self, out: &mut Decoded) {
         let held = |inode: &InodeId| self.holders.has(inode);
         self.growth.passed(held, out);
-        // Where no pass tells of holders, nothing is known to be gone.
-        if self.holders.looked() {
+        // Without a scan of holders, nothing is known to be gone.
+        if self.holders.has_scanned() {
             self.looked_up.retain(|inode, _| held(inode));
         }
     }
@@ -106,18 +103,16 @@ impl Decode for DiskDecoder {
     fn entry(&mut self, map: MapName, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match map {
             names::FILES | names::WRITTEN | names::FREED => {
-                if let Some(nameless) = self.growth.entry(map, key, value, out)? {
-                    self.look_up(nameless, out);
+                if let Some(unlinked) = self.growth.entry(map, key, value, out)? {
+                    self.look_up(unlinked, out);
                 }
             }
             names::DELETIONS => {
-                let inode = Reader::of("key of DELETIONS", key, size_of::<InodeId>())?.inode()?;
-                let mut reader = Reader::of(map.as_str(), value, size_of::<DeletionRecord>())?;
-                let task = reader.task()?;
+                let inode = bytes::read("key of DELETIONS", key)?;
+                let DeletionRecord { task, at } = bytes::read(map, value)?;
                 self.looked_up.insert(inode, LOOKS);
                 out.facts.push(met(&task));
-                let fact = DiskFact::Deleted { inode, by: task.id, at: reader.u64()? };
-                out.facts.push(Fact::Disk(fact));
+                out.facts.push(Fact::Disk(DiskFact::Deleted { inode, by: task.id, at }));
             }
             _ => return Err(Malformed { text: format!("an entry of {map}, which is no map of disk") }),
         }
@@ -134,12 +129,12 @@ impl Decode for DiskDecoder {
 }
 
 impl DiskDecoder {
-    /// Asks who deleted an inode, unless that is known or was asked often enough.
+    /// Asks which process deleted an inode, unless that is known or was asked often enough.
     fn look_up(&mut self, inode: InodeId, out: &mut Decoded) {
         let looks = self.looked_up.entry(inode).or_default();
         if *looks < LOOKS {
             *looks += 1;
-            out.read.push((names::DELETIONS, inode_key(inode)));
+            out.read.push((names::DELETIONS, key(&inode)));
         }
     }
 
@@ -153,8 +148,7 @@ impl DiskDecoder {
 /// Bytes written to storage, by process: the sum over its threads.
 fn tasks(bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
     let mut processes: BTreeMap<TaskId, WriterRecord> = BTreeMap::new();
-    for mut reader in Reader::records(names::WRITER.as_str(), bytes, size_of::<WriterRecord>())? {
-        let record = reader.writer()?;
+    for record in bytes::records::<WriterRecord>(names::WRITER, bytes)? {
         let first = WriterRecord { written: 0, cancelled: 0, ..record };
         let sum = processes.entry(record.task.id).or_insert(first);
         sum.written += record.written;

@@ -299,7 +299,13 @@ impl HeldFile {
         self.listing.is_some() && self.holders.is_empty()
     }
 
-    /// Everybody of whom rows about it tell.
+    /// Every process that holds it. Without a scan of holders, those that wrote to it.
+    pub fn processes(&self) -> Vec<TaskId> {
+        let unseen = self.writers.keys().filter(|_| self.file.is_none() && self.holders.is_empty());
+        self.holders.keys().chain(unseen).copied().collect()
+    }
+
+    /// Whether rows about it name `id`.
     pub fn concerns(&self, id: TaskId) -> bool {
         self.deleted.is_some_and(|deletion| deletion.by == id) || self.holders.contains_key(&id)
     }

@@ -16,16 +16,15 @@
 
 use observer_core::{domain::Declaration, view::View};
 
-mod account;
-mod bytes;
 pub mod decode;
+mod domain;
 mod file;
-mod growing;
-mod grown;
-mod holders;
+mod growth;
 pub mod hooks;
 mod inode_scan;
+mod kernel_holder;
 mod magic;
+mod mounted;
 mod note;
 pub mod report;
 mod space;

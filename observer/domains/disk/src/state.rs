@@ -7,28 +7,25 @@ use std::{
 
 use super::{
     file::{Deletion, HeldFile},
-    grown::GrowingFiles,
+    growth::GrowingFiles,
     inode_scan::InodeScanSchedule,
-    report::mounted,
+    kernel_holder::KernelHolder,
+    mounted,
     space::Spaces,
     writer::Writers,
 };
 use observer_core::{
-    domain::{Context, Domain},
     facts::{
-        Fact, TaskId,
+        TaskId,
         disk::{DiskFact, Found, InodeId, LoopDevice, Mount, OtherMounts},
-        process::ProcessFact,
         session::{SessionFact, Timestamp},
     },
-    report::Report,
     view::{Request, View},
-    wants::HostQueries,
 };
 
-mod asking;
+mod queries;
 
-pub use self::asking::ASKED;
+pub use self::queries::FILES_A_REPORT;
 
 /// What is known in the disk domain.
 #[derive(Debug)]
@@ -47,7 +44,7 @@ pub struct DiskState {
     pub lists: InodeScanSchedule,
     /// Loop devices with a file.
     pub loops: Vec<LoopDevice>,
-    pub grown: GrowingFiles,
+    pub growth: GrowingFiles,
     /// When a filesystem last had more growing files than are asked for at a report, by device.
     late: BTreeMap<u32, u64>,
     /// Whether events tell who makes a file grow, and whether passes tell who holds it.
@@ -83,7 +80,7 @@ impl DiskState {
             writers: Writers::default(),
             lists: InodeScanSchedule::default(),
             loops: Vec::new(),
-            grown: GrowingFiles::new(request.window),
+            growth: GrowingFiles::new(request.window),
             late: BTreeMap::new(),
             growth_by_event: true,
             work_by_event: true,
@@ -116,18 +113,18 @@ impl DiskState {
     fn file(&mut self, inode: InodeId) -> &mut HeldFile {
         let early = self.reports == 0;
         let window = self.window;
-        let grown = &self.grown;
+        let growth = &self.growth;
         self.files.entry(inode).or_insert_with(|| {
             let mut file = HeldFile::new(window, early);
             // What it grew by while it had a name is known, and no part of what is told of it.
-            if let Some(known) = grown.files.get(&inode).filter(|known| known.growing.exact) {
+            if let Some(known) = growth.files.get(&inode).filter(|known| known.growing.exact) {
                 file.grows(&known.growing);
             }
             file
         })
     }
 
-    fn take(&mut self, fact: &DiskFact) {
+    pub(super) fn take(&mut self, fact: &DiskFact) {
         match fact {
             DiskFact::File { inode, file } => {
                 let known = self.file(*inode);
@@ -187,19 +184,19 @@ impl DiskState {
             DiskFact::Walked(walk) => self.lists.walk = Some(*walk),
             DiskFact::Loops(loops) => self.loops.clone_from(loops),
             DiskFact::FileGrowth { inode, growing } => {
-                self.grown.take(*inode, growing);
+                self.growth.take(*inode, growing);
                 if growing.exact && (growing.nameless || self.files.contains_key(inode)) {
                     self.file(*inode).grows(growing);
                 }
             }
-            DiskFact::GrowingGone { inode, freed } => self.grown.leave(*inode, *freed),
+            DiskFact::GrowingGone { inode, freed } => self.growth.leave(*inode, *freed),
             DiskFact::Found { inode, found } => {
-                self.grown.found(*inode, found);
+                self.growth.found(*inode, found);
                 if let (Some(file), Found::File { stat, .. }) = (self.files.get_mut(inode), found) {
                     file.found(stat.size);
                 }
             }
-            DiskFact::Freed { dev, bytes } => self.grown.accounts.freed(*dev, *bytes),
+            DiskFact::Freed { dev, bytes } => self.growth.accounting.freed(*dev, *bytes),
             DiskFact::Shared { inode, bytes } => {
                 if let Some(file) = self.files.get_mut(inode) {
                     file.shares(*bytes);
@@ -216,7 +213,7 @@ impl DiskState {
         self.mounts.extend(others.cloned());
     }
 
-    fn session(&mut self, session: &SessionFact) {
+    pub(super) fn session(&mut self, session: &SessionFact) {
         self.writers.began = session.began.boot;
         let has = |hook: &str| !session.missing.iter().any(|missing| missing.hook == hook);
         self.growth_by_event = has("disk.growth");
@@ -226,34 +223,8 @@ impl DiskState {
         self.lists_by_pass = has("disk.inodes");
     }
 
-    /// Whether, within the window, more files of `dev` grew than were asked for: what they take came later than it was
-    /// taken, or is yet to come.
-    pub fn is_late(&self, dev: u32, now: u64) -> bool {
-        self.late.get(&dev).is_some_and(|at| now.saturating_sub(*at) as f64 <= self.window * 1e9)
-    }
-
-    /// The last path of a file: as its holder's `/proc` tells it, else where its filesystem is mounted here.
-    #[must_use]
-    pub fn path<'a>(&'a self, inode: InodeId, file: &'a HeldFile) -> Option<Cow<'a, [u8]>> {
-        let listed = || file.listing.as_ref()?.path.as_deref();
-        match file.path() {
-            Some(path) => Some(Cow::Borrowed(path)),
-            None => listed().and_then(|path| mounted::below(&self.mounts, inode.dev, path)).map(Cow::Owned),
-        }
-    }
-}
-
-impl Domain for DiskState {
-    fn apply(&mut self, fact: &Fact) {
-        match fact {
-            Fact::Disk(fact) => self.take(fact),
-            Fact::Session(session) => self.session(session),
-            Fact::Process(ProcessFact::Ended { id, .. }) => self.grown.ended(*id),
-            _ => {}
-        }
-    }
-
-    fn tick(&mut self, now: Timestamp) {
+    /// A report is due at `now`: every series continues to it, and what was queried is noted.
+    pub(super) fn sample(&mut self, now: Timestamp) {
         self.asked(now);
         for handle in self.extents(now) {
             if let Some(file) = self.files.get_mut(&handle.inode) {
@@ -274,7 +245,7 @@ impl Domain for DiskState {
         let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
         self.spaces.sample(now.boot, &kept);
         self.late.retain(|dev, _| kept.contains(dev));
-        self.grown.accounts.sample(now.boot, kept.into_iter());
+        self.growth.accounting.sample(now.boot, kept.into_iter());
         let (mappings, inodes) = (self.wants_mappings(now), self.wants_inodes(now));
         if mappings {
             self.mapped_at = now.boot;
@@ -284,26 +255,32 @@ impl Domain for DiskState {
         self.reports += 1;
     }
 
-    fn report(&self, context: &Context<'_>) -> Report {
-        super::report::report(self, context)
+    /// Whether, within the window, more files of `dev` grew than were asked for: what they take came later than it was
+    /// taken, or is yet to come.
+    pub fn is_late(&self, dev: u32, now: u64) -> bool {
+        self.late.get(&dev).is_some_and(|at| now.saturating_sub(*at) as f64 <= self.window * 1e9)
     }
 
-    fn draft(&self, context: &Context<'_>) -> Report {
-        super::report::draft(self, context)
+    /// What holds a file that no process holds.
+    #[must_use]
+    pub fn kernel_holder(&self, inode: InodeId, file: &HeldFile) -> Option<KernelHolder> {
+        KernelHolder::of(inode, file, &self.loops)
     }
 
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
-        self.asks(shown, context)
+    /// The last path of a file: from its holder's `/proc`, or from where its filesystem is mounted here.
+    #[must_use]
+    pub fn path<'a>(&'a self, inode: InodeId, file: &'a HeldFile) -> Option<Cow<'a, [u8]>> {
+        let listed = || file.listing.as_ref()?.path.as_deref();
+        match file.path() {
+            Some(path) => Some(Cow::Borrowed(path)),
+            None => listed().and_then(|path| mounted::below(&self.mounts, inode.dev, path)).map(Cow::Owned),
+        }
     }
 
-    fn remembers(&self, id: TaskId) -> bool {
+    /// Whether a row still to come names `id`.
+    pub(super) fn names(&self, id: TaskId) -> bool {
         self.files.values().any(|file| file.concerns(id))
-            || self.grown.concerns(id)
+            || self.growth.concerns(id)
             || self.writers.concerns(id)
-    }
-
-    fn delivered(&mut self, _now: Timestamp) {
-        self.writers.delivered();
-        self.grown.delivered();
     }
 }

@@ -8,7 +8,7 @@ use observer_common::{
 };
 
 use observer_core::{
-    bytes::{Reader, met, task_key},
+    bytes::{self, key, met},
     domain::{Decode, Decoded, Malformed},
     facts::{
         Fact,
@@ -17,17 +17,13 @@ use observer_core::{
     },
 };
 
-/// Bytes of what a pass writes of one thread.
-const RECORD: usize = size_of::<MemTaskRecord>();
-
 /// Decodes what the mem object writes.
 #[derive(Debug)]
 pub struct MemDecoder {
     page_size: i64,
-    /// Processes that the pass under way has met: threads that outlive their leader are met one by one, and the memory is
-    /// the same.
+    /// Processes that this scan has met. Threads that outlive their leader are met one by one, with the same memory.
     seen: HashSet<TaskId>,
-    /// As many as the one before had met, and some more.
+    /// How many the last scan had met, and some more.
     expected: usize,
 }
 
@@ -43,23 +39,17 @@ impl MemDecoder {
         Memory { file, anon, swap, shmem, virt: (total_vm as i64).saturating_mul(self.page_size) }
     }
 
-    fn task(&self, record: &MemTaskRecord) -> MemFact {
-        let memory = self.memory(record.rss, record.total_vm);
-        MemFact::Counters { id: record.task.id, memory, page_tables: record.page_tables }
-    }
-
-    /// Takes whole records of a pass.
+    /// Takes whole records of a scan.
     fn take(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         let uncounted = program == names::TASK_UNCOUNTED;
         if !(uncounted || program == names::TASK) {
-            return Err(Malformed { text: format!("a pass of {program}, which is no iterator of mem") });
+            return Err(Malformed { text: format!("a scan of {program}, which is no iterator of mem") });
         }
         if self.seen.is_empty() {
             out.facts.reserve_exact(2 * self.expected);
         }
-        for mut reader in Reader::records(program.as_str(), bytes, RECORD)? {
-            let record = task_counters(&mut reader)?;
-            // Whoever has memory has address space; without any it is what a thread keeps of the counters.
+        for record in bytes::records::<MemTaskRecord>(program, bytes)? {
+            // A process with memory has address space. Without any, this is what a thread keeps of the counters.
             if record.total_vm == 0 {
                 let kept = out.unsettled.entry(record.task.id).or_default();
                 for (sum, pages) in kept.iter_mut().zip(record.rss) {
@@ -70,55 +60,50 @@ impl MemDecoder {
                 if uncounted {
                     out.uncounted.push((record.task.id, record.page_tables));
                 } else {
-                    out.facts.push(Fact::Mem(self.task(&record)));
+                    let memory = self.memory(record.rss, record.total_vm);
+                    let (id, page_tables) = (record.task.id, record.page_tables);
+                    out.facts.push(Fact::Mem(MemFact::Counters { id, memory, page_tables }));
                 }
             }
         }
         Ok(())
     }
 
-    fn out_of_memory(&self, at: u64, from: &mut Reader<'_>, out: &mut Decoded) -> Result<(), Malformed> {
-        let (victim, trigger) = (from.task()?, from.task()?);
-        let rss = [from.i64()?, from.i64()?, from.i64()?, from.i64()?];
+    fn out_of_memory(&self, record: &OomRecord, out: &mut Decoded) {
+        let OomRecord { header, victim, trigger, rss } = record;
+        // Before Linux 6.9 only a thread's number is known.
         let whole = victim.id.start != 0;
-        out.facts.push(met(&trigger));
+        out.facts.push(met(trigger));
         if whole {
-            out.facts.push(met(&victim));
+            out.facts.push(met(victim));
         }
         out.facts.push(Fact::Mem(MemFact::OutOfMemory {
-            at,
+            at: header.at,
             victim: victim.id,
             trigger: trigger.id,
-            memory: (whole && rss != [0; 4]).then(|| self.memory(rss, 0)),
+            memory: (whole && *rss != [0; 4]).then(|| self.memory(*rss, 0)),
         }));
-        Ok(())
     }
 }
 
 impl Decode for MemDecoder {
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let header = Reader::new("mem record", bytes).header()?;
-        let size = if header.kind == MEM_OOM { size_of::<OomRecord>() } else { size_of::<MemRecord>() };
-        let mut reader = Reader::of("mem record", bytes, size)?;
-        reader.header()?;
-        if header.kind == MEM_OOM {
-            return self.out_of_memory(header.at, &mut reader, out);
-        }
-        let totals = totals(&mut reader)?;
-        match header.kind {
+        let what = "mem record";
+        match bytes::header(what, bytes)?.kind {
+            MEM_OOM => self.out_of_memory(&bytes::read(what, bytes)?, out),
             MEM_ANNOUNCED => {
-                out.facts.push(met(&totals.task));
-                out.facts.push(fact(&totals));
-                out.read.push((names::TOTALS, task_key(totals.task.id)));
+                let MemRecord { totals, .. } = bytes::read(what, bytes)?;
+                out.facts.extend([met(&totals.task), fact(&totals)]);
+                out.read.push((names::TOTALS, key(&totals.task.id)));
             }
-            MEM_ENDED => end(&totals, out),
+            MEM_ENDED => end(&bytes::read::<MemRecord>(what, bytes)?.totals, out),
             kind => return Err(Malformed { text: format!("mem record of unknown kind {kind}") }),
         }
         Ok(())
     }
 
     fn part(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
-        let whole = bytes.len() - bytes.len() % RECORD;
+        let whole = bytes.len() - bytes.len() % size_of::<MemTaskRecord>();
         self.take(program, &bytes[..whole], out)?;
         Ok(whole)
     }
@@ -140,10 +125,9 @@ impl Decode for MemDecoder {
         if map != names::TOTALS || entry.len() != size_of::<TaskId>() {
             return Err(Malformed { text: format!("entry of {map} with a key of {} bytes", entry.len()) });
         }
-        let totals = totals(&mut Reader::of(names::TOTALS.as_str(), value, size_of::<MemTotals>())?)?;
+        let totals: MemTotals = bytes::read(names::TOTALS, value)?;
         if totals.ended == 0 {
-            out.facts.push(met(&totals.task));
-            out.facts.push(fact(&totals));
+            out.facts.extend([met(&totals.task), fact(&totals)]);
         } else {
             end(&totals, out);
         }
@@ -159,16 +143,15 @@ impl Decode for MemDecoder {
     }
 }
 
-/// The last that is said of a process. Said twice (by the ring and by a sweep), it says the same.
+/// The final facts of a process. If both the ring buffer and a sweep report its end, they are the same.
 fn end(totals: &MemTotals, out: &mut Decoded) {
-    out.facts.push(met(&totals.task));
-    out.facts.push(fact(totals));
-    out.facts.push(Fact::Process(ProcessFact::Ended { id: totals.task.id, at: totals.ended }));
-    out.remove.push((names::TOTALS, task_key(totals.task.id)));
+    let ended = ProcessFact::Ended { id: totals.task.id, at: totals.ended };
+    out.facts.extend([met(&totals.task), fact(totals), Fact::Process(ended)]);
+    out.remove.push((names::TOTALS, key(&totals.task.id)));
 }
 
 fn fact(totals: &MemTotals) -> Fact {
-    // Below zero only while threads of the process are between a change and its record.
+    // Negative only while a thread of the process is between a change and its record.
     let positive = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
     Fact::Mem(MemFact::Totals {
         id: totals.task.id,
@@ -178,71 +161,48 @@ fn fact(totals: &MemTotals) -> Fact {
             mapped_file: positive(totals.mapped_file),
             reserved: positive(totals.reserved),
             protected: totals.protected,
-            // 0 where this kernel does not keep it.
+            // 0 if this kernel does not keep it.
             peak: (totals.ended != 0 && totals.peak != 0).then_some(totals.peak),
         },
     })
 }
 
-fn totals(reader: &mut Reader<'_>) -> Result<MemTotals, Malformed> {
-    Ok(MemTotals {
-        task: reader.task()?,
-        mapped: reader.i64()?,
-        mapped_file: reader.i64()?,
-        reserved: reader.i64()?,
-        private_file: reader.i64()?,
-        protected: reader.i64()?,
-        base: reader.i64()?,
-        now: reader.i64()?,
-        brk: reader.u64()?,
-        ended: reader.u64()?,
-        peak: reader.u64()?,
-        announced: reader.u64()?,
-    })
-}
-
-fn task_counters(reader: &mut Reader<'_>) -> Result<MemTaskRecord, Malformed> {
-    Ok(MemTaskRecord {
-        task: reader.task()?,
-        rss: [reader.i64()?, reader.i64()?, reader.i64()?, reader.i64()?],
-        total_vm: reader.u64()?,
-        data_vm: reader.u64()?,
-        page_tables: reader.u64()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use observer_common::task::COMM_LEN;
+    use observer_common::{record::RecordHeader, task::TaskRecord};
 
     use super::*;
 
     const ID: TaskId = TaskId { start: 5_000, tgid: 42 };
 
-    fn task(comm: &[u8]) -> Vec<u8> {
-        let mut bytes = task_key(ID);
-        let mut name = [0; COMM_LEN];
-        name[..comm.len()].copy_from_slice(comm);
-        bytes.extend(name);
-        bytes.extend(1000_u32.to_ne_bytes());
-        bytes.extend(0_u32.to_ne_bytes());
-        bytes
+    fn task(comm: &[u8]) -> TaskRecord {
+        let mut task = TaskRecord { id: ID, uid: 1000, ..TaskRecord::default() };
+        task.comm[..comm.len()].copy_from_slice(comm);
+        task
     }
 
-    /// mapped, mapped_file, reserved, private_file, protected, base, now, brk, ended, peak, announced
-    fn totals(members: [i64; 11]) -> Vec<u8> {
-        let mut bytes = task(b"leaky");
-        bytes.extend(members.iter().flat_map(|member| member.to_ne_bytes()));
-        bytes
+    /// Totals of a process that held 100 bytes and has mapped 64.
+    fn totals() -> MemTotals {
+        MemTotals {
+            task: task(b"leaky"),
+            mapped: 64,
+            base: 100,
+            now: 164,
+            announced: 3,
+            ..MemTotals::default()
+        }
     }
 
-    fn record(kind: u32, members: [i64; 11]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend((size_of::<MemRecord>() as u32).to_ne_bytes());
-        bytes.extend(7_u64.to_ne_bytes());
-        bytes.extend(totals(members));
-        bytes
+    fn header<T>(kind: u32) -> RecordHeader {
+        RecordHeader { kind, size: size_of::<T>() as u32, at: 7 }
+    }
+
+    fn record(kind: u32, totals: MemTotals) -> Vec<u8> {
+        key(&MemRecord { header: header::<MemRecord>(kind), totals })
+    }
+
+    fn counters(rss: [i64; 4], total_vm: u64) -> Vec<u8> {
+        key(&MemTaskRecord { task: task(b"workers"), rss, total_vm, data_vm: 50, page_tables: 4096 })
     }
 
     fn found(out: &Decoded) -> Totals {
@@ -256,60 +216,63 @@ mod tests {
     }
 
     #[test]
-    fn what_left_the_account_is_what_was_unmapped() {
-        // It held 100, mapped 64 and 10 of a private file, mprotect gave 5; 150 are left: 29 are gone.
+    fn private_writable_memory_that_is_gone_was_unmapped() {
+        // It held 100, mapped 64 and 10 of a private file, mprotect added 5. 150 are left, so 29 are gone.
         let mut out = Decoded::default();
-        let bytes = record(MEM_ANNOUNCED, [64, 20, 32, 10, 5, 100, 150, 0, 0, 0, 3]);
+        let changes =
+            MemTotals { mapped_file: 20, reserved: 32, private_file: 10, protected: 5, now: 150, ..totals() };
+        let bytes = record(MEM_ANNOUNCED, changes);
         MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");
         let expected =
             Totals { mapped: 64, unmapped: 29, mapped_file: 20, reserved: 32, protected: 5, peak: None };
         assert_eq!(found(&out), expected);
-        assert_eq!(out.read, [(names::TOTALS, task_key(ID))]);
+        assert_eq!(out.read, [(names::TOTALS, key(&ID))]);
         assert!(out.remove.is_empty());
     }
 
     #[test]
     fn an_end_is_final_and_removes_the_entry() {
         let mut out = Decoded::default();
-        let bytes = record(MEM_ENDED, [64, 0, 0, 0, 0, 100, 164, 0, 9_000, 8_192, 3]);
+        let bytes = record(MEM_ENDED, MemTotals { ended: 9_000, peak: 8_192, ..totals() });
         MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");
         assert_eq!(found(&out).peak, Some(8_192));
-        assert_eq!(out.remove, [(names::TOTALS, task_key(ID))]);
+        assert_eq!(out.remove, [(names::TOTALS, key(&ID))]);
         assert!(out.read.is_empty());
         assert!(out.facts.contains(&Fact::Process(ProcessFact::Ended { id: ID, at: 9_000 })));
     }
 
     #[test]
-    fn an_end_that_the_ring_lost_is_found_by_the_sweep() {
+    fn an_end_that_the_ring_buffer_lost_is_found_by_the_sweep() {
         let mut out = Decoded::default();
-        let bytes = totals([64, 0, 0, 0, 0, 0, 64, 0, 9_000, 0, 3]);
-        MemDecoder::new(4096).entry(names::TOTALS, &task_key(ID), &bytes, &mut out).expect("a whole entry");
+        let bytes = key(&MemTotals { ended: 9_000, ..totals() });
+        MemDecoder::new(4096).entry(names::TOTALS, &key(&ID), &bytes, &mut out).expect("a whole entry");
         assert_eq!(found(&out).mapped, 64);
-        assert_eq!(out.remove, [(names::TOTALS, task_key(ID))]);
+        assert_eq!(out.remove, [(names::TOTALS, key(&ID))]);
     }
 
     #[test]
-    fn whoever_is_killed_is_told_of_with_who_asked_for_memory() {
-        let mut bytes = Vec::new();
-        bytes.extend(MEM_OOM.to_ne_bytes());
-        bytes.extend((size_of::<OomRecord>() as u32).to_ne_bytes());
-        bytes.extend(7_u64.to_ne_bytes());
-        bytes.extend([task(b"leaky"), task(b"innocent")].concat());
-        bytes.extend([3_i64, 2, 1, 0].iter().flat_map(|member| member.to_ne_bytes()));
+    fn an_oom_kill_names_the_victim_and_the_trigger() {
+        let record = OomRecord {
+            header: header::<OomRecord>(MEM_OOM),
+            victim: task(b"leaky"),
+            trigger: task(b"innocent"),
+            rss: [3, 2, 1, 0],
+        };
+        let mut bytes = key(&record);
         let mut out = Decoded::default();
         MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");
         let memory = Some(Memory { file: 12_288, anon: 8_192, swap: 4_096, shmem: 0, virt: 0 });
         let fact = MemFact::OutOfMemory { at: 7, victim: ID, trigger: ID, memory };
         assert_eq!(out.facts.last(), Some(&Fact::Mem(fact)));
         assert_eq!(out.facts.len(), 3, "both were met");
-        // A kernel that lets no program read what it holds.
+        // A kernel that lets no program read the counters.
         let mut uncounted = bytes.clone();
         uncounted[96..].fill(0);
         let mut out = Decoded::default();
         MemDecoder::new(4096).record(&uncounted, &mut out).expect("a whole record");
         let fact = MemFact::OutOfMemory { at: 7, victim: ID, trigger: ID, memory: None };
         assert_eq!(out.facts.last(), Some(&Fact::Mem(fact)));
-        // A kernel that tells a number only.
+        // A kernel that gives a number only.
         bytes[16..24].fill(0);
         let mut out = Decoded::default();
         MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");
@@ -323,8 +286,7 @@ mod tests {
 
     #[test]
     fn threads_without_their_leader_are_one_process() {
-        let mut bytes = task(b"workers");
-        bytes.extend([3_i64, 2, -1, 0, 100, 50, 4096].iter().flat_map(|member| member.to_ne_bytes()));
+        let bytes = counters([3, 2, -1, 0], 100);
         let twice = [bytes.clone(), bytes].concat();
         let mut out = Decoded::default();
         MemDecoder::new(4096).pass(names::TASK, &twice, &mut out).expect("whole records");
@@ -344,13 +306,9 @@ mod tests {
     }
 
     #[test]
-    fn what_threads_keep_of_the_counters_is_told_apart() {
-        let record = |rss: [i64; 4], total_vm: i64| {
-            let mut bytes = task(b"workers");
-            bytes.extend(rss.iter().chain(&[total_vm, 0, 0]).flat_map(|member| member.to_ne_bytes()));
-            bytes
-        };
-        let bytes = [record([1, 2, 0, 0], 0), record([10, 20, 0, 0], 100), record([0, -3, 0, 1], 0)].concat();
+    fn per_thread_remainders_are_kept_apart() {
+        let scan = [counters([1, 2, 0, 0], 0), counters([10, 20, 0, 0], 100), counters([0, -3, 0, 1], 0)];
+        let bytes = scan.concat();
         let mut out = Decoded::default();
         MemDecoder::new(4096).pass(names::TASK, &bytes, &mut out).expect("whole records");
         assert_eq!(out.unsettled, [(ID, [4_096, -4_096, 0, 4_096])].into());
@@ -358,9 +316,8 @@ mod tests {
     }
 
     #[test]
-    fn counters_that_were_not_read_are_asked_for_and_never_zero() {
-        let mut bytes = task(b"workers");
-        bytes.extend([0_i64, 0, 0, 0, 100, 50, 4096].iter().flat_map(|member| member.to_ne_bytes()));
+    fn counters_that_were_not_read_are_queried_and_never_zero() {
+        let bytes = counters([0; 4], 100);
         let mut out = Decoded::default();
         MemDecoder::new(4096).pass(names::TASK_UNCOUNTED, &bytes, &mut out).expect("whole records");
         assert_eq!(out.uncounted, [(ID, 4096)]);
@@ -368,13 +325,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_another_version_are_refused() {
+    fn bytes_of_another_version_are_an_error() {
         let mut decoder = MemDecoder::new(4096);
         let mut out = Decoded::default();
         assert!(decoder.record(&[0; 143], &mut out).is_err());
-        assert!(decoder.record(&record(77, [0; 11]), &mut out).is_err());
+        assert!(decoder.record(&record(77, totals()), &mut out).is_err());
         assert!(decoder.pass(names::TASK, &[0; 95], &mut out).is_err());
         assert!(decoder.entry(names::TOTALS, &[0; 8], &[0; 128], &mut out).is_err());
-        assert!(decoder.entry(names::TOTALS, &task_key(ID), &[0; 127], &mut out).is_err());
+        assert!(decoder.entry(names::TOTALS, &key(&ID), &[0; 127], &mut out).is_err());
     }
 }

@@ -23,14 +23,12 @@
 use observer_core::{domain::Declaration, view::View};
 
 pub mod decode;
-mod headline;
+mod domain;
 pub mod hooks;
-mod kernel;
 mod machine;
 mod note;
 mod pressure;
 mod process;
-mod ranked_process;
 pub mod report;
 mod restart;
 pub mod state;

@@ -1,7 +1,6 @@
 //! The whole machine's memory: where it is, how fast it fills, and kernel memory that grows.
 //!
-//! What the kernel's own accounts do not name (pages that drivers took, balloons, firmware) is `unaccounted`: what is
-//! left when everything named has been subtracted.
+//! `unaccounted` is the rest that no account of the kernel names: pages of drivers, balloons, firmware.
 
 use crate::note;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,32 +15,32 @@ use observer_core::{
     units::duration,
 };
 
-/// The slab caches are asked for when all of them together moved by this many bytes since they were asked for …
+/// Slab caches are queried when all of them together changed by this many bytes since the last query, …
 const SLAB_STEP: u64 = 1 << 20;
-/// … or that many nanoseconds have passed: the kernel walks every cache's lists for one reading, under their locks.
+/// … or this many nanoseconds have passed: for one reading the kernel walks the lists of every cache, under their locks.
 const SLAB_AGE: u64 = 10_000_000_000;
-/// They are not asked for again before so many times what the last answer took, in processor time: a tenth of the default
-/// budget. Where much was given back the lists are long, and each reading takes milliseconds …
-const SLAB_REST: u64 = 1000;
-/// … but after so many nanoseconds they are, or growth over a minute could not be told.
-const SLAB_REST_MOST: u64 = 30_000_000_000;
-/// Nanoseconds that what is known of them may be behind without being said to be.
+/// The next query waits this many times the processor time of the last answer: a tenth of the default budget. After much
+/// was freed the lists are long, and each reading takes milliseconds. …
+const SLAB_PAUSE: u64 = 1000;
+/// … But it waits at most this many nanoseconds, or growth over a minute would not be known.
+const SLAB_PAUSE_MOST: u64 = 30_000_000_000;
+/// Nanoseconds: the age of a reading from which a note reports it.
 const SECOND: u64 = 1_000_000_000;
 
-/// The machine's accounts and how they went.
+/// The machine's accounts over time.
 #[derive(Debug)]
 pub(super) struct MachineMemory {
     latest: Option<Machine>,
-    /// When slab caches were last asked for, in nanoseconds since boot, and the bytes in all of them then. The answer is
-    /// no sign: of what did not change nothing is told.
-    slabs_asked: Option<(u64, u64)>,
+    /// When slab caches were last queried, in nanoseconds since boot, and the bytes in all of them then. The answer does
+    /// not show it: there are no facts about caches that did not change.
+    slabs_queried: Option<(u64, u64)>,
     /// Nanoseconds of processor time that the last answer took.
     slabs_took: u64,
-    /// What could not be given to a process that asks now, swap in use included; bytes.
+    /// Bytes that are not available to processes, swap in use included.
     pub(super) used: Window,
     /// Kinds of kernel memory, in bytes.
     kinds: [(&'static str, Series); 6],
-    /// What is told apart of them.
+    /// Parts of them.
     parts: BTreeMap<KernelPart, PartState>,
     /// Seconds that growth looks back over.
     window: f64,
@@ -59,7 +58,7 @@ impl MachineMemory {
         let kinds = ["slab", "kernel_stack", "page_tables", "secondary_page_tables", "per_cpu", "vmalloc"];
         Self {
             latest: None,
-            slabs_asked: None,
+            slabs_queried: None,
             slabs_took: 0,
             used: Window::new(window),
             kinds: kinds.map(|kind| (kind, Series::new(window))),
@@ -76,26 +75,26 @@ impl MachineMemory {
         }
     }
 
-    /// Whether what is known of single slab caches is too old, or they have moved since.
+    /// Whether the last reading of slab caches is too old, or they have changed since.
     pub(super) fn slabs_due(&self, now: Timestamp) -> bool {
-        match (self.slabs_asked, self.latest) {
+        match (self.slabs_queried, self.latest) {
             (Some((asked, bytes)), Some(machine)) => {
                 let age = now.boot.saturating_sub(asked);
-                let news = age >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP;
-                news && age >= self.slabs_took.saturating_mul(SLAB_REST).min(SLAB_REST_MOST)
+                let outdated = age >= SLAB_AGE || machine.slab.abs_diff(bytes) >= SLAB_STEP;
+                outdated && age >= self.slabs_took.saturating_mul(SLAB_PAUSE).min(SLAB_PAUSE_MOST)
             }
             _ => true,
         }
     }
 
-    /// The slab caches were asked for, which took so many nanoseconds of processor time.
+    /// The slab caches were read, which took `took` nanoseconds of processor time.
     pub(super) const fn slabs_read(&mut self, took: u64) {
         self.slabs_took = took;
     }
 
-    /// What is known of single slab caches is older than it would be if it cost less.
+    /// A note if slab caches are read less often because reading them is expensive.
     pub(super) fn note(&self, now: Timestamp) -> Option<Note> {
-        let ((asked, bytes), machine) = self.slabs_asked.zip(self.latest)?;
+        let ((asked, bytes), machine) = self.slabs_queried.zip(self.latest)?;
         let age = now.boot.saturating_sub(asked);
         let outdated = age > SLAB_AGE || (age > SECOND && machine.slab.abs_diff(bytes) >= SLAB_STEP);
         outdated.then(|| {
@@ -116,7 +115,7 @@ impl MachineMemory {
         self.parts.iter().filter_map(name).collect()
     }
 
-    /// Every kind of kernel memory, and the slab cache where it is one's, with its series.
+    /// Every kind of kernel memory, with the name of the slab cache if it is one, and its series.
     pub(super) fn kernel(&self) -> impl Iterator<Item = (&'static str, Option<&[u8]>, &Series)> {
         let kinds = self.kinds.iter().map(|(kind, series)| (*kind, None, series));
         kinds.chain(self.parts.iter().map(|(part, known)| match part {
@@ -133,13 +132,13 @@ impl MachineMemory {
         for part in self.parts.values_mut() {
             part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
         }
-        // A cache that was destroyed is of no more interest when its end has left the window.
+        // A cache that was destroyed leaves when its end has left the window.
         self.parts.retain(|part, known| {
-            *part == KernelPart::Sockets || known.bytes > 0 || !known.series.window.rests(now.boot)
+            *part == KernelPart::Sockets || known.bytes > 0 || !known.series.window.is_flat(now.boot)
         });
         let Some(machine) = self.latest else { return };
         if self.slabs_due(now) {
-            self.slabs_asked = Some((now.boot, machine.slab));
+            self.slabs_queried = Some((now.boot, machine.slab));
         }
         if let Some(available) = machine.available {
             let used = machine.total as f64 - available as f64 + machine.swap_total as f64
@@ -156,7 +155,7 @@ impl MachineMemory {
         ];
         for ((_, series), value) in self.kinds.iter_mut().zip(values) {
             if let Some(value) = value {
-                // What the kernel takes for itself it takes by growing: it is asked for.
+                // The kernel asks for all memory that it takes for itself.
                 series.push(now.boot, value as f64, value as f64);
             }
         }
@@ -197,25 +196,25 @@ impl MachineMemory {
     }
 }
 
-/// Page cache: files, and what processes share.
+/// Page cache: files, and shared memory.
 const fn file(machine: &Machine) -> u64 {
     machine.cached.saturating_add(machine.buffers)
 }
 
 fn kernel_other(machine: &Machine) -> Option<u64> {
-    // Kernel stacks are vmalloc memory where they are mapped (CONFIG_VMAP_STACK), and in both accounts.
+    // With CONFIG_VMAP_STACK, kernel stacks are vmalloc memory, and in both accounts.
     let vmalloc = machine.vmalloc?.max(machine.kernel_stack);
-    // Kernels before 6.1 have no account of secondary page tables, and count none apart.
+    // Kernels before 6.1 do not count secondary page tables.
     let secondary = machine.secondary_page_tables.unwrap_or(0);
     Some(sum(&[machine.page_tables, secondary, machine.per_cpu?, vmalloc]))
 }
 
-/// A recording can hold anything: what cannot be added up is the most that there can be.
+/// Saturates: a recording can contain any number.
 fn sum(accounts: &[u64]) -> u64 {
     accounts.iter().copied().fold(0, u64::saturating_add)
 }
 
-/// The accounts are not read in one moment: a difference below zero is none.
+/// The accounts are not read at one time: a negative difference counts as zero.
 fn unaccounted(machine: &Machine) -> Option<u64> {
     let kernel = [machine.slab, machine.hugetlb, kernel_other(machine)?];
     let named = sum(&[machine.free, machine.anon, file(machine), sum(&kernel)]);
@@ -247,7 +246,7 @@ mod tests {
     };
 
     #[test]
-    fn the_accounts_add_up_to_the_whole() {
+    fn the_accounts_add_up_to_the_total() {
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
         let totals = memory.totals();
@@ -260,20 +259,20 @@ mod tests {
     }
 
     #[test]
-    fn slab_caches_are_asked_for_when_they_moved_or_after_a_while() {
+    fn slab_caches_are_queried_when_they_changed_or_after_a_while() {
         let at = |seconds: u64| Timestamp { boot: seconds * 1_000_000_000, ..Timestamp::default() };
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
-        assert!(memory.slabs_due(at(1)), "never asked for");
+        assert!(memory.slabs_due(at(1)), "never queried");
         memory.sample(at(1));
         assert!(!memory.slabs_due(at(10)));
-        assert!(memory.slabs_due(at(11)), "asked for ten seconds ago");
+        assert!(memory.slabs_due(at(11)), "queried ten seconds ago");
         memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
-        assert!(memory.slabs_due(at(2)), "they have moved");
+        assert!(memory.slabs_due(at(2)), "they have changed");
     }
 
     #[test]
-    fn slab_caches_that_are_dear_to_read_are_read_less_often_and_that_is_said() {
+    fn slab_caches_that_are_expensive_to_read_are_read_less_often_and_a_note_says_so() {
         let at = |milliseconds: u64| Timestamp { boot: milliseconds * 1_000_000, ..Timestamp::default() };
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
@@ -281,21 +280,21 @@ mod tests {
         memory.sample(at(1000));
         memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
         assert!(!memory.slabs_due(at(4900)), "a thousand times four milliseconds have not passed");
-        let note = memory.note(at(4900)).expect("they have moved and are not read");
+        let note = memory.note(at(4900)).expect("they have changed and are not read");
         assert!(note.text.contains(" 3.9 s ago") && note.text.contains(" 4.0 ms "), "{}", note.text);
         assert!(memory.slabs_due(at(5000)));
         memory.sample(at(5000));
         assert_eq!(memory.note(at(5000)), None, "just read");
         memory.slabs_read(u64::MAX);
-        assert!(!memory.slabs_due(at(34_900)) && memory.slabs_due(at(35_000)), "however dear");
+        assert!(!memory.slabs_due(at(34_900)) && memory.slabs_due(at(35_000)), "however expensive");
         memory.slabs_read(100_000);
-        assert!(!memory.slabs_due(at(6000)) && memory.note(at(6000)).is_none(), "nothing has moved");
+        assert!(!memory.slabs_due(at(6000)) && memory.note(at(6000)).is_none(), "nothing has changed");
         memory.take(&MACHINE);
         assert!(memory.slabs_due(at(5200)), "cheap again");
     }
 
     #[test]
-    fn a_slab_cache_that_is_destroyed_is_seen_to_shrink_and_then_goes() {
+    fn a_destroyed_slab_cache_shrinks_and_then_leaves() {
         let at = |seconds: u64| Timestamp { boot: seconds * 1_000_000_000, ..Timestamp::default() };
         let cache = KernelPart::Slab(b"passing".to_vec());
         let held = |memory: &MachineMemory| {
@@ -308,11 +307,7 @@ mod tests {
         assert_eq!((memory.slabs(), held(&memory)), ([b"passing".to_vec()].into(), Some(4096.0)));
         memory.take_part(&cache, 0);
         memory.sample(at(2));
-        assert_eq!(
-            (memory.slabs(), held(&memory)),
-            (BTreeSet::new(), Some(0.0)),
-            "nothing more is asked of it"
-        );
+        assert_eq!((memory.slabs(), held(&memory)), (BTreeSet::new(), Some(0.0)), "it is no longer queried");
         memory.sample(at(70));
         assert_eq!(held(&memory), None);
         memory.take_part(&cache, 0);
@@ -320,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_does_not_say_is_missing() {
+    fn accounts_that_the_kernel_lacks_are_missing() {
         let mut memory = MachineMemory::new(60.0);
         memory.take(&Machine { available: None, per_cpu: None, ..MACHINE });
         let totals = memory.totals();

@@ -1,4 +1,4 @@
-//! What ran short: processes that were killed because memory ran out, and time that was spent waiting for memory.
+//! OOM kills, and memory pressure: the time that tasks waited for memory.
 
 use crate::note;
 use std::{cmp::Ordering, collections::BTreeMap};
@@ -13,30 +13,30 @@ use observer_core::{
     units,
 };
 
-/// Waiting is told of from this share of the time on.
+/// The share of the time from which waiting is reported.
 const SHARE: f64 = 0.01;
 
-/// Notes of a kill stay for so many nanoseconds, so that they are seen.
+/// How many nanoseconds notes about a kill stay.
 const SHOWN: u64 = 60 * SECOND;
 
 /// In nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
-/// So many kills are remembered, those of who held most; the others are counted. A control group that starts anew what
+/// How many kills are remembered, those of the largest victims; the others are counted. A control group that restarts what
 /// is killed in it has thousands.
 const KEPT: usize = 32;
 
-/// What ran short lately.
+/// Recent kills and stalls.
 #[derive(Debug, Default)]
 pub(super) struct MemoryPressure {
     kills: Vec<Kill>,
-    /// How many more there were in each second of the boot clock.
+    /// How many others there were in each second of the boot clock.
     others: BTreeMap<u64, u64>,
     /// Of the machine (`None`) and of control groups.
     stalls: BTreeMap<Option<Vec<u8>>, StalledGroup>,
 }
 
-/// A process that was killed because memory ran out. Growth is that of anonymous memory and swap over the window.
+/// An OOM kill. Growth is that of anonymous memory and swap over the window.
 #[derive(Clone, Debug)]
 pub(super) struct Kill {
     /// Nanoseconds of the boot clock.
@@ -46,9 +46,9 @@ pub(super) struct Kill {
     /// Bytes that only its end gives back.
     pub held: Option<f64>,
     pub grew: Option<f64>,
-    /// Who had grown most, and by how much, where that is another.
+    /// The process that had grown most, and by how much, if it is not the victim.
     pub most: Option<(TaskId, f64)>,
-    /// The control group's limit, where one is near: the group's path, the limit.
+    /// The nearest limit of a control group: the group's path, the limit.
     pub limit: Option<(Vec<u8>, u64)>,
 }
 
@@ -71,28 +71,28 @@ impl MemoryPressure {
         }
     }
 
-    pub(super) fn waited(&mut self, cgroup: Option<&[u8]>, stalls: PressureTotals) {
+    pub(super) fn stalled(&mut self, cgroup: Option<&[u8]>, stalls: PressureTotals) {
         let cgroup = cgroup.map(<[u8]>::to_vec);
         let new = || StalledGroup { latest: stalls, some: Window::default(), full: Window::default() };
         self.stalls.entry(cgroup).or_insert_with(new).latest = stalls;
     }
 
     pub(super) fn sample(&mut self, now: Timestamp) {
-        for waiting in self.stalls.values_mut() {
-            waiting.some.push(now.boot, waiting.latest.some as f64);
-            waiting.full.push(now.boot, waiting.latest.full as f64);
+        for group in self.stalls.values_mut() {
+            group.some.push(now.boot, group.latest.some as f64);
+            group.full.push(now.boot, group.latest.full as f64);
         }
     }
 
-    /// Whether a note tells of the process.
-    pub(super) fn tells_of(&self, id: TaskId) -> bool {
+    /// Whether a note names the process.
+    pub(super) fn names(&self, id: TaskId) -> bool {
         let of = |kill: &Kill| {
             kill.victim == id || kill.trigger == id || kill.most.is_some_and(|(most, _)| most == id)
         };
         self.kills.iter().any(of)
     }
 
-    /// What has been told long enough leaves, and groups in which no process is known any more.
+    /// A report was delivered: old kills leave, and groups without a known process.
     pub(super) fn delivered(&mut self, now: Timestamp, known: impl Fn(&[u8]) -> bool) {
         self.kills.retain(|kill| now.boot.saturating_sub(kill.at) < SHOWN);
         self.others.retain(|second, _| now.boot.saturating_sub(second.saturating_mul(SECOND)) < SHOWN);
@@ -128,7 +128,7 @@ impl MemoryPressure {
 }
 
 impl Kill {
-    /// Who held most comes first, then who was killed last.
+    /// The largest victim first, then the latest.
     fn by_size(&self, other: &Self) -> Ordering {
         let held = |kill: &Self| kill.held.unwrap_or(0.0);
         held(other).total_cmp(&held(self)).then_with(|| other.at.cmp(&self.at))
@@ -136,7 +136,7 @@ impl Kill {
 
     fn text(&self, context: &Context<'_>) -> String {
         let name = |id: TaskId| {
-            // Where the kernel tells a number only, it is that of the latest process that had it.
+            // If the kernel gives a number only, it means the latest process that had it.
             let latest = if id.start == 0 { context.processes.latest(id.pid()) } else { None };
             label(latest.unwrap_or(id), context.processes)
         };
@@ -166,7 +166,7 @@ impl Kill {
 }
 
 impl StalledGroup {
-    /// The share of the time in which some task waited, and what is said of it where that is enough to matter.
+    /// The share of the time in which some task waited, and the text of its note; `None` if that is too little.
     fn text(&self, group: Option<&[u8]>, context: &Context<'_>) -> Option<(f64, String)> {
         let share = |window: &Window| {
             // Microseconds a second.

@@ -1,12 +1,11 @@
 //! From the state of the mem domain to rows and columns.
 
-use super::{
+use self::{
     headline::headline,
     kernel::kernel,
     ranked_process::{AssessmentStage, RankedProcess, assessed},
-    state::MemState,
 };
-use crate::note;
+use crate::{note, state::MemState};
 use observer_core::{
     domain::Context,
     facts::{
@@ -22,6 +21,11 @@ use observer_core::{
     view::GroupBy,
 };
 
+mod headline;
+mod kernel;
+mod ranked_process;
+mod restart;
+
 /// Points of a sparkline.
 const SPARKLINE: usize = 8;
 
@@ -29,8 +33,8 @@ const SPARKLINE: usize = 8;
 pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     let processes = assessed(state, context, AssessmentStage::Final);
     let (headline, mut notes) = (headline(state, &processes, context), notes(&processes));
-    notes.extend(state.predecessors.notes(&processes, context));
-    notes.extend(state.shortage.notes(context));
+    notes.extend(restart::notes(&state.predecessors, &processes, context));
+    notes.extend(state.pressure.notes(context));
     notes.extend(state.machine.note(context.now));
     let table = process_table(processes, context, AssessmentStage::Final);
     let mut report = context.report(vec![table, kernel(state, context)]);
@@ -160,7 +164,7 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
             Value::Text(living(process).map_or_else(|| process.end(), |says| says.reason.clone()))
         }),
         (Column::json("limit", Kind::Bytes), |process| {
-            Value::unsigned(living(process).and_then(|_| process.room()).map(|room| room.limit))
+            Value::unsigned(living(process).and_then(|_| process.limit()).map(|room| room.limit))
         }),
         (Column::json("full_in", Kind::Duration), |process| Value::real(process.full_in()[0])),
         (Column::json("full_in_low", Kind::Duration), |process| Value::real(process.full_in()[1])),
@@ -188,7 +192,7 @@ fn living<'a>(process: &'a RankedProcess<'_>) -> Option<&'a Assessment> {
 }
 
 /// Growth, rate and sparkline; their cells are [`trend_value`].
-pub(super) fn trend_columns(context: &Context<'_>) -> [Column; 6] {
+fn trend_columns(context: &Context<'_>) -> [Column; 6] {
     [
         Column::new("growth", Kind::Change, window_title(context.request.window), 3).adding(),
         Column::json("rate", Kind::ByteRateMinute).adding(),
@@ -204,7 +208,7 @@ fn trend_cell<const AT: usize>(process: &RankedProcess<'_>) -> Value {
 }
 
 /// The cell in the column at `at` of [`trend_columns`].
-pub(super) fn trend_value(at: usize, says: Option<&Assessment>, series: &Window, now: u64) -> Value {
+fn trend_value(at: usize, says: Option<&Assessment>, series: &Window, now: u64) -> Value {
     let Some(says) = says else { return Value::Missing };
     let trend = says.trend;
     // Before there is a trend, what it grew over the time that is known; nobody can say yet how sure that is.
@@ -248,7 +252,7 @@ fn notes(processes: &[RankedProcess<'_>]) -> Vec<Note> {
              rate is in, needs ten seconds, or half the window.";
         notes.push(Note { code: note::MEM_TREND, text: text.to_owned() });
     }
-    if living().any(|process| process.memory.is_some() && process.room().is_none()) {
+    if living().any(|process| process.memory.is_some() && process.limit().is_none()) {
         let text = "Limits of some processes are not known: the control group of a process could not be read, or \
                     its row is not shown.";
         notes.push(Note { code: note::MEM_LIMIT, text: text.to_owned() });

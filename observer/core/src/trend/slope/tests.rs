@@ -1,4 +1,4 @@
-//! A trend is told where there is one, with an interval that holds the truth, and nowhere else.
+//! A trend is found where there is one, in an interval that contains the truth, and nowhere else.
 
 use super::*;
 
@@ -52,7 +52,7 @@ fn autoregressive(phi: f64, slope: f64) -> impl Fn(u64) -> Box<dyn FnMut(u64) ->
 }
 
 #[test]
-fn a_straight_line_is_told_exactly() {
+fn a_straight_line_is_exact() {
     let trend = of(60, 60.0, |second| 1e9 + 4096.0 * second as f64).unwrap();
     for rate in [trend.rate, trend.low, trend.high] {
         assert!((rate - 4096.0).abs() < 1e-3, "{trend:?}");
@@ -60,7 +60,7 @@ fn a_straight_line_is_told_exactly() {
 }
 
 #[test]
-fn a_straight_line_of_a_slower_look_is_told_exactly() {
+fn a_straight_line_with_fewer_readings_is_exact() {
     let mut window = Window::new(60.0);
     for second in (0..=60).step_by(5) {
         window.push(second * SECOND, 100.0 * second as f64);
@@ -70,7 +70,7 @@ fn a_straight_line_of_a_slower_look_is_told_exactly() {
 }
 
 #[test]
-fn looks_that_come_late_do_not_blur_a_line() {
+fn late_readings_do_not_blur_a_line() {
     let (mut random, mut window) = (Random(3), Window::new(60.0));
     for second in 0..=60 {
         let at = second * SECOND + (random.uniform() * 2e7) as u64;
@@ -92,7 +92,7 @@ fn a_constant_series_has_a_rate_of_zero() {
 }
 
 #[test]
-fn a_trend_needs_its_time() {
+fn a_trend_needs_time() {
     assert_eq!(of(9, 60.0, |second| second as f64), None);
     assert!(of(10, 60.0, |second| second as f64).is_some());
     assert!(of(5, 10.0, |second| second as f64).is_some(), "half of a short window");
@@ -117,7 +117,7 @@ fn a_single_step_is_no_trend() {
 }
 
 #[test]
-fn a_saw_that_returns_is_no_trend_and_one_that_rises_is_in_its_interval() {
+fn a_level_sawtooth_is_no_trend_and_a_rising_one_is_in_its_interval() {
     for period in [3, 7, 13, 29] {
         let level = of(60, 60.0, |second| (second % period) as f64).unwrap();
         assert!(level.low <= 0.0 && level.high >= 0.0, "period {period}: {level:?}");
@@ -127,7 +127,7 @@ fn a_saw_that_returns_is_no_trend_and_one_that_rises_is_in_its_interval() {
 }
 
 #[test]
-fn slow_waves_are_not_taken_for_growth() {
+fn slow_waves_are_no_growth() {
     for phi in [0.0, 0.5, 0.9, 0.95] {
         for seconds in [20, 60] {
             let held =
@@ -138,7 +138,7 @@ fn slow_waves_are_not_taken_for_growth() {
 }
 
 #[test]
-fn the_interval_holds_the_true_rate() {
+fn the_interval_contains_the_true_rate() {
     for phi in [0.0, 0.2, 0.3, 0.5, 0.9] {
         let held = share(60, autoregressive(phi, 0.3), |trend| trend.low <= 0.3 && trend.high >= 0.3);
         assert!(held >= 0.95, "phi {phi}: {held}");

@@ -1,17 +1,17 @@
-//! From the maps `FILES`, `WRITTEN` and `FREED` to facts: who made which file grow, and what deletions freed.
+//! From the maps `FILES`, `WRITTEN` and `FREED` to facts: which process made which file grow, and what deletions freed.
 
 use std::collections::BTreeMap;
 
 use observer_common::{
-    disk::{EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, NAMELESS, WROTE, WriterKey},
-    disk::{WriterTotal, WroteRecord},
+    disk::{
+        EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, NAMELESS, WROTE, WriterKey,
+        WriterTotal, WroteRecord,
+    },
     names::{MapName, disk as names},
     task::TaskId,
 };
-
-use crate::bytes::{Members as _, inode_key, writer_key};
 use observer_core::{
-    bytes::{Reader, met},
+    bytes::{self, key, met},
     domain::{Decoded, Malformed},
     facts::{
         Fact,
@@ -19,52 +19,49 @@ use observer_core::{
     },
 };
 
-/// A file of which nothing was heard for so many nanoseconds, twice as long as ext4 promises blocks, is not watched any more, here and in the kernel: when somebody
-/// works on it again, it is met anew.
+/// A file without an event for so many nanoseconds is no longer watched, here and in the kernel; the next event begins
+/// again. This is twice as long as ext4 delays allocation.
 const IDLE: u64 = 60_000_000_000;
 
-/// Of more files than this, those of which nothing was heard for longest are not watched any more.
+/// If there are more files than this, those whose last event is oldest are no longer watched.
 const MANY: usize = 1 << 15;
 
-/// Every file that somebody works on.
+/// Every file that processes write to.
 #[derive(Debug, Default)]
 pub struct GrowthDecoder {
-    known: BTreeMap<InodeId, Known>,
-    /// The time of the latest record, nanoseconds of the boot clock: where nothing is heard, nothing gets older.
+    known: BTreeMap<InodeId, WatchedFile>,
+    /// The time of the latest record, nanoseconds of the boot clock. Without records nothing gets older.
     now: u64,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct WatchedFile {
     total: FileTotal,
     writers: BTreeMap<TaskId, u64>,
-    /// When it was last heard of.
+    /// When its last event was.
     heard: u64,
 }
 
 impl GrowthDecoder {
-    /// A record of the ring: what it announces is to be read.
+    /// A record of the ring buffer: the entries that it announces are to be read.
     pub fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
-        let header = Reader::new("disk record", bytes).header()?;
+        let what = "disk record";
+        let header = bytes::header(what, bytes)?;
         self.now = self.now.max(header.at);
         let kind = header.kind;
         match kind {
             WROTE => {
-                let mut reader = Reader::of("disk record", bytes, size_of::<WroteRecord>())?;
-                reader.header()?;
-                let (task, inode, previous) = (reader.task()?, reader.inode()?, reader.task_id()?);
+                let WroteRecord { task, inode, previous, .. } = bytes::read(what, bytes)?;
                 out.facts.push(met(&task));
-                out.read.push((names::FILES, inode_key(inode)));
+                out.read.push((names::FILES, key(&inode)));
                 let writers = [task.id, previous].into_iter().filter(|id| *id != TaskId::default());
-                out.read.extend(writers.map(|task| (names::WRITTEN, writer_key(WriterKey { inode, task }))));
+                out.read.extend(writers.map(|task| (names::WRITTEN, key(&WriterKey { inode, task }))));
             }
             FREED => {
-                let mut reader = Reader::of("disk record", bytes, size_of::<FreedRecord>())?;
-                reader.header()?;
-                let inode = reader.inode()?;
+                let FreedRecord { inode, .. } = bytes::read(what, bytes)?;
                 out.read.push(match inode.ino {
-                    0 => (names::FREED, u64::from(inode.dev).to_ne_bytes().to_vec()),
-                    _ => (names::FILES, inode_key(inode)),
+                    0 => (names::FREED, key(&u64::from(inode.dev))),
+                    _ => (names::FILES, key(&inode)),
                 });
             }
             _ => return Err(Malformed { text: format!("disk record of unknown kind {kind}") }),
@@ -72,7 +69,7 @@ impl GrowthDecoder {
         Ok(())
     }
 
-    /// An entry of one of the maps; the inode that it is about, if that has no name.
+    /// An entry of one of the maps. Returns its inode if that is unlinked.
     pub fn entry(
         &mut self,
         map: MapName,
@@ -82,8 +79,8 @@ impl GrowthDecoder {
     ) -> Result<Option<InodeId>, Malformed> {
         let inode = match map {
             names::FILES => {
-                let inode = Reader::of("key of FILES", key, size_of::<InodeId>())?.inode()?;
-                let total = Reader::of(map.as_str(), value, size_of::<FileTotal>())?.file_total()?;
+                let inode = bytes::read("key of FILES", key)?;
+                let total: FileTotal = bytes::read(map, value)?;
                 let known = self.known.entry(inode).or_default();
                 known.total = total;
                 if total.owner != TaskId::default() {
@@ -92,21 +89,20 @@ impl GrowthDecoder {
                 inode
             }
             names::WRITTEN => {
-                let mut reader = Reader::of("key of WRITTEN", key, size_of::<WriterKey>())?;
-                let (inode, task) = (reader.inode()?, reader.task_id()?);
-                let bytes = Reader::of(map.as_str(), value, size_of::<WriterTotal>())?.u64()?;
-                // Its file's entry is read first; where that is gone, so is what this one told.
+                let WriterKey { inode, task } = bytes::read("key of WRITTEN", key)?;
+                let WriterTotal { bytes, .. } = bytes::read(map, value)?;
+                // The entry of the file is read first. If that is gone, this one has no meaning.
                 let Some(known) = self.known.get_mut(&inode) else { return Ok(None) };
-                // Of its owner its own entry tells; this one knows more only if the owner is another by now, and then
-                // what the file grew by would count twice.
+                // The entry of the file has the bytes of its owner. This one has more only if another process is the owner
+                // by now, and then the growth would count twice.
                 if known.total.owner != task {
                     known.wrote(task, bytes);
                 }
                 inode
             }
             _ => {
-                let dev = Reader::of("key of FREED", key, size_of::<u64>())?.u64()?;
-                let bytes = Reader::of(map.as_str(), value, size_of::<WriterTotal>())?.u64()?;
+                let dev: u64 = bytes::read("key of FREED", key)?;
+                let WriterTotal { bytes, .. } = bytes::read(map, value)?;
                 let dev = u32::try_from(dev).unwrap_or_default();
                 out.facts.push(Fact::Disk(DiskFact::Freed { dev, bytes }));
                 return Ok(None);
@@ -114,16 +110,16 @@ impl GrowthDecoder {
         };
         let Some(known) = self.known.get_mut(&inode) else { return Ok(None) };
         known.heard = self.now;
-        let growing = Box::new(known.growing());
-        let nameless = growing.nameless;
+        let growing = Box::new(known.growth());
+        let unlinked = growing.nameless;
         out.facts.push(Fact::Disk(DiskFact::FileGrowth { inode, growing }));
-        Ok(nameless.then_some(inode))
+        Ok(unlinked.then_some(inode))
     }
 
-    /// A report's passes are over: what is freed, or idle and not `held`, is not watched any more.
+    /// The scans of a report are over: files that are freed, or idle and not `held`, are no longer watched.
     pub fn passed(&mut self, held: impl Fn(&InodeId) -> bool, out: &mut Decoded) {
         let now = self.now;
-        let keeps = |inode: &InodeId, known: &Known, idle: u64| {
+        let keeps = |inode: &InodeId, known: &WatchedFile, idle: u64| {
             let gone = known.total.flags & GONE != 0;
             !gone && (now - known.heard <= idle || known.total.flags & NAMELESS != 0 && held(inode))
         };
@@ -138,23 +134,23 @@ impl GrowthDecoder {
             if !keep {
                 let freed = known.total.flags & GONE != 0;
                 out.facts.push(Fact::Disk(DiskFact::GrowingGone { inode: *inode, freed }));
-                out.remove.push((names::FILES, inode_key(*inode)));
+                out.remove.push((names::FILES, key(inode)));
                 let keys = known.writers.keys().map(|task| WriterKey { inode: *inode, task: *task });
-                out.remove.extend(keys.map(|key| (names::WRITTEN, writer_key(key))));
+                out.remove.extend(keys.map(|writer| (names::WRITTEN, key(&writer))));
             }
             keep
         });
     }
 }
 
-impl Known {
+impl WatchedFile {
     /// Totals only grow; an older one may be read later.
     fn wrote(&mut self, task: TaskId, bytes: u64) {
         let total = self.writers.entry(task).or_default();
         *total = bytes.max(*total);
     }
 
-    fn growing(&self) -> FileGrowth {
+    fn growth(&self) -> FileGrowth {
         let total = &self.total;
         FileGrowth {
             magic: total.magic,

@@ -1,110 +1,91 @@
 //! What the kernel side writes becomes facts: whole, once, and nothing from bytes of another version.
 
 use observer_common::disk::{
-    EXACT, FREED, FreedRecord, GONE, HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING, HELD_SOCKET,
-    HELD_TOO_MANY, LISTED_END, LISTED_FILE, LISTED_SWAP, NAMELESS, WROTE, WriterKey, WroteRecord,
+    EXACT, FREED, FileTotal, FreedRecord, GONE, HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING,
+    HELD_SOCKET, HELD_TOO_MANY, HeldRecord, LISTED_END, LISTED_FILE, LISTED_SWAP, ListedRecord, NAMELESS,
+    WROTE, WriterKey, WriterTotal, WroteRecord,
 };
+use observer_common::{record::RecordHeader, task::TaskRecord};
 
-use super::*;
-use crate::{bytes::writer_key, holders::UNKNOWN};
-use observer_core::{
-    bytes::task_key,
-    facts::{
-        disk::{Descriptor, File, FileGrowth, Hold, InodeScanResult, ListedInode},
-        process::ProcessFact,
-    },
+use super::{holders::UNKNOWN, *};
+use observer_core::facts::{
+    disk::{Descriptor, File, FileGrowth, Hold, InodeScanResult, ListedInode},
+    process::ProcessFact,
 };
 
 const HOLDER: TaskId = TaskId { start: 5_000, tgid: 42 };
 const INODE: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
 
-fn task(id: TaskId) -> Vec<u8> {
-    let mut bytes = id.start.to_ne_bytes().to_vec();
-    bytes.extend(id.tgid.to_ne_bytes());
-    bytes.extend(b"legacyd\0\0\0\0\0\0\0\0\0");
-    bytes.extend(1000_u32.to_ne_bytes());
-    bytes.extend(0_u32.to_ne_bytes());
-    bytes
-}
+/// No inode.
+const NONE: InodeId = InodeId { dev: 0, generation: 0, ino: 0 };
 
-struct Held {
-    id: TaskId,
-    thread: u32,
-    fd: u32,
-    flags: u32,
-    mapping: (u64, u64),
-    how: u32,
-    backing: InodeId,
-}
+const TASK: TaskRecord =
+    TaskRecord { id: HOLDER, comm: *b"legacyd\0\0\0\0\0\0\0\0\0", uid: 1000, kernel_thread: 0 };
 
-const FD: Held = Held {
-    id: HOLDER,
+/// A descriptor of `HOLDER`.
+const FD: HeldRecord = HeldRecord {
+    task: TASK,
+    inode: INODE,
+    backing: NONE,
+    size: 12_345,
+    allocated: 16_384,
+    magic: 0xef53,
+    start: 0,
+    end: 0,
     thread: 42,
     fd: 7,
     flags: 0o2001,
-    mapping: (0, 0),
+    writable: 1,
     how: HELD_DESCRIPTOR,
-    backing: InodeId { dev: 0, generation: 0, ino: 0 },
+    _pad: 0,
 };
 
-const MAPPING: Held = Held { how: HELD_MAPPING, ..FD };
+const MAPPING: HeldRecord = HeldRecord { how: HELD_MAPPING, ..FD };
 
-/// A record of the lists of inodes, and the path that follows it.
-fn listed(inode: InodeId, kind: u32, numbers: [u64; 2], path: &[u8]) -> Vec<u8> {
-    let mut bytes = [inode_key(inode), inode_key(InodeId::default())].concat();
-    bytes.extend([numbers[0], numbers[1], 0xef53].map(u64::to_ne_bytes).concat());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend((path.len() as u32).to_ne_bytes());
-    bytes.extend(path);
+/// A record of the inode lists, and the path that follows it.
+fn listed(inode: InodeId, kind: u32, [size, allocated]: [u64; 2], path: &[u8]) -> Vec<u8> {
+    let name = path.len() as u32;
+    let record = ListedRecord { inode, backing: NONE, size, allocated, magic: 0xef53, kind, name };
+    let mut bytes = [&key(&record), path].concat();
     bytes.resize(bytes.len().next_multiple_of(8), 0xee);
     bytes
 }
 
-fn held(held: &Held) -> Vec<u8> {
-    let mut bytes = task(held.id);
-    bytes.extend(inode_key(INODE));
-    bytes.extend(inode_key(held.backing));
-    for number in [12_345_u64, 16_384, 0xef53, held.mapping.0, held.mapping.1] {
-        bytes.extend(number.to_ne_bytes());
-    }
-    for number in [held.thread, held.fd, held.flags, 1, held.how, 0] {
-        bytes.extend(number.to_ne_bytes());
-    }
-    bytes
+fn wrote(at: u64) -> Vec<u8> {
+    let header = RecordHeader { kind: WROTE, size: size_of::<WroteRecord>() as u32, at };
+    let previous = TaskId { start: 6_000, tgid: 43 };
+    key(&WroteRecord { header, task: TASK, inode: INODE, previous })
 }
 
-fn wrote() -> Vec<u8> {
-    wrote_at(99)
-}
-
-fn wrote_at(at: u64) -> Vec<u8> {
-    let mut record = WROTE.to_ne_bytes().to_vec();
-    record.extend((size_of::<WroteRecord>() as u32).to_ne_bytes());
-    record.extend(at.to_ne_bytes());
-    record.extend(task(HOLDER));
-    record.extend(inode_key(INODE));
-    record.extend(task_key(TaskId { start: 6_000, tgid: 43 }));
-    record
+fn writer_key(task: TaskId) -> Vec<u8> {
+    key(&WriterKey { inode: INODE, task })
 }
 
 /// A file that `HOLDER` made `bytes` bigger than its 100 bytes were.
 fn total(bytes: u64, flags: u64) -> Vec<u8> {
-    let mut value = task_key(HOLDER);
-    value.extend(
-        [bytes, 3, 100 + bytes, 100, 4096, 0xef53, 1, flags, 100 + bytes].map(u64::to_ne_bytes).concat(),
-    );
-    value
+    key(&FileTotal {
+        owner: HOLDER,
+        bytes,
+        appends: 3,
+        size: 100 + bytes,
+        first_size: 100,
+        first_blocks: 4096,
+        magic: 0xef53,
+        epoch: 1,
+        flags,
+        counted: 100 + bytes,
+    })
 }
 
 fn grew(decoder: &mut DiskDecoder, bytes: u64, flags: u64) -> Decoded {
     let mut out = Decoded::default();
-    decoder.entry(names::FILES, &inode_key(INODE), &total(bytes, flags), &mut out).unwrap();
+    decoder.entry(names::FILES, &key(&INODE), &total(bytes, flags), &mut out).unwrap();
     out
 }
 
-fn pass(decoder: &mut DiskDecoder, program: ProgramName, records: &[Held]) -> Decoded {
+fn pass(decoder: &mut DiskDecoder, program: ProgramName, records: &[HeldRecord]) -> Decoded {
     let mut out = Decoded::default();
-    let bytes: Vec<u8> = records.iter().flat_map(held).collect();
+    let bytes: Vec<u8> = records.iter().flat_map(key).collect();
     decoder.pass(program, &bytes, &mut out).unwrap();
     decoder.passed(&mut out);
     out
@@ -124,7 +105,7 @@ fn on(fd: u32, thread: u32) -> Descriptor {
 
 #[test]
 fn one_holder_however_many_descriptors() {
-    let out = pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &[Held { fd: 9, ..FD }, FD]);
+    let out = pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &[HeldRecord { fd: 9, ..FD }, FD]);
     let file = File { size: 12_345, allocated: 16_384, magic: 0xef53 };
     let hold = Hold::Descriptors(vec![on(7, 42), on(9, 42)]);
     assert_eq!(
@@ -133,7 +114,7 @@ fn one_holder_however_many_descriptors() {
     );
     let met = ProcessFact::Met { id: HOLDER, comm: b"legacyd"[..].into(), uid: 1000, kernel_thread: false };
     assert_eq!(out.facts[0], Fact::Process(met));
-    assert_eq!(out.read, [(names::DELETIONS, inode_key(INODE))]);
+    assert_eq!(out.read, [(names::DELETIONS, key(&INODE))]);
 }
 
 #[test]
@@ -143,7 +124,7 @@ fn a_pass_that_could_not_tell_everything_tells_nothing_and_another_takes_its_pla
     let tables = pass(&mut decoder, names::DESCRIPTOR_TABLE, &[FD]);
     assert_eq!(facts(&tables), facts(&pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &[FD])));
     assert!(!decoder.needs_scan(names::DESCRIPTOR, round));
-    let full = Held { how: HELD_TOO_MANY, ..FD };
+    let full = HeldRecord { how: HELD_TOO_MANY, ..FD };
     assert_eq!(facts(&pass(&mut decoder, names::DESCRIPTOR_TABLE, &[FD, full])), []);
     assert!(decoder.needs_scan(names::DESCRIPTOR, round));
     assert_eq!(
@@ -161,7 +142,11 @@ fn a_pass_that_could_not_tell_everything_tells_nothing_and_another_takes_its_pla
 
 #[test]
 fn threads_that_outlive_their_leader_show_one_table_once_and_one_of_their_own_beside_it() {
-    let records = [Held { thread: 43, ..FD }, Held { thread: 44, ..FD }, Held { thread: 45, fd: 8, ..FD }];
+    let records = [
+        HeldRecord { thread: 43, ..FD },
+        HeldRecord { thread: 44, ..FD },
+        HeldRecord { thread: 45, fd: 8, ..FD },
+    ];
     let out = pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &records);
     let hold = Hold::Descriptors(vec![on(7, 43), on(8, 45)]);
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold });
@@ -169,8 +154,10 @@ fn threads_that_outlive_their_leader_show_one_table_once_and_one_of_their_own_be
 
 #[test]
 fn the_lowest_mapping_stands_for_all() {
-    let records =
-        [Held { mapping: (0x3000, 0x4000), ..MAPPING }, Held { mapping: (0x1000, 0x2000), ..MAPPING }];
+    let records = [
+        HeldRecord { start: 0x3000, end: 0x4000, ..MAPPING },
+        HeldRecord { start: 0x1000, end: 0x2000, ..MAPPING },
+    ];
     let out = pass(&mut DiskDecoder::default(), names::MAPPING, &records);
     let hold = Hold::Mapping { start: 0x1000, end: 0x2000 };
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold });
@@ -179,8 +166,11 @@ fn the_lowest_mapping_stands_for_all() {
 #[test]
 fn what_carries_a_file_is_told_with_the_descriptor_that_leads_to_it() {
     let mut decoder = DiskDecoder::default();
-    let records =
-        [Held { how: HELD_RING, fd: 5, ..FD }, Held { how: HELD_SOCKET, fd: 6, ..FD }, Held { fd: 8, ..FD }];
+    let records = [
+        HeldRecord { how: HELD_RING, fd: 5, ..FD },
+        HeldRecord { how: HELD_SOCKET, fd: 6, ..FD },
+        HeldRecord { fd: 8, ..FD },
+    ];
     let out = pass(&mut decoder, names::INDIRECT, &records);
     let holds: Vec<Hold> = facts(&out)
         .into_iter()
@@ -194,9 +184,11 @@ fn what_carries_a_file_is_told_with_the_descriptor_that_leads_to_it() {
         [Hold::Registered { ring: 5 }, Hold::InFlight { socket: 6 }],
         "the descriptor is another pass's"
     );
-    let out = pass(&mut decoder, names::EXECUTABLE, &[Held { how: HELD_EXECUTABLE, ..FD }]);
+    let out = pass(&mut decoder, names::EXECUTABLE, &[HeldRecord { how: HELD_EXECUTABLE, ..FD }]);
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold: Hold::Executable });
-    assert!(decoder.pass(names::INDIRECT, &held(&Held { how: 9, ..FD }), &mut Decoded::default()).is_err());
+    assert!(
+        decoder.pass(names::INDIRECT, &key(&HeldRecord { how: 9, ..FD }), &mut Decoded::default()).is_err()
+    );
 }
 
 #[test]
@@ -209,22 +201,19 @@ fn lists_are_told_how_many_files_of_a_filesystem_are_known_unless_they_alone_kno
     let mut decoder = DiskDecoder::default();
     let dev = INODE.dev.into();
     assert_eq!(told(&mut decoder), []);
-    pass(&mut decoder, names::DESCRIPTOR, &[FD, Held { thread: 43, ..FD }]);
+    pass(&mut decoder, names::DESCRIPTOR, &[FD, HeldRecord { thread: 43, ..FD }]);
     pass(&mut decoder, names::MAPPING, &[MAPPING]);
     assert_eq!(told(&mut decoder), [(dev, 1)], "one file, however it is held");
     // An overlay's file has its data in another file, which no process leads to.
-    pass(&mut decoder, names::INDIRECT, &[Held { backing: inode(5, 1), ..FD }]);
+    pass(&mut decoder, names::INDIRECT, &[HeldRecord { backing: inode(5, 1), ..FD }]);
     assert_eq!(told(&mut decoder), [(5, 1), (dev, 1)]);
     // What is carried has no path but the one in the lists.
-    pass(&mut decoder, names::INDIRECT, &[Held { how: HELD_RING, ..FD }]);
+    pass(&mut decoder, names::INDIRECT, &[HeldRecord { how: HELD_RING, ..FD }]);
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
-    let list = [
-        listed(inode(INODE.dev, 9), LISTED_FILE, [1, 0], b""),
-        listed(InodeId::default(), LISTED_END, [9, 1], b""),
-    ];
+    let list = [listed(inode(INODE.dev, 9), LISTED_FILE, [1, 0], b""), listed(NONE, LISTED_END, [9, 1], b"")];
     decoder.pass(names::INODE_LIST, &list.concat(), &mut Decoded::default()).unwrap();
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, UNKNOWN)]);
-    let end = listed(InodeId::default(), LISTED_END, [9, 1], b"");
+    let end = listed(NONE, LISTED_END, [9, 1], b"");
     decoder.pass(names::INODE_LIST, &end, &mut Decoded::default()).unwrap();
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
 }
@@ -235,7 +224,7 @@ fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_e
     let mut decoder = DiskDecoder::default();
     pass(&mut decoder, names::DESCRIPTOR, &[FD]);
     // The overlay's file 20 is held by a descriptor; its data is in file 21.
-    let overlay = Held { backing: inode(21), ..FD };
+    let overlay = HeldRecord { backing: inode(21), ..FD };
     pass(&mut decoder, names::INDIRECT, &[overlay]);
     let mut out = Decoded::default();
     let first = [
@@ -247,8 +236,7 @@ fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_e
     decoder.pass(names::INODE_LIST, &first, &mut out).unwrap();
     assert_eq!((facts(&out), out.partial), (vec![], true), "another pass goes on");
     let mut out = Decoded::default();
-    let last =
-        [listed(inode(23), LISTED_FILE, [9, 0], b""), listed(InodeId::default(), LISTED_END, [99, 1], b"")];
+    let last = [listed(inode(23), LISTED_FILE, [9, 0], b""), listed(NONE, LISTED_END, [99, 1], b"")];
     decoder.pass(names::INODE_LIST, &last.concat(), &mut out).unwrap();
     let file = |ino, size, allocated| DiskFact::File {
         inode: inode(ino),
@@ -272,9 +260,9 @@ fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_e
 #[test]
 fn a_record_announces_the_file_and_both_its_writers() {
     let mut out = Decoded::default();
-    DiskDecoder::default().record(&wrote(), &mut out).unwrap();
-    let key = |task| (names::WRITTEN, writer_key(WriterKey { inode: INODE, task }));
-    let expected = [(names::FILES, inode_key(INODE)), key(HOLDER), key(TaskId { start: 6_000, tgid: 43 })];
+    DiskDecoder::default().record(&wrote(99), &mut out).unwrap();
+    let written = |task| (names::WRITTEN, writer_key(task));
+    let expected = [(names::FILES, key(&INODE)), written(HOLDER), written(TaskId { start: 6_000, tgid: 43 })];
     assert_eq!(out.read, expected);
     assert_eq!(out.facts.len(), 1, "who wrote is met");
 }
@@ -283,9 +271,9 @@ fn a_record_announces_the_file_and_both_its_writers() {
 fn a_total_never_goes_back_when_an_older_one_is_read_later() {
     let mut decoder = DiskDecoder::default();
     grew(&mut decoder, 500, EXACT);
-    let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
     let mut out = Decoded::default();
-    decoder.entry(names::WRITTEN, &key, &[200_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
+    let older = key(&WriterTotal { bytes: 200, epoch: 1 });
+    decoder.entry(names::WRITTEN, &writer_key(HOLDER), &older, &mut out).unwrap();
     let growing = FileGrowth {
         magic: 0xef53,
         size: 600,
@@ -306,7 +294,7 @@ fn what_has_lost_its_name_is_told_of_as_such_and_its_deletion_looked_up() {
     let out = grew(&mut DiskDecoder::default(), 500, EXACT | NAMELESS);
     let [DiskFact::FileGrowth { growing, .. }] = &facts(&out)[..] else { panic!() };
     assert!(growing.nameless);
-    assert_eq!(out.read, [(names::DELETIONS, inode_key(INODE))]);
+    assert_eq!(out.read, [(names::DELETIONS, key(&INODE))]);
 }
 
 #[test]
@@ -319,9 +307,9 @@ fn who_deleted_it_is_asked_until_that_is_known_and_not_for_ever() {
     pass(&mut decoder, names::DESCRIPTOR, &[]);
     assert_eq!(pass(&mut decoder, names::DESCRIPTOR, &[FD]).read.len(), 1);
     let mut out = Decoded::default();
-    let value = [task(TaskId { start: 1, tgid: 998 }), 77_u64.to_ne_bytes().to_vec()].concat();
-    decoder.entry(names::DELETIONS, &inode_key(INODE), &value, &mut out).unwrap();
     let by = TaskId { start: 1, tgid: 998 };
+    let value = key(&DeletionRecord { task: TaskRecord { id: by, ..TASK }, at: 77 });
+    decoder.entry(names::DELETIONS, &key(&INODE), &value, &mut out).unwrap();
     assert_eq!(facts(&out), [DiskFact::Deleted { inode: INODE, by, at: 77 }]);
     assert_eq!(pass(&mut decoder, names::DESCRIPTOR, &[FD]).read, []);
 }
@@ -333,8 +321,7 @@ fn entries_of_a_freed_file_leave_the_kernel_after_they_were_read() {
     assert_eq!((facts(&out).len(), out.remove.len()), (1, 0));
     let out = pass(&mut decoder, names::DESCRIPTOR, &[]);
     assert_eq!(facts(&out), [DiskFact::GrowingGone { inode: INODE, freed: true }]);
-    let key = writer_key(WriterKey { inode: INODE, task: HOLDER });
-    assert_eq!(out.remove, [(names::FILES, inode_key(INODE)), (names::WRITTEN, key)]);
+    assert_eq!(out.remove, [(names::FILES, key(&INODE)), (names::WRITTEN, writer_key(HOLDER))]);
 }
 
 #[test]
@@ -342,12 +329,12 @@ fn a_file_is_watched_while_it_is_heard_of_or_held_without_a_name() {
     for (flags, holder, stays) in [(EXACT, None, false), (EXACT | NAMELESS, Some(FD), true)] {
         let mut decoder = DiskDecoder::default();
         grew(&mut decoder, 500, flags);
-        let held: Vec<Held> = holder.into_iter().collect();
+        let held: Vec<HeldRecord> = holder.into_iter().collect();
         for seconds in [1, 59] {
-            decoder.record(&wrote_at(99 + seconds * 1_000_000_000), &mut Decoded::default()).unwrap();
+            decoder.record(&wrote(99 + seconds * 1_000_000_000), &mut Decoded::default()).unwrap();
             assert_eq!(pass(&mut decoder, names::DESCRIPTOR, &held).remove, []);
         }
-        decoder.record(&wrote_at(62_000_000_000), &mut Decoded::default()).unwrap();
+        decoder.record(&wrote(62_000_000_000), &mut Decoded::default()).unwrap();
         let out = pass(&mut decoder, names::DESCRIPTOR, &held);
         assert_eq!(out.remove.is_empty(), stays);
         let gone = DiskFact::GrowingGone { inode: INODE, freed: false };
@@ -358,25 +345,19 @@ fn a_file_is_watched_while_it_is_heard_of_or_held_without_a_name() {
 #[test]
 fn what_deletions_freed_is_told_by_device() {
     let mut decoder = DiskDecoder::default();
-    let mut record = FREED.to_ne_bytes().to_vec();
-    record.extend((size_of::<FreedRecord>() as u32).to_ne_bytes());
-    record.extend(99_u64.to_ne_bytes());
-    record.extend(inode_key(InodeId { dev: INODE.dev, ..InodeId::default() }));
+    let header = RecordHeader { kind: FREED, size: size_of::<FreedRecord>() as u32, at: 99 };
+    let record = FreedRecord { header, inode: InodeId { dev: INODE.dev, ..NONE } };
     let mut out = Decoded::default();
-    decoder.record(&record, &mut out).unwrap();
-    let key = u64::from(INODE.dev).to_ne_bytes().to_vec();
-    assert_eq!(out.read, [(names::FREED, key.clone())]);
-    decoder.entry(names::FREED, &key, &[8192_u64, 1].map(u64::to_ne_bytes).concat(), &mut out).unwrap();
+    decoder.record(&key(&record), &mut out).unwrap();
+    let dev = key(&u64::from(INODE.dev));
+    assert_eq!(out.read, [(names::FREED, dev.clone())]);
+    decoder.entry(names::FREED, &dev, &key(&WriterTotal { bytes: 8192, epoch: 1 }), &mut out).unwrap();
     assert_eq!(facts(&out), [DiskFact::Freed { dev: INODE.dev, bytes: 8192 }]);
 }
 
 #[test]
 fn a_process_writes_what_its_threads_write() {
-    let thread = |thread: u64, written: u64| {
-        let mut bytes = task(HOLDER);
-        bytes.extend([written, 10, thread].map(u64::to_ne_bytes).concat());
-        bytes
-    };
+    let thread = |thread, written| key(&WriterRecord { task: TASK, written, cancelled: 10, thread });
     let mut out = Decoded::default();
     let bytes = [thread(42, 4096), thread(43, LITTLE)].concat();
     DiskDecoder::default().pass(names::WRITER, &bytes, &mut out).unwrap();
@@ -389,7 +370,7 @@ fn bytes_of_another_version_are_refused() {
     let mut out = Decoded::default();
     assert!(decoder.pass(names::DESCRIPTOR, &[0; 135], &mut out).is_err());
     assert!(decoder.pass(ProgramName::new("disk_socket"), &[], &mut out).is_err());
-    assert!(decoder.record(&wrote()[..87], &mut out).is_err());
+    assert!(decoder.record(&wrote(99)[..87], &mut out).is_err());
     assert!(decoder.record(&[9; 88], &mut out).is_err());
     assert!(decoder.entry(names::WRITTEN, &[0; 31], &[0; 16], &mut out).is_err());
     assert!(decoder.entry(MapName::new("SIZES"), &[0; 16], &[0; 8], &mut out).is_err());

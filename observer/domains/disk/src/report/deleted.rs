@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{holders, mounted, reclaim};
-use crate::{file::HeldFile, magic::Magic, note, state::DiskState};
+use super::{holders, reclaim};
+use crate::{file::HeldFile, kernel_holder::KernelHolder, magic::Magic, mounted, note, state::DiskState};
 use observer_core::{
     domain::Context,
     facts::disk::InodeId,
@@ -33,8 +33,9 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     report
 }
 
-/// The inodes that the rows of a table are about.
-pub fn inodes(state: &DiskState, table: &Table) -> Vec<InodeId> {
+/// The inodes that the rows of a report are about.
+pub fn inodes(state: &DiskState, report: &Report) -> Vec<InodeId> {
+    let Some(table) = report.tables.first() else { return Vec::new() };
     let (Some(dev), Some(inode)) = (table.position("dev"), table.position("inode")) else {
         return Vec::new();
     };
@@ -115,7 +116,7 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
     let grows = growth.is_some_and(|growth| growth > 0);
     let worth = allocated.unwrap_or(0) >= WORTH_A_LINE;
     Row {
-        processes: holders::processes(file),
+        processes: file.processes(),
         cells,
         emphasis: emphasis(grows, worth, magic),
         details: if grows || worth { vec![reclaim] } else { Vec::new() },
@@ -269,10 +270,9 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
         &|_, file| file.holders.keys().any(|id| file.written(*id, state.growth_by_event).is_none()),
         "has had several holders, and no event here tells which of them wrote.",
     );
-    let keeper = |inode, file: &HeldFile| holders::keeper(inode, file, state);
     note(
         note::KEPT_BY_KERNEL,
-        &|inode, file| keeper(inode, file) == Some(holders::KernelHolder::Unknown),
+        &|inode, file| state.kernel_holder(inode, file) == Some(KernelHolder::Unknown),
         "no process holds it, nor a loop device or swap: the kernel itself does (a file server, accounting, a descriptor \
          within a descriptor on its way), or it was let go of while observer looked.",
     );

@@ -1,7 +1,6 @@
 //! The rows of the view `disk` about filesystems: how full, how fast, until when, and what files explain of it.
 
-use super::mounted;
-use crate::{space::Filesystem, state::DiskState};
+use crate::{mounted, space::Filesystem, state::DiskState};
 use observer_core::{
     domain::Context,
     facts::disk::Mount,
@@ -203,7 +202,7 @@ impl Growths {
             is_late,
             counts_later,
             all,
-            files: state.grown.accounts.growth(mount.dev, now).filter(|_| is_told),
+            files: state.growth.accounting.growth(mount.dev, now).filter(|_| is_told),
         }
     }
 

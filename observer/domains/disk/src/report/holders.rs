@@ -1,64 +1,31 @@
-//! Who holds a deleted file, for programs and for people: processes, and what is no process.
+//! What holds a deleted file, for JSON and for readers: processes, and the kernel.
 
 use super::reclaim;
 use crate::{
     file::{HeldFile, Holder},
+    kernel_holder::KernelHolder,
     state::DiskState,
 };
 use observer_core::{
     domain::Context,
-    facts::{
-        TaskId,
-        disk::{InodeId, LoopDevice},
-    },
+    facts::{TaskId, disk::InodeId},
     identity::columns,
     report::Value,
 };
 
-/// What holds a file that no process leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KernelHolder {
-    /// The kernel swaps to it.
-    Swap,
-    /// `/dev/loopN`
-    LoopDevice(u32),
-    /// Something else in the kernel.
-    Unknown,
-}
-
-/// What holds a file that has no other holder; `None` where processes do.
-pub fn keeper(inode: InodeId, file: &HeldFile, state: &DiskState) -> Option<KernelHolder> {
-    let listing = file.listing.as_ref().filter(|_| file.holders.is_empty())?;
-    let is_its = |device: &&LoopDevice| {
-        // Where `statx` gives other devices than the superblock's, numbers alone must do.
-        device.ino == inode.ino && (device.dev == inode.dev || !file.magic().has_own_device())
-    };
-    Some(match state.loops.iter().find(is_its) {
-        _ if listing.swap => KernelHolder::Swap,
-        Some(device) => KernelHolder::LoopDevice(device.number),
-        None => KernelHolder::Unknown,
-    })
-}
-
-/// Every process that holds it. Where no pass tells of holders, those that wrote to it.
-pub fn processes(file: &HeldFile) -> Vec<TaskId> {
-    let unseen = file.writers.keys().filter(|_| file.file.is_none() && file.holders.is_empty());
-    file.holders.keys().chain(unseen).copied().collect()
-}
-
-/// All holders as JSON has them: an object for each way in which one holds the file.
+/// All holders as JSON has them: an object for each kind of hold.
 pub fn list(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Value {
-    let processes = processes(file);
-    let by_processes = processes.iter().flat_map(|id| alternatives(*id, file, state, context));
-    let by_kernel = keeper(inode, file, state).map(|keeper| kept(keeper, context));
+    let processes = file.processes();
+    let by_processes = processes.iter().flat_map(|id| holds(*id, file, state, context));
+    let by_kernel = state.kernel_holder(inode, file).map(|holder| kernel_object(holder, context));
     Value::List(by_processes.chain(by_kernel).collect())
 }
 
-fn alternatives(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Vec<Value> {
+fn holds(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Vec<Value> {
     let unknown = Holder::default();
     let holder = file.holders.get(&id).unwrap_or(&unknown);
     let descriptors = || holder.descriptors.iter().map(|descriptor| descriptor.fd).collect::<Vec<_>>();
-    let alternatives = [
+    let holds = [
         ("fd", (!holder.descriptors.is_empty()).then(descriptors)),
         ("mmap", holder.mapping.map(|_| Vec::new())),
         ("exe", holder.executable.then(Vec::new)),
@@ -66,31 +33,31 @@ fn alternatives(id: TaskId, file: &HeldFile, state: &DiskState, context: &Contex
         ("in_flight", holder.socket.map(|socket| vec![socket])),
         ("unknown", (*holder == Holder::default()).then(Vec::new)),
     ];
-    let alternatives = alternatives.into_iter().filter_map(|(how, fds)| Some((how, fds?)));
+    let holds = holds.into_iter().filter_map(|(how, fds)| Some((how, fds?)));
     let written = file.written(id, state.growth_by_event);
     let object = |(place, (how, fds)): (usize, (&'static str, Vec<u32>))| {
         let Value::Object(fields) = columns::object(id, context.processes, context.request) else {
             return Value::Missing;
         };
-        // A process that holds in two ways wrote once: the sum over holders stays the sum.
+        // A process with two kinds of hold wrote once: the sum over holders stays the sum.
         let written = if place == 0 { Value::unsigned(written) } else { Value::Missing };
-        alternative(fields, how, &fds, written, how == "fd" && reclaim::appends(holder))
+        hold(fields, how, &fds, written, how == "fd" && reclaim::appends(holder))
     };
-    alternatives.enumerate().map(object).collect()
+    holds.enumerate().map(object).collect()
 }
 
-fn kept(keeper: KernelHolder, context: &Context<'_>) -> Value {
+fn kernel_object(holder: KernelHolder, context: &Context<'_>) -> Value {
     let mut fields = columns::nobody(context.request);
-    let (how, device) = match keeper {
+    let (how, device) = match holder {
         KernelHolder::Swap => ("swap", Value::Missing),
         KernelHolder::LoopDevice(number) => ("loop", Value::Text(format!("/dev/loop{number}"))),
         KernelHolder::Unknown => ("unknown", Value::Missing),
     };
     fields.push(("device", device));
-    alternative(fields, how, &[], Value::Missing, false)
+    hold(fields, how, &[], Value::Missing, false)
 }
 
-fn alternative(
+fn hold(
     mut fields: Vec<(&'static str, Value)>,
     how: &str,
     fds: &[u32],
@@ -104,9 +71,9 @@ fn alternative(
     Value::Object(fields)
 }
 
-/// The same for people.
+/// All holders for readers.
 pub fn named(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
-    match keeper(inode, file, state) {
+    match state.kernel_holder(inode, file) {
         Some(KernelHolder::Swap) => return "the kernel, as swap".to_owned(),
         Some(KernelHolder::LoopDevice(number)) => return format!("/dev/loop{number}"),
         Some(KernelHolder::Unknown) => return "no process: the kernel".to_owned(),
@@ -119,5 +86,5 @@ pub fn named(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Conte
             None => label,
         }
     };
-    reclaim::listed(&processes(file).iter().map(label).collect::<Vec<_>>())
+    reclaim::listed(&file.processes().iter().map(label).collect::<Vec<_>>())
 }

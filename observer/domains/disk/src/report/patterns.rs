@@ -10,7 +10,7 @@ use std::{
 
 use super::reclaim;
 use crate::{
-    growing::GrowingFile,
+    growth::file::GrowingFile,
     note::{LEFT_BEHIND, RESTARTED_WRITER, SMALL_APPENDS},
     state::DiskState,
 };
@@ -64,7 +64,7 @@ struct Left {
 pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
     let (mut restarted, mut appended) = (Vec::new(), Vec::new());
     let mut left: BTreeMap<&[u8], Left> = BTreeMap::new();
-    for file in state.grown.files.values().filter(|file| !file.growing.nameless) {
+    for file in state.growth.files.values().filter(|file| !file.growing.nameless) {
         let Some(path) = file.path.as_deref() else { continue };
         restarted.extend(restarts(file, path, state, context));
         appended.extend(appends(file, path, context));
@@ -154,7 +154,7 @@ fn restarts<'a>(
     context: &Context<'_>,
 ) -> impl Iterator<Item = Restarted<'a>> {
     let mut ended: BTreeMap<String, u64> = BTreeMap::new();
-    for (id, _) in file.growing.writers.iter().filter(|(id, _)| state.grown.end_of(*id).is_some()) {
+    for (id, _) in file.growing.writers.iter().filter(|(id, _)| state.growth.end_of(*id).is_some()) {
         if let Some(name) = name(*id, context) {
             *ended.entry(name).or_default() += 1;
         }
@@ -176,7 +176,7 @@ fn appends<'a>(file: &GrowingFile, path: &'a [u8], context: &Context<'_>) -> Opt
 
 /// Whether a file was made while observed, holds something, and nobody who worked on it runs any more.
 fn is_left(file: &GrowingFile, state: &DiskState) -> bool {
-    let ended = |(id, _): &(TaskId, u64)| state.grown.end_of(*id).is_some();
+    let ended = |(id, _): &(TaskId, u64)| state.growth.end_of(*id).is_some();
     file.made
         && file.size() > 0
         && file.counted.is_some_and(|bytes| bytes > 0)

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::holders::{self, KernelHolder};
 use crate::{
     file::{HeldFile, Holder},
+    kernel_holder::KernelHolder,
     state::DiskState,
 };
 use observer_core::{
@@ -17,12 +17,12 @@ use observer_core::{
     text::printable,
 };
 
-/// So many are named; the rest is counted.
+/// How many are named; the rest is counted.
 const NAMED: usize = 3;
 
 /// One sentence: what gives the space back.
 pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
-    match holders::keeper(inode, file, state) {
+    match state.kernel_holder(inode, file) {
         Some(KernelHolder::Swap) => {
             return "swapped to, and no path leads to it any more: only a restart of the machine frees it"
                 .to_owned();
@@ -56,9 +56,9 @@ pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Co
     }
 }
 
-/// A descriptor through which the file can be cut to nothing, and whether whoever writes goes on at its end: else the next
-/// write leaves a hole as long as the file was. Not where somebody only reads, who would find nothing, nor where something
-/// holds it that does not tell how it will write.
+/// A descriptor through which the file can be truncated, and whether all writers append; otherwise the next write leaves a
+/// hole as long as the file was. `None` if a holder only reads, because it would find nothing, or if it is not known how a
+/// holder writes.
 fn truncatable(file: &HeldFile) -> Option<(Descriptor, bool)> {
     let only_described = file
         .holders
@@ -72,8 +72,8 @@ fn truncatable(file: &HeldFile) -> Option<(Descriptor, bool)> {
     Some((*first, descriptors().all(|descriptor| descriptor.append)))
 }
 
-/// Whom to restart: services by name, other processes by number. A service that writes to the file may open its files anew
-/// when it is told to reload, as most do with their logs; what it runs or maps, it has until it is started again.
+/// What to restart: services by name, other processes by number. A service that writes to the file may open it again on a
+/// reload, as most do with their logs. What a service runs or maps stays until it is restarted.
 fn restart(file: &HeldFile, context: &Context<'_>) -> String {
     let (mut reload, mut restart) = (BTreeSet::new(), BTreeSet::new());
     let mut processes = Vec::new();

@@ -3,7 +3,7 @@
 use super::{filesystem, patterns, writing};
 use crate::{
     note,
-    state::{ASKED, DiskState},
+    state::{DiskState, FILES_A_REPORT},
 };
 use observer_core::{
     domain::Context,
@@ -20,7 +20,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     filesystems.sort_by(|left, right| right.full.total_cmp(&left.full));
     let headline = filesystems.iter().take(2).map(|told| told.sentence.clone()).collect();
     let (writers, pathless) = writing::table(state, context, false);
-    let unattributed = state.grown.unattributed();
+    let unattributed = state.growth.unattributed();
     let mut notes = Vec::new();
     let mut note = |code: NoteCode, text: &str| notes.push(Note { code, text: text.to_owned() });
     if !state.growth_by_event && !state.work_by_event {
@@ -39,7 +39,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     }
     if filesystems.iter().any(|told| told.late) {
         let text = format!(
-            "`unexplained` is null where more files grew than the {ASKED} that are asked at a report: `growth_files` lags \
+            "`unexplained` is null where more files grew than the {FILES_A_REPORT} that are asked at a report: `growth_files` lags \
              behind, until each has had its turn and `--window` has passed."
         );
         note(note::GROWTH_LATE, &text);

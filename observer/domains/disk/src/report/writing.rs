@@ -2,8 +2,8 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::{filesystem, mounted};
-use crate::{growing::GrowingFile, state::DiskState, writer::WriteTotals};
+use super::filesystem;
+use crate::{growth::file::GrowingFile, mounted, state::DiskState, writer::WriteTotals};
 use observer_core::{
     domain::Context,
     facts::{TaskId, disk::InodeId},
@@ -67,13 +67,13 @@ pub fn table(state: &DiskState, context: &Context<'_>, is_draft: bool) -> (Table
 fn writers(state: &DiskState) -> BTreeMap<TaskId, WriteTotals> {
     let mut writers: BTreeMap<TaskId, WriteTotals> = state.writers.iter().collect();
     // What never reaches storage (a file in RAM), and what little a process writes, is known by the files alone.
-    for (id, work) in state.grown.work() {
+    for (id, work) in state.growth.shares() {
         let wrote = writers.entry(id).or_default();
         wrote.bytes = wrote.bytes.max(work.written);
         wrote.recent = wrote.recent.max(work.recent);
     }
     for (id, wrote) in &mut writers {
-        match state.grown.end_of(*id) {
+        match state.growth.end_of(*id) {
             // A report has told of it.
             Some(true) if !wrote.ended => *wrote = WriteTotals::default(),
             Some(_) => wrote.ended = true,
@@ -122,14 +122,14 @@ impl Writer<'_> {
 
     /// What it made grow, the biggest first, with the bytes of it.
     fn files(&self) -> Vec<(InodeId, &GrowingFile, u64)> {
-        let mut files: Vec<_> = self.making.state.grown.files_of(self.id).collect();
+        let mut files: Vec<_> = self.making.state.growth.files_of(self.id).collect();
         files.sort_by_key(|(inode, file, written)| (Reverse((file.recent(self.id), *written)), *inode));
         files
     }
 
     fn is_pathless(&self) -> bool {
         let has_no_path = |file: &GrowingFile| file.path.is_none();
-        self.making.state.grown.files_of(self.id).any(|(_, file, _)| has_no_path(file))
+        self.making.state.growth.files_of(self.id).any(|(_, file, _)| has_no_path(file))
             && self.files().iter().take(FILES).any(|(_, file, _)| has_no_path(file))
     }
 

@@ -1,29 +1,32 @@
-//! Every file that grows, and the accounts that they add up to.
+//! The growing files, and how much of it each process wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{account::Accounts, growing::GrowingFile};
+use self::{accounting::GrowthAccounting, file::GrowingFile};
 use observer_core::facts::{
     TaskId,
     disk::{FileGrowth, Found, InodeId},
 };
 
-/// The files that somebody works on.
+pub mod accounting;
+pub mod file;
+
+/// The files that processes write to.
 #[derive(Debug, Default)]
 pub struct GrowingFiles {
     pub files: BTreeMap<InodeId, GrowingFile>,
-    pub accounts: Accounts,
-    /// What processes wrote into files that are not watched any more, and how much of that since the last report.
+    pub accounting: GrowthAccounting,
+    /// What each process wrote to files that are no longer watched: in all, and since the last report.
     settled: BTreeMap<TaskId, (u64, u64)>,
-    /// Files that are gone, until the report that tells of them has been delivered.
+    /// Files that are gone, until the next report has been delivered.
     gone: BTreeSet<InodeId>,
-    /// The files that each process worked on.
-    worked_on: BTreeMap<TaskId, BTreeSet<InodeId>>,
-    /// Processes that ended and of whom files still tell, and whether a report has told of their end.
+    /// The files that each process wrote to.
+    written_by: BTreeMap<TaskId, BTreeSet<InodeId>>,
+    /// Processes that ended while their files are known, and whether a report has shown their end.
     ended: BTreeMap<TaskId, bool>,
 }
 
-/// What one process wrote into files.
+/// What one process wrote to files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrowthShare {
     /// Bytes by which it made files grow, and how much of that since the previous report.
@@ -34,40 +37,40 @@ pub struct GrowthShare {
 impl GrowingFiles {
     /// Nothing is known yet; growth looks back over `window` seconds.
     pub fn new(window: f64) -> Self {
-        Self { accounts: Accounts::new(window), ..Self::default() }
+        Self { accounting: GrowthAccounting::new(window), ..Self::default() }
     }
 
     pub fn take(&mut self, inode: InodeId, growing: &FileGrowth) {
         let file = self.files.entry(inode).or_default();
-        let lost_its_name = growing.nameless && !file.growing.nameless;
-        if lost_its_name && let (Some(first), Some(counted)) = (file.first_allocated(), file.counted) {
-            self.accounts.change(inode.dev, false, counted, first);
-            self.accounts.change(inode.dev, true, first, counted);
+        let is_now_unlinked = growing.nameless && !file.growing.nameless;
+        if is_now_unlinked && let (Some(first), Some(counted)) = (file.first_allocated(), file.counted) {
+            self.accounting.change(inode.dev, false, counted, first);
+            self.accounting.change(inode.dev, true, first, counted);
         }
         let before = std::mem::take(&mut file.growing.writers);
         file.take(growing);
         if before.len() != growing.writers.len()
             || before.iter().zip(&growing.writers).any(|(a, b)| a.0 != b.0)
         {
-            self.forget_workers(inode, &before);
+            self.forget_writers(inode, &before);
             for (id, _) in &growing.writers {
-                self.worked_on.entry(*id).or_default().insert(inode);
+                self.written_by.entry(*id).or_default().insert(inode);
             }
         }
     }
 
-    fn forget_workers(&mut self, inode: InodeId, writers: &[(TaskId, u64)]) {
+    fn forget_writers(&mut self, inode: InodeId, writers: &[(TaskId, u64)]) {
         for (id, _) in writers {
-            let Some(files) = self.worked_on.get_mut(id) else { continue };
+            let Some(files) = self.written_by.get_mut(id) else { continue };
             files.remove(&inode);
             if files.is_empty() {
-                self.worked_on.remove(id);
+                self.written_by.remove(id);
             }
         }
     }
 
     pub fn found(&mut self, inode: InodeId, found: &Found) {
-        // An answer about a file that is not watched any more.
+        // The answer may be about a file that is no longer watched.
         let Some(file) = self.files.get_mut(&inode) else { return };
         if file.found(found) {
             self.leave(inode, true);
@@ -76,62 +79,62 @@ impl GrowingFiles {
         }
     }
 
-    /// It is not watched any more, perhaps because it is freed.
+    /// The file is no longer watched; `freed` if that is because it was freed.
     pub fn leave(&mut self, inode: InodeId, freed: bool) {
         let Some(file) = self.files.get_mut(&inode) else { return };
         if freed && let Some(counted) = file.counted.or(file.first_allocated()) {
-            self.accounts.change(inode.dev, file.growing.nameless, counted, 0);
+            self.accounting.change(inode.dev, file.growing.nameless, counted, 0);
             file.counted = Some(0);
         }
         self.gone.insert(inode);
     }
 
-    /// Brings the account up to what the file takes now.
+    /// Adds what the file takes now to the accounting.
     fn count(&mut self, inode: InodeId) {
         let Some(file) = self.files.get_mut(&inode) else { return };
         let (Some(first), Some(now)) = (file.first_allocated(), file.allocated()) else { return };
         let before = file.counted.unwrap_or(first);
-        self.accounts.change(inode.dev, file.growing.nameless, before, now);
+        self.accounting.change(inode.dev, file.growing.nameless, before, now);
         file.counted = Some(now);
     }
 
-    /// What each process wrote into files while observed.
-    pub fn work(&self) -> BTreeMap<TaskId, GrowthShare> {
+    /// What each process wrote to files while observed.
+    pub fn shares(&self) -> BTreeMap<TaskId, GrowthShare> {
         let settled = self.settled.iter().map(|(id, (written, recent))| (*id, *written, *recent));
-        let mut work: BTreeMap<TaskId, GrowthShare> = BTreeMap::new();
+        let mut shares: BTreeMap<TaskId, GrowthShare> = BTreeMap::new();
         let files = self.files.values().flat_map(|file| {
             file.writers().map(|(id, bytes)| (id, bytes.unwrap_or(0), file.recent(id).unwrap_or(0)))
         });
         for (id, written, recent) in settled.chain(files) {
-            let sum = work.entry(id).or_default();
+            let sum = shares.entry(id).or_default();
             sum.written = sum.written.saturating_add(written);
             sum.recent = sum.recent.saturating_add(recent);
         }
-        work
+        shares
     }
 
-    /// The files that `id` made grow, with the bytes of it.
+    /// The files that `id` made grow, and by how many bytes.
     pub fn files_of(&self, id: TaskId) -> impl Iterator<Item = (InodeId, &GrowingFile, u64)> {
-        let files = self.worked_on.get(&id).into_iter().flatten().filter_map(move |inode| {
+        let files = self.written_by.get(&id).into_iter().flatten().filter_map(move |inode| {
             let file = self.files.get(inode)?;
             Some((*inode, file, file.written(id)?))
         });
         files.filter(|(_, _, written)| *written > 0)
     }
 
-    /// Bytes by which files grew that nobody can be told to have written.
+    /// Bytes of growth that cannot be attributed to a process.
     pub fn unattributed(&self) -> u64 {
         self.files.values().map(GrowingFile::unattributed).fold(0, u64::saturating_add)
     }
 
-    /// Everybody who works on a file that is known, and has not ended as far as is known.
-    pub fn workers(&self) -> BTreeSet<TaskId> {
-        self.worked_on.keys().filter(|id| !self.ended.contains_key(id)).copied().collect()
+    /// Every process that wrote to a known file and is not known to have ended.
+    pub fn writers(&self) -> BTreeSet<TaskId> {
+        self.written_by.keys().filter(|id| !self.ended.contains_key(id)).copied().collect()
     }
 
-    /// Whether a row tells of `id`.
+    /// Whether a row names `id`.
     pub fn concerns(&self, id: TaskId) -> bool {
-        self.settled.contains_key(&id) || self.worked_on.contains_key(&id)
+        self.settled.contains_key(&id) || self.written_by.contains_key(&id)
     }
 
     /// A process has ended.
@@ -141,30 +144,30 @@ impl GrowingFiles {
         }
     }
 
-    /// Whether `id` has ended, and whether a report has told of that.
+    /// `None` while `id` lives; then whether a report has shown its end.
     pub fn end_of(&self, id: TaskId) -> Option<bool> {
         self.ended.get(&id).copied()
     }
 
-    /// A report was delivered: rates start anew, what is gone leaves.
+    /// A report was delivered: rates start again, files that are gone leave.
     pub fn delivered(&mut self) {
         for (_, recent) in self.settled.values_mut() {
             *recent = 0;
         }
         for inode in std::mem::take(&mut self.gone) {
             let Some(file) = self.files.remove(&inode) else { continue };
-            self.forget_workers(inode, &file.growing.writers);
+            self.forget_writers(inode, &file.growing.writers);
             for (id, written) in file.writers() {
                 let sum = &mut self.settled.entry(id).or_default().0;
                 *sum = sum.saturating_add(written.unwrap_or(0));
             }
         }
-        // Once a report has told of an end, what the process did is history, save in files that are still watched.
-        self.ended.values_mut().for_each(|told| *told = true);
+        // Once a report has shown an end, only the files that are still watched keep the process.
+        self.ended.values_mut().for_each(|shown| *shown = true);
         let ended = &self.ended;
         self.settled.retain(|id, _| !ended.contains_key(id));
-        let at_work = &self.worked_on;
-        self.ended.retain(|id, _| at_work.contains_key(id));
+        let written_by = &self.written_by;
+        self.ended.retain(|id, _| written_by.contains_key(id));
         self.files.values_mut().for_each(GrowingFile::delivered);
     }
 }
@@ -174,8 +177,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_worked_on_a_file_is_known_as_long_as_the_file() {
-        let mut grown = GrowingFiles::new(60.0);
+    fn the_writers_of_a_file_are_known_as_long_as_the_file() {
+        let mut growth = GrowingFiles::new(60.0);
         let id = |tgid| TaskId { start: 1, tgid };
         let inode = |ino| InodeId { ino, ..InodeId::default() };
         let growing = |writers: &[(TaskId, u64)]| FileGrowth {
@@ -184,25 +187,25 @@ mod tests {
             writers: writers.to_vec(),
             ..FileGrowth::default()
         };
-        grown.take(inode(1), &growing(&[(id(1), 5)]));
-        grown.take(inode(1), &growing(&[(id(1), 5), (id(2), 6)]));
-        grown.take(inode(2), &growing(&[(id(2), 7)]));
-        let files = |grown: &GrowingFiles, id| {
-            grown.files_of(id).map(|file| (file.0.ino, file.2)).collect::<Vec<_>>()
+        growth.take(inode(1), &growing(&[(id(1), 5)]));
+        growth.take(inode(1), &growing(&[(id(1), 5), (id(2), 6)]));
+        growth.take(inode(2), &growing(&[(id(2), 7)]));
+        let files = |growth: &GrowingFiles, id| {
+            growth.files_of(id).map(|file| (file.0.ino, file.2)).collect::<Vec<_>>()
         };
-        assert_eq!((files(&grown, id(1)), files(&grown, id(2))), (vec![(1, 5)], vec![(1, 6), (2, 7)]));
-        assert_eq!(grown.workers(), [id(1), id(2)].into());
-        // Watched anew: who worked on it before is not told of any more.
-        grown.take(inode(1), &growing(&[(id(2), 1)]));
-        assert_eq!((files(&grown, id(1)), grown.concerns(id(1))), (vec![], false));
+        assert_eq!((files(&growth, id(1)), files(&growth, id(2))), (vec![(1, 5)], vec![(1, 6), (2, 7)]));
+        assert_eq!(growth.writers(), [id(1), id(2)].into());
+        // Watched again: its earlier writers are no longer known.
+        growth.take(inode(1), &growing(&[(id(2), 1)]));
+        assert_eq!((files(&growth, id(1)), growth.concerns(id(1))), (vec![], false));
         for _ in 0..2 {
-            grown.leave(inode(1), true);
+            growth.leave(inode(1), true);
         }
-        grown.delivered();
-        assert_eq!(files(&grown, id(2)), [(2, 7)]);
-        grown.ended(id(2));
-        grown.leave(inode(2), true);
-        grown.delivered();
-        assert!(!grown.concerns(id(2)) && grown.workers().is_empty());
+        growth.delivered();
+        assert_eq!(files(&growth, id(2)), [(2, 7)]);
+        growth.ended(id(2));
+        growth.leave(inode(2), true);
+        growth.delivered();
+        assert!(!growth.concerns(id(2)) && growth.writers().is_empty());
     }
 }

@@ -1,9 +1,9 @@
-//! A process and what its series says: what it is ranked by, before any row is made.
+//! A process and its assessment: what it is ranked by, before any row is made.
 
-use std::{cmp::Reverse, ops::Deref};
+use std::cmp::Reverse;
 
-use super::{
-    process::{LimitState, ProcessMemory, process_bytes},
+use crate::{
+    process::{AssessmentSource, LimitState, ProcessMemory, process_bytes},
     state::MemState,
 };
 use observer_core::{
@@ -20,22 +20,22 @@ use observer_core::{
 /// Growth that fills what is left within this many seconds is an alarm.
 const SOON: f64 = 3600.0;
 
-/// What is said of a process that was never judged, where nobody will read it.
+/// The assessment of a process that was never assessed, in a draft.
 static UNJUDGED: Assessment =
     Assessment { growth: None, trend: None, verdict: Verdict::Unknown, reason: String::new() };
 
-/// What a process has mapped that has not been heard of.
+/// What a process without events has mapped.
 static NOTHING: Totals =
     Totals { mapped: 0, unmapped: 0, mapped_file: 0, reserved: 0, protected: 0, peak: None };
 
-/// A process and what its series says. There is one of every process, and few are shown: what only these need is looked up.
+/// A process and its assessment. There is one of every process, and few are shown: what only these need is looked up.
 pub(super) struct RankedProcess<'a> {
     pub id: TaskId,
     pub process: &'a ProcessMemory,
     /// What it holds; `None` for one that has ended, or that no pass has met.
     pub memory: Option<Memory>,
     pub says: AssessmentSource<'a>,
-    /// `None` where events are not followed; who has not been heard of has mapped nothing.
+    /// `None` if there are no events.
     pub totals: Option<&'a Totals>,
     /// Growth over the window, or as far as it is known, in bytes.
     growth: Option<f64>,
@@ -44,29 +44,12 @@ pub(super) struct RankedProcess<'a> {
     state: &'a MemState,
 }
 
-/// What a series says: as it was judged for this report, or, where it was not, judged anew.
-pub(super) enum AssessmentSource<'a> {
-    Judged(&'a Assessment),
-    Anew(Box<Assessment>),
-}
-
-impl Deref for AssessmentSource<'_> {
-    type Target = Assessment;
-
-    fn deref(&self) -> &Assessment {
-        match self {
-            Self::Judged(says) => says,
-            Self::Anew(says) => says,
-        }
-    }
-}
-
-/// How far the processes have been judged.
+/// Which assessment of the processes is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AssessmentStage {
-    /// A report is due soon: what they hold now is known, what that means was last looked at for the report before.
+    /// The one of the previous report: what processes hold is new, what that means is not yet assessed.
     Draft,
-    /// A report is due.
+    /// The one of this report.
     Final,
 }
 
@@ -102,7 +85,7 @@ impl<'a> RankedProcess<'a> {
                 let series = &process.series.window;
                 let began = series.begin(now).and_then(|begin| series.value_at(begin));
                 let growth = memory.zip(began).map(|(memory, began)| process_bytes(memory) - began);
-                (AssessmentSource::Judged(state.says(process).unwrap_or(&UNJUDGED)), growth)
+                (AssessmentSource::Stored(state.last_assessment(process).unwrap_or(&UNJUDGED)), growth)
             }
         };
         Self {
@@ -117,22 +100,22 @@ impl<'a> RankedProcess<'a> {
         }
     }
 
-    /// See [`MemState::room`].
-    pub(super) fn room(&self) -> Option<LimitState> {
-        self.state.room(self.process)
+    /// See [`MemState::limit`].
+    pub(super) fn limit(&self) -> Option<LimitState> {
+        self.state.limit(self.process)
     }
 
-    /// Whether it grows, and so belongs to the answer.
+    /// Whether it lives and grows.
     pub(super) fn grows(&self) -> bool {
         !self.process.ended && matches!(self.says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup)
     }
 
-    /// Whether it is called a leak, and so is the first thing to say.
+    /// Whether it lives and is called a leak.
     pub(super) fn leaks(&self) -> bool {
         !self.process.ended && self.says.verdict == Verdict::Leak
     }
 
-    /// Bytes by which it grew though nobody can say yet what that means; 0 where there are none.
+    /// Bytes by which it grew before a verdict is possible; 0 otherwise.
     pub(super) fn early(&self) -> f64 {
         let open = !self.process.ended && self.says.verdict == Verdict::Unknown;
         self.growth.filter(|growth| open && *growth > 0.0).unwrap_or(0.0)
@@ -148,14 +131,14 @@ impl<'a> RankedProcess<'a> {
         Some(memory.file.saturating_add(memory.anon).saturating_add(memory.shmem))
     }
 
-    /// Leaks first, then what grows, the fastest before; then what grew and is not judged yet; then by what is
-    /// resident; what ended last, the most mapped before. The smallest comes first.
+    /// The order of rows, the smallest first: leaks, then growing processes by rate, then those that grew and have no
+    /// verdict yet, then by resident memory, then ended ones by what they mapped.
     pub(super) fn order(&self) -> impl Ord + use<> {
         let grows = self.grows();
         (
             Reverse(self.leaks()),
             Reverse(grows),
-            // Whole bytes a second: what differs by less is as fast.
+            // Whole bytes a second: less is no difference.
             Reverse(if grows { self.rate() as i64 } else { 0 }),
             Reverse(self.early() as i64),
             self.process.ended,
@@ -168,7 +151,7 @@ impl<'a> RankedProcess<'a> {
     /// Seconds until what is left is full: by the trend, and by the ends of its interval.
     pub(super) fn full_in(&self) -> [Option<f64>; 3] {
         let (Some(trend), true) = (self.says.trend, self.grows()) else { return [None; 3] };
-        let Some(room) = self.room() else { return [None; 3] };
+        let Some(room) = self.limit() else { return [None; 3] };
         let at = |rate: f64| (rate > 0.0).then(|| room.left as f64 / rate);
         [at(trend.rate), at(trend.high), at(trend.low)]
     }

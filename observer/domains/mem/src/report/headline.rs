@@ -1,6 +1,7 @@
-//! The answer in words: how full the machine is, when it will be full, and who grows.
+//! The answer in words: how full the machine is, when it will be full, and which processes grow.
 
-use super::{ranked_process::RankedProcess, state::MemState};
+use super::ranked_process::RankedProcess;
+use crate::state::MemState;
 use observer_core::{
     domain::Context,
     identity::columns::label,
@@ -23,7 +24,7 @@ pub(super) fn headline(
     lines
 }
 
-/// Where the machine's memory is going, as the rest of a sentence.
+/// The trend of the machine's memory, as the rest of a sentence.
 fn course(state: &MemState, context: &Context<'_>) -> String {
     let says = assess(&state.machine.used, context.now.boot);
     let (Some(trend), Some(available)) = (says.trend, state.machine.available()) else {
@@ -41,11 +42,10 @@ fn course(state: &MemState, context: &Context<'_>) -> String {
     }
 }
 
-/// Who grows, or grew so far.
+/// Which processes grow, or have grown so far.
 fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<String> {
     let living = || processes.iter().filter(|process| process.memory.is_some());
     let grow = processes.iter().filter(|process| process.grows()).count();
-    // Of the others, the order does not matter.
     let first = processes.iter().filter(|process| process.grows() || process.early() > 0.0);
     let Some(first) = first.min_by_key(|process| process.order()) else {
         living().next()?;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::DiskState;
-use crate::{file::HeldFile, growing::GrowingFile, inode_scan::Need, report};
+use crate::{file::HeldFile, growth::file::GrowingFile, inode_scan::Need, mounted};
 use observer_core::{
     domain::Context,
     facts::{TaskId, disk::InodeId, session::Timestamp},
@@ -17,7 +17,7 @@ use observer_core::{
 
 /// So many files are asked for their exact blocks at each report: each costs some ten microseconds. Of those without a
 /// name the biggest are, of those that grow each in its turn.
-pub const ASKED: usize = 1000;
+pub const FILES_A_REPORT: usize = 1000;
 
 /// So many files are asked at each report which part of their blocks others share: where much is shared, each may cost
 /// as much as all else.
@@ -30,9 +30,9 @@ const MAPPINGS_EVERY: u64 = 10_000_000_000;
 const UNREACHABLE_EVERY: u64 = 2_000_000_000;
 
 impl DiskState {
-    /// What `shown` lacks.
-    pub(super) fn asks(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
-        let mut wants = HostQueries {
+    /// What the rows of `shown`, which are about `inodes`, still lack.
+    pub(crate) fn queries(&self, shown: &Report, inodes: &[InodeId], context: &Context<'_>) -> HostQueries {
+        let mut queries = HostQueries {
             mappings: self.wants_mappings(context.now),
             inodes: self.wants_inodes(context.now),
             writers: self.asks_for(View::Disk),
@@ -46,34 +46,32 @@ impl DiskState {
             human.extend(deleters);
         }
         if self.records {
-            human.extend(self.grown.workers());
+            human.extend(self.growth.writers());
             human.extend(self.writers.iter().map(|(id, _)| id));
         }
-        wants.names = human.into_iter().filter(|id| context.processes.unread(*id)).collect();
-        wants.growing = self.to_be_asked();
+        queries.names = human.into_iter().filter(|id| context.processes.unread(*id)).collect();
+        queries.growing = self.to_be_asked();
         if self.asks_for(View::Disk) {
-            wants.alive = self.grown.workers();
+            queries.alive = self.growth.writers();
         }
-        wants.cmdline = context.request.cmdline;
-        wants.files =
+        queries.cmdline = context.request.cmdline;
+        queries.files =
             self.biggest().iter().filter_map(|inode| self.files.get(inode)?.handle(*inode)).collect();
-        wants.extents = self.extents(context.now);
-        let table = shown.tables.first();
-        let unnamed = table.into_iter().flat_map(|table| report::inodes(self, table));
-        wants.files.extend(unnamed.filter_map(|inode| {
-            let file = self.files.get(&inode).filter(|file| file.path().is_none())?;
-            file.handle(inode)
+        queries.extents = self.extents(context.now);
+        queries.files.extend(inodes.iter().filter_map(|inode| {
+            let file = self.files.get(inode).filter(|file| file.path().is_none())?;
+            file.handle(*inode)
         }));
-        wants
+        queries
     }
 
     /// Files that grow and of which there may be news that only asking brings, in the order of their turns: the first
-    /// [`ASKED`] of them are asked for.
+    /// [`FILES_A_REPORT`] of them are asked for.
     fn in_turn(&self) -> Vec<InodeId> {
         let concerns =
             |file: &GrowingFile| self.asks_for(View::Disk) || !self.holders_by_pass && file.growing.nameless;
-        let files = self.grown.files.iter().filter(|(inode, file)| {
-            concerns(file) && file.is_to_be_asked() && self.spaces.get(inode.dev).is_some()
+        let files = self.growth.files.iter().filter(|(inode, file)| {
+            concerns(file) && file.needs_query() && self.spaces.get(inode.dev).is_some()
         });
         let mut files: Vec<_> = files.map(|(inode, file)| (file.turn(), *inode)).collect();
         files.sort_unstable();
@@ -83,18 +81,18 @@ impl DiskState {
     /// Notes whose turn it was: nothing that came since they were asked for has changed the order.
     pub(super) fn asked(&mut self, moment: Timestamp) {
         for (place, inode) in self.in_turn().into_iter().enumerate() {
-            if place >= ASKED {
+            if place >= FILES_A_REPORT {
                 self.late.insert(inode.dev, moment.boot);
-            } else if let Some(file) = self.grown.files.get_mut(&inode) {
-                file.asked(moment.boot);
+            } else if let Some(file) = self.growth.files.get_mut(&inode) {
+                file.queried(moment.boot);
             }
         }
     }
 
     fn to_be_asked(&self) -> BTreeSet<GrowingFileQuery> {
-        let files = self.in_turn().into_iter().take(ASKED).filter_map(|inode| {
-            let file = self.grown.files.get(&inode)?;
-            let mount = report::mount_of(self, inode.dev)?;
+        let files = self.in_turn().into_iter().take(FILES_A_REPORT).filter_map(|inode| {
+            let file = self.growth.files.get(&inode)?;
+            let mount = mounted::of(&self.mounts, inode.dev, None)?;
             Some(GrowingFileQuery {
                 inode,
                 mount: mount.point.clone(),
@@ -147,6 +145,6 @@ impl DiskState {
     pub(super) fn biggest(&self) -> BTreeSet<InodeId> {
         let mut files: Vec<_> = self.held().map(|(inode, file)| (file.weight(), inode)).collect();
         files.sort_unstable_by(|left, right| right.cmp(left));
-        files.into_iter().take(ASKED).map(|(_, inode)| inode).collect()
+        files.into_iter().take(FILES_A_REPORT).map(|(_, inode)| inode).collect()
     }
 }

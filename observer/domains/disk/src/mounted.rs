@@ -2,7 +2,7 @@
 
 use observer_core::{facts::disk::Mount, text::printable};
 
-/// The mount of `dev` that `path` lies below; without one, the first that shows the whole filesystem, else any.
+/// The mount of `dev` that `path` is below. If there is none: the first that shows the whole filesystem, or any.
 pub fn of<'a>(mounts: &'a [Mount], dev: u32, path: Option<&[u8]>) -> Option<&'a Mount> {
     let own = || mounts.iter().filter(|mount| mount.dev == dev);
     let above = own().filter(|mount| path.is_some_and(|path| beneath(path, &mount.point)));
@@ -12,7 +12,7 @@ pub fn of<'a>(mounts: &'a [Mount], dev: u32, path: Option<&[u8]>) -> Option<&'a 
         .or_else(|| own().next())
 }
 
-/// Where a path from the root of the filesystem `dev` is found here; of the mounts that show it, the one that shows most.
+/// Where a path from the root of the filesystem `dev` is found here. Of the mounts that show it, the one that shows most.
 pub fn below(mounts: &[Mount], dev: u32, path: &[u8]) -> Option<Vec<u8>> {
     let mut shown = mounts.iter().filter(|mount| mount.dev == dev && beneath(path, &mount.root));
     let first = shown.next()?;
@@ -23,7 +23,7 @@ pub fn below(mounts: &[Mount], dev: u32, path: &[u8]) -> Option<Vec<u8>> {
     Some([point, rest].concat())
 }
 
-/// The name of a filesystem for people: where it is mounted, else its device.
+/// The name of a filesystem for readers: where it is mounted, or its device.
 pub fn title(mount: Option<&Mount>, dev: u32) -> String {
     mount.map_or_else(|| format!("device {}", device(dev)), |mount| printable(&mount.point))
 }

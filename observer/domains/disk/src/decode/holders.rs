@@ -1,5 +1,4 @@
-//! From what the passes over holders write to facts: who holds which file in which way, and which files are held by
-//! something that no process leads to.
+//! From scans of holders to facts: which process holds which file how, and which files no process holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +11,8 @@ use observer_common::{
     task::TaskId,
 };
 
-use super::bytes::Members as _;
 use observer_core::{
-    bytes::{Reader, met},
+    bytes::{self, met},
     domain::{Decoded, Malformed},
     facts::{
         Fact,
@@ -25,29 +23,29 @@ use observer_core::{
 /// `O_APPEND`, as the kernel has it on every architecture that it runs on with BPF.
 const APPEND: u32 = 0o2000;
 
-/// What the latest pass of each program found.
+/// What the latest scan of each program found.
 #[derive(Debug, Default)]
-pub struct Holders {
+pub struct HolderDecoder {
     found: BTreeMap<ProgramName, BTreeSet<InodeId>>,
     /// Files below stacked ones: the row is the stacked file's.
     backing: BTreeMap<ProgramName, BTreeSet<InodeId>>,
-    /// Listed so far, while the lists are being read: several passes do that together.
+    /// Listed so far: several runs of the iterator read the inode lists together.
     listed: BTreeMap<InodeId, (File, ListedInode)>,
-    /// What the listed ones keep their data in.
+    /// The files that hold the data of the listed ones.
     below: BTreeSet<InodeId>,
-    /// Filesystems of which it was told how many files are accounted for.
+    /// Filesystems whose number of files was passed to the programs.
     accounted: BTreeSet<u32>,
 }
 
 /// More files than there are: the lists of such a filesystem are read.
 pub const UNKNOWN: u64 = u64::MAX;
 
-/// Passes whose holders can be asked through `/proc`, which then tells the path.
+/// Scans whose holders have the path in `/proc`.
 const REACHABLE: [ProgramName; 5] =
     [names::DESCRIPTOR, names::MAPPING, names::MAPPING_STACKED, names::MAPPER, names::EXECUTABLE];
 
-impl Holders {
-    /// What one pass tells of holders; the inodes that it found are returned.
+impl HolderDecoder {
+    /// Takes one scan of holders. Returns the inodes that it found.
     pub fn held(
         &mut self,
         program: ProgramName,
@@ -58,13 +56,12 @@ impl Holders {
         let mut holds: BTreeMap<(InodeId, TaskId, u32), Hold> = BTreeMap::new();
         let mut known = BTreeSet::new();
         let mut backing = BTreeSet::new();
-        for mut reader in Reader::records(program.as_str(), bytes, size_of::<HeldRecord>())? {
-            let record = reader.held()?;
+        for record in bytes::records::<HeldRecord>(program, bytes)? {
             if record.backing != InodeId::default() {
                 backing.insert(record.backing);
             }
             if program == names::INDIRECT && record.how == HELD_DESCRIPTOR {
-                // The pass over descriptors told of it already.
+                // The scan of descriptors has reported it.
                 continue;
             }
             if known.insert(record.task.id) {
@@ -89,7 +86,7 @@ impl Holders {
         }
         for ((inode, id, _), mut hold) in holds {
             if let Hold::Descriptors(descriptors) = &mut hold {
-                // Threads that outlive their leader show one table several times: one thread of it is enough.
+                // Threads that outlive their leader show one descriptor table several times: one of them is enough.
                 descriptors.sort_unstable();
                 descriptors.dedup_by_key(|descriptor| descriptor.fd);
             }
@@ -101,22 +98,22 @@ impl Holders {
         Ok(found)
     }
 
-    /// What the lists of inodes tell of files that no other pass found, or found in a place that cannot be asked for the
-    /// path. Before the record of their end, nothing: another pass goes on.
+    /// Takes a scan of the inode lists: files that no other scan found, or found at a holder without a path in `/proc`.
+    /// Without the record of the end there are no facts yet: another run continues.
     pub fn listed(
         &mut self,
         program: ProgramName,
-        bytes: &[u8],
+        mut bytes: &[u8],
         out: &mut Decoded,
     ) -> Result<BTreeSet<InodeId>, Malformed> {
-        let mut reader = Reader::new(program.as_str(), bytes);
         let mut end = None;
-        while !reader.is_empty() {
-            let record = reader.listed()?;
-            let name = reader.padded(record.name as usize)?;
-            let ListedRecord { inode, size, allocated, magic, kind, .. } = record;
-            if record.backing != InodeId::default() {
-                self.below.insert(record.backing);
+        while !bytes.is_empty() {
+            let (record, rest) = bytes::read_front(program, bytes)?;
+            let ListedRecord { inode, backing, size, allocated, magic, kind, name } = record;
+            let (name, rest) = bytes::split_padded(program, rest, name as usize)?;
+            bytes = rest;
+            if backing != InodeId::default() {
+                self.below.insert(backing);
             }
             if kind == LISTED_END {
                 end = Some(InodeScanResult { inodes: size, complete: allocated != 0 });
@@ -132,7 +129,7 @@ impl Holders {
         self.backing.insert(program, std::mem::take(&mut self.below));
         let mut listed = std::mem::take(&mut self.listed);
         listed.retain(|inode, _| {
-            !REACHABLE.iter().any(|pass| self.found_by(*pass, inode))
+            !REACHABLE.iter().any(|scan| self.found_by(*scan, inode))
                 && !self.backing.values().any(|files| files.contains(inode))
         });
         for (inode, (file, listing)) in &listed {
@@ -151,7 +148,7 @@ impl Holders {
     /// By filesystem, how many files the lists need not be read for, because other passes find them and lead to their
     /// paths. Nothing of a filesystem of which the lists alone know a file: others may have come and gone meanwhile.
     pub fn accounted(&mut self) -> BTreeMap<u32, u64> {
-        let reached = REACHABLE.iter().filter_map(|pass| self.found.get(pass)).flatten();
+        let reached = REACHABLE.iter().filter_map(|scan| self.found.get(scan)).flatten();
         let files: BTreeSet<&InodeId> = reached.chain(self.backing.values().flatten()).collect();
         let mut accounted: BTreeMap<u32, u64> = self.accounted.iter().map(|dev| (*dev, UNKNOWN)).collect();
         for inode in files {
@@ -165,12 +162,12 @@ impl Holders {
         accounted
     }
 
-    /// Whether descriptors were ever looked at.
-    pub fn looked(&self) -> bool {
+    /// Whether descriptors were ever scanned.
+    pub fn has_scanned(&self) -> bool {
         self.found.contains_key(&names::DESCRIPTOR)
     }
 
-    /// Whether the latest pass of some program found it.
+    /// Whether the latest scan of any program found it.
     pub fn has(&self, inode: &InodeId) -> bool {
         self.found.values().any(|found| found.contains(inode))
     }
@@ -180,14 +177,9 @@ impl Holders {
     }
 }
 
-/// Whether some process holds more than a pass could tell of.
+/// Whether some process holds more files than the scan could report.
 pub fn are_too_many(program: ProgramName, bytes: &[u8]) -> Result<bool, Malformed> {
-    for mut reader in Reader::records(program.as_str(), bytes, size_of::<HeldRecord>())? {
-        if reader.held()?.how == HELD_TOO_MANY {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(bytes::records::<HeldRecord>(program, bytes)?.any(|record| record.how == HELD_TOO_MANY))
 }
 
 fn hold(record: &HeldRecord) -> Result<Hold, Malformed> {

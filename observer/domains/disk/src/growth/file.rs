@@ -1,52 +1,52 @@
-//! A file that somebody works on: by how much who made it grow, what it takes, where it is.
+//! A growing file: by how much each process made it grow, what it takes, where it is.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::magic::{EXT4, Magic};
+use crate::magic::{EXT4, Magic};
 use observer_core::facts::{
     TaskId,
     disk::{FileGrowth, Found, Stat},
 };
 
-/// Blocks are at least this big where a file's first blocks have to be worked out.
+/// The smallest block, for a file whose first blocks must be estimated.
 const PAGE: u64 = 4096;
 
-/// So often a file is asked for after each news of it: an event may come ahead of the change that it tells of.
-const ASKED: u8 = 2;
+/// How often a file is queried after each event: an event may precede the change that it reports.
+const QUERIES: u8 = 2;
 
-/// What is known of a file that grows.
+/// What is known of a growing file.
 #[derive(Debug, Default)]
 pub struct GrowingFile {
     pub growing: FileGrowth,
     stat: Option<Stat>,
     pub path: Option<Vec<u8>>,
-    /// Bytes of its blocks that the account of its filesystem holds; `None` until it is known what it took at first.
+    /// Bytes of its blocks in the growth accounting; `None` until it is known what it took at first.
     pub counted: Option<u64>,
     /// What each process had written when the previous report was delivered.
     previous: BTreeMap<TaskId, u64>,
-    /// How often it is yet to be asked for.
-    asks: u8,
-    /// When it was last asked for, nanoseconds of the boot clock.
-    asked_at: u64,
-    /// Whether the last answer was its numbers.
+    /// Queries that are still to be made.
+    queries_left: u8,
+    /// When it was last queried, nanoseconds of the boot clock.
+    queried_at: u64,
+    /// Whether the last answer had its numbers.
     reached: bool,
     /// Reports in which it had grown.
     pub grew: u64,
     /// Its size in the previous report.
     last_size: Option<u64>,
-    /// Whether the first thing known of it is that it was empty: it was made, or emptied, while observed.
+    /// Whether it was empty at its first event: it was made, or emptied, while observed.
     pub made: bool,
 }
 
 impl GrowingFile {
-    /// Takes in what events tell.
+    /// Takes in the totals of its events.
     pub fn take(&mut self, growing: &FileGrowth) {
         self.growing.clone_from(growing);
-        self.asks = ASKED;
+        self.queries_left = QUERIES;
         self.made = growing.first_size == 0;
     }
 
-    /// Takes in what asking gave; whether it has gone.
+    /// Takes in the answer to a query. Returns whether the file is gone.
     pub fn found(&mut self, found: &Found) -> bool {
         self.reached = matches!(found, Found::File { .. });
         if let Found::File { stat, path } = found {
@@ -58,21 +58,21 @@ impl GrowingFile {
         *found == Found::Gone
     }
 
-    /// Whether there may be news of it that only asking brings.
-    pub fn is_to_be_asked(&self) -> bool {
-        self.asks > 0
+    /// Whether a query may find something new.
+    pub fn needs_query(&self) -> bool {
+        self.queries_left > 0
     }
 
-    /// Its place among the files that are to be asked for, the first first: news that nobody asked after yet, then what
-    /// waits longest, so that each has its turn however many grow all the time.
+    /// Its place among the files to query, the smallest first: new events before old ones, then the longest wait. So each
+    /// has its turn, however many files grow all the time.
     pub fn turn(&self) -> (Reverse<u8>, u64) {
-        (Reverse(self.asks), self.asked_at)
+        (Reverse(self.queries_left), self.queried_at)
     }
 
-    /// It has been asked for. An answer that is equal to the last one is not heard, so answers are not counted.
-    pub fn asked(&mut self, at: u64) {
-        self.asks = self.asks.saturating_sub(1);
-        self.asked_at = at;
+    /// It was queried at `at`. Answers are not counted, because an answer that equals the last one does not arrive.
+    pub fn queried(&mut self, at: u64) {
+        self.queries_left = self.queries_left.saturating_sub(1);
+        self.queried_at = at;
     }
 
     pub fn magic(&self) -> Magic {
@@ -83,7 +83,7 @@ impl GrowingFile {
     pub fn size(&self) -> u64 {
         let seen = self.growing.size;
         match self.stat {
-            // What was asked before the last event is older than that.
+            // An answer from before the last event is out of date.
             Some(stat) if !self.is_stale() => stat.size,
             Some(stat) => stat.size.max(seen),
             None => seen,
@@ -91,18 +91,18 @@ impl GrowingFile {
     }
 
     fn is_stale(&self) -> bool {
-        self.asks == ASKED || !self.reached
+        self.queries_left == QUERIES || !self.reached
     }
 
-    /// Bytes of its blocks, promised ones included; `None` while nobody has asked for it.
+    /// Bytes of its blocks, delayed allocation included; `None` before the first answer.
     pub fn allocated(&self) -> Option<u64> {
         self.stat.map(|stat| stat.allocated)
     }
 
-    /// Bytes of its blocks before anybody was seen to work on it; `None` while that cannot be worked out.
+    /// Bytes of its blocks before its first event; `None` while that cannot be estimated.
     ///
-    /// An inode's own count lacks what ext4 has only promised, and is no count at all on some filesystems. Where the file
-    /// has no holes now, and none was seen being filled, it had none then: all of its size was allocated.
+    /// An inode's own count lacks ext4's delayed allocation, and some filesystems do not count at all. If the file has no
+    /// holes now, and none was seen being filled, it had none then: all of its size was allocated.
     pub fn first_allocated(&self) -> Option<u64> {
         let growing = &self.growing;
         if growing.first_size == 0 && growing.first_allocated == 0 {
@@ -124,12 +124,12 @@ impl GrowingFile {
         })
     }
 
-    /// Whether it is known who wrote how much of it.
+    /// Whether its growth can be attributed to processes.
     pub fn is_attributed(&self) -> bool {
         self.growing.exact || self.growing.writers.len() <= 1
     }
 
-    /// Every process that worked on it, with the bytes by which it made it grow; `None` where nobody can say.
+    /// Every process that wrote to it, with the bytes by which it made it grow; `None` if these are unknown.
     pub fn writers(&self) -> impl Iterator<Item = (TaskId, Option<u64>)> {
         self.growing.writers.iter().map(|(id, _)| (*id, self.written(*id)))
     }
@@ -140,10 +140,11 @@ impl GrowingFile {
             return None;
         }
         let growing = &self.growing;
-        let told = growing.writers.iter().find(|(writer, _)| *writer == id).map_or(0, |(_, bytes)| *bytes);
+        let reported =
+            growing.writers.iter().find(|(writer, _)| *writer == id).map_or(0, |(_, bytes)| *bytes);
         let since = self.size().saturating_sub(growing.size);
-        let written = if growing.owner == Some(id) { told.saturating_add(since) } else { told };
-        // A hole that is filled, or space that is reserved: the size stays. One writer needs no event to be told apart.
+        let written = if growing.owner == Some(id) { reported.saturating_add(since) } else { reported };
+        // If a hole is filled or space is reserved, the size stays. A single writer is known without events.
         if written == 0 && growing.writers.len() == 1 && self.size() == growing.first_size {
             let taken = self.allocated()?.saturating_sub(self.first_allocated()?);
             return Some(taken);
@@ -157,12 +158,12 @@ impl GrowingFile {
         self.written(id).map(|written| written.saturating_sub(before))
     }
 
-    /// Bytes by which it grew that nobody can be told to have written.
+    /// Bytes of its growth that cannot be attributed to a process.
     pub fn unattributed(&self) -> u64 {
         if self.is_attributed() { 0 } else { self.size().saturating_sub(self.growing.first_size) }
     }
 
-    /// A report was delivered: rates start anew.
+    /// A report was delivered: rates start again.
     pub fn delivered(&mut self) {
         let written: Vec<_> = self.writers().collect();
         self.previous = written.into_iter().filter_map(|(id, bytes)| Some((id, bytes?))).collect();
@@ -173,7 +174,7 @@ impl GrowingFile {
 }
 
 impl Magic {
-    /// Whether an inode's own count of its blocks is what it takes, but for what was only promised.
+    /// Whether an inode counts its blocks, delayed allocation aside.
     fn counts_blocks(self) -> bool {
         self == EXT4 || self.in_ram()
     }

@@ -1,9 +1,7 @@
 //! Kernel memory that grows: by kind, slabs by cache.
 
-use super::{
-    report::{trend_columns, trend_value},
-    state::MemState,
-};
+use super::{trend_columns, trend_value};
+use crate::state::MemState;
 use observer_core::{
     domain::Context,
     report::{Column, Emphasis, Hidden, Kind, Row, Table, Value},
@@ -11,8 +9,7 @@ use observer_core::{
     trend::verdict::{NOISE_BYTES, Verdict, assess_life},
 };
 
-/// Kinds of kernel memory that grow, and the slab caches among them; what grew by less than can matter to a machine is
-/// not looked at closer.
+/// Kinds of kernel memory that grow, and slab caches. Those that grew by less than matters to a machine are not assessed.
 pub(super) fn kernel(state: &MemState, context: &Context<'_>) -> Table {
     let now = context.now.boot;
     let mut columns = vec![

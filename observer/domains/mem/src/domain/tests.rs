@@ -1,4 +1,4 @@
-//! What facts make of the state, and the state of a report, without a kernel.
+//! Reports of facts, without a kernel.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use super::*;
 use observer_core::{
     facts::{
         self,
-        mem::{Limit, Machine, Totals},
+        mem::{Limit, Machine, MemFact, Memory, Totals},
         session::{Missing, SessionFact},
     },
     identity::process::Processes,
     report::{Note, Row, Value, shape},
     trend::verdict::assess_life,
-    view::{GroupBy, Sort, View},
+    view::{GroupBy, Request, Sort, View},
 };
 
 const MIB: i64 = 1 << 20;
@@ -21,7 +21,7 @@ const GROWING: TaskId = TaskId { start: 1, tgid: 10 };
 const RESTING: TaskId = TaskId { start: 2, tgid: 20 };
 
 /// A state, and what a report of it is made with.
-struct World {
+struct Fixture {
     state: MemState,
     session: SessionFact,
     processes: Processes,
@@ -29,7 +29,7 @@ struct World {
     now: Timestamp,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
         let request = Request::new(View::Mem);
         Self {
@@ -113,10 +113,10 @@ impl World {
 
 #[test]
 fn every_row_has_a_cell_for_every_column() {
-    let mut world = World::new();
-    world.minute();
-    world.ended(RESTING);
-    let report = world.report();
+    let mut fixture = Fixture::new();
+    fixture.minute();
+    fixture.ended(RESTING);
+    let report = fixture.report();
     assert_eq!(report.tables[0].rows.len(), 2, "one that lives and one that has ended");
     for table in &report.tables {
         for row in &table.rows {
@@ -127,39 +127,39 @@ fn every_row_has_a_cell_for_every_column() {
 
 #[test]
 fn exact_counters_hold_until_the_pass_sees_a_change_and_shift_it_then() {
-    let mut world = World::new();
-    world.counters(GROWING, 10 * MIB);
-    world.exact(GROWING, 11 * MIB);
-    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(11 << 20));
-    assert_eq!(world.cell(GROWING, "rss"), Value::Unsigned(15 << 20), "with file and shared memory");
-    world.counters(GROWING, 12 * MIB);
-    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(13 << 20));
-    world.exact(GROWING, 12 * MIB);
-    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(12 << 20));
+    let mut fixture = Fixture::new();
+    fixture.counters(GROWING, 10 * MIB);
+    fixture.exact(GROWING, 11 * MIB);
+    assert_eq!(fixture.cell(GROWING, "anon"), Value::Unsigned(11 << 20));
+    assert_eq!(fixture.cell(GROWING, "rss"), Value::Unsigned(15 << 20), "with file and shared memory");
+    fixture.counters(GROWING, 12 * MIB);
+    assert_eq!(fixture.cell(GROWING, "anon"), Value::Unsigned(13 << 20));
+    fixture.exact(GROWING, 12 * MIB);
+    assert_eq!(fixture.cell(GROWING, "anon"), Value::Unsigned(12 << 20));
 }
 
 #[test]
 fn counters_that_a_cpu_holds_back_are_never_shown_as_less_than_nothing() {
-    let mut world = World::new();
-    world.counters(GROWING, -8192);
-    assert_eq!(world.cell(GROWING, "anon"), Value::Unsigned(0));
+    let mut fixture = Fixture::new();
+    fixture.counters(GROWING, -8192);
+    assert_eq!(fixture.cell(GROWING, "anon"), Value::Unsigned(0));
 }
 
 #[test]
 fn the_one_that_grows_comes_first_with_its_rate_and_the_end_of_the_memory() {
-    let mut world = World::new();
-    world.limit(None);
-    world.minute();
-    assert_eq!(world.report().tables[0].rows[0].processes, [GROWING], "though the other is bigger");
-    assert_eq!(world.cell(GROWING, "verdict"), Value::Text("growing".to_owned()));
-    assert_eq!(world.cell(GROWING, "growth"), Value::Signed(59 * MIB));
-    let rate = world.cell(GROWING, "rate").number().expect("a rate");
+    let mut fixture = Fixture::new();
+    fixture.limit(None);
+    fixture.minute();
+    assert_eq!(fixture.report().tables[0].rows[0].processes, [GROWING], "though the other is bigger");
+    assert_eq!(fixture.cell(GROWING, "verdict"), Value::Text("growing".to_owned()));
+    assert_eq!(fixture.cell(GROWING, "growth"), Value::Signed(59 * MIB));
+    let rate = fixture.cell(GROWING, "rate").number().expect("a rate");
     assert!((rate / MIB as f64 - 1.0).abs() < 0.01, "{rate}");
-    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(512 << 20), "what is available");
-    let full = world.cell(GROWING, "full_in").number().expect("an end");
+    assert_eq!(fixture.cell(GROWING, "limit"), Value::Unsigned(512 << 20), "what is available");
+    let full = fixture.cell(GROWING, "full_in").number().expect("an end");
     assert!((full - 512.0).abs() < 6.0, "{full}");
-    assert_eq!(world.cell(RESTING, "verdict"), Value::Text("stable".to_owned()));
-    assert_eq!(world.cell(RESTING, "full_in"), Value::Missing);
+    assert_eq!(fixture.cell(RESTING, "verdict"), Value::Text("stable".to_owned()));
+    assert_eq!(fixture.cell(RESTING, "full_in"), Value::Missing);
 }
 
 #[test]
@@ -170,134 +170,134 @@ fn the_nearest_limit_is_the_one_with_the_least_left() {
         limit: limit << 20,
         usage: usage << 20,
     };
-    let mut world = World::new();
-    world.counters(GROWING, MIB);
-    world.limit(Some(limit(200, 100)));
-    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(200 << 20));
-    world.limit(Some(limit(2000, 100)));
-    assert_eq!(world.cell(GROWING, "limit"), Value::Unsigned(512 << 20), "the machine is nearer");
+    let mut fixture = Fixture::new();
+    fixture.counters(GROWING, MIB);
+    fixture.limit(Some(limit(200, 100)));
+    assert_eq!(fixture.cell(GROWING, "limit"), Value::Unsigned(200 << 20));
+    fixture.limit(Some(limit(2000, 100)));
+    assert_eq!(fixture.cell(GROWING, "limit"), Value::Unsigned(512 << 20), "the machine is nearer");
 }
 
 #[test]
 fn a_limit_that_was_not_read_is_unknown_and_not_the_machines() {
-    let mut world = World::new();
-    world.limit(None);
-    world.counters(RESTING, MIB);
-    assert_eq!(world.cell(RESTING, "limit"), Value::Missing);
-    assert!(world.report().notes.iter().any(|note| note.code == "mem-limit"));
+    let mut fixture = Fixture::new();
+    fixture.limit(None);
+    fixture.counters(RESTING, MIB);
+    assert_eq!(fixture.cell(RESTING, "limit"), Value::Missing);
+    assert!(fixture.report().notes.iter().any(|note| note.code == "mem-limit"));
 }
 
 #[test]
 fn what_ended_is_told_once_with_what_it_mapped() {
-    let mut world = World::new();
+    let mut fixture = Fixture::new();
     let totals = Totals { mapped: 7, peak: Some(4096), ..Totals::default() };
-    world.apply(MemFact::Totals { id: GROWING, totals });
-    world.ended(GROWING);
-    assert_eq!(world.cell(GROWING, "mapped"), Value::Unsigned(7));
-    assert_eq!(world.cell(GROWING, "peak"), Value::Unsigned(4096));
-    assert_eq!(world.cell(GROWING, "rss"), Value::Missing);
-    assert!(world.report().tables[0].rows[0].ended);
-    world.state.delivered(world.now);
-    assert_eq!(world.report().tables[0].rows.len(), 0);
+    fixture.apply(MemFact::Totals { id: GROWING, totals });
+    fixture.ended(GROWING);
+    assert_eq!(fixture.cell(GROWING, "mapped"), Value::Unsigned(7));
+    assert_eq!(fixture.cell(GROWING, "peak"), Value::Unsigned(4096));
+    assert_eq!(fixture.cell(GROWING, "rss"), Value::Missing);
+    assert!(fixture.report().tables[0].rows[0].ended);
+    fixture.state.delivered(fixture.now);
+    assert_eq!(fixture.report().tables[0].rows.len(), 0);
 }
 
 #[test]
 fn before_there_is_a_trend_the_rate_is_the_growth_so_far() {
-    let mut world = World::new();
-    world.counters(GROWING, MIB);
-    world.due(1);
-    assert_eq!(world.cell(GROWING, "rate"), Value::Missing, "one moment has no rate");
-    world.counters(GROWING, 5 * MIB);
-    world.due(3);
-    assert_eq!(world.cell(GROWING, "rate"), Value::Real(2.0 * MIB as f64));
-    assert_eq!(world.cell(GROWING, "rate_low"), Value::Missing);
-    assert_eq!(world.cell(GROWING, "rate_high"), Value::Missing);
-    assert_eq!(world.cell(GROWING, "verdict"), Value::Text("unknown".to_owned()));
-    assert!(world.report().notes.iter().any(|note| note.code == "mem-trend"));
+    let mut fixture = Fixture::new();
+    fixture.counters(GROWING, MIB);
+    fixture.due(1);
+    assert_eq!(fixture.cell(GROWING, "rate"), Value::Missing, "one moment has no rate");
+    fixture.counters(GROWING, 5 * MIB);
+    fixture.due(3);
+    assert_eq!(fixture.cell(GROWING, "rate"), Value::Real(2.0 * MIB as f64));
+    assert_eq!(fixture.cell(GROWING, "rate_low"), Value::Missing);
+    assert_eq!(fixture.cell(GROWING, "rate_high"), Value::Missing);
+    assert_eq!(fixture.cell(GROWING, "verdict"), Value::Text("unknown".to_owned()));
+    assert!(fixture.report().notes.iter().any(|note| note.code == "mem-trend"));
 }
 
 #[test]
 fn what_has_left_does_not_come_back_when_the_passes_miss_it() {
-    let mut world = World::new();
-    world.counters(GROWING, MIB);
-    world.ended(GROWING);
-    world.state.delivered(world.now);
-    world.apply(MemFact::Gone { id: GROWING });
-    assert_eq!(world.report().tables[0].rows.len(), 0);
+    let mut fixture = Fixture::new();
+    fixture.counters(GROWING, MIB);
+    fixture.ended(GROWING);
+    fixture.state.delivered(fixture.now);
+    fixture.apply(MemFact::Gone { id: GROWING });
+    assert_eq!(fixture.report().tables[0].rows.len(), 0);
 }
 
 #[test]
 fn who_was_not_heard_of_mapped_nothing_unless_nobody_listens() {
-    let mut world = World::new();
-    world.counters(RESTING, MIB);
-    assert_eq!(world.cell(RESTING, "mapped"), Value::Unsigned(0));
-    world.session.missing.push(Missing {
+    let mut fixture = Fixture::new();
+    fixture.counters(RESTING, MIB);
+    assert_eq!(fixture.cell(RESTING, "mapped"), Value::Unsigned(0));
+    fixture.session.missing.push(Missing {
         hook: "mem.mappings".to_owned(),
         text: String::new(),
         columns: vec!["mapped".to_owned()],
     });
-    assert_eq!(world.cell(RESTING, "mapped"), Value::Missing);
+    assert_eq!(fixture.cell(RESTING, "mapped"), Value::Missing);
 }
 
 #[test]
 fn exact_counters_are_asked_once_for_all_and_again_for_what_is_shown() {
-    let mut world = World::new();
+    let mut fixture = Fixture::new();
     for pid in 0..100 {
-        world.counters(TaskId { start: 1, tgid: pid }, MIB);
+        fixture.counters(TaskId { start: 1, tgid: pid }, MIB);
     }
-    assert_eq!(world.wants().counters.len(), 100);
+    assert_eq!(fixture.wants().counters.len(), 100);
     for pid in 0..100 {
-        world.exact(TaskId { start: 1, tgid: pid }, MIB);
+        fixture.exact(TaskId { start: 1, tgid: pid }, MIB);
     }
-    assert_eq!(world.wants().counters.len(), 0, "too many rows to ask without a reason");
-    world.counters(TaskId { start: 1, tgid: 7 }, 2 * MIB);
-    assert_eq!(world.wants().counters, [TaskId { start: 1, tgid: 7 }].into());
-    let mut shown = world.report();
+    assert_eq!(fixture.wants().counters.len(), 0, "too many rows to ask without a reason");
+    fixture.counters(TaskId { start: 1, tgid: 7 }, 2 * MIB);
+    assert_eq!(fixture.wants().counters, [TaskId { start: 1, tgid: 7 }].into());
+    let mut shown = fixture.report();
     shown.tables[0].rows.truncate(10);
-    assert_eq!(world.state.wants(&shown, &world.context()).counters.len(), 10);
+    assert_eq!(fixture.state.wants(&shown, &fixture.context()).counters.len(), 10);
 }
 
 #[test]
 fn the_headline_says_who_grows() {
-    let mut world = World::new();
-    world.met(GROWING, b"worker.py");
-    world.limit(None);
-    world.minute();
-    let headline = world.report().headline;
+    let mut fixture = Fixture::new();
+    fixture.met(GROWING, b"worker.py");
+    fixture.limit(None);
+    fixture.minute();
+    let headline = fixture.report().headline;
     assert!(headline[0].starts_with("Memory 1 GiB, 50 % used"), "{headline:?}");
     assert!(headline[1].starts_with("One process grows: 10 worker.py, +60 MiB a minute."), "{headline:?}");
 }
 
 /// Processes of which some grow, some rest, some have just come, one has ended.
-fn crowd() -> World {
-    let mut world = World::new();
+fn crowd() -> Fixture {
+    let mut fixture = Fixture::new();
     let id = |tgid| TaskId { start: tgid, tgid };
     for second in 1..=30 {
         for tgid in 1..=50 {
-            world.counters(id(tgid), 10 * MIB + (tgid as i64 % 5) * (second as i64) * MIB / 3);
+            fixture.counters(id(tgid), 10 * MIB + (tgid as i64 % 5) * (second as i64) * MIB / 3);
         }
-        world.due(second);
+        fixture.due(second);
     }
     for tgid in 51..=60 {
-        world.counters(id(tgid), tgid as i64 * MIB);
+        fixture.counters(id(tgid), tgid as i64 * MIB);
     }
-    world.apply(MemFact::Totals { id: id(7), totals: Totals { mapped: 9, ..Totals::default() } });
-    world.ended(id(7));
-    world.due(31);
-    world
+    fixture.apply(MemFact::Totals { id: id(7), totals: Totals { mapped: 9, ..Totals::default() } });
+    fixture.ended(id(7));
+    fixture.due(31);
+    fixture
 }
 
 #[test]
 fn rows_that_are_not_shown_are_not_made_and_add_up_all_the_same() {
-    let mut world = crowd();
-    let whole = world.report();
+    let mut fixture = crowd();
+    let whole = fixture.report();
     for sort in [None, Some(("rss", false)), Some(("growth", true)), Some(("pid", true))] {
-        world.request.sort = sort.map(|(column, ascending)| Sort { column: column.to_owned(), ascending });
+        fixture.request.sort = sort.map(|(column, ascending)| Sort { column: column.to_owned(), ascending });
         for top in [0, 1, 10, 59, 60, 1000] {
-            world.request.top = Some(top);
+            fixture.request.top = Some(top);
             let mut shaped = whole.clone();
-            shape::shape(&mut shaped, &world.request, &world.processes).expect("a column that exists");
-            assert_eq!(world.report().tables[0], shaped.tables[0], "{top} by {sort:?}");
+            shape::shape(&mut shaped, &fixture.request, &fixture.processes).expect("a column that exists");
+            assert_eq!(fixture.report().tables[0], shaped.tables[0], "{top} by {sort:?}");
         }
     }
 }
@@ -311,7 +311,7 @@ fn sums_are_exact_by_every_key() {
     let container = |tgid: u32| (tgid % 5 < 2).then(|| format!("{:064x}", tgid % 5));
     let anon = |tgid: u32| i64::from(tgid) * 40_960 + 4096;
     let mapped = |tgid: u32| u64::from(tgid) * 8192 + 1;
-    let mut world = World::new();
+    let mut fixture = Fixture::new();
     for tgid in 1..=60u32 {
         let cgroup = match container(tgid) {
             Some(container) => format!("/system.slice/{}/docker/{container}", unit(tgid)),
@@ -326,13 +326,13 @@ fn sums_are_exact_by_every_key() {
             },
             ProcessFact::Named { id: id(tgid), exe: None, cgroup: Some(cgroup.into_bytes()), cmdline: None },
         ] {
-            world.processes.apply(&fact);
+            fixture.processes.apply(&fact);
         }
-        world.counters(id(tgid), anon(tgid));
+        fixture.counters(id(tgid), anon(tgid));
         let totals = Totals { mapped: mapped(tgid), ..Totals::default() };
-        world.apply(MemFact::Totals { id: id(tgid), totals });
+        fixture.apply(MemFact::Totals { id: id(tgid), totals });
     }
-    world.due(1);
+    fixture.due(1);
     type Key<'a> = &'a dyn Fn(u32) -> Option<String>;
     let keys: [(GroupBy, &str, Key<'_>); 4] = [
         (GroupBy::Process, "pid", &|tgid| Some(tgid.to_string())),
@@ -341,16 +341,16 @@ fn sums_are_exact_by_every_key() {
         (GroupBy::Container, "container", &container),
     ];
     for (by, name, key) in keys {
-        world.request.by = by;
+        fixture.request.by = by;
         let mut truth: BTreeMap<Option<String>, (u64, u64)> = BTreeMap::new();
         for tgid in 1..=60 {
             let (held, asked) = truth.entry(key(tgid)).or_default();
             (*held, *asked) = (*held + anon(tgid) as u64, *asked + mapped(tgid));
         }
         for top in [None, Some(2)] {
-            world.request.top = top;
-            let mut report = world.report();
-            shape::shape(&mut report, &world.request, &world.processes).expect("no column is asked for");
+            fixture.request.top = top;
+            let mut report = fixture.report();
+            shape::shape(&mut report, &fixture.request, &fixture.processes).expect("no column is asked for");
             let table = &report.tables[0];
             let at = |column| table.position(column).expect("a column");
             for row in &table.rows {
@@ -377,86 +377,86 @@ fn sums_are_exact_by_every_key() {
 
 #[test]
 fn a_draft_names_the_processes_that_the_report_will_show() {
-    let mut world = crowd();
+    let mut fixture = crowd();
     let shown = |report: &Report| -> Vec<TaskId> {
         report.tables[0].rows.iter().flat_map(|row| row.processes.clone()).collect()
     };
-    world.request.top = Some(45);
-    let draft = world.state.draft(&world.context());
-    assert_eq!(shown(&draft), shown(&world.report()));
+    fixture.request.top = Some(45);
+    let draft = fixture.state.draft(&fixture.context());
+    assert_eq!(shown(&draft), shown(&fixture.report()));
     assert!(draft.tables[0].rows.iter().all(|row| row.cells.is_empty()));
     // What jumps just before the first report is shown by it, and so is in its draft.
-    world.counters(TaskId { start: 55, tgid: 55 }, 900 * MIB);
-    world.now.boot += SECOND;
-    let draft = shown(&world.state.draft(&world.context()));
-    world.due(32);
+    fixture.counters(TaskId { start: 55, tgid: 55 }, 900 * MIB);
+    fixture.now.boot += SECOND;
+    let draft = shown(&fixture.state.draft(&fixture.context()));
+    fixture.due(32);
     assert!(draft.contains(&TaskId { start: 55, tgid: 55 }));
-    assert_eq!(draft, shown(&world.report()));
+    assert_eq!(draft, shown(&fixture.report()));
 }
 
 #[test]
 fn what_rests_says_the_same_at_any_level() {
-    let mut world = World::new();
+    let mut fixture = Fixture::new();
     for tgid in 1..=9 {
-        world.counters(TaskId { start: 1, tgid }, MIB << tgid);
+        fixture.counters(TaskId { start: 1, tgid }, MIB << tgid);
     }
     for second in 1..=90 {
-        world.due(second);
-        assert_eq!(world.state.processes.len(), 9);
-        for process in world.state.processes.values() {
-            let own = assess_life(&process.series, world.now.boot, None);
-            assert_eq!(*world.state.assessment(process, world.now.boot), own, "second {second}");
+        fixture.due(second);
+        assert_eq!(fixture.state.processes.len(), 9);
+        for process in fixture.state.processes.values() {
+            let own = assess_life(&process.series, fixture.now.boot, None);
+            assert_eq!(*fixture.state.assessment(process, fixture.now.boot), own, "second {second}");
         }
     }
 }
 
 #[test]
 fn a_kill_is_told_with_who_asked_for_memory_and_who_had_grown_until_it_was_seen() {
-    let mut world = World::new();
+    let mut fixture = Fixture::new();
     let met =
         |id, comm: &str| ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 0, kernel_thread: false };
-    world.processes.apply(&met(GROWING, "leaky"));
-    world.processes.apply(&met(RESTING, "innocent"));
-    world.minute();
+    fixture.processes.apply(&met(GROWING, "leaky"));
+    fixture.processes.apply(&met(RESTING, "innocent"));
+    fixture.minute();
     let held = Memory { anon: 450 * MIB, ..Memory::default() };
-    let at = world.now.boot;
+    let at = fixture.now.boot;
     let killed =
         |victim, memory| MemFact::OutOfMemory { at, victim, trigger: TaskId { start: 3, tgid: 30 }, memory };
-    world.apply(killed(RESTING, Some(held)));
-    world.ended(RESTING);
-    let text = |world: &World| {
-        let notes = world.report().notes;
+    fixture.apply(killed(RESTING, Some(held)));
+    fixture.ended(RESTING);
+    let text = |fixture: &Fixture| {
+        let notes = fixture.report().notes;
         notes.iter().filter(|note| note.code == "mem-oom").map(|note| note.text.clone()).collect::<Vec<_>>()
     };
     let told = "Out of memory 0 s ago: 20 innocent was killed as 30 asked for more; it held 450 MiB, -50 MiB in the \
                 time looked back over; most had grown 10 leaky, +59 MiB.";
-    assert_eq!(text(&world), [told]);
-    world.state.delivered(world.now);
-    assert!(world.state.remembers(RESTING) && world.state.remembers(GROWING));
-    world.due(119);
-    assert_eq!(text(&world).len(), 1, "it stays though the process has left");
-    world.state.delivered(world.now);
-    world.due(120);
-    world.state.delivered(world.now);
-    assert_eq!(text(&world), [""; 0]);
-    assert!(!world.state.remembers(RESTING));
+    assert_eq!(text(&fixture), [told]);
+    fixture.state.delivered(fixture.now);
+    assert!(fixture.state.remembers(RESTING) && fixture.state.remembers(GROWING));
+    fixture.due(119);
+    assert_eq!(text(&fixture).len(), 1, "it stays though the process has left");
+    fixture.state.delivered(fixture.now);
+    fixture.due(120);
+    fixture.state.delivered(fixture.now);
+    assert_eq!(text(&fixture), [""; 0]);
+    assert!(!fixture.state.remembers(RESTING));
     // Of a kernel that tells a number only.
-    world.apply(killed(TaskId { start: 0, ..GROWING }, None));
+    fixture.apply(killed(TaskId { start: 0, ..GROWING }, None));
     assert!(
-        text(&world)[0].contains(": 10 leaky was killed as 30 asked for more; it held 60 MiB"),
+        text(&fixture)[0].contains(": 10 leaky was killed as 30 asked for more; it held 60 MiB"),
         "{:?}",
-        text(&world)
+        text(&fixture)
     );
 }
 
 #[test]
 fn waiting_for_memory_is_told_where_it_matters() {
-    let mut world = World::new();
+    let mut fixture = Fixture::new();
     let mut waited = |cgroup: Option<&[u8]>, second, some| {
         let stalls = facts::mem::PressureTotals { some, full: some / 2 };
-        world.apply(MemFact::PressureTotals { cgroup: cgroup.map(<[u8]>::to_vec), stalls });
-        world.due(second);
-        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-stall");
+        fixture.apply(MemFact::PressureTotals { cgroup: cgroup.map(<[u8]>::to_vec), stalls });
+        fixture.due(second);
+        let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-stall");
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
     assert_eq!(waited(None, 1, 7_000_000), [""; 0], "before observation began");
@@ -471,15 +471,15 @@ fn waiting_for_memory_is_told_where_it_matters() {
 
 #[test]
 fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
-    let mut world = World::new();
+    let mut fixture = Fixture::new();
     let mut waited = |second: u64, some: u64| {
         for group in 1..=8u64 {
             let stalls = facts::mem::PressureTotals { some: some * group, full: 0 };
             let cgroup = Some(format!("/{group}").into_bytes());
-            world.apply(MemFact::PressureTotals { cgroup, stalls });
+            fixture.apply(MemFact::PressureTotals { cgroup, stalls });
         }
-        world.due(second);
-        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-stall");
+        fixture.due(second);
+        let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-stall");
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
     assert_eq!(waited(1, 0), [""; 0]);
@@ -496,29 +496,29 @@ fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
 
 #[test]
 fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
-    let mut world = World::new();
-    let start = |world: &mut World, id: TaskId| {
+    let mut fixture = Fixture::new();
+    let start = |fixture: &mut Fixture, id: TaskId| {
         let met = ProcessFact::Met { id, comm: b"server"[..].into(), uid: 7, kernel_thread: false };
-        world.processes.apply(&met);
-        world.state.apply(&Fact::Process(met));
+        fixture.processes.apply(&met);
+        fixture.state.apply(&Fact::Process(met));
     };
-    let told = |world: &World| {
-        let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-restart");
+    let told = |fixture: &Fixture| {
+        let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-restart");
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
-    start(&mut world, GROWING);
-    world.minute();
-    world.ended(GROWING);
-    world.state.delivered(world.now);
+    start(&mut fixture, GROWING);
+    fixture.minute();
+    fixture.ended(GROWING);
+    fixture.state.delivered(fixture.now);
     let next = TaskId { start: 62 * SECOND, tgid: 11 };
-    start(&mut world, next);
-    world.counters(next, 50 * MIB);
-    world.due(70);
-    assert_eq!(told(&world), [""; 0], "it held 60 MiB before");
-    world.counters(next, 58 * MIB);
-    world.due(72);
+    start(&mut fixture, next);
+    fixture.counters(next, 50 * MIB);
+    fixture.due(70);
+    assert_eq!(told(&fixture), [""; 0], "it held 60 MiB before");
+    fixture.counters(next, 58 * MIB);
+    fixture.due(72);
     assert_eq!(
-        told(&world),
+        told(&fixture),
         [
             "11 server, started 10 s ago in place of 10, holds 58 MiB, as much as that did in the end (60 MiB): what comes \
           back so soon is needed, which points away from a leak."
@@ -526,31 +526,31 @@ fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
     );
     // Another that began long after is no successor.
     let other = TaskId { start: 300 * SECOND, tgid: 12 };
-    start(&mut world, other);
-    world.counters(other, 60 * MIB);
-    world.due(301);
-    assert_eq!(told(&world).len(), 1);
+    start(&mut fixture, other);
+    fixture.counters(other, 60 * MIB);
+    fixture.due(301);
+    assert_eq!(told(&fixture).len(), 1);
 }
 
 #[test]
 fn of_many_workers_that_were_restarted_together_a_few_are_told_and_the_rest_counted() {
-    let mut world = World::new();
-    let start = |world: &mut World, id: TaskId| {
+    let mut fixture = Fixture::new();
+    let start = |fixture: &mut Fixture, id: TaskId| {
         let met = ProcessFact::Met { id, comm: b"server"[..].into(), uid: 7, kernel_thread: false };
-        world.processes.apply(&met);
-        world.state.apply(&Fact::Process(met));
+        fixture.processes.apply(&met);
+        fixture.state.apply(&Fact::Process(met));
     };
-    start(&mut world, GROWING);
-    world.minute();
-    world.ended(GROWING);
-    world.state.delivered(world.now);
+    start(&mut fixture, GROWING);
+    fixture.minute();
+    fixture.ended(GROWING);
+    fixture.state.delivered(fixture.now);
     for tgid in 100..300 {
         let id = TaskId { start: 62 * SECOND, tgid };
-        start(&mut world, id);
-        world.counters(id, tgid as i64 * MIB);
+        start(&mut fixture, id);
+        fixture.counters(id, tgid as i64 * MIB);
     }
-    world.due(70);
-    let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-restart");
+    fixture.due(70);
+    let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-restart");
     let texts: Vec<String> = notes.map(|note| note.text).collect();
     assert_eq!(texts.len(), Note::FEW + 1);
     assert!(texts[0].starts_with("299 server, "), "who holds most comes first: {}", texts[0]);
@@ -558,76 +558,79 @@ fn of_many_workers_that_were_restarted_together_a_few_are_told_and_the_rest_coun
     assert_eq!(texts[Note::FEW], rest);
 }
 
-fn kills(world: &World) -> Vec<String> {
-    let notes = world.report().notes.into_iter().filter(|note| note.code == "mem-oom");
+fn kills(fixture: &Fixture) -> Vec<String> {
+    let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-oom");
     notes.map(|note| note.text).collect()
 }
 
 #[test]
 fn of_a_thousand_kills_a_few_are_told_and_every_other_one_is_counted_for_a_minute() {
-    let mut world = World::new();
-    let kill = |world: &mut World, second: u64, number: u32| {
+    let mut fixture = Fixture::new();
+    let kill = |fixture: &mut Fixture, second: u64, number: u32| {
         let memory = Some(Memory { anon: i64::from(number) * MIB, ..Memory::default() });
         let victim = TaskId { start: 1, tgid: 1000 + u64::from(number) };
         let trigger = victim;
-        world.apply(MemFact::OutOfMemory { at: second * SECOND, victim, trigger, memory });
+        fixture.apply(MemFact::OutOfMemory { at: second * SECOND, victim, trigger, memory });
     };
     for number in 0..1000 {
-        kill(&mut world, 1 + u64::from(number) / 500, number);
+        kill(&mut fixture, 1 + u64::from(number) / 500, number);
     }
-    world.due(3);
-    let told = kills(&world);
+    fixture.due(3);
+    let told = kills(&fixture);
     assert_eq!(told.len(), Note::FEW + 1);
     assert!(told[0].contains(": 1999 was killed"), "{}", told[0]);
     assert_eq!(told[Note::FEW], "Out of memory: 995 more processes were killed in the last minute.");
-    let remembered = (1000..2000).filter(|tgid| world.state.remembers(TaskId { start: 1, tgid: *tgid }));
+    let remembered = (1000..2000).filter(|tgid| fixture.state.remembers(TaskId { start: 1, tgid: *tgid }));
     assert!(remembered.count() < 100, "what is remembered has a bound");
     // Those of the first second leave before those of the second one.
-    world.due(61);
-    world.state.delivered(world.now);
-    assert_eq!(kills(&world)[Note::FEW], "Out of memory: 495 more processes were killed in the last minute.");
-    world.due(62);
-    world.state.delivered(world.now);
-    assert_eq!(kills(&world), [""; 0]);
+    fixture.due(61);
+    fixture.state.delivered(fixture.now);
+    assert_eq!(
+        kills(&fixture)[Note::FEW],
+        "Out of memory: 495 more processes were killed in the last minute."
+    );
+    fixture.due(62);
+    fixture.state.delivered(fixture.now);
+    assert_eq!(kills(&fixture), [""; 0]);
 }
 
 #[test]
 fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
-    let mut world = World::new();
-    world.met(GROWING, b"leaky");
+    let mut fixture = Fixture::new();
+    fixture.met(GROWING, b"leaky");
     // A CPU holds back 30 MiB of what the process has.
-    world.counters(GROWING, 10 * MIB);
-    world.exact(GROWING, 40 * MIB);
-    world.due(1);
-    world.due(60);
+    fixture.counters(GROWING, 10 * MIB);
+    fixture.exact(GROWING, 40 * MIB);
+    fixture.due(1);
+    fixture.due(60);
     let killed = |victim, anon| {
         let memory = Some(Memory { anon, ..Memory::default() });
         MemFact::OutOfMemory { at: 60 * SECOND, victim, trigger: victim, memory }
     };
-    world.apply(killed(GROWING, 12 * MIB));
-    let text = kills(&world).remove(0);
+    fixture.apply(killed(GROWING, 12 * MIB));
+    let text = kills(&fixture).remove(0);
     assert!(text.contains("it held 42 MiB, +2 MiB in the time looked back over"), "{text}");
     // Of a process that no pass has met there is nothing to correct its counters by.
-    let mut world = World::new();
-    world.due(60);
-    world.apply(killed(RESTING, -8192));
-    let text = kills(&world).remove(0);
+    let mut fixture = Fixture::new();
+    fixture.due(60);
+    fixture.apply(killed(RESTING, -8192));
+    let text = kills(&fixture).remove(0);
     assert!(text.contains("it held 0 B"), "{text}");
 }
 
 #[test]
 fn what_a_killed_process_grew_by_while_it_was_read_is_not_held_twice() {
-    let mut world = World::new();
-    world.met(GROWING, b"leaky");
-    world.counters(GROWING, 10 * MIB);
-    world.exact(GROWING, 10 * MIB);
-    world.due(1);
+    let mut fixture = Fixture::new();
+    fixture.met(GROWING, b"leaky");
+    fixture.counters(GROWING, 10 * MIB);
+    fixture.exact(GROWING, 10 * MIB);
+    fixture.due(1);
     // It grows by 2 MiB between the pass and the exact reading, and on to 48 MiB, where it is killed.
-    world.counters(GROWING, 20 * MIB);
-    world.exact(GROWING, 22 * MIB);
-    world.due(2);
+    fixture.counters(GROWING, 20 * MIB);
+    fixture.exact(GROWING, 22 * MIB);
+    fixture.due(2);
     let memory = Some(Memory { anon: 48 * MIB, ..Memory::default() });
-    world.apply(MemFact::OutOfMemory { at: 2 * SECOND, victim: GROWING, trigger: GROWING, memory });
-    let text = kills(&world).remove(0);
+    fixture.apply(MemFact::OutOfMemory { at: 2 * SECOND, victim: GROWING, trigger: GROWING, memory });
+    let text = kills(&fixture).remove(0);
     assert!(text.contains("it held 48 MiB"), "{text}");
 }

@@ -1,0 +1,45 @@
+//! The domain as the engine sees it: facts go into the state, reports come out.
+
+use super::{report, state::DiskState};
+use observer_core::{
+    domain::{Context, Domain},
+    facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
+    report::Report,
+    wants::HostQueries,
+};
+
+impl Domain for DiskState {
+    fn apply(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Disk(fact) => self.take(fact),
+            Fact::Session(session) => self.session(session),
+            Fact::Process(ProcessFact::Ended { id, .. }) => self.growth.ended(*id),
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.sample(now);
+    }
+
+    fn report(&self, context: &Context<'_>) -> Report {
+        report::report(self, context)
+    }
+
+    fn draft(&self, context: &Context<'_>) -> Report {
+        report::draft(self, context)
+    }
+
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
+        self.queries(shown, &report::inodes(self, shown), context)
+    }
+
+    fn remembers(&self, id: TaskId) -> bool {
+        self.names(id)
+    }
+
+    fn delivered(&mut self, _now: Timestamp) {
+        self.writers.delivered();
+        self.growth.delivered();
+    }
+}

@@ -1,0 +1,51 @@
+//! The domain as the engine sees it: facts go into the state, reports come out.
+
+use super::{report, state::MemState};
+use observer_core::{
+    domain::{Context, Domain},
+    facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
+    report::Report,
+    wants::HostQueries,
+};
+
+impl Domain for MemState {
+    fn apply(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Mem(fact) => self.take(fact),
+            Fact::Process(ProcessFact::Met { id, comm, uid, kernel_thread: false }) => {
+                self.meet(*id, (comm.clone(), *uid));
+            }
+            Fact::Process(ProcessFact::Ended { id, at }) => self.end(*id, *at),
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.sample(now);
+        self.machine.sample(now);
+        self.pressure.sample(now);
+    }
+
+    fn report(&self, context: &Context<'_>) -> Report {
+        report::report(self, context)
+    }
+
+    fn draft(&self, context: &Context<'_>) -> Report {
+        report::draft(self, context)
+    }
+
+    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
+        self.queries(shown, context)
+    }
+
+    fn remembers(&self, id: TaskId) -> bool {
+        self.pressure.names(id)
+    }
+
+    fn delivered(&mut self, now: Timestamp) {
+        self.forget_ended(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;
