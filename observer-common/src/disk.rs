@@ -68,7 +68,7 @@ pub struct HeldRecord {
 }
 
 /// Values of [`HeldRecord::how`]: by a descriptor, by a mapping, as the executable that runs, registered with an io_uring
-/// ring, on the way through a unix socket; and that a process holds more by descriptors than `disk_tables` can write.
+/// ring, on the way through a unix socket; and that a process holds more by descriptors than `disk_descriptor_table` can write.
 pub const HELD_DESCRIPTOR: u32 = 0;
 pub const HELD_MAPPING: u32 = 1;
 pub const HELD_EXECUTABLE: u32 = 2;
@@ -77,7 +77,7 @@ pub const HELD_SOCKET: u32 = 4;
 pub const HELD_TOO_MANY: u32 = 5;
 
 /// A file that no directory names any more, found in the list that its filesystem keeps of all inodes in memory: what the
-/// iterator `disk_listed` writes. The bytes of its path follow: `name` of them, padded to eight, the last component first,
+/// iterator `disk_inode_list` writes. The bytes of its path follow: `name` of them, padded to eight, the last component first,
 /// each component ended by a NUL; they begin at the root of its filesystem, and are none where the kernel knows no name.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

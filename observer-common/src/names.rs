@@ -112,4 +112,4 @@ macro_rules! shared_maps {
 shared_maps!(crate::map_names);
 
 /// The map in which user space hands numbers to the programs; only domains that do so have it.
-pub const CONTROL: MapName = MapName::new("NET_ORDERS");
+pub const CONTROL: MapName = MapName::new("CONTROL");

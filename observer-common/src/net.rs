@@ -53,22 +53,22 @@ pub const SOCKET_SHARED: u32 = 16;
 /// process to another.
 pub const SOCKET_HIDDEN: u32 = 32;
 
-/// Places of `NET_ORDERS`. 1: the programs of send and receive are attached.
-pub const ORDER_WATCHED: u32 = 0;
+/// Places of `CONTROL`. 1: the programs of send and receive are attached.
+pub const CONTROL_WATCHED: u32 = 0;
 /// 1: passes leave out TCP connections that have not changed since a pass told of them.
-pub const ORDER_CHANGES: u32 = 1;
+pub const CONTROL_CHANGES_ONLY: u32 = 1;
 /// 1: some socket has [`SOCKET_SHARED`] or [`SOCKET_HIDDEN`].
-pub const ORDER_SHARING: u32 = 2;
+pub const CONTROL_SHARING: u32 = 2;
 /// The last pass that told of a TCP connection: each tells of one at least, and so of its time.
-pub const ORDER_TOLD: u32 = 3;
+pub const CONTROL_REPORTED: u32 = 3;
 /// The process that reads the passes, by its number: it closes for good what its owner closes while a pass looks at it.
-pub const ORDER_READER: u32 = 4;
+pub const CONTROL_READER: u32 = 4;
 /// How many places there are.
-pub const ORDERS: u32 = 5;
+pub const CONTROL_VALUES: u32 = 5;
 
 /// Places for connections that no pass needs to have met, a power of two: a socket's number says which is its own, and
 /// those that lie so far apart share one.
-pub const YOUNG_PLACES: u32 = 1 << 14;
+pub const RECENT_ENTRIES: u32 = 1 << 14;
 
 /// A socket as it stands: what a pass tells of an open one, and the last that is known of a closed one.
 ///

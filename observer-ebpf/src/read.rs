@@ -3,7 +3,7 @@
 //! An offset is a frozen global, so the verifier sees a constant: a load through a pointer that it knows to be typed by
 //! BTF is checked against that type and faults safely. Programs entered through BTF need nothing else; they work where
 //! `lockdown=confidentiality` refuses `bpf_probe_read_kernel`. A handler that serves programs of both
-//! kinds is generic over its [`Reader`].
+//! kinds is generic over its [`MemoryAccess`].
 
 use core::mem::MaybeUninit;
 
@@ -92,7 +92,7 @@ pub unsafe fn probe<T: Copy>(base: *const u8, field: &Global<u32>) -> Option<T> 
 }
 
 /// How a program comes by the current task and reads on from there.
-pub trait Reader {
+pub trait MemoryAccess {
     /// The task that runs now; never null.
     fn current() -> *const u8;
 
@@ -106,7 +106,7 @@ pub trait Reader {
     /// Loads a pointer member, which may be null.
     ///
     /// # Safety
-    /// As for [`Reader::load`].
+    /// As for [`MemoryAccess::load`].
     #[inline(always)]
     unsafe fn pointer(base: *const u8, field: &Global<u32>) -> *const u8 {
         // SAFETY: the caller's promise.
@@ -120,7 +120,7 @@ pub enum Direct {}
 /// By the probing helper: for kernels whose programs get the current task as a mere number (before 5.11).
 pub enum Probing {}
 
-impl Reader for Direct {
+impl MemoryAccess for Direct {
     #[inline(always)]
     fn current() -> *const u8 {
         // SAFETY: a helper without arguments; the result is never null.
@@ -134,7 +134,7 @@ impl Reader for Direct {
     }
 }
 
-impl Reader for Probing {
+impl MemoryAccess for Probing {
     #[inline(always)]
     fn current() -> *const u8 {
         // SAFETY: a helper without arguments; the result is never null.

@@ -8,7 +8,7 @@ use observer_common::{
 
 use crate::{
     fields_as_globals,
-    read::{Direct, Reader},
+    read::{Direct, MemoryAccess},
 };
 
 task_fields!(fields_as_globals);
@@ -37,7 +37,7 @@ pub unsafe fn id(task: *const u8) -> TaskId {
 /// # Safety
 /// `task` must point to a `task_struct`, as `R` demands it.
 #[inline(always)]
-pub unsafe fn id_by<R: Reader>(task: *const u8) -> TaskId {
+pub unsafe fn id_by<R: MemoryAccess>(task: *const u8) -> TaskId {
     // SAFETY: the caller's promise.
     unsafe { id_of::<R>(task, R::pointer(task, &TASK_LEADER)) }
 }
@@ -48,7 +48,7 @@ pub unsafe fn id_by<R: Reader>(task: *const u8) -> TaskId {
 /// # Safety
 /// As for [`id_by`]; `leader` must be the task's.
 #[inline(always)]
-pub unsafe fn id_of<R: Reader>(task: *const u8, leader: *const u8) -> TaskId {
+pub unsafe fn id_of<R: MemoryAccess>(task: *const u8, leader: *const u8) -> TaskId {
     // SAFETY: the caller's promise; a task's leader outlives it.
     unsafe {
         let tgid: u32 = R::load(task, &TASK_TGID);
@@ -81,7 +81,7 @@ pub unsafe fn record(task: *const u8) -> TaskRecord {
 /// # Safety
 /// `task` must point to a `task_struct`, as `R` demands it.
 #[inline(always)]
-pub unsafe fn record_by<R: Reader>(task: *const u8) -> TaskRecord {
+pub unsafe fn record_by<R: MemoryAccess>(task: *const u8) -> TaskRecord {
     // SAFETY: the caller's promise.
     unsafe { record_of::<R>(task, R::pointer(task, &TASK_LEADER)) }
 }
@@ -91,7 +91,7 @@ pub unsafe fn record_by<R: Reader>(task: *const u8) -> TaskRecord {
 /// # Safety
 /// As for [`record_by`]; `leader` must be the task's.
 #[inline(always)]
-pub unsafe fn record_of<R: Reader>(task: *const u8, leader: *const u8) -> TaskRecord {
+pub unsafe fn record_of<R: MemoryAccess>(task: *const u8, leader: *const u8) -> TaskRecord {
     // SAFETY: the caller's promise; a task's credentials outlive the program's run.
     unsafe { record_with::<R>(task, leader, R::load(R::pointer(task, &TASK_CRED), &CRED_UID)) }
 }
@@ -101,7 +101,7 @@ pub unsafe fn record_of<R: Reader>(task: *const u8, leader: *const u8) -> TaskRe
 /// # Safety
 /// As for [`record_of`]; `task` must be the one that runs now.
 #[inline(always)]
-pub unsafe fn record_of_current<R: Reader>(task: *const u8, leader: *const u8) -> TaskRecord {
+pub unsafe fn record_of_current<R: MemoryAccess>(task: *const u8, leader: *const u8) -> TaskRecord {
     // SAFETY: the caller's promise. The lower half is the user, in the initial user namespace as in the credentials.
     unsafe { record_with::<R>(task, leader, bpf_get_current_uid_gid() as u32) }
 }
@@ -111,13 +111,13 @@ pub unsafe fn record_of_current<R: Reader>(task: *const u8, leader: *const u8) -
 /// # Safety
 /// `child` must be such a process's first thread, as `R` demands it.
 #[inline(always)]
-pub unsafe fn record_of_child<R: Reader>(child: *const u8) -> TaskRecord {
+pub unsafe fn record_of_child<R: MemoryAccess>(child: *const u8) -> TaskRecord {
     // SAFETY: the caller's promise; the first thread is the leader.
     unsafe { record_with::<R>(child, child, bpf_get_current_uid_gid() as u32) }
 }
 
 #[inline(always)]
-unsafe fn record_with<R: Reader>(task: *const u8, leader: *const u8, uid: u32) -> TaskRecord {
+unsafe fn record_with<R: MemoryAccess>(task: *const u8, leader: *const u8, uid: u32) -> TaskRecord {
     // SAFETY: the callers' promise; a task's leader outlives the program's run, and `comm` is 16 bytes.
     unsafe {
         let comm: [u64; 2] = R::load(leader, &TASK_COMM);

@@ -6,13 +6,13 @@ macro_rules! disk_programs {
     ($with:path) => {
         $with! {
             DESCRIPTOR: disk_file;
-            DESCRIPTOR_TABLE: disk_tables;
+            DESCRIPTOR_TABLE: disk_descriptor_table;
             MAPPING: disk_mapping;
             MAPPING_STACKED: disk_mapping_stacked;
             MAPPER: disk_mapper;
             EXECUTABLE: disk_executable;
-            INDIRECT: disk_carried;
-            INODE_LIST: disk_listed;
+            INDIRECT: disk_indirect;
+            INODE_LIST: disk_inode_list;
             WRITER: disk_task;
             CHANGED: disk_changed;
             UNCHANGED: disk_unchanged;
@@ -39,8 +39,8 @@ macro_rules! disk_programs {
             JOURNAL_PROBING: disk_journal_probing;
             EVICT: disk_evict;
             IOMAP: disk_iomap;
-            TOUCHED: disk_touched;
-            TOUCHED_ELSEWHERE: disk_touched_elsewhere;
+            CHANGE_TIME: disk_change_time;
+            CHANGE_TIME_SET: disk_change_time_set;
             DIRTY_PAGES: disk_dirty_pages;
             DIRTY_PAGES_PROBING: disk_dirty_pages_probing;
         }

@@ -19,7 +19,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     lost,
-    read::{Direct, Probing, Reader, load, pointer},
+    read::{Direct, MemoryAccess, Probing, load, pointer},
     task::{self, TASK_FLAGS, TASK_LEADER},
 };
 
@@ -110,7 +110,7 @@ unsafe fn name_taken(inode: *const u8) {
 
 /// Remembers who deleted `inode`, and the size from which its growth is ascribed.
 #[inline(always)]
-unsafe fn deleted<R: Reader>(inode: *const u8, flags: u64) {
+unsafe fn deleted<R: MemoryAccess>(inode: *const u8, flags: u64) {
     // SAFETY: the inode is BTF-typed and alive.
     unsafe {
         let superblock = R::pointer(inode, &INODE_SB);
@@ -206,7 +206,7 @@ pub fn disk_ext4_unlink_probing(context: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn unlinked<R: Reader>(context: &BtfTracePointContext) {
+fn unlinked<R: MemoryAccess>(context: &BtfTracePointContext) {
     // SAFETY: the dentry is alive; its inode is not null after an unlink that succeeded.
     unsafe {
         let dentry: *const u8 = context.arg(0);

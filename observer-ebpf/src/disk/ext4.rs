@@ -6,7 +6,7 @@
 //! size would be ascribed that one write: a matter of nanoseconds, not met in tests.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_ebpf::read::{Direct, Probing, Reader, load};
+use observer_ebpf::read::{Direct, MemoryAccess, Probing, load};
 
 use crate::{
     INODE_NLINK,
@@ -50,7 +50,7 @@ tracepoint!("ext4_journal_start_inode", disk_journal, disk_journal_probing, chan
 tracepoint!("ext4_mark_inode_dirty", disk_dirty, disk_dirty_probing, changes);
 
 #[inline(always)]
-unsafe fn begins<R: Reader>(inode: *const u8) {
+unsafe fn begins<R: MemoryAccess>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
         if !is_repeated::<R>(inode) && is_regular(inode) {
@@ -60,7 +60,7 @@ unsafe fn begins<R: Reader>(inode: *const u8) {
 }
 
 #[inline(always)]
-unsafe fn cuts<R: Reader>(inode: *const u8) {
+unsafe fn cuts<R: MemoryAccess>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
         // What is freed is cut to nothing too, by whoever held it last.
@@ -71,7 +71,7 @@ unsafe fn cuts<R: Reader>(inode: *const u8) {
 }
 
 #[inline(always)]
-unsafe fn changes<R: Reader>(inode: *const u8) {
+unsafe fn changes<R: MemoryAccess>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
         // Who reads a file marks it dirty by its access time, without the lock.

@@ -19,7 +19,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     emit, lost,
-    read::{Reader, exists, load, pointer},
+    read::{MemoryAccess, exists, load, pointer},
     task::{self, TASK_LEADER},
 };
 
@@ -93,7 +93,7 @@ pub unsafe fn magic(superblock: *const u8) -> u64 {
 
 /// Whether the current task has locked the inode for a change; who only reads it, or writes it back, has not.
 #[inline(always)]
-pub unsafe fn is_locked_by_current<R: Reader>(inode: *const u8) -> bool {
+pub unsafe fn is_locked_by_current<R: MemoryAccess>(inode: *const u8) -> bool {
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe {
         !exists(&INODE_LOCKER) || load::<u64>(inode, &INODE_LOCKER) & !LOCK_FLAGS == R::current() as u64
@@ -138,7 +138,7 @@ unsafe fn nameless(inode: *const u8) -> u64 {
 
 /// Whether this CPU's latest work was this task's on this inode, and nothing has happened since that matters to it.
 #[inline(always)]
-pub unsafe fn is_repeated<R: Reader>(inode: *const u8) -> bool {
+pub unsafe fn is_repeated<R: MemoryAccess>(inode: *const u8) -> bool {
     // SAFETY: the caller passes a BTF-typed inode, the current task is alive, and the element is this CPU's own.
     unsafe {
         let Some(latest) = LATEST.get_ptr_mut(0) else { return false };
@@ -185,7 +185,7 @@ unsafe fn count_appends() {
 /// The current task is about to work on `inode`, a regular file of `superblock`. `first`: whether it may be met by this event, because it
 /// cannot have changed yet; `exact`: whether events come ahead of every change.
 #[inline(always)]
-pub unsafe fn works_on<R: Reader>(inode: *const u8, superblock: *const u8, first: bool, exact: bool) {
+pub unsafe fn works_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8, first: bool, exact: bool) {
     // SAFETY: the caller passes a BTF-typed inode; the fields of a map's value are plain integers.
     unsafe {
         let current = R::current();
@@ -241,7 +241,7 @@ pub unsafe fn works_on<R: Reader>(inode: *const u8, superblock: *const u8, first
 
 /// This CPU's latest work is this one.
 #[inline(always)]
-unsafe fn remember<R: Reader>(inode: *const u8, dev: u32, current: *const u8, epoch: u32) {
+unsafe fn remember<R: MemoryAccess>(inode: *const u8, dev: u32, current: *const u8, epoch: u32) {
     // SAFETY: as for `is_repeated`. Should another task run on this CPU amid the writes, what it leaves fits neither.
     unsafe {
         let (Some(latest), Some(passed_on)) = (LATEST.get_ptr_mut(0), PASSED_ON.get(0)) else { return };

@@ -14,7 +14,7 @@ const DEPTH: u32 = 2048;
 /// Room for a path.
 pub type Path = [u8; PATH_BYTES + NAME_BYTES];
 
-struct Way {
+struct PathCursor {
     dentry: u64,
     path: *mut Path,
     used: u64,
@@ -28,13 +28,13 @@ struct Way {
 /// `path` must be valid; `dentry` may be anything.
 #[inline(always)]
 pub unsafe fn read(dentry: u64, path: *mut Path) -> u32 {
-    let mut way = Way { dentry, path, used: 0, whole: 0 };
+    let mut way = PathCursor { dentry, path, used: 0, whole: 0 };
     // SAFETY: the way is on this stack.
     unsafe { repeat(DEPTH, component, &raw mut way) };
     if way.whole != 0 { way.used as u32 & (2 * PATH_BYTES as u32 - 1) } else { 0 }
 }
 
-unsafe extern "C" fn component(_: u32, way: *mut Way) -> i64 {
+unsafe extern "C" fn component(_: u32, way: *mut PathCursor) -> i64 {
     // SAFETY: the way is on the caller's stack; probing faults safely, and a name ends before the path does.
     unsafe {
         let way = &mut *way;

@@ -13,7 +13,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     emit, lost,
-    read::{Direct, Reader, exists},
+    read::{Direct, MemoryAccess, exists},
     task::{self, TASK_LEADER},
 };
 
@@ -63,7 +63,7 @@ const FIRST_EPOCHS: u32 = 2;
 
 /// The task that a process's memory is accounted to, `mm->owner`; null where the kernel keeps none.
 #[inline(always)]
-pub unsafe fn owner<R: Reader>(mm: *const u8) -> *const u8 {
+pub unsafe fn owner<R: MemoryAccess>(mm: *const u8) -> *const u8 {
     // SAFETY: `mm` is a non-null pointer that `R` can read.
     if exists(&MM_OWNER) { unsafe { R::pointer(mm, &MM_OWNER) } } else { core::ptr::null() }
 }
@@ -81,7 +81,7 @@ pub struct Memory {
 impl Memory {
     /// `None` for a task that has none.
     #[inline(always)]
-    pub unsafe fn of_current<R: Reader>() -> Option<Self> {
+    pub unsafe fn of_current<R: MemoryAccess>() -> Option<Self> {
         let task = R::current();
         // SAFETY: `R` can read the current task and what is reached from it; a system call of a task that has memory
         // cannot outlive it.
@@ -98,14 +98,14 @@ impl Memory {
 
     /// Whose it is.
     #[inline(always)]
-    unsafe fn id<R: Reader>(&self) -> TaskId {
+    unsafe fn id<R: MemoryAccess>(&self) -> TaskId {
         // SAFETY: `R` can read the members' tasks, none of which is null.
         unsafe { task::id_of::<R>(self.leader, self.leader) }
     }
 
     /// The same with its names.
     #[inline(always)]
-    unsafe fn whose<R: Reader>(&self) -> TaskRecord {
+    unsafe fn whose<R: MemoryAccess>(&self) -> TaskRecord {
         // SAFETY: as above.
         unsafe {
             if self.owner.is_null() {
@@ -138,7 +138,7 @@ pub unsafe fn belongs(mm: *const u8, id: &TaskId) -> bool {
 
 /// `mm->data_vm` in bytes.
 #[inline(always)]
-pub unsafe fn data<R: Reader>(mm: *const u8) -> i64 {
+pub unsafe fn data<R: MemoryAccess>(mm: *const u8) -> i64 {
     // SAFETY: `mm` is a non-null pointer that `R` can read.
     let pages: u64 = unsafe { R::load(mm, &MM_DATA_VM) };
     (pages * PAGE_SIZE) as i64
@@ -156,7 +156,7 @@ unsafe fn add(total: *mut i64, amount: i64) {
 ///
 /// A subprogram, so that each way in adds little to the object.
 #[inline(never)]
-pub unsafe fn account<R: Reader>(call: Call, ended: &Ended, memory: &Memory) {
+pub unsafe fn account<R: MemoryAccess>(call: Call, ended: &Ended, memory: &Memory) {
     let Ended { first, second, third, result } = *ended;
     let mm = memory.mm;
     // SAFETY: `R` can read the current task's memory, which a system call of it cannot outlive.
@@ -199,7 +199,7 @@ pub unsafe fn account<R: Reader>(call: Call, ended: &Ended, memory: &Memory) {
 /// A subprogram, so that what it makes is not on the stack of every call: the kernel limits the sum over a chain of
 /// calls.
 #[inline(never)]
-unsafe fn meet<R: Reader>(memory: &Memory, base: i64, fresh: i64) {
+unsafe fn meet<R: MemoryAccess>(memory: &Memory, base: i64, fresh: i64) {
     // SAFETY: as for `account`, which calls this.
     unsafe {
         let totals = begin::<R>(memory.whose::<R>(), memory.mm, base);
@@ -223,7 +223,7 @@ fn forget(mapping: &Mapping, unmapped: u64) -> i64 {
 
 /// Adds what a call added, and notes the account it left behind.
 #[inline(always)]
-unsafe fn take<R: Reader>(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
+unsafe fn take<R: MemoryAccess>(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
     // SAFETY: `totals` is a map value, `mm` a non-null pointer that `R` can read.
     unsafe {
         if added.mapped != 0 {
@@ -252,7 +252,7 @@ unsafe fn take<R: Reader>(totals: *mut MemTotals, added: &Added, mm: *const u8, 
 
 /// The totals of a process whose account is `base` as observation of it begins.
 #[inline(always)]
-pub unsafe fn begin<R: Reader>(task: TaskRecord, mm: *const u8, base: i64) -> MemTotals {
+pub unsafe fn begin<R: MemoryAccess>(task: TaskRecord, mm: *const u8, base: i64) -> MemTotals {
     // SAFETY: `mm` is a non-null pointer that `R` can read.
     unsafe {
         MemTotals {

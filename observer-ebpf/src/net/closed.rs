@@ -8,11 +8,11 @@ use observer_common::{
 };
 use observer_ebpf::{atomic, emit, lost};
 
-use super::{
+use crate::store;
+use crate::{
     socket,
-    storage::{self, Life},
+    storage::{self, ConnectionOrigin},
 };
-use crate::kept;
 
 const ENTRIES: u32 = 1 << 14;
 
@@ -23,41 +23,42 @@ pub static NET_CLOSED: HashMap<TaskId, ClosedTotals> = HashMap::with_max_entries
 /// Delivers the last counters of the connection.
 ///
 /// # Safety
-/// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, and `life` be what is known of it.
+/// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, and `origin` be what is known of it.
 #[inline(always)]
-pub unsafe fn deliver(life: *mut Life, tcp: *const u8) {
+pub unsafe fn deliver(origin: *mut ConnectionOrigin, tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        (*life).flags |= SOCKET_REPORTED;
-        let mut flags = (*life).flags;
+        (*origin).flags |= SOCKET_REPORTED;
+        let mut flags = (*origin).flags;
         let mut seen = [0; 3];
         // Nothing is stored of what no pass has met.
-        let storage = kept::get(tcp);
+        let storage = store::get(tcp);
         if !storage.is_null() {
             flags |= (*storage).flags;
             seen = [(*storage).seen_tx, (*storage).seen_rx, (*storage).seen_retransmitted];
         }
         let delivered = emit::emit_with::<ClosedRecord>(|record| {
             (*record).header = emit::header::<ClosedRecord>(KIND_CLOSED);
-            (*record).owner = if storage::is_claimed(life) { (*life).owner } else { TaskRecord::default() };
-            (*record).opened = (*life).opened;
+            (*record).owner =
+                if storage::is_claimed(origin) { (*origin).owner } else { TaskRecord::default() };
+            (*record).opened = (*origin).opened;
             (*record).flags = flags;
             [(*record).seen_tx, (*record).seen_rx, (*record).seen_retransmitted] = seen;
             socket::fill_closed(record, tcp);
         });
         if !delivered {
-            add_up(life, flags, seen, tcp);
+            add_up(origin, flags, seen, tcp);
         }
     }
 }
 
 /// Adds what no pass has told of yet to the owner's totals.
 #[inline(always)]
-unsafe fn add_up(life: *mut Life, flags: u32, seen: [u64; 3], tcp: *const u8) {
+unsafe fn add_up(origin: *mut ConnectionOrigin, flags: u32, seen: [u64; 3], tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         // Opened before observation and never met by a pass: how much of its counters is news, nobody knows.
-        if (*life).opened == 0 && flags & SOCKET_SEEN == 0 {
+        if (*origin).opened == 0 && flags & SOCKET_SEEN == 0 {
             return;
         }
         let [tx, rx, retransmitted] = socket::counters(tcp);
@@ -65,11 +66,11 @@ unsafe fn add_up(life: *mut Life, flags: u32, seen: [u64; 3], tcp: *const u8) {
         let tx = tx.wrapping_sub(seen_tx);
         let rx = rx.wrapping_sub(seen_rx);
         let retransmitted = retransmitted.wrapping_sub(seen_retransmitted);
-        if !storage::is_claimed(life) {
+        if !storage::is_claimed(origin) {
             lost!(Loss::Unattributed, tx.wrapping_add(rx));
             return;
         }
-        let owner = (*life).owner;
+        let owner = (*origin).owner;
         let mut totals = NET_CLOSED.get_ptr_mut(&owner.id);
         if totals.is_none() {
             let fresh = ClosedTotals { task: owner, tx: 0, rx: 0, retransmitted: 0, connections: 0 };

@@ -5,11 +5,11 @@ use observer_common::task::{TaskId, TaskRecord};
 pub use observer_ebpf::read::{load, pointer};
 use observer_ebpf::{
     iterator,
-    read::{Direct, Reader as _},
+    read::{Direct, MemoryAccess as _},
     task::{self, TASK_LEADER},
 };
 
-use crate::net::socket::SOCKET_SK;
+use crate::socket::SOCKET_SK;
 
 /// The `sock` behind an open file; null for what is no socket.
 ///

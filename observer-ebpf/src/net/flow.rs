@@ -9,10 +9,10 @@ use observer_common::{
 };
 use observer_ebpf::{atomic, emit, lost};
 
-use super::socket::{self, SOCK_FAMILY};
+use crate::socket::{self, SOCK_FAMILY};
 use crate::{
     access::{self, load},
-    kept,
+    store,
 };
 
 const ENTRIES: u32 = 1 << 16;
@@ -31,7 +31,7 @@ pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
     // SAFETY: the caller's promise.
     unsafe {
         let leader = access::leader();
-        let mut key = FlowKey { task: access::acting_id(leader), cookie: kept::cookie(sk) };
+        let mut key = FlowKey { task: access::acting_id(leader), cookie: store::cookie(sk) };
         let mut flow = NET_FLOWS.get_ptr_mut(&key);
         if flow.is_none() {
             let mut fresh = Flow {

@@ -1,4 +1,4 @@
-//! Where what is remembered of a TCP socket is kept before 5.11: in a map, by the socket's address, until the socket is
+//! Where what is remembered of a TCP socket is entry before 5.11: in a map, by the socket's address, until the socket is
 //! destroyed.
 //!
 //! The kernel's own cookie is handed to programs of this kind from 5.12 on. What has room in the map gets a number here
@@ -12,10 +12,8 @@ use observer_ebpf::lost;
 
 use crate::{
     access::{load, pointer},
-    net::{
-        socket::{FILE_INODE, INODE_INO, SOCK_SOCKET, SOCKET_FILE},
-        storage::{Life, Storage},
-    },
+    socket::{FILE_INODE, INODE_INO, SOCK_SOCKET, SOCKET_FILE},
+    storage::{ConnectionOrigin, ScanMemory},
 };
 
 const ENTRIES: u32 = 1 << 16;
@@ -27,38 +25,38 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The value of the map.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Kept {
-    storage: Storage,
+struct SocketEntry {
+    storage: ScanMemory,
     cookie: u64,
 }
 
 #[map]
-static NET_SOCKETS: HashMap<u64, Kept> = HashMap::with_max_entries(ENTRIES, ON_DEMAND);
+static NET_SOCKETS: HashMap<u64, SocketEntry> = HashMap::with_max_entries(ENTRIES, ON_DEMAND);
 
 /// What is remembered of the socket at `sk`; null if nothing is.
 ///
 /// # Safety
 /// `sk` must be the address of a `sock`; so in every function here.
 #[inline(always)]
-pub unsafe fn get(sk: *const u8) -> *mut Storage {
-    NET_SOCKETS.get_ptr_mut(&(sk as u64)).map_or(core::ptr::null_mut(), |kept| kept.cast())
+pub unsafe fn get(sk: *const u8) -> *mut ScanMemory {
+    NET_SOCKETS.get_ptr_mut(&(sk as u64)).map_or(core::ptr::null_mut(), |entry| entry.cast())
 }
 
 /// As [`get`], zeroed where it is new; null if there is no room, which is counted.
 #[inline(always)]
-pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
+pub unsafe fn get_or_create(sk: *const u8) -> *mut ScanMemory {
     let address = sk as u64;
-    if let Some(kept) = NET_SOCKETS.get_ptr_mut(&address) {
-        return kept.cast();
+    if let Some(entry) = NET_SOCKETS.get_ptr_mut(&address) {
+        return entry.cast();
     }
     // SAFETY: a helper without arguments; integers, of which zeroes are values.
     let (now, storage) = unsafe { (bpf_ktime_get_boot_ns(), core::mem::zeroed()) };
     // No two sockets have an address at one moment, and none twice: it takes longer to be used again.
-    let kept = Kept { storage, cookie: address ^ now.wrapping_mul(SPREAD) };
+    let entry = SocketEntry { storage, cookie: address ^ now.wrapping_mul(SPREAD) };
     // Fails where another CPU was faster, which is as good.
-    let _ = NET_SOCKETS.insert(&address, &kept, u64::from(BPF_NOEXIST));
+    let _ = NET_SOCKETS.insert(&address, &entry, u64::from(BPF_NOEXIST));
     match NET_SOCKETS.get_ptr_mut(&address) {
-        Some(kept) => kept.cast(),
+        Some(entry) => entry.cast(),
         None => {
             lost!(Loss::MapFull, 1);
             core::ptr::null_mut()
@@ -68,14 +66,14 @@ pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
 
 /// What events have learnt of the connection of the socket at `sk`; null if nothing is known.
 #[inline(always)]
-pub unsafe fn find(sk: *const u8) -> *mut Life {
+pub unsafe fn find(sk: *const u8) -> *mut ConnectionOrigin {
     // SAFETY: the caller's promise.
     unsafe { get(sk).cast() }
 }
 
 /// As [`find`], zeroed where it is new; null if there is no room, which is counted.
 #[inline(always)]
-pub unsafe fn find_or_begin(sk: *const u8) -> *mut Life {
+pub unsafe fn find_or_begin(sk: *const u8) -> *mut ConnectionOrigin {
     // SAFETY: the caller's promise.
     unsafe { get_or_create(sk).cast() }
 }
@@ -90,9 +88,9 @@ pub unsafe fn forget(sk: *const u8) {
 /// it is there.
 #[inline(always)]
 pub unsafe fn cookie(sk: *const u8) -> u64 {
-    if let Some(kept) = NET_SOCKETS.get_ptr(&(sk as u64)) {
+    if let Some(entry) = NET_SOCKETS.get_ptr(&(sk as u64)) {
         // SAFETY: a value of the map.
-        return unsafe { (*kept).cookie };
+        return unsafe { (*entry).cookie };
     }
     // SAFETY: the caller's promise; a null on the way reads as null.
     let inode: u64 = unsafe {

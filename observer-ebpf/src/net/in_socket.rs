@@ -11,19 +11,20 @@ use aya_ebpf::{
 use observer_common::loss::Loss;
 use observer_ebpf::{atomic, lost};
 
-use crate::net::storage::{Life, Storage};
-
-mod young;
+use crate::{
+    recent,
+    storage::{ConnectionOrigin, ScanMemory},
+};
 
 #[btf_map]
-static NET_SOCKETS: SkStorage<Storage> = SkStorage::new();
+static NET_SOCKETS: SkStorage<ScanMemory> = SkStorage::new();
 
 /// What is remembered of the socket at `sk`; null if nothing is.
 ///
 /// # Safety
 /// `sk` must be a BTF-typed pointer to a `sock`; so in every function here.
 #[inline(always)]
-pub unsafe fn get(sk: *const u8) -> *mut Storage {
+pub unsafe fn get(sk: *const u8) -> *mut ScanMemory {
     // SAFETY: the caller's promise.
     unsafe { look_up(sk, 0) }
 }
@@ -31,7 +32,7 @@ pub unsafe fn get(sk: *const u8) -> *mut Storage {
 /// As [`get`], zeroed where it is new; null if there is no memory, or the socket may have no more (`net.core.optmem_max`),
 /// which is counted.
 #[inline(always)]
-pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
+pub unsafe fn get_or_create(sk: *const u8) -> *mut ScanMemory {
     // SAFETY: the caller's promise.
     let storage = unsafe { look_up(sk, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) };
     if storage.is_null() {
@@ -42,36 +43,36 @@ pub unsafe fn get_or_create(sk: *const u8) -> *mut Storage {
 
 /// What events have learnt of the connection of the socket at `sk`; null if nothing is known.
 #[inline(always)]
-pub unsafe fn find(sk: *const u8) -> *mut Life {
+pub unsafe fn find(sk: *const u8) -> *mut ConnectionOrigin {
     // SAFETY: the caller's promise.
     unsafe {
-        let life = young::find(cookie(sk));
-        if life.is_null() { get(sk).cast() } else { life }
+        let origin = recent::find(cookie(sk));
+        if origin.is_null() { get(sk).cast() } else { origin }
     }
 }
 
 /// As [`find`], zeroed where it is new; null if there is no memory, which is counted.
 #[inline(always)]
-pub unsafe fn find_or_begin(sk: *const u8) -> *mut Life {
+pub unsafe fn find_or_begin(sk: *const u8) -> *mut ConnectionOrigin {
     // SAFETY: the caller's promise.
     unsafe {
         let number = cookie(sk);
-        let life = young::find(number);
-        if !life.is_null() {
-            return life;
+        let origin = recent::find(number);
+        if !origin.is_null() {
+            return origin;
         }
         // Met by a pass before any event.
         let storage = get(sk);
         if !storage.is_null() {
             return storage.cast();
         }
-        let life = young::begin(number);
-        if life.is_null() { get_or_create(sk).cast() } else { life }
+        let origin = recent::begin(number);
+        if origin.is_null() { get_or_create(sk).cast() } else { origin }
     }
 }
 
 #[inline(always)]
-unsafe fn look_up(sk: *const u8, flags: u64) -> *mut Storage {
+unsafe fn look_up(sk: *const u8, flags: u64) -> *mut ScanMemory {
     // SAFETY: the caller's promise; a null value asks for a zeroed one.
     unsafe {
         let map = core::ptr::from_ref(&NET_SOCKETS).cast_mut().cast();
@@ -83,7 +84,7 @@ unsafe fn look_up(sk: *const u8, flags: u64) -> *mut Storage {
 #[inline(always)]
 pub unsafe fn forget(sk: *const u8) {
     // SAFETY: the caller's promise.
-    unsafe { young::end(cookie(sk)) }
+    unsafe { recent::release(cookie(sk)) }
 }
 
 /// The number that names the socket for as long as the machine runs.

@@ -10,11 +10,11 @@ use observer_common::{
 };
 use observer_ebpf::{
     iterator,
-    read::{self, Probing, Reader as _},
+    read::{self, MemoryAccess as _, Probing},
     task::{self, TASK_LEADER},
 };
 
-use crate::net::socket::{self, FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCKET_SK};
+use crate::socket::{self, FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCKET_SK};
 
 /// `SOCKFS_MAGIC`: the filesystem of sockets.
 const SOCKFS: u64 = 0x534f_434b;

@@ -19,13 +19,13 @@ use observer_common::{
 };
 use observer_ebpf::{emit, iterator, lost, read, task};
 
-use super::{
-    flow, life,
-    pass::pass_tcp,
+use crate::access;
+use crate::{
+    flow, lifecycle,
+    scan::scan_tcp,
     share,
     socket::{self, SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL},
 };
-use crate::access;
 
 /// `MSG_PEEK` of `recv`: what is only looked at is received later.
 const MSG_PEEK: i32 = 2;
@@ -50,7 +50,7 @@ pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
         if task.is_null() || file.is_null() {
             return 0;
         }
-        life::read_by_current();
+        lifecycle::read_by_current();
         let sk = access::socket_of(file);
         if sk.is_null() || !socket::is_internet(sk) {
             return 0;
@@ -60,7 +60,7 @@ pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
             PROTOCOL_TCP => {
                 let tcp = access::tcp_sock(sk);
                 if !tcp.is_null() {
-                    pass_tcp((*context).meta, held, tcp, task);
+                    scan_tcp((*context).meta, held, tcp, task);
                 }
             }
             PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP => {
@@ -88,7 +88,7 @@ pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
         let tcp = access::tcp_sock(sk);
         let Some(held) = HELD.get_ptr_mut(0) else { return 0 };
         if !tcp.is_null() {
-            pass_tcp((*context).meta, held, tcp, core::ptr::null());
+            scan_tcp((*context).meta, held, tcp, core::ptr::null());
         }
     }
     0
@@ -99,7 +99,7 @@ pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
 pub fn net_state(context: BtfTracePointContext) -> i32 {
     let (old, new): (i32, i32) = (context.arg(1), context.arg(2));
     // SAFETY: a BTF-typed argument of the tracepoint.
-    unsafe { life::changed(access::first_argument(context.as_ptr()), old as u8, new as u8) };
+    unsafe { lifecycle::changed(access::first_argument(context.as_ptr()), old as u8, new as u8) };
     0
 }
 
@@ -107,7 +107,7 @@ pub fn net_state(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "tcp_destroy_sock")]
 pub fn net_destroy(context: BtfTracePointContext) -> i32 {
     // SAFETY: a BTF-typed argument of the tracepoint.
-    unsafe { life::destroyed(access::first_argument(context.as_ptr())) };
+    unsafe { lifecycle::destroyed(access::first_argument(context.as_ptr())) };
     0
 }
 
@@ -222,4 +222,16 @@ unsafe fn moved(sk: *const u8, tx: u64, rx: u64) {
             flow::add(sk, tx, rx);
         }
     }
+}
+
+/// Every program and map that user space names is in this object.
+mod names {
+    use observer_common::{net_maps, net_programs, symbols_exist};
+
+    use super::*;
+    use crate::{closed::NET_CLOSED, control::CONTROL, flow::NET_FLOWS};
+
+    net_programs!(symbols_exist);
+    net_maps!(symbols_exist);
+    symbols_exist! { CONTROL: CONTROL; }
 }

@@ -4,18 +4,18 @@
 //! the counters of that moment on, what others than the owner move is added up. A call that is under way at that moment
 //! may be on either side of it.
 
-use observer_common::net::{ORDER_SHARING, ORDER_WATCHED, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord};
+use observer_common::net::{CONTROL_SHARING, CONTROL_WATCHED, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord};
 
-use super::{
-    orders,
-    storage::{self, Storage},
+use crate::store;
+use crate::{
+    control,
+    storage::{self, ScanMemory},
 };
-use crate::kept;
 
 /// Whether any socket was ever marked.
 #[inline(always)]
 pub fn exists() -> bool {
-    orders::get(ORDER_SHARING) != 0
+    control::get(CONTROL_SHARING) != 0
 }
 
 /// Whether `sk` is marked and what the current process moves through it is not its owner's; the first to act becomes the
@@ -27,12 +27,12 @@ pub fn exists() -> bool {
 pub unsafe fn is_others(sk: *const u8) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
-        let storage = kept::get(sk);
+        let storage = store::get(sk);
         if storage.is_null() || (*storage).flags & (SOCKET_SHARED | SOCKET_HIDDEN) == 0 {
             return false;
         }
-        let life = kept::find(sk);
-        !life.is_null() && !storage::belongs_to_current(life)
+        let origin = store::find(sk);
+        !origin.is_null() && !storage::belongs_to_current(origin)
     }
 }
 
@@ -41,11 +41,11 @@ pub unsafe fn is_others(sk: *const u8) -> bool {
 /// # Safety
 /// `storage` must be the storage of the socket that `record` describes as it stands.
 #[inline(always)]
-pub unsafe fn mark(storage: *mut Storage, record: *mut SocketRecord) {
+pub unsafe fn mark(storage: *mut ScanMemory, record: *mut SocketRecord) {
     // SAFETY: the caller's promise.
     unsafe {
-        if (*storage).flags & SOCKET_SHARED == 0 && orders::get(ORDER_WATCHED) != 0 {
-            orders::set(ORDER_SHARING, 1);
+        if (*storage).flags & SOCKET_SHARED == 0 && control::get(CONTROL_WATCHED) != 0 {
+            control::set(CONTROL_SHARING, 1);
             // What was written and not sent yet, and what has arrived and was not read yet.
             (*storage).shared_tx = (*record).tx.wrapping_add(u64::from((*record).unsent));
             (*storage).shared_rx = (*record).rx.saturating_sub(u64::from((*record).queued));
@@ -59,10 +59,10 @@ pub unsafe fn mark(storage: *mut Storage, record: *mut SocketRecord) {
 /// # Safety
 /// As for [`mark`].
 #[inline(always)]
-pub unsafe fn hide(storage: *mut Storage) {
+pub unsafe fn hide(storage: *mut ScanMemory) {
     // SAFETY: the caller's promise.
     unsafe {
-        orders::set(ORDER_SHARING, 1);
+        control::set(CONTROL_SHARING, 1);
         (*storage).flags |= SOCKET_HIDDEN;
     }
 }

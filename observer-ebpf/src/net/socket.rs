@@ -9,7 +9,7 @@ use observer_ebpf::{fields_as_globals, read::exists};
 
 use crate::{
     access::{load, pointer},
-    kept,
+    store,
 };
 
 net_fields!(fields_as_globals);
@@ -120,7 +120,7 @@ pub unsafe fn fill_any(record: *mut SocketRecord, sk: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         clear(record);
-        (*record).cookie = kept::cookie(sk);
+        (*record).cookie = store::cookie(sk);
         (*record).netns = load(pointer(sk, &SOCK_NET), &NET_INUM);
         (*record).protocol = protocol(sk);
         (*record).state = u32::from(state(sk));
@@ -209,7 +209,7 @@ pub unsafe fn fill_closed(record: *mut ClosedRecord, tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         let [tx, rx, retransmitted] = counters(tcp);
-        (*record).cookie = kept::cookie(tcp);
+        (*record).cookie = store::cookie(tcp);
         (*record).tx = tx;
         (*record).rx = rx;
         (*record).retransmitted = retransmitted;

@@ -6,8 +6,8 @@ use observer_common::{
     task::TaskRecord,
 };
 
-use super::socket::Activity;
-use crate::{access, kept};
+use crate::socket::Activity;
+use crate::{access, store};
 
 /// Nobody has acted yet; somebody is being written down; `owner` is valid.
 const UNCLAIMED: u64 = 0;
@@ -17,7 +17,7 @@ const CLAIMED: u64 = 2;
 /// What events learn of a connection: all that one needs which begins and ends between two passes.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Life {
+pub struct ConnectionOrigin {
     pub owner: TaskRecord,
     pub opened: u64,
     /// `SOCKET_PASSIVE`, `SOCKET_REPORTED`
@@ -30,9 +30,9 @@ pub struct Life {
 /// What passes remember of a socket.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Storage {
-    /// Where [`kept`] keeps it nowhere else. The first member: a pointer to the whole is one to it.
-    pub life: Life,
+pub struct ScanMemory {
+    /// Where [`store`] keeps it nowhere else. The first member: a pointer to the whole is one to it.
+    pub origin: ConnectionOrigin,
     pub seen_tx: u64,
     pub seen_rx: u64,
     pub seen_retransmitted: u64,
@@ -53,22 +53,22 @@ pub struct Storage {
 /// A connection begins.
 ///
 /// # Safety
-/// `life` must come from [`kept::find_or_begin`].
+/// `origin` must come from [`store::find_or_begin`].
 #[inline(always)]
-pub unsafe fn open(life: *mut Life, flags: u32) {
+pub unsafe fn open(origin: *mut ConnectionOrigin, flags: u32) {
     // SAFETY: the caller's promise.
     unsafe {
-        (*life).opened = bpf_ktime_get_boot_ns();
-        (*life).flags = flags;
+        (*origin).opened = bpf_ktime_get_boot_ns();
+        (*origin).flags = flags;
     }
 }
 
 /// What was told of an earlier connection over the same socket says nothing of the one that begins.
 ///
 /// # Safety
-/// `storage` must come from [`kept::get`].
+/// `storage` must come from [`store::get`].
 #[inline(always)]
-pub unsafe fn unsee(storage: *mut Storage) {
+pub unsafe fn unsee(storage: *mut ScanMemory) {
     // SAFETY: the caller's promise.
     unsafe {
         (*storage).flags = 0;
@@ -83,16 +83,16 @@ pub unsafe fn unsee(storage: *mut Storage) {
 /// # Safety
 /// As for [`open`]; the current process must be one that acts on the socket.
 #[inline(always)]
-pub unsafe fn claim(life: *mut Life) {
+pub unsafe fn claim(origin: *mut ConnectionOrigin) {
     // SAFETY: the caller's promise.
     unsafe {
-        let claim = &raw mut (*life).claim;
+        let claim = &raw mut (*origin).claim;
         if claim.read_volatile() != UNCLAIMED {
             return;
         }
-        match kept::exchange(claim, CLAIMING) {
+        match store::exchange(claim, CLAIMING) {
             UNCLAIMED => {
-                (*life).owner = access::acting(access::leader());
+                (*origin).owner = access::acting(access::leader());
                 claim.write_volatile(CLAIMED);
             }
             // Another one was faster and is done.
@@ -107,9 +107,9 @@ pub unsafe fn claim(life: *mut Life) {
 /// # Safety
 /// As for [`open`].
 #[inline(always)]
-pub unsafe fn is_claimed(life: *mut Life) -> bool {
+pub unsafe fn is_claimed(origin: *mut ConnectionOrigin) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { (&raw const (*life).claim).read_volatile() == CLAIMED }
+    unsafe { (&raw const (*origin).claim).read_volatile() == CLAIMED }
 }
 
 /// Whether the owner is known and is not the process `tgid`.
@@ -117,9 +117,9 @@ pub unsafe fn is_claimed(life: *mut Life) -> bool {
 /// # Safety
 /// As for [`open`].
 #[inline(always)]
-pub unsafe fn is_anothers(life: *mut Life, tgid: u64) -> bool {
+pub unsafe fn is_anothers(origin: *mut ConnectionOrigin, tgid: u64) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { is_claimed(life) && (*life).owner.id.tgid != tgid }
+    unsafe { is_claimed(origin) && (*origin).owner.id.tgid != tgid }
 }
 
 /// Whether what the current process moves is the owner's; the first to act becomes the owner.
@@ -127,14 +127,14 @@ pub unsafe fn is_anothers(life: *mut Life, tgid: u64) -> bool {
 /// # Safety
 /// As for [`open`].
 #[inline(always)]
-pub unsafe fn belongs_to_current(life: *mut Life) -> bool {
+pub unsafe fn belongs_to_current(origin: *mut ConnectionOrigin) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
-        if !is_claimed(life) {
-            claim(life);
+        if !is_claimed(origin) {
+            claim(origin);
         }
         // The number is enough: it is not used again while the process that it belongs to uses the socket.
-        (*life).owner.id.tgid == bpf_get_current_pid_tgid() >> 32
+        (*origin).owner.id.tgid == bpf_get_current_pid_tgid() >> 32
     }
 }
 
@@ -143,14 +143,14 @@ pub unsafe fn belongs_to_current(life: *mut Life) -> bool {
 /// # Safety
 /// As for [`open`] and [`unsee`]; `record` must be valid.
 #[inline(always)]
-pub unsafe fn describe(life: *mut Life, storage: *mut Storage, record: *mut SocketRecord) {
+pub unsafe fn describe(origin: *mut ConnectionOrigin, storage: *mut ScanMemory, record: *mut SocketRecord) {
     // SAFETY: the caller's promise.
     unsafe {
-        if is_claimed(life) {
-            (*record).owner = (*life).owner;
+        if is_claimed(origin) {
+            (*record).owner = (*origin).owner;
         }
-        (*record).opened = (*life).opened;
-        (*record).flags = (*life).flags | (*storage).flags;
+        (*record).opened = (*origin).opened;
+        (*record).flags = (*origin).flags | (*storage).flags;
     }
 }
 
@@ -159,7 +159,7 @@ pub unsafe fn describe(life: *mut Life, storage: *mut Storage, record: *mut Sock
 /// # Safety
 /// As for [`unsee`].
 #[inline(always)]
-pub unsafe fn see(storage: *mut Storage, record: &SocketRecord) {
+pub unsafe fn see(storage: *mut ScanMemory, record: &SocketRecord) {
     // SAFETY: the caller's promise.
     unsafe {
         (*storage).seen_tx = record.tx;

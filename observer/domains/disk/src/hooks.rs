@@ -210,8 +210,8 @@ pub const HOOKS: &[Hook] = &[
                 name: "BTF tracepoints of iomap, of the change time of inodes (Linux 6.13), of dirty pages",
                 programs: &[
                     tracepoint(names::IOMAP, "iomap_iter"),
-                    tracepoint(names::TOUCHED, "ctime_ns_xchg"),
-                    tracepoint(names::TOUCHED_ELSEWHERE, "inode_set_ctime_to_ts"),
+                    tracepoint(names::CHANGE_TIME, "ctime_ns_xchg"),
+                    tracepoint(names::CHANGE_TIME_SET, "inode_set_ctime_to_ts"),
                     tracepoint(names::DIRTY_PAGES, "writeback_mark_inode_dirty"),
                 ],
                 needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs")],

@@ -7,8 +7,8 @@ use hashbrown::{HashMap, HashSet};
 use observer_common::{
     names::{MapName, ProgramName, net as names},
     net::{
-        ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED,
-        KIND_ENDED, KIND_FLOW, ORDER_CHANGES, ORDER_WATCHED,
+        CONTROL_CHANGES_ONLY, CONTROL_WATCHED, ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey,
+        FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW,
     },
     task::{TaskId, TaskRecord},
 };
@@ -157,7 +157,7 @@ impl Decode for NetDecoder {
     }
 
     fn control_values(&self, round: ScanPlan) -> Vec<(u32, u32)> {
-        vec![(ORDER_WATCHED, round.attended.into()), (ORDER_CHANGES, (!round.whole).into())]
+        vec![(CONTROL_WATCHED, round.attended.into()), (CONTROL_CHANGES_ONLY, (!round.whole).into())]
     }
 
     fn change_only_hook(&self) -> Option<&'static str> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use observer_common::net::YOUNG_PLACES;
+use observer_common::net::RECENT_ENTRIES;
 
 use super::{
     processes::{Processes, pipe},
@@ -62,8 +62,8 @@ pub fn start(processes: &mut Processes) -> Result<()> {
 
 /// A socket whose number shares the place of `older`.
 fn in_place_of(older: u64) -> Result<TcpStream> {
-    let places = u64::from(YOUNG_PLACES);
-    for _ in 0..ROUNDS * YOUNG_PLACES {
+    let places = u64::from(RECENT_ENTRIES);
+    for _ in 0..ROUNDS * RECENT_ENTRIES {
         // SAFETY: a new descriptor that belongs to nobody else.
         let socket = unsafe {
             let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);

@@ -21,7 +21,7 @@ use observer_common::{
 };
 use observer_ebpf::{
     emit, fields_as_globals, iterator, lost,
-    read::{Direct, Probing, Reader, element, exists, load, load_again, member, pointer, probe},
+    read::{Direct, MemoryAccess, Probing, element, exists, load, load_again, member, pointer, probe},
     task::{self, TASK_LEADER},
 };
 
@@ -30,9 +30,7 @@ use crate::{
     totals::{Ended, MEM_TOTALS, Memory, account, announce, begin, belongs, data, follow, keep, say, seed},
 };
 
-#[path = "mem/call.rs"]
 mod call;
-#[path = "mem/totals.rs"]
 mod totals;
 
 mem_fields!(fields_as_globals);
@@ -49,7 +47,7 @@ const MAX_ERRNO: u64 = 4095;
 /// Takes a call into account with the second to fourth of its arguments, all that any of them needs; only munmap has no
 /// fourth, and needs its first.
 #[inline(always)]
-unsafe fn arguments<R: Reader>(call: Call, regs: *const u8, abi: Abi, result: u64, memory: &Memory) {
+unsafe fn arguments<R: MemoryAccess>(call: Call, regs: *const u8, abi: Abi, result: u64, memory: &Memory) {
     // SAFETY: the caller's promise.
     unsafe {
         let third = match call {
@@ -75,7 +73,7 @@ pub fn mem_sys_exit_probing(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn call_ends<R: Reader>(ctx: &BtfTracePointContext) -> i32 {
+fn call_ends<R: MemoryAccess>(ctx: &BtfTracePointContext) -> i32 {
     let regs: *const u8 = ctx.arg(0);
     let result: u64 = ctx.arg(1);
     // SAFETY: the tracepoint's first argument is the task's `pt_regs`, which keep the call's arguments at its exit.
@@ -287,7 +285,7 @@ pub fn mem_oom_number(ctx: BtfTracePointContext) -> i32 {
 
 /// Who is killed; the task that runs now asked for the memory that was not there.
 #[inline(always)]
-fn out_of_memory<R: Reader>(victim: TaskRecord, rss: [i64; 4]) {
+fn out_of_memory<R: MemoryAccess>(victim: TaskRecord, rss: [i64; 4]) {
     // SAFETY: the current task is alive, and the reader's own.
     let trigger = unsafe {
         let current = R::current();

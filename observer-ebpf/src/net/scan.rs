@@ -2,15 +2,15 @@
 
 use observer_common::{
     net::{
-        HeldRecord, ORDER_CHANGES, ORDER_TOLD, SOCKET_HIDDEN, SOCKET_REPORTED, SOCKET_SEEN, SOCKET_SHARED,
-        STATE_LISTEN,
+        CONTROL_CHANGES_ONLY, CONTROL_REPORTED, HeldRecord, SOCKET_HIDDEN, SOCKET_REPORTED, SOCKET_SEEN,
+        SOCKET_SHARED, STATE_LISTEN,
     },
     task::TaskRecord,
 };
 use observer_ebpf::{emit, iterator, task as process};
 
-use super::{orders, share, socket, storage};
-use crate::kept;
+use crate::store;
+use crate::{control, share, socket, storage};
 
 /// Writes what a pass has met, unless this pass has written it for the same holder before, or an earlier one has and
 /// nothing has happened since.
@@ -19,7 +19,7 @@ use crate::kept;
 /// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, `task` be a BTF-typed pointer to the `task_struct`
 /// that holds it, or null, and `held` valid.
 #[inline(always)]
-pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8, task: *const u8) {
+pub unsafe fn scan_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8, task: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         let state = u32::from(socket::state(tcp));
@@ -36,9 +36,9 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         if socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
             return;
         }
-        let storage = kept::get_or_create(tcp);
-        let life = kept::find(tcp);
-        if storage.is_null() || life.is_null() {
+        let storage = store::get_or_create(tcp);
+        let origin = store::find(tcp);
+        if storage.is_null() || origin.is_null() {
             fill_holder(held, task);
             // Without storage it is reported all the same: only its owner and what was seen before are unknown.
             socket::fill_any(&raw mut (*held).socket, tcp);
@@ -46,7 +46,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
             iterator::write(meta, &*held);
             return;
         }
-        if (*life).flags & SOCKET_REPORTED != 0 {
+        if (*origin).flags & SOCKET_REPORTED != 0 {
             return;
         }
         // Epochs begin at 0, storage too: 0 must mean that no pass has met it.
@@ -61,14 +61,15 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
             (*storage).flags &= !SOCKET_HIDDEN;
         }
         // Its holder is not its owner, or not the only one: who moves what can no longer be told from its counters.
-        let foreign = holder != 0 && ((met && (*storage).holder != 0) || storage::is_anothers(life, holder));
-        let activity = socket::activity(tcp, state, storage::is_claimed(life));
+        let foreign =
+            holder != 0 && ((met && (*storage).holder != 0) || storage::is_anothers(origin, holder));
+        let activity = socket::activity(tcp, state, storage::is_claimed(origin));
         // All holders of a shared one are told each time: which of them is the last is known only afterwards.
-        let quiet = orders::get(ORDER_CHANGES) != 0
+        let quiet = control::get(CONTROL_CHANGES_ONLY) != 0
             && (*storage).flags & (SOCKET_SEEN | SOCKET_SHARED | SOCKET_HIDDEN) == SOCKET_SEEN
             && !met
             && !foreign
-            && orders::get(ORDER_TOLD) == pass
+            && control::get(CONTROL_REPORTED) == pass
             && !socket::is_busy(tcp)
             && (*storage).holder == holder
             && (*storage).activity == activity;
@@ -82,7 +83,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         if foreign {
             share::mark(storage, &raw mut (*held).socket);
         }
-        storage::describe(life, storage, &raw mut (*held).socket);
+        storage::describe(origin, storage, &raw mut (*held).socket);
         (*held).shared_tx = (*storage).shared_tx;
         (*held).shared_rx = (*storage).shared_rx;
         if iterator::write(meta, &*held) {
@@ -90,7 +91,7 @@ pub unsafe fn pass_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
             (*storage).holder = holder;
             (*storage).activity = activity;
             storage::see(storage, &(*held).socket);
-            orders::set(ORDER_TOLD, pass);
+            control::set(CONTROL_REPORTED, pass);
         }
     }
 }

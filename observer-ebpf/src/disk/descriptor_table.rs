@@ -22,8 +22,8 @@ use observer_ebpf::{
 
 use crate::{
     FILE_INODE, FILES_TABLE, INODE_NLINK, TABLE_FILES, TABLE_LENGTH, TABLE_OPEN, TASK_FILES, TASK_PID,
-    carried::probed,
     growth::{EXT4, meet_with},
+    indirect::probed,
     probe, read,
 };
 
@@ -69,7 +69,7 @@ struct Table {
 /// Every descriptor of every process (and of every thread that has a table of its own).
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
-pub extern "C" fn disk_tables(context: *mut iterator::Task) -> i32 {
+pub extern "C" fn disk_descriptor_table(context: *mut iterator::Task) -> i32 {
     // SAFETY: the kernel calls with the context of this iterator; a null task marks the end.
     unsafe {
         let (meta, task) = ((*context).meta, (*context).task);

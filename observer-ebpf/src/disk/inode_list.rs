@@ -15,10 +15,10 @@ use observer_ebpf::{iterator, iterator::repeat, read::exists};
 use crate::{
     DENTRY_ALIAS, DENTRY_INODE, INODE_ALIAS, INODE_FLAGS, INODE_SB, INODE_SIZE, OVERLAY, OVERLAY_INODE,
     OVERLAY_UPPER, SB_MAGIC, blocks,
-    carried::probed_id,
+    indirect::probed_id,
+    inode_walk::{A_PASS, Walk, begin, is_superblock},
     path::{self, Path},
     probe,
-    walk::{A_PASS, Walk, begin, is_superblock},
 };
 
 /// Inodes that are passed over in one call, on the way to the one that it tells of.
@@ -42,7 +42,7 @@ static LISTED: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 /// A part of the way, as long as the number of processes times what a call may do.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
-pub extern "C" fn disk_listed(context: *mut iterator::Task) -> i32 {
+pub extern "C" fn disk_inode_list(context: *mut iterator::Task) -> i32 {
     // SAFETY: the kernel calls with the context of this iterator; a null task marks the end.
     unsafe {
         let (meta, task) = ((*context).meta, (*context).task);

@@ -20,7 +20,7 @@ use crate::{
     FILES_FIRST, INODE_BLOCKS, INODE_GENERATION, INODE_INO, INODE_MODE, INODE_NLINK, INODE_SB, INODE_SIZE,
     KERNEL_OWN, NODE_FILE, OVERLAY, RING_FILES, RING_NODES, RING_SLOTS, S_IFMT, S_IFREG, SB_DEV, SB_FLAGS,
     SB_MAGIC, SECTOR, SK_FAMILY, SK_QUEUE, SKB_CONTROL, SKB_NEXT, SOCKET_SK, TASK_PID, WRITABLE, blocks,
-    held, probe, read, walk::is_superblock,
+    held, inode_walk::is_superblock, probe, read,
 };
 
 const S_IFSOCK: u16 = 0o140_000;
@@ -41,12 +41,12 @@ const MOST_FILES: u64 = 253;
 const RING_NAME: u64 = u64::from_ne_bytes(*b"[io_urin");
 
 #[map]
-static CARRIED: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
+static INDIRECT: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
 
 /// What is carried by each descriptor of every process.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub extern "C" fn disk_carried(context: *mut iterator::TaskFile) -> i32 {
+pub extern "C" fn disk_indirect(context: *mut iterator::TaskFile) -> i32 {
     // SAFETY: the kernel calls with the context of this iterator; null members mark the end.
     unsafe {
         let (meta, task, file, fd) = ((*context).meta, (*context).task, (*context).file, (*context).fd);
@@ -59,7 +59,7 @@ pub extern "C" fn disk_carried(context: *mut iterator::TaskFile) -> i32 {
         }
         let mode: u16 = load(inode, &INODE_MODE);
         let magic: u64 = load(pointer(inode, &INODE_SB), &SB_MAGIC);
-        let Some(record) = CARRIED.get_ptr_mut(0) else { return 0 };
+        let Some(record) = INDIRECT.get_ptr_mut(0) else { return 0 };
         // Always 0, which the verifier does not know: it would follow a constant through each value that it takes.
         let zero = u64::from((*record)._pad);
         let mut carrier = Carrier {
@@ -201,7 +201,7 @@ impl Carrier {
         // SAFETY: probing faults safely, the task is the iterator's.
         unsafe {
             // The stack, which is shared with the caller, has no room for it.
-            let Some(record) = CARRIED.get_ptr_mut(0) else { return };
+            let Some(record) = INDIRECT.get_ptr_mut(0) else { return };
             let record = &mut *record;
             let inode = probed(file as *const u8, record);
             if inode.is_null() {

@@ -5,7 +5,7 @@
 //! nobody else does: with several writers, nobody can say who wrote how much.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_ebpf::read::{Direct, Probing, Reader, exists, load};
+use observer_ebpf::read::{Direct, MemoryAccess, Probing, exists, load};
 
 use crate::{
     INODE_GENERATION, ITER_INODE, KERNEL_OWN, OVERLAY, SB_FLAGS,
@@ -30,7 +30,7 @@ const CGROUPS_V2: u64 = 0x6367_7270;
 const PAGES: i32 = 4;
 
 #[inline(always)]
-unsafe fn worked_on<R: Reader>(inode: *const u8, superblock: *const u8, magic: u64) {
+unsafe fn worked_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8, magic: u64) {
     // SAFETY: the caller passes a live inode and its superblock.
     unsafe {
         if !is_regular(inode) || matches!(magic, EXT4 | OVERLAY | PROC | SYSFS | CGROUPS_V1 | CGROUPS_V2) {
@@ -67,7 +67,7 @@ unsafe fn changed(inode: *const u8) {
 /// tracepoint `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 current)`, kernels >= 6.13: on ext4, xfs, btrfs and
 /// tmpfs
 #[btf_tracepoint(function = "ctime_ns_xchg")]
-pub fn disk_touched(context: BtfTracePointContext) -> i32 {
+pub fn disk_change_time(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
     unsafe { changed(context.arg(0)) }
     0
@@ -75,7 +75,7 @@ pub fn disk_touched(context: BtfTracePointContext) -> i32 {
 
 /// tracepoint `inode_set_ctime_to_ts(struct inode *inode, struct timespec64 *ctime)`: the same on every other filesystem.
 #[btf_tracepoint(function = "inode_set_ctime_to_ts")]
-pub fn disk_touched_elsewhere(context: BtfTracePointContext) -> i32 {
+pub fn disk_change_time_set(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
     unsafe { changed(context.arg(0)) }
     0
@@ -96,7 +96,7 @@ pub fn disk_dirty_pages_probing(context: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn dirty_pages<R: Reader>(context: &BtfTracePointContext) {
+fn dirty_pages<R: MemoryAccess>(context: &BtfTracePointContext) {
     // SAFETY: the first argument is a live inode.
     unsafe {
         if context.arg::<i32>(1) & PAGES != 0 {

@@ -22,38 +22,26 @@ use observer_ebpf::{
 
 use crate::growth::{EXT4, meet};
 
-#[path = "disk/blocks.rs"]
 mod blocks;
-#[path = "disk/carried.rs"]
-mod carried;
-#[path = "disk/deletion.rs"]
+mod change_time;
 mod deletion;
-#[path = "disk/elsewhere.rs"]
-mod elsewhere;
-#[path = "disk/ext4.rs"]
+mod descriptor_table;
 mod ext4;
-#[path = "disk/freed.rs"]
 mod freed;
-#[path = "disk/growth.rs"]
 mod growth;
-#[path = "disk/iomap.rs"]
+mod indirect;
+mod inode_list;
+mod inode_walk;
 mod iomap;
-#[path = "disk/listed.rs"]
-mod listed;
-#[path = "disk/path.rs"]
 mod path;
-#[path = "disk/tables.rs"]
-mod tables;
-#[path = "disk/walk.rs"]
-mod walk;
 
 disk_fields!(fields_as_globals);
 
 /// Every program and map that user space names is in this object.
 mod names {
     use super::{
-        carried::*, deletion::*, disk_maps, disk_programs, elsewhere::*, ext4::*, freed::*, growth::*,
-        iomap::*, listed::*, symbols_exist, tables::*, walk::*, *,
+        change_time::*, deletion::*, descriptor_table::*, disk_maps, disk_programs, ext4::*, freed::*,
+        growth::*, indirect::*, inode_list::*, inode_walk::*, iomap::*, symbols_exist, *,
     };
 
     disk_programs!(symbols_exist);

@@ -2,25 +2,25 @@
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_common::net::{
-    ORDER_READER, PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT,
+    CONTROL_READER, PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT,
     STATE_CLOSING, STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT,
     STATE_TIME_WAIT,
 };
 
-use super::{closed, orders, socket, storage};
-use crate::{access, kept};
+use crate::{access, store};
+use crate::{closed, control, socket, storage};
 
 /// Remembers that the current process reads a pass. The pass refers to each file while it looks at it: what its owner closes
 /// at that moment is closed for good by the reader, which is not its owner for that.
 #[inline(always)]
 pub fn read_by_current() {
-    orders::set(ORDER_READER, current());
+    control::set(CONTROL_READER, current());
 }
 
 /// Whether the current process has read a pass.
 #[inline(always)]
 fn reads() -> bool {
-    orders::get(ORDER_READER) == current()
+    control::get(CONTROL_READER) == current()
 }
 
 #[inline(always)]
@@ -54,25 +54,25 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
         if tcp.is_null() || socket::remote_port(tcp) == 0 || socket::is_subflow(tcp) {
             return;
         }
-        let life = kept::find_or_begin(tcp);
-        if life.is_null() {
+        let origin = store::find_or_begin(tcp);
+        if origin.is_null() {
             return;
         }
         if new == STATE_SYN_SENT {
-            storage::open(life, 0);
-            let storage = kept::get(tcp);
+            storage::open(origin, 0);
+            let storage = store::get(tcp);
             if !storage.is_null() {
                 storage::unsee(storage);
             }
-        } else if new == STATE_ESTABLISHED && old == STATE_SYN_RECV && (*life).opened == 0 {
-            storage::open(life, SOCKET_PASSIVE);
+        } else if new == STATE_ESTABLISHED && old == STATE_SYN_RECV && (*origin).opened == 0 {
+            storage::open(origin, SOCKET_PASSIVE);
         }
         if socket::is_owned(tcp) && (new == STATE_SYN_SENT || !reads()) {
-            storage::claim(life);
+            storage::claim(origin);
         }
         // An owner that nobody knows yet may still act on the socket, or destroy it.
-        if new == STATE_CLOSE && (*life).flags & SOCKET_REPORTED == 0 && storage::is_claimed(life) {
-            closed::deliver(life, tcp);
+        if new == STATE_CLOSE && (*origin).flags & SOCKET_REPORTED == 0 && storage::is_claimed(origin) {
+            closed::deliver(origin, tcp);
         }
     }
 }
@@ -92,7 +92,7 @@ pub unsafe fn destroyed(sk: *const u8) {
         if socket::remote_port(tcp) != 0 && !socket::is_subflow(tcp) {
             ended(tcp);
         }
-        kept::forget(tcp);
+        store::forget(tcp);
     }
 }
 
@@ -101,14 +101,14 @@ pub unsafe fn destroyed(sk: *const u8) {
 unsafe fn ended(tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        let life = kept::find(tcp);
+        let origin = store::find(tcp);
         // Nothing is known if no pass and no event has met it: opened before observation, ended before the first pass.
-        if life.is_null() || (*life).flags & SOCKET_REPORTED != 0 {
+        if origin.is_null() || (*origin).flags & SOCKET_REPORTED != 0 {
             return;
         }
         if socket::is_owned(tcp) && !reads() {
-            storage::claim(life);
+            storage::claim(origin);
         }
-        closed::deliver(life, tcp);
+        closed::deliver(origin, tcp);
     }
 }

@@ -1,0 +1,73 @@
+//! Connections that no pass needs to have met: what events learn of each, in a table with a entry for each of the latest
+//! sockets.
+//!
+//! A socket's number says which entry is its own (the kernel numbers sockets one after the other, in runs of 4096 on each
+//! CPU), and it is taken or it is not: nothing is searched, allocated or freed.
+//! Where an older connection still has the entry, what is learnt of the new one is kept elsewhere.
+
+use aya_ebpf::{macros::map, maps::Array};
+use observer_common::net::RECENT_ENTRIES;
+use observer_ebpf::atomic;
+
+use crate::storage::ConnectionOrigin;
+
+/// No socket has this number.
+const FREE: u64 = 0;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct RecentEntry {
+    /// Whose it is; zeroes follow where it is nobody's.
+    cookie: u64,
+    origin: ConnectionOrigin,
+}
+
+#[map]
+static NET_RECENT: Array<RecentEntry> = Array::with_max_entries(RECENT_ENTRIES, 0);
+
+#[inline(always)]
+fn entry(cookie: u64) -> *mut RecentEntry {
+    NET_RECENT.get_ptr_mut(cookie as u32 & (RECENT_ENTRIES - 1)).unwrap_or(core::ptr::null_mut())
+}
+
+/// What is known of the connection of this socket; null where its entry is not its own.
+#[inline(always)]
+pub fn find(cookie: u64) -> *mut ConnectionOrigin {
+    let entry = entry(cookie);
+    // SAFETY: an element of the map.
+    unsafe {
+        if entry.is_null() || (&raw const (*entry).cookie).read_volatile() != cookie {
+            return core::ptr::null_mut();
+        }
+        &raw mut (*entry).origin
+    }
+}
+
+/// Zeroes for the connection of this socket; null where another has its entry.
+#[inline(always)]
+pub fn begin(cookie: u64) -> *mut ConnectionOrigin {
+    let entry = entry(cookie);
+    // SAFETY: an element of the map.
+    unsafe {
+        if entry.is_null()
+            || (&raw const (*entry).cookie).read_volatile() != FREE
+            || atomic::compare_exchange(&raw mut (*entry).cookie, FREE, cookie) != FREE
+        {
+            return core::ptr::null_mut();
+        }
+        &raw mut (*entry).origin
+    }
+}
+
+/// The socket ends: its entry is another's to take.
+#[inline(always)]
+pub fn release(cookie: u64) {
+    let entry = entry(cookie);
+    // SAFETY: an element of the map; whoever takes the entry next finds zeroes.
+    unsafe {
+        if !entry.is_null() && (&raw const (*entry).cookie).read_volatile() == cookie {
+            (&raw mut (*entry).origin).write_volatile(core::mem::zeroed());
+            atomic::exchange(&raw mut (*entry).cookie, FREE);
+        }
+    }
+}
