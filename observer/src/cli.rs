@@ -275,6 +275,8 @@ impl args::Shape {
             sort,
             pids: self.pids,
             comm: self.comm,
+            unit: self.unit,
+            container: self.container,
             by,
             window,
             cmdline: self.cmdline,

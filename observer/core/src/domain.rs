@@ -18,8 +18,7 @@ use crate::{
     },
     hook::{Hook, Need},
     identity::process::Processes,
-    note::NoteCode,
-    report::Report,
+    report::{Report, note::NoteKind},
     view::{Request, View},
     wants::HostQueries,
 };
@@ -42,8 +41,8 @@ pub struct Declaration {
     pub decoder: fn(page_size: u64) -> Box<dyn Decode>,
     /// The views that it answers.
     pub views: &'static [View],
-    /// Codes that its notes can have, beside those of [`crate::note`].
-    pub notes: &'static [NoteCode],
+    /// Its notes, beside [`crate::report::CommonNote`].
+    pub notes: &'static [NoteKind],
     /// Makes its empty state; the request says how far back trends look.
     pub state: fn(&Request) -> Box<dyn Domain>,
 }

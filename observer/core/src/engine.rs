@@ -10,9 +10,8 @@ use crate::{
         session::{SessionFact, Timestamp},
     },
     identity::process::Processes,
-    note,
     report::{
-        LossTotals, Note, Report,
+        CommonNote, LossTotals, Note, Report,
         shape::{self, UnknownColumn},
     },
     text::{harmless, printable},
@@ -134,7 +133,13 @@ impl Engine {
         if let Some(rows) = rows {
             report.tables.iter_mut().for_each(|table| shape::cut(table, rows));
         }
-        Ok(self.domain.wants(&report, &context))
+        let mut queries = self.domain.wants(&report, &context);
+        if request.unit.is_some() || request.container.is_some() {
+            // Which rows are requested is known only once the names of all processes are.
+            let living = self.processes.iter().filter(|(_, process)| process.ended.is_none());
+            queries.names.extend(living.map(|(id, _)| id).filter(|id| self.processes.unread(*id)));
+        }
+        Ok(queries)
     }
 
     /// The report of `now` has been delivered (or was only the base line): what ended leaves, rates start anew.
@@ -158,25 +163,22 @@ impl Engine {
     }
 
     fn add_notes(&self, report: &mut Report, session: &SessionFact) {
-        let missing = session.missing.iter().map(|missing| (note::MISSING, missing));
-        let blind = session.blind.iter().map(|blind| (note::BLIND, blind));
-        let kernel = missing.chain(blind).map(|(code, missing)| Note { code, text: missing.text.clone() });
-        report.notes.extend(kernel);
+        let missing = session.missing.iter().map(|missing| Note::new(CommonNote::Missing, &missing.text));
+        let blind = session.blind.iter().map(|blind| Note::new(CommonNote::Blind, &blind.text));
+        report.notes.extend(missing.chain(blind));
         if let Some(interval) = self.stretched {
             let text =
                 format!("Reports come every {interval:.1} s to stay within the budget (--budget raises it).");
-            report.notes.push(Note { code: note::STRETCHED, text });
+            report.notes.push(Note::new(CommonNote::Stretched, text));
         }
         let unread = self.loss.values().map(|loss| loss.unread).fold(0, u64::saturating_add);
         if unread > 0 {
             let text = format!(
                 "{unread} readings of the kernel's state ended early: some rows are older than the rest."
             );
-            report.notes.push(Note { code: note::UNREAD, text });
+            report.notes.push(Note::new(CommonNote::Unread, text));
         }
-        report.notes.sort();
-        report.notes.sort_by_key(|note| note.code != note::NEAR_LIMIT);
-        report.notes.dedup();
+        Note::arrange(&mut report.notes);
     }
 }
 

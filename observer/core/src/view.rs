@@ -29,7 +29,7 @@ impl View {
 }
 
 /// What rows are made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupBy {
     #[default]
     Process,
@@ -58,6 +58,10 @@ pub struct Request {
     pub pids: Vec<u32>,
     /// Only processes whose `comm` matches.
     pub comm: Option<Regex>,
+    /// Only processes of a systemd unit whose name matches.
+    pub unit: Option<Regex>,
+    /// Only processes in a container whose id or name matches.
+    pub container: Option<Regex>,
     pub by: GroupBy,
     /// Seconds that growth and trends look back over.
     pub window: f64,
@@ -79,6 +83,8 @@ impl Request {
             sort: None,
             pids: Vec::new(),
             comm: None,
+            unit: None,
+            container: None,
             by: GroupBy::default(),
             window: 60.0,
             cmdline: false,

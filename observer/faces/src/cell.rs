@@ -1,7 +1,7 @@
-//! What a cell looks like to people.
+//! What a cell looks like to humans.
 
 use observer_core::{
-    report::{Kind, Value},
+    report::{Column, Notation, Role, Row, Unit, Value},
     units::{self, NOTHING},
 };
 
@@ -11,52 +11,72 @@ const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 /// A series that moves by less than this part of its largest value is drawn flat: noise is no trend.
 const FLAT: f64 = 0.03;
 
-/// Whether cells of this kind stand at the right of their column.
-pub(super) const fn stands_right(kind: Kind) -> bool {
-    !matches!(kind, Kind::Text | Kind::Series)
+/// How the cells of a column are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alignment {
+    /// At the left: text, which can be cut.
+    Text,
+    /// At the left, whole: a series.
+    Series,
+    /// At the right, whole: a cut number would be another number.
+    Number,
+}
+
+/// How the cells of `column`, which is at `at` in `rows`, are laid out. Names without a unit can be numbers.
+pub(super) fn alignment(column: &Column, at: usize, rows: &[Row]) -> Alignment {
+    match column.role {
+        Role::Trend => Alignment::Series,
+        Role::Gauge | Role::Counter => Alignment::Number,
+        Role::Label | Role::Text => {
+            let is_number = |row: &Row| matches!(row.cell(at), Value::Unsigned(_) | Value::Signed(_));
+            if rows.iter().any(is_number) { Alignment::Number } else { Alignment::Text }
+        }
+    }
 }
 
 /// A cell as text; `–` where there is no value.
-pub(super) fn text(cell: &Value, kind: Kind) -> String {
+pub(super) fn text(cell: &Value, column: &Column) -> String {
+    let notation = column.heading.map_or(Notation::Usual, |heading| heading.notation);
     match cell {
         Value::Missing | Value::Object(_) | Value::List(_) => NOTHING.to_owned(),
         Value::Text(text) => text.clone(),
         Value::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         Value::Series(values) => sparkline(values),
-        Value::Unsigned(number) => match kind {
-            // Exact where a float would not be.
-            Kind::Text | Kind::Number => number.to_string(),
-            Kind::Count => units::count(*number),
-            Kind::Bytes => units::bytes(*number),
-            _ => measured(*number as f64, kind),
+        // Exact where a float would not be.
+        Value::Unsigned(number) => match (column.unit, notation) {
+            (Unit::None, _) => number.to_string(),
+            (Unit::Count, _) => units::count(*number),
+            (Unit::Bytes, Notation::Usual) => units::bytes(*number),
+            _ => measured(*number as f64, column.unit, notation),
         },
-        Value::Signed(number) => match kind {
-            Kind::Text | Kind::Number | Kind::Count => number.to_string(),
-            Kind::Change => units::change(*number),
-            _ => measured(*number as f64, kind),
+        Value::Signed(number) => match (column.unit, notation) {
+            (Unit::None | Unit::Count, _) => number.to_string(),
+            (Unit::Bytes, Notation::Signed) => units::change(*number),
+            _ => measured(*number as f64, column.unit, notation),
         },
-        Value::Real(number) => measured(*number, kind),
-        Value::Interval { value, low, high } => match kind {
-            Kind::ByteRateMinute => units::minute_rate(*value, Some((high - low) / 2.0)),
-            _ => measured(*value, kind),
-        },
+        Value::Interval { value, low, high } if notation == Notation::PerMinute => {
+            units::minute_rate(*value, Some((high - low) / 2.0))
+        }
+        Value::Real(number) | Value::Interval { value: number, .. } => {
+            measured(*number, column.unit, notation)
+        }
     }
 }
 
-fn measured(number: f64, kind: Kind) -> String {
-    match kind {
+fn measured(number: f64, unit: Unit, notation: Notation) -> String {
+    match (unit, notation) {
         _ if !number.is_finite() => NOTHING.to_owned(),
-        Kind::Text | Kind::Number | Kind::Series => number.to_string(),
-        Kind::Count => units::count(number.round().max(0.0) as u64),
-        Kind::Bytes => units::bytes(number),
-        Kind::Change => units::change(number),
-        Kind::ByteRate => units::byte_rate(number),
-        Kind::ChangeRate => units::change_rate(number),
-        Kind::ByteRateMinute => units::minute_rate(number, None),
-        Kind::BitRate => units::bit_rate(number),
-        Kind::BitSpeed => units::bits(number),
-        Kind::Duration => units::duration(number),
-        Kind::Share => units::share(number),
+        (Unit::None, _) => number.to_string(),
+        (Unit::Count, _) => units::count(number.round().max(0.0) as u64),
+        (Unit::Bytes, Notation::Signed) => units::change(number),
+        (Unit::Bytes, _) => units::bytes(number),
+        (Unit::BytesPerSecond, Notation::Usual) => units::byte_rate(number),
+        (Unit::BytesPerSecond, Notation::Signed) => units::change_rate(number),
+        (Unit::BytesPerSecond, Notation::PerMinute) => units::minute_rate(number, None),
+        (Unit::BytesPerSecond, Notation::Bits) => units::bit_rate(number),
+        (Unit::BitsPerSecond, _) => units::bits(number),
+        (Unit::Seconds, _) => units::duration(number),
+        (Unit::Ratio, _) => units::share(number),
     }
 }
 
@@ -93,25 +113,48 @@ fn sparkline(values: &[f64]) -> String {
 mod tests {
     use super::*;
 
+    fn gauge(unit: Unit, notation: Notation) -> Column {
+        Column::gauge("x", unit).shown("X", 0).noted(notation)
+    }
+
     #[test]
     fn nothing_is_never_shown_as_zero() {
-        for kind in [Kind::Text, Kind::Bytes, Kind::BitRate, Kind::Share, Kind::Count] {
-            assert_eq!(text(&Value::Missing, kind), "–");
-            assert_ne!(text(&Value::Unsigned(0), kind), "–");
+        for unit in [Unit::None, Unit::Bytes, Unit::BytesPerSecond, Unit::Ratio, Unit::Count] {
+            for notation in [Notation::Usual, Notation::Signed, Notation::Bits, Notation::PerMinute] {
+                assert_eq!(text(&Value::Missing, &gauge(unit, notation)), "–");
+                assert_ne!(text(&Value::Unsigned(0), &gauge(unit, notation)), "–");
+            }
         }
     }
 
     #[test]
-    fn a_kind_gives_its_unit() {
+    fn a_column_gives_its_unit_and_its_notation() {
         let mib = f64::from(1 << 20);
-        assert_eq!(text(&Value::Unsigned(24117), Kind::Number), "24117");
-        assert_eq!(text(&Value::Unsigned(24117), Kind::Count), "24,117");
-        assert_eq!(text(&Value::Real(4.4 * mib), Kind::ChangeRate), "+4.4 MiB/s");
-        assert_eq!(text(&Value::Real(96e6), Kind::BitRate), "768 Mbit/s");
-        assert_eq!(text(&Value::Unsigned(1_000_000_000), Kind::BitSpeed), "1 Gbit/s");
+        let shown = |value, unit, notation| text(&value, &gauge(unit, notation));
+        assert_eq!(text(&Value::Unsigned(24117), &Column::label("pid")), "24117");
+        assert_eq!(shown(Value::Unsigned(24117), Unit::Count, Notation::Usual), "24,117");
+        assert_eq!(shown(Value::Real(4.4 * mib), Unit::BytesPerSecond, Notation::Signed), "+4.4 MiB/s");
+        assert_eq!(shown(Value::Real(96e6), Unit::BytesPerSecond, Notation::Bits), "768 Mbit/s");
+        assert_eq!(shown(Value::Unsigned(1_000_000_000), Unit::BitsPerSecond, Notation::Usual), "1 Gbit/s");
         let interval =
             Value::Interval { value: 38.1 * mib / 60.0, low: 37.7 * mib / 60.0, high: 38.5 * mib / 60.0 };
-        assert_eq!(text(&interval, Kind::ByteRateMinute), "+38.1 ±0.4 MiB");
+        assert_eq!(shown(interval, Unit::BytesPerSecond, Notation::PerMinute), "+38.1 ±0.4 MiB");
+    }
+
+    #[test]
+    fn process_ids_stand_at_the_right_and_names_at_the_left() {
+        let row = |cell| Row { cells: vec![cell], ..Row::default() };
+        let of = |column: Column, cells: Vec<Value>| {
+            alignment(&column, 0, &cells.into_iter().map(row).collect::<Vec<_>>())
+        };
+        assert_eq!(of(Column::label("pid"), vec![Value::Missing, Value::Unsigned(1)]), Alignment::Number);
+        assert_eq!(of(Column::label("comm"), vec![Value::Text("1".into()), Value::Missing]), Alignment::Text);
+        assert_eq!(of(Column::text("growing"), vec![Value::Flag(true)]), Alignment::Text);
+        assert_eq!(of(Column::gauge("rtt", Unit::Seconds), vec![Value::Missing]), Alignment::Number);
+        assert_eq!(
+            of(Column::trend("t", Unit::Bytes, "T", 0), vec![Value::Series(vec![1.0])]),
+            Alignment::Series
+        );
     }
 
     #[test]

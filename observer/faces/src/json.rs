@@ -2,8 +2,14 @@
 
 use std::io::{self, Write};
 
+use serde::{
+    Serialize,
+    ser::{Error as _, SerializeMap as _, Serializer},
+};
+use serde_json::{ser::Formatter, value::RawValue};
+
 use super::{Output, clock};
-use observer_core::report::{Report, Row, Table, Value};
+use observer_core::report::{LossTotals, Note, Report, Row, Table, Total, Value};
 
 /// The name of the format: a field may be added under it, none renamed or re-used.
 const SCHEMA: &str = "observer.v1";
@@ -22,157 +28,132 @@ impl<W: Write> Json<W> {
 
 impl<W: Write> Output for Json<W> {
     fn write(&mut self, report: &Report) -> io::Result<()> {
-        let mut line = text_of(report);
-        line.push('\n');
-        self.out.write_all(line.as_bytes())?;
+        let mut line = line(report)?;
+        line.push(b'\n');
+        self.out.write_all(&line)?;
         self.out.flush()
     }
 }
 
 /// The report as one object, without a line break.
-pub(super) fn text_of(report: &Report) -> String {
-    let mut text = String::with_capacity(4096);
-    let mut object = Object::open(&mut text);
-    string(SCHEMA, object.key("schema"));
-    string(report.view, object.key("view"));
-    string(&report.host, object.key("host"));
-    string(&clock::rfc3339(report.now.wall), object.key("time"));
-    seconds(report.elapsed, object.key("elapsed"));
-    seconds(report.observed, object.key("observed"));
-
-    let loss = report.loss;
-    let mut counters = Object::open(object.key("loss"));
-    for (name, count) in [
-        ("ring", loss.ring),
-        ("map_full", loss.map_full),
-        ("names", loss.names),
-        ("unattributed", loss.unattributed),
-        ("skipped", loss.skipped),
-    ] {
-        value(&Value::Unsigned(count), counters.key(name));
-    }
-    counters.close();
-
-    let mut totals = Object::open(object.key("totals"));
-    for (name, total) in &report.totals {
-        value(total, totals.key(name));
-    }
-    totals.close();
-
-    for table in &report.tables {
-        list(&table.rows, object.key(table.key), |item, text| row(table, item, text));
-    }
-    list(&report.notes, object.key("notes"), |note, text| {
-        let mut object = Object::open(text);
-        string(note.code.as_str(), object.key("code"));
-        string(&note.text, object.key("text"));
-        object.close();
-    });
-    object.close();
-    text
+fn line(report: &Report) -> io::Result<Vec<u8>> {
+    let mut line = Vec::with_capacity(4096);
+    Part(report).serialize(&mut serde_json::Serializer::with_formatter(&mut line, Digits))?;
+    Ok(line)
 }
 
-fn row(table: &Table, row: &Row, text: &mut String) {
-    let mut object = Object::open(text);
-    for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| column.json) {
-        value(row.cell(at), object.key(column.name));
+/// Numbers as the contract has them: the shortest digits that mean this number and no other, without an exponent.
+struct Digits;
+
+impl Formatter for Digits {
+    fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
+        write!(writer, "{number}")
     }
-    if row.ended {
-        value(&Value::Flag(true), object.key("ended"));
-    }
-    object.close();
 }
 
-fn value(cell: &Value, text: &mut String) {
-    match cell {
-        Value::Missing => text.push_str("null"),
-        Value::Text(content) => string(content, text),
-        Value::Unsigned(number) => text.push_str(&number.to_string()),
-        Value::Signed(number) => text.push_str(&number.to_string()),
-        Value::Real(number) | Value::Interval { value: number, .. } => real(*number, text),
-        Value::Flag(flag) => text.push_str(if *flag { "true" } else { "false" }),
-        Value::Series(values) => list(values, text, |number, text| real(*number, text)),
-        Value::Object(fields) => {
-            let mut object = Object::open(text);
-            for (name, field) in fields {
-                value(field, object.key(name));
+/// A part of a report, as the contract has it.
+struct Part<T>(T);
+
+impl Serialize for Part<&Report> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let report = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("schema", SCHEMA)?;
+        map.serialize_entry("view", report.view)?;
+        map.serialize_entry("host", &report.host)?;
+        map.serialize_entry("time", &clock::rfc3339(report.now.wall))?;
+        map.serialize_entry("elapsed", &seconds(report.elapsed).map_err(S::Error::custom)?)?;
+        map.serialize_entry("observed", &seconds(report.observed).map_err(S::Error::custom)?)?;
+        map.serialize_entry("loss", &Part(report.loss))?;
+        map.serialize_entry("totals", &Part(report.totals.as_slice()))?;
+        for table in &report.tables {
+            map.serialize_entry(table.key, &Part(table))?;
+        }
+        map.serialize_entry("notes", &Part(report.notes.as_slice()))?;
+        map.end()
+    }
+}
+
+impl Serialize for Part<LossTotals> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let LossTotals { ring, map_full, names, unattributed, skipped } = self.0;
+        serializer.collect_map([
+            ("ring", ring),
+            ("map_full", map_full),
+            ("names", names),
+            ("unattributed", unattributed),
+            ("skipped", skipped),
+        ])
+    }
+}
+
+impl Serialize for Part<&[Total]> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|total| (total.column.name, Part(&total.value))))
+    }
+}
+
+impl Serialize for Part<&Table> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.rows.iter().map(|row| Part((self.0, row))))
+    }
+}
+
+impl Serialize for Part<(&Table, &Row)> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (table, row) = self.0;
+        let columns = table.columns.iter().enumerate().filter(|(_, column)| column.json);
+        let cells = columns.map(|(at, column)| (column.name, row.cell(at)));
+        let ended = row.ended.then_some(("ended", &Value::Flag(true)));
+        serializer.collect_map(cells.chain(ended).map(|(name, value)| (name, Part(value))))
+    }
+}
+
+impl Serialize for Part<&[Note]> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Part))
+    }
+}
+
+impl Serialize for Part<&Note> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([("code", self.0.kind.code), ("text", &self.0.text)])
+    }
+}
+
+impl Serialize for Part<&Value> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Missing => serializer.serialize_none(),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Unsigned(number) => serializer.serialize_u64(*number),
+            Value::Signed(number) => serializer.serialize_i64(*number),
+            // What is not finite becomes null.
+            Value::Real(number) | Value::Interval { value: number, .. } => serializer.serialize_f64(*number),
+            Value::Flag(flag) => serializer.serialize_bool(*flag),
+            Value::Series(values) => serializer.collect_seq(values),
+            Value::Object(fields) => {
+                serializer.collect_map(fields.iter().map(|(name, field)| (name, Part(field))))
             }
-            object.close();
+            Value::List(items) => serializer.collect_seq(items.iter().map(Part)),
         }
-        Value::List(items) => list(items, text, value),
     }
 }
 
-/// The shortest digits that mean this number and no other; what is no number is not known.
-fn real(number: f64, text: &mut String) {
-    if number.is_finite() {
-        text.push_str(&number.to_string());
-    } else {
-        text.push_str("null");
-    }
-}
-
-/// Seconds to the millisecond, always with three decimals.
-fn seconds(number: f64, text: &mut String) {
-    if number.is_finite() {
-        text.push_str(&format!("{number:.3}"));
-    } else {
-        text.push_str("null");
-    }
-}
-
-fn string(content: &str, text: &mut String) {
-    // Through Value: its Display escapes, and cannot fail as serialising into a writer could.
-    text.push_str(&serde_json::Value::from(content).to_string());
-}
-
-fn list<T>(items: &[T], text: &mut String, mut write: impl FnMut(&T, &mut String)) {
-    text.push('[');
-    for (at, item) in items.iter().enumerate() {
-        if at > 0 {
-            text.push(',');
-        }
-        write(item, text);
-    }
-    text.push(']');
-}
-
-/// An object being written: puts the braces, commas and keys.
-struct Object<'a> {
-    text: &'a mut String,
-    empty: bool,
-}
-
-impl<'a> Object<'a> {
-    fn open(text: &'a mut String) -> Self {
-        text.push('{');
-        Self { text, empty: true }
-    }
-
-    /// Writes the key; what follows is its value.
-    fn key(&mut self, key: &str) -> &mut String {
-        if !self.empty {
-            self.text.push(',');
-        }
-        self.empty = false;
-        string(key, self.text);
-        self.text.push(':');
-        self.text
-    }
-
-    fn close(self) {
-        self.text.push('}');
-    }
+/// Seconds to the millisecond, always with three decimals; null if they are not finite.
+fn seconds(number: f64) -> serde_json::Result<Option<Box<RawValue>>> {
+    number.is_finite().then(|| RawValue::from_string(format!("{number:.3}"))).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::samples;
-    use observer_core::{
-        note::NoteCode,
-        report::{Column, Hidden, Kind, LossTotals, Note},
-    };
+    use observer_core::report::{Column, CommonNote, Unit};
+
+    fn text_of(report: &Report) -> String {
+        String::from_utf8(line(report).expect("a vector takes everything")).expect("JSON is UTF-8")
+    }
 
     #[test]
     fn a_report_is_one_line_to_the_letter_of_the_contract() {
@@ -184,16 +165,19 @@ mod tests {
             observed: 12.0004,
             loss: LossTotals { ring: 1, map_full: 2, names: 3, unattributed: 4, skipped: 5 },
             headline: vec!["for people".to_owned()],
-            totals: vec![("total", Value::Unsigned(u64::MAX)), ("slab", Value::Missing)],
-            tables: vec![Table {
-                key: "rows",
-                columns: vec![
-                    Column::new("size", Kind::Bytes, "SIZE", 0),
-                    Column::human("trend", Kind::Series, "TREND", 0),
-                    Column::json("rate", Kind::ByteRate),
-                    Column::json("holders", Kind::Text),
+            totals: vec![
+                Total::new(Column::gauge("total", Unit::Bytes), Value::Unsigned(u64::MAX)),
+                Total::new(Column::gauge("slab", Unit::Bytes), Value::Missing),
+            ],
+            tables: vec![Table::of_processes(
+                "rows",
+                vec![
+                    Column::gauge("size", Unit::Bytes).shown("SIZE", 0),
+                    Column::trend("trend", Unit::Bytes, "TREND", 0),
+                    Column::gauge("rate", Unit::BytesPerSecond),
+                    Column::text("holders"),
                 ],
-                rows: vec![Row {
+                vec![Row {
                     cells: vec![
                         Value::Missing,
                         Value::Series(vec![1.0]),
@@ -206,9 +190,8 @@ mod tests {
                     ended: true,
                     ..Row::default()
                 }],
-                hidden: Hidden::default(),
-            }],
-            notes: vec![Note { code: NoteCode::remark("c"), text: "é".to_owned() }],
+            )],
+            notes: vec![Note::new(CommonNote::Blind, "é")],
         };
         report.now.wall = 1_795_168_800_123_456_789;
         assert_eq!(
@@ -219,7 +202,7 @@ mod tests {
                 r#""loss":{"ring":1,"map_full":2,"names":3,"unattributed":4,"skipped":5},"#,
                 r#""totals":{"total":18446744073709551615,"slab":null},"#,
                 r#""rows":[{"size":null,"rate":-0.5,"holders":[{"pid":-7,"append":true}],"ended":true}],"#,
-                r#""notes":[{"code":"c","text":"é"}]}"#
+                r#""notes":[{"code":"blind","text":"é"}]}"#
             )
         );
     }
@@ -240,10 +223,18 @@ mod tests {
     #[test]
     fn what_is_no_number_is_null() {
         for number in [f64::NAN, f64::INFINITY] {
-            let mut text = String::new();
-            real(number, &mut text);
-            seconds(number, &mut text);
-            assert_eq!(text, "nullnull");
+            let report = Report { elapsed: number, ..samples::report("mem", "", Vec::new()) };
+            let total = Total::new(Column::gauge("total", Unit::Bytes), Value::Real(number));
+            let text = text_of(&Report { totals: vec![total], ..report });
+            assert!(text.contains(r#""elapsed":null"#) && text.contains(r#""total":null"#), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_has_no_exponent_and_a_whole_one_no_decimals() {
+        let series = Value::Series(vec![1.0, 0.1, 1e21, 1e-7, -0.0]);
+        let total = Total::new(Column::gauge("series", Unit::Bytes), series);
+        let text = text_of(&Report { totals: vec![total], ..samples::report("mem", "", Vec::new()) });
+        assert!(text.contains(r#""series":[1,0.1,1000000000000000000000,0.0000001,-0]"#), "{text}");
     }
 }

@@ -1,12 +1,14 @@
 //! Which columns a width has room for, and how wide each is.
+//!
+//! By hand: `comfy-table` arranges widths, but neither drops columns nor cuts a path at its front.
 
 /// What is known of a column before it is laid out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WidthNeed {
     /// Columns of the terminal that its widest cell takes, its heading included.
     pub(super) natural: usize,
-    /// 0 stays in the narrowest terminal; the highest numbers leave first.
-    pub(super) leaves: u8,
+    /// As [`observer_core::report::column::Heading::importance`].
+    pub(super) importance: u8,
     /// Text can be cut; a cut number would be another number.
     pub(super) text: bool,
 }
@@ -19,17 +21,16 @@ const READABLE: usize = 16;
 const HINT: usize = 4;
 
 /// The columns that are shown, in their order, each with its width. Without a width all are shown as they are.
-pub(super) fn fit(needs_on_demand_hooks: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usize)> {
+pub(super) fn fit(needs: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usize)> {
     let mut shown: Vec<(usize, usize)> =
-        needs_on_demand_hooks.iter().enumerate().map(|(at, demand)| (at, demand.natural)).collect();
+        needs.iter().enumerate().map(|(at, need)| (at, need.natural)).collect();
     let Some(width) = width else { return shown };
-    let least =
-        |demand: &WidthNeed, text: usize| if demand.text { demand.natural.min(text) } else { demand.natural };
+    let least = |need: &WidthNeed, text: usize| if need.text { need.natural.min(text) } else { need.natural };
 
     // First the least useful columns leave, as long as what stays could not be read beside them…
-    while total(shown.iter().map(|(at, _)| least(&needs_on_demand_hooks[*at], READABLE))) > width {
-        let leaving = shown.iter().enumerate().filter(|(_, (at, _))| needs_on_demand_hooks[*at].leaves > 0);
-        let Some((place, _)) = leaving.max_by_key(|(_, (at, _))| needs_on_demand_hooks[*at].leaves) else {
+    while total(shown.iter().map(|(at, _)| least(&needs[*at], READABLE))) > width {
+        let leaving = shown.iter().enumerate().filter(|(_, (at, _))| needs[*at].importance > 0);
+        let Some((place, _)) = leaving.max_by_key(|(_, (at, _))| needs[*at].importance) else {
             break;
         };
         shown.remove(place);
@@ -37,13 +38,12 @@ pub(super) fn fit(needs_on_demand_hooks: &[WidthNeed], width: Option<usize>) -> 
     // …then texts are cut, always the widest, the last of equal ones; first as far as they can be read.
     for floor in [READABLE, HINT] {
         while total(shown.iter().map(|(_, wide)| *wide)) > width {
-            let widest =
-                shown.iter_mut().filter(|(at, wide)| *wide > least(&needs_on_demand_hooks[*at], floor));
+            let widest = shown.iter_mut().filter(|(at, wide)| *wide > least(&needs[*at], floor));
             let Some((_, wide)) = widest.max_by_key(|(_, wide)| *wide) else { break };
             *wide -= 1;
         }
     }
-    // What is left are numbers nobody may do without: from the right, because the first column says who.
+    // What is left are numbers that none may do without: from the right, because the first column names the subject.
     while shown.len() > 1 && total(shown.iter().map(|(_, wide)| *wide)) > width {
         shown.pop();
     }
@@ -58,53 +58,52 @@ fn total(widths: impl ExactSizeIterator<Item = usize>) -> usize {
 mod tests {
     use super::*;
 
-    fn number(natural: usize, leaves: u8) -> WidthNeed {
-        WidthNeed { natural, leaves, text: false }
+    fn number(natural: usize, importance: u8) -> WidthNeed {
+        WidthNeed { natural, importance, text: false }
     }
 
-    fn width(natural: usize, leaves: u8) -> WidthNeed {
-        WidthNeed { natural, leaves, text: true }
+    fn width(natural: usize, importance: u8) -> WidthNeed {
+        WidthNeed { natural, importance, text: true }
     }
 
-    fn places(needs_on_demand_hooks: &[WidthNeed], width: usize) -> Vec<usize> {
-        fit(needs_on_demand_hooks, Some(width)).into_iter().map(|(at, _)| at).collect()
+    fn places(needs: &[WidthNeed], width: usize) -> Vec<usize> {
+        fit(needs, Some(width)).into_iter().map(|(at, _)| at).collect()
     }
 
     #[test]
     fn with_room_nothing_changes() {
-        let needs_on_demand_hooks = [number(5, 0), width(40, 1), number(9, 2)];
-        assert_eq!(fit(&needs_on_demand_hooks, None), fit(&needs_on_demand_hooks, Some(200)));
-        assert_eq!(fit(&needs_on_demand_hooks, None), [(0, 5), (1, 40), (2, 9)]);
+        let needs = [number(5, 0), width(40, 1), number(9, 2)];
+        assert_eq!(fit(&needs, None), fit(&needs, Some(200)));
+        assert_eq!(fit(&needs, None), [(0, 5), (1, 40), (2, 9)]);
     }
 
     #[test]
-    fn the_least_useful_leaves_first() {
-        let needs_on_demand_hooks = [number(5, 0), number(10, 3), number(10, 1), number(10, 2)];
-        assert_eq!(places(&needs_on_demand_hooks, 41), [0, 1, 2, 3]);
-        assert_eq!(places(&needs_on_demand_hooks, 40), [0, 2, 3]);
-        assert_eq!(places(&needs_on_demand_hooks, 20), [0, 2]);
-        assert_eq!(places(&needs_on_demand_hooks, 16), [0]);
+    fn the_least_useful_importance_first() {
+        let needs = [number(5, 0), number(10, 3), number(10, 1), number(10, 2)];
+        assert_eq!(places(&needs, 41), [0, 1, 2, 3]);
+        assert_eq!(places(&needs, 40), [0, 2, 3]);
+        assert_eq!(places(&needs, 20), [0, 2]);
+        assert_eq!(places(&needs, 16), [0]);
     }
 
     #[test]
-    fn a_long_text_gives_way_before_a_column_leaves() {
-        let needs_on_demand_hooks = [number(5, 0), number(10, 3), width(80, 1)];
-        assert_eq!(fit(&needs_on_demand_hooks, Some(60)), [(0, 5), (1, 10), (2, 41)]);
-        assert_eq!(fit(&needs_on_demand_hooks, Some(26)), [(0, 5), (2, 19)]);
+    fn a_long_text_gives_way_before_a_column_importance() {
+        let needs = [number(5, 0), number(10, 3), width(80, 1)];
+        assert_eq!(fit(&needs, Some(60)), [(0, 5), (1, 10), (2, 41)]);
+        assert_eq!(fit(&needs, Some(26)), [(0, 5), (2, 19)]);
     }
 
     #[test]
     fn long_texts_share_what_room_there_is() {
-        let needs_on_demand_hooks = [number(9, 0), width(25, 0), width(28, 1), width(6, 0)];
-        assert_eq!(fit(&needs_on_demand_hooks, Some(61)), [(0, 9), (1, 20), (2, 20), (3, 6)]);
+        let needs = [number(9, 0), width(25, 0), width(28, 1), width(6, 0)];
+        assert_eq!(fit(&needs, Some(61)), [(0, 9), (1, 20), (2, 20), (3, 6)]);
     }
 
     #[test]
     fn nothing_is_wider_than_the_terminal() {
-        let needs_on_demand_hooks =
-            [number(6, 0), width(30, 0), width(60, 2), number(9, 0), number(12, 5), width(8, 1)];
+        let needs = [number(6, 0), width(30, 0), width(60, 2), number(9, 0), number(12, 5), width(8, 1)];
         for width in 6..200 {
-            let shown = fit(&needs_on_demand_hooks, Some(width));
+            let shown = fit(&needs, Some(width));
             assert!(total(shown.iter().map(|(_, wide)| *wide)) <= width, "{width}: {shown:?}");
             assert!(!shown.is_empty());
         }

@@ -35,8 +35,8 @@ impl Paint {
         if terminal && !refused { Self::Coloured } else { Self::Bare }
     }
 
-    pub(super) fn line(self, ink: Style, text: String) -> String {
-        let code = match ink {
+    pub(super) fn line(self, style: Style, text: String) -> String {
+        let code = match style {
             _ if self == Self::Bare || text.is_empty() => return text,
             Style::Headline => "1",
             Style::Heading | Style::Footer | Style::Row(Emphasis::Faint) => "2",

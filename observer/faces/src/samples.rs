@@ -1,8 +1,7 @@
 //! Reports as the contract sketches them: what the tests of the outputs look at.
 
-use observer_core::{
-    note::NoteCode,
-    report::{Column, Emphasis, Hidden, Kind, LossTotals, Note, Report, Row, Table, Value},
+use observer_core::report::{
+    Column, CommonNote, Emphasis, Hidden, LossTotals, Notation, Note, Report, Row, Table, Unit, Value,
 };
 
 const MIB: f64 = 1_048_576.0;
@@ -39,15 +38,15 @@ fn words(text: &str) -> Value {
 
 fn mem_columns() -> Vec<Column> {
     vec![
-        Column::new("pid", Kind::Number, "PID", 1),
-        Column::new("comm", Kind::Text, "COMMAND", 0),
-        Column::new("unit", Kind::Text, "UNIT", 8),
-        Column::new("rss", Kind::Bytes, "RSS", 0).adding(),
-        Column::new("growth", Kind::Change, "1 MIN", 3).adding(),
-        Column::new("rate", Kind::ByteRateMinute, "RATE /min", 5),
-        Column::human("trend", Kind::Series, "TREND", 6),
-        Column::new("verdict", Kind::Text, "VERDICT", 1),
-        Column::new("reason", Kind::Text, "", 7),
+        Column::label("pid").shown("PID", 1),
+        Column::label("comm").shown("COMMAND", 0),
+        Column::label("unit").shown("UNIT", 8),
+        Column::gauge("rss", Unit::Bytes).shown("RSS", 0).adding(),
+        Column::gauge("growth", Unit::Bytes).shown("1 MIN", 3).noted(Notation::Signed).adding(),
+        Column::gauge("rate", Unit::BytesPerSecond).shown("RATE", 5).noted(Notation::PerMinute),
+        Column::trend("trend", Unit::Bytes, "TREND", 6),
+        Column::label("verdict").shown("VERDICT", 1),
+        Column::label("reason").shown("", 7),
     ]
 }
 
@@ -108,10 +107,8 @@ pub(super) fn mem() -> Report {
         },
     ];
     let main = Table {
-        key: "rows",
-        columns: mem_columns(),
-        rows,
         hidden: Hidden { rows: 214, sums: vec![("rss", 3174.4 * MIB)] },
+        ..Table::of_processes("rows", mem_columns(), rows)
     };
     report(
         "mem",
@@ -122,12 +119,12 @@ pub(super) fn mem() -> Report {
 
 pub(super) fn deleted_open() -> Report {
     let columns = vec![
-        Column::new("allocated", Kind::Bytes, "ALLOCATED", 0).adding(),
-        Column::new("rate", Kind::ChangeRate, "GROWS", 3),
-        Column::new("path", Kind::Text, "FILE", 0),
-        Column::human("held_by", Kind::Text, "HELD BY", 1),
-        Column::human("deleted", Kind::Text, "DELETED", 5),
-        Column::json("holders", Kind::Text),
+        Column::gauge("allocated", Unit::Bytes).shown("ALLOCATED", 0).adding(),
+        Column::gauge("rate", Unit::BytesPerSecond).shown("GROWS", 3).noted(Notation::Signed),
+        Column::label("path").shown("FILE", 0),
+        Column::label("held_by").human("HELD BY", 1),
+        Column::label("deleted").human("DELETED", 5),
+        Column::label("holders"),
     ];
     let first = Row {
         cells: vec![
@@ -158,14 +155,13 @@ pub(super) fn deleted_open() -> Report {
         ],
         ..Row::default()
     };
-    let main = Table { key: "rows", columns, rows: vec![first, second], hidden: Hidden::default() };
+    let main = Table::of_processes("rows", columns, vec![first, second]);
     Report {
-        notes: vec![Note {
-            code: NoteCode::remark("paths"),
-            text: "files deleted before observer started have the name they had last, which may be in a directory \
-                   that has been moved since"
-                .to_owned(),
-        }],
+        notes: vec![Note::new(
+            CommonNote::Blind,
+            "files deleted before observer started have the name they had last, which may be in a directory that has \
+             been moved since",
+        )],
         ..report(
             "deleted-open",
             "/var (ext4, 40 GiB) holds 7.3 GiB in 2 deleted files. Freeing them: restart legacy.service, or see below.",
@@ -176,15 +172,15 @@ pub(super) fn deleted_open() -> Report {
 
 pub(super) fn net() -> Report {
     let columns = vec![
-        Column::new("pid", Kind::Number, "PID", 1),
-        Column::new("comm", Kind::Text, "COMMAND", 0),
-        Column::new("unit", Kind::Text, "UNIT", 8),
-        Column::new("tx_rate", Kind::BitRate, "SENDS", 0).adding(),
-        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1).adding(),
-        Column::new("share", Kind::Share, "SHARE", 2),
-        Column::new("tx", Kind::Bytes, "SINCE START", 5).adding(),
-        Column::new("to", Kind::Text, "TO", 4),
-        Column::new("limited_by", Kind::Text, "LIMITED BY", 6),
+        Column::label("pid").shown("PID", 1),
+        Column::label("comm").shown("COMMAND", 0),
+        Column::label("unit").shown("UNIT", 8),
+        Column::gauge("tx_rate", Unit::BytesPerSecond).shown("SENDS", 0).noted(Notation::Bits).adding(),
+        Column::gauge("rx_rate", Unit::BytesPerSecond).shown("RECEIVES", 1).noted(Notation::Bits).adding(),
+        Column::gauge("share", Unit::Ratio).shown("SHARE", 2),
+        Column::gauge("tx", Unit::Bytes).shown("SINCE START", 5).adding(),
+        Column::label("to").shown("TO", 4),
+        Column::label("limited_by").shown("LIMITED BY", 6),
     ];
     let row = |pid, comm, unit, (tx, rx): (f64, f64), share, since, to, limited| Row {
         cells: vec![
@@ -226,17 +222,17 @@ pub(super) fn net() -> Report {
         ),
         row(2210, "curl", "", (0.3, 8.8), 0.01, 40.0, "mirror:443", "latency: 81 ms a round trip"),
     ];
-    let links = Table {
-        key: "links",
-        columns: vec![
-            Column::new("interface", Kind::Text, "LINK", 0),
-            Column::new("speed", Kind::BitSpeed, "SPEED", 2),
-            Column::new("tx_rate", Kind::BitRate, "SENDS", 0),
-            Column::new("rx_rate", Kind::BitRate, "RECEIVES", 0),
-            Column::new("use", Kind::Share, "USE", 0),
-            Column::new("drops", Kind::Count, "DROPS", 1),
+    let links = Table::new(
+        "links",
+        vec![
+            Column::label("interface").shown("LINK", 0),
+            Column::gauge("speed", Unit::BitsPerSecond).shown("SPEED", 2),
+            Column::gauge("tx_rate", Unit::BytesPerSecond).shown("SENDS", 0).noted(Notation::Bits),
+            Column::gauge("rx_rate", Unit::BytesPerSecond).shown("RECEIVES", 0).noted(Notation::Bits),
+            Column::gauge("use", Unit::Ratio).shown("USE", 0),
+            Column::gauge("drops", Unit::Count).shown("DROPS", 1),
         ],
-        rows: vec![Row {
+        vec![Row {
             cells: vec![
                 words("eth0"),
                 Value::Unsigned(1_000_000_000),
@@ -247,14 +243,13 @@ pub(super) fn net() -> Report {
             ],
             ..Row::default()
         }],
-        hidden: Hidden::default(),
-    };
+    );
     Report {
         loss: LossTotals { ring: 12, map_full: 1, names: 3, unattributed: 4096, skipped: 0 },
         ..report(
             "net",
             "eth0 sends 912 Mbit/s of 1 Gbit/s (91 %): backup takes 84 % of it and adds 38 ms to everybody's round trip.",
-            vec![Table { key: "rows", columns, rows, hidden: Hidden::default() }, links],
+            vec![Table::of_processes("rows", columns, rows), links],
         )
     }
 }
@@ -267,10 +262,10 @@ pub(super) fn long(rows: u64) -> Report {
         ..Row::default()
     };
     let columns = vec![
-        Column::new("pid", Kind::Number, "PID", 1),
-        Column::new("comm", Kind::Text, "COMMAND", 0),
-        Column::new("rss", Kind::Bytes, "RSS", 0).adding(),
+        Column::label("pid").shown("PID", 1),
+        Column::label("comm").shown("COMMAND", 0),
+        Column::gauge("rss", Unit::Bytes).shown("RSS", 0).adding(),
     ];
-    let main = Table { key: "rows", columns, rows: (1..=rows).map(row).collect(), hidden: Hidden::default() };
+    let main = Table::of_processes("rows", columns, (1..=rows).map(row).collect());
     report("mem", "Memory 23.5 GiB, 61 % used.", vec![main])
 }

@@ -1,13 +1,19 @@
 //! A report as lines of text: the answer first, then the rows that matter, last what was not seen.
 
+use comfy_table::{CellAlignment, ColumnConstraint, Width, presets};
+
 use super::{
-    cell, clock,
+    cell::{self, Alignment},
+    clock,
     layout::{self, GAP, WidthNeed},
     paint::{Paint, Style},
     width,
 };
 use observer_core::{
-    report::{Column, Emphasis, Heading, Hidden, Kind, LossTotals, Note, Report, Row, Table, Value},
+    report::{
+        Column, Emphasis, Hidden, LossTotals, Notation, Note, Report, Row, Table, Unit, Value,
+        column::Heading,
+    },
     units,
 };
 
@@ -40,14 +46,14 @@ pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint, notes: 
         let widest = page.table(table);
         let more = more(table);
         if shown.len() == 1 && report.notes.is_empty() {
-            page.ends(more, &footer.take().unwrap_or_default(), widest, loss_ink(report));
+            page.ends(more, &footer.take().unwrap_or_default(), widest, loss_style(report));
         } else if let Some(more) = more {
             page.sentence(Style::Footer, &more, MARGIN, MARGIN + 1);
         }
     }
     page.notes(&report.notes, notes);
     if let Some(footer) = footer {
-        page.sentence(loss_ink(report), &footer, MARGIN, MARGIN + 1);
+        page.sentence(loss_style(report), &footer, MARGIN, MARGIN + 1);
     }
     page.lines
 }
@@ -66,113 +72,91 @@ impl Page {
         }
     }
 
-    fn put(&mut self, ink: Style, line: &str) {
+    fn put(&mut self, style: Style, line: &str) {
         let line = line.trim_end();
         let line = self.width.map_or_else(|| line.to_owned(), |width| width::truncated(line, width));
-        self.lines.push(self.paint.line(ink, line));
+        self.lines.push(self.paint.line(style, line));
     }
 
     /// Text that is broken, not cut, where it is too long.
-    fn sentence(&mut self, ink: Style, text: &str, first: usize, rest: usize) {
+    fn sentence(&mut self, style: Style, text: &str, first: usize, rest: usize) {
         match self.width {
-            None => self.put(ink, &format!("{}{text}", " ".repeat(first))),
+            None => self.put(style, &format!("{}{text}", " ".repeat(first))),
             Some(width) => {
                 for line in width::wrapped(text, width, first, rest) {
-                    self.put(ink, &line);
+                    self.put(style, &line);
                 }
             }
         }
     }
 
-    fn notes(&mut self, notes: &[Note], style: Notes) {
-        let ink = Style::Row(Emphasis::Notice);
-        if !notes.is_empty() && style != Notes::Counted {
+    fn notes(&mut self, notes: &[Note], room: Notes) {
+        let style = Style::Row(Emphasis::Notice);
+        if !notes.is_empty() && room != Notes::Counted {
             self.blank();
         }
-        match style {
+        match room {
             Notes::Whole => {
                 for note in notes {
-                    self.sentence(ink, &format!("note: {}", note.text), MARGIN, MARGIN + 6);
+                    self.sentence(style, &format!("note: {}", note.text), MARGIN, MARGIN + 6);
                 }
             }
             Notes::Short => {
                 for note in notes {
-                    self.put(ink, &format!(" note: {}", note.text));
+                    self.put(style, &format!(" note: {}", note.text));
                 }
             }
             Notes::Counted if notes.is_empty() => {}
             Notes::Counted => {
                 let count = units::counted(notes.len() as u64, "note", "notes");
-                self.put(ink, &format!(" {count}: a larger terminal or --plain shows them"));
+                self.put(style, &format!(" {count}: a larger terminal or --plain shows them"));
             }
         }
     }
 
     /// The rows that were cut away at the left, what was lost at the right, in one line if they fit.
-    fn ends(&mut self, more: Option<String>, footer: &str, widest: usize, ink: Style) {
+    fn ends(&mut self, more: Option<String>, footer: &str, widest: usize, style: Style) {
         if let Some(more) = more {
             let left = MARGIN + width::width(&more);
             let room = widest.max(60).min(self.width.unwrap_or(usize::MAX));
             if let Some(blanks) = room.checked_sub(left + width::width(footer)).filter(|blanks| *blanks > GAP)
             {
                 let line = format!("{}{more}{}{footer}", " ".repeat(MARGIN), " ".repeat(blanks));
-                return self.put(ink, &line);
+                return self.put(style, &line);
             }
             self.sentence(Style::Footer, &more, MARGIN, MARGIN + 1);
         }
-        self.sentence(ink, footer, MARGIN, MARGIN + 1);
+        self.sentence(style, footer, MARGIN, MARGIN + 1);
     }
 
-    /// Puts heading and rows; gives the width of the widest line.
+    /// Puts heading and rows; returns the width of the widest line.
     fn table(&mut self, table: &Table) -> usize {
         let columns = columns(table);
+        let titles: Vec<String> = columns.iter().map(|column| title(&column.heading)).collect();
         let cells: Vec<Vec<String>> = table.rows.iter().map(|row| cells(row, &columns)).collect();
-        let needs_on_demand_hooks: Vec<WidthNeed> = columns
-            .iter()
-            .enumerate()
-            .map(|(at, (_, column, heading))| WidthNeed {
-                natural: cells
-                    .iter()
-                    .map(|cells| width::width(&cells[at]))
-                    .fold(width::width(heading.title), usize::max),
-                leaves: heading.leaves,
-                text: column.kind == Kind::Text,
-            })
-            .collect();
-        let shown = layout::fit(&needs_on_demand_hooks, self.width.map(|width| width.saturating_sub(MARGIN)));
-
-        let line = |text: &dyn Fn(usize) -> String| {
-            let mut line = " ".repeat(MARGIN);
-            for (place, (at, wide)) in shown.iter().enumerate() {
-                if place > 0 {
-                    line.push_str(&" ".repeat(GAP));
-                }
-                let text = width::shortened(&text(*at), *wide);
-                let blanks = " ".repeat(wide.saturating_sub(width::width(&text)));
-                if cell::stands_right(columns[*at].1.kind) {
-                    line.push_str(&blanks);
-                    line.push_str(&text);
-                } else {
-                    line.push_str(&text);
-                    line.push_str(&blanks);
-                }
-            }
-            line.trim_end().to_owned()
+        let natural = |at: usize| {
+            cells.iter().map(|cells| width::width(&cells[at])).fold(width::width(&titles[at]), usize::max)
         };
-        let heading = line(&|at| columns[at].2.title.to_owned());
-        let mut widest = width::width(&heading);
-        self.put(Style::Heading, &heading);
+        let needs = columns.iter().enumerate().map(|(at, column)| WidthNeed {
+            natural: natural(at),
+            importance: column.heading.importance,
+            text: column.alignment == Alignment::Text,
+        });
+        let needs: Vec<WidthNeed> = needs.collect();
+        let shown = layout::fit(&needs, self.width.map(|width| width.saturating_sub(MARGIN)));
+        let lines = printed(&titles, &cells, &columns, &shown);
+        let widest = lines.iter().map(|line| width::width(line)).max().unwrap_or(0);
         // Details stand under the first text, which is what they are about.
-        let text = shown.iter().position(|(at, _)| !cell::stands_right(columns[*at].1.kind)).unwrap_or(0);
+        let text = shown.iter().position(|(at, _)| columns[*at].alignment != Alignment::Number).unwrap_or(0);
         let indent: usize = MARGIN + shown[..text].iter().map(|(_, wide)| wide + GAP).sum::<usize>();
         let indent = if self.width.is_some_and(|width| width < 2 * indent + 40) { 3 } else { indent };
-        for (row, cells) in table.rows.iter().zip(&cells) {
-            let row_line = line(&|at| cells[at].clone());
-            widest = widest.max(width::width(&row_line));
-            let ink = Style::Row(row.emphasis);
-            self.put(ink, &row_line);
+        let mut lines = lines.iter();
+        self.put(Style::Heading, lines.next().map_or("", String::as_str));
+        for (row, line) in table.rows.iter().zip(lines) {
+            let style = Style::Row(row.emphasis);
+            self.put(style, line);
             // The row stands out for both; a paragraph in its colour would be hard to read.
-            let beside = if row.emphasis == Emphasis::Faint { ink } else { Style::Row(Emphasis::Plain) };
+            let beside = if row.emphasis == Emphasis::Faint { style } else { Style::Row(Emphasis::Plain) };
             for detail in &row.details {
                 self.detail(beside, detail, indent);
             }
@@ -180,38 +164,78 @@ impl Page {
         widest
     }
 
-    fn detail(&mut self, ink: Style, text: &str, indent: usize) {
+    fn detail(&mut self, style: Style, text: &str, indent: usize) {
         let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent));
         for line in width::wrapped(text, room.max(8), 0, 2) {
-            self.put(ink, &format!("{}{line}", " ".repeat(indent)));
+            self.put(style, &format!("{}{line}", " ".repeat(indent)));
         }
     }
 }
 
-/// The columns that people see: each with its place in the row.
-fn columns(table: &Table) -> Vec<(usize, &Column, Heading)> {
-    let columns = table.columns.iter().enumerate();
-    columns.filter_map(|(at, column)| Some((at, column, column.human?))).collect()
+/// A column that is shown.
+struct ShownColumn<'a> {
+    /// Its place in the row.
+    at: usize,
+    column: &'a Column,
+    heading: Heading,
+    alignment: Alignment,
 }
 
-fn cells(row: &Row, columns: &[(usize, &Column, Heading)]) -> Vec<String> {
-    let mut name = columns.iter().position(|(_, column, _)| column.kind == Kind::Text).filter(|_| row.ended);
-    columns
-        .iter()
-        .enumerate()
-        .map(|(place, (at, column, heading))| {
-            let cell = row.cell(*at);
-            // A column without a title holds remarks, and no remark is no gap.
-            if heading.title.is_empty() && *cell == Value::Missing {
-                return String::new();
-            }
-            let mut text = cell::text(cell, column.kind);
-            if name.take_if(|name| *name == place).is_some() {
-                text.push_str(" (ended)");
-            }
-            text
-        })
-        .collect()
+fn columns(table: &Table) -> Vec<ShownColumn<'_>> {
+    let mut shown = Vec::new();
+    for (at, column) in table.columns.iter().enumerate() {
+        if let Some(heading) = column.heading {
+            let alignment = cell::alignment(column, at, &table.rows);
+            shown.push(ShownColumn { at, column, heading, alignment });
+        }
+    }
+    shown
+}
+
+fn title(heading: &Heading) -> String {
+    let per = if heading.notation == Notation::PerMinute { " /min" } else { "" };
+    format!("{}{per}", heading.title)
+}
+
+/// Heading and rows as lines, of the columns `shown`: (place in `columns`, width).
+fn printed(
+    titles: &[String],
+    cells: &[Vec<String>],
+    columns: &[ShownColumn<'_>],
+    shown: &[(usize, usize)],
+) -> Vec<String> {
+    let mut printed = comfy_table::Table::new();
+    printed.load_style(presets::NOTHING);
+    let line = |cells: &[String]| -> Vec<String> {
+        shown.iter().map(|(at, wide)| width::shortened(&cells[*at], *wide)).collect()
+    };
+    printed.set_header(line(titles));
+    printed.add_rows(cells.iter().map(|cells| line(cells)));
+    for (place, (column, (at, wide))) in printed.column_iter_mut().zip(shown).enumerate() {
+        let before = if place == 0 { MARGIN } else { GAP };
+        column.set_padding((before as u16, 0));
+        let whole = u16::try_from(before + wide).unwrap_or(u16::MAX);
+        column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(whole)));
+        column.set_cell_alignment(match columns[*at].alignment {
+            Alignment::Number => CellAlignment::Right,
+            Alignment::Text | Alignment::Series => CellAlignment::Left,
+        });
+    }
+    printed.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn cells(row: &Row, columns: &[ShownColumn<'_>]) -> Vec<String> {
+    let name = columns.iter().position(|column| column.alignment == Alignment::Text).filter(|_| row.ended);
+    let text = |(place, column): (usize, &ShownColumn<'_>)| {
+        let cell = row.cell(column.at);
+        // A column without a title holds remarks, and no remark is no gap.
+        if column.heading.title.is_empty() && *cell == Value::Missing {
+            return String::new();
+        }
+        let ended = if name == Some(place) { " (ended)" } else { "" };
+        cell::text(cell, column.column) + ended
+    };
+    columns.iter().enumerate().map(text).collect()
 }
 
 /// What was cut away: `214 more, together 3.1 GiB.`
@@ -221,16 +245,16 @@ fn more(table: &Table) -> Option<String> {
         return None;
     }
     let together = table.columns.iter().find_map(|column| {
-        if column.human.is_none() || matches!(column.kind, Kind::Count | Kind::Number) {
+        if column.heading.is_none() || matches!(column.unit, Unit::Count | Unit::None) {
             return None;
         }
         let (_, sum) = sums.iter().find(|(name, _)| *name == column.name)?;
-        Some(format!(", together {}", cell::text(&Value::Real(*sum), column.kind)))
+        Some(format!(", together {}", cell::text(&Value::Real(*sum), column)))
     });
     Some(format!("{} more{}.", units::count(*rows as u64), together.unwrap_or_default()))
 }
 
-fn loss_ink(report: &Report) -> Style {
+fn loss_style(report: &Report) -> Style {
     if report.loss.any() { Style::Warning } else { Style::Footer }
 }
 

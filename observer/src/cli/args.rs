@@ -178,6 +178,12 @@ pub struct Shape {
     /// Only processes whose `comm` (15 bytes at most, as ps shows it) matches
     #[arg(short = 'c', value_name = "REGEX", value_parser = expression, help_heading = "What to show")]
     pub comm: Option<Regex>,
+    /// Only processes of systemd units whose name matches
+    #[arg(long, value_name = "REGEX", value_parser = expression, help_heading = "What to show")]
+    pub unit: Option<Regex>,
+    /// Only processes in containers whose id or name matches
+    #[arg(long, value_name = "REGEX", value_parser = expression, help_heading = "What to show")]
+    pub container: Option<Regex>,
     /// What a row is made of; sums stay exact; `remote` in net only
     #[arg(long, value_name = "KEY", help_heading = "What to show")]
     pub by: Option<Key>,

@@ -85,7 +85,7 @@ impl Pipeline {
         if let Some(engine) = self.engines.first()
             && let Some(report) = engine.report(now, rows).map_err(unshapable)?
         {
-            self.lost |= report.loss.any() || report.notes.iter().any(|note| note.code.is_gap());
+            self.lost |= report.loss.any() || report.notes.iter().any(|note| note.kind.incomplete);
             if shown {
                 self.write(&report)?;
             }

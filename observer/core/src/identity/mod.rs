@@ -1,5 +1,4 @@
 //! Who a process is: its names, where it belongs, whether it has ended.
 
-pub mod columns;
 pub mod process;
 pub mod unit;

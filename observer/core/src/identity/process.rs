@@ -6,9 +6,12 @@
 use hashbrown::HashMap;
 
 use super::unit;
-use crate::facts::{
-    TaskId,
-    process::{Comm, ProcessFact},
+use crate::{
+    facts::{
+        TaskId,
+        process::{Comm, ProcessFact},
+    },
+    text::printable,
 };
 
 /// Every process that was met.
@@ -56,6 +59,27 @@ pub struct ReadNames {
     pub cmdline: Option<Vec<u8>>,
 }
 
+impl Process {
+    /// The kernel's name of the program, printable; `None` while it is not known.
+    #[must_use]
+    pub fn comm(&self) -> Option<String> {
+        self.uid.map(|_| printable(&self.comm))
+    }
+
+    /// `comm` as humans know it, a kernel thread's in brackets; `None` while it is not known.
+    #[must_use]
+    pub fn command(&self) -> Option<String> {
+        let comm = self.comm()?;
+        Some(if self.kernel_thread { format!("[{comm}]") } else { comm })
+    }
+
+    /// What `/proc` said, once it was read.
+    #[must_use]
+    pub fn read_names(&self) -> Option<&ReadNames> {
+        if let NamesState::Read(names) = &self.names { Some(names) } else { None }
+    }
+}
+
 impl Processes {
     /// What is known of `id`.
     #[must_use]
@@ -78,6 +102,33 @@ impl Processes {
     #[must_use]
     pub fn unread(&self, id: TaskId) -> bool {
         self.get(id).is_none_or(|process| process.names == NamesState::Unread)
+    }
+
+    /// The kernel's name of the program, printable; `None` while it is not known.
+    #[must_use]
+    pub fn comm(&self, id: TaskId) -> Option<String> {
+        self.get(id)?.comm()
+    }
+
+    /// The systemd unit, printable.
+    #[must_use]
+    pub fn unit(&self, id: TaskId) -> Option<String> {
+        self.get(id)?.read_names()?.unit.as_deref().map(printable)
+    }
+
+    /// The container's id or name, printable.
+    #[must_use]
+    pub fn container(&self, id: TaskId) -> Option<String> {
+        self.get(id)?.read_names()?.container.as_deref().map(printable)
+    }
+
+    /// `PID COMMAND`, as humans name a process in a sentence or a list: `1204 legacyd`.
+    #[must_use]
+    pub fn label(&self, id: TaskId) -> String {
+        match self.get(id).and_then(Process::command) {
+            Some(command) => format!("{} {command}", id.pid()),
+            None => id.pid().to_string(),
+        }
     }
 
     /// Processes that were gone before their names were read, since observation began.

@@ -31,7 +31,7 @@ impl Domain for DiskState {
     }
 
     fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
-        self.queries(shown, &report::inodes(self, shown), context)
+        self.queries(shown, &report::inodes(shown), context)
     }
 
     fn remembers(&self, id: TaskId) -> bool {

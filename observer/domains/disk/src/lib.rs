@@ -25,7 +25,7 @@ mod inode_scan;
 mod kernel_holder;
 mod magic;
 mod mounted;
-mod note;
+mod notes;
 pub mod report;
 mod space;
 pub mod state;
@@ -60,6 +60,6 @@ pub const DECLARATION: Declaration = Declaration {
     ],
     decoder: |_| Box::new(decode::DiskDecoder::default()),
     views: &[View::Disk, View::DeletedOpen],
-    notes: note::ALL,
+    notes: notes::DiskNote::ALL,
     state: |request| Box::new(state::DiskState::new(request)),
 };

@@ -26,7 +26,7 @@ pub mod decode;
 mod domain;
 pub mod hooks;
 mod machine;
-mod note;
+mod notes;
 mod pressure;
 mod process;
 pub mod report;
@@ -42,6 +42,6 @@ pub const DECLARATION: Declaration = Declaration {
     optional_fields: &["MM_OWNER", "SIGNAL_MAX_RSS", "TASK_RSS"],
     decoder: |page_size| Box::new(decode::MemDecoder::new(page_size)),
     views: &[View::Mem],
-    notes: note::ALL,
+    notes: notes::MemNote::ALL,
     state: |request| Box::new(state::MemState::new(request)),
 };

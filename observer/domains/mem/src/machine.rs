@@ -2,15 +2,15 @@
 //!
 //! `unaccounted` is the rest that no account of the kernel names: pages of drivers, balloons, firmware.
 
-use crate::note;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::notes::MemNote;
 use observer_core::{
     facts::{
         mem::{KernelPart, Machine},
         session::Timestamp,
     },
-    report::{Note, Value},
+    report::{Column, Note, Total, Unit, Value},
     trend::{series::Series, window::Window},
     units::duration,
 };
@@ -102,7 +102,7 @@ impl MachineMemory {
             let text = format!(
                 "Slab caches are as they were {age} ago: to read them took {took} of processor time, so they are read less often."
             );
-            Note { code: note::MEM_SLABS_READ_BEFORE, text }
+            Note::new(MemNote::SlabsReadBefore, text)
         })
     }
 
@@ -172,10 +172,10 @@ impl MachineMemory {
     }
 
     /// Where the machine's memory is, in bytes.
-    pub(super) fn totals(&self) -> Vec<(&'static str, Value)> {
+    pub(super) fn totals(&self) -> Vec<Total> {
         let machine = self.latest;
         let of = |value: fn(&Machine) -> Option<u64>| Value::unsigned(machine.as_ref().and_then(value));
-        vec![
+        let totals = [
             ("total", of(|machine| Some(machine.total))),
             ("available", of(|machine| machine.available)),
             ("anon", of(|machine| Some(machine.anon))),
@@ -192,7 +192,18 @@ impl MachineMemory {
             ("sockets", Value::unsigned(self.parts.get(&KernelPart::Sockets).map(|part| part.bytes))),
             ("swap_total", of(|machine| Some(machine.swap_total))),
             ("swap_free", of(|machine| Some(machine.swap_free))),
-        ]
+        ];
+        let total = |(name, value)| {
+            let column = Column::gauge(name, Unit::Bytes);
+            let column = match name {
+                "total" => column.otel("system.memory.limit", None),
+                "available" => column.otel("system.memory.linux.available", None),
+                "free" => column.otel("system.memory.usage", Some(("system.memory.state", "free"))),
+                _ => column,
+            };
+            Total::new(column, value)
+        };
+        totals.map(total).to_vec()
     }
 }
 
@@ -250,7 +261,8 @@ mod tests {
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
         let totals = memory.totals();
-        let number = |name| totals.iter().find(|(total, _)| *total == name).unwrap().1.number().unwrap();
+        let number =
+            |name| totals.iter().find(|total| total.column.name == name).unwrap().value.number().unwrap();
         assert_eq!(number("kernel_other"), 37.0, "stacks are within vmalloc");
         let named =
             ["anon", "file", "slab", "kernel_other", "unaccounted", "huge"].map(number).iter().sum::<f64>();
@@ -320,7 +332,8 @@ mod tests {
         memory.take(&Machine { available: None, per_cpu: None, ..MACHINE });
         let totals = memory.totals();
         for name in ["available", "kernel_other", "unaccounted"] {
-            assert!(totals.contains(&(name, Value::Missing)), "{name}");
+            let total = totals.iter().find(|total| total.column.name == name).unwrap();
+            assert_eq!(total.value, Value::Missing, "{name}");
         }
         assert_eq!(memory.size(), None);
     }

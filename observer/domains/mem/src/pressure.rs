@@ -1,12 +1,11 @@
 //! OOM kills, and memory pressure: the time that tasks waited for memory.
 
-use crate::note;
 use std::{cmp::Ordering, collections::BTreeMap};
 
+use super::notes::MemNote;
 use observer_core::{
     domain::Context,
     facts::{TaskId, mem::PressureTotals, session::Timestamp},
-    identity::columns::label,
     report::Note,
     text::printable,
     trend::window::Window,
@@ -102,12 +101,15 @@ impl MemoryPressure {
     pub(super) fn notes(&self, context: &Context<'_>) -> Vec<Note> {
         let mut kills: Vec<&Kill> = self.kills.iter().collect();
         kills.sort_by(|one, other| one.by_size(other));
-        let (mut notes, rest) = Note::few(note::MEM_OOM, &kills, |kill| kill.text(context));
-        let others = self.others.values().fold(rest.len() as u64, |sum, count| sum.saturating_add(*count));
+        let first = kills.len().min(Note::FEW);
+        let mut notes: Vec<Note> =
+            kills[..first].iter().map(|kill| Note::new(MemNote::OomKill, kill.text(context))).collect();
+        let rest = (kills.len() - first) as u64;
+        let others = self.others.values().fold(rest, |sum, count| sum.saturating_add(*count));
         if others > 0 {
             let killed = units::counted(others, "more process was", "more processes were");
             let text = format!("Out of memory: {killed} killed in the last minute.");
-            notes.push(Note { code: note::MEM_OOM, text });
+            notes.push(Note::new(MemNote::OomKill, text));
         }
         let mut stalls: Vec<(f64, String)> = self
             .stalls
@@ -115,14 +117,11 @@ impl MemoryPressure {
             .filter_map(|(group, waiting)| waiting.text(group.as_deref(), context))
             .collect();
         stalls.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        let (worst, rest) = Note::few(note::MEM_STALL, &stalls, |(_, text)| text.clone());
-        notes.extend(worst);
-        if !rest.is_empty() {
+        let others = |rest: &[(f64, String)]| {
             let groups = units::counted(rest.len() as u64, "more group", "more groups");
-            let text =
-                format!("Since the last report tasks waited for memory in {groups}, for less of the time.");
-            notes.push(Note { code: note::MEM_STALL, text });
-        }
+            format!("Since the last report tasks waited for memory in {groups}, for less of the time.")
+        };
+        notes.extend(Note::few(MemNote::Stall, &stalls, |(_, text)| text.clone(), others));
         notes
     }
 }
@@ -138,7 +137,7 @@ impl Kill {
         let name = |id: TaskId| {
             // If the kernel gives a number only, it means the latest process that had it.
             let latest = if id.start == 0 { context.processes.latest(id.pid()) } else { None };
-            label(latest.unwrap_or(id), context.processes)
+            context.processes.label(latest.unwrap_or(id))
         };
         let ago = units::duration(context.now.boot.saturating_sub(self.at) as f64 / 1e9);
         let mut text = format!("Out of memory {ago} ago: {} was killed", name(self.victim));

@@ -1,21 +1,22 @@
 //! From the state of the mem domain to rows and columns.
 
+use std::borrow::Cow;
+
 use self::{
     headline::headline,
     kernel::kernel,
     ranked_process::{AssessmentStage, RankedProcess, assessed},
 };
-use crate::{note, state::MemState};
+use crate::{notes::MemNote, state::MemState};
 use observer_core::{
     domain::Context,
     facts::{
         TaskId,
         mem::{Memory, Totals},
     },
-    identity::columns,
     report::{
-        Column, Kind, Note, Report, Row, Table, Value,
-        shape::subject::{self, Subject},
+        Column, Merge, Notation, Note, Report, Row, Subject, Table, Unit, Value, process,
+        shape::{self, Candidate},
     },
     trend::{verdict::Assessment, window::Window},
     view::GroupBy,
@@ -51,11 +52,14 @@ pub(super) fn draft(state: &MemState, context: &Context<'_>) -> Report {
 }
 
 fn process_table(processes: Vec<RankedProcess<'_>>, context: &Context<'_>, stage: AssessmentStage) -> Table {
-    let identity = columns::columns(context.request);
+    let identity = process::columns(context.request);
     let cells = process_cells(context);
     // Nobody reads what the hidden rows of a draft add up to.
-    let adds = |column: Column| Column { adds: column.adds && stage == AssessmentStage::Final, ..column };
-    let columns = identity.iter().copied().chain(cells.iter().map(|(column, _)| adds(*column))).collect();
+    let merged = |column: &Column| match stage {
+        AssessmentStage::Final => *column,
+        AssessmentStage::Draft => column.merged(Merge::Nothing),
+    };
+    let columns = identity.iter().copied().chain(cells.iter().map(|(column, _)| merged(column))).collect();
     let by_process = context.request.by == GroupBy::Process;
     let making = RowContext {
         identity: identity.len(),
@@ -63,10 +67,12 @@ fn process_table(processes: Vec<RankedProcess<'_>>, context: &Context<'_>, stage
         empty: stage == AssessmentStage::Draft && by_process,
         context,
     };
-    let candidates =
-        processes.into_iter().map(|process| Candidate { process, making: &making }).collect::<Vec<_>>();
-    let rank = |candidate: &Candidate<'_>| candidate.process.order();
-    subject::table("rows", columns, candidates, rank, context.request, context.processes)
+    let candidates = processes
+        .into_iter()
+        .map(|process| ProcessCandidate { process, making: &making })
+        .collect::<Vec<_>>();
+    let rank = |candidate: &ProcessCandidate<'_>| candidate.process.order();
+    shape::table("rows", columns, candidates, rank, context.request, context.processes)
 }
 
 type Cell = fn(&RankedProcess<'_>) -> Value;
@@ -81,39 +87,40 @@ struct RowContext<'a> {
 }
 
 /// A process that may get a row.
-struct Candidate<'a> {
+struct ProcessCandidate<'a> {
     process: RankedProcess<'a>,
     making: &'a RowContext<'a>,
 }
 
-impl Subject for Candidate<'_> {
-    fn process(&self) -> TaskId {
-        self.process.id
+impl Candidate for ProcessCandidate<'_> {
+    fn processes(&self) -> &[TaskId] {
+        std::slice::from_ref(&self.process.id)
     }
 
     fn ended(&self) -> bool {
         self.process.process.ended
     }
 
-    fn cell(&self, at: usize) -> Value {
+    fn cell(&self, at: usize) -> Cow<'_, Value> {
         let RowContext { identity, cells, context, .. } = self.making;
-        match at.checked_sub(*identity).and_then(|at| cells.get(at)) {
+        Cow::Owned(match at.checked_sub(*identity).and_then(|at| cells.get(at)) {
             Some(cell) => cell(&self.process),
-            None => columns::cells(self.process.id, context.processes, context.request)
+            None => process::cells(self.process.id, context.processes, context.request)
                 .get(at)
                 .cloned()
                 .unwrap_or_default(),
-        }
+        })
     }
 
-    fn row(&self) -> Row {
+    fn into_row(self) -> Row {
         let (process, context) = (&self.process, self.making.context);
         let mut cells = Vec::new();
         if !self.making.empty {
-            cells = columns::cells(process.id, context.processes, context.request);
+            cells = process::cells(process.id, context.processes, context.request);
             cells.extend(self.making.cells.iter().map(|cell| cell(process)));
         }
         Row {
+            subject: Subject::Process(process.id),
             processes: vec![process.id],
             cells,
             emphasis: process.emphasis(),
@@ -125,25 +132,25 @@ impl Subject for Candidate<'_> {
 
 /// Each column that is not about who a process is, with what stands in it.
 fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
-    let bytes = |name| Column::json(name, Kind::Bytes).adding();
+    let gauge = |name| Column::gauge(name, Unit::Bytes).adding();
+    let counter = |name| Column::counter(name, Unit::Bytes).adding();
+    let rss = gauge("rss").shown("RSS", 0).otel("process.memory.usage", None);
     let mut cells: Vec<(Column, Cell)> = vec![
-        (Column::new("rss", Kind::Bytes, "RSS", 0).adding(), |process| positive(process.rss())),
-        (bytes("anon"), |process| held(process, |memory| memory.anon)),
-        (bytes("file"), |process| held(process, |memory| memory.file)),
-        (bytes("shmem"), |process| held(process, |memory| memory.shmem)),
-        (bytes("swap"), |process| held(process, |memory| memory.swap)),
-        (bytes("virt"), |process| held(process, |memory| memory.virt)),
-        (bytes("page_tables"), |process| {
+        (rss, |process| positive(process.rss())),
+        (gauge("anon"), |process| held(process, |memory| memory.anon)),
+        (gauge("file"), |process| held(process, |memory| memory.file)),
+        (gauge("shmem"), |process| held(process, |memory| memory.shmem)),
+        (gauge("swap"), |process| held(process, |memory| memory.swap)),
+        (gauge("virt").otel("process.memory.virtual", None), |process| held(process, |memory| memory.virt)),
+        (gauge("page_tables"), |process| {
             Value::unsigned(process.process.page_tables.filter(|_| !process.process.ended))
         }),
-        (bytes("mapped"), |process| total(process, |totals| totals.mapped)),
-        (bytes("unmapped"), |process| total(process, |totals| totals.unmapped)),
-        (bytes("mapped_file"), |process| total(process, |totals| totals.mapped_file)),
-        (bytes("reserved"), |process| total(process, |totals| totals.reserved)),
-        (Column::json("protected", Kind::Change).adding(), |process| {
-            process.totals.map_or(Value::Missing, |totals| Value::Signed(totals.protected))
-        }),
-        (Column::json("peak", Kind::Bytes), |process| {
+        (counter("mapped"), |process| total(process, |totals| totals.mapped)),
+        (counter("unmapped"), |process| total(process, |totals| totals.unmapped)),
+        (counter("mapped_file"), |process| total(process, |totals| totals.mapped_file)),
+        (counter("reserved"), |process| total(process, |totals| totals.reserved)),
+        (gauge("protected"), |process| Value::signed(process.totals.map(|totals| totals.protected))),
+        (Column::gauge("peak", Unit::Bytes), |process| {
             Value::unsigned(process.totals.and_then(|totals| totals.peak))
         }),
     ];
@@ -157,18 +164,18 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
     ];
     cells.extend(trend_columns(context).into_iter().zip(trend));
     let more: [(Column, Cell); 6] = [
-        (Column::new("verdict", Kind::Text, "VERDICT", 2), |process| {
+        (Column::text("verdict").shown("VERDICT", 2), |process| {
             Value::Text(living(process).map_or("unknown", |says| says.verdict.name()).to_owned())
         }),
-        (Column::new("reason", Kind::Text, "WHY", 5), |process| {
+        (Column::text("reason").shown("WHY", 5), |process| {
             Value::Text(living(process).map_or_else(|| process.end(), |says| says.reason.clone()))
         }),
-        (Column::json("limit", Kind::Bytes), |process| {
+        (Column::gauge("limit", Unit::Bytes), |process| {
             Value::unsigned(living(process).and_then(|_| process.limit()).map(|room| room.limit))
         }),
-        (Column::json("full_in", Kind::Duration), |process| Value::real(process.full_in()[0])),
-        (Column::json("full_in_low", Kind::Duration), |process| Value::real(process.full_in()[1])),
-        (Column::json("full_in_high", Kind::Duration), |process| Value::real(process.full_in()[2])),
+        (Column::gauge("full_in", Unit::Seconds), |process| Value::real(process.full_in()[0])),
+        (Column::gauge("full_in_low", Unit::Seconds), |process| Value::real(process.full_in()[1])),
+        (Column::gauge("full_in_high", Unit::Seconds), |process| Value::real(process.full_in()[2])),
     ];
     cells.extend(more);
     cells
@@ -194,12 +201,15 @@ fn living<'a>(process: &'a RankedProcess<'_>) -> Option<&'a Assessment> {
 /// Growth, rate and sparkline; their cells are [`trend_value`].
 fn trend_columns(context: &Context<'_>) -> [Column; 6] {
     [
-        Column::new("growth", Kind::Change, window_title(context.request.window), 3).adding(),
-        Column::json("rate", Kind::ByteRateMinute).adding(),
-        Column::json("rate_low", Kind::ByteRateMinute),
-        Column::json("rate_high", Kind::ByteRateMinute),
-        Column::human("rate_interval", Kind::ByteRateMinute, "RATE /min", 4),
-        Column::human("trend", Kind::Series, "TREND", 6),
+        Column::gauge("growth", Unit::Bytes)
+            .shown(window_title(context.request.window), 3)
+            .noted(Notation::Signed)
+            .adding(),
+        Column::gauge("rate", Unit::BytesPerSecond).adding(),
+        Column::gauge("rate_low", Unit::BytesPerSecond),
+        Column::gauge("rate_high", Unit::BytesPerSecond),
+        Column::gauge("rate_interval", Unit::BytesPerSecond).human("RATE", 4).noted(Notation::PerMinute),
+        Column::trend("trend", Unit::Bytes, "TREND", 6),
     ]
 }
 
@@ -215,7 +225,7 @@ fn trend_value(at: usize, says: Option<&Assessment>, series: &Window, now: u64) 
     let known = series.known(now);
     let so_far = says.growth.filter(|_| known > 0.0).map(|growth| growth / known);
     match at {
-        0 => says.growth.map_or(Value::Missing, |bytes| Value::Signed(bytes.round() as i64)),
+        0 => Value::signed(says.growth.map(|bytes| bytes.round() as i64)),
         1 => Value::real(trend.map(|trend| trend.rate).or(so_far)),
         2 => Value::real(trend.map(|trend| trend.low)),
         3 => Value::real(trend.map(|trend| trend.high)),
@@ -250,17 +260,17 @@ fn notes(processes: &[RankedProcess<'_>]) -> Vec<Note> {
     if living().any(|process| process.memory.is_some() && process.says.trend.is_none()) {
         let text = "Rates of some processes are their growth over the time observed so far; a trend, and the interval that its \
              rate is in, needs ten seconds, or half the window.";
-        notes.push(Note { code: note::MEM_TREND, text: text.to_owned() });
+        notes.push(Note::new(MemNote::Trend, text));
     }
     if living().any(|process| process.memory.is_some() && process.limit().is_none()) {
         let text = "Limits of some processes are not known: the control group of a process could not be read, or \
                     its row is not shown.";
-        notes.push(Note { code: note::MEM_LIMIT, text: text.to_owned() });
+        notes.push(Note::new(MemNote::Limit, text));
     }
     if processes.iter().any(|process| process.process.ended) {
         let text = "Rows of processes that ended hold what they mapped and the most that was resident; what they \
                     held is free again.";
-        notes.push(Note { code: note::MEM_ENDED, text: text.to_owned() });
+        notes.push(Note::new(MemNote::Ended, text));
     }
     notes
 }

@@ -16,9 +16,7 @@ use observer_core::{
         TaskId,
         net::{Descriptors, Occupancy, SocketFact},
     },
-    identity::columns::label,
-    note::NEAR_LIMIT,
-    report::{Note, Value},
+    report::{Column, CommonNote, Note, Total, Unit, Value},
     units::{counted, share},
 };
 
@@ -42,24 +40,21 @@ pub(super) fn notes(state: &NetState, fullest: Option<Fullest>, context: &Contex
             "The firewall tracks {used} of at most {limit} connections; beyond that new ones are dropped."
         ));
     }
-    notes.extend(texts.into_iter().map(near_limit));
+    notes.extend(texts.into_iter().map(|text| Note::new(CommonNote::NearLimit, text)));
     notes
 }
 
-/// The note of something that is near its limit.
-pub(super) const fn near_limit(text: String) -> Note {
-    Note { code: NEAR_LIMIT, text }
-}
-
 /// The totals that tell how full the machine's own tables are.
-pub(super) fn totals(state: &NetState, fullest: Option<Fullest>) -> Vec<(&'static str, Value)> {
+pub(super) fn totals(state: &NetState, fullest: Option<Fullest>) -> [Total; 4] {
     let tracked = state.room.and_then(|room| room.tracked);
-    vec![
-        ("ports", Value::unsigned(fullest.map(|fullest| fullest.connections))),
-        ("ports_limit", Value::unsigned(range(state).map(|(first, last)| size(first, last)))),
-        ("tracked", Value::unsigned(tracked.map(|tracked| tracked.used))),
-        ("tracked_limit", Value::unsigned(tracked.map(|tracked| tracked.limit))),
+    let limit = range(state).map(|(first, last)| size(first, last));
+    [
+        ("ports", fullest.map(|fullest| fullest.connections)),
+        ("ports_limit", limit),
+        ("tracked", tracked.map(|tracked| tracked.used)),
+        ("tracked_limit", tracked.map(|tracked| tracked.limit)),
     ]
+    .map(|(name, number)| Total::new(Column::gauge(name, Unit::Count), Value::unsigned(number)))
 }
 
 /// The processes whose descriptors should be counted: those with many connections.
@@ -84,16 +79,19 @@ fn queues(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     found.sort_by_key(|queue| {
         (Reverse(queue.dropped), Reverse(queue.fact.queued), queue.fact.ends.local, queue.fact.cookie)
     });
-    let (mut notes, rest) = Note::few(NEAR_LIMIT, &found, |queue| queue.text(context));
-    if !rest.is_empty() {
-        let dropped = rest.iter().map(|queue| queue.dropped).fold(0, u64::saturating_add);
-        notes.push(near_limit(format!(
-            "{} nearly full too, or had no room for a connection; {} none there since the last report.",
-            counted(rest.len() as u64, "more accept queue is", "more accept queues are"),
-            counted(dropped, "connection found", "connections found"),
-        )));
-    }
-    notes
+    Note::few(
+        CommonNote::NearLimit,
+        &found,
+        |queue| queue.text(context),
+        |rest| {
+            let dropped = rest.iter().map(|queue| queue.dropped).fold(0, u64::saturating_add);
+            format!(
+                "{} nearly full too, or had no room for a connection; {} none there since the last report.",
+                counted(rest.len() as u64, "more accept queue is", "more accept queues are"),
+                counted(dropped, "connection found", "connections found"),
+            )
+        },
+    )
 }
 
 impl Queue<'_> {
@@ -108,7 +106,7 @@ impl Queue<'_> {
             .holders
             .iter()
             .min()
-            .map_or_else(|| "nobody who is known".to_owned(), |id| label(*id, context.processes));
+            .map_or_else(|| "nobody who is known".to_owned(), |id| context.processes.label(*id));
         let mut text = format!("{} connections wait at {} for {who}", fact.queued, fact.ends.local);
         if let Some(limit) = fact.queue_limit {
             text.push_str(&format!(", of at most {limit}"));
@@ -157,17 +155,16 @@ fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     });
     let mut found: Vec<(TaskId, Occupancy)> = near.collect();
     found.sort_by_key(|(id, filling)| (Reverse(filling.used), *id));
-    let (mut notes, rest) = Note::few(NEAR_LIMIT, &found, |(id, Occupancy { used, limit })| {
-        let who = label(*id, context.processes);
+    let text = |(id, Occupancy { used, limit }): &(TaskId, Occupancy)| {
+        let who = context.processes.label(*id);
         format!(
             "{who} has {used} of at most {limit} descriptors open; when none is left, it can neither accept nor connect."
         )
-    });
-    if !rest.is_empty() {
-        let text = counted(rest.len() as u64, "more process is", "more processes are");
-        notes.push(near_limit(format!("{text} near the number of descriptors that it may have.")));
-    }
-    notes
+    };
+    Note::few(CommonNote::NearLimit, &found, text, |rest| {
+        let more = counted(rest.len() as u64, "more process is", "more processes are");
+        format!("{more} near the number of descriptors that it may have.")
+    })
 }
 
 fn is_near(filling: Occupancy) -> bool {

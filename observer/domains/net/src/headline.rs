@@ -3,16 +3,15 @@
 use super::{
     diagnosis::{Bottleneck, Remedy},
     links::usage,
+    notes::NetNote,
     queue::FilledQueue,
     rates::Rates,
     state::NetState,
     traffic::{Overall, Traffic},
 };
-use crate::note;
 use observer_core::{
     domain::Context,
     facts::TaskId,
-    identity::columns::label,
     report::Note,
     text::printable,
     units::{bit_rate, bits, counted, duration, share},
@@ -94,19 +93,16 @@ pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
         format!(
             "{} fills the queue of its link to {} ({} of what that link limits): it adds {} to every round trip there; \
              {waiting} in it.",
-            label(filled.by, context.processes),
+            context.processes.label(filled.by),
             filled.to,
             share(filled.share),
             duration(filled.adds),
         )
     };
-    let (mut notes, rest) = Note::few(note::QUEUE_FILLED, state.judgements(context.now).filled(), text);
-    if !rest.is_empty() {
+    Note::few(NetNote::QueueFilled, state.judgements(context.now).filled(), text, |rest| {
         let more = counted(rest.len() as u64, "more link has", "more links have");
-        let text = format!("{more} a queue that one process fills.");
-        notes.push(Note { code: note::QUEUE_FILLED, text });
-    }
-    notes
+        format!("{more} a queue that one process fills.")
+    })
 }
 
 /// How many sockets listen, and where connections wait.
@@ -132,8 +128,7 @@ fn listening(state: &NetState) -> String {
 }
 
 fn who(id: TaskId, traffic: &Traffic, state: &NetState, context: &Context<'_>, all: &Overall) -> String {
-    let who =
-        format!("{} takes {} of it", label(id, context.processes), share(all.share(traffic.interval())));
+    let who = format!("{} takes {} of it", context.processes.label(id), share(all.share(traffic.interval())));
     match traffic.to() {
         Some(to) => format!("{who}, most of it with {}", state.shown(to, context)),
         None => who,

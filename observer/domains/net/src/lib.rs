@@ -31,7 +31,7 @@ mod link;
 mod links;
 mod listener;
 mod namespace;
-mod note;
+mod notes;
 mod peer_names;
 mod peer_totals;
 mod queue;
@@ -53,6 +53,6 @@ pub const DECLARATION: Declaration = Declaration {
     optional_fields: observer_common::net::OPTIONAL_FIELDS,
     decoder: |_page_size| Box::new(decode::NetDecoder::default()),
     views: &[View::Net, View::Connections, View::Listen],
-    notes: note::ALL,
+    notes: notes::NetNote::ALL,
     state: |request| Box::new(state::NetState::new(request)),
 };

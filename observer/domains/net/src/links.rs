@@ -1,16 +1,14 @@
 //! The table of interfaces, and what is said of those that can carry no more.
 
-use crate::note;
 use std::cmp::Reverse;
 
 use super::{
-    capacity::near_limit,
     link::{Link, Links},
+    notes::NetNote,
     rates::Rates,
 };
 use observer_core::{
-    note::NEAR_LIMIT,
-    report::{Column, Emphasis, Kind, Note, Row, Table, Value},
+    report::{Column, CommonNote, Emphasis, Notation, Note, Row, Subject, Table, Unit, Value},
     text::printable,
     units::{bits, bytes, counted, share},
 };
@@ -24,23 +22,24 @@ const FULL: f64 = 0.9;
 pub(super) fn table(links: &Links, rates: Rates) -> Table {
     let mut found: Vec<&Link> = links.iter().collect();
     found.sort_by_key(|link| Reverse(link.interval().map_or(0, |(tx, rx)| tx.max(rx))));
+    let rate = |name| Column::gauge(name, Unit::BytesPerSecond);
     let columns = vec![
-        Column::new("interface", Kind::Text, "INTERFACE", 0),
-        Column::json("speed", Kind::Number),
-        Column::human("capacity", Kind::Text, "SPEED", 4),
-        Column::new("tx_rate", Kind::BitRate, "SENDS", 1),
-        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1),
-        Column::new("use", Kind::Share, "USE", 2),
-        Column::new("queued", Kind::Bytes, "QUEUED", 5),
-        Column::json("queued_packets", Kind::Count),
-        Column::json("drops", Kind::Count),
-        Column::json("queue_drops", Kind::Count),
+        Column::label("interface").shown("INTERFACE", 0),
+        Column::gauge("speed", Unit::BitsPerSecond),
+        Column::text("capacity").human("SPEED", 4),
+        rate("tx_rate").shown("SENDS", 1).noted(Notation::Bits),
+        rate("rx_rate").shown("RECEIVES", 1).noted(Notation::Bits),
+        Column::gauge("use", Unit::Ratio).shown("USE", 2),
+        Column::gauge("queued", Unit::Bytes).shown("QUEUED", 5),
+        Column::gauge("queued_packets", Unit::Count),
+        Column::counter("drops", Unit::Count),
+        Column::counter("queue_drops", Unit::Count),
         // What an interface dropped and what its queue did are two counters, and one question.
-        Column::human("dropped", Kind::Count, "DROPS", 3),
-        Column::new("errors", Kind::Count, "ERRORS", 6),
+        Column::counter("dropped", Unit::Count).human("DROPS", 3),
+        Column::counter("errors", Unit::Count).shown("ERRORS", 6),
     ];
     let rows = found.into_iter().map(|link| row(link, rates)).collect();
-    Table { key: "links", rows, columns, hidden: Default::default() }
+    Table::new("links", columns, rows)
 }
 
 fn row(link: &Link, rates: Rates) -> Row {
@@ -68,7 +67,8 @@ fn row(link: &Link, rates: Rates) -> Row {
         (_, Some((0, 0)) | None) => Emphasis::Faint,
         _ => Emphasis::Plain,
     };
-    Row { cells, emphasis, ..Row::default() }
+    let subject = Subject::Link { name: link.fact.name.clone() };
+    Row { subject, cells, emphasis, ..Row::default() }
 }
 
 /// The part of its speed that an interface uses in its busier direction; `None` where either is unknown.
@@ -86,18 +86,17 @@ pub(super) fn notes(links: &Links, rates: Rates) -> Vec<Note> {
         let usage = |link| full(link).unwrap_or(0.0);
         other.lost().cmp(&one.lost()).then_with(|| usage(other).total_cmp(&usage(one)))
     });
-    let (mut notes, rest) = Note::few(NEAR_LIMIT, &found, |link| text(link, full(link)));
-    if !rest.is_empty() {
+    let others = |rest: &[&Link]| {
         let more = counted(rest.len() as u64, "more interface is", "more interfaces are");
         let lost = rest.iter().map(|link| link.lost()).fold(0, u64::saturating_add);
         let lost = counted(lost, "packet", "packets");
-        notes
-            .push(near_limit(format!("{more} full or lost packets since the last report, {lost} together.")));
-    }
+        format!("{more} full or lost packets since the last report, {lost} together.")
+    };
+    let mut notes = Note::few(CommonNote::NearLimit, &found, |link| text(link, full(link)), others);
     if links.iter().any(|link| link.queue().is_none()) {
         let text =
             "`queued` and `queue_drops` of interfaces are null: the kernel did not tell of their queues.";
-        notes.push(Note { code: note::LINK_QUEUES_UNKNOWN, text: text.to_owned() });
+        notes.push(Note::new(NetNote::LinkQueuesUnknown, text));
     }
     notes
 }

@@ -1,6 +1,5 @@
 //! From the state of the net domain to rows and columns.
 
-use crate::note;
 use std::{
     cmp::Reverse,
     collections::{HashMap, HashSet},
@@ -8,7 +7,9 @@ use std::{
 
 use super::{
     bytes::Bytes,
-    capacity, headline, links, peer_names,
+    capacity, headline, links,
+    notes::NetNote,
+    peer_names,
     peer_totals::PeerTotals,
     rates::Rates,
     state::{End, NetState},
@@ -16,14 +17,18 @@ use super::{
 };
 use observer_core::{
     domain::Context,
-    identity::columns,
-    report::{Column, Emphasis, Kind, Note, Report, Row, Table, Value},
+    report::{Column, Emphasis, Notation, Note, Report, Row, Subject, Table, Total, Unit, Value, process},
     units::counted,
-    view::View,
+    view::{GroupBy, View},
 };
 
 /// A share of the traffic from which a process stands out.
 const NOTABLE: f64 = 0.5;
+
+/// The metric of OpenTelemetry's conventions for the bytes of a process, and its attributes.
+const IO: &str = "process.network.io";
+const TRANSMIT: (&str, &str) = ("network.io.direction", "transmit");
+const RECEIVE: (&str, &str) = ("network.io.direction", "receive");
 
 /// The report of the view that was asked for.
 pub fn report(state: &NetState, context: &Context<'_>) -> Report {
@@ -35,10 +40,10 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     };
     let all = Overall::of(state.left, state.processes.values());
     report.totals = vec![
-        ("tx", Value::Unsigned(all.total.tx)),
-        ("rx", Value::Unsigned(all.total.rx)),
-        ("tx_rate", rates.rate(all.interval.tx)),
-        ("rx_rate", rates.rate(all.interval.rx)),
+        Total::new(Column::counter("tx", Unit::Bytes), Value::Unsigned(all.total.tx)),
+        Total::new(Column::counter("rx", Unit::Bytes), Value::Unsigned(all.total.rx)),
+        Total::new(Column::gauge("tx_rate", Unit::BytesPerSecond), rates.rate(all.interval.tx)),
+        Total::new(Column::gauge("rx_rate", Unit::BytesPerSecond), rates.rate(all.interval.rx)),
     ];
     let fullest = capacity::fullest_route(state);
     report.totals.extend(capacity::totals(state, fullest));
@@ -53,7 +58,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
             "{went} by before observer looked whose they were: it looks while a socket for datagrams is open, and for \
              ten minutes after."
         );
-        report.notes.push(Note { code: note::DATAGRAMS_UNSEEN, text });
+        report.notes.push(Note::new(NetNote::DatagramsUnseen, text));
     }
     if context.request.view != View::Listen {
         report.notes.extend(headline::notes(state, context));
@@ -89,7 +94,7 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
         let judgement = judged.process(id, state.tally.counts(id));
         let connections =
             open.get(&(id, remote)).copied().unwrap_or_default().saturating_add(traffic.ended_connections);
-        let mut cells = columns::cells(id, context.processes, context.request);
+        let mut cells = process::cells(id, context.processes, context.request);
         if state.remotes.is_some() {
             cells.push(Value::text(remote.map(|remote| remote.to_string())));
         }
@@ -118,36 +123,42 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
             share if share > 0.0 => Emphasis::Plain,
             _ => Emphasis::Faint,
         };
-        Row { processes: vec![id], cells, emphasis, details: Vec::new(), ended: ended(id) }
+        let subject = match &state.remotes {
+            Some(_) => Subject::ProcessPeer(id, remote),
+            None => Subject::Process(id),
+        };
+        Row { subject, processes: vec![id], cells, emphasis, details: Vec::new(), ended: ended(id) }
     });
     let columns = process_columns(context, state.remotes.is_some());
-    Table { key: "rows", rows: rows.collect(), columns, hidden: Default::default() }
+    Table::of_processes("rows", columns, rows.collect())
 }
 
 fn process_columns(context: &Context<'_>, remotes: bool) -> Vec<Column> {
-    let mut all = columns::columns(context.request);
+    let counter = |name| Column::counter(name, Unit::Bytes);
+    let rate = |name| Column::gauge(name, Unit::BytesPerSecond);
+    let mut all = process::columns(context.request);
     if remotes {
-        all.push(Column::new("remote", Kind::Text, "REMOTE", 0));
+        all.push(Column::label("remote").shown("REMOTE", 0).same().key_of(GroupBy::Remote));
     }
     all.extend([
-        Column::json("tx", Kind::Bytes).adding(),
-        Column::json("rx", Kind::Bytes).adding(),
-        Column::new("tx_rate", Kind::BitRate, "SENDS", 1).adding(),
-        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1).adding(),
-        Column::new("share", Kind::Share, "SHARE", 3).adding(),
-        Column::human("since_start", Kind::Bytes, "SINCE START", 4).adding(),
-        Column::json("tcp", Kind::Bytes).adding(),
-        Column::json("udp", Kind::Bytes).adding(),
-        Column::new("connections", Kind::Count, "CONNECTIONS", 7).adding(),
-        Column::json("retransmitted", Kind::Bytes).adding(),
-        Column::new("rtt", Kind::Duration, "RTT", 5),
-        Column::json("to", Kind::Text),
-        Column::human("to_name", Kind::Text, "TO", 2),
-        Column::json("limited_by", Kind::Text),
-        Column::human("limit", Kind::Text, "LIMITED BY", 2),
-        Column::json("evidence", Kind::Text),
-        Column::json("descriptors", Kind::Count),
-        Column::json("descriptor_limit", Kind::Count),
+        counter("tx").adding().otel(IO, Some(TRANSMIT)),
+        counter("rx").adding().otel(IO, Some(RECEIVE)),
+        rate("tx_rate").shown("SENDS", 1).noted(Notation::Bits).adding(),
+        rate("rx_rate").shown("RECEIVES", 1).noted(Notation::Bits).adding(),
+        Column::gauge("share", Unit::Ratio).shown("SHARE", 3).adding(),
+        counter("since_start").human("SINCE START", 4).adding(),
+        counter("tcp").adding(),
+        counter("udp").adding(),
+        Column::gauge("connections", Unit::Count).shown("CONNECTIONS", 7).adding(),
+        counter("retransmitted").adding(),
+        Column::gauge("rtt", Unit::Seconds).shown("RTT", 5),
+        Column::label("to"),
+        Column::label("to_name").human("TO", 2),
+        Column::text("limited_by"),
+        Column::text("limit").human("LIMITED BY", 2),
+        Column::text("evidence"),
+        Column::gauge("descriptors", Unit::Count).otel("process.unix.file_descriptor.count", None),
+        Column::gauge("descriptor_limit", Unit::Count),
     ]);
     all
 }

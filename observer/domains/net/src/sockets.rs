@@ -14,10 +14,10 @@ use observer_core::{
         TaskId,
         net::{Protocol, SocketFact},
     },
-    identity::columns::{self, label},
-    report::{Column, Emphasis, Kind, Row, Table, Value},
+    report::{Column, Emphasis, Notation, Row, Subject, Table, Unit, Value, process},
     text::printable,
     units::duration,
+    view::GroupBy,
 };
 
 /// The evidence for what is no TCP connection.
@@ -47,29 +47,32 @@ pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Tab
     found.sort_by_key(|found| {
         (Reverse(found.now), Reverse(found.total), found.row.processes.first().copied(), found.cookie)
     });
-    let mut all = columns::columns(context.request);
+    let counter = |name| Column::counter(name, Unit::Bytes);
+    let rate = |name| Column::gauge(name, Unit::BytesPerSecond);
+    let seconds = |name| Column::gauge(name, Unit::Seconds);
+    let mut all = process::columns(context.request);
     all.extend([
-        Column::new("protocol", Kind::Text, "PROTOCOL", 7),
-        Column::new("local", Kind::Text, "LOCAL", 5),
-        Column::new("remote", Kind::Text, "REMOTE", 0),
-        Column::new("state", Kind::Text, "STATE", 6),
-        Column::new("tx", Kind::Bytes, "SENT", 3).adding(),
-        Column::new("rx", Kind::Bytes, "RECEIVED", 3).adding(),
-        Column::new("tx_rate", Kind::BitRate, "SENDS", 1).adding(),
-        Column::new("rx_rate", Kind::BitRate, "RECEIVES", 1).adding(),
-        Column::new("rtt", Kind::Duration, "RTT", 2),
-        Column::json("rtt_min", Kind::Duration),
-        Column::new("retransmitted", Kind::Bytes, "RETRANSMITTED", 9).adding(),
-        Column::json("delivery_rate", Kind::BitRate),
-        Column::json("queue", Kind::Duration),
-        Column::json("limited_by", Kind::Text),
-        Column::human("limit", Kind::Text, "LIMITED BY", 2),
-        Column::json("evidence", Kind::Text),
-        Column::new("age", Kind::Duration, "AGE", 8),
+        Column::label("protocol").shown("PROTOCOL", 7).same(),
+        Column::label("local").shown("LOCAL", 5),
+        Column::label("remote").shown("REMOTE", 0).same().key_of(GroupBy::Remote),
+        Column::label("state").shown("STATE", 6),
+        counter("tx").shown("SENT", 3).adding(),
+        counter("rx").shown("RECEIVED", 3).adding(),
+        rate("tx_rate").shown("SENDS", 1).noted(Notation::Bits).adding(),
+        rate("rx_rate").shown("RECEIVES", 1).noted(Notation::Bits).adding(),
+        seconds("rtt").shown("RTT", 2),
+        seconds("rtt_min"),
+        counter("retransmitted").shown("RETRANSMITTED", 9).adding(),
+        rate("delivery_rate"),
+        seconds("queue"),
+        Column::text("limited_by"),
+        Column::text("limit").human("LIMITED BY", 2),
+        Column::text("evidence"),
+        seconds("age").shown("AGE", 8),
     ]);
     all.extend(NAMESPACE);
     let rows = found.into_iter().map(|found| found.row).collect();
-    Table { key: "rows", rows, columns: all, hidden: Default::default() }
+    Table::of_processes("rows", all, rows)
 }
 
 fn tcp_row(
@@ -83,7 +86,7 @@ fn tcp_row(
     let judgement = judged.connection(connection);
     let evidence = match judged.waits_in(fact.cookie) {
         Some(filled) => {
-            let (waits, filler) = (duration(filled.adds), label(filled.by, context.processes));
+            let (waits, filler) = (duration(filled.adds), context.processes.label(filled.by));
             format!("{}; {waits} of it in a queue that {filler} fills", judgement.evidence)
         }
         None => judgement.evidence,
@@ -114,7 +117,8 @@ fn tcp_row(
     ]);
     cells.extend(namespace(Some(fact.ends.netns), state));
     let now = tx.saturating_add(rx);
-    let row = Row { processes, cells, emphasis: emphasis(now), ..Row::default() };
+    let subject = Subject::Connection { cookie: fact.cookie };
+    let row = Row { subject, processes, cells, emphasis: emphasis(now), ..Row::default() };
     Found { now, total: fact.counters.tx.saturating_add(fact.counters.rx), cookie: fact.cookie, row }
 }
 
@@ -150,8 +154,10 @@ fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: R
     ]);
     cells.extend(namespace(socket.map(|socket| socket.ends.netns), state));
     let now = tx.saturating_add(rx);
-    let row = Row { processes: vec![fact.key.task], cells, emphasis: emphasis(now), ..Row::default() };
-    Some(Found { now, total: fact.tx.saturating_add(fact.rx), cookie: fact.key.cookie, row })
+    let (process, cookie) = (fact.key.task, fact.key.cookie);
+    let subject = Subject::Flow { process, cookie };
+    let row = Row { subject, processes: vec![process], cells, emphasis: emphasis(now), ..Row::default() };
+    Some(Found { now, total: fact.tx.saturating_add(fact.rx), cookie, row })
 }
 
 /// Listeners and bound datagram sockets, those with a queue first.
@@ -170,14 +176,14 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
         let waiting = if socket.listening { socket.queued } else { 0 };
         (Reverse(waiting), socket.ends.local, socket.cookie)
     });
-    let mut all = columns::columns(context.request);
+    let mut all = process::columns(context.request);
     all.extend([
-        Column::new("protocol", Kind::Text, "PROTOCOL", 5),
-        Column::new("local", Kind::Text, "LOCAL", 0),
-        Column::new("queued", Kind::Count, "QUEUED", 1),
-        Column::new("queue_limit", Kind::Count, "OF", 2),
-        Column::new("overflows", Kind::Count, "OVERFLOWS", 1),
-        Column::new("accepted", Kind::Count, "ACCEPTED", 3),
+        Column::label("protocol").shown("PROTOCOL", 5).same(),
+        Column::label("local").shown("LOCAL", 0),
+        Column::gauge("queued", Unit::Count).shown("QUEUED", 1),
+        Column::gauge("queue_limit", Unit::Count).shown("OF", 2),
+        Column::counter("overflows", Unit::Count).shown("OVERFLOWS", 1),
+        Column::counter("accepted", Unit::Count).shown("ACCEPTED", 3),
     ]);
     all.extend(NAMESPACE);
     let rows = found.into_iter().map(|(socket, accepted)| {
@@ -199,14 +205,15 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
             _ if queued > 0 && socket.listening => Emphasis::Notice,
             _ => Emphasis::Plain,
         };
-        Row { processes: holders.into_vec(), cells, emphasis, ..Row::default() }
+        let subject = Subject::Listener { cookie: socket.cookie };
+        Row { subject, processes: holders.into_vec(), cells, emphasis, ..Row::default() }
     });
-    Table { key: "rows", rows: rows.collect(), columns: all, hidden: Default::default() }
+    Table::of_processes("rows", all, rows.collect())
 }
 
 /// Where a socket is: the network namespace, and the container whose that is.
 const NAMESPACE: [Column; 2] =
-    [Column::json("netns", Kind::Number), Column::json("netns_container", Kind::Text)];
+    [Column::label("netns").same(), Column::label("netns_container").same().key_of(GroupBy::Container)];
 
 /// The cells of [`NAMESPACE`].
 fn namespace(netns: Option<u32>, state: &NetState) -> [Value; 2] {
@@ -221,8 +228,8 @@ pub(super) fn human(brief: String) -> Value {
 
 fn process_cells(id: Option<TaskId>, context: &Context<'_>) -> Vec<Value> {
     id.map_or_else(
-        || vec![Value::Missing; columns::columns(context.request).len()],
-        |id| columns::cells(id, context.processes, context.request),
+        || vec![Value::Missing; process::columns(context.request).len()],
+        |id| process::cells(id, context.processes, context.request),
     )
 }
 

@@ -16,8 +16,7 @@ use observer_core::{
         session::{SessionFact, Timestamp},
     },
     identity::process::Processes,
-    note::NEAR_LIMIT,
-    report::{Report, Row, Value, shape},
+    report::{CommonNote, Report, Row, Value, shape},
     view::{GroupBy, Request, View},
 };
 
@@ -329,20 +328,20 @@ fn short_lives_are_told_of_once_as_ended_and_stay_in_the_totals() {
     }
     let report = scene.report();
     assert!(lives.iter().all(|id| row(&report, *id).is_some_and(|row| row.ended)));
-    assert_eq!(report.totals[0], ("tx", Value::Unsigned(1500)));
+    assert_eq!(report.total("tx"), Some(&Value::Unsigned(1500)));
     // An entry that was announced twice is read twice.
     scene.say(flow(lives[0], 1, Protocol::Udp, 10, 0));
     let report = scene.report();
     assert_eq!(report.tables[0].rows.len(), 0);
-    assert_eq!(report.totals[0], ("tx", Value::Unsigned(1500)));
+    assert_eq!(report.total("tx"), Some(&Value::Unsigned(1500)));
     scene.say(flow(lives[0], 1, Protocol::Udp, 12, 0));
     scene.process(ProcessFact::Ended { id: lives[0], at: scene.now });
     let report = scene.report();
     assert!(row(&report, lives[0]).unwrap().ended);
-    assert_eq!(report.totals[0], ("tx", Value::Unsigned(1502)));
+    assert_eq!(report.total("tx"), Some(&Value::Unsigned(1502)));
     for _ in 0..3 {
         let report = scene.report();
-        assert_eq!((report.tables[0].rows.len(), &report.totals[0].1), (0, &Value::Unsigned(1502)));
+        assert_eq!((report.tables[0].rows.len(), report.total("tx")), (0, Some(&Value::Unsigned(1502))));
     }
     assert!(scene.state.ended.is_empty() && scene.state.processes.is_empty());
 }
@@ -550,9 +549,9 @@ fn a_link_is_used_by_its_busier_direction_and_has_no_use_without_a_speed() {
     assert_eq!(of(0, "drops"), Value::Unsigned(0), "dropped before observation");
     assert_eq!(of(1, "use"), Value::Missing);
     assert_eq!(of(0, "queued"), Value::Missing, "nobody told of its queue");
-    let notes: Vec<_> = report.notes.iter().map(|note| (note.code, note.text.as_str())).collect();
-    assert_eq!(notes[0], (NEAR_LIMIT, "eth0: uses 90 % of its 8 Mbit/s."));
-    assert_eq!((notes[1].0.as_str(), notes.len()), ("link-queues-unknown", 2));
+    let notes: Vec<_> = report.notes.iter().map(|note| (note.kind.code, note.text.as_str())).collect();
+    assert_eq!(notes[0], ("near-limit", "eth0: uses 90 % of its 8 Mbit/s."));
+    assert_eq!((notes[1].0, notes.len()), ("link-queues-unknown", 2));
     assert_eq!(
         report.headline,
         ["eth0 sends 7.2 Mbit/s of 8 Mbit/s (90 %): 200 takes 100 % of it, most of it with 10.0.0.9:53."]
@@ -644,7 +643,7 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
     };
     let mut told = |queue_limit, drops| {
         scene.say(listener(queue_limit, drops));
-        let notes = scene.report().notes.into_iter().filter(|note| note.code == NEAR_LIMIT);
+        let notes = scene.report().notes.into_iter().filter(|note| note.kind == CommonNote::NearLimit.kind());
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
     assert_eq!(told(None, 2), [""; 0], "nothing was dropped while observed, and no limit is near");

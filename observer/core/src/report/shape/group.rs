@@ -1,35 +1,26 @@
-//! Merges rows that share a unit, a container, a program or a remote end.
+//! Merges rows that share a unit, a container, a program or a peer.
 //!
-//! A merged row holds only what is true of all its rows together: sums where values add and every one is known, and
-//! names on which all agree. A row alone in its group stays as it is.
+//! A merged row has only what is true of all its rows together: sums if every value is known, and names on which all
+//! agree ([`Merge`]). A row alone in its group keeps its values.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Column, ProcessLookup, Row, Table, Value, holds};
+use super::order::is_part_of_sum;
 use crate::{
     facts::TaskId,
-    report::{Heading, Kind},
+    identity::process::Processes,
+    report::{
+        column::{Column, Heading, Merge, Unit},
+        subject::Subject,
+        table::{Row, Table},
+        value::Value,
+    },
     units::NOTHING,
     view::GroupBy,
 };
 
-/// Names that a merged row keeps where all its rows agree; other values that happen to agree would mislead.
-const DESCRIBE: [&str; 11] = [
-    "comm",
-    "exe",
-    "uid",
-    "unit",
-    "container",
-    "remote",
-    "protocol",
-    "mount",
-    "medium",
-    "netns",
-    "netns_container",
-];
-
 /// Merges the rows of `table` by `by`; groups come in the order of what matters, then of size.
-pub(super) fn group(table: &mut Table, by: GroupBy, names: &dyn ProcessLookup) {
+pub fn group(table: &mut Table, by: GroupBy, names: &Processes) {
     let (name, title) = match by {
         GroupBy::Process => return,
         GroupBy::Unit => ("unit", "UNIT"),
@@ -60,8 +51,8 @@ pub(super) fn group(table: &mut Table, by: GroupBy, names: &dyn ProcessLookup) {
             (key, processes.len(), merge(&table.columns, rows))
         })
         .collect();
-    // Two stable sorts: by size, then by what everybody should look at first.
-    let size = table.columns.iter().position(|column| column.adds && column.human.is_some());
+    // Two stable sorts: by size, then by what is to be looked at first.
+    let size = table.columns.iter().position(Column::is_summed);
     merged.sort_by(|left, right| {
         let of = |row: &Row| size.and_then(|at| row.cells.get(at)?.number()).unwrap_or(f64::NEG_INFINITY);
         of(&right.2).total_cmp(&of(&left.2))
@@ -71,6 +62,7 @@ pub(super) fn group(table: &mut Table, by: GroupBy, names: &dyn ProcessLookup) {
     table.rows = merged
         .into_iter()
         .map(|(key, processes, mut row)| {
+            row.subject = Subject::Group { by, key: key.clone() };
             row.cells.splice(0..0, [Value::text(key), Value::Unsigned(processes as u64)]);
             row
         })
@@ -78,13 +70,13 @@ pub(super) fn group(table: &mut Table, by: GroupBy, names: &dyn ProcessLookup) {
     head(table, name, title, &was_known);
 }
 
-/// Puts the columns of the key and of the number of processes first; what nobody has any more, people need not see.
+/// Puts the columns of the key and of the number of processes first. Tables lose columns that have lost all values.
 fn head(table: &mut Table, name: &'static str, title: &'static str, was_known: &[bool]) {
     table.columns.splice(
         0..0,
         [
-            Column::new(name, Kind::Text, title, 0),
-            Column::new("processes", Kind::Count, "PROCESSES", 4).adding(),
+            Column::label(name).shown(title, 0),
+            Column::gauge("processes", Unit::Count).shown("PROCESSES", 4).adding(),
         ],
     );
     let is_known = known(table);
@@ -93,10 +85,10 @@ fn head(table: &mut Table, name: &'static str, title: &'static str, was_known: &
     for (at, column) in table.columns.iter_mut().enumerate().skip(2) {
         let lost = !is_known[at] && was_known[at - 2];
         if lost || (name == "comm" && column.name == "command") {
-            column.human = None;
+            column.heading = None;
         } else if column.name == "pid" {
             // Known only for a process that is alone in its group.
-            column.human = column.human.map(|heading| Heading { leaves: u8::MAX, ..heading });
+            column.heading = column.heading.map(|heading| Heading { importance: u8::MAX, ..heading });
         }
     }
     if let Some(at) = old {
@@ -114,30 +106,20 @@ fn known(table: &Table) -> Vec<bool> {
         .collect()
 }
 
-/// What a row is grouped by. A row of several processes belongs to all their names together, and so is counted once.
-fn key(table: &Table, row: &Row, by: GroupBy, names: &dyn ProcessLookup) -> Option<String> {
-    if by == GroupBy::Remote {
-        return match row.cells.get(table.position("remote")?)? {
-            Value::Text(remote) => Some(remote.clone()),
-            _ => None,
-        };
-    }
-    let all: BTreeSet<Option<String>> = row
-        .processes
-        .iter()
-        .map(|id| match by {
-            GroupBy::Unit => names.unit(*id),
-            GroupBy::Container => names.container(*id),
-            _ => names.comm(*id),
-        })
-        .collect();
+/// What a row is grouped by. A row of several processes belongs to all their names together, so it is counted once.
+/// Where no process has a name, a column can have the key: a process in no container can hold a socket that is in the
+/// network namespace of one.
+fn key(table: &Table, row: &Row, by: GroupBy, names: &Processes) -> Option<String> {
+    let name = |id: &TaskId| match by {
+        GroupBy::Unit => names.unit(*id),
+        GroupBy::Container => names.container(*id),
+        GroupBy::Comm => names.comm(*id),
+        GroupBy::Process | GroupBy::Remote => None,
+    };
+    let all: BTreeSet<Option<String>> = row.processes.iter().map(name).collect();
     if all.iter().all(Option::is_none) {
-        // Who is in no container can hold a socket that is in one's network namespace.
-        let place = table.position("netns_container").filter(|_| by == GroupBy::Container)?;
-        return match row.cells.get(place)? {
-            Value::Text(container) => Some(container.clone()),
-            _ => None,
-        };
+        let place = table.columns.iter().position(|column| column.key == Some(by))?;
+        return if let Value::Text(key) = row.cell(place) { Some(key.clone()) } else { None };
     }
     let all: Vec<&str> = all.iter().map(|name| name.as_deref().unwrap_or(NOTHING)).collect();
     Some(all.join(", "))
@@ -149,54 +131,23 @@ fn merge(columns: &[Column], mut rows: Vec<Row>) -> Row {
     }
     let processes: BTreeSet<TaskId> = rows.iter().flat_map(|row| row.processes.iter().copied()).collect();
     let cells = columns.iter().enumerate().map(|(at, column)| {
-        let cell = |row| Row::cell(row, at);
-        if column.adds {
-            let mut values = rows.iter().filter(|row| holds(row.ended, row.cell(at))).map(cell);
-            let first = values.next().unwrap_or(&Value::Missing).clone();
-            values.fold(first, |sum, value| add(&sum, value))
-        } else if DESCRIBE.contains(&column.name) {
-            let mut values = rows.iter().map(cell);
-            let first = values.next().unwrap_or(&Value::Missing);
-            if values.all(|value| value == first) { first.clone() } else { Value::Missing }
-        } else {
-            Value::Missing
+        let mut values =
+            rows.iter().filter(|row| is_part_of_sum(row.ended, row.cell(at))).map(|row| row.cell(at));
+        let first = values.next().unwrap_or(&Value::Missing);
+        match column.merge {
+            Merge::Sum => values.fold(first.clone(), |sum, value| sum.plus(value)),
+            Merge::Same if rows.iter().all(|row| row.cell(at) == rows[0].cell(at)) => {
+                rows[0].cell(at).clone()
+            }
+            Merge::Same | Merge::Nothing => Value::Missing,
         }
     });
     Row {
         cells: cells.collect(),
+        subject: Subject::default(),
         processes: processes.into_iter().collect(),
         emphasis: rows.iter().map(|row| row.emphasis).min().unwrap_or_default(),
         details: Vec::new(),
         ended: rows.iter().all(|row| row.ended),
-    }
-}
-
-/// The sum of two cells, exact for whole numbers; missing as soon as one is, because a part is no sum.
-fn add(left: &Value, right: &Value) -> Value {
-    match (left, right) {
-        (Value::Unsigned(left), Value::Unsigned(right)) => Value::unsigned(left.checked_add(*right)),
-        (Value::Signed(left), Value::Signed(right)) => {
-            left.checked_add(*right).map_or(Value::Missing, Value::Signed)
-        }
-        (
-            Value::Interval { value, low, high },
-            Value::Interval { value: more, low: more_low, high: more_high },
-        ) => Value::Interval { value: value + more, low: low + more_low, high: high + more_high },
-        (Value::Series(left), Value::Series(right)) => {
-            // Both end now; what only the longer one knows has no sum.
-            let length = left.len().min(right.len());
-            let tails = left[left.len() - length..].iter().zip(&right[right.len() - length..]);
-            Value::Series(tails.map(|(left, right)| left + right).collect())
-        }
-        (Value::Object(left), Value::Object(right)) if left.len() == right.len() => Value::Object(
-            left.iter()
-                .zip(right)
-                .map(|((name, left), (other, right))| {
-                    (*name, if name == other { add(left, right) } else { Value::Missing })
-                })
-                .collect(),
-        ),
-        (Value::List(left), Value::List(right)) => Value::List(left.iter().chain(right).cloned().collect()),
-        _ => Value::real(left.number().zip(right.number()).map(|(left, right)| left + right)),
     }
 }

@@ -1,11 +1,138 @@
-//! In which order rows stand that are sorted by a column.
+//! The order of rows, and what is cut off its end.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
-use super::Value;
+use crate::{
+    facts::TaskId,
+    report::{
+        column::Column,
+        table::{Hidden, Row, Table},
+        value::Value,
+    },
+    view::Sort,
+};
+
+/// What a row can be made of once it is known to be shown. A table of thousands shows ten: only these become rows, and
+/// of the others only cells that add up are looked at.
+pub trait Candidate {
+    /// As [`Row::processes`].
+    fn processes(&self) -> &[TaskId];
+    /// As [`Row::ended`].
+    fn ended(&self) -> bool;
+    /// The value of the row in the column at `at`.
+    fn cell(&self, at: usize) -> Cow<'_, Value>;
+    /// The whole row.
+    fn into_row(self) -> Row;
+}
+
+impl Candidate for Row {
+    fn processes(&self) -> &[TaskId] {
+        &self.processes
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
+    fn cell(&self, at: usize) -> Cow<'_, Value> {
+        Cow::Borrowed(Self::cell(self, at))
+    }
+
+    fn into_row(self) -> Row {
+        self
+    }
+}
+
+/// The first `top` candidates as rows, and what the others add up to. Their order is that of `sort`; of equal ones,
+/// and without `sort` or its column, that of `rank`, the smallest first.
+pub fn arrange<C: Candidate, K: Ord>(
+    columns: &[Column],
+    candidates: Vec<C>,
+    rank: impl Fn(&C) -> K,
+    sort: Option<&Sort>,
+    top: Option<usize>,
+) -> (Vec<Row>, Hidden) {
+    let shown = top.map_or(candidates.len(), |top| top.min(candidates.len()));
+    let sorted = sort.and_then(|sort| {
+        Some((columns.iter().position(|column| column.name == sort.column)?, sort.ascending))
+    });
+    let mut ranks: Vec<(K, usize)> =
+        candidates.iter().enumerate().map(|(place, candidate)| (rank(candidate), place)).collect();
+    if sorted.is_some() || shown == ranks.len() {
+        ranks.sort_unstable();
+    } else {
+        // Which are the first matters, and their order; not that of the others.
+        ranks.select_nth_unstable(shown);
+        ranks[..shown].sort_unstable();
+    }
+    let mut order: Vec<usize> = ranks.into_iter().map(|(_, place)| place).collect();
+    if let Some((at, ascending)) = sorted {
+        let cells: Vec<Cow<'_, Value>> = candidates.iter().map(|candidate| candidate.cell(at)).collect();
+        let keys: Vec<Option<Key<'_>>> = cells.iter().map(|cell| key(cell)).collect();
+        order.sort_by(|left, right| compare(keys[*left].as_ref(), keys[*right].as_ref(), ascending));
+    }
+    let hidden = hide(columns, &candidates, &order[shown..]);
+    let mut candidates: Vec<Option<C>> = candidates.into_iter().map(Some).collect();
+    let rows = order[..shown].iter().filter_map(|place| candidates[*place].take()).map(C::into_row);
+    (rows.collect(), hidden)
+}
+
+/// Sorts the rows of a table stably, and leaves the first `top`. Others are counted and added up in [`Table::hidden`],
+/// together with what was hidden before.
+pub fn arrange_table(table: &mut Table, sort: Option<&Sort>, top: Option<usize>) {
+    if sort.is_none() && top.is_none_or(|top| table.rows.len() <= top) {
+        return;
+    }
+    let rows = std::mem::take(&mut table.rows);
+    let (rows, hidden) = arrange(&table.columns, rows, |_| (), sort, top);
+    table.rows = rows;
+    table.hidden = together(std::mem::take(&mut table.hidden), hidden);
+}
+
+/// Leaves the first `rows` rows of a table.
+pub fn cut(table: &mut Table, rows: usize) {
+    arrange_table(table, None, Some(rows));
+}
+
+/// Whether a row with this cell has its part in the sum of the column. What an ended process does not have, it no
+/// longer holds; what a living one does not have is unknown, and so is the sum.
+pub fn is_part_of_sum(ended: bool, cell: &Value) -> bool {
+    !ended || *cell != Value::Missing
+}
+
+/// What `hidden`, places in `candidates`, add up to.
+fn hide<C: Candidate>(columns: &[Column], candidates: &[C], hidden: &[usize]) -> Hidden {
+    if hidden.is_empty() {
+        return Hidden::default();
+    }
+    let summed = columns.iter().enumerate().filter(|(_, column)| column.is_summed());
+    let sums = summed.filter_map(|(at, column)| {
+        let parts = hidden.iter().filter_map(|place| {
+            let (candidate, cell) = (&candidates[*place], candidates[*place].cell(at));
+            is_part_of_sum(candidate.ended(), &cell).then(|| cell.number())
+        });
+        Some((column.name, parts.sum::<Option<f64>>()?))
+    });
+    Hidden { rows: hidden.len(), sums: sums.collect() }
+}
+
+/// Both parts of what is hidden. What one of them has no sum of, both together have none of either.
+fn together(before: Hidden, more: Hidden) -> Hidden {
+    match (before.rows, more.rows) {
+        (0, _) => more,
+        (_, 0) => before,
+        _ => {
+            let sum = |(name, sum): &(&'static str, f64)| {
+                let (_, more) = more.sums.iter().find(|(other, _)| other == name)?;
+                Some((*name, more + sum))
+            };
+            Hidden { rows: before.rows + more.rows, sums: before.sums.iter().filter_map(sum).collect() }
+        }
+    }
+}
 
 /// What a cell is sorted by.
-pub enum Key<'a> {
+enum Key<'a> {
     Integer(i128),
     Real(f64),
     Text(&'a str),
@@ -13,7 +140,7 @@ pub enum Key<'a> {
 
 /// The key of a cell: a list's is its length, an object's the sum of its numbers; `None` where there is nothing to
 /// compare.
-pub fn key(cell: &Value) -> Option<Key<'_>> {
+fn key(cell: &Value) -> Option<Key<'_>> {
     match cell {
         Value::Text(text) => Some(Key::Text(text)),
         Value::Unsigned(number) => Some(Key::Integer(i128::from(*number))),
@@ -29,8 +156,8 @@ pub fn key(cell: &Value) -> Option<Key<'_>> {
     }
 }
 
-/// What is missing comes last either way.
-pub fn compare(left: Option<&Key<'_>>, right: Option<&Key<'_>>, ascending: bool) -> Ordering {
+/// What is missing comes last in both directions.
+fn compare(left: Option<&Key<'_>>, right: Option<&Key<'_>>, ascending: bool) -> Ordering {
     match (left, right) {
         (Some(left), Some(right)) if ascending => values(left, right),
         (Some(left), Some(right)) => values(right, left),

@@ -4,23 +4,24 @@ use regex::Regex;
 
 use super::*;
 use crate::{
-    report::{Emphasis, Kind, LossTotals},
+    facts::{TaskId, process::ProcessFact},
+    report::{Emphasis, Hidden, LossTotals, Row, Subject, Unit, Value},
     view::View,
 };
 
-/// Processes are called after their parity, and every third has no unit.
-struct Parity;
-
-impl ProcessLookup for Parity {
-    fn comm(&self, id: TaskId) -> Option<String> {
-        Some(if id.tgid.is_multiple_of(2) { "even" } else { "odd" }.to_owned())
+/// The processes of these tests are called after their parity, and every third has no unit.
+fn parity() -> Processes {
+    let mut processes = Processes::default();
+    for tgid in 1..=200_u64 {
+        let (id, comm) = (process(tgid), if tgid.is_multiple_of(2) { "even" } else { "odd" });
+        processes.apply(&ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 0, kernel_thread: false });
+        let cgroup = match tgid % 3 {
+            0 => "/user.slice".to_owned(),
+            rest => format!("/system.slice/u{rest}.service"),
+        };
+        processes.apply(&ProcessFact::Named { id, exe: None, cgroup: Some(cgroup.into()), cmdline: None });
     }
-    fn unit(&self, id: TaskId) -> Option<String> {
-        (!id.tgid.is_multiple_of(3)).then(|| format!("u{}.service", id.tgid % 3))
-    }
-    fn container(&self, _: TaskId) -> Option<String> {
-        None
-    }
+    processes
 }
 
 fn process(tgid: u64) -> TaskId {
@@ -29,11 +30,12 @@ fn process(tgid: u64) -> TaskId {
 
 fn row(tgid: u64, rss: Option<u64>) -> Row {
     Row {
+        subject: Subject::Process(process(tgid)),
         processes: vec![process(tgid)],
         cells: vec![
             Value::Unsigned(tgid),
-            Value::text(Parity.comm(process(tgid))),
-            Value::text(Parity.unit(process(tgid))),
+            Value::Text(if tgid.is_multiple_of(2) { "even" } else { "odd" }.to_owned()),
+            Value::text((!tgid.is_multiple_of(3)).then(|| format!("u{}.service", tgid % 3))),
             Value::unsigned(rss),
             Value::Real(0.5),
             Value::Text("stable".to_owned()),
@@ -44,27 +46,26 @@ fn row(tgid: u64, rss: Option<u64>) -> Row {
 
 fn report(rows: Vec<Row>) -> Report {
     let columns = vec![
-        Column::new("pid", Kind::Number, "PID", 0),
-        Column::new("comm", Kind::Text, "COMMAND", 0),
-        Column::new("unit", Kind::Text, "UNIT", 5),
-        Column::new("rss", Kind::Bytes, "RSS", 0).adding(),
-        Column::json("rtt", Kind::Duration),
-        Column::new("verdict", Kind::Text, "VERDICT", 1),
+        Column::label("pid").shown("PID", 0),
+        Column::label("comm").shown("COMMAND", 0).same(),
+        Column::label("unit").shown("UNIT", 5).same(),
+        Column::gauge("rss", Unit::Bytes).shown("RSS", 0).adding(),
+        Column::gauge("rtt", Unit::Seconds),
+        Column::text("verdict").shown("VERDICT", 1),
     ];
-    let links = Table {
-        key: "links",
-        columns: vec![
-            Column::new("interface", Kind::Text, "LINK", 0),
-            Column::new("speed", Kind::BitRate, "SPEED", 0),
+    let links = Table::new(
+        "links",
+        vec![
+            Column::label("interface").shown("LINK", 0),
+            Column::gauge("speed", Unit::BitsPerSecond).shown("SPEED", 0),
         ],
-        rows: [3, 9, 5]
+        [3, 9, 5]
             .map(|speed| Row {
                 cells: vec![Value::Text(format!("eth{speed}")), Value::Unsigned(speed)],
                 ..Row::default()
             })
             .to_vec(),
-        hidden: Hidden::default(),
-    };
+    );
     Report {
         view: "mem",
         host: String::new(),
@@ -74,7 +75,7 @@ fn report(rows: Vec<Row>) -> Report {
         loss: LossTotals::default(),
         headline: Vec::new(),
         totals: Vec::new(),
-        tables: vec![Table { key: "rows", columns, rows, hidden: Hidden::default() }, links],
+        tables: vec![Table::of_processes("rows", columns, rows), links],
         notes: Vec::new(),
     }
 }
@@ -83,7 +84,7 @@ fn shaped(rows: Vec<Row>, change: impl FnOnce(&mut Request)) -> Report {
     let mut report = report(rows);
     let mut request = Request::new(View::Mem);
     change(&mut request);
-    shape(&mut report, &request, &Parity).expect("every column exists");
+    shape(&mut report, &request, &parity()).expect("every column exists");
     report
 }
 
@@ -119,6 +120,54 @@ fn only_the_processes_asked_for_are_left() {
     });
     assert_eq!(column(&both.tables[0], "pid"), [Value::Unsigned(3)]);
     assert_eq!(both.tables[1].rows.len(), 3, "links are about no process");
+}
+
+#[test]
+fn a_unit_and_a_container_are_selected_by_their_names() {
+    let by_unit = shaped(many(9), |request| request.unit = Regex::new("^u1[.]service$").ok());
+    assert_eq!(column(&by_unit.tables[0], "pid"), [1, 4, 7].map(Value::Unsigned));
+    let both = shaped(many(9), |request| {
+        request.unit = Regex::new("u1").ok();
+        request.comm = Regex::new("even").ok();
+    });
+    assert_eq!(column(&both.tables[0], "pid"), [Value::Unsigned(4)]);
+    let by_container = shaped(many(9), |request| request.container = Regex::new("").ok());
+    assert_eq!(by_container.tables[0].rows.len(), 0, "none is in a container");
+    assert_eq!(by_container.tables[1].rows.len(), 3, "links are about no process");
+}
+
+#[test]
+fn a_socket_in_the_namespace_of_a_container_is_selected_and_grouped_with_it() {
+    let mut report = report(many(2));
+    let table = &mut report.tables[0];
+    table.columns.push(Column::label("netns_container").key_of(GroupBy::Container));
+    table.rows[1].cells.push(Value::Text("web".to_owned()));
+    let request = Request { container: Regex::new("^web$").ok(), ..Request::new(View::Connections) };
+    let mut selected = report.clone();
+    shape(&mut selected, &request, &parity()).unwrap();
+    assert_eq!(column(&selected.tables[0], "pid"), [Value::Unsigned(2)]);
+    let request = Request { by: GroupBy::Container, ..Request::new(View::Connections) };
+    shape(&mut report, &request, &parity()).unwrap();
+    let key = Some("web".to_owned());
+    assert!(
+        report.tables[0]
+            .rows
+            .iter()
+            .any(|row| row.subject == Subject::Group { by: request.by, key: key.clone() })
+    );
+}
+
+#[test]
+fn the_last_row_of_an_ended_process_is_selected_as_any_other() {
+    for change in [
+        |request: &mut Request| request.pids = vec![4],
+        |request: &mut Request| request.comm = Regex::new("even").ok(),
+        |request: &mut Request| request.unit = Regex::new("u1").ok(),
+    ] {
+        let ended = shaped(vec![row(3, Some(1)), Row { ended: true, ..row(4, None) }], change);
+        assert_eq!(ended.tables[0].rows.len(), 1);
+        assert!(ended.tables[0].rows[0].ended);
+    }
 }
 
 #[test]
@@ -167,7 +216,7 @@ fn an_unknown_column_names_those_that_exist() {
     let mut report = report(many(3));
     let mut request = Request::new(View::Mem);
     request.sort = sorted("resident", false);
-    let error = shape(&mut report, &request, &Parity).expect_err("there is no such column");
+    let error = shape(&mut report, &request, &parity()).expect_err("there is no such column");
     assert_eq!(
         error.to_string(),
         "view mem has no column `resident`; it has pid, comm, unit, rss, rtt, verdict, interface, speed"

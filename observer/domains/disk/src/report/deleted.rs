@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{holders, reclaim};
-use crate::{file::HeldFile, kernel_holder::KernelHolder, magic::Magic, mounted, note, state::DiskState};
+use crate::{
+    file::HeldFile, kernel_holder::KernelHolder, magic::Magic, mounted, notes::DiskNote, state::DiskState,
+};
 use observer_core::{
     domain::Context,
     facts::disk::InodeId,
-    identity::columns,
-    note::NoteCode,
-    report::{Column, Emphasis, Hidden, Kind, Note, Report, Row, Table, Value},
+    report::{Column, Emphasis, Notation, Note, Report, Row, Subject, Table, Total, Unit, Value, process},
     text::printable,
     units,
 };
@@ -25,8 +25,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let mut files: Vec<_> = state.held().collect();
     files.sort_by_key(|(inode, file)| (std::cmp::Reverse(file.allocated()), *inode));
     let rows = files.iter().map(|(inode, file)| row(*inode, file, state, context)).collect();
-    let table = Table { key: "rows", columns: columns(), rows, hidden: Hidden::default() };
-    let mut report = context.report(vec![table]);
+    let mut report = context.report(vec![Table::of_processes("rows", columns(), rows)]);
     report.headline = headline(&files, state, context);
     report.totals = totals(&files);
     report.notes = notes(&files, state, context);
@@ -34,44 +33,32 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
 }
 
 /// The inodes that the rows of a report are about.
-pub fn inodes(state: &DiskState, report: &Report) -> Vec<InodeId> {
-    let Some(table) = report.tables.first() else { return Vec::new() };
-    let (Some(dev), Some(inode)) = (table.position("dev"), table.position("inode")) else {
-        return Vec::new();
-    };
-    let shown: BTreeSet<(String, u64)> = table
-        .rows
-        .iter()
-        .filter_map(|row| match (row.cells.get(dev)?, row.cells.get(inode)?) {
-            (Value::Text(dev), Value::Unsigned(inode)) => Some((dev.clone(), *inode)),
-            _ => None,
-        })
-        .collect();
-    let is_shown = |inode: &InodeId| shown.contains(&(mounted::device(inode.dev), inode.ino));
-    state.held().map(|(inode, _)| inode).filter(is_shown).collect()
+pub fn inodes(report: &Report) -> Vec<InodeId> {
+    let rows = report.tables.iter().flat_map(|table| &table.rows);
+    rows.filter_map(|row| if let Subject::Inode(inode) = row.subject { Some(inode) } else { None }).collect()
 }
 
 fn columns() -> Vec<Column> {
     vec![
-        Column::json("dev", Kind::Text),
-        Column::json("inode", Kind::Number),
-        Column::json("fs", Kind::Text),
-        Column::json("mount", Kind::Text),
-        Column::json("path", Kind::Text),
-        Column::json("medium", Kind::Text),
-        Column::json("size", Kind::Bytes).adding(),
-        Column::new("allocated", Kind::Bytes, "ALLOCATED", 0).adding(),
-        Column::json("reclaimable", Kind::Bytes).adding(),
-        Column::json("growth", Kind::Change).adding(),
-        Column::new("rate", Kind::ChangeRate, "GROWS", 3).adding(),
-        Column::json("growing", Kind::Text),
-        Column::json("deleted_by", Kind::Text),
-        Column::json("deleted_at", Kind::Number),
-        Column::json("holders", Kind::Text),
-        Column::json("reclaim", Kind::Text),
-        Column::human("file", Kind::Text, "FILE", 0),
-        Column::human("held_by", Kind::Text, "HELD BY", 1),
-        Column::human("deleted", Kind::Text, "DELETED", 6),
+        Column::label("dev"),
+        Column::label("inode"),
+        Column::label("fs"),
+        Column::label("mount").same(),
+        Column::label("path"),
+        Column::label("medium").same(),
+        Column::gauge("size", Unit::Bytes).adding(),
+        Column::gauge("allocated", Unit::Bytes).shown("ALLOCATED", 0).adding(),
+        Column::gauge("reclaimable", Unit::Bytes).adding(),
+        Column::gauge("growth", Unit::Bytes).adding(),
+        Column::gauge("rate", Unit::BytesPerSecond).shown("GROWS", 3).noted(Notation::Signed).adding(),
+        Column::text("growing"),
+        Column::text("deleted_by"),
+        Column::gauge("deleted_at", Unit::Seconds),
+        Column::text("holders"),
+        Column::text("reclaim"),
+        Column::label("file").human("FILE", 0),
+        Column::label("held_by").human("HELD BY", 1),
+        Column::text("deleted").human("DELETED", 6),
     ]
 }
 
@@ -91,7 +78,7 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
     let reclaim = reclaim::sentence(inode, file, state, context);
     let deleted_by = file
         .deleted
-        .map_or(Value::Missing, |deletion| columns::object(deletion.by, context.processes, context.request));
+        .map_or(Value::Missing, |deletion| process::object(deletion.by, context.processes, context.request));
     let cells = vec![
         Value::Text(mounted::device(inode.dev)),
         Value::Unsigned(inode.ino),
@@ -102,7 +89,7 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
         Value::unsigned(file.size()),
         Value::unsigned(allocated),
         Value::unsigned(file.reclaimable()),
-        growth.map_or(Value::Missing, Value::Signed),
+        Value::signed(growth),
         Value::real(file.rate(from, to)),
         growth.map_or(Value::Missing, |growth| Value::Flag(growth > 0)),
         deleted_by,
@@ -116,6 +103,7 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
     let grows = growth.is_some_and(|growth| growth > 0);
     let worth = allocated.unwrap_or(0) >= WORTH_A_LINE;
     Row {
+        subject: Subject::Inode(inode),
         processes: file.processes(),
         cells,
         emphasis: emphasis(grows, worth, magic),
@@ -143,7 +131,7 @@ fn deleted(file: &HeldFile, context: &Context<'_>) -> String {
     match file.deleted {
         Some(deletion) => {
             let ago = context.now.boot.saturating_sub(deletion.at) as f64 / 1e9;
-            let by = columns::label(deletion.by, context.processes);
+            let by = context.processes.label(deletion.by);
             format!("{} ago by {by}", units::duration(ago.floor()))
         }
         None if file.early => "before start".to_owned(),
@@ -205,16 +193,17 @@ fn sentence(dev: u32, share: &Share, state: &DiskState) -> String {
     )
 }
 
-fn totals(files: &[(InodeId, &HeldFile)]) -> Vec<(&'static str, Value)> {
+fn totals(files: &[(InodeId, &HeldFile)]) -> Vec<Total> {
     let sum = |in_ram: bool| {
         let files = files.iter().filter(|(_, file)| file.magic().in_ram() == in_ram);
         files.filter_map(|(_, file)| file.allocated()).fold(0, u64::saturating_add)
     };
+    let bytes = |name, bytes| Total::new(Column::gauge(name, Unit::Bytes), Value::Unsigned(bytes));
     vec![
-        ("files", Value::Unsigned(files.len() as u64)),
-        ("allocated", Value::Unsigned(sum(false).saturating_add(sum(true)))),
-        ("disk", Value::Unsigned(sum(false))),
-        ("ram", Value::Unsigned(sum(true))),
+        Total::new(Column::gauge("files", Unit::Count), Value::Unsigned(files.len() as u64)),
+        bytes("allocated", sum(false).saturating_add(sum(true))),
+        bytes("disk", sum(false)),
+        bytes("ram", sum(true)),
     ]
 }
 
@@ -226,52 +215,52 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
         .filter(|(inode, file)| state.path(*inode, file).is_none())
         .map(|(inode, _)| *inode)
         .collect();
-    let mut note = |code: NoteCode, is_missing: &dyn Fn(InodeId, &HeldFile) -> bool, text: &str| {
+    let mut note = |kind: DiskNote, is_missing: &dyn Fn(InodeId, &HeldFile) -> bool, text: &str| {
         let count = files.iter().filter(|(inode, file)| is_missing(*inode, file)).count() as u64;
         if count > 0 {
             let files = units::counted(count, "file", "files");
-            notes.push(Note { code, text: format!("{files}: {text}") });
+            notes.push(Note::new(kind, format!("{files}: {text}")));
         }
     };
     note(
-        note::DELETED_BEFORE,
+        DiskNote::DeletedBefore,
         &|_, file| file.early && file.deleted.is_none(),
         "deleted before observation began, so nobody can say by whom and when.",
     );
     note(
-        note::DELETER_UNKNOWN,
+        DiskNote::DeleterUnknown,
         &|_, file| !file.early && file.deleted.is_none(),
         "no event told who deleted it; a file made without a name (`O_TMPFILE`) was never deleted.",
     );
     note(
-        note::PATH_UNKNOWN,
+        DiskNote::PathUnknown,
         &|inode, _| pathless.contains(&inode),
         "the last path could not be read: the holder ended or may not be inspected, or no /proc leads to the file.",
     );
     note(
-        note::ALLOCATED_UNKNOWN,
+        DiskNote::AllocatedUnknown,
         &|_, file| file.allocated().is_none(),
         "the blocks that it takes are not known: its filesystem was not asked, did not answer, or is a module whose \
          types the kernel does not tell.",
     );
     note(
-        note::BLOCKS_SHARED,
+        DiskNote::BlocksShared,
         &|_, file| file.allocated().is_some() && file.reclaimable().is_none(),
         "its filesystem may share blocks between files, and which of these are could not be read, so what freeing it gives \
          back is not known.",
     );
     note(
-        note::GROWTH_UNKNOWN,
+        DiskNote::GrowthUnknown,
         &|_, file| file.growth(context.now.boot).is_none(),
         "seen for the first time: growth is known from the next report on.",
     );
     note(
-        note::WRITTEN_UNKNOWN,
+        DiskNote::WrittenUnknown,
         &|_, file| file.holders.keys().any(|id| file.written(*id, state.growth_by_event).is_none()),
         "has had several holders, and no event here tells which of them wrote.",
     );
     note(
-        note::KEPT_BY_KERNEL,
+        DiskNote::KeptByKernel,
         &|inode, file| state.kernel_holder(inode, file) == Some(KernelHolder::Unknown),
         "no process holds it, nor a loop device or swap: the kernel itself does (a file server, accounting, a descriptor \
          within a descriptor on its way), or it was let go of while observer looked.",
@@ -279,14 +268,14 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
     if let Some((_, read)) = state.lists.readings().filter(|(_, read)| *read < context.now.boot) {
         let ago = units::duration((context.now.boot - read) as f64 / 1e9);
         note(
-            note::INODES_READ_BEFORE,
+            DiskNote::InodesReadBefore,
             &|_, file| file.is_listed_alone(),
             &format!("as the kernel's lists of inodes showed it {ago} ago, when they were last read."),
         );
     }
     if !state.holders_by_pass {
         note(
-            note::HOLDERS_UNKNOWN,
+            DiskNote::HoldersUnknown,
             &|_, _| true,
             "known from its writers alone; who else holds it, how big it is and when it is freed is not known.",
         );
@@ -296,9 +285,11 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
         None => Some("they are still being read"),
         Some(walk) => (!walk.complete).then_some("they changed while they were read"),
     };
-    notes.extend(unread.map(|why| Note {
-        code: note::INODES_UNREAD,
-        text: format!("Files that no process holds may be missing: the kernel's lists of inodes were not read to their end, {why}."),
+    notes.extend(unread.map(|why| {
+        let text = format!(
+            "Files that no process holds may be missing: the kernel's lists of inodes were not read to their end, {why}."
+        );
+        Note::new(DiskNote::InodesUnread, text)
     }));
     notes
 }

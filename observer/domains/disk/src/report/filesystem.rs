@@ -4,7 +4,7 @@ use crate::{mounted, space::Filesystem, state::DiskState};
 use observer_core::{
     domain::Context,
     facts::disk::Mount,
-    report::{Column, Emphasis, Kind, Row, Value},
+    report::{Column, Emphasis, Notation, Row, Subject, Unit, Value},
     text::printable,
     trend::slope::{Trend, trend},
     units,
@@ -15,6 +15,10 @@ const SOON: f64 = 3600.0;
 
 /// What takes longer than so many seconds to fill does not fill as far as people care: ten years.
 const NEVER: f64 = 10.0 * 365.25 * 86400.0;
+
+/// The metric of OpenTelemetry's conventions for space, and its attribute.
+const USAGE: &str = "system.filesystem.usage";
+const STATE: &str = "system.filesystem.state";
 
 const OVERLAY: &[u8] = b"overlay";
 
@@ -49,27 +53,30 @@ pub fn mounts(state: &DiskState) -> impl Iterator<Item = &Mount> {
 
 /// The columns, in the order of the cells.
 pub fn columns() -> Vec<Column> {
+    let bytes = |name| Column::gauge(name, Unit::Bytes);
+    let rate = |name| Column::gauge(name, Unit::BytesPerSecond);
+    let seconds = |name| Column::gauge(name, Unit::Seconds);
     vec![
-        Column::new("mount", Kind::Text, "MOUNT", 0),
-        Column::json("dev", Kind::Text),
-        Column::new("fs", Kind::Text, "TYPE", 7),
-        Column::new("size", Kind::Bytes, "SIZE", 4).adding(),
-        Column::new("used", Kind::Bytes, "USED", 2).adding(),
-        Column::new("available", Kind::Bytes, "AVAILABLE", 0).adding(),
-        Column::json("inodes", Kind::Count).adding(),
-        Column::json("inodes_used", Kind::Count).adding(),
-        Column::new("deleted_open", Kind::Bytes, "DELETED", 5).adding(),
-        Column::new("growth", Kind::Change, "GREW", 3).adding(),
-        Column::json("growth_files", Kind::Change).adding(),
-        Column::json("growth_deleted", Kind::Change).adding(),
-        Column::new("unexplained", Kind::Change, "UNEXPLAINED", 6).adding(),
-        Column::new("rate", Kind::ChangeRate, "GROWS", 1).adding(),
-        Column::json("rate_low", Kind::ChangeRate),
-        Column::json("rate_high", Kind::ChangeRate),
-        Column::human("full", Kind::Text, "FULL IN", 0),
-        Column::json("full_in", Kind::Duration),
-        Column::json("full_in_low", Kind::Duration),
-        Column::json("full_in_high", Kind::Duration),
+        Column::label("mount").shown("MOUNT", 0).same(),
+        Column::label("dev"),
+        Column::label("fs").shown("TYPE", 7),
+        bytes("size").shown("SIZE", 4).adding().otel("system.filesystem.limit", None),
+        bytes("used").shown("USED", 2).adding().otel(USAGE, Some((STATE, "used"))),
+        bytes("available").shown("AVAILABLE", 0).adding().otel(USAGE, Some((STATE, "free"))),
+        Column::gauge("inodes", Unit::Count).adding(),
+        Column::gauge("inodes_used", Unit::Count).adding(),
+        bytes("deleted_open").shown("DELETED", 5).adding(),
+        bytes("growth").shown("GREW", 3).noted(Notation::Signed).adding(),
+        bytes("growth_files").adding(),
+        bytes("growth_deleted").adding(),
+        bytes("unexplained").shown("UNEXPLAINED", 6).noted(Notation::Signed).adding(),
+        rate("rate").shown("GROWS", 1).noted(Notation::Signed).adding(),
+        rate("rate_low"),
+        rate("rate_high"),
+        Column::text("full").human("FULL IN", 0),
+        seconds("full_in"),
+        seconds("full_in_low"),
+        seconds("full_in_high"),
     ]
 }
 
@@ -127,10 +134,10 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyst
         Value::unsigned(Some(space.inodes).filter(|inodes| *inodes > 0)),
         Value::unsigned(Some(space.inodes_used).filter(|_| space.inodes > 0)),
         Value::unsigned(held),
-        signed(account.all),
-        signed(account.files.map(|(named, _)| named)),
-        signed(account.files.map(|(_, nameless)| nameless)),
-        signed(account.unexplained()),
+        Value::signed(account.all),
+        Value::signed(account.files.map(|(named, _)| named)),
+        Value::signed(account.files.map(|(_, nameless)| nameless)),
+        Value::signed(account.unexplained()),
         Value::real(trend.map(|trend| trend.rate).or(last)),
         Value::real(trend.map(|trend| trend.low)),
         Value::real(trend.map(|trend| trend.high)),
@@ -157,7 +164,7 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyst
         when.unwrap_or_default()
     );
     FilesystemRow {
-        row: Row { cells, emphasis, ..Row::default() },
+        row: Row { subject: Subject::Filesystem { dev: mount.dev }, cells, emphasis, ..Row::default() },
         full,
         sentence,
         unaccounted: !account.is_told && mount.fs != OVERLAY,
@@ -166,10 +173,6 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyst
         stacked: mount.fs == OVERLAY,
         early: trend.is_none(),
     }
-}
-
-fn signed(number: Option<i64>) -> Value {
-    number.map_or(Value::Missing, Value::Signed)
 }
 
 /// By how much a filesystem grew over the window, and which part files explain.

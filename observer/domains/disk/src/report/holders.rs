@@ -9,8 +9,7 @@ use crate::{
 use observer_core::{
     domain::Context,
     facts::{TaskId, disk::InodeId},
-    identity::columns,
-    report::Value,
+    report::{Value, process},
 };
 
 /// All holders as JSON has them: an object for each kind of hold.
@@ -36,7 +35,7 @@ fn holds(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) 
     let holds = holds.into_iter().filter_map(|(how, fds)| Some((how, fds?)));
     let written = file.written(id, state.growth_by_event);
     let object = |(place, (how, fds)): (usize, (&'static str, Vec<u32>))| {
-        let Value::Object(fields) = columns::object(id, context.processes, context.request) else {
+        let Value::Object(fields) = process::object(id, context.processes, context.request) else {
             return Value::Missing;
         };
         // A process with two kinds of hold wrote once: the sum over holders stays the sum.
@@ -47,7 +46,7 @@ fn holds(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) 
 }
 
 fn kernel_object(holder: KernelHolder, context: &Context<'_>) -> Value {
-    let mut fields = columns::nobody(context.request);
+    let mut fields = process::absent(context.request);
     let (how, device) = match holder {
         KernelHolder::Swap => ("swap", Value::Missing),
         KernelHolder::LoopDevice(number) => ("loop", Value::Text(format!("/dev/loop{number}"))),
@@ -80,7 +79,7 @@ pub fn named(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Conte
         None => {}
     }
     let label = |id: &TaskId| {
-        let label = columns::label(*id, context.processes);
+        let label = context.processes.label(*id);
         match reclaim::service(*id, context) {
             Some(service) => format!("{label} ({service})"),
             None => label,

@@ -9,19 +9,8 @@ use std::{
 };
 
 use super::reclaim;
-use crate::{
-    growth::file::GrowingFile,
-    note::{LEFT_BEHIND, RESTARTED_WRITER, SMALL_APPENDS},
-    state::DiskState,
-};
-use observer_core::{
-    domain::Context,
-    facts::TaskId,
-    identity::{columns, process::NamesState},
-    report::Note,
-    text::printable,
-    units,
-};
+use crate::{growth::file::GrowingFile, notes::DiskNote, state::DiskState};
+use observer_core::{domain::Context, facts::TaskId, report::Note, text::printable, units};
 
 /// From so many processes of one name on, each ended after it had written to a file, they are one that starts again.
 const STARTS: u64 = 3;
@@ -85,23 +74,21 @@ fn of_restarted(mut restarted: Vec<Restarted<'_>>) -> Vec<Note> {
     restarted.sort_by(|one, other| {
         other.starts.cmp(&one.starts).then_with(|| (one.path, &one.name).cmp(&(other.path, &other.name)))
     });
-    let (mut notes, rest) = Note::few(RESTARTED_WRITER, &restarted, |Restarted { starts, path, name }| {
+    let text = |Restarted { starts, path, name }: &Restarted<'_>| {
         format!(
             "{starts} processes of {name} wrote to {} and ended: it is started over and over and writes each time.",
             printable(path)
         )
-    });
-    if !rest.is_empty() {
+    };
+    Note::few(DiskNote::RestartedWriter, &restarted, text, |rest| {
         let more = units::counted(rest.len() as u64, "more file is", "more files are");
-        let text = format!("{more} written to by what is started over and over.");
-        notes.push(Note { code: RESTARTED_WRITER, text });
-    }
-    notes
+        format!("{more} written to by what is started over and over.")
+    })
 }
 
 fn of_appended(mut appended: Vec<Appended<'_>>) -> Vec<Note> {
     appended.sort_by_key(|file| (Reverse(file.bytes), file.path));
-    let (mut notes, rest) = Note::few(SMALL_APPENDS, &appended, |Appended { bytes, appends, path, by }| {
+    let text = |Appended { bytes, appends, path, by }: &Appended<'_>| {
         let by = if by.is_empty() { String::new() } else { format!(" by {}", reclaim::listed(by)) };
         format!(
             "{} grew by {}, in {appends} appends of {} on average{by}: a log that grows line by line.",
@@ -109,19 +96,17 @@ fn of_appended(mut appended: Vec<Appended<'_>>) -> Vec<Note> {
             units::bytes(*bytes),
             units::bytes(bytes / (*appends).max(1)),
         )
-    });
-    if !rest.is_empty() {
+    };
+    Note::few(DiskNote::SmallAppends, &appended, text, |rest| {
         let more = units::counted(rest.len() as u64, "more file grows", "more files grow");
         let bytes = rest.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
-        let text = format!("{more} line by line, by {} together.", units::bytes(bytes));
-        notes.push(Note { code: SMALL_APPENDS, text });
-    }
-    notes
+        format!("{more} line by line, by {} together.", units::bytes(bytes))
+    })
 }
 
 fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
     left.sort_by_key(|(folder, left)| (Reverse(left.bytes), *folder));
-    let (mut notes, rest) = Note::few(LEFT_BEHIND, &left, |(folder, left)| {
+    let text = |(folder, left): &(&[u8], Left)| {
         let makers: Vec<String> = left.makers.iter().cloned().collect();
         let by = if makers.is_empty() { String::new() } else { format!(" by {}", reclaim::listed(&makers)) };
         format!(
@@ -130,20 +115,18 @@ fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
             units::bytes(left.bytes),
             printable(folder)
         )
-    });
-    if !rest.is_empty() {
+    };
+    Note::few(DiskNote::LeftBehind, &left, text, |rest| {
         let (files, bytes) = rest.iter().fold((0_u64, 0_u64), |(files, bytes), (_, left)| {
             (files.saturating_add(left.files), bytes.saturating_add(left.bytes))
         });
-        let text = format!(
+        format!(
             "{}, {} in {}, made while observed: whoever made them has ended.",
             units::counted(files, "file", "files"),
             units::bytes(bytes),
             units::counted(rest.len() as u64, "more folder", "more folders")
-        );
-        notes.push(Note { code: LEFT_BEHIND, text });
-    }
-    notes
+        )
+    })
 }
 
 /// Those that are started over and over and write to this file.
@@ -192,11 +175,9 @@ fn folder(path: &[u8]) -> Option<&[u8]> {
 
 /// Whom a process belongs to, for a sentence: its unit where that is known, else its command.
 fn name(id: TaskId, context: &Context<'_>) -> Option<String> {
-    let process = context.processes.get(id)?;
-    let command = columns::command(process)?;
-    let unit = if let NamesState::Read(names) = &process.names { names.unit.as_ref() } else { None };
-    Some(match unit {
-        Some(unit) => format!("{command} ({})", printable(unit)),
+    let command = context.processes.get(id)?.command()?;
+    Some(match context.processes.unit(id) {
+        Some(unit) => format!("{command} ({unit})"),
         None => command,
     })
 }

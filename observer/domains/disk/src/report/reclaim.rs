@@ -13,8 +13,6 @@ use observer_core::{
         TaskId,
         disk::{Descriptor, InodeId},
     },
-    identity::{columns, process::NamesState},
-    text::printable,
 };
 
 /// How many are named; the rest is counted.
@@ -86,7 +84,7 @@ fn restart(file: &HeldFile, context: &Context<'_>) -> String {
             Some(service) => {
                 restart.insert(service);
             }
-            None => processes.push(columns::label(*id, context.processes)),
+            None => processes.push(context.processes.label(*id)),
         }
     }
     reload.retain(|service| !restart.contains(service));
@@ -102,8 +100,7 @@ fn restart(file: &HeldFile, context: &Context<'_>) -> String {
 
 /// The systemd service that a process belongs to: what can be restarted by that name.
 pub fn service(id: TaskId, context: &Context<'_>) -> Option<String> {
-    let NamesState::Read(names) = &context.processes.get(id)?.names else { return None };
-    names.unit.as_ref().filter(|unit| unit.ends_with(b".service")).map(|unit| printable(unit))
+    context.processes.unit(id).filter(|unit| unit.ends_with(".service"))
 }
 
 /// The first names of a list, and how many more there are.

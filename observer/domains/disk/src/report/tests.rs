@@ -139,7 +139,7 @@ fn field(fields: &[(&'static str, Value)], name: &str) -> Value {
 }
 
 fn has_note(report: &Report, code: &str) -> bool {
-    report.notes.iter().any(|note| note.code == code)
+    report.notes.iter().any(|note| note.kind.code == code)
 }
 
 #[test]
@@ -347,8 +347,8 @@ fn memory_is_told_apart_from_disk() {
     let report = world.due();
     assert_eq!((cell(&report, 0, "medium"), cell(&report, 0, "mount")), (text("ram"), text("/dev/shm")));
     assert_eq!(report.headline, ["/dev/shm (tmpfs) holds 1 MiB of memory in 1 deleted file."]);
-    assert!(report.totals.contains(&("ram", Value::Unsigned(MIB))));
-    assert!(report.totals.contains(&("disk", Value::Unsigned(0))));
+    assert_eq!(report.total("ram"), Some(&Value::Unsigned(MIB)));
+    assert_eq!(report.total("disk"), Some(&Value::Unsigned(0)));
 }
 
 #[test]
@@ -577,7 +577,7 @@ fn of_writers_that_are_not_shown_no_row_is_made_and_the_report_is_the_same() {
 
 /// What notes of this code say.
 fn texts(report: &Report, code: &str) -> Vec<String> {
-    report.notes.iter().filter(|note| note.code == code).map(|note| note.text.clone()).collect()
+    report.notes.iter().filter(|note| note.kind.code == code).map(|note| note.text.clone()).collect()
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 use super::{filesystem, patterns, writing};
 use crate::{
-    note,
+    notes::DiskNote,
     state::{DiskState, FILES_A_REPORT},
 };
 use observer_core::{
     domain::Context,
-    note::NoteCode,
-    report::{Hidden, Note, Report, Row, Table, Value},
+    report::{Column, Note, Report, Table, Total, Unit, Value},
     trend::slope::SECONDS,
     units,
 };
+
+/// The key of the table of filesystems.
+const FILESYSTEMS: &str = "filesystems";
 
 /// The report of the view.
 pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
@@ -22,61 +24,65 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let (writers, pathless) = writing::table(state, context, false);
     let unattributed = state.growth.unattributed();
     let mut notes = Vec::new();
-    let mut note = |code: NoteCode, text: &str| notes.push(Note { code, text: text.to_owned() });
+    let mut note = |kind: DiskNote, text: &str| notes.push(Note::new(kind, text));
     if !state.growth_by_event && !state.work_by_event {
-        note(note::FILES_UNKNOWN, "`files` is null: no event here tells which files a process writes to.");
+        note(DiskNote::FilesUnknown, "`files` is null: no event here tells which files a process writes to.");
     }
     if filesystems.iter().any(|told| told.unaccounted) {
         note(
-            note::UNEXPLAINED_UNKNOWN,
+            DiskNote::UnexplainedUnknown,
             "`unexplained` is null for filesystems on which no event here tells of writes.",
         );
     }
     if filesystems.iter().any(|told| told.stacked) {
         let text = "`unexplained` is null for an overlay: what is written to it is in the account of the filesystem \
                     below it.";
-        note(note::UNEXPLAINED_OVERLAY, text);
+        note(DiskNote::UnexplainedOverlay, text);
     }
     if filesystems.iter().any(|told| told.late) {
         let text = format!(
             "`unexplained` is null where more files grew than the {FILES_A_REPORT} that are asked at a report: `growth_files` lags \
              behind, until each has had its turn and `--window` has passed."
         );
-        note(note::GROWTH_LATE, &text);
+        note(DiskNote::GrowthLate, &text);
     }
     if filesystems.iter().any(|told| told.promised) {
         let text = "`unexplained` is null for btrfs while its files take blocks that it counts as used only when they are \
                     written down.";
-        note(note::UNEXPLAINED_PROMISED, text);
+        note(DiskNote::UnexplainedPromised, text);
     }
     if filesystems.iter().any(|told| told.early) {
         let text = format!(
             "`rate` is that of the last interval and `full_in` null: a trend needs {SECONDS:.0} seconds, or half of \
              `--window`."
         );
-        note(note::DISK_TREND, &text);
+        note(DiskNote::Trend, &text);
     }
     if state.other_mounts.unread > 0 {
         let text = format!(
             "{} not looked into: filesystems that only these have are missing.",
             units::counted(state.other_mounts.unread, "mount namespace was", "mount namespaces were")
         );
-        note(note::NAMESPACES_UNREAD, &text);
+        note(DiskNote::NamespacesUnread, &text);
     }
     if pathless {
-        note(note::PATH_UNKNOWN, "some `path` is null: the file was closed, or is not to be seen from here.");
+        note(
+            DiskNote::PathUnknown,
+            "some `path` is null: the file was closed, or is not to be seen from here.",
+        );
     }
     if unattributed > 0 {
         let text = format!(
             "{} went into files with several writers, of which no event here tells who wrote how much.",
             units::bytes(unattributed)
         );
-        note(note::WRITERS_UNKNOWN, &text);
+        note(DiskNote::WritersUnknown, &text);
     }
     let rows = filesystems.into_iter().map(|told| told.row).collect();
-    let mut report = context.report(vec![table(rows), writers]);
+    let mut report = context.report(vec![Table::new(FILESYSTEMS, filesystem::columns(), rows), writers]);
     report.headline = headline;
-    report.totals = vec![("unattributed", Value::Unsigned(unattributed))];
+    report.totals =
+        vec![Total::new(Column::counter("unattributed", Unit::Bytes), Value::Unsigned(unattributed))];
     notes.extend(patterns::notes(state, context));
     report.notes = notes;
     report
@@ -85,9 +91,5 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
 /// The rows of processes alone, which are about them and say nothing of them, unless they have to be merged.
 pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
     let (writers, _) = writing::table(state, context, true);
-    context.report(vec![table(Vec::new()), writers])
-}
-
-fn table(rows: Vec<Row>) -> Table {
-    Table { key: "filesystems", columns: filesystem::columns(), rows, hidden: Hidden::default() }
+    context.report(vec![Table::new(FILESYSTEMS, filesystem::columns(), Vec::new()), writers])
 }

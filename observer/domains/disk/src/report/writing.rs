@@ -1,16 +1,15 @@
 //! The rows of the view `disk` about processes that write, with the files that they make grow.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
 
 use super::filesystem;
 use crate::{growth::file::GrowingFile, mounted, state::DiskState, writer::WriteTotals};
 use observer_core::{
     domain::Context,
     facts::{TaskId, disk::InodeId},
-    identity::columns,
     report::{
-        Column, Emphasis, Kind, Row, Table, Value,
-        shape::subject::{self, Subject},
+        Column, Emphasis, Row, Subject, Table, Unit, Value, process,
+        shape::{self, Candidate},
     },
     text::printable,
     units,
@@ -22,12 +21,15 @@ const FILES: usize = 10;
 
 /// The columns, in the order of the cells.
 fn columns(context: &Context<'_>) -> Vec<Column> {
-    let mut columns = columns::columns(context.request);
+    let mut columns = process::columns(context.request);
     columns.extend([
-        Column::new("written", Kind::Bytes, "WRITTEN", 0).adding(),
-        Column::new("rate", Kind::ByteRate, "WRITES", 0).adding(),
-        Column::json("files", Kind::Text).adding(),
-        Column::human("file", Kind::Text, "MAKES GROW", 2),
+        Column::counter("written", Unit::Bytes)
+            .shown("WRITTEN", 0)
+            .adding()
+            .otel("process.disk.io", Some(("disk.io.direction", "write"))),
+        Column::gauge("rate", Unit::BytesPerSecond).shown("WRITES", 0).adding(),
+        Column::text("files").adding(),
+        Column::label("file").human("MAKES GROW", 2),
     ]);
     columns
 }
@@ -60,7 +62,7 @@ pub fn table(state: &DiskState, context: &Context<'_>, is_draft: bool) -> (Table
     let is_theirs = |sort: &Sort| filesystem::columns().iter().any(|column| column.name == sort.column);
     let sort = context.request.sort.clone().filter(|sort| !is_theirs(sort));
     let request = Request { sort, ..context.request.clone() };
-    (subject::table("writers", columns(context), writers, rank, &request, context.processes), pathless)
+    (shape::table("writers", columns(context), writers, rank, &request, context.processes), pathless)
 }
 
 /// What each process wrote.
@@ -84,32 +86,39 @@ fn writers(state: &DiskState) -> BTreeMap<TaskId, WriteTotals> {
     writers
 }
 
-impl Subject for Writer<'_> {
-    fn process(&self) -> TaskId {
-        self.id
+impl Candidate for Writer<'_> {
+    fn processes(&self) -> &[TaskId] {
+        std::slice::from_ref(&self.id)
     }
 
     fn ended(&self) -> bool {
         self.wrote.ended
     }
 
-    fn cell(&self, at: usize) -> Value {
-        let identity = columns::columns(self.making.context.request).len();
-        match at.checked_sub(identity) {
+    fn cell(&self, at: usize) -> Cow<'_, Value> {
+        let identity = process::columns(self.making.context.request).len();
+        Cow::Owned(match at.checked_sub(identity) {
             Some(0) => Value::Unsigned(self.wrote.bytes),
             Some(1) => self.rate(self.wrote.recent),
             _ => self.cells().into_iter().nth(at).unwrap_or_default(),
-        }
+        })
     }
 
-    fn row(&self) -> Row {
+    fn into_row(self) -> Row {
         let emphasis = match self.wrote {
             WriteTotals { ended: true, .. } => Emphasis::Faint,
             WriteTotals { recent: 1.., .. } => Emphasis::Notice,
             _ => Emphasis::Plain,
         };
         let cells = if self.making.empty { Vec::new() } else { self.cells() };
-        Row { processes: vec![self.id], cells, emphasis, details: Vec::new(), ended: self.wrote.ended }
+        Row {
+            subject: Subject::Process(self.id),
+            processes: vec![self.id],
+            cells,
+            emphasis,
+            details: Vec::new(),
+            ended: self.wrote.ended,
+        }
     }
 }
 
@@ -156,7 +165,7 @@ impl Writer<'_> {
             }
         });
         let is_told = state.growth_by_event || state.work_by_event;
-        let mut cells = columns::cells(self.id, context.processes, context.request);
+        let mut cells = process::cells(self.id, context.processes, context.request);
         cells.extend([
             Value::Unsigned(self.wrote.bytes),
             self.rate(self.wrote.recent),

@@ -184,7 +184,7 @@ fn a_limit_that_was_not_read_is_unknown_and_not_the_machines() {
     fixture.limit(None);
     fixture.counters(RESTING, MIB);
     assert_eq!(fixture.cell(RESTING, "limit"), Value::Missing);
-    assert!(fixture.report().notes.iter().any(|note| note.code == "mem-limit"));
+    assert!(fixture.report().notes.iter().any(|note| note.kind.code == "mem-limit"));
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn before_there_is_a_trend_the_rate_is_the_growth_so_far() {
     assert_eq!(fixture.cell(GROWING, "rate_low"), Value::Missing);
     assert_eq!(fixture.cell(GROWING, "rate_high"), Value::Missing);
     assert_eq!(fixture.cell(GROWING, "verdict"), Value::Text("unknown".to_owned()));
-    assert!(fixture.report().notes.iter().any(|note| note.code == "mem-trend"));
+    assert!(fixture.report().notes.iter().any(|note| note.kind.code == "mem-trend"));
 }
 
 #[test]
@@ -426,7 +426,11 @@ fn a_kill_is_told_with_who_asked_for_memory_and_who_had_grown_until_it_was_seen(
     fixture.ended(RESTING);
     let text = |fixture: &Fixture| {
         let notes = fixture.report().notes;
-        notes.iter().filter(|note| note.code == "mem-oom").map(|note| note.text.clone()).collect::<Vec<_>>()
+        notes
+            .iter()
+            .filter(|note| note.kind.code == "mem-oom")
+            .map(|note| note.text.clone())
+            .collect::<Vec<_>>()
     };
     let told = "Out of memory 0 s ago: 20 innocent was killed as 30 asked for more; it held 450 MiB, -50 MiB in the \
                 time looked back over; most had grown 10 leaky, +59 MiB.";
@@ -456,7 +460,7 @@ fn waiting_for_memory_is_told_where_it_matters() {
         let stalls = facts::mem::PressureTotals { some, full: some / 2 };
         fixture.apply(MemFact::PressureTotals { cgroup: cgroup.map(<[u8]>::to_vec), stalls });
         fixture.due(second);
-        let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-stall");
+        let notes = fixture.report().notes.into_iter().filter(|note| note.kind.code == "mem-stall");
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
     assert_eq!(waited(None, 1, 7_000_000), [""; 0], "before observation began");
@@ -479,7 +483,7 @@ fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
             fixture.apply(MemFact::PressureTotals { cgroup, stalls });
         }
         fixture.due(second);
-        let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-stall");
+        let notes = fixture.report().notes.into_iter().filter(|note| note.kind.code == "mem-stall");
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
     assert_eq!(waited(1, 0), [""; 0]);
@@ -503,7 +507,7 @@ fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
         fixture.state.apply(&Fact::Process(met));
     };
     let told = |fixture: &Fixture| {
-        let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-restart");
+        let notes = fixture.report().notes.into_iter().filter(|note| note.kind.code == "mem-restart");
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
     start(&mut fixture, GROWING);
@@ -550,7 +554,7 @@ fn of_many_workers_that_were_restarted_together_a_few_are_told_and_the_rest_coun
         fixture.counters(id, tgid as i64 * MIB);
     }
     fixture.due(70);
-    let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-restart");
+    let notes = fixture.report().notes.into_iter().filter(|note| note.kind.code == "mem-restart");
     let texts: Vec<String> = notes.map(|note| note.text).collect();
     assert_eq!(texts.len(), Note::FEW + 1);
     assert!(texts[0].starts_with("299 server, "), "who holds most comes first: {}", texts[0]);
@@ -559,7 +563,7 @@ fn of_many_workers_that_were_restarted_together_a_few_are_told_and_the_rest_coun
 }
 
 fn kills(fixture: &Fixture) -> Vec<String> {
-    let notes = fixture.report().notes.into_iter().filter(|note| note.code == "mem-oom");
+    let notes = fixture.report().notes.into_iter().filter(|note| note.kind.code == "mem-oom");
     notes.map(|note| note.text).collect()
 }
 

@@ -4,7 +4,6 @@ use super::ranked_process::RankedProcess;
 use crate::state::MemState;
 use observer_core::{
     domain::Context,
-    identity::columns::label,
     trend::verdict::{Verdict, assess},
     units,
 };
@@ -59,14 +58,14 @@ fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<Str
         });
     };
     if !first.grows() {
-        let who = label(first.id, context.processes);
+        let who = context.processes.label(first.id);
         return Some(format!(
             "Too early to tell a trend; {who} grew most so far, {}.",
             units::change(first.early() as i64)
         ));
     }
     let rate = first.says.trend.map_or(0.0, |trend| trend.rate);
-    let who = label(first.id, context.processes);
+    let who = context.processes.label(first.id);
     let rate = units::minute_rate(rate, None);
     let leaks = processes.iter().filter(|process| process.leaks()).count();
     if leaks > 0 {

@@ -4,7 +4,7 @@ use super::{trend_columns, trend_value};
 use crate::state::MemState;
 use observer_core::{
     domain::Context,
-    report::{Column, Emphasis, Hidden, Kind, Row, Table, Value},
+    report::{Column, Emphasis, Row, Subject, Table, Unit, Value},
     text::printable,
     trend::verdict::{NOISE_BYTES, Verdict, assess_life},
 };
@@ -13,15 +13,12 @@ use observer_core::{
 pub(super) fn kernel(state: &MemState, context: &Context<'_>) -> Table {
     let now = context.now.boot;
     let mut columns = vec![
-        Column::new("kind", Kind::Text, "KERNEL MEMORY", 0),
-        Column::new("name", Kind::Text, "CACHE", 1),
-        Column::new("bytes", Kind::Bytes, "SIZE", 0),
+        Column::label("kind").shown("KERNEL MEMORY", 0),
+        Column::label("name").shown("CACHE", 1),
+        Column::gauge("bytes", Unit::Bytes).shown("SIZE", 0),
     ];
     columns.extend(trend_columns(context));
-    columns.extend([
-        Column::new("verdict", Kind::Text, "VERDICT", 2),
-        Column::new("reason", Kind::Text, "WHY", 5),
-    ]);
+    columns.extend([Column::text("verdict").shown("VERDICT", 2), Column::text("reason").shown("WHY", 5)]);
     let grew = state
         .machine
         .kernel()
@@ -40,10 +37,11 @@ pub(super) fn kernel(state: &MemState, context: &Context<'_>) -> Table {
             cells.extend([Value::Text(says.verdict.name().to_owned()), Value::Text(says.reason.clone())]);
             let emphasis = if says.verdict == Verdict::Leak { Emphasis::Alarm } else { Emphasis::Notice };
             let rate = says.trend.map_or(0.0, |trend| trend.rate);
-            (rate, Row { cells, emphasis, ..Row::default() })
+            let subject = Subject::KernelAccount { kind, name: name.map(<[u8]>::to_vec) };
+            (rate, Row { subject, cells, emphasis, ..Row::default() })
         })
         .collect();
     rows.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let rows = rows.into_iter().map(|(_, row)| row).collect();
-    Table { key: "kernel", columns, rows, hidden: Hidden::default() }
+    Table::new("kernel", columns, rows)
 }

@@ -2,11 +2,11 @@
 
 use super::ranked_process::RankedProcess;
 use crate::{
-    note,
+    notes::MemNote,
     process::process_bytes,
     restart::{Predecessor, Predecessors},
 };
-use observer_core::{domain::Context, facts::TaskId, identity::columns::label, report::Note, units};
+use observer_core::{domain::Context, facts::TaskId, report::Note, units};
 
 /// The share of the predecessor's memory from which a process holds as much.
 const SHARE: f64 = 0.9;
@@ -30,17 +30,15 @@ pub(super) fn notes(
     let successors = later.filter_map(|process| successor(predecessors, process));
     let mut successors: Vec<Successor<'_>> = successors.collect();
     successors.sort_by(|one, other| other.held.total_cmp(&one.held).then_with(|| one.id.cmp(&other.id)));
-    let (mut notes, rest) = Note::few(note::MEM_RESTART, &successors, |successor| successor.text(context));
-    if !rest.is_empty() {
-        let text = format!(
+    let others = |rest: &[Successor<'_>]| {
+        format!(
             "{} started in place of what had ended and {} as much as that did: {} in all.",
             units::counted(rest.len() as u64, "more process was", "more processes were"),
             if rest.len() == 1 { "holds" } else { "hold" },
             units::bytes(rest.iter().map(|successor| successor.held).sum::<f64>()),
-        );
-        notes.push(Note { code: note::MEM_RESTART, text });
-    }
-    notes
+        )
+    };
+    Note::few(MemNote::Restart, &successors, |successor| successor.text(context), others)
 }
 
 fn successor<'a>(predecessors: &'a Predecessors, process: &RankedProcess<'_>) -> Option<Successor<'a>> {
@@ -55,7 +53,7 @@ impl Successor<'_> {
         format!(
             "{}, started {} ago in place of {}, holds {}, as much as that did in the end ({}): what comes back so \
              soon is needed, which points away from a leak.",
-            label(self.id, context.processes),
+            context.processes.label(self.id),
             units::duration(context.now.boot.saturating_sub(self.id.start) as f64 / 1e9),
             self.predecessor.pid,
             units::bytes(self.held),

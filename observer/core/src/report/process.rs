@@ -1,34 +1,29 @@
 //! The columns and cells that every row about a process has.
 //!
-//! NamesState come from outside: they pass [`printable`] here, and nowhere else. People see the process id, the command and
-//! the unit; JSON has the rest, and `comm` without the brackets that people know kernel threads by.
+//! Names come from outside and pass [`printable`]. Tables show the process id, the command and the unit. JSON has the
+//! rest, and `comm` without the brackets that humans know kernel threads by.
 
-use super::process::{NamesState, Process, Processes};
-use crate::{
-    facts::TaskId,
-    report::{Column, Kind, Value, shape},
-    text::printable,
-    view::Request,
-};
+use super::{column::Column, value::Value};
+use crate::{facts::TaskId, identity::process::Processes, text::printable, view::Request};
 
-/// Characters of a command line that people see: a table is no place for the rest, which `--json` has.
+/// Characters of a command line that tables show; `--json` has the rest.
 const COMMAND_CHARACTERS: usize = 60;
 
-/// The columns of a process, in the order of [`cells`]. The unit leaves a narrow terminal early (8), the rest stays.
+/// The columns of a process, in the order of [`cells`].
 #[must_use]
 pub fn columns(request: &Request) -> Vec<Column> {
     let mut columns = vec![
-        Column::new("pid", Kind::Number, "PID", 1),
-        Column::json("start", Kind::Number),
-        Column::human("command", Kind::Text, "COMMAND", 0),
-        Column::json("comm", Kind::Text),
-        Column::json("exe", Kind::Text),
-        Column::json("uid", Kind::Number),
-        Column::new("unit", Kind::Text, "UNIT", 8),
-        Column::json("container", Kind::Text),
+        Column::label("pid").shown("PID", 1),
+        Column::label("start"),
+        Column::label("command").human("COMMAND", 0),
+        Column::label("comm").same(),
+        Column::label("exe").same(),
+        Column::label("uid").same(),
+        Column::label("unit").shown("UNIT", 8).same(),
+        Column::label("container").same(),
     ];
     if request.cmdline {
-        columns.push(Column::json("cmdline", Kind::Text));
+        columns.push(Column::label("cmdline"));
     }
     columns
 }
@@ -62,28 +57,11 @@ pub fn object(id: TaskId, processes: &Processes, request: &Request) -> Value {
     )
 }
 
-/// As [`object`] where no process is meant: every member is missing.
+/// The members of [`object`] where there is no process: each of them missing.
 #[must_use]
-pub fn nobody(request: &Request) -> Vec<(&'static str, Value)> {
+pub fn absent(request: &Request) -> Vec<(&'static str, Value)> {
     let fields = columns(request).into_iter().filter(|column| column.json);
     fields.map(|column| (column.name, Value::Missing)).collect()
-}
-
-/// `PID COMMAND`, as people name a process in a sentence or a list: `1204 legacyd`.
-#[must_use]
-pub fn label(id: TaskId, processes: &Processes) -> String {
-    match processes.get(id).and_then(command) {
-        Some(command) => format!("{} {command}", id.pid()),
-        None => id.pid().to_string(),
-    }
-}
-
-/// `comm` as people know it: a kernel thread's in brackets; `None` while it is not known.
-#[must_use]
-pub fn command(process: &Process) -> Option<String> {
-    process.uid?;
-    let comm = printable(&process.comm);
-    Some(if process.kernel_thread { format!("[{comm}]") } else { comm })
 }
 
 /// The cells of the names of a process.
@@ -102,12 +80,12 @@ impl ProcessNames {
     fn of(id: TaskId, processes: &Processes, request: &Request) -> Self {
         let Some(process) = processes.get(id) else { return Self::default() };
         let mut names = Self {
-            command: Value::text(command(process)),
-            comm: Value::text(process.uid.map(|_| printable(&process.comm))),
+            command: Value::text(process.command()),
+            comm: Value::text(process.comm()),
             uid: Value::unsigned(process.uid.map(u64::from)),
             ..Self::default()
         };
-        let NamesState::Read(read) = &process.names else { return names };
+        let Some(read) = process.read_names() else { return names };
         names.exe = optional(read.exe.as_deref());
         names.unit = optional(read.unit.as_deref());
         names.container = optional(read.container.as_deref());
@@ -117,27 +95,6 @@ impl ProcessNames {
             names.cmdline = Value::Text(line);
         }
         names
-    }
-}
-
-impl shape::ProcessLookup for Processes {
-    fn comm(&self, id: TaskId) -> Option<String> {
-        let process = self.get(id)?;
-        process.uid.map(|_| printable(&process.comm))
-    }
-
-    fn unit(&self, id: TaskId) -> Option<String> {
-        match &self.get(id)?.names {
-            NamesState::Read(names) => names.unit.as_deref().map(printable),
-            NamesState::Unread | NamesState::Gone => None,
-        }
-    }
-
-    fn container(&self, id: TaskId) -> Option<String> {
-        match &self.get(id)?.names {
-            NamesState::Read(names) => names.container.as_deref().map(printable),
-            NamesState::Unread | NamesState::Gone => None,
-        }
     }
 }
 
@@ -205,9 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn people_see_pid_command_and_unit() {
+    fn tables_show_pid_command_and_unit() {
         let titles: Vec<_> =
-            columns(&request(true)).iter().filter_map(|column| Some(column.human?.title)).collect();
+            columns(&request(true)).iter().filter_map(|column| Some(column.heading?.title)).collect();
         assert_eq!(titles, ["PID", "COMMAND", "UNIT"]);
     }
 
@@ -235,12 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_thread_has_brackets_for_people_only() {
+    fn a_kernel_thread_has_brackets_for_humans_only() {
         let processes = met(b"kworker/0:1", true);
         assert_eq!(cell("command", &processes, &request(false)), Value::Text("[kworker/0:1]".into()));
         assert_eq!(cell("comm", &processes, &request(false)), Value::Text("kworker/0:1".into()));
-        assert_eq!(label(ID, &processes), "42 [kworker/0:1]");
-        assert_eq!(label(ID, &Processes::default()), "42");
+        assert_eq!(processes.label(ID), "42 [kworker/0:1]");
+        assert_eq!(Processes::default().label(ID), "42");
     }
 
     #[test]
@@ -255,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn people_see_the_head_of_a_long_command_line() {
+    fn tables_show_the_head_of_a_long_command_line() {
         assert_eq!(shortened(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
         assert_eq!(shortened(&"é".repeat(60)), "é".repeat(60));
         assert_eq!(joined(b"\0\0"), None);

@@ -1,0 +1,82 @@
+//! Tables and their rows.
+
+use super::{column::Column, subject::Subject, value::Value};
+use crate::facts::TaskId;
+
+/// Rows of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Its key in JSON: `rows`, `kernel`, `links`, `filesystems`, `writers`.
+    pub key: &'static str,
+    pub columns: Vec<Column>,
+    pub rows: Vec<Row>,
+    /// Rows that exist and are not shown.
+    pub hidden: Hidden,
+    /// Whether its rows concern processes: only then is there something to filter or to group.
+    pub of_processes: bool,
+}
+
+/// What `--top` or the screen cut away.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hidden {
+    pub rows: usize,
+    /// Sums of the hidden rows in the columns that add up and that tables show, in the order of the columns.
+    pub sums: Vec<(&'static str, f64)>,
+}
+
+/// What is known of one subject.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    pub subject: Subject,
+    /// The processes that it concerns (one in most views, each holder in deleted-open): what `-p`, `-c`, `--unit`,
+    /// `--container` and `--by` use.
+    pub processes: Vec<TaskId>,
+    /// At the place of each column its value.
+    pub cells: Vec<Value>,
+    pub emphasis: Emphasis,
+    /// Lines below the row, for humans: evidence, or what to do.
+    pub details: Vec<String>,
+    /// The process ended since the last report: this row is its last.
+    pub ended: bool,
+}
+
+/// How much a row matters, most first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Emphasis {
+    /// To look at first.
+    Alarm,
+    /// Worth a look.
+    Notice,
+    #[default]
+    Plain,
+    /// There for completeness.
+    Faint,
+}
+
+impl Table {
+    /// A table of rows that concern processes, none of them hidden.
+    #[must_use]
+    pub fn of_processes(key: &'static str, columns: Vec<Column>, rows: Vec<Row>) -> Self {
+        Self { of_processes: true, ..Self::new(key, columns, rows) }
+    }
+
+    /// A table of rows that concern no process, none of them hidden.
+    #[must_use]
+    pub fn new(key: &'static str, columns: Vec<Column>, rows: Vec<Row>) -> Self {
+        Self { key, columns, rows, hidden: Hidden::default(), of_processes: false }
+    }
+
+    /// The place of the column called `name`.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+impl Row {
+    /// The value in the column at `at`.
+    #[must_use]
+    pub fn cell(&self, at: usize) -> &Value {
+        self.cells.get(at).unwrap_or(&Value::Missing)
+    }
+}

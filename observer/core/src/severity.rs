@@ -1,0 +1,27 @@
+//! How urgent a finding is: shared by problems and notes, so that both sort alike.
+
+/// From the most urgent to what is only worth knowing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Harm has begun, or is minutes away.
+    Now,
+    /// Harm is to be expected: a limit is near.
+    Soon,
+    /// No harm yet. The trend, or the finding, is worth a look.
+    Watch,
+    /// Only says how to read the numbers.
+    Info,
+}
+
+impl Severity {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::Soon => "soon",
+            Self::Watch => "watch",
+            Self::Info => "info",
+        }
+    }
+}
