@@ -9,20 +9,20 @@ use super::{Slot, TaskId};
 /// What was observed in the disk domain. The order of variants is part of the recording format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiskFact {
-    /// A file that no directory names any more and that somebody holds: the inode's own numbers.
+    /// An unlinked inode that something holds: its own numbers.
     File { inode: InodeId, file: File },
-    /// Nobody holds it any more by descriptor or mapping.
+    /// No scan finds it any longer.
     FileGone { inode: InodeId },
     /// A process holds it.
     Holder { inode: InodeId, id: TaskId, hold: Hold },
-    /// The process holds it in this way no more.
+    /// The process no longer holds it like this.
     HolderGone { inode: InodeId, id: TaskId, how: HoldKind },
-    /// Who took its last name, and when (nanoseconds of the boot clock).
+    /// The process that removed its last name, and when (nanoseconds of the boot clock).
     Deleted { inode: InodeId, by: TaskId, at: u64 },
     /// Bytes by which each process made it grow while observed: cumulative, ordered by process. In recordings before
     /// [`DiskFact::FileGrowth`].
     Writers { inode: InodeId, written: Vec<(TaskId, u64)> },
-    /// What `statx` and its link in `/proc` said, asked for by a report.
+    /// Its `statx` and its link in `/proc`, queried for a report.
     Asked { inode: InodeId, answer: Answer },
     /// All mounts of observer's own mount namespace.
     Mounts(Vec<Mount>),
@@ -33,97 +33,97 @@ pub enum DiskFact {
     Written { id: TaskId, written: u64, cancelled: u64 },
     /// It has ended.
     WriterGone { id: TaskId },
-    /// A filesystem's list of inodes has it, and no process leads to it; or none whose `/proc` knows the path.
+    /// An inode list has it, and no process holds it, or none with its path in `/proc`.
     Listed { inode: InodeId, listing: ListedInode },
-    /// It is there no more, or something else leads to it.
+    /// It is no longer there, or a process holds it.
     Unlisted { inode: InodeId },
-    /// The lists of inodes have been read.
+    /// The inode lists have been read.
     Walked(InodeScanResult),
-    /// All loop devices that have a file.
+    /// All loop devices with a file.
     Loops(Vec<LoopDevice>),
-    /// Somebody works on a file: by how much who made it grow.
+    /// A growing file: by how much each process made it grow.
     FileGrowth { inode: InodeId, growing: Box<FileGrowth> },
-    /// Nothing more will be said of its growth; whether that is because the file is freed.
+    /// There are no more facts about its growth; `freed` if the file is freed.
     GrowingGone { inode: InodeId, freed: bool },
-    /// What `statx` and its path said of a file that grows, asked for by a report.
+    /// The `statx` and the path of a growing file, queried for a report.
     Found { inode: InodeId, found: Found },
-    /// Bytes of blocks of files on a device that deletions freed while observed, of files that did not grow: cumulative.
+    /// Bytes of blocks that deletions freed on a device while observed, of files that did not grow: cumulative.
     Freed { dev: u32, bytes: u64 },
-    /// Bytes of a deleted file's blocks that other files share; `None` where its filesystem could not say.
+    /// Bytes of a deleted file's shared extents; `None` if its filesystem did not answer.
     Shared { inode: InodeId, bytes: Option<u64> },
-    /// Mounts of filesystems that observer's own mount namespace has not.
+    /// Mounts of filesystems that observer's own mount namespace lacks.
     OtherMounts(OtherMounts),
 }
 
-/// What is mounted in other mount namespaces alone: a mount a filesystem, its point being a path that leads there from
-/// here, through the `/proc` of a process in that namespace.
+/// What is mounted in other mount namespaces only: one mount for each filesystem, with a path that leads there from here,
+/// through the `/proc` of a process in that namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherMounts {
     pub mounts: Vec<Mount>,
-    /// Namespaces that were not looked into: there are too many.
+    /// Namespaces that were not read, because there are too many.
     pub unread: u64,
 }
 
-/// What the list of inodes tells of a file beside its numbers.
+/// What the inode list has about a file, apart from its numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedInode {
     /// Whether the kernel swaps to it.
     pub swap: bool,
-    /// The last path that it had, from the root of its filesystem on.
+    /// Its last path from the root of its filesystem.
     pub path: Option<Vec<u8>>,
 }
 
-/// How the reading of the lists of inodes went.
+/// The result of reading the inode lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InodeScanResult {
-    /// Inodes that were looked at.
+    /// Inodes that were read.
     pub inodes: u64,
     /// Whether every list was read to its end.
     pub complete: bool,
 }
 
-/// A loop device, and its file as `statx` tells of it.
+/// A loop device, and its file according to `statx`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoopDevice {
     /// `/dev/loopN`
     pub number: u32,
-    /// Packed as the kernel packs it.
+    /// As the kernel packs it.
     pub dev: u32,
     pub ino: u64,
 }
 
-/// What events tell of a file that somebody works on. Totals are cumulative.
+/// A growing file by its events. Totals are cumulative.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileGrowth {
     /// `s_magic` of its filesystem.
     pub magic: u64,
-    /// Its size up to which growth has been ascribed, bytes.
+    /// The size up to which its growth has been attributed, bytes.
     pub size: u64,
-    /// Its size and the bytes of its blocks before anybody was seen to work on it.
+    /// Its size and the bytes of its blocks before its first event.
     pub first_size: u64,
     pub first_allocated: u64,
-    /// Whether it had a hole then, which was being filled.
+    /// Whether a hole of it was being filled then.
     pub had_hole: bool,
-    /// Whether no directory names it.
-    pub nameless: bool,
-    /// Whether events tell of each time that it gets longer; else, with several writers, nobody knows who wrote how much.
+    /// Whether it is unlinked.
+    pub unlinked: bool,
+    /// Whether every growth has an event. Otherwise the shares of several writers are unknown.
     pub exact: bool,
-    /// How often events saw it get longer.
+    /// How many events of growth there were.
     pub appends: u64,
-    /// Who worked on it last: what it has grown since is this one's.
+    /// The last writer: the growth since then is its.
     pub owner: Option<TaskId>,
-    /// Bytes by which each process made it longer, ordered by process.
+    /// Bytes by which each process made it grow, ordered by process.
     pub writers: Vec<(TaskId, u64)>,
 }
 
-/// What asking for a file by its number gave.
+/// The answer to a query for a file by its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Found {
     /// It could not be reached.
     Unreached,
-    /// There is no such file any more.
+    /// The file no longer exists.
     Gone,
-    /// Its numbers, and its path where it has one that observer can see.
+    /// Its numbers, and its path if that is visible to observer.
     File { stat: Stat, path: Option<Vec<u8>> },
 }
 
@@ -132,24 +132,24 @@ pub enum Found {
 pub struct File {
     /// Bytes.
     pub size: u64,
-    /// Bytes of its blocks, without those that ext4 has only promised yet.
+    /// Bytes of its blocks, without ext4's delayed allocation.
     pub allocated: u64,
     /// `s_magic` of its filesystem.
     pub magic: u64,
 }
 
-/// In which way a process holds a file.
+/// How a process holds a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hold {
     /// By descriptors, ordered by number.
     Descriptors(Vec<Descriptor>),
-    /// By a mapping: the lowest one's addresses. Several of them are one way.
+    /// By mappings: the addresses of the lowest.
     Mapping { start: u64, end: u64 },
     /// It is the executable that the process runs.
     Executable,
-    /// It is registered with the io_uring ring of this descriptor.
+    /// It is registered with the io_uring instance of this descriptor.
     Registered { ring: u32 },
-    /// It was sent to the unix socket of this descriptor, and not taken yet.
+    /// It was sent to the unix socket of this descriptor, and not yet received.
     InFlight { socket: u32 },
 }
 
@@ -167,24 +167,24 @@ pub enum HoldKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Descriptor {
     pub fd: u32,
-    /// The thread in whose table it is: the process's leader, save where a thread has a table of its own.
+    /// The thread with the descriptor table: the leader of the process, unless a thread has its own table.
     pub thread: u32,
-    /// `O_APPEND`: whoever writes through it writes at the end, wherever that is by then.
+    /// `O_APPEND`: every write goes to the end of the file.
     pub append: bool,
     pub writable: bool,
 }
 
-/// What user space found out about a deleted file.
+/// The answer to a query about a deleted file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Bytes of its size and of its blocks, promised ones included; `None` where it must not be asked (a network
-    /// filesystem may hang) or could not be reached.
+    /// Bytes of its size and of its blocks, delayed allocation included; `None` if it must not be queried (a network
+    /// filesystem may hang) or was not reached.
     pub stat: Option<Stat>,
-    /// The last path that it had, without the kernel's mark; `None` where it could not be read.
+    /// Its last path, without the kernel's ` (deleted)`; `None` if it could not be read.
     pub path: Option<Vec<u8>>,
 }
 
-/// What `statx` says.
+/// The answer of `statx`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     pub size: u64,
@@ -196,7 +196,7 @@ pub struct Stat {
 pub struct Mount {
     /// The superblock's device, packed as the kernel packs it.
     pub dev: u32,
-    /// Which folder of the filesystem is mounted.
+    /// The folder of the filesystem that is mounted.
     pub root: Vec<u8>,
     /// Where.
     pub point: Vec<u8>,
@@ -205,12 +205,12 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-/// Space of a filesystem: bytes, and numbers of inodes (both 0 where it has no fixed number of them).
+/// Space of a filesystem: bytes, and numbers of inodes (both 0 if their number is not fixed).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Space {
     pub size: u64,
     pub used: u64,
-    /// What a user without privileges may still take.
+    /// What a user without privileges can still use.
     pub available: u64,
     pub inodes: u64,
     pub inodes_used: u64,
@@ -238,7 +238,7 @@ pub enum DiskSlot {
 }
 
 impl DiskSlot {
-    /// What is told of a file beside its numbers and holders.
+    /// Slots of a file other than its numbers and holders.
     const fn beside(inode: InodeId) -> [Self; 4] {
         [Self::Deleted(inode), Self::Writers(inode), Self::Asked(inode), Self::Shared(inode)]
     }
@@ -297,7 +297,7 @@ impl DiskFact {
         }
     }
 
-    /// What nobody will speak of again once the file is gone.
+    /// Slots that end with the file.
     pub(super) fn ends(&self) -> Vec<Slot> {
         match self {
             Self::FileGone { inode } => DiskSlot::beside(*inode).map(Slot::Disk).to_vec(),
@@ -308,7 +308,7 @@ impl DiskFact {
         }
     }
 
-    /// What is said beside a file, while it is found; and the space of what is mounted.
+    /// The other slots of a file while it is found, and the space of what is mounted.
     pub(super) fn keeps(&self) -> Vec<DiskSlot> {
         match self {
             Self::File { inode, .. } => DiskSlot::beside(*inode).to_vec(),

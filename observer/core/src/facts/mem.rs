@@ -7,42 +7,42 @@ use super::TaskId;
 /// What was observed in the mem domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemFact {
-    /// A process's counters as one pass over all processes read them: near the truth, see [`MemFact::Exact`].
+    /// A process's counters in a scan of all processes, without per-CPU remainders: see [`MemFact::Exact`].
     Counters { id: TaskId, memory: Memory, page_tables: u64 },
-    /// A pass over all processes no longer met it: it has ended, or has no memory any more.
+    /// A scan of all processes no longer found it: it has ended, or no longer has memory.
     Gone { id: TaskId },
     /// What a process mapped and unmapped since observation of it began.
     Totals { id: TaskId, totals: Totals },
-    /// A process's counters with what each CPU still holds: asked for, for the rows that are shown.
+    /// A process's counters with their per-CPU remainders: queried for the rows that are shown.
     Exact { id: TaskId, memory: Memory },
-    /// The control group that a process's memory is charged to: its path, `memory:` in front in version 1.
+    /// The control group that a process's memory is charged to: its path, after `memory:` in version 1.
     Place { id: TaskId, cgroup: Vec<u8> },
-    /// The limit with the least room above a control group, its own included; `None` if nothing limits it.
+    /// The nearest limit of a control group and the groups above it; `None` if nothing limits it.
     Limit { cgroup: Vec<u8>, nearest: Option<Limit> },
     /// The whole machine's memory.
     Machine(Box<Machine>),
-    /// Kernel memory of one kind that [`Machine`] does not tell apart.
+    /// Kernel memory of a kind that [`Machine`] does not contain.
     Kernel { part: KernelPart, bytes: u64 },
-    /// Memory ran out: the kernel kills `victim`, in a request for memory of `trigger`.
+    /// An OOM kill: the kernel kills `victim`, in a request for memory by `trigger`.
     OutOfMemory {
         /// Nanoseconds of the boot clock.
         at: u64,
-        /// Its start is 0 where the kernel tells a thread's number only.
+        /// Its start is 0 if the kernel gives a thread's number only.
         victim: TaskId,
         trigger: TaskId,
-        /// What the victim holds; without what each CPU still holds, and without address space.
+        /// What the victim holds, without per-CPU remainders, and without address space.
         memory: Option<Memory>,
     },
-    /// How long tasks have waited for memory since boot, in the whole machine or in one control group.
+    /// Memory pressure since boot, of the whole machine or of one control group.
     PressureTotals { cgroup: Option<Vec<u8>>, stalls: PressureTotals },
-    /// The slab caches have been read one by one, which took so many nanoseconds of processor time. An event.
+    /// The slab caches have been read, which took `took` nanoseconds of processor time. An event.
     SlabsRead { took: u64 },
 }
 
-/// Kernel memory that is told of apart.
+/// A part of kernel memory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum KernelPart {
-    /// Buffers of TCP and UDP sockets; most of it is in slabs too.
+    /// Buffers of TCP and UDP sockets; most of it is in slabs as well.
     Sockets,
     /// A slab cache by its name.
     Slab(Vec<u8>),
@@ -53,11 +53,11 @@ pub enum KernelPart {
 pub struct PressureTotals {
     /// At least one task waited.
     pub some: u64,
-    /// All that had something to do waited.
+    /// All tasks with work waited.
     pub full: u64,
 }
 
-/// What a process holds. Counters that a CPU has not yet handed in can make one negative.
+/// What a process holds. Without per-CPU remainders, a counter can be negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     pub file: i64,
@@ -69,7 +69,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The same with 0 in place of what is negative because a CPU has not yet handed in what it counted.
+    /// The same with 0 for a counter that is negative without its per-CPU remainder.
     #[must_use]
     pub fn without_negatives(self) -> Self {
         Self {
@@ -89,14 +89,14 @@ pub struct Totals {
     pub unmapped: u64,
     pub mapped_file: u64,
     pub reserved: u64,
-    /// What mprotect made private and writable, less what it took away.
+    /// What mprotect made private and writable, less what it made read-only.
     pub protected: i64,
-    /// The most that was ever resident, known once it has ended.
+    /// The largest resident size, known after its exit.
     pub peak: Option<u64>,
 }
 
 impl Totals {
-    /// Bytes of memory that may be written which it asked for and did not give back.
+    /// Bytes of writable memory that it asked for and did not give back.
     #[must_use]
     pub fn asked(&self) -> f64 {
         self.mapped as f64 - self.unmapped as f64 + self.protected as f64
@@ -111,18 +111,18 @@ pub struct Limit {
     /// The file that holds it: `memory.max`, `memory.high`, `memory.limit_in_bytes`.
     pub file: String,
     pub limit: u64,
-    /// What is charged to the group, without the file cache that is given up first.
+    /// What is charged to the group, without file cache that is reclaimed first.
     pub usage: u64,
 }
 
-/// `/proc/meminfo`, as far as it says where memory is; `None` where this kernel does not.
+/// `/proc/meminfo`, as far as it shows where memory is; `None` if this kernel does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     pub total: u64,
     pub free: u64,
     pub available: Option<u64>,
     pub buffers: u64,
-    /// Page cache, memory that processes share included.
+    /// Page cache, shared memory included.
     pub cached: u64,
     pub swap_cached: u64,
     pub anon: u64,
@@ -180,7 +180,7 @@ impl MemFact {
         }
     }
 
-    /// A slab cache that holds nothing may be gone for good: what is gone is not remembered.
+    /// A slab cache that holds nothing may be gone: it is not remembered.
     pub(super) fn ends(&self) -> Vec<MemSlot> {
         match self {
             Self::Gone { id } => MemSlot::of(*id).to_vec(),
@@ -191,8 +191,8 @@ impl MemFact {
         }
     }
 
-    /// What is exact is exact beside the counters of its moment; and a process in a group makes its limit news again:
-    /// whoever had none there has forgotten it.
+    /// Exact counters belong to the counters of their time. A process in a group makes the group's limit new again: the
+    /// state forgets a group without processes.
     pub(super) fn outdates(&self) -> Option<MemSlot> {
         match self {
             Self::Counters { id, .. } => Some(MemSlot::Exact(*id)),
@@ -201,7 +201,7 @@ impl MemFact {
         }
     }
 
-    /// A group is spoken of while a process is in it.
+    /// A group has facts while a process is in it.
     pub(super) fn keeps(&self) -> Vec<MemSlot> {
         match self {
             Self::Place { cgroup, .. } => {

@@ -1,4 +1,4 @@
-//! A deleted file that is held: its numbers over time, its holders, who deleted it, who made it grow.
+//! A deleted file that is held: its numbers over time, its holders, and which processes deleted it and made it grow.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,43 +12,42 @@ use observer_core::{
     wants::{FileHandle, ReachedBy},
 };
 
-/// Nanoseconds after which a file that stayed as it is is asked again which part of its blocks other files share; one that
-/// was found to share some.
+/// Nanoseconds after which an unchanged file is queried again for shared extents; the same for one that had some.
 const EXTENTS_EVERY: u64 = 10_000_000_000;
 const SHARED_EVERY: u64 = 2_000_000_000;
 
 /// What is known of a deleted file.
 #[derive(Debug)]
 pub struct HeldFile {
-    /// The inode's own numbers; `None` where nothing but events tells of it.
+    /// The inode's own numbers; `None` if it is known from events only.
     pub file: Option<File>,
     pub holders: BTreeMap<TaskId, Holder>,
     pub deleted: Option<Deletion>,
-    /// Bytes by which each process made it grow, as events tell, up to the size `ascribed`.
+    /// Bytes by which each process made it grow, by its events, up to the size `attributed`.
     pub writers: BTreeMap<TaskId, u64>,
-    ascribed: u64,
-    /// What it has grown by since is this one's work.
+    attributed: u64,
+    /// The last writer: the growth since then is its.
     owner: Option<TaskId>,
-    /// Whether events tell of every time that it grows.
+    /// Whether every growth has an event.
     exact: bool,
-    /// What each had written when its growth was first measured: that is no part of it.
+    /// What each had written when its growth was first measured: that does not count.
     before: BTreeMap<TaskId, u64>,
-    /// Its size as asked by its number, where no pass tells of it.
+    /// Its size by a query for its number, if no scan finds it.
     found: Option<u64>,
     answer: Answer,
-    /// Bytes of its blocks that other files share, as far as is known.
+    /// Bytes of its shared extents, if known.
     shared: Option<u64>,
-    /// Its size when that was last asked, and when that was.
-    extents_asked: Option<(Option<u64>, u64)>,
-    /// Where a filesystem's list of inodes tells of it, and nothing that could be asked for its path holds it.
+    /// Its size at the last query for shared extents, and when that was.
+    extents_queried: Option<(Option<u64>, u64)>,
+    /// What an inode list has about it, if no holder has its path.
     pub listing: Option<ListedInode>,
     /// Whether it was there when observation began.
     pub early: bool,
-    /// Everybody who ever held it while observed: it grew by one holder's writes only if there was one.
+    /// Every process that held it while observed: its growth can be attributed if there was only one.
     past: BTreeSet<TaskId>,
     size: Window,
     allocated: Window,
-    /// Sum of its growth from report to report: what was cut off in between does not make it less.
+    /// The sum of its growth from report to report: a truncation does not reduce it.
     grown: u64,
     last_size: Option<u64>,
 }
@@ -61,13 +60,13 @@ pub struct Holder {
     pub mapping: Option<(u64, u64)>,
     /// It runs it.
     pub executable: bool,
-    /// The descriptor of the ring that it is registered with.
+    /// The descriptor of the io_uring instance that it is registered with.
     pub ring: Option<u32>,
-    /// The descriptor of the socket that it waits in.
+    /// The descriptor of the socket that it is in flight to.
     pub socket: Option<u32>,
 }
 
-/// Who took its last name.
+/// The removal of its last name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deletion {
     pub by: TaskId,
@@ -83,14 +82,14 @@ impl HeldFile {
             holders: BTreeMap::new(),
             deleted: None,
             writers: BTreeMap::new(),
-            ascribed: 0,
+            attributed: 0,
             owner: None,
             exact: false,
             found: None,
             before: BTreeMap::new(),
             answer: Answer::default(),
             shared: None,
-            extents_asked: None,
+            extents_queried: None,
             listing: None,
             early,
             past: BTreeSet::new(),
@@ -132,46 +131,44 @@ impl HeldFile {
         }
     }
 
-    /// Takes in who works on it.
+    /// Takes in its growth.
     pub fn grows(&mut self, growing: &FileGrowth) {
-        self.ascribed = growing.size;
+        self.attributed = growing.size;
         self.owner = growing.owner;
         self.exact = growing.exact;
         self.writers = growing.writers.iter().copied().collect();
     }
 
-    /// Takes in its size, asked by its number.
+    /// Takes in its size, from a query for its number.
     pub fn found(&mut self, size: u64) {
         self.found = Some(size);
     }
 
-    /// Takes in which part of its blocks other files share.
+    /// Takes in the bytes of its shared extents.
     pub fn shares(&mut self, bytes: Option<u64>) {
         self.shared = bytes;
     }
 
-    /// Whether it is to be asked at `now` which part of its blocks other files share: it has grown, or others may have come
-    /// to share them, or ceased to.
-    pub fn is_to_be_asked_for_extents(&self, now: u64) -> bool {
+    /// Whether it is to be queried at `now` for shared extents: it has grown, or other files may share other extents.
+    pub fn needs_extents_query(&self, now: u64) -> bool {
         let every = if self.shared.is_some_and(|shared| shared > 0) { SHARED_EVERY } else { EXTENTS_EVERY };
         let is_old = |(size, at): (Option<u64>, u64)| size != self.size() || now.saturating_sub(at) >= every;
-        self.magic().tells_of_extents() && self.extents_asked.is_none_or(is_old)
+        self.magic().reports_extents() && self.extents_queried.is_none_or(is_old)
     }
 
-    /// It is asked for that at `at`.
-    pub fn extents_asked(&mut self, at: u64) {
-        self.extents_asked = Some((self.size(), at));
+    /// It is queried for shared extents at `at`.
+    pub fn extents_queried(&mut self, at: u64) {
+        self.extents_queried = Some((self.size(), at));
     }
 
-    /// Bytes that come back with its last holder's end: its blocks, without those that other files share.
+    /// Bytes that become free with its last holder: its blocks without shared extents.
     pub fn reclaimable(&self) -> Option<u64> {
         let allocated = self.allocated()?;
         let shared = if self.magic().frees() { Some(0) } else { self.shared };
-        // What takes nothing gives nothing back.
         if allocated == 0 { Some(0) } else { shared.map(|shared| allocated.saturating_sub(shared)) }
     }
 
-    /// Takes in what user space found out. A path that was known stays known.
+    /// Takes in an answer. A known path stays.
     pub fn answered(&mut self, answer: &Answer) {
         self.answer.stat = answer.stat;
         if answer.path.is_some() {
@@ -179,7 +176,7 @@ impl HeldFile {
         }
     }
 
-    /// What `statx` said is old: it is not asked any more.
+    /// It is no longer queried: its last `statx` is out of date.
     pub fn forget_stat(&mut self) {
         self.answer.stat = None;
     }
@@ -188,7 +185,7 @@ impl HeldFile {
         self.answer.path.as_deref()
     }
 
-    /// Bytes of its size. The iterator's number is as exact, and read before every report while a descriptor is open.
+    /// Bytes of its size. While a descriptor is open, the size in the scan is exact and newer.
     pub fn size(&self) -> Option<u64> {
         let described = self.holders.values().any(|holder| !holder.descriptors.is_empty());
         match (self.file, self.answer.stat) {
@@ -198,23 +195,23 @@ impl HeldFile {
         }
     }
 
-    /// Bytes of its blocks: those of `statx`, which knows the promised ones; else the inode's own, unless it is known
-    /// to say nothing.
+    /// Bytes of its blocks: those of `statx`, delayed allocation included; otherwise the inode's own, unless they mean
+    /// nothing.
     pub fn allocated(&self) -> Option<u64> {
         if let Some(stat) = self.answer.stat {
             return Some(stat.allocated);
         }
-        // Of a stacked file, a pass that knows the one below tells its blocks.
+        // A scan that knows the file below a stacked one has its blocks.
         let file = self.file.filter(|file| file.allocated > 0 || !self.magic().has_no_blocks())?;
         (file.allocated > 0 || file.size == 0).then_some(file.allocated)
     }
 
-    /// Bytes that it may take at most, for choosing whom to ask first.
+    /// Bytes that it may take at most: the largest files are queried first.
     pub fn weight(&self) -> u64 {
         self.file.map_or(0, |file| file.size.max(file.allocated))
     }
 
-    /// A report is due at `at`: its numbers are what they are now.
+    /// A report is due at `at`: its series continue to it.
     pub fn sample(&mut self, at: u64) {
         if let Some(size) = self.size() {
             if self.last_size.is_none() {
@@ -229,8 +226,7 @@ impl HeldFile {
         }
     }
 
-    /// The series that growth is told of: the size, or the blocks where only these changed (a hole that is filled, or
-    /// space that is reserved).
+    /// The series for growth: the size, or the blocks if only these changed (a hole that is filled, or reserved space).
     fn growing_series(&self, now: u64) -> &Window {
         match (self.size.growth(now), self.allocated.growth(now)) {
             (Some(0.0), Some(blocks)) if blocks != 0.0 => &self.allocated,
@@ -238,7 +234,7 @@ impl HeldFile {
         }
     }
 
-    /// Bytes by which it grew over the window. Where no pass reads its size, by which events saw it grow.
+    /// Bytes by which it grew over the window; by its events if no scan reads its size.
     pub fn growth(&self, now: u64) -> Option<i64> {
         match self.file {
             Some(_) => self.growing_series(now).growth(now).map(|growth| growth as i64),
@@ -254,7 +250,7 @@ impl HeldFile {
         self.growing_series(now).rate(previous, now)
     }
 
-    /// Bytes of its growth that `id` wrote. `by_event` says whether events tell of it on ext4.
+    /// Bytes of its growth that `id` wrote. `by_event`: whether growth on ext4 has events.
     pub fn written(&self, id: TaskId, by_event: bool) -> Option<u64> {
         if self.exact || by_event && self.magic() == EXT4 {
             return Some(self.total(id).saturating_sub(self.before.get(&id).copied().unwrap_or(0)));
@@ -262,14 +258,14 @@ impl HeldFile {
         (self.past.len() == 1 && self.past.contains(&id) && self.file.is_some()).then_some(self.grown)
     }
 
-    /// Bytes by which `id` made it grow since events tell of it.
+    /// Bytes by which `id` made it grow since the first event.
     fn total(&self, id: TaskId) -> u64 {
-        let told = self.writers.get(&id).copied().unwrap_or(0);
+        let reported = self.writers.get(&id).copied().unwrap_or(0);
         let size = self.size().or(self.found).filter(|_| self.owner == Some(id));
-        told.saturating_add(size.map_or(0, |size| size.saturating_sub(self.ascribed)))
+        reported.saturating_add(size.map_or(0, |size| size.saturating_sub(self.attributed)))
     }
 
-    /// A way to reach it: through a descriptor rather than a mapping.
+    /// How to reach it: through a descriptor rather than a mapping.
     pub fn handle(&self, inode: InodeId) -> Option<FileHandle> {
         let through = |holder: &Holder| {
             let descriptor = holder.descriptors.first();
@@ -283,18 +279,18 @@ impl HeldFile {
         Some(FileHandle { inode, holder, through, ask: self.magic().ask() })
     }
 
-    /// Whether no descriptor is open of it, so that only a pass on demand reads its numbers.
+    /// Whether it has no descriptor, so that only on-demand scans read its numbers.
     pub fn undescribed(&self) -> bool {
         self.holders.values().all(|holder| holder.descriptors.is_empty())
     }
 
-    /// Whether nothing that could be asked for its numbers holds it.
+    /// Whether no holder allows a query for its numbers.
     pub fn unreachable(&self) -> bool {
         self.undescribed()
             && self.holders.values().all(|holder| holder.mapping.is_none() && !holder.executable)
     }
 
-    /// Whether it is known from the lists of inodes alone.
+    /// Whether it is known from inode lists only.
     pub fn is_listed_alone(&self) -> bool {
         self.listing.is_some() && self.holders.is_empty()
     }

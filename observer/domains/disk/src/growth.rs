@@ -42,7 +42,7 @@ impl GrowingFiles {
 
     pub fn take(&mut self, inode: InodeId, growing: &FileGrowth) {
         let file = self.files.entry(inode).or_default();
-        let is_now_unlinked = growing.nameless && !file.growing.nameless;
+        let is_now_unlinked = growing.unlinked && !file.growing.unlinked;
         if is_now_unlinked && let (Some(first), Some(counted)) = (file.first_allocated(), file.counted) {
             self.accounting.change(inode.dev, false, counted, first);
             self.accounting.change(inode.dev, true, first, counted);
@@ -83,7 +83,7 @@ impl GrowingFiles {
     pub fn leave(&mut self, inode: InodeId, freed: bool) {
         let Some(file) = self.files.get_mut(&inode) else { return };
         if freed && let Some(counted) = file.counted.or(file.first_allocated()) {
-            self.accounting.change(inode.dev, file.growing.nameless, counted, 0);
+            self.accounting.change(inode.dev, file.growing.unlinked, counted, 0);
             file.counted = Some(0);
         }
         self.gone.insert(inode);
@@ -94,7 +94,7 @@ impl GrowingFiles {
         let Some(file) = self.files.get_mut(&inode) else { return };
         let (Some(first), Some(now)) = (file.first_allocated(), file.allocated()) else { return };
         let before = file.counted.unwrap_or(first);
-        self.accounting.change(inode.dev, file.growing.nameless, before, now);
+        self.accounting.change(inode.dev, file.growing.unlinked, before, now);
         file.counted = Some(now);
     }
 

@@ -1,29 +1,29 @@
-//! When the lists of all inodes in memory are read: they may be long, so the time that it takes decides.
+//! When the inode lists are read: they may be long, so the time that it takes decides.
 
 use observer_core::facts::disk::InodeScanResult;
 
-/// Nanoseconds after which they are read again though nothing hints at a change.
+/// Nanoseconds after which they are read again without a sign of a change.
 const EVERY: u64 = 10_000_000_000;
 
-/// The same when a file was let go of, which something else may hold, or while a file that is known from them alone changes.
+/// The same after a file was released, because the kernel may still hold it, or while a file known from them only changes.
 const SOON: u64 = 1_000_000_000;
 
-/// Nanoseconds that pass at least between two readings for each inode, which takes a seventh of a microsecond: a quarter of
-/// a percent of a processor, and a whole one while a file that is known from the lists alone changes.
-const AN_INODE: u64 = 60_000;
-const AN_INODE_NOW: u64 = 15_000;
+/// Nanoseconds between two readings for each inode, which takes a seventh of a microsecond: a quarter of a percent of a
+/// processor, and one percent while a file that is known from the lists only changes.
+const PER_INODE: u64 = 60_000;
+const PER_INODE_WHILE_CHANGING: u64 = 15_000;
 
-/// Doublings after which a pause is the longest.
+/// Doublings up to the longest pause.
 const DOUBLINGS: u32 = 4;
 
-/// What depends on the lists.
+/// What needs the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// No file that is known.
+    /// No known file.
     None,
-    /// A file is known from them alone: the longer it stays as it is, the less often it is looked at.
+    /// A file is known from them only: the longer it does not change, the less often they are read.
     Known,
-    /// A file was found whose path only they can tell, and have not yet.
+    /// A file was found whose path only they can have.
     Sought,
 }
 
@@ -32,17 +32,17 @@ pub enum Need {
 pub struct InodeScanSchedule {
     /// How the last reading went; `None` before the first was finished.
     pub walk: Option<InodeScanResult>,
-    /// A file was let go of since.
+    /// A file was released since then.
     pub released: bool,
-    /// What is known from them alone has changed since they were last asked for.
+    /// A file that is known from them only has changed since the last query.
     pub changed: bool,
-    /// Readings in a row that found nothing changed.
-    still: u32,
-    /// When they were last asked for: they are read for the report that follows.
+    /// Consecutive readings without a change.
+    unchanged: u32,
+    /// When they were last queried: they are read for the next report.
     at: u64,
     /// The reports that the last two readings were for.
     read: Option<(u64, u64)>,
-    asked: bool,
+    queried: bool,
 }
 
 impl InodeScanSchedule {
@@ -50,30 +50,31 @@ impl InodeScanSchedule {
     pub fn due(&self, now: u64, need: Need) -> bool {
         let doublings = match need {
             Need::None => DOUBLINGS,
-            Need::Known if !self.changed => self.still.min(DOUBLINGS),
+            Need::Known if !self.changed => self.unchanged.min(DOUBLINGS),
             Need::Known | Need::Sought => 0,
         };
         let every = if self.released { SOON } else { EVERY.min(SOON << doublings) };
         let inodes = self.walk.map_or(0, |walk| walk.inodes);
-        let pause = AN_INODE.min(AN_INODE_NOW << doublings);
+        let pause = PER_INODE.min(PER_INODE_WHILE_CHANGING << doublings);
         now >= self.at.saturating_add(every.max(inodes.saturating_mul(pause)))
     }
 
-    /// A report is due at `now`; with `ask`, they are read for the next one. For the first they are read unasked, where
-    /// that is not shown at once.
-    pub fn report(&mut self, now: u64, ask: bool) {
-        if self.asked || self.read.is_none() && self.walk.is_some() {
+    /// A report is due at `now`; with `query`, they are read for the next one. For the first report they are read without a
+    /// query, unless it is shown at once.
+    pub fn report(&mut self, now: u64, query: bool) {
+        if self.queried || self.read.is_none() && self.walk.is_some() {
             self.read = Some((self.read.map_or(now, |(_, last)| last), now));
         }
-        self.asked = ask;
-        if ask {
+        self.queried = query;
+        if query {
             self.at = now;
             self.released = false;
-            self.still = if std::mem::take(&mut self.changed) { 0 } else { self.still.saturating_add(1) };
+            self.unchanged =
+                if std::mem::take(&mut self.changed) { 0 } else { self.unchanged.saturating_add(1) };
         }
     }
 
-    /// The moments of the reports that the last two readings were for, nanoseconds of the boot clock.
+    /// The times of the reports that the last two readings were for, nanoseconds of the boot clock.
     pub fn readings(&self) -> Option<(u64, u64)> {
         self.read
     }
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_read_as_seldom_as_they_are_long_and_soon_after_a_file_was_let_go_of() {
+    fn long_lists_are_read_rarely_and_all_lists_soon_after_a_file_was_released() {
         let mut lists = InodeScanSchedule::default();
         lists.report(EVERY, true);
         assert!(!lists.due(EVERY + SOON, Need::None));
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_stays_as_it_is_is_looked_at_ever_less_often_until_it_changes() {
+    fn an_unchanged_file_is_read_less_and_less_often_until_it_changes() {
         let mut lists = InodeScanSchedule::default();
         let (mut now, mut pauses) = (EVERY, Vec::new());
         lists.changed = true;
@@ -126,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_read_for_the_next_report() {
+    fn a_query_is_read_for_the_next_report() {
         let mut lists = InodeScanSchedule::default();
         lists.report(0, true);
-        assert_eq!(lists.readings(), None, "where what is known without them was shown first");
+        assert_eq!(lists.readings(), None, "if the first report was shown without them");
         let mut lists =
             InodeScanSchedule { walk: Some(InodeScanResult::default()), ..InodeScanSchedule::default() };
         lists.report(1, true);

@@ -1,4 +1,4 @@
-//! What a filesystem's magic number says: its name, where its bytes are, whether they may be shared, whom it asks.
+//! What a filesystem's magic number implies: its name, where its bytes are, whether they may be shared, how to query it.
 
 use observer_core::wants::StatMode;
 
@@ -20,7 +20,7 @@ const EXFAT: Magic = Magic(0x2011_bab0);
 const JFS: Magic = Magic(0x3153_464a);
 const NILFS2: Magic = Magic(0x3434);
 
-/// Filesystems of which each block belongs to one file.
+/// Filesystems without shared extents.
 const UNSHARED: &[Magic] = &[EXT4, TMPFS, RAMFS, HUGETLBFS, F2FS, VFAT, EXFAT, JFS, NILFS2];
 
 /// Filesystems that ask a server: NFS, SMB in three dialects, FUSE, 9P, Ceph, AFS twice, Coda, OCFS2, GFS2.
@@ -40,7 +40,7 @@ const REMOTE: &[u64] = &[
 ];
 
 impl Magic {
-    /// Its name where no mount tells it; ext2, ext3 and ext4 share one number.
+    /// Its name if there is no mount; ext2, ext3 and ext4 share one number.
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
             EXT4 => "ext4",
@@ -61,32 +61,32 @@ impl Magic {
         matches!(self, TMPFS | RAMFS | HUGETLBFS)
     }
 
-    /// Whether the end of a file surely frees its blocks: where files may share them, nobody can say.
+    /// Whether the end of a file frees all of its blocks, because none can be shared.
     pub fn frees(self) -> bool {
         UNSHARED.contains(&self)
     }
 
-    /// Whether it shares blocks between files, and can be asked which without a server that may not answer.
-    pub fn tells_of_extents(self) -> bool {
+    /// Whether it has shared extents, and can be queried for them without a server that may not answer.
+    pub fn reports_extents(self) -> bool {
         matches!(self, BTRFS | XFS | OVERLAY | BCACHEFS)
     }
 
-    /// Whether the inode's own blocks are worth nothing: an overlay's file keeps its data in another one.
+    /// Whether the inode's own blocks mean nothing: the data of an overlay's file is in another one.
     pub fn has_no_blocks(self) -> bool {
         self == OVERLAY
     }
 
-    /// Whether `statx` names the device that its superblock has.
+    /// Whether `statx` has the device of its superblock.
     pub fn has_own_device(self) -> bool {
         self.ask() != StatMode::Unnumbered
     }
 
-    /// Whether the number and generation of an inode make a file handle.
+    /// Whether the number and the generation of an inode are a file handle.
     pub fn has_handles(self) -> bool {
         matches!(self, EXT4 | XFS | F2FS | JFS)
     }
 
-    /// What its files may be asked.
+    /// What its files may be queried for.
     pub fn ask(self) -> StatMode {
         match self {
             BTRFS | OVERLAY | BCACHEFS => StatMode::Unnumbered,

@@ -19,7 +19,7 @@ pub struct Filesystem {
 }
 
 impl Spaces {
-    /// None is known yet; trends look back over `window` seconds.
+    /// No filesystem is known yet; trends look back over `window` seconds.
     pub fn new(window: f64) -> Self {
         Self { window, known: BTreeMap::new() }
     }
@@ -34,7 +34,7 @@ impl Spaces {
         self.known.entry(dev).or_insert_with(new).space = space;
     }
 
-    /// A report is due at `at`; what is mounted no more is forgotten.
+    /// A report is due at `at`; filesystems that are no longer mounted are forgotten.
     pub fn sample(&mut self, at: u64, mounted: &BTreeSet<u32>) {
         self.known.retain(|dev, _| mounted.contains(dev));
         for filesystem in self.known.values_mut() {

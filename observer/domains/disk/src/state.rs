@@ -32,10 +32,10 @@ pub use self::queries::FILES_A_REPORT;
 pub struct DiskState {
     window: f64,
     view: View,
-    /// Whether what other views need is asked for too.
+    /// Whether the queries of all views are made.
     records: bool,
     pub files: BTreeMap<InodeId, HeldFile>,
-    /// All that are known: observer's own namespace's first.
+    /// All mounts, those of observer's own namespace first.
     pub mounts: Vec<Mount>,
     own_mounts: Vec<Mount>,
     pub other_mounts: OtherMounts,
@@ -45,27 +45,28 @@ pub struct DiskState {
     /// Loop devices with a file.
     pub loops: Vec<LoopDevice>,
     pub growth: GrowingFiles,
-    /// When a filesystem last had more growing files than are asked for at a report, by device.
+    /// When a filesystem last had more growing files than are queried for a report, by device.
     late: BTreeMap<u32, u64>,
-    /// Whether events tell who makes a file grow, and whether passes tell who holds it.
+    /// Whether growth on ext4 has events.
     pub growth_by_event: bool,
-    /// Whether events tell who works on files of other filesystems than ext4, and of those in RAM.
+    /// Whether growth on other filesystems has events, and growth in RAM.
     pub work_by_event: bool,
     pub work_in_ram: bool,
-    pub holders_by_pass: bool,
-    /// Whether the lists of inodes can be read.
-    pub lists_by_pass: bool,
+    /// Whether scans find holders.
+    pub holders_by_scan: bool,
+    /// Whether the inode lists can be read.
+    pub lists_by_scan: bool,
     /// Reports that were due so far.
     reports: u64,
-    /// When mappings were last wanted.
+    /// When mappings were last queried.
     mapped_at: u64,
-    /// A mapping could not be reached: perhaps it is gone, and is looked at with the next report.
+    /// A mapping could not be reached: it may be gone, so mappings are read for the next report.
     recheck: bool,
     unreached: bool,
 }
 
 impl DiskState {
-    /// Nothing is known yet; the request says how far back growth looks.
+    /// Nothing is known yet.
     #[must_use]
     pub fn new(request: &Request) -> Self {
         Self {
@@ -85,8 +86,8 @@ impl DiskState {
             growth_by_event: true,
             work_by_event: true,
             work_in_ram: true,
-            holders_by_pass: true,
-            lists_by_pass: true,
+            holders_by_scan: true,
+            lists_by_scan: true,
             reports: 0,
             mapped_at: 0,
             recheck: false,
@@ -94,19 +95,18 @@ impl DiskState {
         }
     }
 
-    /// The files that the view is about: those that somebody holds, or, where no pass tells of holders, those that
-    /// events saw growing.
+    /// The files of the view: held ones, or, without scans of holders, growing ones.
     pub fn held(&self) -> impl Iterator<Item = (InodeId, &HeldFile)> {
         let held = |file: &HeldFile| {
             !file.holders.is_empty()
                 || file.listing.is_some()
-                || !self.holders_by_pass && !file.writers.is_empty()
+                || !self.holders_by_scan && !file.writers.is_empty()
         };
         self.files.iter().filter(move |(_, file)| held(file)).map(|(inode, file)| (*inode, file))
     }
 
-    /// Whether what rows of `view` lack is asked for.
-    fn asks_for(&self, view: View) -> bool {
+    /// Whether the queries of `view` are made.
+    fn queries_for(&self, view: View) -> bool {
         self.records || self.view == view
     }
 
@@ -116,7 +116,7 @@ impl DiskState {
         let growth = &self.growth;
         self.files.entry(inode).or_insert_with(|| {
             let mut file = HeldFile::new(window, early);
-            // What it grew by while it had a name is known, and no part of what is told of it.
+            // Its growth before it was deleted is known, and does not count.
             if let Some(known) = growth.files.get(&inode).filter(|known| known.growing.exact) {
                 file.grows(&known.growing);
             }
@@ -149,7 +149,7 @@ impl DiskState {
                 self.file(*inode).writers = written.iter().copied().collect();
             }
             DiskFact::Asked { inode, answer } => {
-                // An answer about a file that is gone by now.
+                // The answer may be about a file that is gone.
                 let Some(file) = self.files.get_mut(inode) else { return };
                 self.unreached |= answer.path.is_none() && file.undescribed();
                 file.answered(answer);
@@ -168,7 +168,7 @@ impl DiskState {
             }
             DiskFact::WriterGone { id } => self.writers.gone(*id),
             DiskFact::Listed { inode, listing } => {
-                // What the first reading finds was there before, though the reading may come later than the first report.
+                // A file in the first reading existed before, although the reading may be later than the first report.
                 let early = self.lists.walk.is_none();
                 let file = self.file(*inode);
                 file.early |= early;
@@ -185,7 +185,7 @@ impl DiskState {
             DiskFact::Loops(loops) => self.loops.clone_from(loops),
             DiskFact::FileGrowth { inode, growing } => {
                 self.growth.take(*inode, growing);
-                if growing.exact && (growing.nameless || self.files.contains_key(inode)) {
+                if growing.exact && (growing.unlinked || self.files.contains_key(inode)) {
                     self.file(*inode).grows(growing);
                 }
             }
@@ -205,7 +205,7 @@ impl DiskState {
         }
     }
 
-    /// Puts the mounts of all namespaces together. What has come to observer's own is told of there.
+    /// Puts the mounts of all namespaces together. Filesystems of observer's own namespace are taken from there.
     fn mount(&mut self) {
         self.mounts.clone_from(&self.own_mounts);
         let own: BTreeSet<u32> = self.own_mounts.iter().map(|mount| mount.dev).collect();
@@ -219,27 +219,27 @@ impl DiskState {
         self.growth_by_event = has("disk.growth");
         self.work_by_event = has("disk.work");
         self.work_in_ram = self.work_by_event && !session.blind.iter().any(|blind| blind.hook == "disk.work");
-        self.holders_by_pass = has("disk.descriptors");
-        self.lists_by_pass = has("disk.inodes");
+        self.holders_by_scan = has("disk.descriptors");
+        self.lists_by_scan = has("disk.inodes");
     }
 
     /// A report is due at `now`: every series continues to it, and what was queried is noted.
     pub(super) fn sample(&mut self, now: Timestamp) {
-        self.asked(now);
+        self.note_queries(now);
         for handle in self.extents(now) {
             if let Some(file) = self.files.get_mut(&handle.inode) {
-                file.extents_asked(now.boot);
+                file.extents_queried(now.boot);
             }
         }
-        let asked = self.biggest();
+        let queried = self.largest();
         for (inode, file) in &mut self.files {
-            if !asked.contains(inode) {
+            if !queried.contains(inode) {
                 file.forget_stat();
             }
             file.sample(now.boot);
         }
-        // Written by somebody, and held by nobody for a whole interval: it is gone, or held in a way that is not seen.
-        if self.holders_by_pass {
+        // Written to, and not held for a whole interval: it is gone, or its holder is not visible.
+        if self.holders_by_scan {
             self.files.retain(|_, file| file.file.is_some());
         }
         let kept: BTreeSet<u32> = self.mounts.iter().map(|mount| mount.dev).collect();
@@ -255,8 +255,7 @@ impl DiskState {
         self.reports += 1;
     }
 
-    /// Whether, within the window, more files of `dev` grew than were asked for: what they take came later than it was
-    /// taken, or is yet to come.
+    /// Whether, within the window, more files of `dev` grew than were queried: what they take is known later.
     pub fn is_late(&self, dev: u32, now: u64) -> bool {
         self.late.get(&dev).is_some_and(|at| now.saturating_sub(*at) as f64 <= self.window * 1e9)
     }

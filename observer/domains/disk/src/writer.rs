@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use observer_core::facts::TaskId;
 
-/// Every process of which it is known, with what it wrote since it started.
+/// Every process whose writing is known, with what it wrote since it started.
 #[derive(Debug, Default)]
 pub struct Writers {
     known: BTreeMap<TaskId, WriterState>,
@@ -35,8 +35,8 @@ impl Writers {
     pub fn take(&mut self, id: TaskId, bytes: u64) {
         let began = self.began;
         let written = self.known.entry(id).or_insert_with(|| {
-            // What a process wrote before observation began is not its work while observed, and one that wrote little is
-            // not told of until it has written more.
+            // What a process wrote before observation began does not count. A process that wrote little has no facts until it
+            // has written more.
             let before = if id.start >= began { 0 } else { bytes };
             WriterState { now: bytes, first: before, previous: before, ended: false }
         });
@@ -59,12 +59,12 @@ impl Writers {
         written.filter(|(_, wrote)| wrote.bytes > 0)
     }
 
-    /// Whether a row tells of `id`.
+    /// Whether a row names `id`.
     pub fn concerns(&self, id: TaskId) -> bool {
         self.known.contains_key(&id)
     }
 
-    /// A report was delivered: rates start anew, what ended leaves.
+    /// A report was delivered: rates start again, what ended leaves.
     pub fn delivered(&mut self) {
         self.known.retain(|_, written| !written.ended);
         for written in self.known.values_mut() {

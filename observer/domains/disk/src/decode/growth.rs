@@ -111,7 +111,7 @@ impl GrowthDecoder {
         let Some(known) = self.known.get_mut(&inode) else { return Ok(None) };
         known.heard = self.now;
         let growing = Box::new(known.growth());
-        let unlinked = growing.nameless;
+        let unlinked = growing.unlinked;
         out.facts.push(Fact::Disk(DiskFact::FileGrowth { inode, growing }));
         Ok(unlinked.then_some(inode))
     }
@@ -158,7 +158,7 @@ impl WatchedFile {
             first_size: total.first_size,
             first_allocated: total.first_blocks,
             had_hole: total.flags & FAULTED != 0,
-            nameless: total.flags & NAMELESS != 0,
+            unlinked: total.flags & NAMELESS != 0,
             exact: total.flags & EXACT != 0,
             appends: total.appends,
             owner: Some(total.owner).filter(|owner| *owner != TaskId::default()),

@@ -280,7 +280,7 @@ fn a_total_never_goes_back_when_an_older_one_is_read_later() {
         first_size: 100,
         first_allocated: 4096,
         had_hole: false,
-        nameless: false,
+        unlinked: false,
         exact: true,
         appends: 3,
         owner: Some(HOLDER),
@@ -293,7 +293,7 @@ fn a_total_never_goes_back_when_an_older_one_is_read_later() {
 fn what_has_lost_its_name_is_told_of_as_such_and_its_deletion_looked_up() {
     let out = grew(&mut DiskDecoder::default(), 500, EXACT | NAMELESS);
     let [DiskFact::FileGrowth { growing, .. }] = &facts(&out)[..] else { panic!() };
-    assert!(growing.nameless);
+    assert!(growing.unlinked);
     assert_eq!(out.read, [(names::DELETIONS, key(&INODE))]);
 }
 

@@ -273,7 +273,7 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
             &format!("as the kernel's lists of inodes showed it {ago} ago, when they were last read."),
         );
     }
-    if !state.holders_by_pass {
+    if !state.holders_by_scan {
         note(
             DiskNote::HoldersUnknown,
             &|_, _| true,
@@ -281,7 +281,7 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
         );
     }
     let unread = match state.lists.walk {
-        _ if !state.lists_by_pass => None,
+        _ if !state.lists_by_scan => None,
         None => Some("they are still being read"),
         Some(walk) => (!walk.complete).then_some("they changed while they were read"),
     };

@@ -121,7 +121,7 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyst
     let full_in = Full::of(space.available, trend);
     let held = state.held().filter(|(inode, _)| inode.dev == mount.dev);
     let held = state
-        .holders_by_pass
+        .holders_by_scan
         .then(|| held.filter_map(|(_, file)| file.allocated()).fold(0, u64::saturating_add));
     let account = Growths::of(mount, known, state, now);
     let cells = vec![
