@@ -7,7 +7,6 @@ use crate::{
     doctor, domains,
 };
 use observer_core::{
-    domain::Declaration,
     error::{Error, Exit},
     view::{Request, View},
 };
@@ -63,7 +62,7 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
 }
 
 fn record(record: Record) -> Result<Exit, Error> {
-    let domains: Vec<&'static Declaration> = record.domains.iter().map(|view| domains::of(*view)).collect();
+    let domains: Vec<_> = record.domains.iter().map(|view| domains::of(*view)).collect();
     // Without a view there is still an engine a domain: what its rows would lack is what belongs into the recording.
     let engines = record.domains.iter().map(|view| {
         let view = if *view == View::Disk { View::DeletedOpen } else { *view };
@@ -83,7 +82,7 @@ fn wait(task: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
 }
 
 fn examine(options: &cli::LiveOptions) -> Result<Exit, Error> {
-    let domains: Vec<&'static Declaration> = domains::ALL.iter().collect();
+    let domains = domains::declarations(domains::ALL);
     let plan = attach::decide(&domains, options)?;
     let outcomes = attach::attach(&plan, options).map(|loaded| loaded.outcomes);
     observer_faces::print(&doctor::explain(&plan, &outcomes)).map_err(|error| Error::output(&error))?;
@@ -91,7 +90,7 @@ fn examine(options: &cli::LiveOptions) -> Result<Exit, Error> {
 }
 
 fn survey(options: &cli::LiveOptions) -> Result<Exit, Error> {
-    let domains: Vec<&'static Declaration> = domains::ALL.iter().collect();
+    let domains = domains::declarations(domains::ALL);
     let plan = attach::decide(&domains, options)?;
     let types = options.btf.clone().unwrap_or_else(|| Path::new("/").join(KERNEL_TYPES));
     let doing = "surveying the kernel's types";

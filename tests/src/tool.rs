@@ -3,7 +3,6 @@
 use std::{io::Write as _, path::Path, sync::OnceLock};
 
 use observer::domains;
-use observer_core::domain::Declaration;
 use observer_kernel::{
     facts::{KernelFacts, Origin},
     plan::{DisabledHooks, HookPlan, LoadPlan, plan},
@@ -70,7 +69,7 @@ fn hook_plan(hook: &str) -> &'static HookPlan {
 fn load_plan() -> &'static LoadPlan {
     static PLAN: OnceLock<LoadPlan> = OnceLock::new();
     PLAN.get_or_init(|| {
-        let domains: Vec<&Declaration> = domains::ALL.iter().collect();
+        let domains = domains::declarations(domains::ALL);
         let origin = Origin { root: Path::new("/"), btf: None, cache: None };
         let facts = KernelFacts::gather(&domains, &origin).expect("the kernel's types can be read");
         plan(facts, &domains, DisabledHooks::default())

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::collections::BTreeSet;
 
 use aya_obj::Object;
 use observer::domains;
@@ -24,13 +24,8 @@ fn listed(domain: &Declaration) -> (&'static [ProgramName], Vec<MapName>) {
 
 /// Each domain with each of its objects.
 fn objects() -> impl Iterator<Item = (&'static Declaration, Object)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../observer/objects");
-    domains::ALL.iter().flat_map(move |domain| {
-        let folder = folder.clone();
-        domain.objects.iter().map(move |(name, _)| {
-            let bytes = fs::read(folder.join(format!("{name}.o"))).unwrap();
-            (domain, Object::parse(&bytes).unwrap())
-        })
+    domains::declarations(domains::ALL).into_iter().flat_map(|domain| {
+        domain.objects.iter().map(move |object| (domain, Object::parse(object.bytes).unwrap()))
     })
 }
 
@@ -45,7 +40,7 @@ fn every_program_of_an_object_has_a_name_in_user_space_and_every_name_a_program(
 
 #[test]
 fn every_program_serves_a_hook() {
-    for domain in domains::ALL {
+    for domain in domains::declarations(domains::ALL) {
         let used: BTreeSet<ProgramName> =
             attachments(&[domain]).map(|attachment| attachment.program).collect();
         assert_eq!(used, listed(domain).0.iter().copied().collect(), "{}", domain.name);

@@ -1,9 +1,8 @@
-//! The domains, and what each of them provides.
+//! What a domain is: one type that implements [`Bundle`], and a place in the list of domains. Nothing else names it.
 //!
-//! A domain is one folder with files of the same five names. Adding one: its folder, its file in `observation`, its
-//! object in `observer-ebpf`, its records in `observer-common`, and a line in each of the two lists below.
+//! A domain has a kernel side ([`KernelSide`]), a host side ([`HostSide`]) and views ([`Views`]).
 
-use std::collections::HashMap;
+use std::{any::Any, path::Path};
 
 use observer_common::{
     field::Field,
@@ -16,38 +15,98 @@ use crate::{
         net::SocketHandle,
         session::{SessionFact, Timestamp},
     },
-    hook::{Hook, Need},
+    hook::{Hook, HookKind, Need},
     identity::process::Processes,
     report::{Report, note::NoteKind},
     view::{Request, View},
     wants::HostQueries,
 };
 
-/// What the kernel layer and the source need of a domain: plain data and a decoder, no state.
-#[derive(Clone, Copy)]
+/// A domain: all that observer needs to answer one kind of question.
+pub trait Bundle: KernelSide + HostSide + Views + Sync {}
+
+impl<T: KernelSide + HostSide + Views + Sync> Bundle for T {}
+
+/// What a domain attaches to the kernel, and how its bytes are read.
+pub trait KernelSide {
+    /// What is loaded and attached.
+    fn declaration(&self) -> &'static Declaration;
+
+    /// A decoder for a machine with pages of `page_size` bytes.
+    fn decoder(&self, page_size: u64) -> Box<dyn Decode>;
+}
+
+/// What a domain reads of `/proc`, `/sys` and filesystems.
+pub trait HostSide {
+    /// A reader of the machine whose filesystem has this root.
+    fn reader(&self, root: &Path) -> Box<dyn ReadHost>;
+}
+
+/// The questions that a domain answers.
+pub trait Views {
+    /// The views, the domain's main one first.
+    fn views(&self) -> &'static [View];
+
+    /// The kinds of notes in its reports, beside [`crate::report::CommonNote`].
+    fn notes(&self) -> &'static [NoteKind];
+
+    /// The empty state; the request says how far back trends look.
+    fn state(&self, request: &Request) -> Box<dyn Domain>;
+}
+
+/// The kernel side of a domain as plain data.
+#[derive(Clone, Copy, Debug)]
 pub struct Declaration {
     /// `mem`, `disk`, `net`.
     pub name: &'static str,
-    /// Its kernel objects, best first, with what each asks of a kernel: the first whose needs are met is loaded. All of
-    /// them have the same maps and the same programs, as far as hooks name them.
-    pub objects: &'static [(&'static str, &'static [Need])],
+    /// The kernel objects, best first: the first whose needs are met is loaded. All of them have the same maps and the
+    /// same programs, as far as hooks name them.
+    pub objects: &'static [KernelObject],
+    /// The signals, in the order in which they are attached.
     pub hooks: &'static [Hook],
-    /// Kernel fields that its object reads, beside those of `observer_common::task`.
+    /// Kernel fields that the object reads, beside those of `observer_common::task`.
     pub fields: &'static [Field],
     /// Global names of the fields that a kernel may lack without harm; any other that is missing makes the programs
     /// that read it unavailable.
     pub optional_fields: &'static [&'static str],
-    /// Makes a decoder for a machine with pages of so many bytes.
-    pub decoder: fn(page_size: u64) -> Box<dyn Decode>,
-    /// The views that it answers.
-    pub views: &'static [View],
-    /// Its notes, beside [`crate::report::CommonNote`].
-    pub notes: &'static [NoteKind],
-    /// Makes its empty state; the request says how far back trends look.
-    pub state: fn(&Request) -> Box<dyn Domain>,
+    /// Maps that hold cumulative totals: swept whole when a ring lost records.
+    pub totals: &'static [MapName],
+    /// Those of them that say whose work is what scans and answers find. What was announced of them is read again after a
+    /// scan, or the work of a process that came in between would be attributed to the one before.
+    pub attributing: &'static [MapName],
+    /// Whether records report the end of every process that they name; else the source looks for itself.
+    pub reports_exits: bool,
+    /// The hook that reports every end of a thing that a scan over changes keeps silent about. `None` where every scan
+    /// reports everything.
+    pub ends: Option<&'static str>,
 }
 
-/// From the bytes that cross the kernel border to facts.
+/// A kernel object, and what it needs of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelObject {
+    /// Its name without `.o`.
+    pub name: &'static str,
+    /// An ELF file, at an address that is a multiple of 8: see [`crate::kernel_object`].
+    pub bytes: &'static [u8],
+    pub needs: &'static [Need],
+}
+
+/// Bytes at an address that a reader of ELF files needs.
+#[doc(hidden)]
+#[derive(Debug)]
+#[repr(C, align(8))]
+pub struct Aligned<T: ?Sized>(pub T);
+
+/// A [`KernelObject`](crate::domain::KernelObject) with the bytes of a file, at an address that is a multiple of 8.
+#[macro_export]
+macro_rules! kernel_object {
+    ($name:literal, $path:expr, $needs:expr) => {{
+        static BYTES: &$crate::domain::Aligned<[u8]> = &$crate::domain::Aligned(*include_bytes!($path));
+        $crate::domain::KernelObject { name: $name, bytes: &BYTES.0, needs: $needs }
+    }};
+}
+
+/// From the bytes that cross the kernel boundary to facts, and which scan runs when.
 pub trait Decode {
     /// One record of the ring buffer, its header included.
     ///
@@ -55,8 +114,8 @@ pub trait Decode {
     /// When the bytes are not a record that this version knows.
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
-    /// Takes what it can of what a pass of `program` has written so far, from the front, and says how many bytes that is:
-    /// what it leaves comes again, with more behind it. So a pass over very many things is never in memory as a whole.
+    /// Takes what it can of what a scan of `program` has written so far, from the front, and returns how many bytes that
+    /// is: the rest comes again, with more behind it. So a scan over very many things is never in memory as a whole.
     ///
     /// # Errors
     /// When the bytes are not whole records.
@@ -64,19 +123,19 @@ pub trait Decode {
         Ok(0)
     }
 
-    /// What the pass under way has told of sockets since this was last asked: whoever keeps an equal fact puts it in its
-    /// place, so that a pass over what is known takes no memory.
+    /// What the scan under way has reported of sockets since the last call. The caller puts a known equal fact in the place
+    /// of each, so that a scan over what is known takes no memory.
     fn fresh(&mut self) -> &mut [SocketHandle] {
         &mut []
     }
 
-    /// Everything that the iterator program `program` wrote in one pass, but for what [`Self::part`] has taken of it.
+    /// Everything that the iterator program `program` wrote in one scan, but for what [`Self::part`] has taken of it.
     ///
     /// # Errors
     /// When the bytes are not whole records.
     fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
-    /// Every pass of a report has run, each to its end: what none of them found may be forgotten.
+    /// Every scan of a report has run, each to its end: what none of them found may be forgotten.
     fn passed(&mut self, _out: &mut Decoded) {}
 
     /// An entry of a map, asked for by [`Decoded::read`] or met when a map was swept after a loss.
@@ -85,51 +144,49 @@ pub trait Decode {
     /// When key or value have another size than this version's.
     fn entry(&mut self, map: MapName, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
-    /// Whether its records tell of the end of every process that it meets; else the source looks for itself.
-    fn reports_exits(&self) -> bool {
-        false
+    /// Whether the scan of `program`, of a hook of this kind, runs for the report.
+    fn needs_scan(&self, kind: HookKind, _program: ProgramName, plan: ScanPlan<'_>) -> bool {
+        plan.usual(kind)
     }
 
-    /// Whether the hooks of kind [`crate::hook::HookKind::EventOnDemand`] have something to tell of, as the passes found.
+    /// What the programs are told before the scans of a kind: entries of maps.
+    fn control_entries(&mut self, _kind: HookKind, _plan: ScanPlan<'_>) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
+    /// Whether the hooks of kind [`HookKind::EventOnDemand`] have something to report, as the scans found.
     fn needs_on_demand_hooks(&self) -> bool {
         true
     }
+}
 
-    /// Numbers to tell the programs before the passes of a report: (place, number).
-    fn control_values(&self, _round: ScanPlan) -> Vec<(u32, u32)> {
-        Vec::new()
+/// Reads what user space itself can see of the machine. What a domain does not need, it leaves out.
+pub trait ReadHost {
+    /// Begins what a report at `now`, boot-clock nanoseconds, needs and what takes a while.
+    fn begin(&mut self, _now: u64) {}
+
+    /// Adds to `out` what every report needs, at `now`, boot-clock nanoseconds.
+    fn tick(&mut self, _now: u64, _out: &mut Vec<Fact>) {}
+
+    /// What a scan of `program` wrote, with what its kernel let it leave to user space.
+    fn complete(&mut self, _program: ProgramName, bytes: Vec<u8>) -> Vec<u8> {
+        bytes
     }
 
-    /// The hook that tells of each end of what passes may then keep silent about while nothing changes; `None` where
-    /// every pass tells of everything.
-    fn change_only_hook(&self) -> Option<&'static str> {
+    /// Takes what the domain's decoder left to its reader in a scan ([`Decoded::left`]), and adds what follows from it to
+    /// the facts of the scan.
+    fn take(&mut self, _left: Box<dyn Any>, _facts: &mut Vec<Fact>) {}
+
+    /// Adds to `out` the answers to what a report lacks.
+    fn answer(&mut self, queries: &HostQueries, out: &mut Vec<Fact>);
+
+    /// What the kernel has counted so far of what the domain's programs on demand report.
+    fn counted(&mut self) -> Option<u64> {
         None
     }
 
-    /// What passes that run seldom are told of what the others have found: (map, key, value).
-    fn found(&mut self) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
-        Vec::new()
-    }
-
-    /// Whether the pass of `program` is worth its cost in this report.
-    fn needs_scan(&self, _program: ProgramName, _round: ScanPlan) -> bool {
-        true
-    }
-
-    /// Maps that say whose work is what passes and answers find: how much is read in one place, whose it is in another.
-    /// What was announced of them is looked at again afterwards, or the work of who came in between would be ascribed to
-    /// who was there before.
-    fn attributing_maps(&self) -> &'static [MapName] {
-        &[]
-    }
-
-    /// The program in whose place `program` runs, itself if in none's: what one of the two finds, the other has found.
-    fn stands_for(&self, program: ProgramName) -> ProgramName {
-        program
-    }
-
-    /// Maps that hold cumulative totals: swept whole when a ring lost records.
-    fn totals(&self) -> &'static [MapName];
+    /// Adds to `out` that the programs on demand have not seen `amount` of it.
+    fn missed(&self, _amount: u64, _out: &mut Vec<Fact>) {}
 }
 
 /// What decoding gave: facts, and what to read or remove in the kernel's maps next.
@@ -144,12 +201,10 @@ pub struct Decoded {
     pub read: Vec<(MapName, Vec<u8>)>,
     /// Map entries whose final value has been taken: (map, key).
     pub remove: Vec<(MapName, Vec<u8>)>,
-    /// What threads of a process keep of changes to the kernel's counters, in bytes: file, anonymous, swap, shared. What
-    /// `/proc` says of the process is without it.
-    pub unsettled: HashMap<TaskId, [i64; 4]>,
-    /// Processes that a pass met without being able to read their counters, and the bytes of their page tables: what
-    /// they hold is to be asked of `/proc`.
-    pub uncounted: Vec<(TaskId, u64)>,
+    /// The program that counts as the one that ran, where two find the same things.
+    pub instead_of: Option<ProgramName>,
+    /// What the domain's own reader is to complete: see [`ReadHost::take`].
+    pub left: Option<Box<dyn Any>>,
     /// The pass stopped on its way: another one goes on, and only then there is something to tell.
     pub partial: bool,
 }
@@ -163,15 +218,32 @@ impl Decoded {
     }
 }
 
-/// What is known when the passes of a report begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScanPlan {
-    /// Everything is told, not only changes.
+/// What is known when the scans of a report begin.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanPlan<'a> {
+    /// These are the first scans.
+    pub first: bool,
+    /// Everything is reported, not only changes.
     pub whole: bool,
     /// Hooks on demand are attached.
     pub attended: bool,
-    /// It is asked for what each process writes.
-    pub writers: bool,
+    /// Something is gone that another scan may find.
+    pub missed: bool,
+    /// What the previous report asked for.
+    pub queries: &'a HostQueries,
+}
+
+impl ScanPlan<'_> {
+    /// Whether a scan of a hook of this kind runs where its domain asks for nothing.
+    #[must_use]
+    pub const fn usual(self, kind: HookKind) -> bool {
+        match kind {
+            HookKind::Scan => true,
+            HookKind::ScanOnDemand => self.first || self.missed,
+            HookKind::ScanRarely => self.first && self.queries.thorough,
+            HookKind::Event | HookKind::EventOnDemand => false,
+        }
+    }
 }
 
 /// Bytes that are not what this version's kernel side writes.

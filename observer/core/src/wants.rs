@@ -1,118 +1,83 @@
-//! What the report needs from the world next: a plain value that `run.rs` hands to the source.
+//! What the report needs from the world next: a plain value that the live loop hands to the source.
 //!
-//! Only what is about to be shown is asked for; the answers are observations like any other, so a recording holds them.
+//! Only what is about to be shown is asked for; the answers are facts like any other, so a recording holds them.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{any::Any, collections::BTreeSet, fmt::Debug};
 
-use crate::facts::{TaskId, disk::InodeId};
+use crate::facts::TaskId;
 
 /// Questions for the source. Asking twice is asking once; what was answered before is not asked again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct HostQueries {
     /// Processes whose names (executable, cgroup) are not known yet.
     pub names: BTreeSet<TaskId>,
     /// Whether their command lines are wanted too.
     pub cmdline: bool,
-    /// Processes whose exact memory counters are wanted: what the iterator reads lacks per-CPU parts from 6.2 on.
-    pub counters: BTreeSet<TaskId>,
-    /// cgroup paths whose memory limit and use are wanted.
-    pub limits: BTreeSet<Vec<u8>>,
-    /// The slab caches are wanted, one by one: the kernel counts their pages anew for every reader. These are known; of
-    /// those among them that are gone it is wanted that they are.
-    pub slabs: Option<BTreeSet<Vec<u8>>>,
-    /// Deleted files whose `statx` and last known path are wanted.
-    pub files: BTreeSet<FileHandle>,
-    /// Deleted files of which it is wanted how much of their blocks other files share.
-    pub extents: BTreeSet<FileHandle>,
-    /// Files that grow, whose `statx` and path are wanted; where any is, the space of filesystems is read after them.
-    pub growing: BTreeSet<GrowingFileQuery>,
-    /// Processes of which it is wanted whether they have ended.
-    pub alive: BTreeSet<TaskId>,
-    /// Processes whose descriptors should be counted, against their limit.
-    pub descriptors: BTreeSet<TaskId>,
-    /// Whether the mappings of all processes must be read in the next pass.
-    pub mappings: bool,
-    /// Whether the lists of all inodes must be read with it.
-    pub inodes: bool,
-    /// Whether it is wanted how much each process writes.
-    pub writers: bool,
-    /// Whether the files of loop devices are wanted.
-    pub loops: bool,
-    /// Remote addresses whose names are wanted; they come when they are known.
-    pub remotes: BTreeSet<IpAddr>,
-    /// Network namespaces, by their inode numbers, of which it is wanted whose they are.
-    pub namespaces: BTreeSet<u32>,
+    /// Whether there is time for scans that take long, at the start.
+    pub thorough: bool,
+    /// What each domain asks its own reader: one value of each type.
+    own: Vec<Box<dyn AnyQueries>>,
 }
 
-/// A way to reach a file that has no name any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileHandle {
-    /// As the kernel counts it (`s_dev`, `i_ino`): the answer is checked against it.
-    pub inode: InodeId,
-    pub holder: TaskId,
-    pub through: ReachedBy,
-    pub ask: StatMode,
+/// What one domain asks its own reader and its own schedule. Nothing else knows the type.
+pub trait DomainQueries: Any + Debug + Send + Sync {
+    /// Adds the questions of `other`.
+    fn extend(&mut self, other: Self)
+    where
+        Self: Sized;
 }
 
-/// A file that is known by its number, and how it may be reached.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GrowingFileQuery {
-    /// As the kernel counts it (`s_dev`, `i_ino`, `i_generation`): the answer is checked against it.
-    pub inode: InodeId,
-    /// Where its filesystem is mounted.
-    pub mount: Vec<u8>,
-    /// Whether number and generation are a file handle of its filesystem.
-    pub has_handle: bool,
-    /// Whether `statx` gives the device and the number that the kernel has.
-    pub is_numbered: bool,
-    /// The path that it had when last asked.
-    pub path: Option<Vec<u8>>,
-    /// Who may have it open.
-    pub workers: Vec<TaskId>,
+/// The questions of a domain whose type is not known here.
+trait AnyQueries: Any + Debug + Send + Sync {
+    fn extend_any(&mut self, other: Box<dyn AnyQueries>) -> Option<Box<dyn AnyQueries>>;
 }
 
-/// What a file may be asked, which its filesystem decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StatMode {
-    /// Its path and `statx`, which must name its device and inode.
-    Everything,
-    /// The same, where `statx` gives another device than the superblock's (btrfs) or other numbers (overlay).
-    Unnumbered,
-    /// Its path only: `statx` would ask a server that may not answer.
-    Path,
-}
-
-/// Where in `/proc/PID` the file is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ReachedBy {
-    /// `/proc/THREAD/fd/N`: the process's leader, or a thread with a table of its own.
-    Descriptor { thread: u32, fd: u32 },
-    /// `/proc/PID/exe`
-    Executable,
-    /// `/proc/PID/map_files/START-END`
-    Mapping { start: u64, end: u64 },
+impl<Q: DomainQueries> AnyQueries for Q {
+    /// Gives `other` back where it is of another type.
+    fn extend_any(&mut self, other: Box<dyn AnyQueries>) -> Option<Box<dyn AnyQueries>> {
+        if !(&*other as &dyn Any).is::<Q>() {
+            return Some(other);
+        }
+        if let Ok(other) = (other as Box<dyn Any>).downcast::<Q>() {
+            self.extend(*other);
+        }
+        None
+    }
 }
 
 impl HostQueries {
+    /// The names of these processes, with their command lines if so.
+    #[must_use]
+    pub fn of_names(names: BTreeSet<TaskId>, cmdline: bool) -> Self {
+        Self { names, cmdline, ..Self::default() }
+    }
+
+    /// The same with what a domain asks its own reader.
+    #[must_use]
+    pub fn with(mut self, own: impl DomainQueries) -> Self {
+        self.add(Box::new(own));
+        self
+    }
+
+    /// What the domain that has this type of questions asks; `None` where it asks nothing.
+    #[must_use]
+    pub fn own<Q: DomainQueries>(&self) -> Option<&Q> {
+        self.own.iter().find_map(|own| (&**own as &dyn Any).downcast_ref())
+    }
+
     /// Adds the questions of `other`.
     pub fn extend(&mut self, other: Self) {
         self.names.extend(other.names);
         self.cmdline |= other.cmdline;
-        self.counters.extend(other.counters);
-        self.limits.extend(other.limits);
-        if let Some(known) = other.slabs {
-            self.slabs.get_or_insert_default().extend(known);
+        self.thorough |= other.thorough;
+        other.own.into_iter().for_each(|own| self.add(own));
+    }
+
+    fn add(&mut self, own: Box<dyn AnyQueries>) {
+        let mut own = Some(own);
+        for known in &mut self.own {
+            own = own.and_then(|own| known.extend_any(own));
         }
-        self.files.extend(other.files);
-        self.extents.extend(other.extents);
-        self.growing.extend(other.growing);
-        self.alive.extend(other.alive);
-        self.descriptors.extend(other.descriptors);
-        self.mappings |= other.mappings;
-        self.remotes.extend(other.remotes);
-        self.namespaces.extend(other.namespaces);
-        self.inodes |= other.inodes;
-        self.writers |= other.writers;
-        self.loops |= other.loops;
+        self.own.extend(own);
     }
 }

@@ -13,8 +13,30 @@ use std::{
     path::Path,
 };
 
-use super::disk::is_local;
 use observer_core::facts::disk::Mount;
+
+/// Filesystems that this machine's own kernel serves from its own storage or memory, and that can be written to.
+const LOCAL: &[&str] = &[
+    "bcachefs",
+    "btrfs",
+    "devtmpfs",
+    "exfat",
+    "ext2",
+    "ext3",
+    "ext4",
+    "f2fs",
+    "hugetlbfs",
+    "jfs",
+    "nilfs2",
+    "ntfs3",
+    "overlay",
+    "reiserfs",
+    "tmpfs",
+    "udf",
+    "vfat",
+    "xfs",
+    "zfs",
+];
 
 /// Filesystems beside the local ones that this machine's own kernel answers for: no path through them waits for a server.
 const SERVED: &[&str] = &[
@@ -101,6 +123,12 @@ impl Mounts {
     pub fn device(&self, number: u64) -> Option<u32> {
         self.lines.iter().find(|line| line.number == number).map(|line| line.mount.dev)
     }
+}
+
+/// Whether this machine's own kernel serves it.
+#[must_use]
+pub fn is_local(mount: &Mount) -> bool {
+    LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs)
 }
 
 /// Whether every mount that the path to the one with this number leads through is served by this machine's own kernel.

@@ -130,7 +130,7 @@ impl ProcessReader {
 
 /// The path in the text of `cgroup` that says most: that of version 2, unless all processes are in its root because
 /// version 1 is in use; else that of systemd's hierarchy; else that of the memory controller.
-pub(super) fn cgroup_path(text: &[u8]) -> Option<Vec<u8>> {
+pub fn cgroup_path(text: &[u8]) -> Option<Vec<u8>> {
     let lines = || {
         text.split(|byte| *byte == b'\n').filter_map(|line| {
             let mut parts = line.splitn(3, |byte| *byte == b':');
@@ -191,7 +191,7 @@ mod tests {
         answer(
             root,
             Clock::of(root),
-            &HostQueries { names: ids.iter().copied().collect(), cmdline, ..HostQueries::default() },
+            &HostQueries::of_names(ids.iter().copied().collect(), cmdline),
             &mut out,
         );
         out.into_iter()

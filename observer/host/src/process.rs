@@ -77,7 +77,7 @@ fn boot_offset(offsets: &str) -> Option<i128> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn started(folder: &Path) -> io::Result<Option<u64>> {
+pub fn started(folder: &Path) -> io::Result<Option<u64>> {
     use io::Read as _;
     let mut stat = [0; 1024];
     let length = fs::File::open(folder.join("stat"))?.read(&mut stat)?;
@@ -86,7 +86,7 @@ pub(super) fn started(folder: &Path) -> io::Result<Option<u64>> {
 
 /// The start time in the text of `stat`, ticks since boot: field 22. The second field is the command in parentheses and
 /// can hold spaces and parentheses itself, so fields are counted from the last one that closes.
-pub(super) fn start_ticks(stat: &[u8]) -> Option<u64> {
+pub fn start_ticks(stat: &[u8]) -> Option<u64> {
     let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let field =
         stat.get(after..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).nth(19)?;

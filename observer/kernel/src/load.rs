@@ -32,18 +32,11 @@ use super::{
     rejection::{self, chain},
 };
 use observer_core::{
+    domain::KernelObject,
     error::Error,
     facts::loss::LossFact,
     hook::{Alternative, Attachment, Hook, HookKind},
 };
-
-/// The kernel objects that this binary carries.
-const OBJECTS: [(&str, &[u8]); 4] = [
-    ("mem", aya::include_bytes_aligned!("../../objects/mem.o")),
-    ("disk", aya::include_bytes_aligned!("../../objects/disk.o")),
-    ("net", aya::include_bytes_aligned!("../../objects/net.o")),
-    ("net_older", aya::include_bytes_aligned!("../../objects/net_older.o")),
-];
 
 /// What was loaded, and how each hook fared.
 pub struct Loaded {
@@ -92,8 +85,6 @@ pub struct LoadedObject {
     attached: Vec<ProgramName>,
     /// Hooks of which a way is attached.
     hooks: Vec<&'static str>,
-    /// What user space tells the programs, where they listen.
-    control_values: Option<Array<MapData, u32>>,
 }
 
 /// Loads and attaches all of `plan`; `folder` holds other objects than the embedded ones.
@@ -135,13 +126,13 @@ fn create(plan: &LoadPlan, folder: Option<&Path>) -> Result<Vec<LoadedObject>, E
     let mut loader = loader();
     let names = Arc::new(plan.facts.types.clone());
     let objects = plan.objects.iter().map(|object| {
-        let bytes = object_bytes(object.object, folder)?;
+        let bytes = object_bytes(&object.object, folder)?;
         for (global, value) in &object.globals {
             loader.override_global(global, value, false);
         }
         let ebpf = loader.load(&bytes).map_err(|error| {
             let failed =
-                Error::failed(format!("loading the {} object into the kernel", object.object), chain(&error));
+                Error::failed(format!("loading the {} object into the kernel", object.object.name), chain(&error));
             match privilege::memory_lock_limit() {
                 Some(limit) if privilege::counts_locked_memory(&plan.facts.release) => failed.advise(format!(
                     "This kernel counts programs and maps as locked memory, of which this user may have {} KiB: run \
@@ -156,18 +147,15 @@ fn create(plan: &LoadPlan, folder: Option<&Path>) -> Result<Vec<LoadedObject>, E
     objects.collect()
 }
 
-fn object_bytes(object: &str, folder: Option<&Path>) -> Result<Cow<'static, [u8]>, Error> {
+fn object_bytes(object: &KernelObject, folder: Option<&Path>) -> Result<Cow<'static, [u8]>, Error> {
     if let Some(folder) = folder {
-        let path = folder.join(format!("{object}.o"));
+        let path = folder.join(format!("{}.o", object.name));
         let bytes = std::fs::read(&path);
         return bytes
             .map(Cow::Owned)
             .map_err(|error| Error::failed(format!("reading {}", path.display()), error));
     }
-    let embedded = OBJECTS.iter().find(|(name, _)| *name == object);
-    embedded
-        .map(|(_, bytes)| Cow::Borrowed(*bytes))
-        .ok_or_else(|| Error::failed("finding the kernel object", format!("none is called {object}")))
+    Ok(Cow::Borrowed(object.bytes))
 }
 
 impl LoadedObject {
@@ -182,8 +170,6 @@ impl LoadedObject {
         let ring = RingBuf::try_from(take(names::EVENTS)?).map_err(wrong)?;
         let loss = PerCpuArray::try_from(take(names::LOSS)?).map_err(wrong)?;
         let epoch = Array::try_from(take(names::EPOCH)?).map_err(wrong)?;
-        let control_values = ebpf.take_map(names::CONTROL.as_str());
-        let control_values = control_values.map(Array::try_from).transpose().map_err(wrong)?;
         let sizes = ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), EntrySize::of(map)?)));
         Ok(Self {
             domain,
@@ -198,7 +184,6 @@ impl LoadedObject {
             types,
             attached: Vec::new(),
             hooks: Vec::new(),
-            control_values,
         })
     }
 
@@ -308,14 +293,6 @@ impl LoadedObject {
             {
                 *attached = program::attach_again(program, attachment.point, &self.types).ok();
             }
-        }
-    }
-
-    /// Tells the programs a number, which stands at `place`.
-    pub fn order(&mut self, place: u32, number: u32) {
-        if let Some(control_values) = &mut self.control_values {
-            // There is nothing that could refuse: the place is one that the programs have.
-            let _ = control_values.set(place, number, 0);
         }
     }
 

@@ -33,32 +33,32 @@ pub struct EntrySize {
 }
 
 impl EntrySize {
-    /// As the kernel has it of a hash map: values of those are not per CPU, so their size is what it says.
+    /// As the kernel has it of a hash map or an array: values of those are not per CPU, so their size is what it says.
     #[must_use]
     pub fn of(map: &Map) -> Option<Self> {
-        let info = hash(map)?.info().ok()?;
+        let info = whole(map)?.info().ok()?;
         Some(Self { key: info.key_size() as usize, value: info.value_size() as usize })
     }
 }
 
-const fn hash(map: &Map) -> Option<&MapData> {
+const fn whole(map: &Map) -> Option<&MapData> {
     match map {
-        Map::HashMap(data) | Map::LruHashMap(data) => Some(data),
+        Map::HashMap(data) | Map::LruHashMap(data) | Map::Array(data) => Some(data),
         _ => None,
     }
 }
 
-/// A hash map of cumulative totals.
+/// A map of cumulative totals, or of values that control the programs.
 pub struct TotalsMap<'a> {
     map: BorrowedFd<'a>,
     size: EntrySize,
 }
 
 impl<'a> TotalsMap<'a> {
-    /// The map, if it is a hash map, with what the kernel said of its entries.
+    /// The map, if its values are not per CPU, with what the kernel said of its entries.
     #[must_use]
     pub fn new(map: &'a Map, size: EntrySize) -> Option<Self> {
-        Some(Self { map: MapData::fd(hash(map)?).as_fd(), size })
+        Some(Self { map: MapData::fd(whole(map)?).as_fd(), size })
     }
 
     fn call(&self, command: libc::c_long, key: Option<&[u8]>, out: Option<&mut [u8]>) -> io::Result<()> {

@@ -10,7 +10,7 @@ use super::{
     prototype,
 };
 use observer_core::{
-    domain::Declaration,
+    domain::{Declaration, KernelObject},
     hook::{Alternative, Attachment, Hook, Need, Point},
 };
 
@@ -27,7 +27,7 @@ pub struct LoadPlan {
 pub struct ObjectPlan {
     pub domain: &'static str,
     /// Which of the domain's kernel objects.
-    pub object: &'static str,
+    pub object: KernelObject,
     /// Value of each global: a field's offset, or `ABSENT`.
     pub globals: Vec<(&'static str, u32)>,
     /// Fields that this kernel lacks and that programs need, with the reason.
@@ -126,9 +126,9 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: DisabledHo
             .collect(),
     });
     let fitting =
-        domain.objects.iter().find(|(_, needs)| needs.iter().all(|need| needed(facts, need).is_ok()));
+        domain.objects.iter().find(|object| object.needs.iter().all(|need| needed(facts, need).is_ok()));
     // Where none is, each hook's ways say why; the last asks the least.
-    let (object, _) = fitting.or(domain.objects.last()).copied().unwrap_or((domain.name, &[]));
+    let object = *fitting.or(domain.objects.last()).expect("a domain declares an object");
     ObjectPlan { domain: domain.name, object, globals, lacking, hooks: hooks.collect() }
 }
 
@@ -202,9 +202,14 @@ mod tests {
         facts::{KernelTypes, PointType, attachments, helpers},
         privilege::Capabilities,
     };
+    use observer_core::domain::KernelSide as _;
 
     fn every() -> Vec<&'static Declaration> {
-        vec![&observer_mem::DECLARATION, &observer_disk::DECLARATION, &observer_net::DECLARATION]
+        vec![
+            observer_mem::Mem.declaration(),
+            observer_disk::Disk.declaration(),
+            observer_net::Net.declaration(),
+        ]
     }
 
     /// A place as the programs there expect it.

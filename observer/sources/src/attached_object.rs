@@ -1,21 +1,17 @@
 //! What one object in the kernel tells: its ring, the entries of its maps that were announced, its passes.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fs::File,
-};
+use std::{collections::BTreeSet, fs::File, path::Path};
 
 use rustix::{buffer::spare_capacity, io::Errno};
 
 use super::{changes::Changes, on_demand::OnDemandHooks};
 use observer_common::names::{MapName, ProgramName};
 use observer_core::{
-    domain::{Decode, Decoded, Malformed, ScanPlan},
-    facts::{Fact, TaskId, loss::LossFact},
+    domain::{Bundle, Declaration, Decode, Decoded, Malformed, ReadHost, ScanPlan},
+    facts::{Fact, loss::LossFact},
     hook::HookKind,
     wants::HostQueries,
 };
-use observer_host::{self as host, Host};
 use observer_kernel::load::LoadedObject;
 
 /// What one `read` of an iterator may return: the kernel fills at most its own eight pages at a time.
@@ -33,7 +29,9 @@ type Entry = (MapName, Vec<u8>);
 /// One object that is attached, and what was last seen of it.
 pub struct AttachedObject {
     pub object: LoadedObject,
+    pub declaration: &'static Declaration,
     pub decoder: Box<dyn Decode>,
+    pub reader: Box<dyn ReadHost>,
     /// Entries announced in this epoch. They are read when it is over and not before: the kernel side announces an
     /// entry once an epoch, so what changes in it after an earlier look would not be looked at again.
     pub announced: BTreeSet<Entry>,
@@ -43,8 +41,6 @@ pub struct AttachedObject {
     /// Events of which the programs were not told.
     pub skipped: u64,
     started: bool,
-    /// What threads keep of the kernel's counters of memory, as the last pass found it.
-    pub unsettled: HashMap<TaskId, [i64; 4]>,
     /// A pass that takes several stopped on its way.
     unfinished: bool,
     pub on_demand: OnDemandHooks,
@@ -53,16 +49,17 @@ pub struct AttachedObject {
 }
 
 impl AttachedObject {
-    pub fn new(object: LoadedObject, decoder: Box<dyn Decode>) -> Self {
+    pub fn new(object: LoadedObject, domain: &dyn Bundle, root: &Path) -> Self {
         Self {
             object,
-            decoder,
+            declaration: domain.declaration(),
+            decoder: domain.decoder(rustix::param::page_size() as u64),
+            reader: domain.reader(root),
             announced: BTreeSet::new(),
             swept: 0,
             unread: 0,
             skipped: 0,
             started: false,
-            unsettled: HashMap::new(),
             unfinished: false,
             on_demand: OnDemandHooks::default(),
             silent: None,
@@ -102,7 +99,7 @@ impl AttachedObject {
 
     /// Passes and questions have told how much; whose it is by now is looked at again.
     pub fn ascribe(&mut self, changes: &mut Changes, out: &mut impl Extend<Fact>) {
-        let maps = self.decoder.attributing_maps();
+        let maps = self.declaration.attributing;
         if maps.is_empty() {
             return;
         }
@@ -123,52 +120,20 @@ impl AttachedObject {
         }
     }
 
-    pub fn passes(
-        &mut self,
-        host: &Host,
-        wants: &HostQueries,
-        changes: &mut Changes,
-        out: &mut impl Extend<Fact>,
-    ) {
-        let round = self.round(wants);
-        for (place, number) in self.decoder.control_values(round) {
-            self.object.order(place, number);
-        }
-        let passes = self.object.passes.clone();
-        let of = |kind| {
-            passes
-                .iter()
-                .filter(move |(hook, _)| hook.kind == kind)
-                .map(|(_, alternative)| alternative.program)
+    /// Runs the scans that the report needs.
+    pub fn passes(&mut self, queries: &HostQueries, changes: &mut Changes, out: &mut impl Extend<Fact>) {
+        let mut plan = ScanPlan {
+            first: !self.started,
+            whole: self.is_whole(),
+            attended: self.object.attends(),
+            missed: false,
+            queries,
         };
-        let mut complete = true;
-        for program in of(HookKind::Scan) {
-            if self.decoder.needs_scan(program, round) {
-                complete &= self.pass(program, round, host, changes, out);
-            }
-        }
-        // What has left one pass may be found by another, and is only gone if it is not.
-        if !self.started || wants.mappings || changes.seeks() {
-            for program in of(HookKind::ScanOnDemand) {
-                complete &= self.pass(program, round, host, changes, out);
-            }
-        }
-        if wants.inodes || self.unfinished {
-            for (name, key, value) in self.decoder.found() {
-                // Where there is no room, the pass does what it does without knowing.
-                let _ = self.object.totals(name).map(|map| map.put(&key, &value));
-            }
-            for program in of(HookKind::ScanRarely) {
-                // What takes longer goes on with the next report.
-                for _ in 0..PASSES {
-                    self.unfinished = false;
-                    complete &= self.pass(program, round, host, changes, out);
-                    if !self.unfinished {
-                        break;
-                    }
-                }
-            }
-        }
+        let mut complete = self.scans(HookKind::Scan, plan, changes, out);
+        // What one scan no longer finds another may find, and it is only gone if none does.
+        plan.missed = changes.seeks();
+        complete &= self.scans(HookKind::ScanOnDemand, plan, changes, out);
+        complete &= self.scans(HookKind::ScanRarely, plan, changes, out);
         changes.settle(out);
         if complete {
             let mut decoded = Decoded::default();
@@ -176,32 +141,64 @@ impl AttachedObject {
             self.settle(decoded, changes, out);
         }
         self.started = true;
-        // What an unfinished pass has told of, the next would keep silent about, though it may have got lost.
-        let silent = if round.whole { 0 } else { self.silent.unwrap_or_default() + 1 };
+        // What an unfinished scan has reported, the next would keep silent about, though it may have got lost.
+        let silent = if plan.whole { 0 } else { self.silent.unwrap_or_default() + 1 };
         self.silent = complete.then_some(silent);
     }
 
-    /// Whether the passes that begin now tell of everything: where ends are not told, or may have been lost, and every
+    /// Runs the scans of one kind; whether each reached its end.
+    fn scans(
+        &mut self,
+        kind: HookKind,
+        plan: ScanPlan<'_>,
+        changes: &mut Changes,
+        out: &mut impl Extend<Fact>,
+    ) -> bool {
+        let unfinished = kind == HookKind::ScanRarely && self.unfinished;
+        let passes = self.object.passes.iter().filter(|(hook, _)| hook.kind == kind);
+        let programs: Vec<ProgramName> = passes.map(|(_, attachment)| attachment.program).collect();
+        let mut begun = false;
+        let mut complete = true;
+        for program in programs {
+            // What one scan has found decides whether the next one runs.
+            if !(unfinished || self.decoder.needs_scan(kind, program, plan)) {
+                continue;
+            }
+            if !std::mem::replace(&mut begun, true) {
+                for (name, key, value) in self.decoder.control_entries(kind, plan) {
+                    // Where there is no room, the scan does what it does without knowing.
+                    let _ = self.object.totals(name).map(|map| map.put(&key, &value));
+                }
+            }
+            // What takes longer goes on with the next report.
+            for _ in 0..PASSES {
+                self.unfinished = false;
+                complete &= self.pass(program, plan.whole, changes, out);
+                if !self.unfinished {
+                    break;
+                }
+            }
+        }
+        complete
+    }
+
+    /// Whether the scans that begin now report everything: where ends are not reported, or may have been lost, and every
     /// now and then, so that no error lasts.
-    fn round(&self, wants: &HostQueries) -> ScanPlan {
-        let told = self.decoder.change_only_hook().is_some_and(|hook| self.object.has(hook));
-        let whole = !told || self.silent.is_none_or(|silent| silent >= SILENT_PASSES);
-        // The first pass is where what is counted begins.
-        let writers = !self.started || wants.writers;
-        ScanPlan { whole, attended: self.object.attends(), writers }
+    fn is_whole(&self) -> bool {
+        let reported = self.declaration.ends.is_some_and(|hook| self.object.has(hook));
+        !reported || self.silent.is_none_or(|silent| silent >= SILENT_PASSES)
     }
 
     /// Runs one pass; whether it reached its end.
     fn pass(
         &mut self,
         program: ProgramName,
-        round: ScanPlan,
-        host: &Host,
+        whole: bool,
         changes: &mut Changes,
         out: &mut impl Extend<Fact>,
     ) -> bool {
         let mut decoded = Decoded::default();
-        let (bytes, whole) = match self.object.open_pass(program) {
+        let (bytes, ended) = match self.object.open_pass(program) {
             Ok(file) => read_pass(file, |bytes| {
                 let taken = self.decoder.part(program, bytes, &mut decoded);
                 changes.compact(self.decoder.fresh());
@@ -209,20 +206,19 @@ impl AttachedObject {
             }),
             Err(_) => (Vec::new(), false),
         };
-        let bytes = host.completed(program, bytes);
-        let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && whole;
-        let facts = &mut decoded.facts;
-        host.count(&std::mem::take(&mut decoded.uncounted), facts);
-        self.unsettled = std::mem::take(&mut decoded.unsettled);
-        host::mem::settle(&self.unsettled, facts);
+        let bytes = self.reader.complete(program, bytes);
+        let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && ended;
+        if let Some(left) = decoded.left.take() {
+            self.reader.take(left, &mut decoded.facts);
+        }
         let facts = decoded.take_facts();
         // Found and not announced: nothing says that it will be looked at again.
         let entries = std::mem::take(&mut decoded.read).into_iter().collect();
         self.unfinished |= decoded.partial;
-        let program = self.decoder.stands_for(program);
+        let program = decoded.instead_of.unwrap_or(program);
         if decoded.partial {
             // Nothing yet: what the last of its passes tells is told of all of them.
-        } else if complete && round.whole {
+        } else if complete && whole {
             changes.scan(program, facts, out);
         } else if complete {
             changes.scan_of_changes(program, facts, out);
@@ -246,7 +242,7 @@ impl AttachedObject {
         // An end may be among what was lost: silence about a connection no longer means that it is there.
         self.silent = None;
         let mut entries = BTreeSet::new();
-        for name in self.decoder.totals() {
+        for name in self.declaration.totals {
             let keys = self.object.totals(*name).map(|map| map.keys());
             match keys {
                 Some(Ok(keys)) => entries.extend(keys.into_iter().map(|key| (*name, key))),

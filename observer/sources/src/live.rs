@@ -5,11 +5,14 @@ use std::{borrow::Cow, os::fd::OwnedFd, path::PathBuf};
 
 use super::{attached_object::AttachedObject, changes::Changes};
 use observer_core::{
-    domain::Declaration,
+    domain::Bundle,
     facts::{Fact, loss::SkippedFact, process::ProcessFact, session::Timestamp},
     wants::HostQueries,
 };
-use observer_host::{self as host, Host, remotes::Remotes};
+use observer_host::{
+    names,
+    process::{Clock, ended},
+};
 use observer_kernel::{
     activity::ProgramActivity,
     load::LoadedObject,
@@ -30,12 +33,11 @@ pub struct LiveSource {
     changes: Changes,
     /// Observed when the ring was drained between two reports.
     pending: Vec<Fact>,
-    host: Host,
+    root: PathBuf,
+    clock: Clock,
     epoch: u32,
     /// When ended processes were last looked for, nanoseconds of the boot clock.
     looked: u64,
-    /// Started when a name is first asked for.
-    remotes: Option<Remotes>,
     /// Of objects that were built to log, where that is wanted.
     logs: Vec<ProgramLog>,
 }
@@ -43,20 +45,19 @@ pub struct LiveSource {
 impl LiveSource {
     /// Takes over what was loaded.
     #[must_use]
-    pub fn new(loaded: Vec<LoadedObject>, domains: &[&Declaration], root: PathBuf) -> Self {
-        let page_size = rustix::param::page_size() as u64;
+    pub fn new(loaded: Vec<LoadedObject>, domains: &[&dyn Bundle], root: PathBuf) -> Self {
         let objects = loaded.into_iter().filter_map(|object| {
-            let declaration = domains.iter().find(|domain| domain.name == object.domain)?;
-            Some(AttachedObject::new(object, (declaration.decoder)(page_size)))
+            let domain = domains.iter().find(|domain| domain.declaration().name == object.domain)?;
+            Some(AttachedObject::new(object, *domain, &root))
         });
         Self {
             objects: objects.collect(),
             changes: Changes::default(),
             pending: Vec::new(),
-            host: Host::new(root),
+            clock: Clock::of(&root),
+            root,
             epoch: 0,
             looked: 0,
-            remotes: None,
             logs: Vec::new(),
         }
     }
@@ -85,10 +86,10 @@ impl LiveSource {
 
     /// Tells `out` everything that has changed since the last time, for a report that is due now. At the start that is all
     /// that there is: whoever takes it in at once need not hold it twice.
-    pub fn collect(&mut self, wants: &HostQueries, out: &mut impl Extend<Fact>) {
+    pub fn collect(&mut self, queries: &HostQueries, out: &mut impl Extend<Fact>) {
         self.epoch = self.epoch.wrapping_add(1);
-        for attached_object in &self.objects {
-            self.host.begin(attached_object.object.domain, now().boot);
+        for attached_object in &mut self.objects {
+            attached_object.reader.begin(now().boot);
         }
         out.extend(std::mem::take(&mut self.pending));
         for attached_object in &mut self.objects {
@@ -99,25 +100,25 @@ impl LiveSource {
             attached_object.drain(&mut self.changes, out);
             ended.extend(attached_object.announced.iter().cloned());
             attached_object.read(ended, &mut self.changes, out);
-            attached_object.passes(&self.host, wants, &mut self.changes, out);
+            attached_object.passes(queries, &mut self.changes, out);
             if attached_object.on_demand.judge(
                 &mut attached_object.object,
                 &*attached_object.decoder,
-                &mut self.host,
+                &mut *attached_object.reader,
                 now().boot,
             ) {
                 // From now on it is told who does what: what stands now is where that begins.
                 self.epoch = self.epoch.wrapping_add(1);
                 attached_object.object.begin_epoch(self.epoch);
-                attached_object.passes(&self.host, wants, &mut self.changes, out);
+                attached_object.passes(queries, &mut self.changes, out);
             }
             // What ended during the passes was perhaps seen by them; its end is in the ring by now.
             attached_object.drain(&mut self.changes, out);
             attached_object.ascribe(&mut self.changes, out);
             let mut loss = attached_object.make_up_for_losses(&mut self.changes, out);
             let mut facts = Vec::new();
-            self.host.tick(attached_object.object.domain, now().boot, &mut facts);
-            host::missed(attached_object.object.domain, attached_object.on_demand.missed(), &mut facts);
+            attached_object.reader.tick(now().boot, &mut facts);
+            attached_object.reader.missed(attached_object.on_demand.missed(), &mut facts);
             loss.unread += attached_object.unread;
             facts.push(Fact::Loss(loss));
             if attached_object.skipped > 0 {
@@ -132,18 +133,11 @@ impl LiveSource {
     }
 
     /// Adds to `out` the answers to what a report lacks.
-    pub fn answer(&mut self, wants: &HostQueries, out: &mut impl Extend<Fact>) {
+    pub fn answer(&mut self, queries: &HostQueries, out: &mut impl Extend<Fact>) {
         let mut facts = Vec::new();
-        self.host.answer(wants, &mut facts);
-        for attached_object in &self.objects {
-            host::mem::settle(&attached_object.unsettled, &mut facts);
-        }
-        if self.remotes.is_none() && !wants.remotes.is_empty() {
-            self.remotes = Remotes::start();
-        }
-        if let Some(remotes) = &mut self.remotes {
-            remotes.ask(wants.remotes.iter().copied());
-            facts.extend(remotes.answered());
+        names::answer(&self.root, self.clock, queries, &mut facts);
+        for attached_object in &mut self.objects {
+            attached_object.reader.answer(queries, &mut facts);
         }
         for fact in facts {
             self.changes.single(fact, out);
@@ -161,12 +155,12 @@ impl LiveSource {
 
     /// Where nothing in the kernel tells of ends, what is known of processes would pile up.
     fn look_for_ends(&mut self, now: Timestamp, out: &mut impl Extend<Fact>) {
-        let told = self.objects.iter().any(|attached_object| attached_object.decoder.reports_exits());
+        let told = self.objects.iter().any(|attached_object| attached_object.declaration.reports_exits);
         if told || now.boot.saturating_sub(self.looked) < LOOK_AGAIN {
             return;
         }
         self.looked = now.boot;
-        for id in self.host.ended(self.changes.processes()) {
+        for id in ended(&self.root, self.clock, self.changes.processes()) {
             self.changes.single(Fact::Process(ProcessFact::Ended { id, at: now.boot }), out);
         }
     }

@@ -3,8 +3,7 @@
 //! That something is there is found by the passes of a report, so what happens before is not seen. It is counted where
 //! the kernel counts it.
 
-use observer_core::domain::Decode;
-use observer_host::Host;
+use observer_core::domain::{Decode, ReadHost};
 use observer_kernel::load::LoadedObject;
 
 /// Nanoseconds that programs stay attached after they last had something to tell: what was there once comes again.
@@ -27,13 +26,13 @@ impl OnDemandHooks {
         &mut self,
         object: &mut LoadedObject,
         decoder: &dyn Decode,
-        host: &mut Host,
+        reader: &mut dyn ReadHost,
         now: u64,
     ) -> bool {
         let attended = object.attends();
         if !attended {
             let before = self.counted;
-            self.look(object, host);
+            self.look(reader);
             if before.zip(self.counted).is_some_and(|(before, counted)| counted > before) {
                 self.until = now.saturating_add(LINGER);
             }
@@ -45,13 +44,13 @@ impl OnDemandHooks {
         if attended && !needed {
             // Before they are detached: what comes meanwhile is seen, counted, or both, and never neither.
             self.counted = None;
-            self.look(object, host);
+            self.look(reader);
         }
         object.attend(needed);
         let begins = !attended && object.attends();
         if begins {
             // What came between the last look and now; again rather both than neither.
-            self.look(object, host);
+            self.look(reader);
         }
         begins
     }
@@ -62,8 +61,8 @@ impl OnDemandHooks {
         self.missed
     }
 
-    fn look(&mut self, object: &LoadedObject, host: &mut Host) {
-        let counted = host.uncounted(object.domain);
+    fn look(&mut self, reader: &mut dyn ReadHost) {
+        let counted = reader.counted();
         if let (Some(before), Some(counted)) = (self.counted, counted) {
             self.missed = self.missed.saturating_add(counted.saturating_sub(before));
         }

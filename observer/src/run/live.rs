@@ -19,8 +19,11 @@ use super::{
     pace::IntervalControl,
     pipeline::{Pipeline, warn},
 };
-use crate::cli::{self, Timing};
-use observer_core::{domain::Declaration, error::Error, facts::Fact, text::printable, wants::HostQueries};
+use crate::{
+    cli::{self, Timing},
+    domains,
+};
+use observer_core::{domain::Bundle, error::Error, facts::Fact, text::printable, wants::HostQueries};
 use observer_kernel::activity;
 use observer_sources::{
     live::{LiveSource, now},
@@ -33,7 +36,7 @@ use observer_sources::{
 /// # Errors
 /// When nothing can be attached, the recording cannot be begun, or the pipeline fails.
 pub async fn observe(
-    domains: &[&'static Declaration],
+    domains: &[&'static dyn Bundle],
     options: &cli::LiveOptions,
     timing: Timing,
     record: Option<&Path>,
@@ -42,7 +45,7 @@ pub async fn observe(
     let began = Instant::now();
     // Before anything is attached, so that no signal finds the default of ending the process at once.
     let mut interruptions = Interruptions::new()?;
-    let plan = decide(domains, options)?;
+    let plan = decide(&domains::declarations(domains), options)?;
     // The kernel counts the programs' runs and time only while somebody holds this descriptor.
     let counting = (options.verbose > 0).then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
     let loaded = attach(&plan, options)?;
@@ -84,7 +87,8 @@ async fn until_enough(
     let began = Instant::now();
     let end = timing.duration.map(|duration| began + duration);
     // What is shown at once comes first; a script has time until its first report.
-    let mut wants = HostQueries { inodes: !pipeline.shows_base_line(), ..HostQueries::default() };
+    let mut wants = HostQueries::default();
+    wants.thorough = !pipeline.shows_base_line();
     report(live, &mut wants, pipeline)?;
     allocation::from_now_on();
     // The start is not part of the budget: it is paid once.

@@ -40,7 +40,7 @@ fn main() -> Result<()> {
 /// Where observer's events come from on this kernel, all three commands together, with what is attached on demand: the
 /// benchmark's loads have what it is attached for.
 fn points() -> Result<Vec<Point>> {
-    let domains: Vec<_> = domains::ALL.iter().collect();
+    let domains = domains::declarations(domains::ALL);
     let origin = Origin { root: Path::new("/"), btf: None, cache: None };
     let facts = KernelFacts::gather(&domains, &origin).map_err(anyhow::Error::msg)?;
     let types = facts.types.clone();

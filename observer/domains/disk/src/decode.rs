@@ -9,10 +9,12 @@ use observer_common::{
 };
 
 use self::{growth::GrowthDecoder, holders::HolderDecoder};
+use super::queries::DiskQueries;
 use observer_core::{
     bytes::{self, key, met},
     domain::{Decode, Decoded, Malformed, ScanPlan},
     facts::{Fact, disk::DiskFact},
+    hook::HookKind,
 };
 
 mod growth;
@@ -45,6 +47,7 @@ impl Decode for DiskDecoder {
     fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match program {
             names::DESCRIPTOR_TABLE => {
+                out.instead_of = Some(names::DESCRIPTOR);
                 self.tables_are_complete = !holders::are_too_many(program, bytes)?;
                 // Otherwise the scan of descriptors follows, and reports these too.
                 if self.tables_are_complete {
@@ -73,22 +76,25 @@ impl Decode for DiskDecoder {
         Ok(())
     }
 
-    fn needs_scan(&self, program: ProgramName, round: ScanPlan) -> bool {
-        match program {
-            names::DESCRIPTOR => !self.tables_are_complete,
-            names::WRITER => round.writers,
-            _ => true,
+    fn needs_scan(&self, kind: HookKind, program: ProgramName, plan: ScanPlan<'_>) -> bool {
+        let asked = |of: fn(&DiskQueries) -> bool| plan.queries.own().is_some_and(of);
+        match kind {
+            HookKind::Scan if program == names::DESCRIPTOR => !self.tables_are_complete,
+            // The first scan is where what is counted begins.
+            HookKind::Scan if program == names::WRITER => plan.first || asked(|queries| queries.writers),
+            HookKind::ScanOnDemand => plan.usual(kind) || asked(|queries| queries.mappings),
+            HookKind::ScanRarely => plan.usual(kind) || asked(|queries| queries.inodes),
+            _ => plan.usual(kind),
         }
     }
 
-    fn found(&mut self) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
+    fn control_entries(&mut self, kind: HookKind, _plan: ScanPlan<'_>) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
+        if kind != HookKind::ScanRarely {
+            return Vec::new();
+        }
         let bytes = |number: u64| number.to_ne_bytes().to_vec();
         let entries = self.holders.accounted().into_iter();
         entries.map(|(dev, files)| (names::ACCOUNTED, bytes(dev.into()), bytes(files))).collect()
-    }
-
-    fn stands_for(&self, program: ProgramName) -> ProgramName {
-        if program == names::DESCRIPTOR_TABLE { names::DESCRIPTOR } else { program }
     }
 
     fn passed(&mut self, out: &mut Decoded) {
@@ -117,14 +123,6 @@ impl Decode for DiskDecoder {
             _ => return Err(Malformed { text: format!("an entry of {map}, which is no map of disk") }),
         }
         Ok(())
-    }
-
-    fn attributing_maps(&self) -> &'static [MapName] {
-        &[names::FILES, names::WRITTEN]
-    }
-
-    fn totals(&self) -> &'static [MapName] {
-        &[names::FILES, names::WRITTEN, names::FREED]
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::magic::{EXT4, Magic};
+use super::{
+    magic::{EXT4, Magic},
+    queries::{FileHandle, ReachedBy},
+};
 use observer_core::{
     facts::{
         TaskId,
         disk::{Answer, Descriptor, File, FileGrowth, Hold, HoldKind, InodeId, ListedInode},
     },
     trend::window::Window,
-    wants::{FileHandle, ReachedBy},
 };
 
 /// Nanoseconds after which an unchanged file is queried again for shared extents; the same for one that had some.

@@ -12,54 +12,101 @@
 //! written over in place, as long as the file takes no more space; for whom a thread of the kernel's own writes what was
 //! queued in a ring, before Linux 5.12.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
-use observer_core::{domain::Declaration, view::View};
+use std::path::Path;
+
+use observer_common::names::disk as names;
+use observer_core::{
+    domain::{Declaration, Decode, Domain, HostSide, KernelSide, ReadHost, Views},
+    kernel_object,
+    report::note::NoteKind,
+    view::{Request, View},
+};
 
 pub mod decode;
 mod domain;
 mod file;
 mod growth;
 pub mod hooks;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, unsafe_code, reason = "readers of the machine")]
+mod host;
 mod inode_scan;
 mod kernel_holder;
 mod magic;
 mod mounted;
 mod notes;
+pub mod queries;
 pub mod report;
 mod space;
 pub mod state;
 mod writer;
 
-/// The domain's entry in the list of domains.
-pub const DECLARATION: Declaration = Declaration {
+/// Kernel fields that a kernel may lack without harm.
+const OPTIONAL_FIELDS: &[&str] = &[
+    // Files of a stacked filesystem have their own type since Linux 6.5, operations of iomap since 5.15; locks of a
+    // real-time kernel know no owner. How io_uring keeps registered files has changed more than once.
+    "BACKING_DENTRY",
+    "ITER_INODE",
+    "ITER_FLAGS",
+    "INODE_LOCKER",
+    // Filesystems that are modules keep their types to themselves.
+    "EXT4_INODE",
+    "EXT4_PROMISED",
+    "XFS_INODE",
+    "XFS_BLOCKS",
+    "XFS_PROMISED",
+    "OVERLAY_INODE",
+    "OVERLAY_UPPER",
+    "RING_SLOTS",
+    "RING_NODES",
+    "NODE_FILE",
+    "RING_FILES",
+];
+
+/// What the domain attaches.
+const DECLARATION: Declaration = Declaration {
     name: "disk",
-    objects: &[("disk", &[])],
+    objects: &[kernel_object!("disk", "../../../objects/disk.o", &[])],
     hooks: hooks::HOOKS,
     fields: observer_common::disk::FIELDS,
-    // Files of a stacked filesystem have their own type since Linux 6.5, operations of iomap since 5.15; locks of a real-time
-    // kernel know no owner.
-    // How io_uring keeps registered files has changed more than once.
-    optional_fields: &[
-        "BACKING_DENTRY",
-        "ITER_INODE",
-        "ITER_FLAGS",
-        "INODE_LOCKER",
-        // Filesystems that are modules keep their types to themselves.
-        "EXT4_INODE",
-        "EXT4_PROMISED",
-        "XFS_INODE",
-        "XFS_BLOCKS",
-        "XFS_PROMISED",
-        "OVERLAY_INODE",
-        "OVERLAY_UPPER",
-        "RING_SLOTS",
-        "RING_NODES",
-        "NODE_FILE",
-        "RING_FILES",
-    ],
-    decoder: |_| Box::new(decode::DiskDecoder::default()),
-    views: &[View::Disk, View::DeletedOpen],
-    notes: notes::DiskNote::ALL,
-    state: |request| Box::new(state::DiskState::new(request)),
+    optional_fields: OPTIONAL_FIELDS,
+    totals: &[names::FILES, names::WRITTEN, names::FREED],
+    attributing: &[names::FILES, names::WRITTEN],
+    reports_exits: false,
+    ends: None,
 };
+
+/// The domain.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk;
+
+impl KernelSide for Disk {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn decoder(&self, _page_size: u64) -> Box<dyn Decode> {
+        Box::new(decode::DiskDecoder::default())
+    }
+}
+
+impl HostSide for Disk {
+    fn reader(&self, root: &Path) -> Box<dyn ReadHost> {
+        Box::new(host::DiskReader::new(root))
+    }
+}
+
+impl Views for Disk {
+    fn views(&self) -> &'static [View] {
+        &[View::Disk, View::DeletedOpen]
+    }
+
+    fn notes(&self) -> &'static [NoteKind] {
+        notes::DiskNote::ALL
+    }
+
+    fn state(&self, request: &Request) -> Box<dyn Domain> {
+        Box::new(state::DiskState::new(request))
+    }
+}

@@ -1,6 +1,6 @@
 //! What a filesystem's magic number implies: its name, where its bytes are, whether they may be shared, how to query it.
 
-use observer_core::wants::StatMode;
+use crate::queries::StatMode;
 
 /// A kind of filesystem, by `super_block.s_magic`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

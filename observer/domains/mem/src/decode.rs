@@ -1,5 +1,7 @@
 //! From the bytes of the mem object to facts.
 
+use std::collections::HashMap;
+
 use hashbrown::HashSet;
 use observer_common::{
     mem::{MEM_ANNOUNCED, MEM_ENDED, MEM_OOM, MemRecord, MemTaskRecord, MemTotals, OomRecord},
@@ -25,13 +27,24 @@ pub struct MemDecoder {
     seen: HashSet<TaskId>,
     /// How many the last scan had met, and some more.
     expected: usize,
+    left: LeftToProc,
+}
+
+/// What a scan leaves to the reader of `/proc`.
+#[derive(Debug, Default)]
+pub struct LeftToProc {
+    /// What threads of a process keep of changes to the kernel's counters, in bytes: file, anonymous, swap, shared. What
+    /// `/proc` reports of the process is without it.
+    pub unsettled: HashMap<TaskId, [i64; 4]>,
+    /// Processes that the scan met without being able to read their counters, and the bytes of their page tables.
+    pub uncounted: Vec<(TaskId, u64)>,
 }
 
 impl MemDecoder {
     /// For a machine with pages of `page_size` bytes.
     #[must_use]
     pub fn new(page_size: u64) -> Self {
-        Self { page_size: page_size as i64, seen: HashSet::new(), expected: 0 }
+        Self { page_size: page_size as i64, seen: HashSet::new(), expected: 0, left: LeftToProc::default() }
     }
 
     fn memory(&self, rss: [i64; 4], total_vm: u64) -> Memory {
@@ -51,14 +64,14 @@ impl MemDecoder {
         for record in bytes::records::<MemTaskRecord>(program, bytes)? {
             // A process with memory has address space. Without any, this is what a thread keeps of the counters.
             if record.total_vm == 0 {
-                let kept = out.unsettled.entry(record.task.id).or_default();
+                let kept = self.left.unsettled.entry(record.task.id).or_default();
                 for (sum, pages) in kept.iter_mut().zip(record.rss) {
                     *sum = sum.saturating_add(pages.saturating_mul(self.page_size));
                 }
             } else if self.seen.insert(record.task.id) {
                 out.facts.push(met(&record.task));
                 if uncounted {
-                    out.uncounted.push((record.task.id, record.page_tables));
+                    self.left.uncounted.push((record.task.id, record.page_tables));
                 } else {
                     let memory = self.memory(record.rss, record.total_vm);
                     let (id, page_tables) = (record.task.id, record.page_tables);
@@ -112,6 +125,7 @@ impl Decode for MemDecoder {
         let taken = self.take(program, bytes, out);
         self.expected = self.seen.len() + self.seen.len() / 16;
         self.seen.clear();
+        out.left = Some(Box::new(std::mem::take(&mut self.left)));
         taken
     }
 
@@ -132,14 +146,6 @@ impl Decode for MemDecoder {
             end(&totals, out);
         }
         Ok(())
-    }
-
-    fn reports_exits(&self) -> bool {
-        true
-    }
-
-    fn totals(&self) -> &'static [MapName] {
-        &[names::TOTALS]
     }
 }
 
@@ -172,6 +178,10 @@ mod tests {
     use observer_common::{record::RecordHeader, task::TaskRecord};
 
     use super::*;
+
+    fn left(out: &mut Decoded) -> LeftToProc {
+        *out.left.take().expect("a whole scan").downcast().expect("of this domain")
+    }
 
     const ID: TaskId = TaskId { start: 5_000, tgid: 42 };
 
@@ -311,7 +321,7 @@ mod tests {
         let bytes = scan.concat();
         let mut out = Decoded::default();
         MemDecoder::new(4096).pass(names::TASK, &bytes, &mut out).expect("whole records");
-        assert_eq!(out.unsettled, [(ID, [4_096, -4_096, 0, 4_096])].into());
+        assert_eq!(left(&mut out).unsettled, [(ID, [4_096, -4_096, 0, 4_096])].into());
         assert_eq!(out.facts.len(), 2, "one process, met and counted");
     }
 
@@ -320,7 +330,7 @@ mod tests {
         let bytes = counters([0; 4], 100);
         let mut out = Decoded::default();
         MemDecoder::new(4096).pass(names::TASK_UNCOUNTED, &bytes, &mut out).expect("whole records");
-        assert_eq!(out.uncounted, [(ID, 4096)]);
+        assert_eq!(left(&mut out).uncounted, [(ID, 4096)]);
         assert!(!out.facts.iter().any(|fact| matches!(fact, Fact::Mem(_))));
     }
 

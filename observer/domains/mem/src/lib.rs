@@ -20,28 +20,73 @@
 
 #![forbid(unsafe_code)]
 
-use observer_core::{domain::Declaration, view::View};
+use std::path::Path;
+
+use observer_common::names::mem as names;
+use observer_core::{
+    domain::{Declaration, Decode, Domain, HostSide, KernelSide, ReadHost, Views},
+    kernel_object,
+    report::note::NoteKind,
+    view::{Request, View},
+};
 
 pub mod decode;
 mod domain;
 pub mod hooks;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "readers of the machine")]
+mod host;
 mod machine;
 mod notes;
 mod pressure;
 mod process;
+pub mod queries;
 pub mod report;
 mod restart;
 pub mod state;
 
-/// The domain's entry in the list of domains.
-pub const DECLARATION: Declaration = Declaration {
+/// What the domain attaches.
+const DECLARATION: Declaration = Declaration {
     name: "mem",
-    objects: &[("mem", &[])],
+    objects: &[kernel_object!("mem", "../../../objects/mem.o", &[])],
     hooks: hooks::HOOKS,
     fields: observer_common::mem::FIELDS,
     optional_fields: &["MM_OWNER", "SIGNAL_MAX_RSS", "TASK_RSS"],
-    decoder: |page_size| Box::new(decode::MemDecoder::new(page_size)),
-    views: &[View::Mem],
-    notes: notes::MemNote::ALL,
-    state: |request| Box::new(state::MemState::new(request)),
+    totals: &[names::TOTALS],
+    attributing: &[],
+    reports_exits: true,
+    ends: None,
 };
+
+/// The domain.
+#[derive(Clone, Copy, Debug)]
+pub struct Mem;
+
+impl KernelSide for Mem {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn decoder(&self, page_size: u64) -> Box<dyn Decode> {
+        Box::new(decode::MemDecoder::new(page_size))
+    }
+}
+
+impl HostSide for Mem {
+    fn reader(&self, root: &Path) -> Box<dyn ReadHost> {
+        Box::new(host::MemReader::new(root))
+    }
+}
+
+impl Views for Mem {
+    fn views(&self) -> &'static [View] {
+        &[View::Mem]
+    }
+
+    fn notes(&self) -> &'static [NoteKind] {
+        notes::MemNote::ALL
+    }
+
+    fn state(&self, request: &Request) -> Box<dyn Domain> {
+        Box::new(state::MemState::new(request))
+    }
+}

@@ -1,6 +1,10 @@
 //! From the facts of the mem domain to its state.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use hashbrown::HashMap;
 
@@ -8,6 +12,7 @@ use super::{
     machine::MachineMemory,
     pressure::{Kill, MemoryPressure},
     process::{AssessmentSource, Group, LimitState, ProcessMemory, Program, process_bytes},
+    queries::MemQueries,
     restart::Predecessors,
 };
 use observer_core::{
@@ -208,14 +213,14 @@ impl MemState {
     pub(super) fn queries(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         let rows = || shown.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.processes);
         let few = rows().count() <= ALWAYS_EXACT;
-        let mut queries = HostQueries {
-            cmdline: context.request.cmdline,
+        let mut names = BTreeSet::new();
+        let mut queries = MemQueries {
             slabs: self.machine.slabs_due(context.now).then(|| self.machine.slabs()),
-            ..HostQueries::default()
+            ..MemQueries::default()
         };
         for id in rows() {
             if context.processes.unread(*id) {
-                queries.names.insert(*id);
+                names.insert(*id);
             }
             let Some(process) = self.processes.get(id).filter(|process| !process.ended) else { continue };
             if process.is_outdated() || (few && process.is_met()) {
@@ -230,7 +235,7 @@ impl MemState {
                 .filter(|(_, process)| !process.was_exact() && process.is_met() && !process.ended)
                 .map(|(id, _)| *id),
         );
-        queries
+        HostQueries::of_names(names, context.request.cmdline).with(queries)
     }
 
     /// A report was delivered: what ended leaves.

@@ -5,7 +5,7 @@
 
 use hashbrown::{HashMap, HashSet};
 use observer_common::{
-    names::{MapName, ProgramName, net as names},
+    names::{CONTROL, MapName, ProgramName, net as names},
     net::{
         CONTROL_CHANGES_ONLY, CONTROL_WATCHED, ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey,
         FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW,
@@ -15,7 +15,6 @@ use observer_common::{
 
 use partial_scan::PartialScan;
 
-use super::hooks::LIFE;
 use observer_core::{
     bytes::{self, header, met, read, records},
     domain::{Decode, Decoded, Malformed, ScanPlan},
@@ -24,6 +23,7 @@ use observer_core::{
         net::{ClosedTotalsFact, Counters, FlowFact, FlowSlot, NetFact, SocketHandle},
         process::ProcessFact,
     },
+    hook::HookKind,
 };
 
 mod meaning;
@@ -148,30 +148,24 @@ impl Decode for NetDecoder {
         }
     }
 
-    fn reports_exits(&self) -> bool {
-        true
-    }
-
     fn needs_on_demand_hooks(&self) -> bool {
         self.uncounted || self.unowned
     }
 
-    fn control_values(&self, round: ScanPlan) -> Vec<(u32, u32)> {
-        vec![(CONTROL_WATCHED, round.attended.into()), (CONTROL_CHANGES_ONLY, (!round.whole).into())]
+    fn control_entries(&mut self, kind: HookKind, plan: ScanPlan<'_>) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
+        if kind != HookKind::Scan {
+            return Vec::new();
+        }
+        let entry =
+            |place: u32, number: u32| (CONTROL, place.to_ne_bytes().to_vec(), number.to_ne_bytes().to_vec());
+        vec![entry(CONTROL_WATCHED, plan.attended.into()), entry(CONTROL_CHANGES_ONLY, (!plan.whole).into())]
     }
 
-    fn change_only_hook(&self) -> Option<&'static str> {
-        Some(LIFE)
-    }
-
-    /// The kernel locks each socket for the second pass, which makes it as dear as the first; what it finds is rarely
+    /// The kernel locks each socket for the second scan, which makes it as dear as the first; what it finds is rarely
     /// more than what is about to end.
-    fn needs_scan(&self, program: ProgramName, round: ScanPlan) -> bool {
-        program != names::TCP || round.whole || self.hidden || self.passes >= self.looked + LOOK_EVERY
-    }
-
-    fn totals(&self) -> &'static [MapName] {
-        &[names::FLOWS, names::CLOSED, names::ENDED]
+    fn needs_scan(&self, kind: HookKind, program: ProgramName, plan: ScanPlan<'_>) -> bool {
+        let hidden = plan.whole || self.hidden || self.passes >= self.looked + LOOK_EVERY;
+        plan.usual(kind) && (program != names::TCP || hidden)
     }
 }
 

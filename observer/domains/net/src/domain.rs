@@ -8,7 +8,7 @@ use observer_core::{
     wants::HostQueries,
 };
 
-use super::{capacity, report, state::NetState};
+use super::{capacity, queries::NetQueries, report, state::NetState};
 
 impl Domain for NetState {
     fn apply(&mut self, fact: &Fact) {
@@ -35,14 +35,13 @@ impl Domain for NetState {
         let processes = rows.flat_map(|row| row.processes.iter().copied());
         let resolves = context.request.resolve && context.request.view == View::Net;
         let remotes = processes.clone().filter(|_| resolves).filter_map(|id| self.processes.get(&id)?.to());
-        HostQueries {
+        let queries = NetQueries {
             remotes: remotes.map(|(ip, _)| ip).filter(|ip| self.names.lack(*ip)).collect(),
-            names: processes.filter(|id| context.processes.unread(*id)).collect(),
-            cmdline: context.request.cmdline,
             descriptors: capacity::asked(self.tally.processes()),
             namespaces: self.namespaces.lacking(),
-            ..HostQueries::default()
-        }
+        };
+        let names = processes.filter(|id| context.processes.unread(*id)).collect();
+        HostQueries::of_names(names, context.request.cmdline).with(queries)
     }
 
     fn remembers(&self, id: TaskId) -> bool {

@@ -10,9 +10,17 @@
 //! and closed between two passes belongs to who closed it, where nobody acted on it before: that can be another program
 //! that looked at the descriptors in that moment (a second observer, for one) and was the last to let go of it.
 
-#![cfg_attr(not(test), forbid(unsafe_code))]
+#![cfg_attr(not(test), deny(unsafe_code))]
 
-use observer_core::{domain::Declaration, view::View};
+use std::path::Path;
+
+use observer_common::names::net as names;
+use observer_core::{
+    domain::{Declaration, Decode, Domain, HostSide, KernelSide, ReadHost, Views},
+    kernel_object,
+    report::note::NoteKind,
+    view::{Request, View},
+};
 
 mod bottleneck;
 mod bytes;
@@ -27,6 +35,8 @@ mod domain;
 mod headline;
 mod history;
 pub mod hooks;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, unsafe_code, reason = "readers of the machine")]
+mod host;
 mod link;
 mod links;
 mod listener;
@@ -34,6 +44,7 @@ mod namespace;
 mod notes;
 mod peer_names;
 mod peer_totals;
+pub mod queries;
 mod queue;
 mod rates;
 pub mod report;
@@ -44,15 +55,52 @@ pub mod state;
 mod tests;
 mod traffic;
 
-/// The domain's entry in the list of domains.
-pub const DECLARATION: Declaration = Declaration {
+/// What the domain attaches.
+const DECLARATION: Declaration = Declaration {
     name: "net",
-    objects: &[("net", hooks::STORAGE), ("net_older", hooks::OLDER)],
+    objects: &[
+        kernel_object!("net", "../../../objects/net.o", hooks::STORAGE),
+        kernel_object!("net_older", "../../../objects/net_older.o", hooks::OLDER),
+    ],
     hooks: hooks::HOOKS,
     fields: observer_common::net::FIELDS,
     optional_fields: observer_common::net::OPTIONAL_FIELDS,
-    decoder: |_page_size| Box::new(decode::NetDecoder::default()),
-    views: &[View::Net, View::Connections, View::Listen],
-    notes: notes::NetNote::ALL,
-    state: |request| Box::new(state::NetState::new(request)),
+    totals: &[names::FLOWS, names::CLOSED, names::ENDED],
+    attributing: &[],
+    reports_exits: true,
+    ends: Some(hooks::LIFE),
 };
+
+/// The domain.
+#[derive(Clone, Copy, Debug)]
+pub struct Net;
+
+impl KernelSide for Net {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn decoder(&self, _page_size: u64) -> Box<dyn Decode> {
+        Box::new(decode::NetDecoder::default())
+    }
+}
+
+impl HostSide for Net {
+    fn reader(&self, root: &Path) -> Box<dyn ReadHost> {
+        Box::new(host::NetReader::new(root))
+    }
+}
+
+impl Views for Net {
+    fn views(&self) -> &'static [View] {
+        &[View::Net, View::Connections, View::Listen]
+    }
+
+    fn notes(&self) -> &'static [NoteKind] {
+        notes::NetNote::ALL
+    }
+
+    fn state(&self, request: &Request) -> Box<dyn Domain> {
+        Box::new(state::NetState::new(request))
+    }
+}

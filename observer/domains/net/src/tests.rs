@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::state::NetState;
+use super::{queries::NetQueries, state::NetState};
 use observer_core::{
     domain::{Context, Domain as _},
     facts::{
@@ -137,7 +137,7 @@ fn a_remote_is_asked_for_once_and_people_see_its_name() {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
         let now = Timestamp { boot: scene.now, wall: 0 };
         let context = Context { session, processes, request, now, previous: now, first: false };
-        scene.state.wants(report, &context).remotes
+        scene.state.wants(report, &context).own::<NetQueries>().unwrap().remotes.clone()
     };
     let report = scene.report();
     assert_eq!(cell(&report, A, "to_name"), Some(Value::Text("10.0.0.2:443".to_owned())));
@@ -661,7 +661,8 @@ fn a_socket_is_in_the_container_of_its_network_namespace() {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
         let now = Timestamp { boot: scene.now, wall: 0 };
         let context = Context { session, processes, request, now, previous: now, first: false };
-        scene.state.wants(report, &context).namespaces.into_iter().collect::<Vec<_>>()
+        let queries = scene.state.wants(report, &context);
+        queries.own::<NetQueries>().unwrap().namespaces.iter().copied().collect::<Vec<_>>()
     };
     let report = scene.report();
     assert_eq!(cell(&report, A, "netns"), Some(Value::Unsigned(1)));

@@ -81,7 +81,7 @@ fn counted(work: &mut dyn FnMut()) {
 /// One minute, as the live source goes through it; the rows of all reports together.
 fn observe(view: View, minute: &Minute, tell: &mut dyn FnMut(&dyn Fn() -> StreamItem)) -> usize {
     let mut engine = domains::engine(Request { resolve: false, ..Request::new(view) });
-    let mut decoder = (domains::of(view).decoder)(4096);
+    let mut decoder = domains::of(view).decoder(4096);
     let mut changes = Changes::default();
     let mut feed = |facts: &[Fact], engine: &mut Engine, tick: Option<Timestamp>| {
         for fact in facts {

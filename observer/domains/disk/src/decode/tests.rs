@@ -1,5 +1,7 @@
 //! What the kernel side writes becomes facts: whole, once, and nothing from bytes of another version.
 
+use std::sync::LazyLock;
+
 use observer_common::disk::{
     EXACT, FREED, FileTotal, FreedRecord, GONE, HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING,
     HELD_SOCKET, HELD_TOO_MANY, HeldRecord, LISTED_END, LISTED_FILE, LISTED_SWAP, ListedRecord, NAMELESS,
@@ -8,9 +10,12 @@ use observer_common::disk::{
 use observer_common::{record::RecordHeader, task::TaskRecord};
 
 use super::{holders::UNKNOWN, *};
-use observer_core::facts::{
-    disk::{Descriptor, File, FileGrowth, Hold, InodeScanResult, ListedInode},
-    process::ProcessFact,
+use observer_core::{
+    facts::{
+        disk::{Descriptor, File, FileGrowth, Hold, InodeScanResult, ListedInode},
+        process::ProcessFact,
+    },
+    wants::HostQueries,
 };
 
 const HOLDER: TaskId = TaskId { start: 5_000, tgid: 42 };
@@ -119,25 +124,18 @@ fn one_holder_however_many_descriptors() {
 
 #[test]
 fn a_pass_that_could_not_tell_everything_tells_nothing_and_another_takes_its_place() {
-    let round = ScanPlan { whole: true, attended: false, writers: false };
+    let needed = |decoder: &DiskDecoder| decoder.needs_scan(HookKind::Scan, names::DESCRIPTOR, plan());
     let mut decoder = DiskDecoder::default();
     let tables = pass(&mut decoder, names::DESCRIPTOR_TABLE, &[FD]);
     assert_eq!(facts(&tables), facts(&pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &[FD])));
-    assert!(!decoder.needs_scan(names::DESCRIPTOR, round));
+    assert!(!needed(&decoder));
     let full = HeldRecord { how: HELD_TOO_MANY, ..FD };
     assert_eq!(facts(&pass(&mut decoder, names::DESCRIPTOR_TABLE, &[FD, full])), []);
-    assert!(decoder.needs_scan(names::DESCRIPTOR, round));
-    assert_eq!(
-        decoder.stands_for(names::DESCRIPTOR_TABLE),
-        names::DESCRIPTOR,
-        "what the one found, the other has"
-    );
+    assert!(needed(&decoder));
+    assert_eq!(tables.instead_of, Some(names::DESCRIPTOR), "what the one found, the other has");
     pass(&mut decoder, names::DESCRIPTOR_TABLE, &[]);
-    assert!(!decoder.needs_scan(names::DESCRIPTOR, round));
-    assert!(
-        DiskDecoder::default().needs_scan(names::DESCRIPTOR, round),
-        "where there is no pass over tables"
-    );
+    assert!(!needed(&decoder));
+    assert!(needed(&DiskDecoder::default()), "where there is no pass over tables");
 }
 
 #[test]
@@ -196,7 +194,8 @@ fn lists_are_told_how_many_files_of_a_filesystem_are_known_unless_they_alone_kno
     let inode = |dev, ino| InodeId { dev, ino, ..INODE };
     let told = |decoder: &mut DiskDecoder| -> Vec<(u64, u64)> {
         let number = |bytes: Vec<u8>| u64::from_ne_bytes(bytes.try_into().unwrap());
-        decoder.found().into_iter().map(|(_, dev, files)| (number(dev), number(files))).collect()
+        let entries = decoder.control_entries(HookKind::ScanRarely, plan());
+        entries.into_iter().map(|(_, dev, files)| (number(dev), number(files))).collect()
     };
     let mut decoder = DiskDecoder::default();
     let dev = INODE.dev.into();
@@ -375,4 +374,10 @@ fn bytes_of_another_version_are_refused() {
     assert!(decoder.entry(names::WRITTEN, &[0; 31], &[0; 16], &mut out).is_err());
     assert!(decoder.entry(MapName::new("SIZES"), &[0; 16], &[0; 8], &mut out).is_err());
     assert_eq!(out.facts, []);
+}
+
+/// Of a report that asks for nothing.
+fn plan() -> ScanPlan<'static> {
+    static NOTHING: LazyLock<HostQueries> = LazyLock::new(HostQueries::default);
+    ScanPlan { first: false, whole: true, attended: false, missed: false, queries: &NOTHING }
 }

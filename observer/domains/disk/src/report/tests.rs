@@ -1,6 +1,9 @@
 //! What is reported of made-up facts.
 
-use crate::state::DiskState;
+use crate::{
+    queries::{DiskQueries, ReachedBy, StatMode},
+    state::DiskState,
+};
 use observer_core::{
     domain::{Context, Domain as _},
     facts::{
@@ -16,7 +19,6 @@ use observer_core::{
     report::{Note, Report, Value, shape},
     units,
     view::{Request, Sort, View},
-    wants::{ReachedBy, StatMode},
 };
 
 const LOG: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
@@ -104,6 +106,10 @@ impl World {
         self.now.wall += SECOND;
         self.state.tick(self.now);
         self.with(|state, context| state.report(context))
+    }
+
+    fn queries(&self, shown: &Report) -> DiskQueries {
+        self.with(|state, context| state.wants(shown, context)).own::<DiskQueries>().unwrap().clone()
     }
 
     fn with<T>(&self, make: impl Fn(&DiskState, &Context<'_>) -> T) -> T {
@@ -267,7 +273,7 @@ fn of_blocks_that_may_be_shared_what_no_other_file_has_comes_back() {
     world.take(DiskFact::Asked { inode: LOG, answer: Answer { stat, path: None } });
     let reclaimable = |world: &mut World| cell(&world.due(), 0, "reclaimable");
     let shown = world.with(|state, context| state.report(context));
-    let asked = |world: &World| world.with(|state, context| state.wants(&shown, context)).extents.len();
+    let asked = |world: &World| world.queries(&shown).extents.len();
     assert_eq!(asked(&world), 1, "at once");
     world.file(InodeId { ino: 2, ..LOG }, 8192, 8192, NFS);
     world.hold(InodeId { ino: 2, ..LOG }, LEGACY, false);
@@ -357,8 +363,7 @@ fn a_row_leaves_with_its_last_holder_and_mappings_are_looked_at_now_and_then() {
     world.file(LOG, MIB, MIB, EXT4);
     world.hold(LOG, LEGACY, false);
     let report = world.due();
-    let mappings =
-        |world: &World, shown: &Report| world.with(|state, context| state.wants(shown, context).mappings);
+    let mappings = |world: &World, shown: &Report| world.queries(shown).mappings;
     let shown = report.clone();
     world.due();
     assert!(!mappings(&world, &shown), "nothing changed");
@@ -380,7 +385,7 @@ fn a_file_on_a_network_is_asked_for_its_path_alone() {
     world.file(LOG, MIB, 0, NFS);
     world.hold(LOG, LEGACY, false);
     let report = world.due();
-    let wants = world.with(|state, context| state.wants(&report, context));
+    let wants = world.queries(&report);
     let handle = wants.files.first().unwrap();
     assert_eq!((handle.ask, handle.through), (StatMode::Path, ReachedBy::Descriptor { thread: 1204, fd: 7 }));
 }
@@ -471,7 +476,7 @@ fn of_many_files_that_grow_each_has_its_turn_and_is_left_alone_afterwards() {
     assert_eq!(cell(&shown, 0, "unexplained"), Value::Missing);
     assert!(has_note(&shown, "growth-late"), "a third of the files was not asked for");
     for _ in 0..10 {
-        let wants = world.with(|state, context| state.wants(&shown, context));
+        let wants = world.queries(&shown);
         for file in wants.growing {
             let known = &mut asked[file.inode.ino as usize];
             let stat = Stat { size: MIB, allocated: MIB };
@@ -485,7 +490,7 @@ fn of_many_files_that_grow_each_has_its_turn_and_is_left_alone_afterwards() {
     }
     // The first was due before anything was asked.
     assert!(asked.iter().all(|times| (1..=2).contains(times)), "{asked:?}");
-    assert!(world.with(|state, context| state.wants(&shown, context)).growing.is_empty());
+    assert!(world.queries(&shown).growing.is_empty());
     world.now.boot += 60 * SECOND;
     let later = world.due();
     assert_eq!(cell(&later, 0, "growth_files"), Value::Signed(0));
@@ -504,7 +509,7 @@ fn files_that_grow_all_the_time_take_turns() {
             let growing = FileGrowth { size, ..growing.clone() };
             world.take(DiskFact::FileGrowth { inode: InodeId { ino, ..LOG }, growing: growing.into() });
         }
-        let wants = world.with(|state, context| state.wants(&shown, context));
+        let wants = world.queries(&shown);
         asked.extend(wants.growing.into_iter().map(|file| file.inode));
         shown = world.due();
     }

@@ -5,13 +5,19 @@
 use std::collections::BTreeSet;
 
 use super::DiskState;
-use crate::{file::HeldFile, growth::file::GrowingFile, inode_scan::Need, mounted};
+use crate::{
+    file::HeldFile,
+    growth::file::GrowingFile,
+    inode_scan::Need,
+    mounted,
+    queries::{DiskQueries, FileHandle, GrowingFileQuery, StatMode},
+};
 use observer_core::{
     domain::Context,
     facts::{TaskId, disk::InodeId, session::Timestamp},
     report::Report,
     view::View,
-    wants::{FileHandle, GrowingFileQuery, HostQueries, StatMode},
+    wants::HostQueries,
 };
 
 /// How many files are queried for their exact blocks for each report: each costs some ten microseconds. Of deleted files
@@ -30,12 +36,12 @@ const UNREACHABLE_EVERY: u64 = 2_000_000_000;
 impl DiskState {
     /// What the rows of `shown`, which are about `inodes`, still lack.
     pub(crate) fn queries(&self, shown: &Report, inodes: &[InodeId], context: &Context<'_>) -> HostQueries {
-        let mut queries = HostQueries {
+        let mut queries = DiskQueries {
             mappings: self.wants_mappings(context.now),
             inodes: self.wants_inodes(context.now),
             writers: self.queries_for(View::Disk),
             loops: self.files.values().any(|file| file.holders.is_empty() && file.listing.is_some()),
-            ..HostQueries::default()
+            ..DiskQueries::default()
         };
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let mut named: BTreeSet<TaskId> = rows.flat_map(|row| row.processes.iter().copied()).collect();
@@ -47,12 +53,11 @@ impl DiskState {
             named.extend(self.growth.writers());
             named.extend(self.writers.iter().map(|(id, _)| id));
         }
-        queries.names = named.into_iter().filter(|id| context.processes.unread(*id)).collect();
+        let names = named.into_iter().filter(|id| context.processes.unread(*id)).collect();
         queries.growing = self.growing_queries();
         if self.queries_for(View::Disk) {
             queries.alive = self.growth.writers();
         }
-        queries.cmdline = context.request.cmdline;
         queries.files =
             self.largest().iter().filter_map(|inode| self.files.get(inode)?.handle(*inode)).collect();
         queries.extents = self.extents(context.now);
@@ -60,7 +65,7 @@ impl DiskState {
             let file = self.files.get(inode).filter(|file| file.path().is_none())?;
             file.handle(*inode)
         }));
-        queries
+        HostQueries::of_names(names, context.request.cmdline).with(queries)
     }
 
     /// Growing files that need a query, in the order of their turns: the first [`FILES_A_REPORT`] are queried.

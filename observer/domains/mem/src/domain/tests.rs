@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::queries::MemQueries;
 use observer_core::{
     facts::{
         self,
@@ -84,8 +85,8 @@ impl Fixture {
         self.state.report(&self.context())
     }
 
-    fn wants(&self) -> HostQueries {
-        self.state.wants(&self.report(), &self.context())
+    fn wants(&self) -> MemQueries {
+        self.state.wants(&self.report(), &self.context()).own::<MemQueries>().expect("always asked").clone()
     }
 
     fn cell(&self, id: TaskId, column: &str) -> Value {
@@ -254,7 +255,8 @@ fn exact_counters_are_asked_once_for_all_and_again_for_what_is_shown() {
     assert_eq!(fixture.wants().counters, [TaskId { start: 1, tgid: 7 }].into());
     let mut shown = fixture.report();
     shown.tables[0].rows.truncate(10);
-    assert_eq!(fixture.state.wants(&shown, &fixture.context()).counters.len(), 10);
+    let queries = fixture.state.wants(&shown, &fixture.context());
+    assert_eq!(queries.own::<MemQueries>().expect("always asked").counters.len(), 10);
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn what_is_told_after_the_end_of_a_process_does_not_bring_it_to_life() {
 #[test]
 fn an_end_without_room_in_the_ring_is_taken_from_its_map() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
-    assert!(decoder.totals().contains(&names::ENDED), "swept after a loss");
+    assert!(crate::DECLARATION.totals.contains(&names::ENDED), "swept after a loss");
     close(&mut decoder, 5, &mut decoded);
     let key = bytes(&task(5).id);
     decoder.entry(names::ENDED, &key, &50_u64.to_ne_bytes(), &mut decoded).unwrap();

@@ -5,27 +5,66 @@
 //! batch a CPU.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use super::{
-    cgroup::{Mounts, place, stalls},
-    process::Clock,
-    text::Text,
-};
+use crate::{decode::LeftToProc, queries::MemQueries};
 use observer_core::{
+    domain::ReadHost,
     facts::{
         Fact, TaskId,
         mem::{KernelPart, Machine, MemFact, Memory},
     },
     wants::HostQueries,
 };
+use observer_host::{
+    cgroup::{Mounts, place, stalls},
+    process::Clock,
+    text::Text,
+};
+
+/// The reader, and what it keeps between two reports.
+#[derive(Debug)]
+pub(crate) struct MemReader {
+    root: PathBuf,
+    clock: Clock,
+    /// What threads keep of the kernel's counters, as the last scan found it.
+    unsettled: HashMap<TaskId, [i64; 4]>,
+}
+
+impl MemReader {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), clock: Clock::of(root), unsettled: HashMap::new() }
+    }
+}
+
+impl ReadHost for MemReader {
+    fn tick(&mut self, _now: u64, out: &mut Vec<Fact>) {
+        tick(&self.root, out);
+    }
+
+    fn take(&mut self, left: Box<dyn Any>, facts: &mut Vec<Fact>) {
+        if let Ok(left) = left.downcast::<LeftToProc>() {
+            count(&self.root, self.clock, &left.uncounted, facts);
+            self.unsettled = left.unsettled;
+            settle(&self.unsettled, facts);
+        }
+    }
+
+    fn answer(&mut self, queries: &HostQueries, out: &mut Vec<Fact>) {
+        let Some(queries) = queries.own() else { return };
+        let before = out.len();
+        answer(&self.root, self.clock, queries, out);
+        settle(&self.unsettled, &mut out[before..]);
+    }
+}
 
 /// Facts of the machine that every report needs, read once a report. What this kernel or this user's rights do not show
 /// is not said.
-pub fn tick(root: &Path, out: &mut Vec<Fact>) {
+fn tick(root: &Path, out: &mut Vec<Fact>) {
     let mut text = Text::default();
     let mut tell = |fact| out.push(Fact::Mem(fact));
     if let Some(machine) = text.str(&root.join("proc/meminfo")).and_then(machine) {
@@ -91,7 +130,7 @@ fn slabs(slabinfo: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
 }
 
 /// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
-pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
+fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
     if let Some(known) = &wants.slabs {
         let began = processor_time();
         slab_caches(root, known, out);
@@ -130,7 +169,7 @@ pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact
 }
 
 /// Adds what threads keep of the counters to what the kernel said of their processes.
-pub fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Fact]) {
+fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Fact]) {
     if unsettled.is_empty() {
         return;
     }
@@ -148,7 +187,7 @@ pub fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Fact]) {
 
 /// What each of `processes` holds, with the page tables that a pass found: for kernels whose passes cannot read the
 /// counters. A process that is gone by now has none.
-pub fn count(root: &Path, clock: Clock, processes: &[(TaskId, u64)], out: &mut Vec<Fact>) {
+fn count(root: &Path, clock: Clock, processes: &[(TaskId, u64)], out: &mut Vec<Fact>) {
     if processes.is_empty() {
         return;
     }
@@ -216,10 +255,7 @@ fn machine(meminfo: &str) -> Option<Machine> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        path::PathBuf,
-        sync::atomic::{AtomicU32, Ordering},
-    };
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
     use observer_core::facts::mem::{Limit, PressureTotals};
@@ -246,7 +282,7 @@ mod tests {
             answer(
                 &self.0,
                 Clock::of(&self.0),
-                &HostQueries { counters: [id].into(), ..HostQueries::default() },
+                &MemQueries { counters: [id].into(), ..MemQueries::default() },
                 &mut out,
             );
             out.into_iter().map(|fact| if let Fact::Mem(fact) = fact { fact } else { panic!() }).collect()
@@ -399,7 +435,7 @@ mod tests {
         answer(
             &root.0,
             Clock::of(&root.0),
-            &HostQueries { slabs: Some(known), ..HostQueries::default() },
+            &MemQueries { slabs: Some(known), ..MemQueries::default() },
             &mut out,
         );
         let read = out.pop();

@@ -16,14 +16,12 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{
-    disk::{is_local, statvfs},
-    mounts::Mounts,
-};
+use super::files::statvfs;
 use observer_core::facts::{
     Fact,
     disk::{DiskFact, Mount, OtherMounts},
 };
+use observer_host::mounts::{Mounts, is_local};
 
 /// Nanoseconds between two looks for namespaces: a link is read of each process, two microseconds each.
 const LOOK_AGAIN: u64 = 10_000_000_000;

@@ -15,9 +15,9 @@ use observer_common::{
 };
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
-use super::{
-    disk::{MARK, is_local},
-    mounts::Mounts,
+use super::files::MARK;
+use observer_host::{
+    mounts::{Mounts, is_local},
     process::Clock,
     text::Text,
 };
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_process_that_has_nothing_mapped_that_was_deleted_holds_nothing() {
         let own = std::fs::read("/proc/self/stat").unwrap();
-        let ticks = super::super::process::start_ticks(&own).unwrap();
+        let ticks = observer_host::process::start_ticks(&own).unwrap();
         let id = TaskId { start: ticks * 10_000_000, tgid: u64::from(std::process::id()) };
         let root = Path::new("/");
         let thread = std::process::id();

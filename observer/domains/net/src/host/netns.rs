@@ -7,14 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{names::cgroup_path, process::started};
-use observer_core::{
-    facts::{Fact, net::NetFact},
-    wants::HostQueries,
-};
+use crate::queries::NetQueries;
+use observer_core::facts::{Fact, net::NetFact};
+use observer_host::{names::cgroup_path, process::started};
 
 /// Answers which namespaces a report asked for: one look at every process, whatever the number of namespaces.
-pub fn answer(root: &Path, wants: &HostQueries, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, wants: &NetQueries, out: &mut Vec<Fact>) {
     if wants.namespaces.is_empty() {
         return;
     }
@@ -67,7 +65,7 @@ mod tests {
         process("900", "7", 400, "/sandbox");
         process("31", "8", 100, "/other");
         process("irq", "7", 1, "/none");
-        let wants = HostQueries { namespaces: BTreeSet::from([7, 9]), ..HostQueries::default() };
+        let wants = NetQueries { namespaces: BTreeSet::from([7, 9]), ..NetQueries::default() };
         let mut out = Vec::new();
         answer(&root, &wants, &mut out);
         fs::remove_dir_all(&root).unwrap();

@@ -11,11 +11,9 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::{
-    disk::{MARK, is_local},
-    mounts::Mounts,
-};
+use super::files::MARK;
 use observer_core::facts::disk::LoopDevice;
+use observer_host::mounts::{Mounts, is_local};
 
 /// `LOOP_GET_STATUS64` of `linux/loop.h`.
 const STATUS: libc::c_ulong = 0x4c05;

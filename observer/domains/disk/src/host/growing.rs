@@ -17,28 +17,24 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx, StatxFlags};
 
-use super::{
+use super::files::{MARK, space};
+use crate::queries::{DiskQueries, GrowingFileQuery};
+use observer_core::facts::{
+    Fact, TaskId,
+    disk::{DiskFact, Found, InodeId, Stat},
+    process::ProcessFact,
+};
+use observer_host::{
     mounted::Mounted,
     mounts::Mounts,
     process::{Clock, ended},
 };
-use observer_core::{
-    facts::{
-        Fact, TaskId,
-        disk::{DiskFact, Found, InodeId, Stat},
-        process::ProcessFact,
-    },
-    wants::{GrowingFileQuery, HostQueries},
-};
-
-/// What the kernel puts behind the path of a file without a name.
-const MARK: &[u8] = b" (deleted)";
 
 /// So many descriptors of a process are looked at for one that leads to a file.
 const DESCRIPTORS: usize = 4096;
 
 /// Answers what the report asked of files that grow, and of those who make them grow.
-pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &HostQueries, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &DiskQueries, out: &mut Vec<Fact>) {
     if !wants.growing.is_empty()
         && let Some(mounts) = mounted.known()
     {
@@ -48,7 +44,7 @@ pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &HostQuer
             Fact::Disk(DiskFact::Found { inode: file.inode, found })
         }));
         // Space that is read after the files adds up with them.
-        super::disk::space(root, mounts, out);
+        space(root, mounts, out);
     }
     if !wants.alive.is_empty() {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

@@ -6,18 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    netns::namespace,
-    process::Clock,
-    queues::Queues,
-    text::{OpenFile, Text},
+use super::{netns::namespace, queues::Queues};
+use crate::queries::NetQueries;
+use observer_core::facts::{
+    Fact,
+    net::{CapacityFact, Descriptors, LinkFact, NetFact, Occupancy, SaturationFact},
 };
-use observer_core::{
-    facts::{
-        Fact,
-        net::{CapacityFact, Descriptors, LinkFact, NetFact, Occupancy, SaturationFact},
-    },
-    wants::HostQueries,
+use observer_host::{
+    process::Clock,
+    text::{OpenFile, Text},
 };
 
 /// The network namespace that observer is in, which stays the same, and the files that tell of it.
@@ -93,7 +90,7 @@ impl Network {
 }
 
 /// Answers what the net domain's report asked for.
-pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, wants: &NetQueries, out: &mut Vec<Fact>) {
     for id in &wants.descriptors {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some(open) = descriptors(&folder).filter(|_| clock.is(&folder, *id)) else { continue };

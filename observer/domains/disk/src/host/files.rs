@@ -14,37 +14,15 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
-use super::{mounts::Mounts, process::Clock};
-use observer_core::{
-    facts::{
-        Fact,
-        disk::{Answer, DiskFact, Mount, Space, Stat},
-    },
-    wants::{FileHandle, HostQueries, ReachedBy, StatMode},
+use crate::queries::{DiskQueries, FileHandle, ReachedBy, StatMode};
+use observer_core::facts::{
+    Fact,
+    disk::{Answer, DiskFact, Space, Stat},
 };
-
-/// Filesystems that this machine's own kernel serves from its own storage or memory, and that can be written to.
-const LOCAL: &[&str] = &[
-    "bcachefs",
-    "btrfs",
-    "devtmpfs",
-    "exfat",
-    "ext2",
-    "ext3",
-    "ext4",
-    "f2fs",
-    "hugetlbfs",
-    "jfs",
-    "nilfs2",
-    "ntfs3",
-    "overlay",
-    "reiserfs",
-    "tmpfs",
-    "udf",
-    "vfat",
-    "xfs",
-    "zfs",
-];
+use observer_host::{
+    mounts::{Mounts, is_local},
+    process::Clock,
+};
 
 /// What the kernel puts behind the path of a file without a name. Exactly one goes: a file may have been called
 /// `x (deleted)` itself.
@@ -64,7 +42,7 @@ pub fn space(root: &Path, mounts: &Mounts, out: &mut Vec<Fact>) {
 }
 
 /// Answers what the report asked of single files. What has gone by now has an empty answer.
-pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, wants: &DiskQueries, out: &mut Vec<Fact>) {
     out.extend(wants.files.iter().map(|handle| {
         let answer = ask(root, clock, handle).unwrap_or_default();
         Fact::Disk(DiskFact::Asked { inode: handle.inode, answer })
@@ -119,11 +97,6 @@ fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
         StatMode::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
         StatMode::Path => None,
     }
-}
-
-/// Whether this machine's own kernel serves it.
-pub(super) fn is_local(mount: &Mount) -> bool {
-    LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs)
 }
 
 /// The space of each local filesystem that can be reached by one of its mounts.

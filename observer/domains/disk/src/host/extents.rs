@@ -14,11 +14,9 @@ use rustix::{
     process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
 
-use super::process::Clock;
-use observer_core::{
-    facts::{Fact, disk::DiskFact},
-    wants::{FileHandle, HostQueries, ReachedBy, StatMode},
-};
+use crate::queries::{DiskQueries, FileHandle, ReachedBy, StatMode};
+use observer_core::facts::{Fact, disk::DiskFact};
+use observer_host::process::Clock;
 
 /// `FS_IOC_FIEMAP` of `linux/fs.h`.
 const FIEMAP: libc::c_ulong = 0xc020_660b;
@@ -56,7 +54,7 @@ struct Map {
 }
 
 /// Answers what the report asked of the blocks of single files.
-pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
+pub fn answer(root: &Path, clock: Clock, wants: &DiskQueries, out: &mut Vec<Fact>) {
     out.extend(wants.extents.iter().map(|handle| {
         let bytes = ask(root, clock, handle);
         Fact::Disk(DiskFact::Shared { inode: handle.inode, bytes })

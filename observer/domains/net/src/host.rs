@@ -1,0 +1,68 @@
+//! What the net domain reads of `/proc`, `/sys`, the kernel's routing socket and the resolver.
+
+use std::path::{Path, PathBuf};
+
+use crate::queries::NetQueries;
+use observer_core::{
+    domain::ReadHost,
+    facts::{Fact, net::NetFact},
+    wants::HostQueries,
+};
+use observer_host::process::Clock;
+
+mod netns;
+mod network;
+mod queues;
+mod remotes;
+
+/// The reader, and what it keeps between two reports.
+pub(crate) struct NetReader {
+    root: PathBuf,
+    clock: Clock,
+    network: network::Network,
+    /// Started when a name is first asked for.
+    remotes: Option<remotes::Remotes>,
+}
+
+impl NetReader {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            clock: Clock::of(root),
+            network: network::Network::new(root),
+            remotes: None,
+        }
+    }
+}
+
+impl ReadHost for NetReader {
+    fn tick(&mut self, _now: u64, out: &mut Vec<Fact>) {
+        self.network.tick(out);
+    }
+
+    fn answer(&mut self, queries: &HostQueries, out: &mut Vec<Fact>) {
+        if let Some(queries) = queries.own::<NetQueries>() {
+            network::answer(&self.root, self.clock, queries, out);
+            netns::answer(&self.root, queries, out);
+            if self.remotes.is_none() && !queries.remotes.is_empty() {
+                self.remotes = remotes::Remotes::start();
+            }
+            if let Some(remotes) = &mut self.remotes {
+                remotes.ask(queries.remotes.iter().copied());
+            }
+        }
+        if let Some(remotes) = &mut self.remotes {
+            out.extend(remotes.answered());
+        }
+    }
+
+    fn counted(&mut self) -> Option<u64> {
+        self.network.datagrams()
+    }
+
+    fn missed(&self, amount: u64, out: &mut Vec<Fact>) {
+        if amount > 0 {
+            out.push(Fact::Net(NetFact::Unwatched { datagrams: amount }));
+        }
+    }
+}
