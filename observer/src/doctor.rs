@@ -7,7 +7,7 @@ use observer_core::{error::Error, hook::Alternative};
 use observer_kernel::{
     facts::KernelFacts,
     load::Outcome,
-    names::Lockdown,
+    lockdown::Lockdown,
     plan::{HookPlan, LoadPlan},
     privilege::{HELPFUL, LOCKED_MEMORY, REQUIRED, counts_locked_memory},
     rejection,

@@ -11,7 +11,7 @@ use observer_core::{
     view::{Request, View},
 };
 use observer_faces::Output;
-use observer_kernel::{facts::KERNEL_TYPES, survey::Surveyed};
+use observer_kernel::{facts::KERNEL_TYPES, surveyed::Surveyed};
 use pipeline::Pipeline;
 
 mod allocation;

@@ -9,7 +9,7 @@ use aya_obj::Object;
 use observer::domains;
 use observer_common::names::{self, MapName, ProgramName};
 use observer_core::domain::Declaration;
-use observer_kernel::facts::attachments;
+use observer_kernel::declared::attachments;
 
 /// The programs of a domain, and the maps that user space opens in its objects.
 fn listed(domain: &Declaration) -> (&'static [ProgramName], Vec<MapName>) {

@@ -15,10 +15,11 @@ use std::{
 use observer::domains;
 use observer_core::domain::Declaration;
 use observer_kernel::{
-    facts::{attachments, fields, helpers, type_name},
+    declared::{attachments, fields, helpers},
     plan::{DisabledHooks, LoadPlan, plan},
     prototype,
-    survey::Surveyed,
+    surveyed::Surveyed,
+    types::type_name,
 };
 
 fn data() -> PathBuf {

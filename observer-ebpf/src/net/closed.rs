@@ -8,11 +8,7 @@ use observer_common::{
 };
 use observer_ebpf::{atomic, emit, lost};
 
-use crate::store;
-use crate::{
-    socket,
-    storage::{self, ConnectionOrigin},
-};
+use crate::{memory::ConnectionOrigin, socket, storage, store};
 
 const ENTRIES: u32 = 1 << 14;
 

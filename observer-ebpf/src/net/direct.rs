@@ -9,7 +9,7 @@ use observer_ebpf::{
     task::{self, TASK_LEADER},
 };
 
-use crate::socket::SOCKET_SK;
+use crate::fields::SOCKET_SK;
 
 /// The `sock` behind an open file; null for what is no socket.
 ///

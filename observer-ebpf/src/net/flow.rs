@@ -9,10 +9,10 @@ use observer_common::{
 };
 use observer_ebpf::{atomic, emit, lost};
 
-use crate::socket::{self, SOCK_FAMILY};
 use crate::{
     access::{self, load},
-    store,
+    fields::SOCK_FAMILY,
+    socket, store,
 };
 
 const ENTRIES: u32 = 1 << 16;

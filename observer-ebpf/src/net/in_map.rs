@@ -12,8 +12,8 @@ use observer_ebpf::lost;
 
 use crate::{
     access::{load, pointer},
-    socket::{FILE_INODE, INODE_INO, SOCK_SOCKET, SOCKET_FILE},
-    storage::{ConnectionOrigin, ScanMemory},
+    fields::{FILE_INODE, INODE_INO, SOCK_SOCKET, SOCKET_FILE},
+    memory::{ConnectionOrigin, ScanMemory},
 };
 
 const ENTRIES: u32 = 1 << 16;

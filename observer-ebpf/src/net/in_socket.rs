@@ -12,8 +12,8 @@ use observer_common::loss::Loss;
 use observer_ebpf::{atomic, lost};
 
 use crate::{
+    memory::{ConnectionOrigin, ScanMemory},
     recent,
-    storage::{ConnectionOrigin, ScanMemory},
 };
 
 #[btf_map]

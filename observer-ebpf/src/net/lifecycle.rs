@@ -7,8 +7,7 @@ use observer_common::net::{
     STATE_TIME_WAIT,
 };
 
-use crate::{access, store};
-use crate::{closed, control, socket, storage};
+use crate::{access, closed, control, socket, storage, store};
 
 /// Remembers that the current process reads a pass. The pass refers to each file while it looks at it: what its owner closes
 /// at that moment is closed for good by the reader, which is not its owner for that.

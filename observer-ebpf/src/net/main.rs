@@ -8,9 +8,11 @@
 mod closed;
 mod control;
 mod direct;
+mod fields;
 mod flow;
 mod in_socket;
 mod lifecycle;
+mod memory;
 mod programs;
 mod recent;
 mod scan;

@@ -7,9 +7,11 @@
 
 mod closed;
 mod control;
+mod fields;
 mod flow;
 mod in_map;
 mod lifecycle;
+mod memory;
 mod probing;
 mod programs;
 mod scan;

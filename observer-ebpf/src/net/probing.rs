@@ -14,7 +14,7 @@ use observer_ebpf::{
     task::{self, TASK_LEADER},
 };
 
-use crate::socket::{self, FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCKET_SK};
+use crate::fields::{FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCK_STATE, SOCKET_SK};
 
 /// `SOCKFS_MAGIC`: the filesystem of sockets.
 const SOCKFS: u64 = 0x534f_434b;
@@ -77,7 +77,7 @@ pub unsafe fn met_socket(context: *mut iterator::Tcp) -> *const u8 {
 pub unsafe fn tcp_sock(sk: *const u8) -> *const u8 {
     // SAFETY: the caller's promise. The two kinds that are no full sockets are told by their state.
     unsafe {
-        let is_full = !matches!(socket::state(sk), STATE_TIME_WAIT | STATE_NEW_SYN_RECV);
+        let is_full = !matches!(load::<u8>(sk, &SOCK_STATE), STATE_TIME_WAIT | STATE_NEW_SYN_RECV);
         if is_full && load::<u16>(sk, &SOCK_SK_TYPE) == STREAM { sk } else { core::ptr::null() }
     }
 }

@@ -19,12 +19,12 @@ use observer_common::{
 };
 use observer_ebpf::{emit, iterator, lost, read, task};
 
-use crate::access;
 use crate::{
+    access,
+    fields::{SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL},
     flow, lifecycle,
     scan::scan_tcp,
-    share,
-    socket::{self, SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL},
+    share, socket,
 };
 
 /// `MSG_PEEK` of `recv`: what is only looked at is received later.

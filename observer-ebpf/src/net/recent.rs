@@ -9,7 +9,7 @@ use aya_ebpf::{macros::map, maps::Array};
 use observer_common::net::RECENT_ENTRIES;
 use observer_ebpf::atomic;
 
-use crate::storage::ConnectionOrigin;
+use crate::memory::ConnectionOrigin;
 
 /// No socket has this number.
 const FREE: u64 = 0;

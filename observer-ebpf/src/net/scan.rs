@@ -9,8 +9,7 @@ use observer_common::{
 };
 use observer_ebpf::{emit, iterator, task as process};
 
-use crate::store;
-use crate::{control, share, socket, storage};
+use crate::{control, share, socket, storage, store};
 
 /// Writes what a pass has met, unless this pass has written it for the same holder before, or an earlier one has and
 /// nothing has happened since.

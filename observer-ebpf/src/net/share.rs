@@ -6,11 +6,7 @@
 
 use observer_common::net::{CONTROL_SHARING, CONTROL_WATCHED, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord};
 
-use crate::store;
-use crate::{
-    control,
-    storage::{self, ScanMemory},
-};
+use crate::{control, memory::ScanMemory, storage, store};
 
 /// Whether any socket was ever marked.
 #[inline(always)]

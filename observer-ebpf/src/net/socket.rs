@@ -1,18 +1,15 @@
 //! From a socket to the record that describes it.
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
-use observer_common::{
-    net::{ClosedRecord, FAMILY_V4, FAMILY_V6, SocketRecord},
-    net_fields,
-};
-use observer_ebpf::{fields_as_globals, read::exists};
+use observer_common::net::{ClosedRecord, FAMILY_V4, FAMILY_V6, SocketRecord};
+use observer_ebpf::read::exists;
 
 use crate::{
     access::{load, pointer},
+    fields::*,
+    memory::Activity,
     store,
 };
-
-net_fields!(fields_as_globals);
 
 /// `SOCK_DONE` of `skc_flags`: a FIN was received (`tcp_fin`), and it took a sequence number that `bytes_received`
 /// counts.
@@ -64,10 +61,6 @@ pub unsafe fn is_subflow(tcp: *const u8) -> bool {
     // SAFETY: the caller's promise.
     exists(&TCP_IS_MPTCP) && unsafe { load::<u8>(tcp, &TCP_IS_MPTCP) != 0 }
 }
-
-/// What changes with everything that happens to a TCP socket: segments in and out, what was read and written by a
-/// process, the state, and whether it has an owner.
-pub type Activity = [u32; 5];
 
 /// The activity of `tcp`, which is in `state`.
 #[inline(always)]

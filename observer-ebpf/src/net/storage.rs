@@ -1,54 +1,13 @@
-//! What is remembered of a TCP socket: what events learn of it, and what the last pass told of it.
+//! How events and scans change what is stored of a TCP socket.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns};
-use observer_common::{
-    net::{SOCKET_SEEN, SocketRecord},
-    task::TaskRecord,
+use observer_common::net::{SOCKET_SEEN, SocketRecord};
+
+use crate::{
+    access,
+    memory::{CLAIMED, CLAIMING, ConnectionOrigin, ScanMemory, UNCLAIMED},
+    store,
 };
-
-use crate::socket::Activity;
-use crate::{access, store};
-
-/// Nobody has acted yet; somebody is being written down; `owner` is valid.
-const UNCLAIMED: u64 = 0;
-const CLAIMING: u64 = 1;
-const CLAIMED: u64 = 2;
-
-/// What events learn of a connection: all that one needs which begins and ends between two passes.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct ConnectionOrigin {
-    pub owner: TaskRecord,
-    pub opened: u64,
-    /// `SOCKET_PASSIVE`, `SOCKET_REPORTED`
-    pub flags: u32,
-    pub _padding: u32,
-    /// One of the three above. Two processes may act on a new socket at the same time; one of them writes.
-    claim: u64,
-}
-
-/// What passes remember of a socket.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct ScanMemory {
-    /// Where [`store`] keeps it nowhere else. The first member: a pointer to the whole is one to it.
-    pub origin: ConnectionOrigin,
-    pub seen_tx: u64,
-    pub seen_rx: u64,
-    pub seen_retransmitted: u64,
-    /// The counters when it was marked as shared.
-    pub shared_tx: u64,
-    pub shared_rx: u64,
-    /// The process for which the last pass wrote it.
-    pub holder: u64,
-    /// The last pass that wrote it, one more than its epoch; 0 for none.
-    pub pass: u32,
-    /// `SOCKET_SEEN`, `SOCKET_SHARED`, `SOCKET_HIDDEN`
-    pub flags: u32,
-    /// What [`super::socket::activity`] was when the last pass wrote it.
-    pub activity: Activity,
-    pub _padding: u32,
-}
 
 /// A connection begins.
 ///

@@ -10,8 +10,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::facts::{KernelTypes, attachments, fields, helpers};
 use observer_core::domain::Declaration;
+
+use super::{
+    declared::{attachments, fields, helpers},
+    types::KernelTypes,
+};
 
 /// Where entries are kept.
 pub const FOLDER: &str = "/var/cache/observer";

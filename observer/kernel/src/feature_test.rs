@@ -2,10 +2,7 @@
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use super::{
-    facts::{KernelTypes, attachments},
-    privilege,
-};
+use super::{declared::attachments, privilege, types::KernelTypes};
 use observer_core::{domain::Declaration, hook::Point};
 
 /// `BPF_PROG_LOAD`, `BPF_PROG_TYPE_TRACING`, `BPF_TRACE_FEXIT` of `linux/bpf.h`.

@@ -8,7 +8,7 @@ use aya::{Btf, BtfError, Endianness};
 
 use super::{
     btf::Named,
-    facts::{KernelTypes, type_name},
+    types::{KernelTypes, type_name},
 };
 use observer_core::hook::Point;
 
@@ -67,7 +67,7 @@ fn described(name: u32, kind: u32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{btf, facts::PointType};
+    use crate::{btf, types::PointType};
 
     #[test]
     fn each_place_stands_at_its_id_and_nothing_beyond_the_last() {

@@ -1,29 +1,27 @@
-//! The kernel border: what this kernel offers, what is attached because of it, and how.
+//! The kernel side of user space: what this kernel offers, what is attached because of it, and how.
 //!
-//! [`facts`] are gathered (with [`btf`], [`feature_test`], [`cache`]), [`plan`] turns facts and the domains' hooks into a
-//! [`plan::LoadPlan`], [`load`] executes it, [`map`] reads what the programs keep.
-
-#![allow(
-    clippy::disallowed_macros,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "what is asked of the kernel is asked here"
-)]
+//! At the start, [`facts`] are gathered from the kernel's type information ([`btf`], [`survey`], [`cache`]), from feature
+//! tests and from `/proc`. [`plan`] chooses an alternative of each hook that the domains declare. [`load`] loads and
+//! attaches the plan. From then on, [`map`] reads the maps of the programs, and [`activity`] their cost.
 
 pub mod activity;
 pub mod btf;
 pub mod cache;
+pub mod declared;
 pub mod facts;
-pub mod feature_test;
-pub mod ids;
+mod feature_test;
+mod ids;
 pub mod load;
 mod loader;
+pub mod lockdown;
 pub mod log;
 pub mod map;
-pub mod names;
 pub mod plan;
 pub mod privilege;
 pub mod program;
 pub mod prototype;
 pub mod rejection;
 pub mod survey;
+pub mod surveyed;
+pub mod types;
+mod uname;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use aya::{
-    Btf, BtfError, Ebpf,
+    Btf, BtfError, Ebpf, EbpfLoader,
     maps::{Array, MapData, PerCpuArray, RingBuf},
     programs::Iter,
 };
@@ -21,7 +21,6 @@ use observer_common::{
 };
 
 use super::{
-    facts::KernelTypes,
     ids::attach_types,
     loader::loader,
     log::{Print, ProgramLog},
@@ -30,6 +29,7 @@ use super::{
     privilege,
     program::{self, Attached, Verdicts},
     rejection::{self, chain},
+    types::KernelTypes,
 };
 use observer_core::{
     domain::KernelObject,
@@ -93,10 +93,11 @@ pub struct LoadedObject {
 /// When an object cannot be loaded at all. A hook that cannot be attached is no error: its outcome says so.
 pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     privilege::raise_memory_lock_limit();
+    // Before there is a second thread, see there.
+    let loader = loader();
     let (objects, types) = std::thread::scope(|scope| {
-        // It opens no descriptor: the other thread could not bear that.
         let types = scope.spawn(|| point_types(plan));
-        (create(plan, folder), types.join())
+        (create(loader, plan, folder), types.join())
     });
     let (mut objects, naming) = (objects?, "naming the kernel's types to the loader");
     let types = types.map_err(|_| Error::failed(naming, "it panicked"))?;
@@ -122,8 +123,11 @@ fn point_types(plan: &LoadPlan) -> Result<Btf, BtfError> {
 }
 
 /// The objects with their maps; their programs are not loaded yet.
-fn create(plan: &LoadPlan, folder: Option<&Path>) -> Result<Vec<LoadedObject>, Error> {
-    let mut loader = loader();
+fn create<'a>(
+    mut loader: EbpfLoader<'a>,
+    plan: &'a LoadPlan,
+    folder: Option<&Path>,
+) -> Result<Vec<LoadedObject>, Error> {
     let names = Arc::new(plan.facts.types.clone());
     let objects = plan.objects.iter().map(|object| {
         let bytes = object_bytes(&object.object, folder)?;

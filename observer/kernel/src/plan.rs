@@ -4,11 +4,7 @@
 
 use observer_common::field::ABSENT;
 
-use super::{
-    facts::{KernelFacts, fields, type_name},
-    names::Lockdown,
-    prototype,
-};
+use super::{declared::fields, facts::KernelFacts, lockdown::Lockdown, prototype, types::type_name};
 use observer_core::{
     domain::{Declaration, KernelObject},
     hook::{Alternative, Attachment, Hook, Need, Point},
@@ -199,8 +195,9 @@ fn arguments(facts: &KernelFacts, attachment: &Attachment) -> Result<(), String>
 mod tests {
     use super::*;
     use crate::{
-        facts::{KernelTypes, PointType, attachments, helpers},
+        declared::{attachments, helpers},
         privilege::Capabilities,
+        types::{KernelTypes, PointType},
     };
     use observer_core::domain::KernelSide as _;
 

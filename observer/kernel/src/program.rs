@@ -15,7 +15,7 @@ use aya::{
 
 use observer_common::names::ProgramName;
 
-use super::{facts::KernelTypes, ids::attach_types, rejection};
+use super::{ids::attach_types, rejection, types::KernelTypes};
 use observer_core::hook::{Alternative, Attachment, Point};
 
 /// What became of the programs that were loaded before they were needed, by name.

@@ -1,4 +1,4 @@
-//! What this kernel is: release, build, lockdown.
+//! The lockdown mode of the running kernel.
 
 use std::path::Path;
 
@@ -27,13 +27,4 @@ impl Lockdown {
             Self::None
         }
     }
-}
-
-/// Release and build of the running kernel, as `uname` has them.
-#[must_use]
-pub fn release(root: &Path) -> (String, String) {
-    let read = |name: &str| {
-        std::fs::read_to_string(root.join("proc/sys/kernel").join(name)).unwrap_or_default().trim().to_owned()
-    };
-    (read("osrelease"), read("version"))
 }
