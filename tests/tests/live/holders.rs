@@ -2,12 +2,12 @@
 
 use observer_tests::{
     TempDir, Workload, note,
-    tool::{self, not_run, ruled_out},
+    tool::{self, not_run},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    disk::{RamDir, files, gone, holders, row, watch},
+    disk::{RamDir, files, gone, holders, is_blind, row, watch},
     zoo::on,
 };
 
@@ -17,17 +17,6 @@ fn made(workload: &mut Workload, name: &str) -> Value {
     workload.ask(&format!("write {name} pwrite 70000"));
     workload.ask(&format!("sync {name}"));
     workload.ask(&format!("delete {name}"))
-}
-
-/// Whether this kernel cannot be asked for its lists of inodes: before 5.17, and where it is locked down. Where it can be,
-/// the observer that made `report` does.
-pub fn is_blind(report: &Value) -> bool {
-    if ruled_out("disk.inodes", 1) {
-        return true;
-    }
-    let notes = &report["notes"];
-    assert!(!notes.to_string().contains("the lists of all inodes"), "the plan has them: {notes:#}");
-    false
 }
 
 /// A deleted file that is swapped to has a row like any that the kernel alone holds, `how` being `swap`: kernels that have both

@@ -9,10 +9,7 @@ use observer_tests::{
 };
 use serde_json::Value;
 
-use crate::{
-    disk::{holders, watch},
-    holders::is_blind,
-};
+use crate::disk::{holders, is_blind, watch};
 
 /// What each filesystem is made by: the program that makes it, and the shell's words in a mount namespace of its own, where
 /// the folder of the test is at hand. They leave the filesystem at `point`.

@@ -46,6 +46,7 @@ mod crowd;
 mod elsewhere;
 mod queued;
 mod stalled;
+mod unbuffered;
 mod ways;
 
 /// Runs the workload that the first word names.

@@ -6,7 +6,7 @@ use std::{fs::File, os::fd::AsRawFd as _};
 use anyhow::{Result, bail, ensure};
 use io_uring::{IoUring, opcode, squeue, types};
 
-use super::ways::{Aligned, direct};
+use super::unbuffered::{Aligned, direct};
 
 /// `IOCB_CMD_PWRITE` of `linux/aio_abi.h`.
 const PWRITE: u16 = 1;
