@@ -1,15 +1,16 @@
-//! What limits a TCP connection, judged from readings of what the kernel keeps about it.
+//! The bottleneck of a TCP connection, found from readings of what the kernel knows about it.
 //!
-//! In this order, because each answer hides those after it:
+//! The questions are asked in this order, because each answer hides those after it:
 //!
-//! 1. The kernel says for how long the receiver's window or the send buffer was what stopped the sender: it was that.
-//! 2. Data waits to be sent all the time, so the network is the limit. Where segments were lost although no queue stood on
-//!    the path, losses are; otherwise the rate of the narrowest link.
-//! 3. Nothing waits. Where both sides speak in turn, whose turn it is most of the time: nobody's, but that of the round
-//!    trip; the other's; this side's. Where only this side speaks, it is this side that seldom does.
+//! 1. The kernel counts for how long the receiver's window or the send buffer stopped the sender. A large part of the time
+//!    makes it the bottleneck.
+//! 2. Data waits to be sent all the time, so the network is the bottleneck: losses, where segments were lost without a queue
+//!    in the path; otherwise the rate of the narrowest link.
+//! 3. No data waits. Where both sides send in turn, most of the time passes in round trips, on the peer's turn, or on this
+//!    side's turn. Where only this side sends, it is application-limited.
 //!
-//! What cannot be seen: why data that this side receives comes no faster. That is known where it is sent; here only that
-//! this side reads too slowly.
+//! What cannot be seen: why data that this side receives does not come faster. Only its sender knows that; here it is only
+//! known if this side reads too slowly.
 
 use super::{
     diagnosis::{Bottleneck, Diagnosis, Remedy},
@@ -17,32 +18,32 @@ use super::{
 };
 use observer_core::units::{bit_rate, bytes, counted, duration, share};
 
-/// The part of the time that the receiver's window must have stopped the sender. Of a sender that is limited otherwise it
-/// stops none at all; of one that is limited so, the rest of the time is the way of data and window updates.
+/// The part of the time that the receiver's window must have stopped the sender. It never stops a sender with another
+/// bottleneck; with this one, the rest of the time passes while data and window updates are in flight.
 const WINDOW: f64 = 0.25;
 /// The same for the send buffer, whose time the kernel misses where the buffer fills just after the last data was sent.
 const BUFFER: f64 = 0.15;
-/// The part of the readings that must find data waiting, and of the time that data must be under way, for the network to
-/// be what it waits for.
+/// For the network to be the bottleneck: the part of the readings with data waiting, and of the time with data in flight.
 const MOST: f64 = 0.5;
 const BUSY: f64 = 0.7;
-/// The part of the congestion window that is used by a sender that it stops. Pacing keeps a little of it free.
+/// The part of the congestion window that a sender uses which it stops. Pacing keeps a little of it free.
 const FULL: f64 = 0.8;
-/// The part of the smallest round-trip time that a queue adds at least, as long as a sender fills its link: even just after
-/// it has fallen back for a full queue, CUBIC leaves more.
+/// The part of the smallest round-trip time that a queue adds at least while a sender fills its link: even just after it
+/// has backed off, CUBIC leaves more.
 const QUEUED: f64 = 0.1;
 /// A queue that holds fewer segments is the sender's own burst.
 const BURST: f64 = 3.0;
-/// The part of the segments that is lost at a link whose queue is just full: more, beside hardly any queue, is no queue's.
+/// The part of the segments that is lost at a link with a full queue. Where more is lost with hardly any queue, the queue
+/// is not the reason.
 const FEW_LOST: f64 = 0.0005;
 /// The part of the time that round trips take of an exchange that waits for nothing else.
 const TRAVELS: f64 = 0.5;
-/// What programs on a busy machine wait for a processor, seconds: no exchange is quicker than that beside its round trip.
+/// Seconds that programs on a busy machine wait for a processor: no exchange is faster than that and its round trip.
 const SCHEDULED: f64 = 0.010;
-/// A queue of fewer seconds is what packets wait for each other in any case.
+/// A queue of fewer seconds is there in any case, because packets wait for each other.
 const STANDING: f64 = 0.001;
 
-/// Readings of one connection between which it is judged.
+/// The readings of one connection that its bottleneck follows from.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadingPair<'a> {
     /// The reading that times and bytes are counted from.
@@ -52,11 +53,11 @@ pub struct ReadingPair<'a> {
     pub all: &'a [Reading],
     /// Jiffies a second.
     pub hz: f64,
-    /// Seconds that a queue on its way is known to add, because another connection fills it.
+    /// Seconds that a queue in its path is known to add, because another connection fills it.
     pub beside: f64,
 }
 
-/// What limits a connection between these readings.
+/// The bottleneck of a connection between these readings.
 #[must_use]
 pub fn judge(span: ReadingPair<'_>) -> Diagnosis {
     let measured = Measured::of(span);
@@ -75,7 +76,7 @@ pub fn judge(span: ReadingPair<'_>) -> Diagnosis {
 struct Measured {
     /// Seconds.
     elapsed: f64,
-    /// The parts of them that data was under way, that the receiver's window and that the send buffer stopped the sender.
+    /// The parts of them with data in flight, stopped by the receiver's window, and stopped by the send buffer.
     busy: f64,
     window: f64,
     buffer: f64,
@@ -123,7 +124,7 @@ impl Measured {
     }
 }
 
-/// Whether the kernel itself says what stopped the sender.
+/// Whether the kernel has counted what stopped the sender.
 fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let Reading { measures, times, .. } = span.to;
     if measured.window >= WINDOW && measured.window >= measured.buffer {
@@ -132,13 +133,13 @@ fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
             bytes(u64::from(measures.window)),
             share(measured.window)
         );
-        // A window that is under way whole is too small for the way; one that is not is kept shut.
+        // If the whole window is in flight, it is too small for the path; if not, the receiver keeps it closed.
         let spans = f64::from(measures.unacked) >= FULL * f64::from(measures.window) && measures.window > 0;
         let gains = if spans { Remedy::Buffer } else { Remedy::Neither };
         let brief = if spans { "the receiver's small window" } else { "the receiver reads slowly" };
         return Some(Diagnosis::of(Bottleneck::Receiver, brief.to_owned(), evidence).gaining(gains));
     }
-    // Most of what the buffer holds is under way: one that grows with the congestion window holds as much again that waits.
+    // Most of the buffer is in flight. A buffer that grows with the congestion window holds as much again that waits.
     let full = |reading: &&Reading| {
         let (measures, times) = (&reading.measures, &reading.times);
         times.send_buffer > 0
@@ -176,7 +177,7 @@ fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
         );
         return Some(Diagnosis::of(Bottleneck::Receiver, "itself: reads slowly".to_owned(), text));
     }
-    // Small pieces on request are an exchange, whoever sends more.
+    // Small pieces on request are an exchange, whichever side sends more.
     if f64::from(measured.received) <= 4.0 * f64::from(measured.sent) {
         return None;
     }
@@ -185,7 +186,7 @@ fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     ))
 }
 
-/// Whether the network is what data waits for.
+/// Whether data waits for the network.
 fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let segment = span.to.measures.mss;
     let backlog = |reading: &&Reading| {
@@ -231,7 +232,7 @@ fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     Some(Diagnosis { queue: measured.queue(), ..judgement })
 }
 
-/// Nothing waits to be sent: who is it that could speak?
+/// No data waits to be sent: whose turn is it?
 fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
     let (first, to) = (span.all.first().unwrap_or(span.from), span.to);
     let came = to.times.segments_in.wrapping_sub(first.times.segments_in);
@@ -254,7 +255,7 @@ fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
         return Diagnosis::of(Bottleneck::Peer, "the other side sends seldom".to_owned(), evidence);
     }
     let least = measured.least.or(measured.round_trip).unwrap_or(0.0);
-    // Round trips that take longer may be answers that do: only a queue that somebody fills is known to be one.
+    // A longer round trip may be a slow answer. Only a queue that a process is known to fill counts as one.
     let travels = least + span.beside.min(measured.queue().unwrap_or(0.0));
     let seconds = to.at.saturating_sub(first.at) as f64 / 1e9;
     let exchanges = came.min(went);
@@ -289,7 +290,7 @@ fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
     }
 }
 
-/// Whether this side spoke last, after the other had spoken too: it may wait for an answer.
+/// Whether this side sent last, after the peer had sent too: it may wait for an answer.
 fn asked(Reading { times, .. }: &Reading) -> bool {
     times.segments_in > 0 && times.last_sent.wrapping_sub(times.last_received).cast_signed() >= 0
 }
@@ -302,7 +303,7 @@ fn usual_round_trip(span: ReadingPair<'_>) -> f64 {
     sorted.get(sorted.len() / 2).map_or(0.0, |micros| f64::from(*micros) / 1e6)
 }
 
-/// How long either side takes when it is its turn, seconds.
+/// How long each side takes on its turn, seconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct TurnTimes {
     own: f64,
@@ -310,7 +311,7 @@ struct TurnTimes {
 }
 
 impl TurnTimes {
-    /// From when data went and came last: each reading tells of one turn that has ended and of one that has not.
+    /// From the times of the last data in each direction: a reading shows one turn that has ended, and one that has not.
     fn of(ReadingPair { all, hz, .. }: ReadingPair<'_>, round_trip: f64) -> Self {
         let mut turns = Self::default();
         for reading in all.iter().filter(|reading| reading.times.segments_in > 0) {
@@ -320,8 +321,8 @@ impl TurnTimes {
             let (sent, received) = (times.last_sent, times.last_received);
             let now = reading.jiffies;
             let order = received.wrapping_sub(sent).cast_signed();
-            // Within one jiffy: an answer that came so soon, or a question that followed an answer. Where each is one
-            // segment, their numbers tell; where they do not, nothing is known.
+            // Within one jiffy: a fast answer, or a question that followed an answer. If each is one segment, their numbers
+            // show which; if not, it is unknown.
             let ahead = times.segments_out.wrapping_sub(times.segments_in);
             let soon = order == 0 && round_trip * hz < 2.0;
             if soon && ahead > 1 {
@@ -339,13 +340,13 @@ impl TurnTimes {
     }
 }
 
-/// Seconds that a queue adds for a connection that does not fill it. Only of one whose round trips are its pace: what
-/// seldom sends has answers that wait for something else.
+/// Seconds that a queue adds for a connection that does not fill it. Only for one that round trips limit: in others answers
+/// wait for something else.
 fn seen_queue(_: ReadingPair<'_>, measured: &Measured, limit: Bottleneck) -> Option<f64> {
     matches!(limit, Bottleneck::Latency | Bottleneck::Loss).then(|| measured.queue()).flatten()
 }
 
-/// The part of the readings of which this is so.
+/// The part of the readings for which `is` is true.
 fn part(ReadingPair { all, .. }: ReadingPair<'_>, is: impl Fn(&&Reading) -> bool) -> f64 {
     all.iter().filter(is).count() as f64 / all.len().max(1) as f64
 }

@@ -1,11 +1,11 @@
-//! The clocks that a connection's pace is measured with.
+//! The clocks that the times of a connection are measured with.
 
-/// A moment on the clocks that a connection's pace is measured with.
+/// A moment on the clocks that the times of a connection are measured with.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clocks {
     /// Nanoseconds of the boot clock.
     pub at: u64,
-    /// The kernel's own clock, where it was told.
+    /// The kernel's own clock, where it is known.
     pub jiffies: Option<u32>,
     /// Jiffies a second, once that is known.
     pub hz: Option<f64>,
@@ -15,7 +15,7 @@ impl Clocks {
     /// The numbers of jiffies a second that Linux can be built with.
     const RATES: [f64; 4] = [100.0, 250.0, 300.0, 1000.0];
 
-    /// A later moment; how fast jiffies go is learnt from both.
+    /// A later moment. Both together show how many jiffies a second has.
     #[must_use]
     pub fn later(self, at: u64, jiffies: Option<u32>) -> Self {
         let passed = jiffies.zip(self.jiffies).map(|(now, before)| f64::from(now.wrapping_sub(before)));
@@ -25,7 +25,7 @@ impl Clocks {
         let hz = measured.and_then(|hz| {
             Self::RATES.into_iter().min_by(|a, b| distance(hz, a).total_cmp(&distance(hz, b)))
         });
-        // Where no pass told the time, because nothing has changed, it went on all the same.
+        // A scan reports no time if nothing has changed, but time passes all the same.
         let passed = self.hz.map(|hz| (seconds * hz) as u32);
         let jiffies = jiffies.or_else(|| Some(self.jiffies?.wrapping_add(passed?)));
         Self { at, jiffies, hz: self.hz.or(hz) }

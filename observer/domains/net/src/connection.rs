@@ -1,4 +1,4 @@
-//! One TCP connection: what of its counters was observed, and whose that is.
+//! One TCP connection: the part of its counters that was observed, and its owner.
 
 use std::sync::Arc;
 
@@ -15,37 +15,37 @@ use observer_core::facts::{
     net::{ClosedFact, ConnectionFact, Counters, Packed, StreamBytes},
 };
 
-/// A connection that is open, or that ended since the last report. There can be very many, most of which stand still.
+/// A connection that is open, or that closed since the last report. There can be very many, most of them idle.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The latest fact.
     pub fact: Arc<ConnectionFact>,
     /// The same packed, if it came so.
     packed: Option<Packed>,
-    /// `None` while nothing was told of one that was there before, but that it is.
+    /// `None` for a connection from before observation until its second fact.
     account: Option<Box<Account>>,
     pub phase: Phase,
     /// Whether it is counted among the open ones.
     pub counted: bool,
-    /// Whether its listener has been told that somebody accepted it.
+    /// Whether it has been counted as accepted at its listener.
     arrived: bool,
 }
 
 /// What was observed of a connection.
 #[derive(Clone, Debug)]
 struct Account {
-    /// Whether something was told of it since the last report.
+    /// Whether there was a fact about it since the last report.
     moved: bool,
     history: History,
     /// The counters when observation of it began.
     base: Counters,
-    /// The part of the owner that has been credited.
+    /// The owner's part that has been attributed.
     credited: Counters,
     /// The counters at the last report.
     reported: Counters,
-    /// What its processes had written and read when the owner alone held it last.
+    /// What its processes had written and read when the owner was last its only holder.
     certain: StreamBytes,
-    /// What they did from then on until it was watched who moves what: that is nobody's.
+    /// What they did from then on until the bytes of each were counted: these bytes stay unattributed.
     unclear: Bytes,
     shared: bool,
     /// When it vanished, where it has: boot-clock nanoseconds.
@@ -53,13 +53,12 @@ struct Account {
 }
 
 impl Account {
-    /// Of a connection that was there before and is told of for the first time: `seen` are its counters when observation
-    /// of it began.
+    /// For a connection from before observation at its first fact: `seen` are its counters when observation of it began.
     fn of_earlier(fact: &ConnectionFact, seen: Option<Counters>) -> Self {
         Self::new(fact, seen.unwrap_or(fact.counters), fact.counters, u64::from(fact.measures.unsent))
     }
 
-    /// Of one that was opened under observation.
+    /// For one that was opened under observation.
     fn of_new(fact: &ConnectionFact, seen: Option<Counters>) -> Self {
         let mut account = Self::new(fact, seen.unwrap_or_default(), Counters::default(), 0);
         account.moved = true;
@@ -68,7 +67,7 @@ impl Account {
 
     /// `unsent` bytes were written before observation and not sent yet.
     fn new(fact: &ConnectionFact, base: Counters, reported: Counters, unsent: u64) -> Self {
-        // What was before observation is not asked about.
+        // What was written before observation does not count.
         let before = StreamBytes { tx: base.tx.saturating_add(unsent), rx: base.rx };
         Self {
             moved: false,
@@ -83,7 +82,7 @@ impl Account {
         }
     }
 
-    /// Whether all of it can be made again from what is told of the connection, whose owner has been credited with all.
+    /// Whether all of it can be made again from the next fact, because all bytes have been attributed.
     fn is_settled(&self, fact: &ConnectionFact) -> bool {
         !self.moved
             && self.history.is_empty()
@@ -91,7 +90,7 @@ impl Account {
             && !fact.has_foreign_holder()
     }
 
-    /// What was observed, up to the counters `now`, less what others moved, and what nobody can be said to have moved.
+    /// The owner's part of what was observed, up to the counters `now`: without the bytes of others and the unclear ones.
     fn own(&self, now: &Counters, others: Bytes) -> Counters {
         Counters {
             tx: now.tx.saturating_sub(self.base.tx).saturating_sub(others.tx).saturating_sub(self.unclear.tx),
@@ -101,27 +100,27 @@ impl Account {
     }
 }
 
-/// How far the life of a connection is.
+/// A phase in the life of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Open,
-    /// No pass finds it; its end has not been told.
+    /// No scan finds it; its close has not been reported by the kernel.
     Vanished,
-    /// Its end has been told since the last report.
+    /// It has closed since the last report.
     Closed,
-    /// Its end has been reported, what its sharers said last can still come.
+    /// Its close is in a report; the last bytes of its other holders can still come.
     Settling,
 }
 
 impl Connection {
-    /// A connection met for the first time. `new` tells that it was opened under observation, so that all of its bytes
-    /// were observed; otherwise those before `seen` (this first sight, if that is unknown) were not.
+    /// A connection at its first fact. If it is `new`, it was opened under observation, and all of its bytes were observed.
+    /// Otherwise those before `seen` (this fact, if that is unknown) were not.
     #[must_use]
     pub fn new(fact: Arc<ConnectionFact>, packed: Option<Packed>, new: bool, seen: Option<Counters>) -> Self {
         let account = match (new, seen) {
             (true, _) => {
                 let mut account = Account::of_new(&fact, seen);
-                // What is told of with its end alone is not judged.
+                // There is no bottleneck for one that is known from its close alone.
                 if fact.opened != 0 && seen.is_none() && fact.times.is_some() {
                     account.history.keep(Reading { at: fact.opened, ..Reading::default() });
                 }
@@ -133,39 +132,39 @@ impl Connection {
         Self { fact, packed, account, phase: Phase::Open, counted: false, arrived: false }
     }
 
-    /// One that rested, of which this is the latest.
+    /// One that was idle, with its latest fact.
     #[must_use]
-    pub fn woken(packed: Packed) -> Self {
+    pub fn from_idle(packed: Packed) -> Self {
         let fact = Arc::new(packed.unpack());
         Self { fact, packed: Some(packed), account: None, phase: Phase::Open, counted: true, arrived: true }
     }
 
-    /// What there is to remember of it, where that is all: it is open, it stands still, and what it moved is booked.
+    /// Its packed fact, if that is all to remember: it is open, does not change, and its bytes are attributed.
     #[must_use]
-    pub fn at_rest(&self) -> Option<&Packed> {
+    pub fn idle_form(&self) -> Option<&Packed> {
         let settled = self.account.as_ref().is_none_or(|account| account.is_settled(&self.fact));
-        let rests = self.phase == Phase::Open && self.counted && self.arrived && settled;
-        self.packed.as_ref().filter(|_| rests)
+        let idle = self.phase == Phase::Open && self.counted && self.arrived && settled;
+        self.packed.as_ref().filter(|_| idle)
     }
 
-    /// What was observed of it, from now on told apart from what is known.
+    /// What was observed of it, created if necessary.
     fn account(&mut self) -> &mut Account {
         self.account.get_or_insert_with(|| Box::new(Account::of_earlier(&self.fact, None)))
     }
 
-    /// The process that its bytes belong to: the first that acted on it, else the only one that holds it.
+    /// The process that its bytes belong to: the first that acted on it, else its only holder.
     #[must_use]
     pub fn owner(&self) -> Option<TaskId> {
         self.fact.attributed()
     }
 
-    /// Whether `fact` tells of the same connection, and not of a later one over the same socket.
+    /// Whether `fact` is about the same connection, and not about a later one of the same socket.
     #[must_use]
     pub fn is(&self, fact: &ConnectionFact) -> bool {
         self.fact.opened == fact.opened
     }
 
-    /// A pass has met it; what was told of it before.
+    /// A scan has found it; its previous fact.
     pub fn update(
         &mut self,
         fact: Arc<ConnectionFact>,
@@ -174,7 +173,7 @@ impl Connection {
     ) -> Arc<ConnectionFact> {
         let earlier = self.reading(before);
         let account = self.account();
-        // Of what stood still no readings were kept: the last that was told is still true of the last report.
+        // There are no readings of an idle connection: its last fact was still true at the last report.
         if account.history.is_empty() {
             account.history.extend(earlier);
         }
@@ -187,21 +186,21 @@ impl Connection {
         std::mem::replace(&mut self.fact, fact)
     }
 
-    /// No pass finds it any more; boot-clock nanoseconds of the report before which that was so.
+    /// No scan finds it any longer since `before`, boot-clock nanoseconds.
     pub fn vanish(&mut self, before: u64) {
         self.account().vanished = before;
         self.phase = Phase::Vanished;
     }
 
-    /// Whether it vanished so many nanoseconds or longer before `now`, on the boot clock.
+    /// Whether it vanished at least `nanoseconds` before `now`, on the boot clock.
     #[must_use]
     pub fn has_vanished_for(&self, nanoseconds: u64, now: u64) -> bool {
         let since = self.account.as_ref().map_or(now, |account| account.vanished);
         self.phase == Phase::Vanished && now.saturating_sub(since) >= nanoseconds
     }
 
-    /// It is watched from now on who moves what; returns the bytes before that which are nobody's. Told again it changes
-    /// nothing.
+    /// From now on the bytes of each holder are counted; returns the bytes before that which stay unattributed. A second
+    /// call changes nothing.
     pub fn share(&mut self, since: StreamBytes) -> u64 {
         let account = self.account();
         if std::mem::replace(&mut account.shared, true) {
@@ -214,7 +213,7 @@ impl Connection {
         account.unclear.both()
     }
 
-    /// It has ended; who held it is remembered, for connections that nobody acted on. What was told of it before.
+    /// It has closed; its previous fact. Its holders are remembered, for connections without owner.
     pub fn close(&mut self, closed: &ClosedFact) -> Arc<ConnectionFact> {
         self.account().moved = true;
         let holders = self.fact.holders.clone();
@@ -224,7 +223,7 @@ impl Connection {
         std::mem::replace(&mut self.fact, Arc::new(last))
     }
 
-    /// Its arrival, once: when it was opened under observation by the other side, and a process has taken it over.
+    /// Its arrival, once: when the peer opened it under observation, and a process has accepted it.
     pub fn arrival(&mut self) -> Option<Arrival> {
         let owner = self.fact.owner.or_else(|| self.fact.holders.first().copied())?;
         let new = self.fact.passive && self.fact.opened != 0 && !self.arrived;
@@ -232,8 +231,7 @@ impl Connection {
         new.then_some(Arrival { netns: self.fact.ends.netns, local: self.fact.ends.local, owner })
     }
 
-    /// What the owner is to be credited with since the last time, when `others` have moved so much; nothing while there
-    /// is no owner.
+    /// The owner and its bytes since the last call, given the bytes of `others`; `None` while there is no owner.
     pub fn settle(&mut self, others: Bytes) -> Option<(TaskId, ByteCorrection)> {
         let owner = self.owner()?;
         let Some(account) = &mut self.account else { return Some((owner, ByteCorrection::default())) };
@@ -247,7 +245,7 @@ impl Connection {
         Some((owner, credit))
     }
 
-    /// Bytes that belong to nobody who is known.
+    /// Bytes without a known owner.
     #[must_use]
     pub fn unattributed(&self, others: Bytes) -> u64 {
         let Some(account) = self.account.as_ref().filter(|_| self.owner().is_none()) else { return 0 };
@@ -263,9 +261,9 @@ impl Connection {
         (now.tx.saturating_sub(reported.tx), now.rx.saturating_sub(reported.rx))
     }
 
-    /// A report has told of it.
+    /// A report has been delivered.
     pub fn delivered(&mut self, clocks: Clocks) {
-        // Of most there is none: what was told of those is not touched.
+        // Most have none, and stay untouched.
         if !self.account.as_ref().is_some_and(|account| account.moved) {
             if let Some(account) = &mut self.account {
                 account.history.forget(clocks.at);
@@ -283,7 +281,7 @@ impl Connection {
         account.history.forget(clocks.at);
     }
 
-    /// Whether nothing was told of it for so long that there is nothing to judge.
+    /// Whether it has not changed for so long that it has no bottleneck.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let still = self.account.as_ref().is_none_or(|account| account.history.is_empty());
@@ -295,7 +293,7 @@ impl Connection {
         Some(Reading { at, jiffies: jiffies?, counters, measures, times: self.fact.times? })
     }
 
-    /// What limits it at this moment; others are known to fill a queue on its way that adds `beside` seconds.
+    /// Its bottleneck now, where other connections fill a queue in its path that adds `beside` seconds.
     #[must_use]
     pub fn judge(&self, clocks: Clocks, beside: f64) -> Diagnosis {
         let (Some(hz), Some(now)) = (clocks.hz, self.reading(clocks)) else {

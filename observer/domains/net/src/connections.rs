@@ -1,8 +1,8 @@
 //! Connections that are open, or that ended since the last report.
 //!
-//! There can be a hundred thousand, most of which stand still. Where what was told of one is packed, and there is nothing
-//! else to remember of it, it rests: only that is kept, shared with who told it, and no report walks over it. Whatever is
-//! told of it next wakes it.
+//! There can be a hundred thousand, and most of them are idle. If the fact about an idle connection is packed, and nothing
+//! else must be remembered, only that fact is kept, shared with the source, and no report visits the connection. The next
+//! fact makes it active again.
 
 use std::{borrow::Cow, hash::BuildHasher as _};
 
@@ -14,89 +14,89 @@ use observer_core::facts::{TaskId, net::Packed};
 /// Connections by the kernel's numbers of their sockets.
 #[derive(Debug, Default)]
 pub struct Connections {
-    awake: HashMap<u64, Connection>,
-    resting: HashTable<Packed>,
+    active: HashMap<u64, Connection>,
+    idle: HashTable<Packed>,
     hasher: DefaultHashBuilder,
 }
 
 impl Connections {
     /// Whether the connection is known.
     pub fn has(&self, cookie: u64) -> bool {
-        let rests = |hash| self.resting.find(hash, |fact| fact.cookie() == cookie).is_some();
-        self.awake.contains_key(&cookie) || rests(self.hasher.hash_one(cookie))
+        let is_idle = |hash| self.idle.find(hash, |fact| fact.cookie() == cookie).is_some();
+        self.active.contains_key(&cookie) || is_idle(self.hasher.hash_one(cookie))
     }
 
-    /// The connection, awake.
-    pub fn wake(&mut self, cookie: u64) -> Option<&mut Connection> {
-        // Where there are few, none rests.
-        let hash = (!self.resting.is_empty()).then(|| self.hasher.hash_one(cookie));
-        let resting = hash.map(|hash| self.resting.find_entry(hash, |fact| fact.cookie() == cookie));
-        if let Some(Ok(entry)) = resting {
+    /// The connection, which is active from here on.
+    pub fn activate(&mut self, cookie: u64) -> Option<&mut Connection> {
+        // Where there are few, none is idle.
+        let hash = (!self.idle.is_empty()).then(|| self.hasher.hash_one(cookie));
+        let idle = hash.map(|hash| self.idle.find_entry(hash, |fact| fact.cookie() == cookie));
+        if let Some(Ok(entry)) = idle {
             let (fact, _) = entry.remove();
-            self.awake.insert(cookie, Connection::woken(fact));
+            self.active.insert(cookie, Connection::from_idle(fact));
         }
-        self.awake.get_mut(&cookie)
+        self.active.get_mut(&cookie)
     }
 
     /// Keeps a connection; an earlier one over the same socket.
     pub fn insert(&mut self, connection: Connection) -> Option<Connection> {
         let cookie = connection.fact.cookie;
         // It would be there twice.
-        self.wake(cookie);
-        self.awake.insert(cookie, connection)
+        self.activate(cookie);
+        self.active.insert(cookie, connection)
     }
 
-    /// Lets the connection rest, if it may.
-    pub fn rest(&mut self, cookie: u64) {
-        if let Some(fact) = self.awake.get(&cookie).and_then(Connection::at_rest).cloned() {
-            self.awake.remove(&cookie);
-            lay(&mut self.resting, &self.hasher, fact);
+    /// Makes the connection idle, if it can be.
+    pub fn make_idle(&mut self, cookie: u64) {
+        if let Some(fact) = self.active.get(&cookie).and_then(Connection::idle_form).cloned() {
+            self.active.remove(&cookie);
+            insert_idle(&mut self.idle, &self.hasher, fact);
         }
     }
 
     /// Every connection.
     pub fn iter(&self) -> impl Iterator<Item = Cow<'_, Connection>> {
-        self.awake().map(Cow::Borrowed).chain(self.resting().map(Cow::Owned))
+        self.active().map(Cow::Borrowed).chain(self.idle().map(Cow::Owned))
     }
 
-    /// Those that do not rest.
-    pub fn awake(&self) -> impl Iterator<Item = &Connection> {
-        self.awake.values()
+    /// Those that are not idle.
+    pub fn active(&self) -> impl Iterator<Item = &Connection> {
+        self.active.values()
     }
 
-    /// Those that do, each as it is when it is woken.
-    pub fn resting(&self) -> impl Iterator<Item = Connection> {
-        self.resting.iter().map(|fact| Connection::woken(fact.clone()))
+    /// Those that are, each as it is when it becomes active.
+    pub fn idle(&self) -> impl Iterator<Item = Connection> {
+        self.idle.iter().map(|fact| Connection::from_idle(fact.clone()))
     }
 
-    /// Whose connections are; nobody's that is not asked about, where that saves a walk over many.
+    /// The owners of connections. Others than those `asked` may be left out, where that saves a walk over many.
     pub fn owners(&self, asked: &[TaskId], tally: &Tally) -> HashSet<TaskId> {
         let mut owners = HashSet::new();
         if !asked.is_empty() {
-            owners.extend(self.awake().filter_map(Connection::owner));
+            owners.extend(self.active().filter_map(Connection::owner));
         }
-        // Those that rest are open.
+        // Idle ones are open.
         if asked.iter().any(|id| tally.counts(*id)) {
-            owners.extend(self.resting().filter_map(|connection| connection.owner()));
+            owners.extend(self.idle().filter_map(|connection| connection.owner()));
         }
         owners
     }
 
-    /// Of those that do not rest, forgets what `keep` does not want, and lets rest what may.
-    pub fn retain_awake(&mut self, mut keep: impl FnMut(u64, &mut Connection) -> bool) {
-        let Self { awake, resting, hasher } = self;
-        awake.retain(|cookie, connection| {
+    /// Forgets active connections that `keep` rejects, and makes those idle that can be.
+    pub fn retain_active(&mut self, mut keep: impl FnMut(u64, &mut Connection) -> bool) {
+        let Self { active, idle, hasher } = self;
+        active.retain(|cookie, connection| {
             if !keep(*cookie, connection) {
                 return false;
             }
-            let rest = connection.at_rest().cloned();
-            let stays = rest.is_none();
-            rest.into_iter().for_each(|fact| lay(resting, hasher, fact));
+            let idle_form = connection.idle_form().cloned();
+            let stays = idle_form.is_none();
+            idle_form.into_iter().for_each(|fact| insert_idle(idle, hasher, fact));
             stays
         });
     }
 }
 
-fn lay(resting: &mut HashTable<Packed>, hasher: &DefaultHashBuilder, fact: Packed) {
-    resting.insert_unique(hasher.hash_one(fact.cookie()), fact, |fact| hasher.hash_one(fact.cookie()));
+fn insert_idle(idle: &mut HashTable<Packed>, hasher: &DefaultHashBuilder, fact: Packed) {
+    idle.insert_unique(hasher.hash_one(fact.cookie()), fact, |fact| hasher.hash_one(fact.cookie()));
 }

@@ -1,7 +1,7 @@
 //! From the bytes of the net object to facts.
 //!
-//! A socket that several descriptors or several processes hold is one fact; one that any descriptor holds is not told
-//! again by the pass over what none does.
+//! A socket with several descriptors or holders is one fact. The scan of sockets without descriptor does not report one
+//! that has a descriptor.
 
 use hashbrown::{HashMap, HashSet};
 use observer_common::{
@@ -31,39 +31,37 @@ mod partial_scan;
 
 /// Records, in errors.
 const NAME: &str = "net record";
-/// Passes that must find neither a socket nor an announcement before its flow's entry is removed: one may have been
-/// under way while the last bytes were counted.
-const IDLE_PASSES: u64 = 2;
-/// Passes for which the end of a process is remembered, beside those that still find a socket of it, if it was told of:
-/// what its sockets send last is told after it.
-const LINGERING_PASSES: u64 = 64;
-/// Reports between two looks at what no descriptor holds, while nothing is known to be hidden there.
+/// Scans without socket and without announcement after which the entry of a flow is removed: one may have been running
+/// while the last bytes were counted.
+const IDLE_SCANS: u64 = 2;
+/// Scans for which the end of a reported process is remembered, after the last scan that found a socket of it: the last
+/// bytes of its sockets are reported after its end.
+const LINGERING_SCANS: u64 = 64;
+/// Scans of descriptors between two scans of sockets without, while none of those is known to be in use.
 const LOOK_EVERY: u64 = 5;
-/// Bytes of what a pass writes of one socket.
+/// Bytes of one record of a scan.
 const RECORD: usize = size_of::<HeldRecord>();
 
 /// Decodes what the net object writes.
 #[derive(Debug, Default)]
 pub struct NetDecoder {
-    /// Processes that were told of, until they end.
+    /// Processes that were reported, until they end.
     met: HashMap<TaskId, TaskRecord>,
-    /// Processes that ended, for as long as they may have to be told of again.
+    /// Processes that ended, as long as they may have to be reported again.
     ended: HashMap<TaskId, End>,
-    /// Entries of the map of connections whose end found no room, with their last value and the pass before which it
-    /// was read.
+    /// Entries of [`CLOSED`], with their last value and the number of the scan before which it was read.
     closed: HashMap<TaskId, (ClosedTotalsFact, u64)>,
-    /// Entries of the map of flows, with the pass before which each was announced last.
+    /// Entries of [`FLOWS`], with the number of the scan before which each was last announced.
     flows: HashMap<FlowSlot, u64>,
-    passes: u64,
-    /// Whether the last pass over descriptors met what only send and receive tell of: datagrams, shared sockets.
+    scans: u64,
+    /// Whether the last scan of descriptors found sockets that only send and receive report on: for datagrams, or shared.
     uncounted: bool,
-    /// Whether the last pass over what no descriptor holds met a socket that something else does, and one of those whose
-    /// owner nobody knows.
+    /// Whether the last scan of sockets without descriptor found one that is in use, and one of those without owner.
     hidden: bool,
     unowned: bool,
-    /// Passes before that one.
+    /// The number of scans before that one.
     looked: u64,
-    under_way: PartialScan,
+    partial_scan: PartialScan,
 }
 
 /// A process that has ended.
@@ -71,10 +69,10 @@ pub struct NetDecoder {
 struct End {
     /// Boot-clock nanoseconds.
     at: u64,
-    /// What it was told of as, if it was.
-    told: Option<TaskRecord>,
-    /// The pass before which it was last heard of.
-    heard: u64,
+    /// The record with which it was reported, if it was.
+    reported: Option<TaskRecord>,
+    /// The number of the last scan that found something of it.
+    last_seen: u64,
 }
 
 impl Decode for NetDecoder {
@@ -98,7 +96,7 @@ impl Decode for NetDecoder {
     }
 
     fn fresh(&mut self) -> &mut [SocketHandle] {
-        self.under_way.fresh()
+        self.partial_scan.fresh()
     }
 
     fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
@@ -106,23 +104,23 @@ impl Decode for NetDecoder {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
         }
         let taken = self.take(program, bytes, out);
-        let next = PartialScan::expecting(self.under_way.next_expected());
-        let met = std::mem::replace(&mut self.under_way, next);
+        let next = PartialScan::expecting(self.partial_scan.next_expected());
+        let met = std::mem::replace(&mut self.partial_scan, next);
         taken?;
         for owner in &met.owners {
             self.find_owner(owner, out);
         }
         if program == names::SOCKET {
-            self.passes += 1;
+            self.scans += 1;
             self.uncounted = met.uncounted;
-            // Only TCP connections tell the time.
+            // Only records of TCP connections contain the time.
             let jiffies = (met.jiffies != 0).then_some(NetFact::Jiffies(met.jiffies));
             out.facts.extend(jiffies.map(Fact::Net));
             self.retire_flows(&met, out);
             self.retire_processes(out);
         } else {
             (self.unowned, self.hidden) = (met.unowned, met.hidden);
-            self.looked = self.passes;
+            self.looked = self.scans;
         }
         out.sockets = met.sockets;
         let shared = met.shared.into_iter().map(|(cookie, since)| NetFact::Shared { cookie, since });
@@ -161,33 +159,33 @@ impl Decode for NetDecoder {
         vec![entry(CONTROL_WATCHED, plan.attended.into()), entry(CONTROL_CHANGES_ONLY, (!plan.whole).into())]
     }
 
-    /// The kernel locks each socket for the second scan, which makes it as dear as the first; what it finds is rarely
-    /// more than what is about to end.
+    /// The kernel locks each socket for the second scan, so it costs as much as the first. It rarely finds more than
+    /// sockets that are about to close.
     fn needs_scan(&self, kind: HookKind, program: ProgramName, plan: ScanPlan<'_>) -> bool {
-        let hidden = plan.whole || self.hidden || self.passes >= self.looked + LOOK_EVERY;
+        let hidden = plan.whole || self.hidden || self.scans >= self.looked + LOOK_EVERY;
         plan.usual(kind) && (program != names::TCP || hidden)
     }
 }
 
 impl NetDecoder {
-    /// Takes whole records of a pass: each socket once, with all its holders.
+    /// Takes whole records of a scan: each socket once, with all its holders.
     fn take(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         for record in records::<HeldRecord>(program.as_str(), bytes)? {
             self.meet(&record.holder, out);
-            self.under_way.meet(&record);
+            self.partial_scan.meet(&record);
         }
         Ok(())
     }
 
-    /// Tells of a process once, and again when it has become another program; of one that has ended, that it was and
-    /// has ended: it may have been forgotten with its end, and nothing else would end it.
+    /// Reports a process once, and again after an exec. Of one that has ended it also reports the end again: the process
+    /// may have been forgotten with its end, and nothing else would end it.
     fn meet(&mut self, task: &TaskRecord, out: &mut Decoded) {
         if task.id.tgid == 0 {
             return;
         }
         if let Some(end) = self.ended.get_mut(&task.id) {
-            let task = end.told.get_or_insert(*task);
-            end.heard = self.passes;
+            let task = end.reported.get_or_insert(*task);
+            end.last_seen = self.scans;
             out.facts.push(met(task));
             out.facts.push(Fact::Process(ProcessFact::Ended { id: task.id, at: end.at }));
         } else if self.met.insert(task.id, *task) != Some(*task) {
@@ -195,28 +193,28 @@ impl NetDecoder {
         }
     }
 
-    /// Tells of a process from what it was called when it acted first: only where nothing newer is known.
+    /// Reports a process with the name that it had when it acted first, unless a newer record of it is known.
     fn introduce(&mut self, task: &TaskRecord, out: &mut Decoded) {
         if !self.met.contains_key(&task.id) {
             self.meet(task, out);
         }
     }
 
-    /// A pass found the socket of a process: as [`Self::introduce`], but nothing about one whose end was told.
+    /// A scan found a socket of a process: as [`Self::introduce`], unless its end was reported.
     fn find_owner(&mut self, task: &TaskRecord, out: &mut Decoded) {
         match self.ended.get_mut(&task.id) {
-            Some(end) if end.told.is_some() => end.heard = self.passes,
+            Some(end) if end.reported.is_some() => end.last_seen = self.scans,
             _ => self.introduce(task, out),
         }
     }
 
-    /// A process has ended, which is told of if it was.
+    /// A process has ended. Its end is reported if the process was.
     fn end(&mut self, id: TaskId, at: u64, out: &mut Decoded) {
-        let told = self.met.remove(&id);
-        if told.is_some() {
+        let reported = self.met.remove(&id);
+        if reported.is_some() {
             out.facts.push(Fact::Process(ProcessFact::Ended { id, at }));
         }
-        self.ended.entry(id).or_insert(End { at, told, heard: self.passes });
+        self.ended.entry(id).or_insert(End { at, reported, last_seen: self.scans });
     }
 
     fn closed(&mut self, record: &ClosedRecord, out: &mut Decoded) {
@@ -235,11 +233,11 @@ impl NetDecoder {
         let protocol = meaning::protocol(flow.protocol)
             .ok_or_else(|| Malformed { text: format!("a flow of the unknown protocol {}", flow.protocol) })?;
         // Its last bytes are read after its end.
-        if let Some(told) = self.ended.get(&task).and_then(|end| end.told) {
-            self.meet(&told, out);
+        if let Some(task) = self.ended.get(&task).and_then(|end| end.reported) {
+            self.meet(&task, out);
         }
         let key = FlowSlot { task, cookie, created };
-        self.flows.insert(key, self.passes);
+        self.flows.insert(key, self.scans);
         let remote = (remote_port != 0 && cookie != 0).then(|| meaning::address(family, remote, remote_port));
         out.facts.push(Fact::Net(NetFact::Flow(FlowFact { key, protocol, remote, tx, rx })));
         Ok(())
@@ -251,7 +249,7 @@ impl NetDecoder {
         let fact = ClosedTotalsFact { owner: task.id, counters, connections };
         match self.closed.get(&task.id) {
             Some((known, read)) if *known == fact => {
-                if !self.met.contains_key(&task.id) && *read + IDLE_PASSES < self.passes {
+                if !self.met.contains_key(&task.id) && *read + IDLE_SCANS < self.scans {
                     self.closed.remove(&task.id);
                     out.remove.push((names::CLOSED, bytes::key(&task.id)));
                     let none =
@@ -261,32 +259,32 @@ impl NetDecoder {
             }
             _ => {
                 self.introduce(&task, out);
-                self.closed.insert(task.id, (fact, self.passes));
+                self.closed.insert(task.id, (fact, self.scans));
                 out.facts.push(Fact::Net(NetFact::ClosedTotals(fact)));
             }
         }
     }
 
-    /// Forgets ends of which nothing more is expected, and has the last totals of processes that ended read again:
-    /// where they have not changed, they are final.
+    /// Forgets ends that are long ago, and reads the last totals of processes that ended again: they are final if they have
+    /// not changed.
     fn retire_processes(&mut self, out: &mut Decoded) {
-        let passes = self.passes;
+        let scans = self.scans;
         self.ended.retain(|_, end| {
-            let lasting = if end.told.is_some() { LINGERING_PASSES } else { IDLE_PASSES };
-            end.heard + lasting >= passes
+            let lasting = if end.reported.is_some() { LINGERING_SCANS } else { IDLE_SCANS };
+            end.last_seen + lasting >= scans
         });
         let (met, closed) = (&self.met, &self.closed);
         let quiet =
-            closed.iter().filter(|(id, (_, read))| !met.contains_key(*id) && *read + IDLE_PASSES < passes);
+            closed.iter().filter(|(id, (_, read))| !met.contains_key(*id) && *read + IDLE_SCANS < scans);
         out.read.extend(quiet.map(|(id, _)| (names::CLOSED, bytes::key(id))));
     }
 
-    /// Removes the entries of flows whose socket nobody holds any more and that have been quiet: their values were read
-    /// after their last announcement, and are final.
+    /// Removes the entries of flows without a holder of their socket and without announcement: their values were read after
+    /// their last announcement, and are final.
     fn retire_flows(&mut self, open: &PartialScan, out: &mut Decoded) {
-        let (passes, mut quiet) = (self.passes, HashSet::new());
+        let (scans, mut quiet) = (self.scans, HashSet::new());
         self.flows.retain(|key, announced| {
-            let keep = open.has(key.cookie) || *announced + IDLE_PASSES >= passes;
+            let keep = open.has(key.cookie) || *announced + IDLE_SCANS >= scans;
             if !keep {
                 quiet.insert(*key);
             }

@@ -24,44 +24,44 @@ pub struct Diagnoses {
 }
 
 impl Diagnoses {
-    /// Judges every connection that is open and of which there is something to judge.
+    /// Finds the bottleneck of every open connection that is not quiet.
     pub fn of<'a>(connections: impl Iterator<Item = &'a Connection>, clocks: Clocks) -> Self {
-        let mut judged = Self { clocks, ..Self::default() };
+        let mut all = Self { clocks, ..Self::default() };
         if clocks.hz.is_none() {
-            return judged;
+            return all;
         }
         let moving = |connection: &&Connection| connection.phase == Phase::Open && !connection.is_quiet();
         let open: Vec<&Connection> = connections.filter(moving).collect();
         let mut first: Vec<Diagnosis> = open.iter().map(|connection| connection.judge(clocks, 0.0)).collect();
-        let sharers = |judgements: &[Diagnosis]| -> Vec<QueueUser> {
-            let both = open.iter().zip(judgements);
-            both.filter_map(|(connection, judgement)| QueueUser::of(connection, judgement)).collect()
+        let users = |diagnoses: &[Diagnosis]| -> Vec<QueueUser> {
+            let both = open.iter().zip(diagnoses);
+            both.filter_map(|(connection, diagnosis)| QueueUser::of(connection, diagnosis)).collect()
         };
-        // Who fills a queue is known from itself; who waits in it only once that is known.
-        for filled in queue::filled(&sharers(&first)) {
-            for (connection, judgement) in open.iter().zip(&mut first) {
-                if filled.is_on_the_way_of(connection) && judgement.limit == Bottleneck::Peer {
-                    *judgement = connection.judge(clocks, filled.adds);
+        // A connection that fills a queue shows it by itself. Which others wait in it is known only after that.
+        for filled in queue::filled(&users(&first)) {
+            for (connection, diagnosis) in open.iter().zip(&mut first) {
+                if filled.is_in_path_of(connection) && diagnosis.limit == Bottleneck::Peer {
+                    *diagnosis = connection.judge(clocks, filled.adds);
                 }
             }
         }
-        judged.filled = queue::filled(&sharers(&first));
-        for (connection, judgement) in open.into_iter().zip(first) {
+        all.filled = queue::filled(&users(&first));
+        for (connection, diagnosis) in open.into_iter().zip(first) {
             let (tx, rx) = connection.interval();
             let cookie = connection.fact.cookie;
             for id in connection.fact.processes() {
-                judged.processes.entry(id).or_default().add(cookie, &judgement, tx.saturating_add(rx));
+                all.processes.entry(id).or_default().add(cookie, &diagnosis, tx.saturating_add(rx));
             }
-            judged.connections.insert(cookie, judgement);
+            all.connections.insert(cookie, diagnosis);
         }
-        judged
+        all
     }
 
     /// What limits the connection.
     #[must_use]
     pub fn connection(&self, connection: &Connection) -> Diagnosis {
-        if let Some(judgement) = self.connections.get(&connection.fact.cookie) {
-            return judgement.clone();
+        if let Some(diagnosis) = self.connections.get(&connection.fact.cookie) {
+            return diagnosis.clone();
         }
         if connection.phase == Phase::Open {
             return connection.judge(self.clocks, 0.0);
@@ -69,7 +69,7 @@ impl Diagnoses {
         Diagnosis::unknown("it ended before it was read again")
     }
 
-    /// Queues that somebody fills.
+    /// Queues that one process fills.
     #[must_use]
     pub fn filled(&self) -> &[FilledQueue] {
         &self.filled
@@ -81,7 +81,7 @@ impl Diagnoses {
         self.filled.iter().find(|filled| filled.waiting.contains(&cookie))
     }
 
-    /// What limits most of what the process moves over its open connections, if it has any.
+    /// The bottleneck of most bytes of the process, over its open connections.
     #[must_use]
     pub fn process(&self, id: TaskId, connected: bool) -> Diagnosis {
         let judged = self.processes.get(&id).and_then(ProcessDiagnosis::judged);
@@ -95,7 +95,7 @@ impl Diagnoses {
     }
 }
 
-/// The judgements of one process's connections, each with the bytes that it carried in the interval.
+/// The diagnoses of the connections of one process, each with its bytes of the interval.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessDiagnosis {
     limits: BTreeMap<Bottleneck, Limited>,
@@ -108,36 +108,36 @@ struct Limited {
     bytes: u64,
     /// What the one that moves most moves, and its cookie: of several, the one with the least.
     most: (u64, Reverse<u64>),
-    judgement: Diagnosis,
+    diagnosis: Diagnosis,
 }
 
 impl ProcessDiagnosis {
-    /// Adds a connection; in which order does not matter.
-    pub fn add(&mut self, cookie: u64, judgement: &Diagnosis, bytes: u64) {
+    /// Adds a connection; the order does not matter.
+    pub fn add(&mut self, cookie: u64, diagnosis: &Diagnosis, bytes: u64) {
         let this = (bytes, Reverse(cookie));
-        let new = || Limited { bytes: 0, most: this, judgement: judgement.clone() };
-        let limited = self.limits.entry(judgement.limit).or_insert_with(new);
+        let new = || Limited { bytes: 0, most: this, diagnosis: diagnosis.clone() };
+        let limited = self.limits.entry(diagnosis.limit).or_insert_with(new);
         limited.bytes = limited.bytes.saturating_add(bytes);
         if this > limited.most {
-            (limited.most, limited.judgement) = (this, judgement.clone());
+            (limited.most, limited.diagnosis) = (this, diagnosis.clone());
         }
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// What limits most of what the process moves, in the words of the connection that moves most of that.
+    /// The bottleneck of most bytes of the process, with the evidence of the connection that moves most of them.
     #[must_use]
     pub fn judged(&self) -> Option<Diagnosis> {
-        // Of what moves nothing, what is known says more; among equals, the first in the order of the judgement.
+        // Of what moves nothing, what is known says more; among equals, the first in the order of the diagnosis.
         let rank = |(limit, limited): &(&Bottleneck, &Limited)| {
             (limited.bytes, **limit != Bottleneck::Unknown, Reverse(**limit))
         };
         let (_, limited) = self.limits.iter().max_by_key(rank)?;
-        let mut judgement = limited.judgement.clone();
+        let mut diagnosis = limited.diagnosis.clone();
         if limited.bytes < self.bytes {
             let part = share(limited.bytes as f64 / self.bytes as f64);
-            judgement.evidence = format!("{} ({part} of what it moves is limited so)", judgement.evidence);
+            diagnosis.evidence = format!("{} ({part} of what it moves is limited so)", diagnosis.evidence);
         }
-        Some(judgement)
+        Some(diagnosis)
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
             cookies
                 .iter()
                 .for_each(|cookie| together.add(*cookie, &of(*cookie), if *cookie == 9 { 1 } else { 2 }));
-            together.judged().map(|judgement| judgement.evidence)
+            together.judged().map(|diagnosis| diagnosis.evidence)
         };
         assert_eq!(judged([7, 9, 8]).as_deref(), Some("7 waits"));
         assert_eq!(judged([8, 9, 7]), judged([7, 9, 8]));

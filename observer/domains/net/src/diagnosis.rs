@@ -1,6 +1,6 @@
 //! The bottleneck of a connection or a process, with its evidence.
 
-/// The evidence of what cannot be judged yet, and of what there is nothing to judge.
+/// The evidence where the bottleneck is not known yet, and where there is none.
 pub const UNREAD: &str = "its pace is not observed, or was read once only";
 pub const STILL: &str = "nothing flows";
 
@@ -43,7 +43,7 @@ pub struct Diagnosis {
     pub brief: String,
     /// One sentence, without its full stop.
     pub evidence: String,
-    /// Seconds that a standing queue adds to each round trip; `None` where that cannot be told.
+    /// Seconds of queueing delay in each round trip; `None` where it is not known.
     pub queue: Option<f64>,
     pub gains: Remedy,
 }
@@ -51,11 +51,11 @@ pub struct Diagnosis {
 /// What would make it faster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Remedy {
-    /// A shorter way, and no faster link.
+    /// A shorter path, and no faster link.
     Nearness,
-    /// A larger buffer, or a shorter way.
+    /// A larger buffer, or a shorter path.
     Buffer,
-    /// A faster link, and no shorter way.
+    /// A faster link, and no shorter path.
     Bandwidth,
     /// Neither.
     #[default]
@@ -75,7 +75,7 @@ impl Diagnosis {
         Self { gains, ..self }
     }
 
-    /// Nobody can tell, and why not.
+    /// The bottleneck is not known, for the reason in `evidence`.
     #[must_use]
     pub fn unknown(evidence: &str) -> Self {
         Self::of(Bottleneck::Unknown, String::new(), evidence.to_owned())

@@ -1,4 +1,4 @@
-//! The readings of one connection that its judgement looks back over.
+//! The recent readings of one connection, from which its bottleneck follows.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ const APART: u64 = 450_000_000;
 /// Nanoseconds that times and bytes are counted over at least, where there are readings so old.
 const COUNTED: u64 = 900_000_000;
 
-/// What the kernel said of a connection at one moment.
+/// What the kernel knew about a connection at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
     /// Nanoseconds of the boot clock.
@@ -23,7 +23,7 @@ pub struct Reading {
     pub times: TcpTimes,
 }
 
-/// Readings, oldest first. None are kept of a connection that stands still.
+/// Readings, oldest first; none of an idle connection.
 #[derive(Clone, Debug, Default)]
 pub struct History(VecDeque<Reading>);
 

@@ -3,22 +3,22 @@
 use observer_common::names::{ProgramName, net as names};
 use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
 
-/// The hook whose absence means that connections are only known from passes.
+/// The hook without which connections are only known from scans.
 pub const LIFE: &str = "net.connections";
 
 /// The helper that came with Linux 5.12.
 const LATEST: &str = "check_mtu";
 
-/// What a socket is remembered by: storage in the socket itself, claimed by an exchange. Both came to programs of this
-/// kind with Linux 5.11 and 5.12, and no list of the kernel's tells: the helper that came with the second does.
+/// Storage in the socket itself, claimed by an atomic exchange. Programs of these types have both since Linux 5.12. No list
+/// of the kernel contains that; a helper that came with 5.12 shows it.
 pub const STORAGE: &[Need] =
     &[Need::Helper("get_current_task_btf"), Need::Helper("sock_from_file"), Need::Helper(LATEST)];
 
-/// What is asked in its stead where that is not to be had: sockets are remembered in a map, and what leads from a task or
-/// a descriptor to a socket is probed. Never beside the other: either must know what the other remembers.
+/// Where that is missing: a map remembers sockets, and the members on the path from a task or a descriptor to a socket are
+/// read by probe reads. Both are never used together, because each must know what the other remembers.
 pub const OLDER: &[Need] = &[Need::NoHelper(LATEST), Need::Probing];
 
-/// What the map has no room for.
+/// The limitation of the map.
 const ROOM: &str = "of more than 65,536 connections at a time those beyond are known from passes alone, and their ends \
                     are not told";
 
@@ -45,12 +45,12 @@ const RECEIVED_PROGRAMS: &[Attachment] = &[
     optional(names::RECEIVED_V6, Point::Fexit("inet6_recvmsg")),
 ];
 
-/// What passes by the functions that send.
+/// The limitation of attaching to the functions that send.
 const SPLICED: &str =
     "what sendfile and splice send over UDP or a shared TCP socket is ascribed to the socket's first user";
 
-/// The domain's hooks. Events come first: a connection that is opened while the first pass runs is then known to be
-/// new, and what the first pass finds without such a beginning was there before.
+/// The domain's hooks. Events come first: a connection that is opened during the first scan is then known to be new, and
+/// one that the first scan finds without such an event is older.
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: LIFE,

@@ -1,4 +1,4 @@
-//! What net answers: which process sends and receives how much, over which connections, and how full each link is.
+//! The net domain: which process sends and receives how much, over which connections, and how full each link is.
 //!
 //! Bytes are payload, as processes write and read them; those of TCP are the kernel's own counters and exact, also for
 //! connections that live shorter than an interval and for sockets that several processes share. Over the loopback
@@ -6,9 +6,9 @@
 //!
 //! What cannot be seen: protocols other than TCP, UDP, UDP-Lite and MPTCP; the peer of a datagram socket that is not
 //! connected; connections in other network namespaces that no descriptor holds, until they end; Unix sockets, which are
-//! no network traffic; who would have got what arrived on a connection that nobody accepted. A connection that was opened
-//! and closed between two passes belongs to who closed it, where nobody acted on it before: that can be another program
-//! that looked at the descriptors in that moment (a second observer, for one) and was the last to let go of it.
+//! no network traffic; the receiver of data on a connection that no process accepted. A connection that was opened and
+//! closed between two scans, and that no process acted on, belongs to the process that closed it: that can be another
+//! program that looked at the descriptors in that moment (for example a second observer) and released the last reference.
 
 #![cfg_attr(not(test), deny(unsafe_code))]
 

@@ -9,7 +9,7 @@ use observer_core::facts::net::{LinkFact, QueueFact, SaturationFact};
 pub struct Links(BTreeMap<Vec<u8>, Link>);
 
 impl Links {
-    /// What the interfaces say now; one that appears once observation has `started` has carried nothing before.
+    /// The interfaces now. One that appears after observation has `started` has carried nothing before.
     pub fn update(&mut self, facts: &[LinkFact], started: bool) {
         self.0.retain(|name, _| facts.iter().any(|fact| fact.name == *name));
         for fact in facts {
@@ -32,7 +32,7 @@ impl Links {
         self.0.values()
     }
 
-    /// A report has told of them.
+    /// A report has been delivered.
     pub fn delivered(&mut self) {
         self.0.values_mut().for_each(Link::delivered);
     }
@@ -42,15 +42,15 @@ impl Links {
 #[derive(Clone, Debug)]
 pub struct Link {
     pub fact: LinkFact,
-    /// `None` until a report has told of it: how much of its counters is of this interval is not known.
+    /// `None` until its first report: how much of its counters belongs to this interval is not known.
     reported: Option<LinkFact>,
     /// Packets dropped before observation.
     dropped_before: u64,
     /// It was made under observation.
     fresh: bool,
-    /// `None` in recordings of versions that did not tell.
+    /// `None` in recordings of versions that did not read it.
     saturation: Option<Saturation>,
-    /// What was lost when a report told of it last.
+    /// Packets lost until the last report.
     lost_before: u64,
 }
 
@@ -89,7 +89,7 @@ impl Link {
         });
         (before.errors, before.queue) = (fact.errors, fact.queue);
         let Some(now) = fact.queue.map(|queue| queue.drops) else { return };
-        // A discipline that takes another's place counts anew; its counter also wraps.
+        // A new queueing discipline counts from 0; its counter also wraps.
         let dropped = before.counter.map_or(0, |counter| now.wrapping_sub(counter).cast_signed().max(0));
         before.queue_drops = before.queue_drops.saturating_add(dropped.cast_unsigned().into());
         before.counter = Some(now);

@@ -16,11 +16,11 @@ pub struct Listener {
     pub fact: Option<Arc<SocketFact>>,
     /// Connections that a process took over since observation began.
     pub accepted: u64,
-    /// What had found no room when a report told of it last.
+    /// Connections that had found no room at the last report.
     reported: Option<u32>,
 }
 
-/// A connection that somebody accepted.
+/// A connection that a process accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     pub netns: u32,
@@ -28,7 +28,7 @@ pub struct Arrival {
     pub owner: TaskId,
 }
 
-/// Every listener that is open, and who was accepted since it was last counted where.
+/// Every open listener, and the connections accepted since the last report.
 #[derive(Debug, Default)]
 pub struct Listeners {
     by_cookie: HashMap<u64, Listener>,
@@ -36,17 +36,17 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// A pass has met one.
+    /// A scan has found one.
     pub fn meet(&mut self, fact: &Arc<SocketFact>) {
         self.by_cookie.entry(fact.cookie).or_default().fact = Some(Arc::clone(fact));
     }
 
-    /// No pass finds it any more, if there was one.
+    /// No scan finds it any longer.
     pub fn forget(&mut self, cookie: u64) {
         self.by_cookie.remove(&cookie);
     }
 
-    /// Somebody was accepted, if so.
+    /// A connection was accepted, if there is one.
     pub fn accept(&mut self, arrival: Option<Arrival>) {
         self.arrivals.extend(arrival);
     }
@@ -62,7 +62,7 @@ impl Listeners {
         }
     }
 
-    /// A report has told of them.
+    /// A report has been delivered.
     pub fn delivered(&mut self) {
         self.by_cookie.values_mut().for_each(Listener::delivered);
     }
@@ -71,7 +71,7 @@ impl Listeners {
         self.by_cookie.values()
     }
 
-    /// What was last told of each.
+    /// The last fact about each.
     pub fn facts(&self) -> impl Iterator<Item = &Arc<SocketFact>> {
         self.iter().filter_map(|listener| listener.fact.as_ref())
     }
@@ -85,7 +85,7 @@ impl Listener {
         self.reported.map_or(0, |before| now.wrapping_sub(before).into())
     }
 
-    /// A report has told of it.
+    /// A report has been delivered.
     fn delivered(&mut self) {
         self.reported = self.fact.as_ref().map(|fact| fact.drops);
     }

@@ -1,7 +1,7 @@
-//! Whose network namespaces sockets are in: a socket can be held by a process that is in another container, or in none.
+//! The containers of the network namespaces of sockets: a process in another container, or in none, can hold a socket.
 //!
-//! A namespace is taken to be the container's whose process has been in it the longest: the one that it was made for, where
-//! several containers share it.
+//! A namespace counts as that of the container of the process that has been in it the longest: the one that it was made
+//! for, if several containers share it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,7 +31,7 @@ impl Namespaces {
         self.known.entry(netns).or_default();
     }
 
-    /// The control group of who has been in it the longest.
+    /// The control group of the process that has been in it the longest.
     pub fn told(&mut self, netns: u32, cgroup: Option<&[u8]>) {
         let container = cgroup.and_then(|cgroup| unit::place(cgroup).container);
         self.known.insert(netns, Namespace { answered: true, container });
@@ -42,13 +42,13 @@ impl Namespaces {
         self.known.get(&netns)?.container.as_deref()
     }
 
-    /// Those of which nothing was told.
+    /// Those without an answer.
     pub fn lacking(&self) -> BTreeSet<u32> {
         let lacking = self.known.iter().filter(|(_, namespace)| !namespace.answered);
         lacking.map(|(netns, _)| *netns).collect()
     }
 
-    /// A report of `now` was delivered: every now and then what no socket is in any more is forgotten, and the rest asked
+    /// The report of `now` was delivered. Once a minute namespaces without sockets are forgotten, and the others are asked
     /// for again.
     pub fn delivered(&mut self, now: u64, in_use: impl FnOnce() -> BTreeSet<u32>) {
         if now.saturating_sub(self.looked) < LASTS {

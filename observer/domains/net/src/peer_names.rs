@@ -1,4 +1,4 @@
-//! Remotes as they are shown.
+//! Peers as they are shown.
 
 use std::{
     collections::HashMap,
@@ -8,15 +8,15 @@ use std::{
 use super::traffic::To;
 use observer_core::text::printable;
 
-/// Names that are kept at once: as many as anybody reads. Beyond, they are forgotten, and shown as numbers.
+/// Names that are kept at once: more than a human reads. Beyond that all are forgotten, and asked for again.
 const KEPT: usize = 4096;
 
-/// What remote addresses are called.
+/// The names of addresses.
 #[derive(Clone, Debug, Default)]
 pub struct PeerNames(HashMap<IpAddr, Option<String>>);
 
 impl PeerNames {
-    /// An address has been asked for.
+    /// The answer for an address.
     pub fn told(&mut self, address: IpAddr, name: Option<&[u8]>) {
         if self.0.len() >= KEPT {
             self.0.clear();
@@ -24,13 +24,13 @@ impl PeerNames {
         self.0.insert(address, name.map(printable));
     }
 
-    /// Whether nothing has been told of the address yet.
+    /// Whether there is no answer for the address yet.
     #[must_use]
     pub fn lack(&self, address: IpAddr) -> bool {
         !self.0.contains_key(&address)
     }
 
-    /// The remote with its name, as far as it has one.
+    /// The peer with its name, if it has one.
     #[must_use]
     pub fn shown(&self, to: To) -> String {
         match (self.0.get(&to.0), to.1) {
@@ -41,7 +41,7 @@ impl PeerNames {
     }
 }
 
-/// `address:port`, or the address alone where it was several ports.
+/// `address:port`, or the address alone if there were several ports.
 #[must_use]
 pub fn number((ip, port): To) -> String {
     port.map_or_else(|| ip.to_string(), |port| SocketAddr::new(ip, port).to_string())

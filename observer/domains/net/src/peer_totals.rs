@@ -1,4 +1,4 @@
-//! How many connections are open, of whom and to where, kept up to date as connections change: there can be very many,
+//! How many connections are open by process and peer, kept up to date as connections change: there can be very many,
 //! and a report must not walk over all of them.
 
 use std::{hash::Hash, net::IpAddr};
@@ -11,33 +11,32 @@ use super::{
 };
 use observer_core::facts::{TaskId, net::ConnectionFact};
 
-/// The traffic of one process with one address; `None` for what no remote is known of.
+/// One process and one address of a peer; `None` where the peer is not known.
 pub type PeerTotals = (TaskId, Option<IpAddr>);
 
 /// Open connections.
 #[derive(Debug, Default)]
 pub struct Tally {
     open: u64,
-    /// By process, and by its remote.
+    /// By process, and by its peer.
     by_process: HashMap<TaskId, u64>,
-    /// Kept only where rows are made of remotes.
+    /// Kept only where rows are grouped by peer.
     by_part: Option<HashMap<PeerTotals, u64>>,
     routes: Routes,
 }
 
 impl Tally {
-    /// Nothing is counted yet; by remote it is `by_remote` alone.
+    /// Nothing is counted yet. By peer it is only counted with `by_remote`.
     pub fn new(by_remote: bool) -> Self {
         Self { by_part: by_remote.then(HashMap::new), ..Self::default() }
     }
 
-    /// Counts `connection` as what it is now; `told` is what was told of it when it was counted last, where that is not
-    /// what is told now.
-    pub fn count(&mut self, connection: &mut Connection, told: Option<&ConnectionFact>) {
+    /// Counts `connection` as it is now. `before` is the fact with which it was counted last, if that is not its fact now.
+    pub fn count(&mut self, connection: &mut Connection, before: Option<&ConnectionFact>) {
         let was_counted = std::mem::replace(&mut connection.counted, connection.phase == Phase::Open);
         let fact: &ConnectionFact = &connection.fact;
         let now = connection.counted.then_some(fact);
-        let before = was_counted.then_some(told.unwrap_or(fact));
+        let before = was_counted.then_some(before.unwrap_or(fact));
         match (before, now) {
             // The usual case.
             (Some(before), Some(now)) if is_counted_alike(before, now) => return,
@@ -74,7 +73,7 @@ impl Tally {
         self.by_process.contains_key(&id)
     }
 
-    /// How many connections are open, whoever has them.
+    /// How many connections are open.
     pub const fn open(&self) -> u64 {
         self.open
     }
@@ -84,7 +83,7 @@ impl Tally {
         self.by_process.iter().map(|(id, open)| (*id, *open))
     }
 
-    /// The same by the remote address; `None` where that is not counted.
+    /// The same by the address of the peer; `None` where that is not counted.
     pub fn parts(&self) -> Option<impl Iterator<Item = (PeerTotals, u64)> + '_> {
         Some(self.by_part.as_ref()?.iter().map(|(part, open)| (*part, *open)))
     }

@@ -1,8 +1,8 @@
-//! Whose fault a queue is: who fills it, and who waits in it.
+//! Which process fills a queue, and which connections wait in it.
 //!
-//! Connections of one local address are taken to share their first link, whose queue they see as round trips that take
-//! longer than the shortest. Who fills it is the process that sends most of what the link limits. What comes the other way
-//! waits in a queue at the far end of the link, which is seen only by who sends it.
+//! Connections of one local address are taken to share their first link. They see its queue as round trips that take
+//! longer than the shortest. The process that sends most of what the link limits fills it. Data in the other direction
+//! waits in a queue at the far end of the link, which only its sender sees.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use observer_core::facts::TaskId;
 
-/// A queue shorter than this, in seconds, is one that nobody notices.
+/// A queue shorter than this, in seconds, does not matter.
 const NOTICED: f64 = 0.010;
 /// The part of the filler's delay that another connection must see to be in the same queue: readings are of different
 /// moments, and a queue falls by a third each time that its filler falls back.
@@ -38,7 +38,7 @@ pub struct QueueUser {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FilledQueue {
     pub by: TaskId,
-    /// The part of what the link limits that is its, 0 to 1.
+    /// Its part of what the link limits, 0 to 1.
     pub share: f64,
     /// Seconds that it adds to every round trip through it.
     pub adds: f64,
@@ -46,23 +46,23 @@ pub struct FilledQueue {
     pub to: IpAddr,
     /// Connections of others that wait in it.
     pub waiting: Vec<u64>,
-    /// The network namespace and the local address whose link it is.
+    /// The network namespace and the local address of the link.
     link: (u32, IpAddr),
 }
 
 impl FilledQueue {
     /// Whether the connection leaves over the same link.
     #[must_use]
-    pub fn is_on_the_way_of(&self, connection: &Connection) -> bool {
+    pub fn is_in_path_of(&self, connection: &Connection) -> bool {
         let ends = &connection.fact.ends;
         (ends.netns, ends.local.ip()) == self.link
     }
 }
 
 impl QueueUser {
-    /// `None` where no queue is seen, or nobody is known whose it could be.
+    /// `None` where no queue is seen, or the connection has no owner.
     #[must_use]
-    pub fn of(connection: &Connection, judgement: &Diagnosis) -> Option<Self> {
+    pub fn of(connection: &Connection, diagnosis: &Diagnosis) -> Option<Self> {
         let fact = &connection.fact;
         Some(Self {
             cookie: fact.cookie,
@@ -70,44 +70,43 @@ impl QueueUser {
             netns: fact.ends.netns,
             local: fact.ends.local.ip(),
             remote: fact.ends.remote?.ip(),
-            queue: judgement.queue?,
+            queue: diagnosis.queue?,
             sent: connection.interval().0,
-            fills: judgement.limit == Bottleneck::Link,
+            fills: diagnosis.limit == Bottleneck::Link,
         })
     }
 }
 
-/// The queues that somebody fills, the longest first.
+/// The queues that one process fills, the longest first.
 #[must_use]
-pub fn filled(sharers: &[QueueUser]) -> Vec<FilledQueue> {
+pub fn filled(users: &[QueueUser]) -> Vec<FilledQueue> {
     let mut paths: BTreeMap<(u32, IpAddr), Vec<&QueueUser>> = BTreeMap::new();
-    for sharer in sharers {
-        paths.entry((sharer.netns, sharer.local)).or_default().push(sharer);
+    for user in users {
+        paths.entry((user.netns, user.local)).or_default().push(user);
     }
-    let mut found: Vec<FilledQueue> = paths.values().filter_map(|sharers| one(sharers)).collect();
+    let mut found: Vec<FilledQueue> = paths.values().filter_map(|users| one(users)).collect();
     found.sort_by(|a, b| b.adds.total_cmp(&a.adds).then(a.by.cmp(&b.by)));
     found
 }
 
 /// The queue of one link.
-fn one(sharers: &[&QueueUser]) -> Option<FilledQueue> {
-    let filling = || sharers.iter().filter(|sharer| sharer.fills && sharer.queue >= NOTICED);
+fn one(users: &[&QueueUser]) -> Option<FilledQueue> {
+    let filling = || users.iter().filter(|user| user.fills && user.queue >= NOTICED);
     let mut by: BTreeMap<TaskId, u64> = BTreeMap::new();
-    for sharer in filling() {
-        let sent = by.entry(sharer.owner).or_default();
-        *sent = sent.saturating_add(sharer.sent);
+    for user in filling() {
+        let sent = by.entry(user.owner).or_default();
+        *sent = sent.saturating_add(user.sent);
     }
     let (by, sent) = by.iter().max_by_key(|(id, sent)| (**sent, **id))?;
-    let most =
-        filling().filter(|sharer| sharer.owner == *by).max_by_key(|sharer| (sharer.sent, sharer.cookie))?;
-    let all: u64 = filling().map(|sharer| sharer.sent).fold(0, u64::saturating_add);
-    let waits = |sharer: &&&QueueUser| sharer.owner != *by && sharer.queue >= SAME * most.queue;
+    let most = filling().filter(|user| user.owner == *by).max_by_key(|user| (user.sent, user.cookie))?;
+    let all: u64 = filling().map(|user| user.sent).fold(0, u64::saturating_add);
+    let waits = |user: &&&QueueUser| user.owner != *by && user.queue >= SAME * most.queue;
     Some(FilledQueue {
         by: *by,
         share: *sent as f64 / all.max(1) as f64,
         adds: most.queue,
         to: most.remote,
         link: (most.netns, most.local),
-        waiting: sharers.iter().filter(waits).map(|sharer| sharer.cookie).collect(),
+        waiting: users.iter().filter(waits).map(|user| user.cookie).collect(),
     })
 }

@@ -1,7 +1,7 @@
-//! How many connections go the same way: each of them needs a port of its own.
+//! How many connections share a route: each of them needs a port of its own.
 //!
-//! Of a connection that was there before observation it is not known who opened it. The other side's port of one that was
-//! accepted is the other side's own, so nothing else goes its way: of a route that one connection takes little is kept.
+//! Whether this side opened a connection from before observation is not known. The peer's port of an accepted connection
+//! is the peer's own, so that connection is the only one of its route. Little is stored of a route with one connection.
 
 use std::{cmp::Reverse, hash::BuildHasher as _, net::IpAddr};
 
@@ -9,7 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 
 use observer_core::facts::net::{ConnectionFact, Endpoint};
 
-/// A remote end, and where connections to it come from.
+/// A peer, and the address that connections to it come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route {
     /// Inode number of the network namespace.
@@ -22,12 +22,12 @@ pub struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fullest {
     pub connections: u64,
-    /// `None` where no route has more than one: then it says nothing which one it is.
+    /// `None` where no route has more than one connection: then the route does not matter.
     pub route: Option<Route>,
 }
 
 impl Route {
-    /// Where this side may have opened the connection.
+    /// `None` where the peer opened the connection.
     pub fn of(fact: &ConnectionFact) -> Option<Self> {
         let ends = &fact.ends;
         let remote = ends.remote.filter(|_| !fact.passive)?;

@@ -1,7 +1,7 @@
 //! From the facts of the net domain to its state.
 //!
 //! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
-//! Whose bytes they are is settled each time something is learnt about the connection.
+//! Its bytes are attributed each time there is a new fact about the connection.
 
 use std::{cell::OnceCell, sync::Arc};
 
@@ -34,14 +34,14 @@ use observer_core::{
     view::{GroupBy, Request},
 };
 
-/// Nanoseconds that a connection is remembered whose end should have been told and was not.
+/// Nanoseconds that a vanished connection is remembered while its close is not reported.
 const VANISHED: u64 = 60_000_000_000;
 
 /// What is known in the net domain.
 #[derive(Debug, Default)]
 pub struct NetState {
-    /// Whether nothing tells of a connection's beginning and end.
-    passes_only: bool,
+    /// Whether connections are only known from scans, without events.
+    scans_only: bool,
     /// Whether a report, or the base line, was delivered.
     started: bool,
     now: Timestamp,
@@ -49,29 +49,29 @@ pub struct NetState {
     jiffies: Option<u32>,
     /// The clocks at the last report.
     clocks: Clocks,
-    /// What limits each connection at the moment that is reported: asked for more than once, judged once.
-    judged: OnceCell<Diagnoses>,
+    /// The bottlenecks at the time of the report, found when they are first needed.
+    diagnoses: OnceCell<Diagnoses>,
     pub(super) names: PeerNames,
     pub(super) connections: Connections,
     /// The open ones among them.
     pub(super) tally: Tally,
     pub(super) processes: HashMap<TaskId, Traffic>,
-    /// The same by remote, kept only where rows are made of remotes: a server meets more of them than anybody reads.
+    /// The same by peer, only where rows are grouped by peer: a server has more of them than a human reads.
     pub(super) remotes: Option<HashMap<PeerTotals, Traffic>>,
     /// Processes that have ended, until the second report after that: what they did last may be read after their end.
     pub(super) ended: HashMap<TaskId, End>,
-    /// What processes moved whose rows have left.
+    /// Bytes of processes that are no longer shown.
     pub(super) left: Bytes,
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
     pub(super) sockets: HashMap<u64, Arc<SocketFact>>,
     pub(super) listeners: Listeners,
     pub(super) links: Links,
-    /// What others than their owners moved through TCP connections, by cookie. It can be known before the connection.
+    /// Bytes of others than the owner through TCP connections, by cookie. They can be known before the connection.
     shared: HashMap<u64, Bytes>,
-    /// Last of the totals that stand for ends that were not told.
+    /// The last totals of connections whose closes were not reported one by one.
     closed_totals: HashMap<TaskId, ClosedTotalsFact>,
     pub(super) unattributed: u64,
-    /// Datagrams that went by while nobody looked who sends and receives them.
+    /// Datagrams while senders and receivers were not observed.
     pub(super) unwatched: u64,
     pub(super) room: Option<CapacityFact>,
     pub(super) namespaces: Namespaces,
@@ -79,7 +79,7 @@ pub struct NetState {
     pub(super) descriptors: HashMap<TaskId, Descriptors>,
 }
 
-/// Whether a report has told of a process's end.
+/// Whether the end of a process has been reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     NotYet,
@@ -105,7 +105,7 @@ impl NetState {
     /// Observation begins.
     pub fn begin(&mut self, session: &SessionFact) {
         self.now = session.began;
-        self.passes_only = session.missing.iter().any(|missing| missing.hook == LIFE);
+        self.scans_only = session.missing.iter().any(|missing| missing.hook == LIFE);
     }
 
     /// A process has ended.
@@ -129,7 +129,7 @@ impl NetState {
         self.started = true;
         self.now = now;
         self.listeners.match_arrivals();
-        self.judged.take();
+        self.diagnoses.take();
         self.clocks = self.clocks.later(now.boot, self.jiffies.take());
         self.leave_connections(now);
         let gone: Vec<TaskId> =
@@ -171,7 +171,7 @@ impl NetState {
         });
     }
 
-    /// Adds to what a process moved, and where rows are made of remotes to what it moved there.
+    /// Adds to the traffic of a process, and to that with the peer where rows are grouped by peer.
     fn book(&mut self, id: TaskId, remote: Option<Endpoint>, entry: impl Fn(&mut Traffic)) {
         entry(self.processes.entry(id).or_default());
         if let Some(remotes) = &mut self.remotes {
@@ -179,26 +179,26 @@ impl NetState {
         }
     }
 
-    /// A remote as people are shown it: with its name, unless numbers were asked for.
+    /// A peer as a human sees it: with its name, unless numbers were asked for.
     pub(super) fn shown(&self, to: To, context: &Context<'_>) -> String {
         if context.request.resolve { self.names.shown(to) } else { peer_names::number(to) }
     }
 
     /// What limits each connection at `now`.
     pub(super) fn judgements(&self, now: Timestamp) -> &Diagnoses {
-        self.judged.get_or_init(|| {
+        self.diagnoses.get_or_init(|| {
             let clocks = self.clocks.later(now.boot, self.jiffies);
-            Diagnoses::of(self.connections.awake(), clocks)
+            Diagnoses::of(self.connections.active(), clocks)
         })
     }
 
     /// Takes a fact.
     pub fn apply_net(&mut self, fact: &NetFact) {
-        self.judged.take();
+        self.diagnoses.take();
         match fact {
             NetFact::UntimedConnection(fact) | NetFact::Connection(fact) => self.connection(fact),
             NetFact::Shared { cookie, since } => {
-                if let Some(connection) = self.connections.wake(*cookie) {
+                if let Some(connection) = self.connections.activate(*cookie) {
                     let unclear = connection.share(*since);
                     self.unattributed = self.unattributed.saturating_add(unclear);
                     self.settle(*cookie);
@@ -235,18 +235,18 @@ impl NetState {
         }
     }
 
-    /// A pass has met a connection.
+    /// A scan has found a connection.
     fn connection(&mut self, handle: &ConnectionHandle) {
         let (fact, packed) = (handle.shared(), handle.packed().cloned());
         let cookie = fact.cookie;
-        match self.connections.wake(cookie) {
+        match self.connections.activate(cookie) {
             Some(known) if known.is(&fact) => {
                 let before = known.update(fact, packed, self.clocks);
                 self.tally.count(known, Some(&before));
             }
             _ => {
-                // Without events only the first pass finds what was there before.
-                let new = fact.opened != 0 || (self.passes_only && self.started);
+                // Without events only the first scan finds connections from before observation.
+                let new = fact.opened != 0 || (self.scans_only && self.started);
                 self.meet(Connection::new(fact, packed, new, None));
             }
         }
@@ -255,11 +255,11 @@ impl NetState {
 
     fn closed(&mut self, fact: &ClosedFact) {
         let connection = &fact.connection;
-        // The first pass meets all that descriptors hold. What none has met, and yet a process acted on, began after it,
-        // though nobody told of its beginning.
+        // The first scan finds every connection that a descriptor refers to. One that no scan has found, and that a
+        // process acted on, was opened after it.
         let unmet = fact.seen.is_none() && connection.owner.is_some();
         let new = connection.opened != 0 || (self.started && unmet);
-        match self.connections.wake(connection.cookie) {
+        match self.connections.activate(connection.cookie) {
             Some(known) if known.is(connection) => {
                 let before = known.close(fact);
                 self.tally.count(known, Some(&before));
@@ -271,7 +271,7 @@ impl NetState {
             }
         }
         self.settle(connection.cookie);
-        let owner = self.connections.wake(connection.cookie).and_then(|connection| connection.owner());
+        let owner = self.connections.activate(connection.cookie).and_then(|connection| connection.owner());
         if let Some(owner) = owner {
             self.book(owner, connection.ends.remote, |traffic| traffic.ended_connections += 1);
         }
@@ -280,7 +280,7 @@ impl NetState {
     fn vanished(&mut self, cookie: u64) {
         self.sockets.remove(&cookie);
         self.listeners.forget(cookie);
-        if let Some(connection) = self.connections.wake(cookie)
+        if let Some(connection) = self.connections.activate(cookie)
             && connection.phase == Phase::Open
         {
             connection.vanish(self.now.boot);
@@ -298,7 +298,7 @@ impl NetState {
         }
     }
 
-    /// Somebody moved bytes through a socket that does not count them, or that is not theirs.
+    /// A process moved bytes through a socket that does not count them, or that it does not own.
     fn flow(&mut self, fact: FlowFact) {
         let known = self
             .flows
@@ -340,29 +340,28 @@ impl NetState {
     }
 
     fn settle(&mut self, cookie: u64) {
-        let Some(connection) = self.connections.wake(cookie) else { return };
+        let Some(connection) = self.connections.activate(cookie) else { return };
         self.listeners.accept(connection.arrival());
         let others = self.shared.get(&cookie).copied().unwrap_or_default();
         let credit = connection.settle(others);
         let (remote, round_trip) = (connection.fact.ends.remote, connection.round_trip());
-        if connection.at_rest().is_some() {
-            self.connections.rest(cookie);
+        if connection.idle_form().is_some() {
+            self.connections.make_idle(cookie);
         }
         if let Some((owner, credit)) = credit {
             self.book(owner, remote, |traffic| traffic.credit(credit, remote, round_trip));
         }
     }
 
-    /// Connections leave a report after the one that told of their end: what their sharers did last may have been read
-    /// after it.
+    /// Connections leave one report after that of their close: the last bytes of other holders may be read after it.
     fn leave_connections(&mut self, now: Timestamp) {
-        let (passes_only, clocks, unattributed) = (self.passes_only, self.clocks, &mut self.unattributed);
+        let (scans_only, clocks, unattributed) = (self.scans_only, self.clocks, &mut self.unattributed);
         let shared = &mut self.shared;
-        self.connections.retain_awake(|cookie, connection| {
+        self.connections.retain_active(|cookie, connection| {
             connection.delivered(clocks);
             let keep = match connection.phase {
                 Phase::Open => true,
-                Phase::Vanished => !passes_only && !connection.has_vanished_for(VANISHED, now.boot),
+                Phase::Vanished => !scans_only && !connection.has_vanished_for(VANISHED, now.boot),
                 Phase::Closed => {
                     connection.phase = Phase::Settling;
                     true

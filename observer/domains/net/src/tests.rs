@@ -488,7 +488,7 @@ fn reports_of_a_life(
                 scene.say(NetFact::Jiffies((scene.now / 4_000_000) as u32));
             }
             reports.push(scene.report());
-            rested = rested.max(scene.state.connections.resting().count());
+            rested = rested.max(scene.state.connections.idle().count());
         }
     };
     // From before observation: its own, one that two hold, one of nobody.
@@ -517,7 +517,7 @@ fn reports_of_a_life(
 }
 
 #[test]
-fn what_rests_is_told_of_as_if_it_were_awake() {
+fn an_idle_connection_is_reported_as_if_it_were_active() {
     for (view, clock) in [(View::Net, true), (View::Net, false), (View::Connections, true)] {
         let (whole, never) = reports_of_a_life(view, clock, |fact| fact);
         let mut packer = Packer::default();

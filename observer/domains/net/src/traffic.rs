@@ -19,9 +19,9 @@ pub struct Traffic {
     reported: Bytes,
     round_trip: RoundTrip,
     remotes: HashMap<IpAddr, Remote>,
-    /// The remote with most of the last interval that had traffic.
+    /// The peer with most traffic in the last interval that had any.
     to: Option<To>,
-    /// A report has told of its end.
+    /// Its end has been reported.
     told: bool,
 }
 
@@ -34,10 +34,10 @@ struct RoundTrip {
     last: Option<f64>,
 }
 
-/// A remote; without a port where it was several.
+/// A peer; without a port if there were several.
 pub type To = (IpAddr, Option<u16>);
 
-/// What went to and came from one address.
+/// Bytes to and from one address.
 #[derive(Clone, Copy, Debug)]
 struct Remote {
     bytes: u64,
@@ -74,7 +74,7 @@ impl Traffic {
         }
     }
 
-    /// Adds what was moved through a socket that does not count.
+    /// Adds bytes through a socket that does not count them.
     pub fn add(&mut self, tcp: bool, tx: u64, rx: u64, remote: Option<Endpoint>) {
         let bytes = if tcp { &mut self.tcp } else { &mut self.udp };
         bytes.add(Bytes { tx, rx });
@@ -95,20 +95,20 @@ impl Traffic {
         now.or(self.round_trip.last)
     }
 
-    /// The remote with most of the traffic.
+    /// The peer with most of the traffic.
     #[must_use]
     pub fn to(&self) -> Option<To> {
         let most = self.remotes.iter().max_by_key(|(ip, remote)| (remote.bytes, **ip));
         most.map(|(ip, remote)| (*ip, remote.port)).or(self.to)
     }
 
-    /// Whether the report that is due has something to tell of a process that has ended.
+    /// Whether a process that has ended has something new for this report.
     #[must_use]
     pub fn has_news(&self) -> bool {
         !self.told || self.interval() != Bytes::default() || self.ended_connections > 0
     }
 
-    /// A report has told of it, and of its end if it has `ended`: the next interval begins.
+    /// A report has been delivered, with its end if it has `ended`: the next interval begins.
     pub fn delivered(&mut self, ended: bool) {
         self.to = self.to();
         self.round_trip = RoundTrip { last: self.round_trip(), ..RoundTrip::default() };

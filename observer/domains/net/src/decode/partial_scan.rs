@@ -1,4 +1,4 @@
-//! What a pass over sockets has told of so far: each socket once, with all its holders, whichever parts the pass came in.
+//! The sockets that a scan has found so far: each once, with all its holders, in whatever parts the scan is read.
 
 use std::hash::BuildHasher as _;
 
@@ -11,83 +11,83 @@ use observer_common::{
 use super::meaning;
 use observer_core::facts::net::{SocketHandle, StreamBytes};
 
-/// From so many sockets on room is made for as many as are expected, and not again and again for twice as many: what is left
-/// behind then stays with observer.
+/// From this many sockets on the table grows at once to the expected size. If it grew by doubling, the memory that it leaves
+/// behind would stay with observer.
 const MANY: usize = 4096;
 
-/// What a pass has told of so far.
+/// What a scan has found so far.
 #[derive(Debug, Default)]
 pub(super) struct PartialScan {
-    /// Facts of sockets, in the order in which they were met.
+    /// Facts about sockets, in the order in which they were found.
     pub sockets: Vec<SocketHandle>,
-    /// How many of them were asked for by [`Self::fresh`].
-    asked: usize,
-    /// Where in it each socket is, by its number, which is there.
-    places: HashTable<u32>,
+    /// How many of them [`Self::fresh`] has returned.
+    returned: usize,
+    /// Indexes of sockets, by their cookies, which are in the facts.
+    indexes: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// As many sockets as it may be at most, by what passes before it met.
+    /// The highest number of sockets to expect, after earlier scans.
     expected: usize,
     /// Those among them that are marked as shared, and since when.
     pub shared: Vec<(u64, StreamBytes)>,
     /// Owners of sockets; some more than once.
     pub owners: Vec<TaskRecord>,
-    /// Whether it met what only send and receive tell of (datagrams, connections that several share), a socket that
-    /// something else than a descriptor holds, and one of those whose owner nobody knows.
+    /// Whether it found a socket that only send and receive report on (datagrams, a shared connection), one that is in use
+    /// without descriptor, and one of those without owner.
     pub uncounted: bool,
     pub hidden: bool,
     pub unowned: bool,
-    /// The kernel's clock; 0 while nothing has told it.
+    /// The kernel's clock; 0 until a record contains it.
     pub jiffies: u32,
 }
 
 impl PartialScan {
-    /// Nothing was told yet.
+    /// Nothing is found yet.
     pub fn expecting(sockets: usize) -> Self {
         Self { expected: sockets, ..Self::default() }
     }
 
-    /// As many sockets as the next pass may meet: this one, or an earlier one that told of more.
+    /// The number of sockets to expect in the next scan: those of this one, or of an earlier one that found more.
     pub fn next_expected(&self) -> usize {
         self.sockets.len().max(self.expected - self.expected / 64)
     }
 
-    /// Those that were met since this was last asked.
+    /// Those found since the last call.
     pub fn fresh(&mut self) -> &mut [SocketHandle] {
-        let asked = std::mem::replace(&mut self.asked, self.sockets.len());
-        &mut self.sockets[asked..]
+        let returned = std::mem::replace(&mut self.returned, self.sockets.len());
+        &mut self.sockets[returned..]
     }
 
-    /// Whether the socket of this number was met.
+    /// Whether the socket was found.
     pub fn has(&self, cookie: u64) -> bool {
-        let is_it = |place: &u32| self.sockets[*place as usize].cookie() == cookie;
-        self.places.find(self.hasher.hash_one(cookie), is_it).is_some()
+        let is_it = |index: &u32| self.sockets[*index as usize].cookie() == cookie;
+        self.indexes.find(self.hasher.hash_one(cookie), is_it).is_some()
     }
 
     /// Takes a record of a socket and one of its holders.
     pub fn meet(&mut self, record: &HeldRecord) {
         let HeldRecord { holder, socket, shared_tx: tx, shared_rx: rx } = record;
         let holder = (holder.id.tgid != 0).then_some(holder.id);
-        let Self { sockets, places, hasher, .. } = self;
-        let cookie_at = |place: &u32| sockets[*place as usize].cookie();
-        if places.len() >= MANY && places.len() == places.capacity() {
-            places.reserve(self.expected.saturating_sub(places.len()), |place| {
-                hasher.hash_one(cookie_at(place))
+        let Self { sockets, indexes, hasher, .. } = self;
+        let cookie_at = |index: &u32| sockets[*index as usize].cookie();
+        if indexes.len() >= MANY && indexes.len() == indexes.capacity() {
+            indexes.reserve(self.expected.saturating_sub(indexes.len()), |index| {
+                hasher.hash_one(cookie_at(index))
             });
         }
-        let place = match places.entry(
+        let index = match indexes.entry(
             hasher.hash_one(socket.cookie),
-            |place| cookie_at(place) == socket.cookie,
-            |place| hasher.hash_one(cookie_at(place)),
+            |index| cookie_at(index) == socket.cookie,
+            |index| hasher.hash_one(cookie_at(index)),
         ) {
-            Entry::Occupied(place) => {
-                let known = &mut sockets[*place.get() as usize];
+            Entry::Occupied(index) => {
+                let known = &mut sockets[*index.get() as usize];
                 if let Some(holder) = holder.filter(|holder| !known.is_held_by(*holder)) {
                     known.add_holder(holder);
                     self.uncounted |= known.is_shared();
                 }
                 return;
             }
-            Entry::Vacant(place) => place,
+            Entry::Vacant(index) => index,
         };
         let hidden = socket.flags & SOCKET_HIDDEN != 0;
         self.hidden |= hidden;
@@ -99,9 +99,9 @@ impl PartialScan {
         if self.owners.last() != Some(&socket.owner) {
             self.owners.push(socket.owner);
         }
-        // What this version does not know has no place.
+        // A protocol that this version does not know has no fact.
         let Some(fact) = meaning::socket(socket, holder.into_iter().collect()) else { return };
-        place.insert(u32::try_from(sockets.len()).expect("so many sockets do not fit into memory"));
+        index.insert(u32::try_from(sockets.len()).expect("so many sockets do not fit into memory"));
         self.uncounted |= fact.is_shared();
         sockets.push(fact);
         if socket.flags & SOCKET_SHARED != 0 {

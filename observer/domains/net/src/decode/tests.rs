@@ -213,14 +213,14 @@ fn what_is_told_after_the_end_of_a_process_does_not_bring_it_to_life() {
             socket: SocketRecord { owner: task(5), ..socket(9) },
             ..HeldRecord::default()
         });
-        for _ in 0..2 * LINGERING_PASSES {
+        for _ in 0..2 * LINGERING_SCANS {
             decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
             decoder.pass(names::TCP, &lingering, &mut decoded).unwrap();
         }
         assert_eq!(living(&decoded), [], "told of already");
         close(&mut decoder, 5, &mut decoded);
         assert_eq!(living(&decoded), [(task(5).id, false)]);
-        for _ in 0..2 * LINGERING_PASSES {
+        for _ in 0..2 * LINGERING_SCANS {
             decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
         }
         assert!(decoder.ended.is_empty() && decoder.met.is_empty(), "{decoder:?}");
