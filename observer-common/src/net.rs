@@ -1,7 +1,7 @@
 //! The records, map values and kernel fields of the net domain.
 //!
-//! A TCP socket's own counters are the truth about its bytes; records carry them as they stand. What has no counters
-//! in the kernel (datagrams, the part of a shared TCP socket that is not its owner's) is added up in `NET_FLOWS`.
+//! A TCP socket counts its own bytes, and records contain its counters. Bytes that the kernel does not count (datagrams,
+//! the bytes of others than the owner of a shared TCP socket) are added up in `NET_FLOWS`.
 
 #[cfg(feature = "user")]
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -29,7 +29,7 @@ pub const PROTOCOL_UDP: u16 = 17;
 pub const PROTOCOL_UDPLITE: u16 = 136;
 pub const PROTOCOL_MPTCP: u16 = 262;
 
-/// TCP states that matter here, as `include/net/tcp_states.h` numbers them.
+/// TCP states, as `include/net/tcp_states.h` numbers them.
 pub const STATE_ESTABLISHED: u8 = 1;
 pub const STATE_SYN_SENT: u8 = 2;
 pub const STATE_SYN_RECV: u8 = 3;
@@ -41,36 +41,34 @@ pub const STATE_LISTEN: u8 = 10;
 pub const STATE_CLOSING: u8 = 11;
 pub const STATE_NEW_SYN_RECV: u8 = 12;
 
-/// The other side opened the connection.
+/// The peer opened the connection.
 pub const SOCKET_PASSIVE: u32 = 1;
-/// The connection's end has been delivered.
+/// The connection's close has been reported.
 pub const SOCKET_REPORTED: u32 = 2;
-/// A pass has met the socket, so `seen_*` are valid.
+/// A scan has found the socket, so `seen_*` are valid.
 pub const SOCKET_SEEN: u32 = 4;
-/// Several processes hold the socket, and since `shared_*` what each of them moves is added up.
+/// Several processes hold the socket, and the bytes of each are added up since `shared_*`.
 pub const SOCKET_SHARED: u32 = 16;
-/// No descriptor holds the socket, and it is not left to itself either: io_uring has it, or it is on its way from one
-/// process to another.
+/// No descriptor refers to the socket, and yet it is in use: by an io_uring instance, or as an in-flight descriptor.
 pub const SOCKET_HIDDEN: u32 = 32;
 
-/// Places of `CONTROL`. 1: the programs of send and receive are attached.
+/// Indexes of `CONTROL`. 1: the programs of send and receive are attached.
 pub const CONTROL_WATCHED: u32 = 0;
-/// 1: passes leave out TCP connections that have not changed since a pass told of them.
+/// 1: scans leave out TCP connections that have not changed since a scan reported them.
 pub const CONTROL_CHANGES_ONLY: u32 = 1;
 /// 1: some socket has [`SOCKET_SHARED`] or [`SOCKET_HIDDEN`].
 pub const CONTROL_SHARING: u32 = 2;
-/// The last pass that told of a TCP connection: each tells of one at least, and so of its time.
+/// The last scan that reported a TCP connection: each scan reports at least one, and with it the time.
 pub const CONTROL_REPORTED: u32 = 3;
-/// The process that reads the passes, by its number: it closes for good what its owner closes while a pass looks at it.
+/// The process id of the reader of scans: it closes a socket for good if its owner closes it during the scan.
 pub const CONTROL_READER: u32 = 4;
-/// How many places there are.
+/// How many there are.
 pub const CONTROL_VALUES: u32 = 5;
 
-/// Places for connections that no pass needs to have met, a power of two: a socket's number says which is its own, and
-/// those that lie so far apart share one.
+/// Entries for recent connections, a power of two: the cookie of a socket modulo this number is its entry.
 pub const RECENT_ENTRIES: u32 = 1 << 14;
 
-/// A socket as it stands: what a pass tells of an open one, and the last that is known of a closed one.
+/// An open socket at one moment, as a scan reports it.
 ///
 /// Byte counts are payload. Addresses are IPv6 in network order; IPv4 is in the first four bytes where `family` is
 /// [`FAMILY_V4`].
@@ -80,7 +78,7 @@ pub const RECENT_ENTRIES: u32 = 1 << 14;
 pub struct SocketRecord {
     /// `sock_gen_cookie`: unique for one boot. Addresses and ports are used again, cookies are not.
     pub cookie: u64,
-    /// The process that acted first; its `tgid` is 0 while nobody has.
+    /// The process that acted first; its `tgid` is 0 while none has.
     pub owner: TaskRecord,
     /// Boot-clock nanoseconds at which it was connected or its connection was established; 0 if that was not seen.
     pub opened: u64,
@@ -134,8 +132,8 @@ pub struct SocketRecord {
     pub queue_limit: u32,
     /// `sk_drops`: datagrams that found no room; on a listener, connections that did not.
     pub drops: u32,
-    /// Jiffies spent busy and not limited, limited by the receiver's window, and limited by the send buffer; what is under
-    /// way is in it.
+    /// Jiffies spent busy and not limited, limited by the receiver's window, and limited by the send buffer, the current
+    /// period included.
     pub chrono: [u32; 3],
     /// The kernel's clock in jiffies when `times` were read, wrapping.
     pub jiffies: u32,
@@ -153,9 +151,9 @@ pub struct TcpTimes {
     pub last_received: u32,
     /// Slow start threshold in segments.
     pub ssthresh: u32,
-    /// Segments taken for lost since the beginning, wrapping.
+    /// Segments considered lost since the beginning, wrapping.
     pub lost: u32,
-    /// Not 0 while the latest rate samples were made of too little data to fill the congestion window.
+    /// Not 0 while the latest rate samples contain too little data to fill the congestion window.
     pub app_limited: u32,
     /// Segments with data since the beginning, wrapping.
     pub segments_out: u32,
@@ -174,16 +172,16 @@ pub struct TcpTimes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct HeldRecord {
-    /// The process with a descriptor for it; `tgid` 0 for a socket that no descriptor holds.
+    /// The process with a descriptor for it; `tgid` 0 for a socket without descriptor.
     pub holder: TaskRecord,
     pub socket: SocketRecord,
-    /// What it had sent or was about to, and what had been read from it, when it was marked with [`SOCKET_SHARED`].
+    /// Bytes written to it and read from it when it was marked with [`SOCKET_SHARED`].
     pub shared_tx: u64,
     pub shared_rx: u64,
 }
 
-/// A connection has ended: of a [`SocketRecord`] what still says something then. A program writes one where somebody waits
-/// for it, so it is as small as can be.
+/// A connection has closed: the part of a [`SocketRecord`] that still has a meaning then. A process waits while the program
+/// writes it, so it is small.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -195,7 +193,7 @@ pub struct ClosedRecord {
     pub tx: u64,
     pub rx: u64,
     pub retransmitted: u64,
-    /// The counters when a pass last met it, valid with [`SOCKET_SEEN`].
+    /// The counters at the last scan that found it, valid with [`SOCKET_SEEN`].
     pub seen_tx: u64,
     pub seen_rx: u64,
     pub seen_retransmitted: u64,
@@ -214,13 +212,13 @@ pub struct ClosedRecord {
     pub rate_interval: u32,
 }
 
-/// Key of `NET_FLOWS`: what one process moved through one socket.
+/// Key of `NET_FLOWS`: one process and one socket.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct FlowKey {
     pub task: TaskId,
-    /// 0 collects what found no room for an entry of its own.
+    /// 0 for the bytes that found no room for an entry of their own.
     pub cookie: u64,
 }
 
@@ -229,7 +227,7 @@ pub struct FlowKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct Flow {
-    /// Boot-clock nanoseconds: an entry that was removed and made again counts from 0 and differs here.
+    /// Boot-clock nanoseconds: an entry that was removed and created again counts from 0 and differs here.
     pub created: u64,
     pub tx: u64,
     pub rx: u64,
@@ -253,7 +251,7 @@ pub struct FlowRecord {
     pub task: TaskRecord,
 }
 
-/// A process has ended: its last thread has. Its sockets are closed after that.
+/// The last thread of a process has ended. Its sockets are closed after that.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -262,8 +260,8 @@ pub struct EndedRecord {
     pub task: TaskId,
 }
 
-/// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections whose end found no room in the ring. Bytes are those that
-/// no pass had told of.
+/// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections whose close found no room in the ring buffer. Bytes are those
+/// that no scan had reported.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -359,5 +357,5 @@ macro_rules! net_fields {
 
 net_fields!(crate::fields_as_table);
 
-/// Globals of fields that a kernel may lack: built without MPTCP.
+/// Globals of fields that a kernel lacks if it is built without MPTCP.
 pub const OPTIONAL_FIELDS: &[&str] = &["TCP_IS_MPTCP"];

@@ -127,7 +127,7 @@ impl ProcessDiagnosis {
     /// The bottleneck of most bytes of the process, with the evidence of the connection that moves most of them.
     #[must_use]
     pub fn judged(&self) -> Option<Diagnosis> {
-        // Of what moves nothing, what is known says more; among equals, the first in the order of the diagnosis.
+        // Among bottlenecks without bytes a known one says more; among equals, the first in the order of the questions.
         let rank = |(limit, limited): &(&Bottleneck, &Limited)| {
             (limited.bytes, **limit != Bottleneck::Unknown, Reverse(**limit))
         };

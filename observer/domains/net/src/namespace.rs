@@ -32,7 +32,7 @@ impl Namespaces {
     }
 
     /// The control group of the process that has been in it the longest.
-    pub fn told(&mut self, netns: u32, cgroup: Option<&[u8]>) {
+    pub fn answer(&mut self, netns: u32, cgroup: Option<&[u8]>) {
         let container = cgroup.and_then(|cgroup| unit::place(cgroup).container);
         self.known.insert(netns, Namespace { answered: true, container });
     }

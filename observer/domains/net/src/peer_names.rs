@@ -17,7 +17,7 @@ pub struct PeerNames(HashMap<IpAddr, Option<String>>);
 
 impl PeerNames {
     /// The answer for an address.
-    pub fn told(&mut self, address: IpAddr, name: Option<&[u8]>) {
+    pub fn answer(&mut self, address: IpAddr, name: Option<&[u8]>) {
         if self.0.len() >= KEPT {
             self.0.clear();
         }

@@ -146,9 +146,9 @@ impl NetState {
             keep
         });
         let processes = &self.processes;
-        ended.retain(|id, told| {
-            let keep = *told == End::NotYet || processes.contains_key(id);
-            *told = End::Once;
+        ended.retain(|id, end| {
+            let keep = *end == End::NotYet || processes.contains_key(id);
+            *end = End::Once;
             keep
         });
         if let Some(remotes) = &mut self.remotes {
@@ -208,9 +208,9 @@ impl NetState {
             NetFact::Descriptors { id, open } => {
                 self.descriptors.insert(*id, *open);
             }
-            NetFact::Namespace { netns, cgroup } => self.namespaces.told(*netns, cgroup.as_deref()),
+            NetFact::Namespace { netns, cgroup } => self.namespaces.answer(*netns, cgroup.as_deref()),
             NetFact::Unwatched { datagrams } => self.unwatched = *datagrams,
-            NetFact::RemoteName { address, name } => self.names.told(*address, name.as_deref()),
+            NetFact::RemoteName { address, name } => self.names.answer(*address, name.as_deref()),
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
             NetFact::Closed(fact) => self.closed(fact),
             NetFact::Vanished { cookie } => self.vanished(*cookie),

@@ -110,7 +110,7 @@ fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
     }
 }
 
-fn told(connection: ConnectionFact) -> NetFact {
+fn untimed(connection: ConnectionFact) -> NetFact {
     NetFact::UntimedConnection(connection.into())
 }
 
@@ -132,7 +132,7 @@ fn flow(task: TaskId, cookie: u64, protocol: Protocol, tx: u64, rx: u64) -> NetF
 fn a_remote_is_asked_for_once_and_people_see_its_name() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(told(connection(1, 5, 1000, 500)));
+    scene.say(untimed(connection(1, 5, 1000, 500)));
     let wanted = |scene: &Scene, report: &Report| {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
         let now = Timestamp { boot: scene.now, wall: 0 };
@@ -158,11 +158,11 @@ fn a_remote_is_asked_for_once_and_people_see_its_name() {
 }
 
 #[test]
-fn what_was_moved_before_observation_is_not_counted() {
+fn bytes_from_before_observation_are_not_counted() {
     let mut scene = Scene::new(View::Net);
-    scene.say(told(connection(1, 0, 1000, 500)));
+    scene.say(untimed(connection(1, 0, 1000, 500)));
     assert_eq!(scene.next(A, "tx"), Value::Unsigned(0));
-    scene.say(told(connection(1, 0, 1600, 500)));
+    scene.say(untimed(connection(1, 0, 1600, 500)));
     assert_eq!(scene.next(A, "tx"), Value::Unsigned(600));
     scene.say(closed(connection(1, 0, 1700, 501), Some(Counters { tx: 1600, rx: 500, retransmitted: 0 })));
     let report = scene.report();
@@ -178,7 +178,7 @@ fn a_connection_from_before_that_ends_before_the_first_pass_counts_nothing() {
 }
 
 #[test]
-fn a_connection_whose_beginning_nobody_told_and_no_pass_has_met_is_counted_whole() {
+fn a_connection_without_open_event_that_no_scan_has_found_is_counted_whole() {
     let mut scene = Scene::new(View::Net);
     scene.report();
     scene.say(closed(connection(1, 0, 1000, 500), None));
@@ -188,7 +188,7 @@ fn a_connection_whose_beginning_nobody_told_and_no_pass_has_met_is_counted_whole
 }
 
 #[test]
-fn what_its_process_had_closed_before_observation_is_not_counted() {
+fn a_connection_closed_by_its_process_before_observation_is_not_counted() {
     let mut scene = Scene::new(View::Net);
     scene.report();
     scene.say(closed(ConnectionFact { owner: None, ..connection(1, 0, 1000, 500) }, None));
@@ -198,7 +198,7 @@ fn what_its_process_had_closed_before_observation_is_not_counted() {
 }
 
 #[test]
-fn a_connection_between_two_passes_is_counted_whole() {
+fn a_connection_between_two_scans_is_counted_whole() {
     let mut scene = Scene::new(View::Net);
     scene.report();
     scene.say(closed(connection(1, 7, 1000, 500), None));
@@ -213,7 +213,7 @@ fn a_connection_between_two_passes_is_counted_whole() {
 fn a_connection_that_was_met_and_ended_is_counted_once() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(told(connection(1, 7, 400, 0)));
+    scene.say(untimed(connection(1, 7, 400, 0)));
     scene.report();
     scene.say(closed(connection(1, 7, 1000, 0), Some(Counters { tx: 400, rx: 0, retransmitted: 0 })));
     scene.say(NetFact::Vanished { cookie: 1 });
@@ -225,16 +225,16 @@ fn a_connection_that_was_met_and_ended_is_counted_once() {
 fn the_same_socket_connected_again_is_another_connection() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(told(connection(1, 7, 1000, 0)));
-    scene.say(told(connection(1, 8, 300, 0)));
+    scene.say(untimed(connection(1, 7, 1000, 0)));
+    scene.say(untimed(connection(1, 8, 300, 0)));
     assert_eq!(scene.next(A, "tx"), Value::Unsigned(1300));
 }
 
 #[test]
-fn an_end_that_is_told_after_the_connection_was_forgotten_adds_what_is_new() {
+fn a_close_reported_after_the_connection_was_forgotten_adds_the_new_bytes() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(told(connection(1, 7, 400, 0)));
+    scene.say(untimed(connection(1, 7, 400, 0)));
     scene.say(NetFact::Vanished { cookie: 1 });
     for _ in 0..100 {
         scene.report();
@@ -247,7 +247,7 @@ fn an_end_that_is_told_after_the_connection_was_forgotten_adds_what_is_new() {
 fn a_counter_that_was_read_a_byte_too_high_is_corrected() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(told(connection(1, 7, 0, 101)));
+    scene.say(untimed(connection(1, 7, 0, 101)));
     assert_eq!(scene.next(A, "rx"), Value::Unsigned(101));
     scene.say(closed(connection(1, 7, 0, 100), Some(Counters { tx: 0, rx: 101, retransmitted: 0 })));
     assert_eq!(scene.next(A, "rx"), Value::Unsigned(100));
@@ -258,7 +258,7 @@ fn a_shared_socket_is_split_whichever_is_known_first() {
     for flow_first in [true, false] {
         let mut scene = Scene::new(View::Net);
         scene.report();
-        let facts = [flow(B, 1, Protocol::Tcp, 300, 20), told(connection(1, 7, 1000, 100))];
+        let facts = [flow(B, 1, Protocol::Tcp, 300, 20), untimed(connection(1, 7, 1000, 100))];
         let mut order = Vec::from(facts);
         if !flow_first {
             order.reverse();
@@ -281,15 +281,15 @@ fn a_shared_socket_is_split_whichever_is_known_first() {
 }
 
 #[test]
-fn the_only_holder_owns_what_nobody_acted_on_and_several_do_not() {
+fn a_connection_without_owner_belongs_to_its_only_holder_and_not_to_one_of_several() {
     let mut scene = Scene::new(View::Net);
     scene.report();
     let nobodys = |cookie, holders: &[TaskId], rx| {
         let fact = connection(cookie, 7, 0, rx);
         ConnectionFact { owner: None, holders: holders.into(), ..fact }
     };
-    scene.say(told(nobodys(1, &[A], 10)));
-    scene.say(told(nobodys(2, &[A, B], 1000)));
+    scene.say(untimed(nobodys(1, &[A], 10)));
+    scene.say(untimed(nobodys(2, &[A, B], 1000)));
     assert_eq!(scene.next(A, "rx"), Value::Unsigned(10));
     scene.say(closed(nobodys(2, &[], 1000), None));
     scene.report();
@@ -300,10 +300,10 @@ fn the_only_holder_owns_what_nobody_acted_on_and_several_do_not() {
 }
 
 #[test]
-fn a_process_that_ended_is_told_of_once_and_again_when_more_of_it_is_sent() {
+fn an_ended_process_is_reported_once_and_again_when_it_has_more_bytes() {
     let mut scene = Scene::new(View::Net);
     scene.report();
-    scene.say(told(connection(1, 7, 400, 0)));
+    scene.say(untimed(connection(1, 7, 400, 0)));
     scene.report();
     scene.process(ProcessFact::Ended { id: A, at: scene.now });
     let report = scene.report();
@@ -317,7 +317,7 @@ fn a_process_that_ended_is_told_of_once_and_again_when_more_of_it_is_sent() {
 }
 
 #[test]
-fn short_lives_are_told_of_once_as_ended_and_stay_in_the_totals() {
+fn a_short_lived_process_is_reported_once_as_ended_and_stays_in_the_totals() {
     let mut scene = Scene::new(View::Net);
     scene.report();
     let lives: Vec<TaskId> = (0..150).map(|tgid| TaskId { start: 7, tgid: 1000 + tgid }).collect();
@@ -347,7 +347,7 @@ fn short_lives_are_told_of_once_as_ended_and_stay_in_the_totals() {
 }
 
 #[test]
-fn ends_without_detail_add_what_is_new_of_their_totals() {
+fn totals_of_closes_add_their_new_bytes() {
     let mut scene = Scene::new(View::Net);
     scene.report();
     let totals = |tx, connections| {
@@ -367,7 +367,7 @@ fn ends_without_detail_add_what_is_new_of_their_totals() {
 }
 
 #[test]
-fn facts_that_are_told_in_another_order_give_the_same_rows() {
+fn facts_in_another_order_give_the_same_rows() {
     let shown = |view: View, order: &dyn Fn(&mut Vec<NetFact>)| {
         let mut scene = Scene::new(view);
         scene.report();
@@ -388,7 +388,7 @@ fn facts_that_are_told_in_another_order_give_the_same_rows() {
         facts.extend((21..40).map(|cookie| {
             let mut fact = ConnectionFact { passive: true, ..connection(cookie, 7, 10, 10) };
             fact.ends.remote = Some(Endpoint::new([10, 0, 0, 2].into(), cookie as u16));
-            told(fact)
+            untimed(fact)
         }));
         order(&mut facts);
         facts.into_iter().for_each(|fact| scene.say(fact));
@@ -420,12 +420,12 @@ fn datagrams_are_kept_apart_from_tcp_and_counted_anew_without_loss() {
 #[test]
 fn rates_and_shares_are_unknown_before_the_first_interval() {
     let mut scene = Scene::new(View::Net);
-    scene.say(told(connection(1, 0, 1000, 500)));
+    scene.say(untimed(connection(1, 0, 1000, 500)));
     let report = scene.report();
     for column in ["tx_rate", "rx_rate", "share"] {
         assert_eq!(cell(&report, A, column), Some(Value::Missing), "{column}");
     }
-    scene.say(told(connection(1, 0, 1300, 500)));
+    scene.say(untimed(connection(1, 0, 1300, 500)));
     scene.say(flow(B, 9, Protocol::Udp, 100, 0));
     let report = scene.report();
     assert_eq!(cell(&report, A, "share"), Some(Value::Real(0.75)));
@@ -438,10 +438,10 @@ fn rates_and_shares_are_unknown_before_the_first_interval() {
 fn rows_of_remotes_add_up_to_the_process() {
     let mut scene = Scene::of(Request { by: GroupBy::Remote, ..Request::new(View::Net) });
     scene.report();
-    scene.say(told(connection(1, 7, 1000, 0)));
+    scene.say(untimed(connection(1, 7, 1000, 0)));
     let mut other = connection(2, 7, 50, 0);
     other.ends.remote = Some(address("10.0.0.3:80"));
-    scene.say(told(other));
+    scene.say(untimed(other));
     scene.say(flow(A, 9, Protocol::Udp, 5, 0));
     let report = scene.report();
     let table = &report.tables[0];
@@ -559,14 +559,14 @@ fn a_link_is_used_by_its_busier_direction_and_has_no_use_without_a_speed() {
 }
 
 #[test]
-fn a_link_tells_what_waits_and_what_was_lost_while_observed() {
+fn a_link_shows_what_waits_and_what_was_lost_while_observed() {
     let mut scene = Scene::new(View::Net);
     let link = |drops| LinkFact { name: b"eth0".to_vec(), speed: None, tx: 0, rx: 0, drops };
     let saturation = |errors, packets, drops| {
         let queue = Some(QueueFact { packets, bytes: packets * 1000, drops });
         NetFact::Saturation(vec![SaturationFact { name: b"eth0".to_vec(), errors, queue }])
     };
-    let told = |scene: &mut Scene| {
+    let shown = |scene: &mut Scene| {
         let report = scene.report();
         let links = &report.tables[1];
         let number = |column: &str| links.rows[0].cells[links.position(column).unwrap()].number();
@@ -576,21 +576,21 @@ fn a_link_tells_what_waits_and_what_was_lost_while_observed() {
     };
     scene.say(NetFact::Links(vec![link(3)]));
     scene.say(saturation(5, 0, u32::MAX - 1));
-    assert_eq!(told(&mut scene), ([0.0; 6], String::new()), "all of that was before");
+    assert_eq!(shown(&mut scene), ([0.0; 6], String::new()), "all of that was before");
     scene.say(NetFact::Links(vec![link(4)]));
     scene.say(saturation(7, 2, 8));
     let notes = "eth0: 13 packets were dropped or damaged since the last report; 2 packets wait in its queue, 2.0 KiB.";
-    assert_eq!(told(&mut scene), ([2000.0, 2.0, 1.0, 10.0, 11.0, 2.0], notes.to_owned()));
+    assert_eq!(shown(&mut scene), ([2000.0, 2.0, 1.0, 10.0, 11.0, 2.0], notes.to_owned()));
     // Another discipline takes its place: it counts from nothing.
     scene.say(saturation(7, 0, 1));
-    assert_eq!(told(&mut scene), ([0.0, 0.0, 1.0, 10.0, 11.0, 2.0], String::new()));
+    assert_eq!(shown(&mut scene), ([0.0, 0.0, 1.0, 10.0, 11.0, 2.0], String::new()));
     scene.say(saturation(7, 0, 4));
     let notes = "eth0: 3 packets were dropped or damaged since the last report.";
-    assert_eq!(told(&mut scene), ([0.0, 0.0, 1.0, 13.0, 14.0, 2.0], notes.to_owned()));
+    assert_eq!(shown(&mut scene), ([0.0, 0.0, 1.0, 13.0, 14.0, 2.0], notes.to_owned()));
 }
 
 #[test]
-fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
+fn a_connection_is_counted_at_the_most_specific_listener_that_can_have_accepted_it() {
     let mut scene = Scene::new(View::Listen);
     let listener = |cookie, local: &str| {
         listed(SocketFact {
@@ -610,11 +610,11 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
     };
     scene.say(listener(50, "0.0.0.0:4000"));
     scene.say(listener(51, "10.0.0.1:4000"));
-    scene.say(told(accepted(1, 7, None)));
+    scene.say(untimed(accepted(1, 7, None)));
     scene.report();
-    scene.say(told(accepted(1, 7, Some(A))));
+    scene.say(untimed(accepted(1, 7, Some(A))));
     scene.say(closed(accepted(2, 8, Some(A)), None));
-    scene.say(told(accepted(3, 0, Some(A))));
+    scene.say(untimed(accepted(3, 0, Some(A))));
     let report = scene.report();
     let table = &report.tables[0];
     let of = |row: usize, column: &str| table.rows[row].cells[table.position(column).unwrap()].clone();
@@ -627,7 +627,7 @@ fn a_listener_counts_what_was_accepted_and_the_most_specific_one_gets_it() {
 }
 
 #[test]
-fn a_queue_without_a_known_limit_is_told_without_one() {
+fn a_queue_without_a_known_limit_is_reported_without_one() {
     let mut scene = Scene::new(View::Listen);
     let listener = |queue_limit, drops| {
         listed(SocketFact {
@@ -641,22 +641,22 @@ fn a_queue_without_a_known_limit_is_told_without_one() {
             drops,
         })
     };
-    let mut told = |queue_limit, drops| {
+    let mut notes = |queue_limit, drops| {
         scene.say(listener(queue_limit, drops));
         let notes = scene.report().notes.into_iter().filter(|note| note.kind == CommonNote::NearLimit.kind());
         notes.map(|note| note.text).collect::<Vec<_>>()
     };
-    assert_eq!(told(None, 2), [""; 0], "nothing was dropped while observed, and no limit is near");
+    assert_eq!(notes(None, 2), [""; 0], "nothing was dropped while observed, and no limit is near");
     let waiting = "4 connections wait at 10.0.0.1:4000 for 100";
-    assert_eq!(told(None, 3), [format!("{waiting}; 1 connection found no room since the last report.")]);
-    assert_eq!(told(Some(4), 3), [format!("{waiting}, of at most 4.")]);
+    assert_eq!(notes(None, 3), [format!("{waiting}; 1 connection found no room since the last report.")]);
+    assert_eq!(notes(Some(4), 3), [format!("{waiting}, of at most 4.")]);
 }
 
 #[test]
 fn a_socket_is_in_the_container_of_its_network_namespace() {
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let mut scene = Scene::new(View::Connections);
-    scene.say(told(connection(1, 7, 0, 0)));
+    scene.say(untimed(connection(1, 7, 0, 0)));
     let wanted = |scene: &Scene, report: &Report| {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
         let now = Timestamp { boot: scene.now, wall: 0 };
@@ -688,7 +688,7 @@ fn a_socket_is_in_the_container_of_its_network_namespace() {
 }
 
 #[test]
-fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
+fn of_many_full_queues_the_worst_are_named_and_the_others_counted() {
     let mut scene = Scene::new(View::Net);
     let listener = |cookie: u64, drops: u32| {
         listed(SocketFact {
@@ -727,13 +727,13 @@ fn of_many_full_queues_the_worst_are_told_and_the_others_counted() {
 }
 
 #[test]
-fn what_has_ended_is_not_among_the_open_connections_of_the_first_answer() {
+fn a_closed_connection_is_not_among_the_open_ones_of_the_first_answer() {
     let mut scene = Scene::new(View::Net);
     for cookie in 1..=3 {
-        scene.say(told(connection(cookie, 7, 0, 0)));
+        scene.say(untimed(connection(cookie, 7, 0, 0)));
     }
     // One that nobody is known to have is open all the same.
-    scene.say(told(ConnectionFact { owner: None, holders: Holders::new(), ..connection(4, 7, 0, 0) }));
+    scene.say(untimed(ConnectionFact { owner: None, holders: Holders::new(), ..connection(4, 7, 0, 0) }));
     scene.say(closed(connection(2, 7, 0, 0), None));
     scene.say(NetFact::Vanished { cookie: 3 });
     let headline = scene.report().headline;

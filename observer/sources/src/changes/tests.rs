@@ -59,7 +59,7 @@ fn state(changes: &Changes) -> Vec<Fact> {
 }
 
 #[test]
-fn what_is_equal_is_dropped_and_what_changed_is_passed_on() {
+fn an_equal_fact_is_dropped_and_a_changed_one_passed_on() {
     let mut changes = Changes::default();
     assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]), [met(1, "x"), met(2, "y")]);
     assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "z")]), [met(2, "z")]);
@@ -69,7 +69,7 @@ fn what_is_equal_is_dropped_and_what_changed_is_passed_on() {
 }
 
 #[test]
-fn what_a_pass_under_way_tells_again_is_kept_once() {
+fn a_known_fact_in_a_running_scan_is_stored_once() {
     let socket = |cookie, queued| {
         let ends = Endpoints { netns: 1, local: "10.0.0.1:53".parse().unwrap(), remote: None };
         SocketHandle::Socket(Arc::new(SocketFact {
@@ -100,7 +100,7 @@ fn what_a_pass_under_way_tells_again_is_kept_once() {
 }
 
 #[test]
-fn where_there_are_many_sockets_what_is_told_of_one_is_packed_and_the_same_fact() {
+fn facts_about_many_sockets_are_packed_and_stay_equal() {
     let told = |cookie: u64, tx| {
         let connection = ConnectionFact {
             cookie,
@@ -166,7 +166,7 @@ fn events_are_never_dropped() {
 }
 
 #[test]
-fn what_vanished_is_forgotten_and_new_when_it_comes_back() {
+fn a_vanished_thing_is_forgotten_and_new_when_it_comes_back() {
     let mut changes = Changes::default();
     pass(&mut changes, "a", &[met(1, "x"), met(2, "y"), met(1, "x")]);
     pass(&mut changes, "a", &[met(2, "y")]);
@@ -175,7 +175,7 @@ fn what_vanished_is_forgotten_and_new_when_it_comes_back() {
 }
 
 #[test]
-fn what_vanished_is_gone_once() {
+fn a_vanished_thing_is_gone_once() {
     let mut changes = Changes::default();
     pass(&mut changes, "a", &[counters(1, 10), counters(2, 20)]);
     single(&mut changes, exact(1));
@@ -187,7 +187,7 @@ fn what_vanished_is_gone_once() {
 }
 
 #[test]
-fn what_another_program_still_finds_is_not_gone() {
+fn a_thing_that_another_program_still_finds_is_not_gone() {
     let mut changes = Changes::default();
     pass(&mut changes, "a", &[met(1, "x")]);
     assert_eq!(pass(&mut changes, "b", &[met(1, "x")]), []);
@@ -199,7 +199,7 @@ fn what_another_program_still_finds_is_not_gone() {
 }
 
 #[test]
-fn an_interrupted_pass_declares_nothing_gone() {
+fn an_interrupted_scan_declares_nothing_gone() {
     let mut changes = Changes::default();
     let mut out = Vec::new();
     pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]);
@@ -225,7 +225,7 @@ fn a_process_that_ended_is_forgotten_once_its_last_words_were_said() {
 }
 
 #[test]
-fn a_zombie_stays_known_while_passes_find_it() {
+fn a_zombie_stays_known_while_scans_find_it() {
     let mut changes = Changes::default();
     pass(&mut changes, "a", &[met(1, "x")]);
     single(&mut changes, ended(1));
@@ -238,7 +238,7 @@ fn a_zombie_stays_known_while_passes_find_it() {
 }
 
 #[test]
-fn what_is_told_of_a_file_that_came_back_is_news() {
+fn facts_about_a_file_that_came_back_are_news() {
     use observer_core::facts::disk::{Answer, DiskFact, File, InodeId};
     let inode = InodeId::default();
     let file = Fact::Disk(DiskFact::File { inode, file: File::default() });
@@ -270,7 +270,7 @@ fn limit(cgroup: &str) -> Fact {
 }
 
 #[test]
-fn what_is_exact_is_news_again_once_the_counters_beside_it_moved() {
+fn exact_memory_is_news_again_after_the_counters_changed() {
     let mut changes = Changes::default();
     pass(&mut changes, "a", &[counters(1, 10)]);
     assert_eq!(single(&mut changes, exact(1)), [exact(1)]);
@@ -280,7 +280,7 @@ fn what_is_exact_is_news_again_once_the_counters_beside_it_moved() {
 }
 
 #[test]
-fn the_limit_of_a_group_is_news_to_whoever_comes_into_it_anew() {
+fn the_limit_of_a_group_is_news_when_it_has_processes_again() {
     let mut changes = Changes::default();
     pass(&mut changes, "a", &[counters(1, 10)]);
     assert_eq!(single(&mut changes, place(1, "/g")), [place(1, "/g")]);
@@ -294,7 +294,7 @@ fn the_limit_of_a_group_is_news_to_whoever_comes_into_it_anew() {
 }
 
 #[test]
-fn what_a_filesystem_holds_is_news_when_it_is_mounted_again() {
+fn the_space_of_a_filesystem_is_news_when_it_is_mounted_again() {
     use observer_core::facts::disk::{DiskFact, Mount, Space};
     let space = Fact::Disk(DiskFact::Space { dev: 8, space: Space::default() });
     let mounted = Fact::Disk(DiskFact::Mounts(vec![Mount { dev: 8, ..Mount::default() }]));
@@ -363,7 +363,7 @@ fn lived(changes: &mut Changes, life: u64) {
 }
 
 #[test]
-fn what_is_known_is_bounded_by_what_there_is() {
+fn the_number_of_known_slots_is_bounded_by_what_there_is() {
     let mut changes = Changes::default();
     (0..100).for_each(|life| lived(&mut changes, life));
     let (len, values) = (changes.len(), changes.values.len());
@@ -375,7 +375,7 @@ fn what_is_known_is_bounded_by_what_there_is() {
 }
 
 #[test]
-fn what_another_pass_of_the_same_report_finds_was_never_gone() {
+fn a_thing_that_another_scan_of_the_same_report_finds_was_never_gone() {
     use observer_core::facts::disk::{DiskFact, File, InodeId};
     let file = Fact::Disk(DiskFact::File { inode: InodeId::default(), file: File::default() });
     let gone = Fact::Disk(DiskFact::FileGone { inode: InodeId::default() });

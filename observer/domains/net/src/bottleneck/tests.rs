@@ -222,7 +222,7 @@ fn application() -> Pair {
 }
 
 #[test]
-fn each_limit_is_told_from_its_readings() {
+fn each_bottleneck_follows_from_its_readings() {
     for (pair, limit) in [
         (link(), Bottleneck::Link),
         (bloated(), Bottleneck::Link),
@@ -241,13 +241,13 @@ fn each_limit_is_told_from_its_readings() {
 }
 
 #[test]
-fn a_queue_is_what_round_trips_take_beyond_the_shortest() {
+fn the_queueing_delay_is_the_round_trip_beyond_the_shortest() {
     assert_eq!(bloated().judged().queue, Some(0.188_942 - 0.006_897));
     assert_eq!(peer().judged().queue, None, "what waits for an answer tells nothing of the path");
 }
 
 #[test]
-fn bandwidth_helps_who_fills_a_link_and_nearness_who_waits_for_round_trips() {
+fn bandwidth_helps_a_sender_that_fills_a_link_and_nearness_one_that_waits_for_round_trips() {
     for (pair, gain) in [
         (link(), Remedy::Bandwidth),
         (latency(), Remedy::Nearness),
@@ -268,7 +268,7 @@ fn losses_beside_a_standing_queue_are_the_queue_s() {
 }
 
 #[test]
-fn who_only_receives_does_not_know_why_no_more_comes_unless_it_reads_slowly() {
+fn a_receiver_has_no_known_bottleneck_unless_it_reads_slowly() {
     let mut pair = peer();
     (pair.sent, pair.received, pair.segments) = (0, 1_000_000, (0, 700));
     assert_eq!(pair.judged().limit, Bottleneck::Unknown);
@@ -310,7 +310,7 @@ fn round_trips_behind_a_queue_that_another_fills_are_round_trips() {
 }
 
 #[test]
-fn a_single_reading_tells_nothing() {
+fn a_single_reading_shows_no_bottleneck() {
     let now = link().now;
     let judgement = judge(ReadingPair { from: &now, to: &now, all: &[now], hz: 250.0, beside: 0.0 });
     assert_eq!(judgement.limit, Bottleneck::Unknown);

@@ -75,7 +75,7 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
 }
 
 #[test]
-fn a_holder_that_comes_later_does_not_change_what_somebody_keeps() {
+fn a_later_holder_does_not_change_a_fact_that_is_shared() {
     let held = |tgid| bytes(&HeldRecord { holder: task(tgid), socket: socket(9), ..HeldRecord::default() });
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     decoder.part(names::SOCKET, &held(1), &mut decoded).unwrap();
@@ -90,7 +90,7 @@ fn a_holder_that_comes_later_does_not_change_what_somebody_keeps() {
 }
 
 #[test]
-fn what_a_process_was_called_when_it_acted_first_is_not_news_later() {
+fn the_name_of_a_process_at_its_first_action_does_not_replace_its_name_now() {
     let mut before = task(1);
     before.comm[..3].copy_from_slice(b"old");
     let held = HeldRecord {
@@ -110,7 +110,7 @@ fn what_a_process_was_called_when_it_acted_first_is_not_news_later() {
 }
 
 #[test]
-fn an_end_tells_its_owner_and_what_was_seen_only_where_something_was() {
+fn a_close_names_its_owner_and_has_seen_counters_only_if_a_scan_found_it() {
     let header = |kind, size| RecordHeader { kind, size: size as u32, at: 99 };
     for (flags, expected) in [(0, None), (SOCKET_SEEN, Some(Counters { tx: 7, rx: 8, retransmitted: 9 }))] {
         let record = ClosedRecord {
@@ -133,7 +133,7 @@ fn an_end_tells_its_owner_and_what_was_seen_only_where_something_was() {
 }
 
 #[test]
-fn a_flow_is_read_after_its_announcement_and_removed_once_nobody_can_add_to_it() {
+fn a_flow_is_read_after_its_announcement_and_removed_once_no_process_can_add_to_it() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     let announcement = FlowRecord {
         header: RecordHeader { kind: KIND_FLOW, size: size_of::<FlowRecord>() as u32, at: 1 },
@@ -160,7 +160,7 @@ fn a_flow_is_read_after_its_announcement_and_removed_once_nobody_can_add_to_it()
 }
 
 #[test]
-fn the_end_of_a_process_is_told_only_if_it_was() {
+fn the_end_of_a_process_is_reported_only_if_the_process_was() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     let held = HeldRecord { holder: task(1), socket: socket(9), ..HeldRecord::default() };
     decoder.pass(names::SOCKET, &bytes(&held), &mut decoded).unwrap();
@@ -196,7 +196,7 @@ fn living(decoded: &Decoded) -> Vec<(TaskId, bool)> {
 }
 
 #[test]
-fn what_is_told_after_the_end_of_a_process_does_not_bring_it_to_life() {
+fn a_record_after_the_end_of_a_process_does_not_bring_it_to_life() {
     for met_before in [false, true] {
         let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
         if met_before {
@@ -267,7 +267,7 @@ fn totals_of_a_process_that_ended_are_removed_once_they_are_final() {
 }
 
 #[test]
-fn what_is_not_a_record_is_refused() {
+fn bytes_that_are_no_record_are_rejected() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     let record = |kind| bytes(&RecordHeader { kind, size: 16, at: 0 });
     for bytes in [&[][..], &[1, 2, 3], &record(KIND_CLOSED), &record(77)] {
