@@ -3,41 +3,28 @@
 //! A parent declares its children and they may take from it what all of them share: that alone is no circle. With a third
 //! file in the round it is one.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use petgraph::{algo::tarjan_scc, graphmap::DiGraphMap};
 
 use super::modules::{Import, Kin};
 
-/// The circles that are still there: a line a circle, its files in order. It only gets shorter.
-const KNOWN: &str = include_str!("circles.txt");
-
-/// Every circle that is not known, with the lines that make it, and every known one that is no more. Files are shown from
-/// `root`.
+/// Every circle, with the lines that make it. Files are shown from `root`.
 pub fn judge(root: &Path, imports: &BTreeSet<Import>) -> Vec<String> {
-    compare(root, imports, KNOWN)
-}
-
-fn compare(root: &Path, imports: &BTreeSet<Import>, known: &str) -> Vec<String> {
     let short = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
-    let mut known: BTreeSet<&str> = known.lines().collect();
-    let mut faults = Vec::new();
-    for files in circles(imports) {
+    let fault = |files: BTreeSet<&Path>| {
         let names = files.iter().map(|path| short(path)).collect::<Vec<_>>().join(" ");
-        if known.remove(names.as_str()) {
-            continue;
-        }
-        let mut fault = format!("these files import one another: {names}");
-        for Import { from, line, to, .. } in imports {
-            if files.contains(from.as_path()) && files.contains(to.as_path()) {
-                // Writing to a String cannot fail.
-                let _ = write!(fault, "\n    {}:{line} imports {}", short(from), short(to));
-            }
-        }
-        faults.push(fault);
-    }
-    faults.extend(known.iter().map(|names| format!("no circle any more, take it from circles.txt: {names}")));
-    faults
+        let is_in = |path: &PathBuf| files.contains(path.as_path());
+        let inner = imports.iter().filter(|import| is_in(&import.from) && is_in(&import.to));
+        let lines = inner.map(|Import { from, line, to, .. }| {
+            format!("\n    {}:{line} imports {}", short(from), short(to))
+        });
+        format!("these files import one another: {names}{}", lines.collect::<String>())
+    };
+    circles(imports).into_iter().map(fault).collect()
 }
 
 /// The circles that are there without what children take from their parents, and those that are there without what
@@ -58,13 +45,14 @@ fn circles(imports: &BTreeSet<Import>) -> BTreeSet<BTreeSet<&Path>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::fs;
 
     use super::{super::modules::Tree, *};
 
     /// The circles of a crate of these files, by the names of their files.
     fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
-        let folder = std::env::temp_dir().join(format!("circles-{:?}", std::thread::current().id()));
+        let own = format!("circles-{}-{:?}", std::process::id(), std::thread::current().id());
+        let folder = std::env::temp_dir().join(own);
         for (name, text) in files {
             let path = folder.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -140,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_circle_and_one_that_is_no_more_are_faults() {
+    fn a_circle_is_told_with_each_line_that_makes_it() {
         let import = |from: &str, to: &str| Import {
             from: PathBuf::from("/w").join(from),
             line: 3,
@@ -148,15 +136,9 @@ mod tests {
             kin: Kin::Other,
         };
         let imports = [import("a.rs", "b.rs"), import("b.rs", "a.rs"), import("b.rs", "c.rs")].into();
-        let compare = |known| compare(Path::new("/w"), &imports, known);
-        assert_eq!(compare("a.rs b.rs\n"), [] as [&str; 0]);
         assert_eq!(
-            compare(""),
+            judge(Path::new("/w"), &imports),
             ["these files import one another: a.rs b.rs\n    a.rs:3 imports b.rs\n    b.rs:3 imports a.rs"]
-        );
-        assert_eq!(
-            compare("a.rs b.rs\na.rs c.rs"),
-            ["no circle any more, take it from circles.txt: a.rs c.rs"]
         );
     }
 }

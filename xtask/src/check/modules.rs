@@ -156,9 +156,6 @@ impl Tree {
             let inner_folder = folder.join(ident.to_string());
             if let Some((_, items)) = content {
                 self.items(items, whole, &inner_folder, &inner)?;
-            } else if let Some(path) = attrs.iter().find_map(path_of) {
-                let file = file.with_file_name(path);
-                self.file(&file, file.parent().unwrap_or(&file), &inner)?;
             } else {
                 let flat = inner_folder.with_extension("rs");
                 let file = if flat.exists() { flat } else { inner_folder.join("mod.rs") };
@@ -223,11 +220,4 @@ pub fn is_test(attribute: &Attribute) -> bool {
     let Meta::List(list) = &attribute.meta else { return attribute.path().is_ident("test") };
     let tokens = list.tokens.to_string();
     list.path.is_ident("cfg") && (tokens == "test" || tokens.starts_with("all (test"))
-}
-
-/// `#[path = "…"]`.
-fn path_of(attribute: &Attribute) -> Option<String> {
-    let Meta::NameValue(value) = &attribute.meta else { return None };
-    let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &value.value else { return None };
-    value.path.is_ident("path").then(|| text.value())
 }
