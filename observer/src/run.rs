@@ -16,7 +16,7 @@ use pipeline::Pipeline;
 
 mod allocation;
 mod attach;
-mod interruption;
+pub mod commands;
 mod live;
 mod pace;
 mod pipeline;
@@ -50,12 +50,12 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
         Source::Kernel { live, record } => {
             let mut pipeline = Pipeline::new(vec![engine], Some(output));
             let record = record.as_deref();
-            wait(live::observe(&[domain], &live, watch.timing, record, &mut pipeline))?;
+            wait(live::observe(&[domain], &live, watch.timing, record, None, &mut pipeline))?;
             pipeline.finish()
         }
         Source::Recording(path) => {
             let mut pipeline = Pipeline::new(vec![engine], Some(output));
-            wait(replay::replay(&path, watch.timing, &mut pipeline))?;
+            wait(replay::replay(&path, watch.timing, None, &mut pipeline))?;
             pipeline.finish()
         }
     }
@@ -70,7 +70,7 @@ fn record(record: Record) -> Result<Exit, Error> {
         domains::engine(Request { cmdline, resolve, records: true, ..Request::new(view) })
     });
     let mut pipeline = Pipeline::new(engines.collect(), None);
-    wait(live::observe(&domains, &record.live, record.timing, Some(&record.file), &mut pipeline))?;
+    wait(live::observe(&domains, &record.live, record.timing, Some(&record.file), None, &mut pipeline))?;
     pipeline.finish()
 }
 

@@ -15,7 +15,7 @@ use crate::{
         shape::{self, UnknownColumn},
     },
     text::{harmless, printable},
-    view::Request,
+    view::{Request, View},
     wants::HostQueries,
 };
 
@@ -69,6 +69,26 @@ impl Engine {
     /// A report is due at `now`, and every fact that it is made of has been taken in.
     pub fn tick(&mut self, now: Timestamp) {
         self.domain.tick(now);
+    }
+
+    /// The view that it answers.
+    #[must_use]
+    pub const fn view(&self) -> View {
+        self.request.view
+    }
+
+    /// Answers `request` from now on, and gives it back where that takes another state: for another view, or for trends
+    /// over another window.
+    ///
+    /// # Errors
+    /// The request, where it is for another state.
+    pub fn change(&mut self, request: Request) -> Result<(), Request> {
+        let same = (self.request.view, self.request.window) == (request.view, request.window);
+        if !same {
+            return Err(request);
+        }
+        self.request = Request { records: self.request.records, ..request };
+        Ok(())
     }
 
     fn context<'a>(&'a self, request: &'a Request, now: Timestamp) -> Option<Context<'a>> {

@@ -4,6 +4,7 @@
 //! is lost, and said to be. A recording is not trusted: lengths are bounded, and what cannot be read is an error.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, VecDeque},
     fmt,
     fs::File,
@@ -263,6 +264,11 @@ impl<R: BufRead + Seek> Replay<R> {
                 }
             }
         }
+    }
+
+    /// The current value of every slot at this place.
+    pub fn values(&self) -> impl Iterator<Item = Cow<'_, Fact>> {
+        self.known.values().map(Cow::Borrowed)
     }
 
     fn skip(&mut self) {

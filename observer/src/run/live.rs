@@ -9,13 +9,14 @@ use std::{
 
 use tokio::{
     io::{Interest, unix::AsyncFd},
+    sync::mpsc::UnboundedReceiver,
     time::{Instant, sleep_until},
 };
 
 use super::{
     allocation,
     attach::{attach, decide},
-    interruption::{Interruption, Interruptions},
+    commands::{Command, Commands},
     pace::IntervalControl,
     pipeline::{Pipeline, warn},
 };
@@ -31,7 +32,8 @@ use observer_sources::{
     session::session,
 };
 
-/// Observes until the limit, a signal, or the end of whoever reads the output; `record` is where a recording goes.
+/// Observes until the limit, a command to stop, or the end of the output's reader; `record` is where a recording goes, and
+/// `sent` where commands come from beside signals.
 ///
 /// # Errors
 /// When nothing can be attached, the recording cannot be begun, or the pipeline fails.
@@ -40,11 +42,12 @@ pub async fn observe(
     options: &cli::LiveOptions,
     timing: Timing,
     record: Option<&Path>,
+    sent: Option<UnboundedReceiver<Command>>,
     pipeline: &mut Pipeline,
 ) -> Result<(), Error> {
     let began = Instant::now();
     // Before anything is attached, so that no signal finds the default of ending the process at once.
-    let mut interruptions = Interruptions::new()?;
+    let mut commands = Commands::new(sent)?;
     let plan = decide(&domains::declarations(domains), options)?;
     // The kernel counts the programs' runs and time only while somebody holds this descriptor.
     let counting = (options.verbose > 0).then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
@@ -67,7 +70,7 @@ pub async fn observe(
     if options.verbose > 1 {
         live.log_to(warn);
     }
-    let enough = until_enough(timing, options.budget, &mut live, &mut interruptions, pipeline).await;
+    let enough = until_enough(timing, options.budget, &mut live, &mut commands, pipeline).await;
     if options.verbose > 0 {
         let activity = activity::table(&live.activity());
         warn(&format_args!("all was attached after {:.1} ms\n{activity}", attached.as_secs_f64() * 1e3));
@@ -80,7 +83,7 @@ async fn until_enough(
     timing: Timing,
     budget: f64,
     live: &mut LiveSource,
-    interruptions: &mut Interruptions,
+    commands: &mut Commands,
     pipeline: &mut Pipeline,
 ) -> Result<(), Error> {
     let count = if timing.once { Some(1) } else { timing.count };
@@ -111,9 +114,10 @@ async fn until_enough(
                 }
             }
             () = readable(&rings) => live.drain(),
-            interruption = interruptions.next() => match interruption {
-                Interruption::Resized => pipeline.redraw()?,
-                Interruption::Ended => break,
+            command = commands.next() => match command {
+                Command::Show(request) => pipeline.show(*request, live.keyframe())?,
+                Command::Redraw => pipeline.redraw()?,
+                Command::Stop => break,
             },
         }
     }

@@ -2,7 +2,12 @@
 //!
 //! Live and replay differ only in who hands over facts and ticks.
 
-use std::io::{self, Write as _};
+use std::{
+    borrow::Cow,
+    io::{self, Write as _},
+};
+
+use crate::domains;
 
 use observer_core::{
     engine::Engine,
@@ -13,6 +18,7 @@ use observer_core::{
     },
     report::{Report, shape::UnknownColumn},
     text::harmless,
+    view::Request,
     wants::HostQueries,
 };
 use observer_faces::Output;
@@ -21,7 +27,9 @@ use observer_sources::record::Recorder;
 /// Where observations flow.
 pub struct Pipeline {
     engines: Vec<Engine>,
-    /// Shows what the first engine reports; none when only a recording is made.
+    /// The engine whose reports are shown, by its place.
+    shown: usize,
+    /// None when only a recording is made.
     output: Option<Box<dyn Output>>,
     recorder: Option<Recorder>,
     session: Option<SessionFact>,
@@ -33,11 +41,13 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// One engine a view; the output, if any, shows the first engine's reports.
+    /// One engine a view, each fed with every fact; the output, if any, shows the first engine's reports until
+    /// [`Self::show`].
     #[must_use]
     pub fn new(engines: Vec<Engine>, output: Option<Box<dyn Output>>) -> Self {
         Self {
             engines,
+            shown: 0,
             output,
             recorder: None,
             session: None,
@@ -71,7 +81,10 @@ impl Pipeline {
             (Some(output), None) => output.rows_that_fit(),
             _ => None,
         };
-        for engine in &self.engines {
+        for (place, engine) in self.engines.iter().enumerate() {
+            // What is not shown now still keeps up: of its rows nothing is asked.
+            let hidden = self.recorder.is_none() && place != self.shown;
+            let rows = if hidden { Some(0) } else { rows };
             wants.extend(engine.wants(now, rows).map_err(unshapable)?);
         }
         Ok(wants)
@@ -82,7 +95,7 @@ impl Pipeline {
         let shown = self.due > 0 || self.shows_base_line();
         self.due += 1;
         let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
-        if let Some(engine) = self.engines.first()
+        if let Some(engine) = self.engines.get(self.shown)
             && let Some(report) = engine.report(now, rows).map_err(unshapable)?
         {
             self.lost |= report.loss.any() || report.notes.iter().any(|note| note.kind.incomplete);
@@ -94,6 +107,43 @@ impl Pipeline {
         for engine in &mut self.engines {
             engine.delivered(now);
         }
+        Ok(())
+    }
+
+    /// Shows what `request` asks for, from the next report on. Where that takes a state that no engine has, one is made of
+    /// `values`, the current value of every slot: its trends and rates begin now.
+    ///
+    /// # Errors
+    /// When the domain of the view is not observed, or the view has no such column.
+    pub fn show<'a>(
+        &mut self,
+        request: Request,
+        values: impl Iterator<Item = Cow<'a, Fact>>,
+    ) -> Result<(), Error> {
+        let name = |view| domains::of(view).declaration().name;
+        let known = self.engines.iter().position(|engine| engine.view() == request.view);
+        if !self.engines.iter().any(|engine| name(engine.view()) == name(request.view)) {
+            let why = format!("`{}` is not observed", name(request.view));
+            return Err(Error::usage("changing the view", why));
+        }
+        let mut checked = request.clone();
+        checked.records = false;
+        domains::engine(checked).check().map_err(unshapable)?;
+        let request = match known.and_then(|place| self.engines.get_mut(place)) {
+            Some(engine) => engine.change(request),
+            None => Err(request),
+        };
+        if let Err(request) = request {
+            let mut engine = domains::engine(request);
+            let session = self.session.iter().map(|session| Fact::Session(Box::new(session.clone())));
+            session.for_each(|session| engine.apply(&session));
+            values.for_each(|value| engine.apply(&value));
+            match known {
+                Some(place) => self.engines[place] = engine,
+                None => self.engines.push(engine),
+            }
+        }
+        self.shown = known.unwrap_or(self.engines.len() - 1);
         Ok(())
     }
 

@@ -2,25 +2,34 @@
 
 use std::{os::unix::ffi::OsStrExt as _, path::Path};
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use super::{
-    interruption::{Interruption, Interruptions},
+    commands::{Command, Commands},
     pipeline::{Pipeline, warn},
 };
 use crate::cli::Timing;
 use observer_core::{error::Error, facts::StreamItem, text::printable};
 use observer_sources::replay::Replay;
 
-/// Replays until the recording's end, the limit, a signal, or the end of whoever reads the output.
+/// Replays until the recording's end, the limit, a command to stop, or the end of the output's reader; `sent` is where
+/// commands come from beside signals.
 ///
 /// # Errors
 /// When the file is no recording that this version can read, or the pipeline fails.
-pub async fn replay(path: &Path, timing: Timing, pipeline: &mut Pipeline) -> Result<(), Error> {
-    let mut interruptions = Interruptions::new()?;
+pub async fn replay(
+    path: &Path,
+    timing: Timing,
+    sent: Option<UnboundedReceiver<Command>>,
+    pipeline: &mut Pipeline,
+) -> Result<(), Error> {
+    let mut commands = Commands::new(sent)?;
     let unreadable =
         |error| Error::failed(format!("replaying {}", printable(path.as_os_str().as_bytes())), error);
     let count = if timing.once { Some(1) } else { timing.count };
     let mut reported = 0;
-    for item in Replay::open(path).map_err(unreadable)? {
+    let mut replay = Replay::open(path).map_err(unreadable)?;
+    while let Some(item) = replay.next() {
         match item {
             Ok(StreamItem::Fact(fact)) => pipeline.extend([fact]),
             Ok(StreamItem::Tick(now)) => pipeline.tick(now)?,
@@ -35,15 +44,96 @@ pub async fn replay(path: &Path, timing: Timing, pipeline: &mut Pipeline) -> Res
         if elapsed || count.is_some_and(|count| pipeline.reported() >= count) || pipeline.closed() {
             break;
         }
-        // A signal is looked for once a report: facts come by the thousand.
+        // A command is looked for once a report: facts come by the thousand.
         if pipeline.reported() > reported {
             reported = pipeline.reported();
             tokio::select! {
                 biased;
-                Interruption::Ended = interruptions.next() => break,
+                command = commands.next() => match command {
+                    Command::Show(request) => pipeline.show(*request, replay.values())?,
+                    // The next report comes at once.
+                    Command::Redraw => {}
+                    Command::Stop => break,
+                },
                 () = tokio::task::yield_now() => {}
             }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, io, path::PathBuf, rc::Rc};
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::domains;
+    use observer_core::{
+        report::Report,
+        view::{Request, View},
+    };
+    use observer_faces::Output;
+
+    /// Keeps of each report its view, and the number of its rows.
+    struct Kept(Rc<RefCell<Vec<(&'static str, usize)>>>);
+
+    impl Output for Kept {
+        fn write(&mut self, report: &Report) -> io::Result<()> {
+            self.0.borrow_mut().push((report.view, report.tables[0].rows.len()));
+            Ok(())
+        }
+    }
+
+    /// Replays a minute of a machine, of which `views` are observed, with one command a report.
+    fn replayed(
+        views: &[View],
+        commands: impl IntoIterator<Item = Command>,
+    ) -> (Result<(), Error>, Vec<(&'static str, usize)>) {
+        let engines = views.iter().map(|view| domains::engine(Request::new(*view)));
+        let kept = Rc::default();
+        let mut pipeline = Pipeline::new(engines.collect(), Some(Box::new(Kept(Rc::clone(&kept)))));
+        let (sender, sent) = unbounded_channel();
+        commands.into_iter().for_each(|command| sender.send(command).unwrap());
+        let path: PathBuf =
+            [env!("CARGO_MANIFEST_DIR"), "..", "tests", "data", "minute.recording"].iter().collect();
+        let timing =
+            Timing { interval: std::time::Duration::from_secs(1), once: false, count: None, duration: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let done = runtime.block_on(replay(&path, timing, Some(sent), &mut pipeline));
+        drop(pipeline);
+        (done, Rc::into_inner(kept).unwrap().into_inner())
+    }
+
+    fn show(request: Request) -> Command {
+        Command::Show(Box::new(request))
+    }
+
+    #[test]
+    fn views_of_all_domains_are_shown_in_turn_from_one_stream() {
+        let first = |view| Request { top: Some(3), ..Request::new(view) };
+        let commands = [
+            show(Request::new(View::Net)),
+            show(first(View::Mem)),
+            show(Request { window: 30.0, ..first(View::Mem) }),
+            Command::Redraw,
+            show(Request::new(View::Connections)),
+            Command::Stop,
+        ];
+        let (done, reports) = replayed(&[View::Mem, View::Disk, View::Net], commands);
+        assert!(done.is_ok(), "{done:?}");
+        let views: Vec<_> = reports.iter().map(|(view, _)| *view).collect();
+        assert_eq!(views, ["mem", "net", "mem", "mem", "mem", "connections"]);
+        assert!(reports[0].1 > 3 && reports[2].1 == 3, "the request has changed: {reports:?}");
+        assert_eq!(reports[3].1, 3, "a state that begins now knows every process: {reports:?}");
+        assert!(reports[5].1 > 0, "{reports:?}");
+    }
+
+    #[test]
+    fn what_is_not_observed_cannot_be_shown() {
+        let (done, reports) = replayed(&[View::Mem], [show(Request::new(View::Net))]);
+        assert!(done.unwrap_err().to_string().contains("`net` is not observed"));
+        assert_eq!(reports.len(), 1);
+    }
 }
