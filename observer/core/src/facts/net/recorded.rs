@@ -30,7 +30,8 @@ pub mod timed {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ConnectionHandle, D::Error> {
-        let (fact, times) = <(ConnectionFact, TcpTimes)>::deserialize(deserializer)?;
-        Ok(ConnectionFact { times: Some(times), ..fact }.into())
+        let (mut fact, times) = <(ConnectionFact, TcpTimes)>::deserialize(deserializer)?;
+        fact.times = Some(times);
+        Ok(fact.into())
     }
 }

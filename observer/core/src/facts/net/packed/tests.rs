@@ -1,7 +1,7 @@
 //! An unpacked fact equals the packed one, whatever its members are.
 
 use super::*;
-use crate::facts::net::{ConnectionHandle, Counters, Holders, NetFact, TcpMeasures, TcpTimes};
+use crate::facts::net::{ConnectionHandle, Counters, Holders, NetFact, SocketHandle, TcpMeasures, TcpTimes};
 
 /// Random numbers, among them many of the edges: 0, 1, the greatest of each width.
 struct Numbers(u64);
@@ -162,6 +162,21 @@ fn a_fact_similar_to_its_model_takes_few_bytes() {
     times.last_sent = times.last_sent.wrapping_add(50);
     times.last_received = times.last_received.wrapping_add(50);
     assert!(packer.pack(&fact).0.slice.len() <= 6);
+}
+
+#[test]
+fn a_holder_is_added_to_a_packed_fact_and_not_to_those_that_share_it() {
+    let fact = Numbers(21).fact();
+    let mut packed = ConnectionHandle::from(fact.clone());
+    packed.pack(&mut Packer::default());
+    let kept = SocketHandle::Connection(packed);
+    let (mut changed, id) = (kept.clone(), TaskId { start: 5, tgid: 77 });
+    changed.add_holder(id);
+    assert!(changed.is_held_by(id) && !kept.is_held_by(id));
+    let mut expected = fact.clone();
+    expected.holders.push(id);
+    assert_eq!(changed, SocketHandle::Connection(expected.into()));
+    assert_eq!(kept, SocketHandle::Connection(fact.into()));
 }
 
 #[test]
