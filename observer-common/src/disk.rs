@@ -8,7 +8,7 @@ use crate::{
     task::{TaskId, TaskRecord},
 };
 
-/// An inode of one life: the kernel re-uses numbers, the generation tells their lives apart.
+/// An inode: the kernel re-uses numbers, so the generation is part of its identity.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
@@ -34,41 +34,41 @@ impl InodeId {
     }
 }
 
-/// One way in which one task holds a file that no directory names any more: what the iterators over holders write.
+/// How one task holds an unlinked inode, as the iterators over holders write it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct HeldRecord {
     pub task: TaskRecord,
     pub inode: InodeId,
-    /// The file of the filesystem below that has the data of a stacked filesystem's; all 0 for any other, and where it
+    /// The file in the filesystem below that has the data of a stacked one; all 0 if the file is not stacked, or if it
     /// could not be read.
     pub backing: InodeId,
     /// `i_size` in bytes.
     pub size: u64,
-    /// `i_blocks` in bytes. Blocks that ext4 has only promised (delayed allocation) are not in it.
+    /// `i_blocks` in bytes, without ext4's delayed allocation.
     pub allocated: u64,
     /// `super_block.s_magic`.
     pub magic: u64,
     /// First and last address of the mapping; both 0 for a descriptor.
     pub start: u64,
     pub end: u64,
-    /// The thread whose descriptor table this is: another than the process's leader where a thread has its own.
+    /// The thread with the descriptor table: the leader of the process, unless a thread has its own table.
     pub thread: u32,
-    /// The descriptor's number: of the file, of the ring that it is registered with, of the socket that it is on its way
-    /// to; 0 for a mapping.
+    /// The number of the descriptor: of the file, of the io_uring instance that it is registered with, of the socket
+    /// that it is in flight to; 0 for a mapping.
     pub fd: u32,
-    /// `file.f_flags`: `O_APPEND` and friends.
+    /// `file.f_flags`: `O_APPEND` and others.
     pub flags: u32,
-    /// 1 where the file was opened for writing.
+    /// 1 if the file was opened for writing.
     pub writable: u32,
     /// `HELD_…`
     pub how: u32,
     pub _pad: u32,
 }
 
-/// Values of [`HeldRecord::how`]: by a descriptor, by a mapping, as the executable that runs, registered with an io_uring
-/// ring, on the way through a unix socket; and that a process holds more by descriptors than `disk_descriptor_table` can write.
+/// Values of [`HeldRecord::how`]: by a descriptor, by a mapping, as the running executable, registered with an io_uring
+/// instance, in flight in a unix socket; and that a process holds more than `disk_descriptor_table` can write.
 pub const HELD_DESCRIPTOR: u32 = 0;
 pub const HELD_MAPPING: u32 = 1;
 pub const HELD_EXECUTABLE: u32 = 2;
@@ -76,9 +76,9 @@ pub const HELD_RING: u32 = 3;
 pub const HELD_SOCKET: u32 = 4;
 pub const HELD_TOO_MANY: u32 = 5;
 
-/// A file that no directory names any more, found in the list that its filesystem keeps of all inodes in memory: what the
-/// iterator `disk_inode_list` writes. The bytes of its path follow: `name` of them, padded to eight, the last component first,
-/// each component ended by a NUL; they begin at the root of its filesystem, and are none where the kernel knows no name.
+/// An unlinked inode in the inode list of its filesystem, as the iterator `disk_inode_list` writes it. The bytes of its
+/// path follow: `name` of them, padded to eight, the last component first, a NUL after each component. The path begins
+/// at the root of its filesystem. Without a name in the kernel there are no bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -86,9 +86,9 @@ pub struct ListedRecord {
     pub inode: InodeId,
     /// As in [`HeldRecord`].
     pub backing: InodeId,
-    /// `i_size` in bytes; of [`LISTED_END`], the inodes that were looked at.
+    /// `i_size` in bytes; for [`LISTED_END`], the inodes that were read.
     pub size: u64,
-    /// `i_blocks` in bytes; of [`LISTED_END`], 1 where every list was read to its end.
+    /// `i_blocks` in bytes; for [`LISTED_END`], 1 if every list was read to its end.
     pub allocated: u64,
     /// `super_block.s_magic`.
     pub magic: u64,
@@ -107,7 +107,7 @@ pub const WROTE: u32 = 1;
 /// Kind of [`FreedRecord`].
 pub const FREED: u32 = 2;
 
-/// A process works on a file; announced once an epoch for each of the two. The totals are in the maps `FILES` and
+/// A process writes to a file; announced once an epoch for each of the two. The totals are in the maps `FILES` and
 /// `WRITTEN`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,7 +116,7 @@ pub struct WroteRecord {
     pub header: RecordHeader,
     pub task: TaskRecord,
     pub inode: InodeId,
-    /// Who owned the file until now, where that changed.
+    /// The owner until now, if that changed.
     pub previous: TaskId,
 }
 
@@ -129,24 +129,24 @@ pub struct FreedRecord {
     pub inode: InodeId,
 }
 
-/// Value of the map `FILES`, keyed by [`InodeId`]: a file that somebody works on.
+/// Value of the map `FILES`, keyed by [`InodeId`]: a growing file.
 ///
-/// `owner` is who worked on it last: what it has grown since is this one's. What it wrote is in `bytes` as long as it stays the owner, and goes to the map
-/// `WRITTEN` with the next one: a file that one process appends to costs one look-up an append.
+/// `owner` is the last writer: the growth since then is its. What it wrote is in `bytes` while it stays the owner, and
+/// moves to the map `WRITTEN` with the next one: a file that one process appends to costs one look-up for each append.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct FileTotal {
-    /// All zeroes where nobody has worked on it yet.
+    /// All 0 without a writer so far.
     pub owner: TaskId,
-    /// Bytes by which the owner made it longer so far.
+    /// Bytes by which the owner made it grow so far.
     pub bytes: u64,
-    /// How often somebody made it longer, as events tell: once at most from one event to the next, so never too often but
-    /// by one where a writer moved to another CPU.
+    /// How often it grew, by its events: at most once from one event to the next. So it is never too many, except for one
+    /// if a writer moved to another CPU.
     pub appends: u64,
-    /// `i_size` up to which its growth has been ascribed.
+    /// `i_size` up to which its growth has been attributed.
     pub size: u64,
-    /// `i_size` and bytes of `i_blocks` when it was first met.
+    /// `i_size` and bytes of `i_blocks` at its first event.
     pub first_size: u64,
     pub first_blocks: u64,
     /// `super_block.s_magic`.
@@ -159,13 +159,13 @@ pub struct FileTotal {
     pub counted: u64,
 }
 
-/// Of [`FileTotal::flags`]: no directory names the file.
+/// In [`FileTotal::flags`]: the file is unlinked.
 pub const NAMELESS: u64 = 1;
-/// Events tell of each time that somebody makes it longer.
+/// Every growth has an event.
 pub const EXACT: u64 = 2;
 /// It is freed.
 pub const GONE: u64 = 4;
-/// It was met by a page fault that filled a hole of it: what it took then is what its blocks say.
+/// Its first event was a page fault that filled a hole: what it took then is in its blocks.
 pub const FAULTED: u64 = 8;
 
 /// Key of the map `WRITTEN`.
@@ -188,7 +188,7 @@ pub struct WriterTotal {
     pub epoch: u64,
 }
 
-/// Value of the map `DELETIONS`, keyed by [`InodeId`]: who last took a name from the file while somebody held it.
+/// Value of the map `DELETIONS`, keyed by [`InodeId`]: the process that last removed a name of a held file.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -204,12 +204,12 @@ pub struct DeletionRecord {
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct WriterRecord {
     pub task: TaskRecord,
-    /// Bytes that it caused to be written to storage, as `/proc/PID/io` counts `write_bytes`: all of its threads,
-    /// those that ended included.
+    /// Bytes that it caused to be written to storage, as `/proc/PID/io` counts `write_bytes`: of all threads, with
+    /// those that ended.
     pub written: u64,
-    /// Bytes of these that never reached storage because the file was truncated first.
+    /// Bytes of these that did not reach storage because the file was truncated first.
     pub cancelled: u64,
-    /// The thread that this record is of: the sum over a process's records is its total.
+    /// The thread of this record: the total of a process is the sum of its records.
     pub thread: u64,
 }
 

@@ -5,22 +5,22 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{record::RecordHeader, task::TaskRecord};
 
-/// [`MemRecord`]: the process lives; the map entry holds the truth that goes on.
+/// [`MemRecord`]: the process lives; the map entry has the newest totals.
 pub const MEM_ANNOUNCED: u32 = 1;
-/// [`MemRecord`]: the last thread has ended; the totals are final.
+/// [`MemRecord`]: the last thread has exited; the totals are final.
 pub const MEM_ENDED: u32 = 2;
 
-/// [`OomRecord`]: the kernel has chosen a process to kill because memory ran out.
+/// [`OomRecord`]: the kernel has chosen the victim of an OOM kill.
 pub const MEM_OOM: u32 = 3;
 
-/// Sizes that system calls take are rounded up to it, as the kernel does; system calls are decoded on x86-64 only.
+/// Sizes in system calls are rounded up to it, as the kernel does; system calls are decoded on x86-64 only.
 pub const PAGE_SIZE: u64 = 4096;
 
-/// Cumulative totals of one process, in bytes, and what the next event of it is compared with.
+/// Cumulative totals of one process, in bytes, and the values that its next event is compared with.
 ///
-/// The kernel's own account is the measure: `mm->data_vm` counts private writable mappings. What was unmapped follows
-/// from it (see [`MemTotals::unmapped`]), so holes, partial unmapping and mappings replaced by `MAP_FIXED` are right
-/// without a look at any mapping.
+/// The measure is the kernel's own account: `mm->data_vm` counts private writable mappings. What was unmapped follows
+/// from it (see [`MemTotals::unmapped`]), so holes, partial unmapping and mappings replaced by `MAP_FIXED` are exact
+/// without reading any mapping.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -34,7 +34,7 @@ pub struct MemTotals {
     pub reserved: i64,
     /// The part of `mapped_file` that `data_vm` counts, private and writable, less what of it was unmapped since.
     pub private_file: i64,
-    /// What mprotect made private and writable, less what it took away.
+    /// What mprotect made private and writable, less what it made read-only.
     pub protected: i64,
     /// `data_vm` when observation of the process began; exec moves it by what it replaced.
     pub base: i64,
@@ -42,25 +42,25 @@ pub struct MemTotals {
     pub now: i64,
     /// `mm->brk` at the last event, an address.
     pub brk: u64,
-    /// When the last thread ended, in nanoseconds of the boot clock; 0 while the process lives.
+    /// When the last thread exited, in nanoseconds of the boot clock; 0 while the process lives.
     pub ended: u64,
-    /// The most that was ever resident, known at the end; 0 before.
+    /// The largest resident size, known at the exit; 0 before.
     pub peak: u64,
     /// Epoch of the last announcement.
     pub announced: u64,
 }
 
 impl MemTotals {
-    /// Private writable memory given back or replaced, by munmap, mremap, brk and `MAP_FIXED`: what was added and is
-    /// no longer there. Threads that map at the same moment can make it negative for as long as one of them is between
-    /// the change and its record.
+    /// Private writable memory that was given back or replaced, by munmap, mremap, brk and `MAP_FIXED`: what was added
+    /// and is no longer there. Threads that map at the same time can make it negative while one of them is between the
+    /// change and its record.
     #[must_use]
     pub const fn unmapped(&self) -> i64 {
         self.mapped + self.private_file + self.protected - (self.now - self.base)
     }
 }
 
-/// What the ring carries: a process's totals so far.
+/// A record of the ring buffer: a process's totals so far.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -69,15 +69,15 @@ pub struct MemRecord {
     pub totals: MemTotals,
 }
 
-/// What the iterator writes of each process that has memory; and, before Linux 6.2, of each thread that keeps changes of
-/// the counters to itself for a while: these in `rss`, and nothing else.
+/// What the iterator writes for each process with memory; and, before Linux 6.2, for each thread that keeps changes of
+/// the counters for a while: only `rss`, with these changes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct MemTaskRecord {
     pub task: TaskRecord,
-    /// Resident pages and swap entries in the kernel's order: file, anonymous, swap, shared memory. From 6.2 on they lack
-    /// what each CPU has not yet handed in, and can be negative.
+    /// Resident pages and swap entries in the kernel's order: file, anonymous, swap, shared memory. From 6.2 on they
+    /// lack per-CPU remainders, and can be negative.
     pub rss: [i64; 4],
     /// `mm->total_vm`, pages.
     pub total_vm: u64,
@@ -87,16 +87,16 @@ pub struct MemTaskRecord {
     pub page_tables: u64,
 }
 
-/// Who is killed because memory ran out, and in whose request for memory it did.
+/// An OOM kill: the victim, and the process that requested memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct OomRecord {
     pub header: RecordHeader,
-    /// Before 6.9 the kernel tells a thread's number and nothing else: it is the `tgid` here, and the start is 0.
+    /// Before 6.9 the kernel gives a thread's number only: it is the `tgid` here, and the start is 0.
     pub victim: TaskRecord,
     pub trigger: TaskRecord,
-    /// What the victim holds, as in [`MemTaskRecord::rss`]; zeroes where that is not known.
+    /// What the victim holds, as in [`MemTaskRecord::rss`]; all 0 if that is not known.
     pub rss: [i64; 4],
 }
 

@@ -1,7 +1,7 @@
 //! The head of every record in a ring buffer.
 //!
-//! A record announces: it carries the totals so far, and says which map entry holds the truth that goes on growing.
-//! One record an entry and an epoch is enough, so a flood of events is a trickle of records (see `emit.rs` in the
+//! A record announces: it has the totals so far, and the key of the map entry with the newest totals.
+//! One record for each entry and epoch is enough, so many events make few records (see `emit.rs` on the
 //! kernel side).
 
 #[cfg(feature = "user")]

@@ -1,4 +1,4 @@
-//! A process's identity, and what the kernel side tells of a process beside it.
+//! A process's identity, and what records contain about a process.
 
 #[cfg(feature = "user")]
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -28,13 +28,13 @@ impl TaskId {
 /// Length of the kernel's command name, its terminating NUL included.
 pub const COMM_LEN: usize = 16;
 
-/// Who a record is about: enough to name a process that has ended before anybody could ask `/proc`.
+/// The process of a record: enough to name a process that has ended before `/proc` could be read.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct TaskRecord {
     pub id: TaskId,
-    /// `task_struct.comm` of the group's leader: NUL-padded bytes, no encoding promised.
+    /// `task_struct.comm` of the group's leader: NUL-padded bytes in any encoding.
     pub comm: [u8; COMM_LEN],
     /// The real user id in the initial user namespace.
     pub uid: u32,
