@@ -1,16 +1,16 @@
-//! Which deleted files still take space, who holds them and makes them grow; which filesystems fill, and who writes.
+//! The disk domain: which deleted files still take space, which processes hold them and make them grow; which filesystems
+//! fill, and which processes write.
 //!
-//! Seen: holders by descriptor (also in threads with a table of their own), by mapping, as the executable that runs, by a
-//! ring of io_uring that a file is registered with, by a unix socket that it waits in; and, where the lists of inodes can be
-//! read, files that nothing of these holds: behind loop devices, swapped to, opened by the kernel itself. Every file that
-//! has no name any more, those that never had one (`O_TMPFILE`) included, in RAM as on disk. Sizes are the inode's own; who
-//! made a file grow, with a name or without, is told by events on ext4 and xfs, elsewhere it is known where there is one
-//! writer.
+//! Visible: holders by descriptor (also in threads with their own table), by mapping, as the running executable, by an
+//! io_uring instance that the file is registered with, by a unix socket that it is in flight to. If the inode lists can be
+//! read: also files that none of these holds, behind loop devices, swapped to, opened by the kernel itself. Every unlinked
+//! inode counts, in RAM as on disk, those that never had a name (`O_TMPFILE`) included. Sizes are the inode's own. Which
+//! process made a file grow is known by events on ext4 and xfs, elsewhere if there is a single writer.
 //!
-//! Not seen: which part of the kernel holds a file that is neither swapped to nor behind a loop device; who deleted a file
-//! before observation began; which blocks a file shares with others (reflinks), where no descriptor leads to it; what is
-//! written over in place, as long as the file takes no more space; for whom a thread of the kernel's own writes what was
-//! queued in a ring, before Linux 5.12.
+//! Not visible: which part of the kernel holds a file that is neither swapped to nor behind a loop device; which process
+//! deleted a file before observation began; the shared extents of a file without a descriptor; what is overwritten in
+//! place, while the file takes no more space; the process for which a kernel thread writes what was queued in an io_uring
+//! instance, before Linux 5.12.
 
 #![deny(unsafe_code)]
 
@@ -45,12 +45,12 @@ mod writer;
 /// Kernel fields that a kernel may lack without harm.
 const OPTIONAL_FIELDS: &[&str] = &[
     // Files of a stacked filesystem have their own type since Linux 6.5, operations of iomap since 5.15; locks of a
-    // real-time kernel know no owner. How io_uring keeps registered files has changed more than once.
+    // real-time kernel have no owner. The table of registered files of io_uring has changed more than once.
     "BACKING_DENTRY",
     "ITER_INODE",
     "ITER_FLAGS",
     "INODE_LOCKER",
-    // Filesystems that are modules keep their types to themselves.
+    // The types of filesystems that are modules are not in the kernel's BTF.
     "EXT4_INODE",
     "EXT4_PROMISED",
     "XFS_INODE",

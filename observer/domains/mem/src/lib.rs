@@ -1,21 +1,21 @@
-//! What mem answers: which processes hold memory, which grow and how fast, and when what is left will be full.
+//! The mem domain: which processes hold memory, which grow and how fast, and when what is left will be full.
 //!
-//! Where the numbers come from: resident, swapped and virtual memory of every process are the kernel's own counters,
-//! read by an iterator at each report (from 6.2 on without what single CPUs still hold: the exact ones are read from
-//! `/proc` for the rows that are shown; before, with what each thread still holds, which `/proc` lacks). Mapped and unmapped bytes are added up by events. The series that is judged is
-//! anonymous memory and swap: what nobody but the process can give back.
+//! Resident, swapped and virtual memory of every process are the kernel's own counters, read by an iterator at each report.
+//! From 6.2 on they lack per-CPU remainders; exact counters are read from `/proc` for the rows that are shown. Before 6.2
+//! they include what each thread still holds, which `/proc` lacks. Mapped and unmapped bytes are added up by events. The
+//! assessed series is anonymous memory and swap: what only the process can give back.
 //!
-//! How mappings count. `mapped` is private writable anonymous memory, by mmap, mremap and brk. `unmapped` is what left
-//! the kernel's account of private writable memory, by munmap, mremap, brk, or a `MAP_FIXED` over it. `mapped_file` are
-//! file mappings of any kind, `reserved` mappings without access. Memory that mprotect makes writable, as allocators do
-//! with what they reserved (glibc for threads), is in neither but in `protected`: `mapped + protected - unmapped` is how
-//! much the private writable memory of a process has grown, files aside.
+//! `mapped` is private writable anonymous memory, by mmap, mremap and brk. `unmapped` is what left the kernel's account of
+//! private writable memory, by munmap, mremap, brk, or a `MAP_FIXED` over it. `mapped_file` are file mappings of any kind,
+//! `reserved` mappings without access. Memory that mprotect makes writable, as allocators do with what they reserved (glibc
+//! for threads), is in `protected` only: `mapped + protected - unmapped` is the growth of the private writable memory of a
+//! process, files aside.
 //!
-//! What it cannot see: what was mapped before observation began, and what a process unmapped by its first event before
-//! the first pass; shared anonymous memory is in `shmem` once it is touched, not in `mapped`; a private writable file
-//! mapping that is unmapped in part, or together with others as the dynamic loader does, counts as unmapped; the stack grows by itself and is in none. What one thread
-//! unmaps at the moment at which another calls mprotect can be taken for the work of that call: it is then missing from
-//! `unmapped` and from `protected`. Of a process that ends between two reports its totals and its peak are known, not what
+//! Not visible: what was mapped before observation began, and what a process unmapped by its first event before the first
+//! scan. Shared anonymous memory is in `shmem` once it is touched, not in `mapped`. A private writable file mapping that is
+//! unmapped in part, or together with others as the dynamic loader does, counts as unmapped. The growth of stacks is not
+//! counted. What one thread unmaps while another calls mprotect can be attributed to that call: it is then missing from
+//! `unmapped` and from `protected`. Of a process that ends between two reports, its totals and its peak are known, not what
 //! it held.
 
 #![forbid(unsafe_code)]
