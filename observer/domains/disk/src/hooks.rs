@@ -28,7 +28,7 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[
             Alternative {
                 name: "BPF iterator task, tables of descriptors, probing",
-                // The second where a process holds more than the first can tell.
+                // The second runs if a process holds more than the first can report.
                 programs: &[
                     iterator(names::DESCRIPTOR_TABLE, "task"),
                     iterator(names::DESCRIPTOR, "task_file"),
@@ -204,7 +204,7 @@ pub const HOOKS: &[Hook] = &[
         name: "disk.work",
         provides: "which process works on which file of other filesystems",
         kind: HookKind::Event,
-        // What neither tells is noted where a file with several writers is shown.
+        // A note reports unknown shares if a file with several writers is shown.
         alternatives: &[
             Alternative {
                 name: "BTF tracepoints of iomap, of the change time of inodes (Linux 6.13), of dirty pages",

@@ -13,7 +13,7 @@ mod writing;
 
 pub use deleted::inodes;
 
-/// The report of the view that was asked for.
+/// The report of the requested view.
 pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     match context.request.view {
         View::Disk => usage::report(state, context),

@@ -3,7 +3,7 @@
 use observer_common::names::{ProgramName, mem as names};
 use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
 
-/// What a kernel without 32-bit system calls does not have.
+/// A function that a kernel without 32-bit system calls lacks.
 const fn optional(program: ProgramName, function: &'static str) -> Attachment {
     Attachment { program, point: Point::Fexit(function), optional: true }
 }
@@ -20,10 +20,10 @@ const fn tracepoint(program: ProgramName, name: &'static str) -> Attachment {
     Attachment { program, point: Point::BtfTracepoint(name), optional: false }
 }
 
-/// Resident counters of the shape that they had before 6.2.
+/// Resident counters of the type before 6.2.
 const COUNTERS: Need = Need::ProbingWhere { global: "MM_RSS_STRIDE", is: Some(8) };
 
-/// Where a victim's counters cannot be read when it is chosen.
+/// The limitation if a victim's counters cannot be read when it is chosen.
 const HELD_BEFORE: &str = "what the process held when it was chosen is what the last report knew";
 
 /// The domain's hooks.

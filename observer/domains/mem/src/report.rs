@@ -30,7 +30,7 @@ mod restart;
 /// Points of a sparkline.
 const SPARKLINE: usize = 8;
 
-/// The report of the view that was asked for.
+/// The report.
 pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     let processes = assessed(state, context, AssessmentStage::Final);
     let (headline, mut notes) = (headline(state, &processes, context), notes(&processes));
@@ -45,7 +45,7 @@ pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     report
 }
 
-/// The rows of processes alone, which are about them and say nothing of them, unless they have to be merged.
+/// The rows of processes without cells, unless they must be merged.
 pub(super) fn draft(state: &MemState, context: &Context<'_>) -> Report {
     let processes = assessed(state, context, AssessmentStage::Draft);
     context.report(vec![process_table(processes, context, AssessmentStage::Draft)])
@@ -54,7 +54,7 @@ pub(super) fn draft(state: &MemState, context: &Context<'_>) -> Report {
 fn process_table(processes: Vec<RankedProcess<'_>>, context: &Context<'_>, stage: AssessmentStage) -> Table {
     let identity = process::columns(context.request);
     let cells = process_cells(context);
-    // Nobody reads what the hidden rows of a draft add up to.
+    // The sums of the hidden rows of a draft are not used.
     let merged = |column: &Column| match stage {
         AssessmentStage::Final => *column,
         AssessmentStage::Draft => column.merged(Merge::Nothing),
@@ -79,7 +79,7 @@ type Cell = fn(&RankedProcess<'_>) -> Value;
 
 /// How the row of a process is made.
 struct RowContext<'a> {
-    /// How many columns say who it is; the others follow.
+    /// How many columns identify it; the others follow.
     identity: usize,
     cells: Vec<Cell>,
     empty: bool,
@@ -130,7 +130,7 @@ impl Candidate for ProcessCandidate<'_> {
     }
 }
 
-/// Each column that is not about who a process is, with what stands in it.
+/// Each column that does not identify a process, with its cells.
 fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
     let gauge = |name| Column::gauge(name, Unit::Bytes).adding();
     let counter = |name| Column::counter(name, Unit::Bytes).adding();
@@ -165,10 +165,10 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
     cells.extend(trend_columns(context).into_iter().zip(trend));
     let more: [(Column, Cell); 6] = [
         (Column::text("verdict").shown("VERDICT", 2), |process| {
-            Value::Text(living(process).map_or("unknown", |says| says.verdict.name()).to_owned())
+            Value::Text(living(process).map_or("unknown", |assessment| assessment.verdict.name()).to_owned())
         }),
         (Column::text("reason").shown("WHY", 5), |process| {
-            Value::Text(living(process).map_or_else(|| process.end(), |says| says.reason.clone()))
+            Value::Text(living(process).map_or_else(|| process.end(), |assessment| assessment.reason.clone()))
         }),
         (Column::gauge("limit", Unit::Bytes), |process| {
             Value::unsigned(living(process).and_then(|_| process.limit()).map(|room| room.limit))
@@ -193,9 +193,9 @@ fn total(process: &RankedProcess<'_>, bytes: impl Fn(&Totals) -> u64) -> Value {
     Value::unsigned(process.totals.map(bytes))
 }
 
-/// What the series of a process that lives says.
+/// The assessment of a process that lives.
 fn living<'a>(process: &'a RankedProcess<'_>) -> Option<&'a Assessment> {
-    (!process.process.ended).then_some(&*process.says)
+    (!process.process.ended).then_some(&*process.assessment)
 }
 
 /// Growth, rate and sparkline; their cells are [`trend_value`].
@@ -218,14 +218,14 @@ fn trend_cell<const AT: usize>(process: &RankedProcess<'_>) -> Value {
 }
 
 /// The cell in the column at `at` of [`trend_columns`].
-fn trend_value(at: usize, says: Option<&Assessment>, series: &Window, now: u64) -> Value {
-    let Some(says) = says else { return Value::Missing };
-    let trend = says.trend;
-    // Before there is a trend, what it grew over the time that is known; nobody can say yet how sure that is.
+fn trend_value(at: usize, assessment: Option<&Assessment>, series: &Window, now: u64) -> Value {
+    let Some(assessment) = assessment else { return Value::Missing };
+    let trend = assessment.trend;
+    // Before there is a trend: the growth over the known time, without an interval.
     let known = series.known(now);
-    let so_far = says.growth.filter(|_| known > 0.0).map(|growth| growth / known);
+    let so_far = assessment.growth.filter(|_| known > 0.0).map(|growth| growth / known);
     match at {
-        0 => Value::signed(says.growth.map(|bytes| bytes.round() as i64)),
+        0 => Value::signed(assessment.growth.map(|bytes| bytes.round() as i64)),
         1 => Value::real(trend.map(|trend| trend.rate).or(so_far)),
         2 => Value::real(trend.map(|trend| trend.low)),
         3 => Value::real(trend.map(|trend| trend.high)),
@@ -257,7 +257,7 @@ const fn window_title(seconds: f64) -> &'static str {
 fn notes(processes: &[RankedProcess<'_>]) -> Vec<Note> {
     let mut notes = Vec::new();
     let living = || processes.iter().filter(|process| !process.process.ended);
-    if living().any(|process| process.memory.is_some() && process.says.trend.is_none()) {
+    if living().any(|process| process.memory.is_some() && process.assessment.trend.is_none()) {
         let text = "Rates of some processes are their growth over the time observed so far; a trend, and the interval that its \
              rate is in, needs ten seconds, or half the window.";
         notes.push(Note::new(MemNote::Trend, text));

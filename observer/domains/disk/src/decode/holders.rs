@@ -145,8 +145,8 @@ impl HolderDecoder {
         Ok(found)
     }
 
-    /// By filesystem, how many files the lists need not be read for, because other passes find them and lead to their
-    /// paths. Nothing of a filesystem of which the lists alone know a file: others may have come and gone meanwhile.
+    /// By filesystem, how many files are found with their paths by other scans, so that its list need not be read. A
+    /// filesystem with a file that only its list has is always read: other files may have come and gone meanwhile.
     pub fn accounted(&mut self) -> BTreeMap<u32, u64> {
         let reached = REACHABLE.iter().filter_map(|scan| self.found.get(scan)).flatten();
         let files: BTreeSet<&InodeId> = reached.chain(self.backing.values().flatten()).collect();
@@ -202,7 +202,7 @@ fn descriptor(record: &HeldRecord) -> Descriptor {
     }
 }
 
-/// The path below the root of its filesystem, of components that come last first, each ended by a NUL.
+/// The path below the root of its filesystem, from components in reverse order, a NUL after each.
 fn path(components: &[u8]) -> Option<Vec<u8>> {
     let components = components.strip_suffix(b"\0")?;
     let mut path = Vec::with_capacity(components.len() + 1);

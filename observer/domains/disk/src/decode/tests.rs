@@ -109,7 +109,7 @@ fn on(fd: u32, thread: u32) -> Descriptor {
 }
 
 #[test]
-fn one_holder_however_many_descriptors() {
+fn many_descriptors_are_one_holder() {
     let out = pass(&mut DiskDecoder::default(), names::DESCRIPTOR, &[HeldRecord { fd: 9, ..FD }, FD]);
     let file = File { size: 12_345, allocated: 16_384, magic: 0xef53 };
     let hold = Hold::Descriptors(vec![on(7, 42), on(9, 42)]);
@@ -123,7 +123,7 @@ fn one_holder_however_many_descriptors() {
 }
 
 #[test]
-fn a_pass_that_could_not_tell_everything_tells_nothing_and_another_takes_its_place() {
+fn an_incomplete_scan_of_tables_has_no_facts_and_the_scan_of_descriptors_replaces_it() {
     let needed = |decoder: &DiskDecoder| decoder.needs_scan(HookKind::Scan, names::DESCRIPTOR, plan());
     let mut decoder = DiskDecoder::default();
     let tables = pass(&mut decoder, names::DESCRIPTOR_TABLE, &[FD]);
@@ -139,7 +139,7 @@ fn a_pass_that_could_not_tell_everything_tells_nothing_and_another_takes_its_pla
 }
 
 #[test]
-fn threads_that_outlive_their_leader_show_one_table_once_and_one_of_their_own_beside_it() {
+fn threads_that_outlive_their_leader_show_a_shared_table_once_and_their_own_tables() {
     let records = [
         HeldRecord { thread: 43, ..FD },
         HeldRecord { thread: 44, ..FD },
@@ -162,7 +162,7 @@ fn the_lowest_mapping_stands_for_all() {
 }
 
 #[test]
-fn what_carries_a_file_is_told_with_the_descriptor_that_leads_to_it() {
+fn an_indirect_holder_is_reported_with_its_descriptor() {
     let mut decoder = DiskDecoder::default();
     let records = [
         HeldRecord { how: HELD_RING, fd: 5, ..FD },
@@ -190,7 +190,7 @@ fn what_carries_a_file_is_told_with_the_descriptor_that_leads_to_it() {
 }
 
 #[test]
-fn lists_are_told_how_many_files_of_a_filesystem_are_known_unless_they_alone_know_one_of_it() {
+fn programs_get_the_number_of_known_files_unless_a_list_alone_has_one() {
     let inode = |dev, ino| InodeId { dev, ino, ..INODE };
     let told = |decoder: &mut DiskDecoder| -> Vec<(u64, u64)> {
         let number = |bytes: Vec<u8>| u64::from_ne_bytes(bytes.try_into().unwrap());
@@ -218,7 +218,7 @@ fn lists_are_told_how_many_files_of_a_filesystem_are_known_unless_they_alone_kno
 }
 
 #[test]
-fn lists_tell_of_what_nothing_else_found_and_only_when_they_were_read_to_their_end() {
+fn inode_lists_add_what_no_other_scan_found_once_they_were_read_to_their_end() {
     let inode = |ino| InodeId { ino, ..INODE };
     let mut decoder = DiskDecoder::default();
     pass(&mut decoder, names::DESCRIPTOR, &[FD]);
@@ -267,7 +267,7 @@ fn a_record_announces_the_file_and_both_its_writers() {
 }
 
 #[test]
-fn a_total_never_goes_back_when_an_older_one_is_read_later() {
+fn an_older_total_that_is_read_later_changes_nothing() {
     let mut decoder = DiskDecoder::default();
     grew(&mut decoder, 500, EXACT);
     let mut out = Decoded::default();
@@ -289,7 +289,7 @@ fn a_total_never_goes_back_when_an_older_one_is_read_later() {
 }
 
 #[test]
-fn what_has_lost_its_name_is_told_of_as_such_and_its_deletion_looked_up() {
+fn an_unlinked_file_is_reported_and_its_deletion_looked_up() {
     let out = grew(&mut DiskDecoder::default(), 500, EXACT | NAMELESS);
     let [DiskFact::FileGrowth { growing, .. }] = &facts(&out)[..] else { panic!() };
     assert!(growing.unlinked);
@@ -297,7 +297,7 @@ fn what_has_lost_its_name_is_told_of_as_such_and_its_deletion_looked_up() {
 }
 
 #[test]
-fn who_deleted_it_is_asked_until_that_is_known_and_not_for_ever() {
+fn a_deletion_is_looked_up_until_it_is_known_a_few_times_at_most() {
     let mut decoder = DiskDecoder::default();
     // Its last name is gone before the program that tells of it has run.
     for asked in [1, 1, 1, 0] {
@@ -324,7 +324,7 @@ fn entries_of_a_freed_file_leave_the_kernel_after_they_were_read() {
 }
 
 #[test]
-fn a_file_is_watched_while_it_is_heard_of_or_held_without_a_name() {
+fn a_file_is_watched_while_it_has_events_or_is_held_and_unlinked() {
     for (flags, holder, stays) in [(EXACT, None, false), (EXACT | NAMELESS, Some(FD), true)] {
         let mut decoder = DiskDecoder::default();
         grew(&mut decoder, 500, flags);
@@ -342,7 +342,7 @@ fn a_file_is_watched_while_it_is_heard_of_or_held_without_a_name() {
 }
 
 #[test]
-fn what_deletions_freed_is_told_by_device() {
+fn freed_bytes_are_reported_by_device() {
     let mut decoder = DiskDecoder::default();
     let header = RecordHeader { kind: FREED, size: size_of::<FreedRecord>() as u32, at: 99 };
     let record = FreedRecord { header, inode: InodeId { dev: INODE.dev, ..NONE } };
@@ -355,7 +355,7 @@ fn what_deletions_freed_is_told_by_device() {
 }
 
 #[test]
-fn a_process_writes_what_its_threads_write() {
+fn the_writes_of_a_process_are_those_of_its_threads() {
     let thread = |thread, written| key(&WriterRecord { task: TASK, written, cancelled: 10, thread });
     let mut out = Decoded::default();
     let bytes = [thread(42, 4096), thread(43, LITTLE)].concat();
@@ -364,7 +364,7 @@ fn a_process_writes_what_its_threads_write() {
 }
 
 #[test]
-fn bytes_of_another_version_are_refused() {
+fn bytes_of_another_version_are_an_error() {
     let mut decoder = DiskDecoder::default();
     let mut out = Decoded::default();
     assert!(decoder.pass(names::DESCRIPTOR, &[0; 135], &mut out).is_err());

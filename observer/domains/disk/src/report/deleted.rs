@@ -1,4 +1,4 @@
-//! The view `deleted-open`: a row an inode.
+//! The view `deleted-open`: one row for each inode.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use observer_core::{
     units,
 };
 
-/// Below so many bytes, a file that does not grow gets no line that says how to free it.
+/// The smallest file in bytes that gets a line about freeing it, if it does not grow.
 const WORTH_A_LINE: u64 = 1 << 20;
 
 /// Filesystems that the headline names.
@@ -70,7 +70,7 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
     let path = known.as_deref().map(printable);
     let allocated = file.allocated();
     let growth = file.growth(now);
-    // What grew since an earlier reading did not grow within the last interval.
+    // The growth of a file known from inode lists only is that between their last two readings.
     let (from, to) = match state.lists.readings().filter(|_| file.is_listed_alone()) {
         Some(readings) => readings,
         None => (context.previous.boot, now),
@@ -121,7 +121,7 @@ fn emphasis(grows: bool, worth: bool, magic: Magic) -> Emphasis {
     }
 }
 
-/// Seconds of the Unix epoch at a moment of the boot clock, to the millisecond.
+/// Seconds of the Unix epoch at a time of the boot clock, to the millisecond.
 fn wall(at: u64, context: &Context<'_>) -> f64 {
     let ago = context.now.boot.saturating_sub(at);
     (context.now.wall.saturating_sub(ago) / 1_000_000) as f64 / 1e3

@@ -10,10 +10,10 @@ use observer_core::{
     units,
 };
 
-/// A filesystem that is full within so many seconds is an alarm.
+/// A filesystem that is full within this many seconds is an alarm.
 const SOON: f64 = 3600.0;
 
-/// What takes longer than so many seconds to fill does not fill as far as people care: ten years.
+/// A filesystem that takes longer to fill than this many seconds, ten years, does not fill.
 const NEVER: f64 = 10.0 * 365.25 * 86400.0;
 
 /// The metric of OpenTelemetry's conventions for space, and its attribute.
@@ -22,20 +22,20 @@ const STATE: &str = "system.filesystem.state";
 
 const OVERLAY: &[u8] = b"overlay";
 
-/// One filesystem's row and what else is said of it.
+/// One filesystem's row, and what headline and notes need.
 pub struct FilesystemRow {
     pub row: Row,
-    /// How full it is, of what a user without privileges could have.
+    /// How full it is, relative to what a user without privileges can use.
     pub full: f64,
     /// A sentence about it.
     pub sentence: String,
-    /// Whether its account lacks what events would have told.
+    /// Whether its growth accounting lacks events.
     pub unaccounted: bool,
-    /// Whether more of its files grew than were asked for in time.
+    /// Whether more of its files grew than were queried in time.
     pub late: bool,
-    /// Whether its files were promised blocks that it does not count as used yet.
+    /// Whether it does not yet count the delayed allocation of its files as used.
     pub promised: bool,
-    /// Whether its files are those of another filesystem, in whose account they are.
+    /// Whether its files are those of another filesystem, which accounts for them.
     pub stacked: bool,
     /// Whether there is no trend yet.
     pub early: bool,
@@ -89,7 +89,7 @@ struct Full {
 }
 
 impl Full {
-    /// Only what surely fills has a time: a trend whose interval holds zero may as well be none.
+    /// There is a time only for a trend that certainly rises: its interval does not contain zero.
     fn of(available: u64, trend: Option<Trend>) -> Self {
         let Some(trend) = trend.filter(|trend| trend.low > 0.0) else { return Self::default() };
         let within = |rate: f64| Some(available as f64 / rate).filter(|seconds| *seconds < NEVER);
@@ -111,12 +111,12 @@ impl Full {
 }
 
 /// The row about the filesystem of `mount`.
-pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> FilesystemRow {
+pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> FilesystemRow {
     let known = state.spaces.get(mount.dev);
     let space = known.map(|known| known.space).unwrap_or_default();
     let now = context.now.boot;
     let trend = known.and_then(|known| trend(&known.used, now));
-    // Until there is a trend, what the last interval brought: enough to see, too little to say when it is full.
+    // Before there is a trend: the rate of the last interval, which is too little to say when it is full.
     let last = known.and_then(|known| known.used.rate(context.previous.boot, now));
     let full_in = Full::of(space.available, trend);
     let held = state.held().filter(|(inode, _)| inode.dev == mount.dev);
@@ -136,7 +136,7 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyst
         Value::unsigned(held),
         Value::signed(account.all),
         Value::signed(account.files.map(|(named, _)| named)),
-        Value::signed(account.files.map(|(_, nameless)| nameless)),
+        Value::signed(account.files.map(|(_, unlinked)| unlinked)),
         Value::signed(account.unexplained()),
         Value::real(trend.map(|trend| trend.rate).or(last)),
         Value::real(trend.map(|trend| trend.low)),
@@ -146,7 +146,7 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyst
         Value::real(full_in.earliest),
         Value::real(full_in.latest),
     ];
-    // As `df` counts it: of what a user without privileges could have.
+    // As `df` counts it: relative to what a user without privileges can use.
     let usable = space.used.saturating_add(space.available);
     let full = if usable == 0 { 0.0 } else { space.used as f64 / usable as f64 };
     let emphasis = match full_in.expected {
@@ -167,8 +167,8 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyst
         row: Row { subject: Subject::Filesystem { dev: mount.dev }, cells, emphasis, ..Row::default() },
         full,
         sentence,
-        unaccounted: !account.is_told && mount.fs != OVERLAY,
-        late: account.is_told && account.is_late,
+        unaccounted: !account.has_events && mount.fs != OVERLAY,
+        late: account.has_events && account.is_late,
         promised: account.is_promised(),
         stacked: mount.fs == OVERLAY,
         early: trend.is_none(),
@@ -177,23 +177,23 @@ pub fn told(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyst
 
 /// By how much a filesystem grew over the window, and which part files explain.
 struct Growths {
-    /// Whether events tell of writes to it.
-    is_told: bool,
-    /// Whether what some of its files take was not asked for in time.
+    /// Whether writes to it have events.
+    has_events: bool,
+    /// Whether some of its files were not queried in time.
     is_late: bool,
-    /// Whether what files were promised counts as used only when it is written down.
+    /// Whether delayed allocation counts as used only when it is written.
     counts_later: bool,
     all: Option<i64>,
-    /// Files with a name, and without.
+    /// Named files, and unlinked ones.
     files: Option<(i64, i64)>,
 }
 
 impl Growths {
     fn of(mount: &Mount, known: Option<&Filesystem>, state: &DiskState, now: u64) -> Self {
-        let is_told = match mount.fs.as_slice() {
+        let has_events = match mount.fs.as_slice() {
             b"ext2" | b"ext3" | b"ext4" => state.growth_by_event,
             b"tmpfs" | b"devtmpfs" | b"hugetlbfs" => state.work_in_ram,
-            // What is written to an overlay is written to the filesystem below it.
+            // Writes to an overlay go to the filesystem below it.
             OVERLAY => false,
             _ => state.work_by_event,
         };
@@ -201,26 +201,26 @@ impl Growths {
         let is_late = state.is_late(mount.dev, now);
         let counts_later = mount.fs == b"btrfs";
         Self {
-            is_told,
+            has_events,
             is_late,
             counts_later,
             all,
-            files: state.growth.accounting.growth(mount.dev, now).filter(|_| is_told),
+            files: state.growth.accounting.growth(mount.dev, now).filter(|_| has_events),
         }
     }
 
-    /// What is left: metadata, and what nobody was seen to write.
+    /// The rest: metadata, and writes without events.
     fn unexplained(&self) -> Option<i64> {
         self.left().filter(|_| !self.is_promised())
     }
 
-    /// Whether what is left is less than nothing because files take what was only promised to them.
+    /// Whether the rest is negative because of delayed allocation.
     fn is_promised(&self) -> bool {
         self.counts_later && self.left().is_some_and(|left| left < 0)
     }
 
     fn left(&self) -> Option<i64> {
-        let (named, nameless) = self.files.filter(|_| !self.is_late)?;
-        Some(self.all?.saturating_sub(named).saturating_sub(nameless))
+        let (named, unlinked) = self.files.filter(|_| !self.is_late)?;
+        Some(self.all?.saturating_sub(named).saturating_sub(unlinked))
     }
 }

@@ -1,7 +1,7 @@
-//! What fills disks, where the facts show it: a service that is started over and over and logs each time, one log that
-//! grows by many small appends, temporary files whose makers have ended.
+//! What fills disks, if the facts show it: a service that restarts again and again and logs each time, a log that grows by
+//! many small appends, temporary files left by processes that have ended.
 //!
-//! Told of files that are watched: of one that nobody has worked on for a minute, nothing is said any more.
+//! Only watched files count: a file is no longer watched a minute after its last event.
 
 use std::{
     cmp::Reverse,
@@ -12,13 +12,13 @@ use super::reclaim;
 use crate::{growth::file::GrowingFile, notes::DiskNote, state::DiskState};
 use observer_core::{domain::Context, facts::TaskId, report::Note, text::printable, units};
 
-/// From so many processes of one name on, each ended after it had written to a file, they are one that starts again.
+/// How many processes of one name must have ended after writing to a file to count as one that restarts.
 const STARTS: u64 = 3;
-/// Folders of these names are for what nobody needs for long.
+/// Folders for temporary files.
 const TEMPORARY: [&[u8]; 3] = [b"tmp", b"temp", b"shm"];
 
-/// What grew by so many bytes, by so many appends, in so many reports, is a log if an append is a line: of so many bytes at
-/// most, on average. What is written in blocks is none, nor what is written over in place, nor what is written at once.
+/// A file that grew by so many bytes, in so many appends and reports, is a log if an append is a line: on average at most
+/// so many bytes. A file that is written in blocks is none, nor one that is overwritten in place or written at once.
 const LOG: u64 = 1 << 20;
 const LINES: u64 = 1000;
 const REPORTS: u64 = 5;
@@ -31,7 +31,7 @@ struct Restarted<'a> {
     name: String,
 }
 
-/// A file that many small appends made longer.
+/// A file that grew by many small appends.
 struct Appended<'a> {
     /// Bytes by which it grew, and by how many appends.
     bytes: u64,
@@ -40,7 +40,7 @@ struct Appended<'a> {
     by: Vec<String>,
 }
 
-/// What one folder has of files whose makers have ended.
+/// The files in one folder that were left by ended processes.
 #[derive(Default)]
 struct Left {
     files: u64,
@@ -49,7 +49,7 @@ struct Left {
     makers: BTreeSet<String>,
 }
 
-/// Notes of each pattern, each of the biggest few and of how many more there are.
+/// Notes about each pattern: the largest few, and how many others there are.
 pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
     let (mut restarted, mut appended) = (Vec::new(), Vec::new());
     let mut left: BTreeMap<&[u8], Left> = BTreeMap::new();
@@ -129,7 +129,7 @@ fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
     })
 }
 
-/// Those that are started over and over and write to this file.
+/// Programs that restart again and again and write to this file.
 fn restarts<'a>(
     file: &GrowingFile,
     path: &'a [u8],
@@ -146,10 +146,10 @@ fn restarts<'a>(
     many.map(move |(name, starts)| Restarted { starts, path, name })
 }
 
-/// A file that grew, and goes on growing, by many small appends. How many is known where events tell of each.
+/// A file that grows by many small appends. Their number is known if each has an event.
 fn appends<'a>(file: &GrowingFile, path: &'a [u8], context: &Context<'_>) -> Option<Appended<'a>> {
     let growing = &file.growing;
-    // Appends are counted a little later than the size is known, so an append is never smaller than it is said to be.
+    // Appends are counted a little later than the size is known, so the shown size of an append is never too large.
     let (bytes, appends) = (file.size().saturating_sub(growing.first_size), growing.appends);
     let is_log =
         growing.exact && bytes >= LOG && appends >= LINES && bytes / appends <= LINE && file.grew >= REPORTS;
@@ -157,7 +157,7 @@ fn appends<'a>(file: &GrowingFile, path: &'a [u8], context: &Context<'_>) -> Opt
     is_log.then(|| Appended { bytes, appends, path, by: by.into_iter().collect() })
 }
 
-/// Whether a file was made while observed, holds something, and nobody who worked on it runs any more.
+/// Whether a file was made while observed, is not empty, and all of its writers have ended.
 fn is_left(file: &GrowingFile, state: &DiskState) -> bool {
     let ended = |(id, _): &(TaskId, u64)| state.growth.end_of(*id).is_some();
     file.made
@@ -166,14 +166,14 @@ fn is_left(file: &GrowingFile, state: &DiskState) -> bool {
         && file.growing.writers.iter().all(ended)
 }
 
-/// The folder of a path that lies in one for temporary files.
+/// The folder of a path below one for temporary files.
 fn folder(path: &[u8]) -> Option<&[u8]> {
     let end = path.iter().rposition(|byte| *byte == b'/')?;
     let folder = path.get(..end)?;
     folder.split(|byte| *byte == b'/').any(|part| TEMPORARY.contains(&part)).then_some(folder)
 }
 
-/// Whom a process belongs to, for a sentence: its unit where that is known, else its command.
+/// The name of a process in a sentence: its unit if known, or its command.
 fn name(id: TaskId, context: &Context<'_>) -> Option<String> {
     let command = context.processes.get(id)?.command()?;
     Some(match context.processes.unit(id) {

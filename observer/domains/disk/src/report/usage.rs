@@ -1,4 +1,4 @@
-//! The view `disk`: filesystems, and who writes.
+//! The view `disk`: filesystems, and writing processes.
 
 use super::{filesystem, patterns, writing};
 use crate::{
@@ -18,9 +18,9 @@ const FILESYSTEMS: &str = "filesystems";
 /// The report of the view.
 pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let mut filesystems: Vec<filesystem::FilesystemRow> =
-        filesystem::mounts(state).map(|mount| filesystem::told(mount, state, context)).collect();
+        filesystem::mounts(state).map(|mount| filesystem::row(mount, state, context)).collect();
     filesystems.sort_by(|left, right| right.full.total_cmp(&left.full));
-    let headline = filesystems.iter().take(2).map(|told| told.sentence.clone()).collect();
+    let headline = filesystems.iter().take(2).map(|filesystem| filesystem.sentence.clone()).collect();
     let (writers, pathless) = writing::table(state, context, false);
     let unattributed = state.growth.unattributed();
     let mut notes = Vec::new();
@@ -28,30 +28,30 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     if !state.growth_by_event && !state.work_by_event {
         note(DiskNote::FilesUnknown, "`files` is null: no event here tells which files a process writes to.");
     }
-    if filesystems.iter().any(|told| told.unaccounted) {
+    if filesystems.iter().any(|filesystem| filesystem.unaccounted) {
         note(
             DiskNote::UnexplainedUnknown,
             "`unexplained` is null for filesystems on which no event here tells of writes.",
         );
     }
-    if filesystems.iter().any(|told| told.stacked) {
+    if filesystems.iter().any(|filesystem| filesystem.stacked) {
         let text = "`unexplained` is null for an overlay: what is written to it is in the account of the filesystem \
                     below it.";
         note(DiskNote::UnexplainedOverlay, text);
     }
-    if filesystems.iter().any(|told| told.late) {
+    if filesystems.iter().any(|filesystem| filesystem.late) {
         let text = format!(
             "`unexplained` is null where more files grew than the {FILES_A_REPORT} that are asked at a report: `growth_files` lags \
              behind, until each has had its turn and `--window` has passed."
         );
         note(DiskNote::GrowthLate, &text);
     }
-    if filesystems.iter().any(|told| told.promised) {
+    if filesystems.iter().any(|filesystem| filesystem.promised) {
         let text = "`unexplained` is null for btrfs while its files take blocks that it counts as used only when they are \
                     written down.";
         note(DiskNote::UnexplainedPromised, text);
     }
-    if filesystems.iter().any(|told| told.early) {
+    if filesystems.iter().any(|filesystem| filesystem.early) {
         let text = format!(
             "`rate` is that of the last interval and `full_in` null: a trend needs {SECONDS:.0} seconds, or half of \
              `--window`."
@@ -78,7 +78,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
         );
         note(DiskNote::WritersUnknown, &text);
     }
-    let rows = filesystems.into_iter().map(|told| told.row).collect();
+    let rows = filesystems.into_iter().map(|filesystem| filesystem.row).collect();
     let mut report = context.report(vec![Table::new(FILESYSTEMS, filesystem::columns(), rows), writers]);
     report.headline = headline;
     report.totals =
@@ -88,7 +88,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     report
 }
 
-/// The rows of processes alone, which are about them and say nothing of them, unless they have to be merged.
+/// The rows of processes without cells, unless they must be merged.
 pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
     let (writers, _) = writing::table(state, context, true);
     context.report(vec![Table::new(FILESYSTEMS, filesystem::columns(), Vec::new()), writers])

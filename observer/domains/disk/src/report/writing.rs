@@ -16,7 +16,7 @@ use observer_core::{
     view::{GroupBy, Request, Sort},
 };
 
-/// So many files of a process are told of, the biggest first.
+/// How many files of a process are listed, the largest first.
 const FILES: usize = 10;
 
 /// The columns, in the order of the cells.
@@ -46,19 +46,19 @@ struct Writer<'a> {
 struct RowContext<'a> {
     state: &'a DiskState,
     context: &'a Context<'a>,
-    /// Rows are about somebody and say nothing.
+    /// Rows have no cells.
     empty: bool,
 }
 
-/// The rows of those that wrote while observed; of a draft they say nothing, unless they have to be merged. Whether a file
-/// of any of them that a row could tell of has no path.
+/// The rows of processes that wrote while observed, without cells in a draft unless they must be merged; and whether a file
+/// that a row lists has no path.
 pub fn table(state: &DiskState, context: &Context<'_>, is_draft: bool) -> (Table, bool) {
     let making = RowContext { state, context, empty: is_draft && context.request.by == GroupBy::Process };
     let writers = writers(state).into_iter().map(|(id, wrote)| Writer { id, wrote, making });
     let writers: Vec<Writer<'_>> = writers.collect();
     let pathless = !is_draft && writers.iter().any(Writer::is_pathless);
     let rank = |Writer { id, wrote, .. }: &Writer<'_>| (Reverse((wrote.recent, wrote.bytes)), *id);
-    // What filesystems have too, they are sorted by.
+    // A column that filesystems have as well sorts those.
     let is_theirs = |sort: &Sort| filesystem::columns().iter().any(|column| column.name == sort.column);
     let sort = context.request.sort.clone().filter(|sort| !is_theirs(sort));
     let request = Request { sort, ..context.request.clone() };
@@ -68,7 +68,7 @@ pub fn table(state: &DiskState, context: &Context<'_>, is_draft: bool) -> (Table
 /// What each process wrote.
 fn writers(state: &DiskState) -> BTreeMap<TaskId, WriteTotals> {
     let mut writers: BTreeMap<TaskId, WriteTotals> = state.writers.iter().collect();
-    // What never reaches storage (a file in RAM), and what little a process writes, is known by the files alone.
+    // Writes that never reach storage (to a file in RAM), and small ones, are known from the files only.
     for (id, work) in state.growth.shares() {
         let wrote = writers.entry(id).or_default();
         wrote.bytes = wrote.bytes.max(work.written);
@@ -76,7 +76,7 @@ fn writers(state: &DiskState) -> BTreeMap<TaskId, WriteTotals> {
     }
     for (id, wrote) in &mut writers {
         match state.growth.end_of(*id) {
-            // A report has told of it.
+            // A report has shown its end.
             Some(true) if !wrote.ended => *wrote = WriteTotals::default(),
             Some(_) => wrote.ended = true,
             None => {}
@@ -123,13 +123,13 @@ impl Candidate for Writer<'_> {
 }
 
 impl Writer<'_> {
-    /// So many bytes since the previous report, a second.
+    /// `bytes` since the previous report, per second.
     fn rate(&self, bytes: u64) -> Value {
         let elapsed = self.making.context.now.since(self.making.context.previous);
         Value::real((elapsed > 0.0).then(|| bytes as f64 / elapsed))
     }
 
-    /// What it made grow, the biggest first, with the bytes of it.
+    /// The files that it made grow and by how many bytes, the largest first.
     fn files(&self) -> Vec<(InodeId, &GrowingFile, u64)> {
         let mut files: Vec<_> = self.making.state.growth.files_of(self.id).collect();
         files.sort_by_key(|(inode, file, written)| (Reverse((file.recent(self.id), *written)), *inode));
@@ -164,12 +164,12 @@ impl Writer<'_> {
                 more => format!("{path} and {}", units::counted(more as u64 - 1, "other", "others")),
             }
         });
-        let is_told = state.growth_by_event || state.work_by_event;
+        let has_events = state.growth_by_event || state.work_by_event;
         let mut cells = process::cells(self.id, context.processes, context.request);
         cells.extend([
             Value::Unsigned(self.wrote.bytes),
             self.rate(self.wrote.recent),
-            if is_told { Value::List(list) } else { Value::Missing },
+            if has_events { Value::List(list) } else { Value::Missing },
             Value::Text(biggest.unwrap_or_else(|| units::NOTHING.to_owned())),
         ]);
         cells

@@ -127,7 +127,7 @@ fn every_row_has_a_cell_for_every_column() {
 }
 
 #[test]
-fn exact_counters_hold_until_the_pass_sees_a_change_and_shift_it_then() {
+fn exact_counters_hold_until_a_scan_sees_a_change_and_shift_it_then() {
     let mut fixture = Fixture::new();
     fixture.counters(GROWING, 10 * MIB);
     fixture.exact(GROWING, 11 * MIB);
@@ -140,14 +140,14 @@ fn exact_counters_hold_until_the_pass_sees_a_change_and_shift_it_then() {
 }
 
 #[test]
-fn counters_that_a_cpu_holds_back_are_never_shown_as_less_than_nothing() {
+fn counters_without_their_remainders_are_never_shown_as_negative() {
     let mut fixture = Fixture::new();
     fixture.counters(GROWING, -8192);
     assert_eq!(fixture.cell(GROWING, "anon"), Value::Unsigned(0));
 }
 
 #[test]
-fn the_one_that_grows_comes_first_with_its_rate_and_the_end_of_the_memory() {
+fn a_growing_process_comes_first_with_its_rate_and_the_time_until_memory_is_full() {
     let mut fixture = Fixture::new();
     fixture.limit(None);
     fixture.minute();
@@ -189,7 +189,7 @@ fn a_limit_that_was_not_read_is_unknown_and_not_the_machines() {
 }
 
 #[test]
-fn what_ended_is_told_once_with_what_it_mapped() {
+fn an_ended_process_is_shown_once_with_what_it_mapped() {
     let mut fixture = Fixture::new();
     let totals = Totals { mapped: 7, peak: Some(4096), ..Totals::default() };
     fixture.apply(MemFact::Totals { id: GROWING, totals });
@@ -218,7 +218,7 @@ fn before_there_is_a_trend_the_rate_is_the_growth_so_far() {
 }
 
 #[test]
-fn what_has_left_does_not_come_back_when_the_passes_miss_it() {
+fn an_ended_process_does_not_come_back_when_scans_miss_it() {
     let mut fixture = Fixture::new();
     fixture.counters(GROWING, MIB);
     fixture.ended(GROWING);
@@ -228,7 +228,7 @@ fn what_has_left_does_not_come_back_when_the_passes_miss_it() {
 }
 
 #[test]
-fn who_was_not_heard_of_mapped_nothing_unless_nobody_listens() {
+fn a_process_without_events_mapped_nothing_unless_there_are_no_events() {
     let mut fixture = Fixture::new();
     fixture.counters(RESTING, MIB);
     assert_eq!(fixture.cell(RESTING, "mapped"), Value::Unsigned(0));
@@ -241,7 +241,7 @@ fn who_was_not_heard_of_mapped_nothing_unless_nobody_listens() {
 }
 
 #[test]
-fn exact_counters_are_asked_once_for_all_and_again_for_what_is_shown() {
+fn exact_counters_are_queried_once_for_all_and_again_for_shown_rows() {
     let mut fixture = Fixture::new();
     for pid in 0..100 {
         fixture.counters(TaskId { start: 1, tgid: pid }, MIB);
@@ -260,7 +260,7 @@ fn exact_counters_are_asked_once_for_all_and_again_for_what_is_shown() {
 }
 
 #[test]
-fn the_headline_says_who_grows() {
+fn the_headline_names_the_growing_process() {
     let mut fixture = Fixture::new();
     fixture.met(GROWING, b"worker.py");
     fixture.limit(None);
@@ -397,7 +397,7 @@ fn a_draft_names_the_processes_that_the_report_will_show() {
 }
 
 #[test]
-fn what_rests_says_the_same_at_any_level() {
+fn flat_series_have_the_same_assessment_at_any_level() {
     let mut fixture = Fixture::new();
     for tgid in 1..=9 {
         fixture.counters(TaskId { start: 1, tgid }, MIB << tgid);
@@ -413,7 +413,7 @@ fn what_rests_says_the_same_at_any_level() {
 }
 
 #[test]
-fn a_kill_is_told_with_who_asked_for_memory_and_who_had_grown_until_it_was_seen() {
+fn a_kill_is_reported_with_its_trigger_and_the_process_that_grew_most() {
     let mut fixture = Fixture::new();
     let met =
         |id, comm: &str| ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 0, kernel_thread: false };
@@ -456,7 +456,7 @@ fn a_kill_is_told_with_who_asked_for_memory_and_who_had_grown_until_it_was_seen(
 }
 
 #[test]
-fn waiting_for_memory_is_told_where_it_matters() {
+fn memory_pressure_is_reported_if_it_matters() {
     let mut fixture = Fixture::new();
     let mut waited = |cgroup: Option<&[u8]>, second, some| {
         let stalls = facts::mem::PressureTotals { some, full: some / 2 };
@@ -476,7 +476,7 @@ fn waiting_for_memory_is_told_where_it_matters() {
 }
 
 #[test]
-fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
+fn the_worst_of_many_stalled_groups_are_named_and_the_others_counted() {
     let mut fixture = Fixture::new();
     let mut waited = |second: u64, some: u64| {
         for group in 1..=8u64 {
@@ -501,7 +501,7 @@ fn of_many_groups_that_wait_the_worst_are_told_of_and_the_others_counted() {
 }
 
 #[test]
-fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
+fn a_restarted_process_that_holds_as_much_again_is_reported() {
     let mut fixture = Fixture::new();
     let start = |fixture: &mut Fixture, id: TaskId| {
         let met = ProcessFact::Met { id, comm: b"server"[..].into(), uid: 7, kernel_thread: false };
@@ -539,7 +539,7 @@ fn what_is_restarted_and_soon_holds_as_much_again_is_told() {
 }
 
 #[test]
-fn of_many_workers_that_were_restarted_together_a_few_are_told_and_the_rest_counted() {
+fn a_few_of_many_restarted_workers_are_named_and_the_others_counted() {
     let mut fixture = Fixture::new();
     let start = |fixture: &mut Fixture, id: TaskId| {
         let met = ProcessFact::Met { id, comm: b"server"[..].into(), uid: 7, kernel_thread: false };
@@ -570,7 +570,7 @@ fn kills(fixture: &Fixture) -> Vec<String> {
 }
 
 #[test]
-fn of_a_thousand_kills_a_few_are_told_and_every_other_one_is_counted_for_a_minute() {
+fn a_few_of_a_thousand_kills_are_named_and_the_others_counted_for_a_minute() {
     let mut fixture = Fixture::new();
     let kill = |fixture: &mut Fixture, second: u64, number: u32| {
         let memory = Some(Memory { anon: i64::from(number) * MIB, ..Memory::default() });
@@ -601,7 +601,7 @@ fn of_a_thousand_kills_a_few_are_told_and_every_other_one_is_counted_for_a_minut
 }
 
 #[test]
-fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
+fn per_cpu_remainders_are_part_of_what_a_killed_process_held() {
     let mut fixture = Fixture::new();
     fixture.met(GROWING, b"leaky");
     // A CPU holds back 30 MiB of what the process has.
@@ -625,7 +625,7 @@ fn what_a_cpu_holds_back_is_part_of_what_a_killed_process_held() {
 }
 
 #[test]
-fn what_a_killed_process_grew_by_while_it_was_read_is_not_held_twice() {
+fn growth_of_a_killed_process_while_it_was_read_does_not_count_twice() {
     let mut fixture = Fixture::new();
     fixture.met(GROWING, b"leaky");
     fixture.counters(GROWING, 10 * MIB);

@@ -25,12 +25,12 @@ pub(super) fn headline(
 
 /// The trend of the machine's memory, as the rest of a sentence.
 fn course(state: &MemState, context: &Context<'_>) -> String {
-    let says = assess(&state.machine.used, context.now.boot);
-    let (Some(trend), Some(available)) = (says.trend, state.machine.available()) else {
+    let assessment = assess(&state.machine.used, context.now.boot);
+    let (Some(trend), Some(available)) = (assessment.trend, state.machine.available()) else {
         return String::new();
     };
-    match says.verdict {
-        Verdict::Growing | Verdict::Leak | Verdict::Warmup if trend.rate > 0.0 => format!(
+    match assessment.verdict {
+        verdict if verdict.grows() && trend.rate > 0.0 => format!(
             ", growing by {} a minute: full in about {}",
             units::minute_rate(trend.rate, None).trim_start_matches('+'),
             units::duration(available as f64 / trend.rate)
@@ -48,7 +48,7 @@ fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<Str
     let first = processes.iter().filter(|process| process.grows() || process.early() > 0.0);
     let Some(first) = first.min_by_key(|process| process.order()) else {
         living().next()?;
-        let open = living().filter(|process| process.says.verdict == Verdict::Unknown).count();
+        let open = living().filter(|process| process.assessment.verdict == Verdict::Unknown).count();
         return Some(match open {
             0 => "No process grows.".to_owned(),
             _ => format!(
@@ -64,7 +64,7 @@ fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<Str
             units::change(first.early() as i64)
         ));
     }
-    let rate = first.says.trend.map_or(0.0, |trend| trend.rate);
+    let rate = first.assessment.trend.map_or(0.0, |trend| trend.rate);
     let who = context.processes.label(first.id);
     let rate = units::minute_rate(rate, None);
     let leaks = processes.iter().filter(|process| process.leaks()).count();

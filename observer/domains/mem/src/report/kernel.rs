@@ -26,17 +26,21 @@ pub(super) fn kernel(state: &MemState, context: &Context<'_>) -> Table {
     let left = state.machine.available().map(|available| available as f64);
     let mut rows: Vec<(f64, Row)> = grew
         .map(|(kind, name, series)| (kind, name, series, assess_life(series, now, left)))
-        .filter(|(_, _, _, says)| matches!(says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup))
-        .map(|(kind, name, series, says)| {
+        .filter(|(_, _, _, assessment)| assessment.verdict.grows())
+        .map(|(kind, name, series, assessment)| {
             let mut cells = vec![
                 Value::Text(kind.to_owned()),
                 Value::text(name.map(printable)),
                 Value::unsigned(series.window.latest().map(|bytes| bytes.max(0.0) as u64)),
             ];
-            cells.extend((0..6).map(|at| trend_value(at, Some(&says), &series.window, now)));
-            cells.extend([Value::Text(says.verdict.name().to_owned()), Value::Text(says.reason.clone())]);
-            let emphasis = if says.verdict == Verdict::Leak { Emphasis::Alarm } else { Emphasis::Notice };
-            let rate = says.trend.map_or(0.0, |trend| trend.rate);
+            cells.extend((0..6).map(|at| trend_value(at, Some(&assessment), &series.window, now)));
+            cells.extend([
+                Value::Text(assessment.verdict.name().to_owned()),
+                Value::Text(assessment.reason.clone()),
+            ]);
+            let emphasis =
+                if assessment.verdict == Verdict::Leak { Emphasis::Alarm } else { Emphasis::Notice };
+            let rate = assessment.trend.map_or(0.0, |trend| trend.rate);
             let subject = Subject::KernelAccount { kind, name: name.map(<[u8]>::to_vec) };
             (rate, Row { subject, cells, emphasis, ..Row::default() })
         })

@@ -32,9 +32,9 @@ static NOTHING: Totals =
 pub(super) struct RankedProcess<'a> {
     pub id: TaskId,
     pub process: &'a ProcessMemory,
-    /// What it holds; `None` for one that has ended, or that no pass has met.
+    /// What it holds; `None` for one that has ended, or that no scan has met.
     pub memory: Option<Memory>,
-    pub says: AssessmentSource<'a>,
+    pub assessment: AssessmentSource<'a>,
     /// `None` if there are no events.
     pub totals: Option<&'a Totals>,
     /// Growth over the window, or as far as it is known, in bytes.
@@ -75,11 +75,11 @@ impl<'a> RankedProcess<'a> {
         stage: AssessmentStage,
     ) -> Self {
         let memory = process.memory().filter(|_| !process.ended);
-        let (says, growth) = match stage {
+        let (assessment, growth) = match stage {
             AssessmentStage::Final => {
-                let says = state.assessment(process, now);
-                let growth = says.growth;
-                (says, growth)
+                let assessment = state.assessment(process, now);
+                let growth = assessment.growth;
+                (assessment, growth)
             }
             AssessmentStage::Draft => {
                 let series = &process.series.window;
@@ -92,7 +92,7 @@ impl<'a> RankedProcess<'a> {
             id,
             process,
             memory,
-            says,
+            assessment,
             totals: process.totals.as_deref().or(followed.then_some(&NOTHING)),
             growth,
             now,
@@ -107,22 +107,22 @@ impl<'a> RankedProcess<'a> {
 
     /// Whether it lives and grows.
     pub(super) fn grows(&self) -> bool {
-        !self.process.ended && matches!(self.says.verdict, Verdict::Growing | Verdict::Leak | Verdict::Warmup)
+        !self.process.ended && self.assessment.verdict.grows()
     }
 
     /// Whether it lives and is called a leak.
     pub(super) fn leaks(&self) -> bool {
-        !self.process.ended && self.says.verdict == Verdict::Leak
+        !self.process.ended && self.assessment.verdict == Verdict::Leak
     }
 
     /// Bytes by which it grew before a verdict is possible; 0 otherwise.
     pub(super) fn early(&self) -> f64 {
-        let open = !self.process.ended && self.says.verdict == Verdict::Unknown;
+        let open = !self.process.ended && self.assessment.verdict == Verdict::Unknown;
         self.growth.filter(|growth| open && *growth > 0.0).unwrap_or(0.0)
     }
 
     fn rate(&self) -> f64 {
-        self.says.trend.map_or(0.0, |trend| trend.rate)
+        self.assessment.trend.map_or(0.0, |trend| trend.rate)
     }
 
     /// Bytes resident.
@@ -150,15 +150,15 @@ impl<'a> RankedProcess<'a> {
 
     /// Seconds until what is left is full: by the trend, and by the ends of its interval.
     pub(super) fn full_in(&self) -> [Option<f64>; 3] {
-        let (Some(trend), true) = (self.says.trend, self.grows()) else { return [None; 3] };
-        let Some(room) = self.limit() else { return [None; 3] };
-        let at = |rate: f64| (rate > 0.0).then(|| room.left as f64 / rate);
+        let (Some(trend), true) = (self.assessment.trend, self.grows()) else { return [None; 3] };
+        let Some(limit) = self.limit() else { return [None; 3] };
+        let at = |rate: f64| (rate > 0.0).then(|| limit.left as f64 / rate);
         [at(trend.rate), at(trend.high), at(trend.low)]
     }
 
     pub(super) fn emphasis(&self) -> Emphasis {
         let soon = self.full_in()[0].is_some_and(|seconds| seconds < SOON);
-        match self.says.verdict {
+        match self.assessment.verdict {
             _ if self.process.ended => Emphasis::Faint,
             Verdict::Leak => Emphasis::Alarm,
             Verdict::Growing | Verdict::Warmup if soon => Emphasis::Alarm,
@@ -167,7 +167,7 @@ impl<'a> RankedProcess<'a> {
         }
     }
 
-    /// What is left to say of a process that has ended.
+    /// The reason of a process that has ended.
     pub(super) fn end(&self) -> String {
         match self.totals.and_then(|totals| Some((totals.mapped, totals.peak?))) {
             Some((mapped, peak)) => {
