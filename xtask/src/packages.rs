@@ -35,6 +35,8 @@ pub const TESTS: &[Need] = &[
         reason: "the C library that both are linked with",
     },
     Need { has: "python3", package: "python3", reason: "the workload that allocates as Python does" },
+    Need { has: "javac", package: "openjdk-17-jdk-headless", reason: "the workload with a JVM's heap" },
+    Need { has: "go", package: "golang-go", reason: "the workload with Go's heap" },
     Need { has: "mkfs.ext4", package: "e2fsprogs", reason: "filesystems of the tests' own, in files" },
     Need { has: "mkfs.xfs", package: "xfsprogs", reason: "the same for xfs" },
     Need { has: "mkfs.btrfs", package: "btrfs-progs", reason: "the same for btrfs" },

@@ -81,7 +81,7 @@ impl Finder {
             hotspot::is_library(path) || hotspot::is_counters(path) || python::is_library(path)
         })?;
         if mappings.iter().any(|mapping| hotspot::is_library(&mapping.path)) {
-            let source = HotSpot::of(&mappings);
+            let source = HotSpot::of(&mappings, &memory, |mapping| process.mapped(mapping));
             let version = source.as_ref().ok().and_then(|jvm| jvm.version(&memory));
             return Ok(Some(Runtime {
                 kind: Kind::HotSpot,

@@ -1,4 +1,4 @@
-//! Go's runtime: the variables that its collector keeps, found through the binary's symbol table.
+//! Go's runtime: the variables that its collector keeps, found by symbol, or by the code that refers to them.
 //!
 //! `runtime.gcController` has the bytes that the last collection marked and the memory limit, `runtime.memstats` the
 //! number of collections and their pauses. Where their fields are depends on the version, which the binary states.
@@ -7,11 +7,15 @@ use std::{fs::File, time::Duration};
 
 use observer_core::text;
 
+use self::fields::Fields;
 use crate::{
     elf::{self, Elf},
     heap::{Basis, Heap, Known, Reason},
     memory::Memory,
 };
+
+mod fields;
+mod stripped;
 
 /// The version is a short text. Module names, which follow it, are not needed.
 const MOST_BUILD_INFO: usize = 4096;
@@ -43,33 +47,9 @@ struct Variables {
     headers: u64,
 }
 
-/// Offsets of fields of `gcControllerState` and `mstats`, on 64 bits. Those of 1.19 and of 1.21 to 1.27 were read from
-/// the debugging information of binaries that these versions built.
-#[derive(Clone, Copy, Debug)]
-struct Fields {
-    live: u64,
-    marked: u64,
-    in_use: u64,
-    mapped: u64,
-    ended: u64,
-    paused: u64,
-    count: u64,
-}
-
 /// At the same place in all versions.
 const PERCENT: u64 = 0;
 const LIMIT: u64 = 8;
-
-fn fields(minor: u32) -> Option<Fields> {
-    let controller = |live, marked, in_use, mapped| (live, marked, in_use, mapped);
-    let (live, marked, in_use, mapped) = match minor {
-        19 => controller(136, 184, 304, 344),
-        20..=27 => controller(104, 152, 272, 312),
-        _ => return None,
-    };
-    let (ended, paused, count) = if minor < 25 { (3592, 3600, 7704) } else { (3568, 3576, 7680) };
-    Some(Fields { live, marked, in_use, mapped, ended, paused, count })
-}
 
 impl Binary {
     /// `None` if the file was not built by Go 1.18 or later.
@@ -77,7 +57,7 @@ impl Binary {
         let elf = Elf::open(file)?;
         let version = version(&elf.section(".go.buildinfo", MOST_BUILD_INFO)?)?;
         let variables = minor(&version)
-            .and_then(fields)
+            .and_then(Fields::of)
             .ok_or_else(|| Reason::UnknownVersion(text::printable(&version)))
             .and_then(|fields| variables(&elf, fields));
         Some(Self { version: text::printable(&version), variables })
@@ -102,8 +82,10 @@ impl Binary {
 fn variables(elf: &Elf<'_>, fields: Fields) -> Known<Variables> {
     let names = ["runtime.gcController", "runtime.memstats"];
     let [controller, stats] = elf.symbols(elf::ALL, names);
-    let (controller, stats) = controller.zip(stats).ok_or(Reason::NoSymbolTable)?;
-    Ok(Variables { controller: controller.address, stats: stats.address, fields, headers: elf.headers })
+    let symbols = controller.zip(stats).map(|(controller, stats)| (controller.address, stats.address));
+    let found = symbols.or_else(|| stripped::variables(elf, fields));
+    let (controller, stats) = found.ok_or(Reason::NoSymbolTable)?;
+    Ok(Variables { controller, stats, fields, headers: elf.headers })
 }
 
 fn version(section: &[u8]) -> Option<Vec<u8>> {
@@ -136,9 +118,9 @@ impl Go {
     /// [`Reason::Ended`], [`Reason::NotPermitted`] and [`Reason::Inconsistent`].
     pub fn heap(&self, memory: &Memory) -> Known<Heap> {
         for _ in 0..ATTEMPTS {
-            let before = memory.u32(self.stats + self.fields.count)?;
+            let before = memory.u32(self.stats.wrapping_add(self.fields.count))?;
             let heap = self.read(memory, before)?;
-            if memory.u32(self.stats + self.fields.count)? == before {
+            if memory.u32(self.stats.wrapping_add(self.fields.count))? == before {
                 return Ok(heap);
             }
         }
@@ -177,7 +159,7 @@ impl Go {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILD_INFO, fields, minor, version};
+    use super::{BUILD_INFO, minor, version};
 
     fn section(length: u8, text: &[u8]) -> Vec<u8> {
         [&BUILD_INFO[..], &[8, 2], &[0; 16], &[length], text].concat()
@@ -202,12 +184,5 @@ mod tests {
         ] {
             assert_eq!(minor(text.as_bytes()), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn a_version_without_a_known_layout_has_none() {
-        assert!(fields(18).is_none());
-        assert!(fields(28).is_none());
-        assert!((19..=27).all(|minor| fields(minor).is_some()));
     }
 }

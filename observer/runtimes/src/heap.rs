@@ -42,7 +42,8 @@ pub struct Heap {
 /// What `live` counts.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Basis {
-    /// The last collection covered the whole heap: what is left is referenced.
+    /// The last collection covered the whole heap: what is left is referenced, or was allocated while the collector
+    /// marked (Go).
     WholeHeap,
     /// The last collection left a part of the old generation alone: garbage there is still counted. The minima of a
     /// series are near the truth.
@@ -60,11 +61,11 @@ pub enum Reason {
     NotPermitted,
     /// Nothing has been collected since the runtime started.
     NoCollection,
-    /// The JVM writes no counters to shared memory.
-    NoSharedCounters,
+    /// The JVM keeps no counters.
+    NoCounters,
     /// The collector, by its own name, does not record this.
     NotRecorded(String),
-    /// The Go binary has no symbol table.
+    /// The Go binary has no symbol table, and its code does not show where the variables are.
     NoSymbolTable,
     /// This version of the runtime, or this build of it, is not known here.
     UnknownVersion(String),
@@ -82,10 +83,7 @@ impl fmt::Display for Reason {
                 "The memory of the process cannot be read: run observer as root or with CAP_SYS_PTRACE.",
             ),
             Self::NoCollection => f.write_str("The runtime has not collected yet."),
-            Self::NoSharedCounters => f.write_str(
-                "The JVM writes no counters to shared memory: start it without -XX:-UsePerfData and \
-                 -XX:+PerfDisableSharedMem.",
-            ),
+            Self::NoCounters => f.write_str("The JVM keeps no counters: start it without -XX:-UsePerfData."),
             Self::NotRecorded(collector) => write!(f, "{collector} does not record this."),
             Self::NoSymbolTable => f.write_str(
                 "The Go binary has no symbol table: build it without -ldflags=-s, or do not strip it.",

@@ -1,10 +1,11 @@
 //! OpenJDK's virtual machine: the counters that it keeps for `jstat` in shared memory.
 //!
-//! They are read from the mapping itself. The file behind it is often gone: cleaners of `/tmp` remove it.
+//! They are read from the mapping itself. The file behind it is often gone: cleaners of `/tmp` remove it. Where there
+//! is no such mapping, the JVM's own table of variables leads to the counters.
 //! Serial, Parallel and G1 update the use of the old generation only when they collect, so its counter is what
 //! survived. ZGC and Shenandoah update theirs all the time: that is no such number, and is not reported as one.
 
-use std::time::Duration;
+use std::{fs::File, time::Duration};
 
 use observer_core::text;
 
@@ -12,10 +13,11 @@ use self::counters::Counters;
 use crate::{
     heap::{Basis, Heap, Known, Reason},
     memory::Memory,
-    process::Mapping,
+    process::{FileId, Mapping},
 };
 
 mod counters;
+mod structs;
 
 /// The counters fill 32 KiB, unless -XX:PerfDataMemorySize asks for more.
 const MOST: u64 = 1 << 20;
@@ -50,15 +52,24 @@ pub fn is_counters(path: &[u8]) -> bool {
 }
 
 impl HotSpot {
-    /// The JVM with this mapping of its counters.
+    /// The JVM with these mappings; `open` opens the file of one.
     ///
     /// # Errors
-    /// [`Reason::NoSharedCounters`] without one.
-    pub fn of(mappings: &[Mapping]) -> Known<Self> {
-        let mapping = mappings.iter().find(|mapping| is_counters(&mapping.path));
-        let mapping = mapping.ok_or(Reason::NoSharedCounters)?;
-        let size = usize::try_from(mapping.end.saturating_sub(mapping.start).min(MOST)).unwrap_or(0);
-        Ok(Self { address: mapping.start, size })
+    /// [`Reason::NoCounters`] if it keeps no counters, and what opening and reading fail with.
+    pub fn of(
+        mappings: &[Mapping],
+        memory: &Memory,
+        open: impl Fn(&Mapping) -> Known<(File, FileId)>,
+    ) -> Known<Self> {
+        let (address, size) = match mappings.iter().find(|mapping| is_counters(&mapping.path)) {
+            Some(mapping) => (mapping.start, mapping.end.saturating_sub(mapping.start)),
+            None => {
+                let is_start = |mapping: &&Mapping| mapping.offset == 0 && is_library(&mapping.path);
+                let library = mappings.iter().find(is_start).ok_or(Reason::NoCounters)?;
+                structs::counters(&open(library)?.0, library.start, memory)?.ok_or(Reason::NoCounters)?
+            }
+        };
+        Ok(Self { address, size: usize::try_from(size.min(MOST)).unwrap_or(0) })
     }
 
     /// `java.version`, as far as the JVM has set it yet.
@@ -180,4 +191,91 @@ fn heap(counters: &Counters<'_>) -> Known<Heap> {
 fn duration(ticks: u64, frequency: u64) -> Duration {
     let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(frequency);
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Counters, counters::made, heap, is_counters};
+    use crate::heap::{Basis, Heap, Reason};
+
+    /// A JVM that ran `young` and `full` collections, the last of them at these ticks.
+    fn jvm(policy: &str, young: (u64, u64), full: (u64, u64)) -> Result<Heap, Reason> {
+        let bytes = made(
+            &[
+                ("sun.os.hrt.frequency", 1000),
+                ("sun.rt.createVmBeginTime", 5000),
+                ("sun.gc.generation.0.capacity", 100),
+                ("sun.gc.generation.0.maxCapacity", 8192),
+                ("sun.gc.generation.0.space.0.used", 77),
+                ("sun.gc.generation.0.space.1.used", 3),
+                ("sun.gc.generation.0.space.2.used", 0),
+                ("sun.gc.generation.1.capacity", 8192),
+                ("sun.gc.generation.1.maxCapacity", 8200),
+                ("sun.gc.generation.1.space.0.used", 5000),
+                ("sun.gc.collector.0.invocations", young.0),
+                ("sun.gc.collector.0.time", 20),
+                ("sun.gc.collector.0.lastExitTime", young.1),
+                ("sun.gc.collector.1.invocations", full.0),
+                ("sun.gc.collector.1.time", 30),
+                ("sun.gc.collector.1.lastExitTime", full.1),
+                ("sun.gc.policy.liveAtLastFullGc", 4000),
+            ],
+            &[
+                ("sun.gc.policy.name", policy),
+                ("sun.gc.collector.0.name", "young"),
+                ("sun.gc.collector.1.name", "full"),
+            ],
+        );
+        heap(&Counters::parse(&bytes).unwrap())
+    }
+
+    #[test]
+    fn eden_is_not_live_and_survivors_are() {
+        let heap = jvm("Copy:MSC", (2, 100), (1, 900)).unwrap();
+        assert_eq!((heap.live, heap.basis), (Ok(5003), Basis::WholeHeap));
+        assert_eq!(heap.live_after_full, Some(5003));
+        assert_eq!(heap.last_full, Some(Duration::from_millis(5900)));
+        assert_eq!((heap.collections, heap.full_collections), (Ok(3), Ok(1)));
+        assert_eq!(heap.paused, Ok(Duration::from_millis(50)));
+        assert_eq!((heap.capacity, heap.limit), (Some(8292), Some(16392)));
+    }
+
+    #[test]
+    fn a_young_collection_after_a_full_one_leaves_garbage_in_the_old_generation() {
+        let heap = jvm("ParScav:MSC", (2, 901), (1, 900)).unwrap();
+        assert_eq!((heap.live, heap.basis), (Ok(5003), Basis::YoungGeneration));
+        assert_eq!(heap.live_after_full, Some(4000), "as the JVM recorded it");
+    }
+
+    #[test]
+    fn with_g1_each_generation_may_be_the_whole_heap() {
+        let heap = jvm("GarbageFirst", (2, 900), (0, 0)).unwrap();
+        assert_eq!((heap.capacity, heap.limit), (Some(8192), Some(8192)));
+        assert_eq!((heap.live_after_full, heap.last_full), (None, None));
+    }
+
+    #[test]
+    fn before_the_first_collection_and_with_an_unknown_collector_nothing_is_live() {
+        assert_eq!(jvm("Copy:MSC", (0, 0), (0, 0)).unwrap().live, Err(Reason::NoCollection));
+        let unknown = jvm("ParNew:CMS", (1, 5), (0, 0)).unwrap();
+        assert_eq!(unknown.live, Err(Reason::NotRecorded("This collector".to_owned())));
+        assert_eq!(unknown.collections, unknown.live);
+    }
+
+    #[test]
+    fn numbers_at_the_end_of_their_range_do_not_overflow() {
+        let most = i64::MAX as u64;
+        jvm("ParScav:MSC", (most, most), (most, most)).unwrap();
+    }
+
+    #[test]
+    fn counters_are_known_by_their_path() {
+        assert!(is_counters(b"/tmp/hsperfdata_root/17"));
+        assert!(is_counters(b"/tmp/hsperfdata_a b/17 (deleted)"));
+        assert!(!is_counters(b"/tmp/hsperfdata_root/"));
+        assert!(!is_counters(b"/tmp/hsperfdata/17"));
+        assert!(!is_counters(b"17"));
+    }
 }

@@ -7,7 +7,7 @@
 //! | runtime | `live` is | read from |
 //! | --- | --- | --- |
 //! | HotSpot: Serial, Parallel, G1 | the old generation and the survivors after the last collection | the counters of `jstat`, in shared memory |
-//! | Go 1.19 to 1.27 | the bytes that the last collection marked | `runtime.gcController` and `runtime.memstats`, by symbol |
+//! | Go 1.19 to 1.27 | the bytes that the last collection marked | `runtime.gcController` and `runtime.memstats`, by symbol or by the code that refers to them |
 //! | CPython 3.8 to 3.13 | the small objects in use | the heads of the allocator's pools |
 //!
 //! What cannot be known has a [`Reason`], which is a sentence with a remedy. docs/runtimes.md has the details.

@@ -210,7 +210,11 @@ impl Python {
                 let embedded = interpreter.wrapping_add(offset);
                 // 3.12 has it in the interpreter's state; 3.13, and perhaps a later 3.12, has a pointer to it there.
                 let states = [embedded, memory.u64(embedded)?];
-                states.iter().map(|state| state.wrapping_add(LIST)).map(|list| (list, list + 8)).collect()
+                states
+                    .iter()
+                    .map(|state| state.wrapping_add(LIST))
+                    .map(|list| (list, list.wrapping_add(8)))
+                    .collect()
             }
             None => {
                 let moved = |symbol: Symbol| symbol.address.wrapping_add(self.moved);

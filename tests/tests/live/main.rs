@@ -14,6 +14,7 @@ mod net;
 mod patience;
 mod recording;
 mod room;
+mod runtimes;
 mod scenes;
 mod walk;
 mod ways;
