@@ -1,5 +1,12 @@
 //! Prints what the runtimes of some processes know about their heaps: `cargo run --example heap PID…`.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a program has arguments, a clock and an output"
+)]
+
 use std::{env, time::Instant};
 
 use observer_runtimes::Finder;

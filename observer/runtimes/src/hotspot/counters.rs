@@ -173,6 +173,9 @@ mod tests {
         bytes[HEADER..HEADER + 4].fill(0);
         assert_eq!(Counters::parse(&bytes).unwrap_err(), "a counter of the JVM has no possible length");
         let mut bytes = example();
+        bytes[8..12].copy_from_slice(&100_u32.to_le_bytes());
+        Counters::parse(&bytes).expect_err("entries go on behind what is used");
+        let mut bytes = example();
         bytes[28..32].fill(0xff);
         Counters::parse(&bytes).unwrap_err();
     }
