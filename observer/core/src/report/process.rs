@@ -4,7 +4,12 @@
 //! rest, and `comm` without the brackets that humans know kernel threads by.
 
 use super::{column::Column, value::Value};
-use crate::{facts::TaskId, identity::process::Processes, text::printable, view::Request};
+use crate::{
+    facts::TaskId,
+    identity::process::{Process, Processes},
+    text::printable,
+    view::Request,
+};
 
 /// Characters of a command line that tables show; `--json` has the rest.
 const COMMAND_CHARACTERS: usize = 60;
@@ -31,19 +36,24 @@ pub fn columns(request: &Request) -> Vec<Column> {
 /// What is known of `id`, in the order of [`columns`]; what is not known is missing.
 #[must_use]
 pub fn cells(id: TaskId, processes: &Processes, request: &Request) -> Vec<Value> {
-    let names = ProcessNames::of(id, processes, request);
+    let process = processes.get(id);
+    let names = process.and_then(Process::read_names);
+    let name = |name: Option<&Vec<u8>>| Value::text(name.map(|name| printable(name)));
+    let line = names.and_then(|names| joined(names.cmdline.as_deref()?)).filter(|_| request.cmdline);
+    let line = line.map(|line| printable(&line));
+    let command = line.as_deref().map(shortened).or_else(|| process?.command());
     let mut cells = vec![
         Value::Unsigned(u64::from(id.pid())),
         Value::Unsigned(id.start),
-        names.command,
-        names.comm,
-        names.exe,
-        names.uid,
-        names.unit,
-        names.container,
+        Value::text(command),
+        Value::text(process.and_then(Process::comm)),
+        name(names.and_then(|names| names.exe.as_ref())),
+        Value::unsigned(process.and_then(|process| process.uid).map(u64::from)),
+        name(names.and_then(|names| names.unit.as_ref())),
+        name(names.and_then(|names| names.container.as_ref())),
     ];
     if request.cmdline {
-        cells.push(names.cmdline);
+        cells.push(Value::text(line));
     }
     cells
 }
@@ -62,44 +72,6 @@ pub fn object(id: TaskId, processes: &Processes, request: &Request) -> Value {
 pub fn absent(request: &Request) -> Vec<(&'static str, Value)> {
     let fields = columns(request).into_iter().filter(|column| column.json);
     fields.map(|column| (column.name, Value::Missing)).collect()
-}
-
-/// The cells of the names of a process.
-#[derive(Default)]
-struct ProcessNames {
-    command: Value,
-    comm: Value,
-    exe: Value,
-    uid: Value,
-    unit: Value,
-    container: Value,
-    cmdline: Value,
-}
-
-impl ProcessNames {
-    fn of(id: TaskId, processes: &Processes, request: &Request) -> Self {
-        let Some(process) = processes.get(id) else { return Self::default() };
-        let mut names = Self {
-            command: Value::text(process.command()),
-            comm: Value::text(process.comm()),
-            uid: Value::unsigned(process.uid.map(u64::from)),
-            ..Self::default()
-        };
-        let Some(read) = process.read_names() else { return names };
-        names.exe = optional(read.exe.as_deref());
-        names.unit = optional(read.unit.as_deref());
-        names.container = optional(read.container.as_deref());
-        if let Some(line) = read.cmdline.as_deref().and_then(joined).filter(|_| request.cmdline) {
-            let line = printable(&line);
-            names.command = Value::Text(shortened(&line));
-            names.cmdline = Value::Text(line);
-        }
-        names
-    }
-}
-
-fn optional(name: Option<&[u8]>) -> Value {
-    Value::text(name.map(printable))
 }
 
 /// Arguments as one line, as `ps` shows them; `None` for a process that has none.

@@ -36,17 +36,3 @@ pub enum Subject {
     /// A place in the code of a process: addresses of its frames, innermost first.
     CallPath { process: TaskId, frames: Vec<u64> },
 }
-
-impl Subject {
-    /// The process, where the row is about one.
-    #[must_use]
-    pub const fn process(&self) -> Option<TaskId> {
-        match self {
-            Self::Process(process)
-            | Self::ProcessPeer(process, _)
-            | Self::Flow { process, .. }
-            | Self::CallPath { process, .. } => Some(*process),
-            _ => None,
-        }
-    }
-}
