@@ -211,3 +211,65 @@ fn safe(session: &SessionFact) -> SessionFact {
     }
     session
 }
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::*;
+    use crate::{
+        facts::{TaskId, process::ProcessFact},
+        report::{Column, Row, Subject, Table},
+        view::View,
+    };
+
+    /// A row for each living process, and no queries of its own.
+    struct Listed(Vec<TaskId>);
+
+    impl Domain for Listed {
+        fn apply(&mut self, fact: &Fact) {
+            if let Fact::Process(ProcessFact::Met { id, .. }) = fact {
+                self.0.push(*id);
+            }
+        }
+
+        fn tick(&mut self, _now: Timestamp) {}
+
+        fn report(&self, context: &Context<'_>) -> Report {
+            let row =
+                |id: &TaskId| Row { subject: Subject::Process(*id), processes: vec![*id], ..Row::default() };
+            let rows = self.0.iter().map(row).collect();
+            context.report(vec![Table::of_processes("rows", vec![Column::label("pid")], rows)])
+        }
+
+        fn wants(&self, _shown: &Report, _context: &Context<'_>) -> HostQueries {
+            HostQueries::default()
+        }
+
+        fn delivered(&mut self, _now: Timestamp) {}
+    }
+
+    #[test]
+    fn a_selection_by_unit_asks_for_the_names_of_all_living_processes() {
+        let request = Request { unit: Regex::new("^x").ok(), top: Some(1), ..Request::new(View::Mem) };
+        let mut engine = Engine::new(request, Box::new(Listed(Vec::new())));
+        engine.apply(&Fact::Session(Box::default()));
+        let ids = [1, 2, 3].map(|tgid| TaskId { start: 1, tgid });
+        for id in ids {
+            let met = ProcessFact::Met { id, comm: b"x"[..].into(), uid: 0, kernel_thread: false };
+            engine.apply(&Fact::Process(met));
+        }
+        engine.apply(&Fact::Process(ProcessFact::Ended { id: ids[2], at: 5 }));
+        let now = Timestamp { boot: 9, wall: 9 };
+        let names = engine.wants(now, Some(1)).unwrap().names;
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ids[..2]);
+        for (id, unit) in [(ids[0], "y"), (ids[1], "x")] {
+            let cgroup = Some(format!("/{unit}.service").into_bytes());
+            engine.apply(&Fact::Process(ProcessFact::Named { id, exe: None, cgroup, cmdline: None }));
+        }
+        let report = engine.report(now, Some(1)).unwrap().unwrap();
+        let shown: Vec<_> = report.tables[0].rows.iter().map(|row| row.subject.clone()).collect();
+        assert_eq!(shown, [Subject::Process(ids[1])]);
+        assert!(engine.wants(now, None).unwrap().names.is_empty());
+    }
+}
