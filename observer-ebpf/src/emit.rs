@@ -1,6 +1,6 @@
-//! The one place that reserves and submits records, and counts what it could not.
+//! The only module that reserves and submits records in the ring buffer, and that counts losses.
 //!
-//! Wake-ups: a record does not wake the reader, who comes at the next report anyway, unless the ring is half full.
+//! A record does not wake user space, which reads at the next report, unless the ring buffer is half full.
 
 use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},

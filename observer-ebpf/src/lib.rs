@@ -1,8 +1,9 @@
 //! The kernel side of observer: what its objects share.
 //!
-//! An object is one domain (`mem`, `disk`, `net`; `net_older` is that of kernels before 5.12): its hooks have several ways in and one handler each. Totals in maps are cumulative; a
-//! record in the ring announces an entry once an epoch and carries the total so far; what could not be delivered is
-//! counted. Kernel memory is read at offsets that user space resolved in the running kernel's BTF.
+//! An object serves one domain: `mem`, `disk`, `net`, and `net_older` for kernels before 5.12. The alternatives of a hook are
+//! programs that call one handler. Totals in maps are cumulative. A record in the ring buffer announces an entry once per
+//! epoch, with the total so far. What could not be delivered is counted. Kernel memory is read at offsets that user space
+//! found in the BTF of the running kernel.
 #![no_std]
 #![feature(asm_experimental_arch)]
 

@@ -1,9 +1,9 @@
-//! The one place that dereferences kernel memory by offset.
+//! The only module that reads kernel memory at an offset.
 //!
-//! An offset is a frozen global, so the verifier sees a constant: a load through a pointer that it knows to be typed by
-//! BTF is checked against that type and faults safely. Programs entered through BTF need nothing else; they work where
-//! `lockdown=confidentiality` refuses `bpf_probe_read_kernel`. A handler that serves programs of both
-//! kinds is generic over its [`MemoryAccess`].
+//! An offset is a frozen global, so the verifier sees a constant. It checks a load through a pointer whose BTF type it knows
+//! against that type, and a fault is safe: a direct read. Programs entered through BTF need nothing else, and work where
+//! `lockdown=confidentiality` forbids `bpf_probe_read_kernel`. A handler for programs with direct reads and with probe reads
+//! is generic over [`MemoryAccess`].
 
 use core::mem::MaybeUninit;
 
@@ -91,7 +91,7 @@ pub unsafe fn probe<T: Copy>(base: *const u8, field: &Global<u32>) -> Option<T> 
     unsafe { bpf_probe_read_kernel(base.wrapping_add(field.load() as usize).cast()).ok() }
 }
 
-/// How a program comes by the current task and reads on from there.
+/// How a program gets the current task and reads kernel memory from there.
 pub trait MemoryAccess {
     /// The task that runs now; never null.
     fn current() -> *const u8;
@@ -117,7 +117,7 @@ pub trait MemoryAccess {
 /// By direct loads: everything starts at a pointer that the verifier knows the type of.
 pub enum Direct {}
 
-/// By the probing helper: for kernels whose programs get the current task as a mere number (before 5.11).
+/// By probe reads: for kernels whose programs get the current task as a plain number (before 5.11).
 pub enum Probing {}
 
 impl MemoryAccess for Direct {

@@ -1,4 +1,4 @@
-//! From a task to the record that says who it is.
+//! From a task to the record that identifies its process.
 
 use aya_ebpf::helpers::bpf_get_current_uid_gid;
 use observer_common::{

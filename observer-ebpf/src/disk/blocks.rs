@@ -1,5 +1,5 @@
-//! The space of a file that cannot be asked by `statx`: from what its filesystem keeps beside the inode, where the kernel's
-//! types tell of it.
+//! The disk space of a file that `statx` cannot be asked about: from what its filesystem stores beside the inode, if the
+//! types of the kernel contain it.
 
 use observer_ebpf::read::exists;
 

@@ -1,8 +1,8 @@
-//! Who works on files of filesystems that do not tell of every write.
+//! Which processes work on files of filesystems that do not report each write.
 //!
-//! The change time of an inode moves in the context of who writes, ahead of the data, once a tick of the clock; a page of
-//! a file becomes dirty in the context of who made it so. Either says that somebody works on the file, and neither that
-//! nobody else does: with several writers, nobody can say who wrote how much.
+//! The change time of an inode moves in the context of the writing process, before the data, once per clock tick. A page of
+//! a file becomes dirty in the context of the process that wrote it. Either event means that this process works on the file,
+//! and neither excludes others: with several writers, the bytes of each are unknown.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use observer_ebpf::read::{Direct, MemoryAccess, Probing, exists, load};
@@ -14,11 +14,11 @@ use crate::{
     is_regular,
 };
 
-// What is written to an overlay is written to the filesystem below it, and told of there.
+// What is written to an overlay is written to the filesystem below it, and reported there.
 
 /// `TMPFS_MAGIC`.
 const TMPFS: u64 = 0x0102_1994;
-// What stands in these takes no space, and whoever walks through them makes an inode, with a change time, of each entry.
+// Files of these take no space, and a walk through them makes an inode, with a change time, of each entry.
 /// `PROC_SUPER_MAGIC`.
 const PROC: u64 = 0x9fa0;
 /// `SYSFS_MAGIC`.
@@ -26,7 +26,7 @@ const SYSFS: u64 = 0x6265_6572;
 /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC`.
 const CGROUPS_V1: u64 = 0x0027_e0eb;
 const CGROUPS_V2: u64 = 0x6367_7270;
-/// `I_DIRTY_PAGES`: who only reads makes an inode dirty too, by its access time, but none of its pages.
+/// `I_DIRTY_PAGES`: reads make an inode dirty too, by its access time, but none of its pages.
 const PAGES: i32 = 4;
 
 #[inline(always)]
@@ -40,7 +40,7 @@ unsafe fn worked_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8, ma
             return;
         }
         if !is_repeated::<R>(inode) {
-            // Of each write to a file of xfs, iomap tells where it can be heard.
+            // iomap reports each write to a file of xfs, where it exists.
             works_on::<R>(inode, superblock, true, magic == XFS && exists(&ITER_INODE));
         }
     }

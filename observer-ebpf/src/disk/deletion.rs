@@ -1,8 +1,8 @@
-//! Who took the last name from a file that somebody holds.
+//! Which process removed the last name of a file that is held.
 //!
-//! Each unlink, and each rename over a file, sets the change time of the inode in the context of who does it, on every
-//! filesystem. So does much else, which is told apart by the system call that the task is in; a live file that was renamed
-//! leaves an entry too, which nobody ever looks up.
+//! Each unlink, and each rename over a file, sets the change time of the inode in the context of the process, on every
+//! filesystem. Other calls set it too; the system call that the task is in distinguishes them. A live file that was renamed
+//! leaves an entry that is never looked up.
 
 use aya_ebpf::{
     helpers::{

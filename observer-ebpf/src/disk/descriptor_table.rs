@@ -1,11 +1,11 @@
-//! Which deleted files processes hold by descriptors, from the tables of descriptors themselves.
+//! Which unlinked files processes hold by descriptors, read from the descriptor tables themselves.
 //!
-//! The kernel's own iterator over descriptors takes a reference to every file and gives it back, under the lock of its
-//! task: three times as dear as a look at whether the file has a name. The tables are read without a lock here, so what is
-//! about to be told is looked at again: the task must still have the table, the table the file, the file its inode.
+//! The kernel's own iterator over descriptors takes a reference to every file and returns it, under the lock of its task: three
+//! times the cost of a look at the link count. Here the tables are read without a lock, so a result is checked again before it
+//! is reported: the task must still have the table, the table the file, the file its inode.
 //!
-//! What the kernel takes of one process is no more than fits into its buffer. Of a process that holds more deleted files
-//! than that, this tells that the other iterator must be asked.
+//! The kernel takes no more from one process than fits into its buffer. If a process holds more unlinked files than that, a
+//! record says so, and user space runs the other iterator.
 
 use aya_ebpf::{
     helpers::generated::bpf_probe_read_kernel,
@@ -31,7 +31,7 @@ use crate::{
 const TOGETHER: u32 = 64;
 /// Words that are looked at, at most: as many as the helper repeats.
 const WORDS: u32 = 1 << 23;
-/// Descriptors that are told of a process: the kernel's buffer has 32 KiB.
+/// Descriptors that are reported of one process: the kernel's buffer has 32 KiB.
 const MOST: u64 = 200;
 
 #[repr(C)]
@@ -45,7 +45,7 @@ struct Scratch {
 #[map]
 static TABLE: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
-/// The pass in which a process held more than can be told.
+/// The scan in which a process held more than can be reported.
 #[map]
 static TOO_MANY: Array<u64> = Array::with_max_entries(1, 0);
 
@@ -62,7 +62,7 @@ struct Table {
     first: u64,
     bits: u64,
     told: u64,
-    /// 1 where nothing more can be told.
+    /// 1 when no more can be reported.
     full: u64,
 }
 
@@ -119,7 +119,7 @@ pub extern "C" fn disk_descriptor_table(context: *mut iterator::Task) -> i32 {
     0
 }
 
-/// The descriptors of one word of bits; 1 where nothing more can be told.
+/// The descriptors of one word of bits; 1 when no more can be reported.
 unsafe extern "C" fn word(number: u32, table: *mut Table) -> i64 {
     // SAFETY: the table is on the caller's stack, the scratch is this CPU's own, everything else is probed.
     unsafe {
@@ -137,7 +137,7 @@ unsafe extern "C" fn word(number: u32, table: *mut Table) -> i64 {
     }
 }
 
-/// One of the descriptors; 1 after the last that is open, and where nothing more can be told.
+/// One of the descriptors; 1 after the last that is open, and when no more can be reported.
 unsafe extern "C" fn slot(number: u32, table: *mut Table) -> i64 {
     // SAFETY: as for `word`.
     unsafe {

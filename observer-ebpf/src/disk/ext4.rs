@@ -1,9 +1,9 @@
-//! Growth on ext4, whose tracepoints come ahead of every change of size, in the context of who makes it.
+//! Growth on ext4. Its tracepoints run before every change of size, in the context of the process that makes it.
 //!
-//! A buffered write is told of before the size changes, and so are fallocate and a block that a page fault asks for;
-//! O_DIRECT by `iomap`. Anything else that changes the size starts a handle of the journal first (Linux 6.3), with the
-//! inode locked. A page fault in a shared mapping that comes between the event of another task's write and its change of
-//! size would be ascribed that one write: a matter of nanoseconds, not met in tests.
+//! A buffered write, fallocate, and a block for a page fault are reported before the size changes; O_DIRECT is in `iomap`.
+//! Every other change of size first starts a handle of the journal (Linux 6.3), with the inode locked. A page fault in a
+//! shared mapping between the event of another task's write and its change of size would be attributed that write. This
+//! window lasts nanoseconds and did not occur in tests.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use observer_ebpf::read::{Direct, MemoryAccess, Probing, load};
@@ -63,7 +63,7 @@ unsafe fn begins<R: MemoryAccess>(inode: *const u8) {
 unsafe fn cuts<R: MemoryAccess>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
-        // What is freed is cut to nothing too, by whoever held it last.
+        // A file that is freed is also cut to nothing, by its last holder.
         if is_regular(inode) {
             works_on::<R>(inode, superblock(inode), load::<u32>(inode, &INODE_NLINK) != 0, true);
         }

@@ -1,4 +1,4 @@
-//! What deletions free on ext4: the blocks of an inode that nobody names or holds any more.
+//! What deletions free on ext4: the blocks of an inode without names and holders.
 
 use aya_ebpf::{
     macros::{btf_tracepoint, map},

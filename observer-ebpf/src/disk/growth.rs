@@ -1,12 +1,12 @@
-//! Who makes which file grow.
+//! Which process makes which file grow.
 //!
-//! How much a file grew is its inode's to say; events only split that among the processes. An event comes ahead of a
-//! change, in the context of who is about to make it: what the file has grown by since the last one is the work of the
-//! process that came with that. Writers that make a file longer exclude each other, so nothing is ascribed to another
-//! than who did it. What the file has grown by since its last event is left to whoever reads its size.
+//! The size of the inode gives the growth; events only split it among processes. An event runs before a change, in the
+//! context of the process that is about to make it: the growth since the last event belongs to the process of that event.
+//! Writers that make a file longer exclude each other, so no growth is attributed to another process. The growth since the
+//! last event is computed by the reader of the size.
 //!
-//! A file that one process appends to costs next to nothing: each CPU remembers for whom it last did the work here, and
-//! while nothing else happens to the file there is nothing to be done.
+//! A file that one process appends to costs little: each CPU stores for which file and process it last did the work here, and
+//! while nothing else happens to the file, there is nothing to do.
 
 use aya_ebpf::{
     macros::map,
@@ -91,7 +91,7 @@ pub unsafe fn magic(superblock: *const u8) -> u64 {
     unsafe { load(superblock, &SB_MAGIC) }
 }
 
-/// Whether the current task has locked the inode for a change; who only reads it, or writes it back, has not.
+/// Whether the current task has locked the inode for a change; reads and write-back do not lock it.
 #[inline(always)]
 pub unsafe fn is_locked_by_current<R: MemoryAccess>(inode: *const u8) -> bool {
     // SAFETY: the caller passes a BTF-typed inode.

@@ -1,10 +1,10 @@
-//! Files without a name that no descriptor refers to, but something that a descriptor refers to: a ring of io_uring that
-//! they are registered with, a unix socket that they were sent to and not taken from, an overlay's file that keeps its
-//! data in them.
+//! Unlinked files that no descriptor refers to, but something that a descriptor refers to: an io_uring instance that they
+//! are registered with, a unix socket that they were sent to and not received from, an overlay file that stores its data in
+//! them.
 //!
-//! The lists are read without their locks: an entry may change while it is looked at, so a file counts only if it leads
-//! to a filesystem that leads back to itself. Of each ring and of each socket 128 files are told of; what is beyond that, and
-//! what sits in a socket that is itself on its way, the lists of inodes find (`listed`).
+//! The lists are read without their locks, and an entry can change meanwhile. So a file counts only if it leads to a
+//! filesystem that leads back to itself. Of each io_uring instance and each socket, 128 files are reported. `inode_list` finds
+//! the others, and files in a socket that is in flight itself.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use observer_common::disk::{HELD_RING, HELD_SOCKET, HeldRecord, InodeId};
@@ -31,7 +31,7 @@ const UNIX: u16 = 1;
 /// Slots of a ring, and steps through a socket's queue, that are made at most: as many slots as a ring can have.
 const SLOTS: u32 = 1 << 15;
 const QUEUED: u32 = 4096;
-/// Files that are told of a carrier: the kernel takes no more of one call than fits into its buffer.
+/// Files reported of one indirect holder: the kernel takes no more from one call than fits into its buffer.
 const MOST: u64 = 128;
 /// Flags in the lowest bits of the address of a registered file.
 const SLOT_FLAGS: u64 = 7;
@@ -83,13 +83,13 @@ pub extern "C" fn disk_indirect(context: *mut iterator::TaskFile) -> i32 {
     0
 }
 
-/// The descriptor that leads there, and where its files stand.
+/// The descriptor of an indirect holder, and where the list of its files is.
 struct Carrier {
     seq: Seq,
     task: *const u8,
     /// Words of eight bytes, as the verifier follows them through the stack.
     fd: u64,
-    /// Files told of so far.
+    /// Files reported so far.
     told: u64,
     /// Addresses of files, or of what leads to them.
     list: u64,
@@ -99,7 +99,7 @@ struct Carrier {
     left: u64,
 }
 
-/// Slot number `slot` of a ring; 1 where enough have been told of.
+/// Slot `slot` of an io_uring instance; 1 when enough files are reported.
 unsafe extern "C" fn slot(slot: u32, carrier: *mut Carrier) -> i64 {
     // SAFETY: the carrier is on the caller's stack, everything behind it is probed.
     unsafe {
@@ -115,7 +115,7 @@ unsafe extern "C" fn slot(slot: u32, carrier: *mut Carrier) -> i64 {
     }
 }
 
-/// The next file, or the next buffer, of a socket's queue; 1 at its end, and where enough have been told of.
+/// The next file, or the next buffer, of a socket's queue; 1 at its end, and when enough files are reported.
 unsafe extern "C" fn queued(_: u32, carrier: *mut Carrier) -> i64 {
     // SAFETY: the carrier is on the caller's stack, everything behind it is probed.
     unsafe {

@@ -1,8 +1,8 @@
-//! Files without a name, whoever holds them: from the lists that filesystems keep of all their inodes in memory.
+//! Unlinked files of any holder, from the lists that filesystems keep of all their inodes in memory.
 //!
-//! This finds what nothing in the process table leads to: files behind loop devices, swap files, files that the kernel
-//! itself opened, descriptors on their way through sockets that are on their way. It says that they are there, and not
-//! who holds them. How the lists are gone through is in `walk.rs`.
+//! This finds files behind loop devices, files that are swapped to, files that the kernel itself opened, and descriptors in
+//! flight through sockets that are in flight themselves. It finds the file, not the holder. `inode_walk` goes through the
+//! lists.
 
 use aya_ebpf::{
     helpers::generated::bpf_seq_write,
@@ -21,7 +21,7 @@ use crate::{
     probe,
 };
 
-/// Inodes that are passed over in one call, on the way to the one that it tells of.
+/// Inodes that one call skips until the next unlinked one.
 const STEPS: u32 = 4096;
 /// `S_SWAPFILE` of `inode.i_flags`.
 const SWAP: u32 = 1 << 8;
@@ -79,7 +79,7 @@ pub extern "C" fn disk_inode_list(context: *mut iterator::Task) -> i32 {
     0
 }
 
-/// One step further; 1 where the way ends.
+/// One step further; 1 at the end of the walk.
 unsafe extern "C" fn step(_: u32, walk: *mut &mut Walk) -> i64 {
     // SAFETY: the reference is on the caller's stack.
     unsafe {

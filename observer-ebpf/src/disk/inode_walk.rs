@@ -1,13 +1,12 @@
-//! The way through the lists that filesystems keep of all their inodes in memory.
+//! The walk through the lists that filesystems keep of all their inodes in memory.
 //!
-//! The lists are read without their locks, some thousand inodes a call of the program: so each step is checked. An inode
-//! must say that it belongs to the filesystem, and the next one that it follows; where the place in the list was lost,
-//! the filesystem is begun anew, and after some attempts left, which the record of the end tells. Nothing is asked of a
-//! filesystem: a server that does not answer is not noticed.
+//! The lists are read without their locks, some thousand inodes per call of the program, so each step is checked: an inode
+//! must belong to the filesystem, and the next one must follow it. If the position in a list is lost, the walk starts this
+//! filesystem again; after some attempts it leaves the filesystem, and the final record reports that. The walk asks
+//! nothing of a filesystem, so a server that does not answer has no effect.
 //!
-//! The kernel counts a filesystem's inodes that have no name (so as not to make it read-only while there are any). Where
-//! there are no more than other passes have found, the list is not read; where all of them have been met and are still
-//! there, it is read no further.
+//! The kernel counts the unlinked inodes of a filesystem. If there are no more than other scans have found, the list is not
+//! read. If all of them were found and still exist, it is read no further.
 
 use aya_ebpf::{
     macros::map,
@@ -25,9 +24,9 @@ use crate::{
     SB_NAMELESS, SB_ROOT, TASK_FS, growth::NO_PREALLOC, probe, read,
 };
 
-/// Inodes that are looked at in one pass; the reader asks for another.
+/// Inodes of one scan; user space then runs another.
 pub const A_PASS: u64 = 1 << 16;
-/// How often a filesystem is begun anew.
+/// How often a filesystem is started again.
 const ATTEMPTS: u64 = 8;
 /// Filesystems that are gone through at most: more would be a list that has been lost.
 const MOST: u64 = 1 << 14;
@@ -177,7 +176,7 @@ unsafe extern "C" fn still_is(number: u32, check: *mut Check) -> i64 {
 }
 
 impl Walk {
-    /// Looks whether the place where the last call stopped is still one.
+    /// Checks that the position where the last call stopped still exists.
     #[inline(always)]
     pub unsafe fn resume(&mut self) {
         // SAFETY: probing faults safely.
@@ -198,7 +197,7 @@ impl Walk {
         }
     }
 
-    /// The place in the list was lost: the filesystem is begun anew, or left.
+    /// The position in the list is lost: the filesystem is started again, or left.
     #[inline(always)]
     unsafe fn again(&mut self) {
         self.attempts += 1;

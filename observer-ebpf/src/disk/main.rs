@@ -1,8 +1,8 @@
-//! The kernel side of the disk domain: who holds a file that no directory names any more, who deleted it, who writes.
+//! The disk domain's kernel object: which processes hold unlinked files, delete files, and write.
 //!
-//! Sizes are the inode's own, read by the iterators here and by user space; events only say who and when: `deletion` who
-//! took the last name, `growth` who makes a file longer, as `ext4`, `iomap` and `elsewhere` hear of it, `freed` what
-//! deletions give back.
+//! Sizes are those of the inode, read by the iterators here and by user space. Events only report the process and the time:
+//! `deletion` the process that removed the last name; `growth` the process that makes a file longer, on events in `ext4`,
+//! `iomap` and `change_time`; `freed` the blocks that deletions free.
 #![no_std]
 #![no_main]
 #![cfg(target_arch = "bpf")]
@@ -55,7 +55,7 @@ pub(crate) const OVERLAY: u64 = 0x794c_7630;
 /// `FMODE_WRITE` of `file.f_mode`.
 const WRITABLE: u32 = 2;
 /// `SB_KERNMOUNT` and `SB_NOUSER`: superblocks that the kernel made for itself. memfd, System V shared memory and
-/// shared anonymous memory live there with no link by birth: nobody deleted them.
+/// shared anonymous memory are there, without a link from the start: they were not deleted.
 pub(crate) const KERNEL_OWN: u64 = (1 << 22) | (1 << 31);
 /// `i_blocks` counts in sectors.
 pub(crate) const SECTOR: u64 = 512;
@@ -79,7 +79,7 @@ pub(crate) unsafe fn is_regular(inode: *const u8) -> bool {
     unsafe { load::<u16>(inode, &INODE_MODE) & S_IFMT == S_IFREG }
 }
 
-/// What a holder record says of `file`; `None` unless it is a regular file without a name that somebody deleted.
+/// The holder record of `file`; `None` unless it is a regular file that was deleted.
 #[inline(always)]
 unsafe fn held(task: *const u8, file: *const u8) -> Option<HeldRecord> {
     // SAFETY: task and file are BTF-typed and were handed out by an iterator, which holds them.
@@ -136,7 +136,7 @@ pub extern "C" fn disk_mapping(context: *mut iterator::TaskVma) -> i32 {
     unsafe { mapping(context, |_, _| {}) }
 }
 
-/// The same; what overlayfs mapped from the filesystem below it is told of as the overlay's file, as descriptors are.
+/// The same; a mapping that overlayfs made of the filesystem below it is reported as the overlay's file, as descriptors are.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_vma")]
 pub extern "C" fn disk_mapping_stacked(context: *mut iterator::TaskVma) -> i32 {
@@ -181,7 +181,7 @@ pub extern "C" fn disk_mapper(context: *mut iterator::Task) -> i32 {
         if task.is_null() || pointer(task, &TASK_MM).is_null() {
             return 0;
         }
-        // The leader stands for its threads, unless it has ended before them.
+        // The leader represents its threads, unless it has ended before them.
         let leader = pointer(task, &TASK_LEADER);
         if leader == task || pointer(leader, &TASK_MM).is_null() {
             let record = HeldRecord {

@@ -1,4 +1,4 @@
-//! The last path of a file that nobody's descriptor leads to: component by component, from the last one up.
+//! The last path of a file that no descriptor refers to: component by component, from the last one up.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use observer_ebpf::iterator::repeat;

@@ -180,7 +180,7 @@ pub fn mem_fork(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Exec replaces the memory: what the new image begins with was mapped by nobody.
+/// Exec replaces the memory: what the new image begins with is not counted as mapped.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn mem_exec(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
@@ -274,7 +274,7 @@ pub fn mem_oom_uncounted(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The same where the kernel tells no more than the number of a thread of it.
+/// The same where the kernel provides only the number of a thread of the process.
 #[btf_tracepoint(function = "mark_victim")]
 pub fn mem_oom_number(ctx: BtfTracePointContext) -> i32 {
     let number: u64 = ctx.arg(0);

@@ -40,25 +40,25 @@ struct Mapping {
 #[map]
 static FILE_MAPPINGS: LruHashMap<Mapping, u64> = LruHashMap::with_max_entries(4096, 0);
 
-/// One element: 1 once a program that follows events has run. Without them nobody would remove what the iterator seeds.
+/// One element: 1 once a program that follows events has run. Without them, what the iterator adds would never be removed.
 #[map]
 static FOLLOWED: Array<u32> = Array::with_max_entries(1, 0);
 
-/// One element: what is known of when passes began.
+/// One element: when the latest scans began.
 #[map]
 static PASSES: Array<Passes> = Array::with_max_entries(1, 0);
 
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Passes {
-    /// The kernel's number of the pass that began last.
+    /// The kernel's number of the scan that began last.
     latest: u64,
     /// When that was, and the one before it: nanoseconds of the boot clock.
     began: u64,
     before: u64,
 }
 
-/// The first passes seed a base line for every process, whether or not an event was seen before.
+/// The first scans take a baseline of every process, whether or not an event was seen before.
 const FIRST_EPOCHS: u32 = 2;
 
 /// The task that a process's memory is accounted to, `mm->owner`; null where the kernel keeps none.
@@ -154,7 +154,7 @@ unsafe fn add(total: *mut i64, amount: i64) {
 
 /// Takes one call into the totals of the process that owns the memory.
 ///
-/// A subprogram, so that each way in adds little to the object.
+/// A subprogram, so that each program adds little to the object.
 #[inline(never)]
 pub unsafe fn account<R: MemoryAccess>(call: Call, ended: &Ended, memory: &Memory) {
     let Ended { first, second, third, result } = *ended;
@@ -167,7 +167,7 @@ pub unsafe fn account<R: MemoryAccess>(call: Call, ended: &Ended, memory: &Memor
         // Looked up once but for the first time: that is the dearest part of what a call costs.
         let mut totals = MEM_TOTALS.get_ptr_mut(&id);
         if totals.is_none() {
-            // Met in the moment between attaching and the first pass: what it held before is taken to be what this
+            // Met in the moment between attaching and the first scan: what it held before is taken to be what this
             // call did not add, so a first call that gives back is not counted.
             let added = Added::by(call, first, second, third, result, 0, 0);
             let fresh = added.mapped + added.private_file;
@@ -324,11 +324,11 @@ pub fn follow() {
     }
 }
 
-/// When the pass before this one, which has the number `pass`, began: nanoseconds of the boot clock, 0 if there was none.
+/// When the scan before scan number `pass` began: nanoseconds of the boot clock, 0 if there was none.
 #[inline(always)]
 fn began_before(pass: u64) -> u64 {
     let Some(passes) = PASSES.get_ptr_mut(0) else { return 0 };
-    // SAFETY: an array's element; passes are read one after the other. The helper may be called from any program.
+    // SAFETY: an array's element; scans are read one after the other. The helper may be called from any program.
     unsafe {
         if (*passes).latest != pass {
             let began = (*passes).began;
@@ -341,8 +341,8 @@ fn began_before(pass: u64) -> u64 {
 /// Gives a process that no event has met its base line. A call that has changed the account and not yet returned is
 /// taken to belong to what was there before: it then counts as mapped and as unmapped, which cancel out.
 ///
-/// Who was there when an earlier pass began was met by that: a look into the map at each process of each pass takes a
-/// quarter of what the pass takes.
+/// Who was there when an earlier pass began was met by that: a look into the map at each process of each scan takes a
+/// quarter of what the scan takes.
 #[inline(always)]
 pub unsafe fn seed(pass: u64, who: &TaskRecord, mm: *const u8, now: i64) {
     let id = &who.id;

@@ -1,4 +1,4 @@
-//! The end of a connection, delivered once.
+//! The close of a connection, delivered once.
 
 use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::HashMap};
 use observer_common::{
@@ -27,7 +27,7 @@ pub unsafe fn deliver(origin: *mut ConnectionOrigin, tcp: *const u8) {
         (*origin).flags |= SOCKET_REPORTED;
         let mut flags = (*origin).flags;
         let mut seen = [0; 3];
-        // Nothing is stored of what no pass has met.
+        // Nothing is stored of a connection that no scan has met.
         let storage = store::get(tcp);
         if !storage.is_null() {
             flags |= (*storage).flags;
@@ -48,12 +48,12 @@ pub unsafe fn deliver(origin: *mut ConnectionOrigin, tcp: *const u8) {
     }
 }
 
-/// Adds what no pass has told of yet to the owner's totals.
+/// Adds what no scan has reported to the totals of the owner.
 #[inline(always)]
 unsafe fn add_up(origin: *mut ConnectionOrigin, flags: u32, seen: [u64; 3], tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        // Opened before observation and never met by a pass: how much of its counters is news, nobody knows.
+        // Opened before observation and never met by a scan: how much of its counters is new is unknown.
         if (*origin).opened == 0 && flags & SOCKET_SEEN == 0 {
             return;
         }

@@ -1,4 +1,4 @@
-//! What user space tells the programs, and they tell one another: single numbers that any of them may look at.
+//! The control map: numbers that user space hands to the programs, and the programs to each other.
 
 use aya_ebpf::{macros::map, maps::Array};
 use observer_common::net::CONTROL_VALUES;
@@ -6,13 +6,13 @@ use observer_common::net::CONTROL_VALUES;
 #[map]
 pub static CONTROL: Array<u32> = Array::with_max_entries(CONTROL_VALUES, 0);
 
-/// The number at `place`; 0 until somebody says otherwise.
+/// The number at index `place` (`CONTROL_…`); 0 until it is set.
 #[inline(always)]
 pub fn get(place: u32) -> u32 {
     CONTROL.get(place).copied().unwrap_or(0)
 }
 
-/// Sets the number at `place`.
+/// Sets the number at index `place`.
 #[inline(always)]
 pub fn set(place: u32, number: u32) {
     if let Some(order) = CONTROL.get_ptr_mut(place) {

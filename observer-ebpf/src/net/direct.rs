@@ -1,4 +1,4 @@
-//! How this object comes by kernel memory: by direct loads, from pointers that the verifier knows the type of.
+//! How this object reads kernel memory: by direct reads, from pointers whose type the verifier knows.
 
 use aya_ebpf::helpers::generated::{bpf_skc_to_tcp_sock, bpf_sock_from_file};
 use observer_common::task::{TaskId, TaskRecord};
@@ -24,7 +24,7 @@ pub unsafe fn socket_of(file: *const u8) -> *const u8 {
     }
 }
 
-/// The socket that the iterator has met, of any kind that TCP has; null at the end of its pass.
+/// The socket that the iterator has met, of any kind that TCP has; null at the end of its scan.
 ///
 /// # Safety
 /// `context` must be the iterator's own.
@@ -44,7 +44,7 @@ pub unsafe fn tcp_sock(sk: *const u8) -> *const u8 {
     unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast()).cast::<u8>().cast_const() }
 }
 
-/// The first argument of the place that a program was entered at, which is a pointer.
+/// The first argument at the attach point of the program, which is a pointer.
 ///
 /// # Safety
 /// `context` must be the program's own.
@@ -54,21 +54,21 @@ pub unsafe fn first_argument(context: *mut core::ffi::c_void) -> *const u8 {
     unsafe { *context.cast::<*const u8>() }
 }
 
-/// The first thread of the process that acts: what tells who that is.
+/// The first thread of the current process, which identifies it.
 #[inline(always)]
 pub fn leader() -> *const u8 {
     // SAFETY: typed by BTF.
     unsafe { Direct::pointer(Direct::current(), &TASK_LEADER) }
 }
 
-/// The process that acts, whose [`leader`] has been looked up.
+/// The current process, given its [`leader`].
 #[inline(always)]
 pub unsafe fn acting(leader: *const u8) -> TaskRecord {
     // SAFETY: as above.
     unsafe { task::record_of_current::<Direct>(Direct::current(), leader) }
 }
 
-/// The identity of the process that acts, whose [`leader`] has been looked up.
+/// The identity of the current process, given its [`leader`].
 #[inline(always)]
 pub unsafe fn acting_id(leader: *const u8) -> TaskId {
     // SAFETY: as above.

@@ -1,8 +1,7 @@
-//! Where what is remembered of a TCP socket is entry before 5.11: in a map, by the socket's address, until the socket is
-//! destroyed.
+//! Where the memory of a TCP socket is, before 5.12: in a map, by the address of the socket, until the socket is destroyed.
 //!
-//! The kernel's own cookie is handed to programs of this kind from 5.12 on. What has room in the map gets a number here
-//! that no other socket has; any other socket has the number of its inode.
+//! Programs of this kind can ask for the kernel's own cookie from 5.12 on. Here, a socket that has room in the map gets a
+//! number that no other socket has; any other socket has the number of its inode.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_boot_ns, macros::map, maps::HashMap,

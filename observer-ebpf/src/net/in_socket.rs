@@ -1,6 +1,6 @@
-//! Where what is remembered of a TCP socket is kept: what passes remember in the socket itself, gone with it; what events
-//! learn in a table while there is room, else with the former. Most connections end before a pass meets them, and storage
-//! in a socket costs a quarter of a microsecond to make and as much to free.
+//! Where the memory of a TCP socket is, from 5.12 on: what scans store is in the socket itself and goes with it; what events
+//! report is in a table while there is room, else in the socket too. Most connections end before a scan meets them, and to
+//! make storage in a socket takes a quarter of a microsecond, as does freeing it.
 
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
@@ -61,7 +61,7 @@ pub unsafe fn find_or_begin(sk: *const u8) -> *mut ConnectionOrigin {
         if !origin.is_null() {
             return origin;
         }
-        // Met by a pass before any event.
+        // A scan met it before any event.
         let storage = get(sk);
         if !storage.is_null() {
             return storage.cast();

@@ -1,4 +1,4 @@
-//! The life of a TCP connection: its birth, its owner, its end.
+//! The lifecycle of a TCP connection: its beginning, its owner, its close.
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_common::net::{
@@ -9,14 +9,14 @@ use observer_common::net::{
 
 use crate::{access, closed, control, socket, storage, store};
 
-/// Remembers that the current process reads a pass. The pass refers to each file while it looks at it: what its owner closes
+/// Remembers that the current process reads a scan. The scan refers to each file while it looks at it: what its owner closes
 /// at that moment is closed for good by the reader, which is not its owner for that.
 #[inline(always)]
 pub fn read_by_current() {
     control::set(CONTROL_READER, current());
 }
 
-/// Whether the current process has read a pass.
+/// Whether the current process has read a scan.
 #[inline(always)]
 fn reads() -> bool {
     control::get(CONTROL_READER) == current()
@@ -40,7 +40,7 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
     ) {
         return;
     }
-    // Who connects was learnt before the answer. Where it is a refusal, the socket's end tells of it.
+    // The connecting process was recorded before the answer. If the peer refuses, the end of the socket reports it.
     if old == STATE_SYN_SENT {
         return;
     }
@@ -69,7 +69,7 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
         if socket::is_owned(tcp) && (new == STATE_SYN_SENT || !reads()) {
             storage::claim(origin);
         }
-        // An owner that nobody knows yet may still act on the socket, or destroy it.
+        // An owner that is not known yet can still act on the socket, or destroy it.
         if new == STATE_CLOSE && (*origin).flags & SOCKET_REPORTED == 0 && storage::is_claimed(origin) {
             closed::deliver(origin, tcp);
         }
@@ -101,7 +101,7 @@ unsafe fn ended(tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         let origin = store::find(tcp);
-        // Nothing is known if no pass and no event has met it: opened before observation, ended before the first pass.
+        // Neither a scan nor an event has met it: opened before observation, closed before the first scan.
         if origin.is_null() || (*origin).flags & SOCKET_REPORTED != 0 {
             return;
         }

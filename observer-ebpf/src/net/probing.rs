@@ -1,7 +1,7 @@
-//! How this object comes by kernel memory: by the probing helper, from plain addresses.
+//! How this object reads kernel memory: by probe reads, from plain addresses.
 //!
-//! Before 5.11 the current task is a number to a program, and so is what a descriptor stands for; and an address is what
-//! a socket is remembered by, which a pointer that the verifier knows the type of cannot be made into.
+//! Before 5.11 the current task is a plain number for a program, and so is the object behind a descriptor. The map that has
+//! the memory of a socket is keyed by an address, which a pointer with a type cannot become.
 
 use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
 use observer_common::{
@@ -53,13 +53,13 @@ pub unsafe fn socket_of(file: *const u8) -> *const u8 {
         if inode.is_null() || read::load::<u64>(read::pointer(inode, &INODE_SB), &SB_MAGIC) != SOCKFS {
             return core::ptr::null();
         }
-        // A descriptor that only names a socket (`O_PATH`) stands for none.
+        // A descriptor that only names a socket (`O_PATH`) has none.
         let socket = read::pointer(file, &FILE_PRIVATE);
         if socket.is_null() { core::ptr::null() } else { pointer(socket, &SOCKET_SK) }
     }
 }
 
-/// The socket that the iterator has met, of any kind that TCP has; null at the end of its pass.
+/// The socket that the iterator has met, of any kind that TCP has; null at the end of its scan.
 ///
 /// # Safety
 /// `context` must be the iterator's own.
@@ -82,7 +82,7 @@ pub unsafe fn tcp_sock(sk: *const u8) -> *const u8 {
     }
 }
 
-/// The first argument of the place that a program was entered at, which is a pointer.
+/// The first argument at the attach point of the program, which is a pointer.
 ///
 /// # Safety
 /// `context` must be the program's own.
@@ -99,21 +99,21 @@ unsafe fn address_at(place: *const *const u8) -> *const u8 {
     unsafe { bpf_probe_read_kernel(place) }.unwrap_or(core::ptr::null())
 }
 
-/// The first thread of the process that acts: what tells who that is.
+/// The first thread of the current process, which identifies it.
 #[inline(always)]
 pub fn leader() -> *const u8 {
     // SAFETY: the helper checks each address.
     unsafe { Probing::pointer(Probing::current(), &TASK_LEADER) }
 }
 
-/// The process that acts, whose [`leader`] has been looked up.
+/// The current process, given its [`leader`].
 #[inline(always)]
 pub unsafe fn acting(leader: *const u8) -> TaskRecord {
     // SAFETY: as above.
     unsafe { task::record_of_current::<Probing>(Probing::current(), leader) }
 }
 
-/// The identity of the process that acts, whose [`leader`] has been looked up.
+/// The identity of the current process, given its [`leader`].
 #[inline(always)]
 pub unsafe fn acting_id(leader: *const u8) -> TaskId {
     // SAFETY: as above.

@@ -1,8 +1,8 @@
-//! The programs: who owns a socket, what it moved, when it ended.
+//! The programs of the net domain: which process owns a socket, what it moved, when it was closed.
 //!
-//! A TCP socket counts its own bytes, so nothing is added up an event: passes read the counters of open connections,
-//! and the end of one delivers its last. Send and receive only tell who acts: the first to act owns the socket, and
-//! what anybody else moves through it is added up beside it, as are datagrams, which no socket counts.
+//! A TCP socket counts its own bytes, so nothing is added up per event. Scans read the counters of open connections, and the
+//! close of a connection delivers the last ones. Send and receive only identify the process that acts. The first to act
+//! owns the socket. What other processes move through it is added up beside it, as are datagrams, which no socket counts.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -30,7 +30,7 @@ use crate::{
 /// `MSG_PEEK` of `recv`: what is only looked at is received later.
 const MSG_PEEK: i32 = 2;
 
-/// Where a pass makes its record: it is larger than half a program's stack. The programs of a pass run one at a time.
+/// The record of a scan, which is larger than half the stack of a program. The programs of a scan run one at a time.
 #[map]
 static HELD: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
 
@@ -44,7 +44,7 @@ pub static NET_ENDED: HashMap<TaskId, u64> = HashMap::with_max_entries(ENDED_ENT
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
 pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
-    // SAFETY: the context is the kernel's own; null at the end of the pass.
+    // SAFETY: the context is the kernel's own; null at the end of the scan.
     unsafe {
         let (task, file) = ((*context).task, (*context).file);
         if task.is_null() || file.is_null() {
@@ -79,7 +79,7 @@ pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/tcp")]
 pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
-    // SAFETY: the context is the kernel's own; null at the end of the pass.
+    // SAFETY: the context is the kernel's own; null at the end of the scan.
     unsafe {
         let sk = access::met_socket(context);
         if sk.is_null() {
@@ -111,7 +111,7 @@ pub fn net_destroy(context: BtfTracePointContext) -> i32 {
     0
 }
 
-/// `sched_process_exit(struct task_struct *task)`: whose totals are final but for what its sockets still send.
+/// `sched_process_exit(struct task_struct *task)`: its totals are final, except for what its sockets still send.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn net_exit(context: BtfTracePointContext) -> i32 {
     let task: *const u8 = context.arg(0);

@@ -1,9 +1,8 @@
-//! Connections that no pass needs to have met: what events learn of each, in a table with a entry for each of the latest
-//! sockets.
+//! Connections that no scan has met: what events report of each, in a table with one entry for each of the latest sockets.
 //!
-//! A socket's number says which entry is its own (the kernel numbers sockets one after the other, in runs of 4096 on each
-//! CPU), and it is taken or it is not: nothing is searched, allocated or freed.
-//! Where an older connection still has the entry, what is learnt of the new one is kept elsewhere.
+//! The cookie of a socket selects its entry (the kernel numbers sockets consecutively, in runs of 4096 per CPU), and the entry
+//! is free or taken: nothing is searched, allocated or freed. If an older connection still has the entry, the new connection
+//! is stored elsewhere.
 
 use aya_ebpf::{macros::map, maps::Array};
 use observer_common::net::RECENT_ENTRIES;
@@ -11,13 +10,13 @@ use observer_ebpf::atomic;
 
 use crate::memory::ConnectionOrigin;
 
-/// No socket has this number.
+/// No socket has this cookie.
 const FREE: u64 = 0;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct RecentEntry {
-    /// Whose it is; zeroes follow where it is nobody's.
+    /// The socket that has the entry; [`FREE`], and zeroes after it, if none has.
     cookie: u64,
     origin: ConnectionOrigin,
 }
@@ -63,7 +62,7 @@ pub fn begin(cookie: u64) -> *mut ConnectionOrigin {
 #[inline(always)]
 pub fn release(cookie: u64) {
     let entry = entry(cookie);
-    // SAFETY: an element of the map; whoever takes the entry next finds zeroes.
+    // SAFETY: an element of the map; the next socket of the entry finds zeroes.
     unsafe {
         if !entry.is_null() && (&raw const (*entry).cookie).read_volatile() == cookie {
             (&raw mut (*entry).origin).write_volatile(core::mem::zeroed());

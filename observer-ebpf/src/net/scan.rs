@@ -1,4 +1,4 @@
-//! What a pass writes of a TCP socket: everything, or nothing where nothing has changed.
+//! What a scan writes of a TCP socket: everything, or nothing if nothing has changed.
 
 use observer_common::{
     net::{
@@ -11,7 +11,7 @@ use observer_ebpf::{emit, iterator, task as process};
 
 use crate::{control, share, socket, storage, store};
 
-/// Writes what a pass has met, unless this pass has written it for the same holder before, or an earlier one has and
+/// Writes what a scan has met, unless this scan has written it for the same holder before, or an earlier one has and
 /// nothing has happened since.
 ///
 /// # Safety
@@ -48,7 +48,7 @@ pub unsafe fn scan_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         if (*origin).flags & SOCKET_REPORTED != 0 {
             return;
         }
-        // Epochs begin at 0, storage too: 0 must mean that no pass has met it.
+        // Epochs and storage begin at 0: 0 must mean that no scan has met it.
         let pass = emit::epoch() + 1;
         let met = (*storage).pass == pass;
         if met && (holder == 0 || (*storage).holder == holder) {
@@ -59,11 +59,11 @@ pub unsafe fn scan_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         } else if (*storage).flags & SOCKET_HIDDEN != 0 {
             (*storage).flags &= !SOCKET_HIDDEN;
         }
-        // Its holder is not its owner, or not the only one: who moves what can no longer be told from its counters.
+        // Its holder is not its owner, or not the only one: its counters no longer show which process moves the bytes.
         let foreign =
             holder != 0 && ((met && (*storage).holder != 0) || storage::is_anothers(origin, holder));
         let activity = socket::activity(tcp, state, storage::is_claimed(origin));
-        // All holders of a shared one are told each time: which of them is the last is known only afterwards.
+        // All holders of a shared socket are reported each time: which one is the last is known only afterwards.
         let quiet = control::get(CONTROL_CHANGES_ONLY) != 0
             && (*storage).flags & (SOCKET_SEEN | SOCKET_SHARED | SOCKET_HIDDEN) == SOCKET_SEEN
             && !met
@@ -95,7 +95,7 @@ pub unsafe fn scan_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
     }
 }
 
-/// Writes down who holds it, which most sockets are left out before.
+/// Fills in the holder: late, because most sockets are left out before.
 #[inline(always)]
 unsafe fn fill_holder(held: *mut HeldRecord, task: *const u8) {
     // SAFETY: the caller's promise.

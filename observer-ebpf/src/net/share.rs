@@ -1,8 +1,8 @@
-//! TCP sockets that several processes hold, or none by a descriptor: only there must somebody look at who moves what.
+//! TCP sockets that several processes hold, or that are open without a descriptor: only there each send and receive counts.
 //!
-//! A pass that meets a socket with a second holder marks it, once the programs of send and receive are attached. From
-//! the counters of that moment on, what others than the owner move is added up. A call that is under way at that moment
-//! may be on either side of it.
+//! Once the programs of send and receive are attached, a scan that meets a socket with a second holder marks it. From the
+//! counters at that moment on, what processes other than the owner move is added up. A call that is running at that moment
+//! can be on either side of it.
 
 use observer_common::net::{CONTROL_SHARING, CONTROL_WATCHED, SOCKET_HIDDEN, SOCKET_SHARED, SocketRecord};
 
@@ -32,7 +32,7 @@ pub unsafe fn is_others(sk: *const u8) -> bool {
     }
 }
 
-/// Marks a socket that a pass has met with a second holder, if somebody watches from now on.
+/// Marks a socket that a scan has met with a second holder, if send and receive are watched.
 ///
 /// # Safety
 /// `storage` must be the storage of the socket that `record` describes as it stands.

@@ -22,7 +22,7 @@ pub unsafe fn open(origin: *mut ConnectionOrigin, flags: u32) {
     }
 }
 
-/// What was told of an earlier connection over the same socket says nothing of the one that begins.
+/// Clears what scans stored of an earlier connection of the same socket: another one begins.
 ///
 /// # Safety
 /// `storage` must come from [`store::get`].
@@ -113,7 +113,7 @@ pub unsafe fn describe(origin: *mut ConnectionOrigin, storage: *mut ScanMemory, 
     }
 }
 
-/// Remembers what a pass has told.
+/// Stores what a scan has reported.
 ///
 /// # Safety
 /// As for [`unsee`].
