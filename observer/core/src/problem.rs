@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_most_urgent_problem_comes_first() {
-        let mut problems = vec![
+        let mut problems = [
             problem("watched", Severity::Watch, Some(1.0), 1),
             problem("soon-without-time", Severity::Soon, None, 1),
             problem("soon-later", Severity::Soon, Some(900.0), 1),
@@ -109,7 +109,7 @@ mod tests {
             subject: Subject::Process(TaskId { start: 1, tgid }),
             ..problem("leak", Severity::Soon, Some(f64::NAN), 1)
         };
-        let mut problems = vec![of(3), of(1), of(2)];
+        let mut problems = [of(3), of(1), of(2)];
         problems.sort_by(Problem::by_urgency);
         assert!(problems.is_sorted_by_key(|problem| problem.subject.clone()), "{problems:?}");
     }
