@@ -24,10 +24,7 @@ pub fn read<T: FromBytes>(what: impl fmt::Display, bytes: &[u8]) -> Result<T, Ma
 ///
 /// # Errors
 /// When `bytes` are too few.
-pub fn read_front<'a, T: FromBytes>(
-    what: impl fmt::Display,
-    bytes: &'a [u8],
-) -> Result<(T, &'a [u8]), Malformed> {
+pub fn read_front<T: FromBytes>(what: impl fmt::Display, bytes: &[u8]) -> Result<(T, &[u8]), Malformed> {
     T::read_from_prefix(bytes).map_err(|_| ends_early(what, size_of::<T>() - bytes.len()))
 }
 
@@ -35,11 +32,11 @@ pub fn read_front<'a, T: FromBytes>(
 ///
 /// # Errors
 /// When `bytes` are too few.
-pub fn split_padded<'a>(
+pub fn split_padded(
     what: impl fmt::Display,
-    bytes: &'a [u8],
+    bytes: &[u8],
     length: usize,
-) -> Result<(&'a [u8], &'a [u8]), Malformed> {
+) -> Result<(&[u8], &[u8]), Malformed> {
     let padded = length.next_multiple_of(8);
     let (front, rest) =
         bytes.split_at_checked(padded).ok_or_else(|| ends_early(what, padded - bytes.len()))?;

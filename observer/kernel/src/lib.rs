@@ -4,6 +4,13 @@
 //! tests and from `/proc`. [`plan`] chooses an alternative of each hook that the domains declare. [`load`] loads and
 //! attaches the plan. From then on, [`map`] reads the maps of the programs, and [`activity`] their cost.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "what is asked of the kernel is asked here"
+)]
+
 pub mod activity;
 pub mod btf;
 pub mod cache;
