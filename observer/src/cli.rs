@@ -140,7 +140,7 @@ pub fn print(message: &clap::Error) {
 impl args::Command {
     fn meaning(self, surroundings: Terminal) -> Result<Command, clap::Error> {
         match self {
-            Self::Mem(mem) => live(View::Mem, None, mem, surroundings),
+            Self::Mem(mem) => live(observer_mem::views::MEM, None, mem, surroundings),
             Self::Disk(disk) => live(disk.question.view(), None, disk.watch, surroundings),
             Self::Net(net) => {
                 let view = by_connection(net.question.view(), &net.watch.shape);
@@ -149,7 +149,7 @@ impl args::Command {
             Self::Record(record) => record.meaning().map(Command::Record),
             Self::Replay(replay) => {
                 let (view, extra_key, shape) = match replay.view {
-                    args::Replayed::Mem(shape) => (View::Mem, None, shape),
+                    args::Replayed::Mem(shape) => (observer_mem::views::MEM, None, shape),
                     args::Replayed::Disk(disk) => (disk.question.view(), None, disk.shape),
                     args::Replayed::Net(net) => {
                         (by_connection(net.question.view(), &net.shape), Some(GroupBy::Remote), net.shape)
@@ -170,7 +170,11 @@ impl args::Command {
 
 /// Rows of connections are a view of their own.
 fn by_connection(view: View, shape: &args::Shape) -> View {
-    if view == View::Net && shape.by == Some(args::Key::Connection) { View::Connections } else { view }
+    if view == observer_net::views::NET && shape.by == Some(args::Key::Connection) {
+        observer_net::views::CONNECTIONS
+    } else {
+        view
+    }
 }
 
 fn live(
@@ -189,16 +193,16 @@ fn live(
 
 impl args::DiskQuestion {
     const fn view(&self) -> View {
-        if self.deleted_open { View::DeletedOpen } else { View::Disk }
+        if self.deleted_open { observer_disk::views::DELETED_OPEN } else { observer_disk::views::DISK }
     }
 }
 
 impl args::NetQuestion {
     const fn view(&self) -> View {
         match (self.connections, self.listen) {
-            (true, _) => View::Connections,
-            (_, true) => View::Listen,
-            _ => View::Net,
+            (true, _) => observer_net::views::CONNECTIONS,
+            (_, true) => observer_net::views::LISTEN,
+            _ => observer_net::views::NET,
         }
     }
 }
@@ -207,9 +211,9 @@ impl args::Record {
     fn meaning(self) -> Result<Record, clap::Error> {
         let all = self.domains.is_empty();
         let domains = [
-            (args::Domain::Mem, View::Mem),
-            (args::Domain::Disk, View::Disk),
-            (args::Domain::Net, View::Net),
+            (args::Domain::Mem, observer_mem::views::MEM),
+            (args::Domain::Disk, observer_disk::views::DISK),
+            (args::Domain::Net, observer_net::views::NET),
         ];
         Ok(Record {
             domains: domains
@@ -233,18 +237,18 @@ impl args::Shape {
             Some(args::Key::Container) => GroupBy::Container,
             Some(args::Key::Comm) => GroupBy::Comm,
             // The view's own rows.
-            Some(args::Key::Connection) if view == View::Connections => GroupBy::Process,
+            Some(args::Key::Connection) if view == observer_net::views::CONNECTIONS => GroupBy::Process,
             Some(args::Key::Connection) => {
                 return Err(wrong(format!(
                     "`--by connection` is for `observer net`; choose process, unit, container or comm for `{}`",
-                    view.name()
+                    view.name
                 )));
             }
             Some(args::Key::Remote) => extra_key.ok_or_else(|| {
                 wrong(format!(
                     "`--by remote` needs the other end of a connection, which `{}` does not have: \
                      use it with `observer net`, or choose process, unit, container or comm here",
-                    view.name()
+                    view.name
                 ))
             })?,
         };

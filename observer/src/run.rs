@@ -8,7 +8,7 @@ use crate::{
 };
 use observer_core::{
     error::{Error, Exit},
-    view::{Request, View},
+    view::Request,
 };
 use observer_faces::Output;
 use observer_kernel::{facts::KERNEL_TYPES, surveyed::Surveyed};
@@ -65,7 +65,8 @@ fn record(record: Record) -> Result<Exit, Error> {
     let domains: Vec<_> = record.domains.iter().map(|view| domains::of(*view)).collect();
     // Without a view there is still an engine a domain: what its rows would lack is what belongs into the recording.
     let engines = record.domains.iter().map(|view| {
-        let view = if *view == View::Disk { View::DeletedOpen } else { *view };
+        let view =
+            if *view == observer_disk::views::DISK { observer_disk::views::DELETED_OPEN } else { *view };
         let (cmdline, resolve) = (record.cmdline, record.resolve);
         domains::engine(Request { cmdline, resolve, records: true, ..Request::new(view) })
     });

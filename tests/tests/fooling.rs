@@ -9,11 +9,7 @@ use std::{
     sync::LazyLock,
 };
 
-use observer_core::{
-    facts::StreamItem,
-    report::Value,
-    view::{Request, View},
-};
+use observer_core::{facts::StreamItem, report::Value, view::Request};
 use observer_sources::replay::Replay;
 
 /// The verdicts on each run, by its name, one a report.
@@ -27,7 +23,8 @@ static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|
 });
 
 fn play(recording: &Path, told: &mut BTreeMap<String, Vec<(String, String)>>) {
-    let mut engine = observer::domains::engine(Request { resolve: false, ..Request::new(View::Mem) });
+    let mut engine =
+        observer::domains::engine(Request { resolve: false, ..Request::new(observer_mem::views::MEM) });
     for item in Replay::open(recording).unwrap() {
         let now = match item.unwrap() {
             StreamItem::Fact(fact) => {

@@ -299,7 +299,7 @@ impl Context<'_> {
     #[must_use]
     pub fn report(&self, tables: Vec<crate::report::Table>) -> Report {
         Report {
-            view: self.request.view.name(),
+            view: self.request.view.name,
             host: self.session.host.clone(),
             now: self.now,
             elapsed: self.now.since(self.previous),

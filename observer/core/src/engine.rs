@@ -77,18 +77,14 @@ impl Engine {
         self.request.view
     }
 
-    /// Answers `request` from now on, and gives it back where that takes another state: for another view, or for trends
-    /// over another window.
-    ///
-    /// # Errors
-    /// The request, where it is for another state.
-    pub fn change(&mut self, request: Request) -> Result<(), Request> {
-        let same = (self.request.view, self.request.window) == (request.view, request.window);
-        if !same {
-            return Err(request);
+    /// Answers `request` from now on. Gives it back where that takes another state: for another view, or for trends over
+    /// another window.
+    pub fn change(&mut self, request: Request) -> Option<Request> {
+        if (self.request.view, self.request.window) != (request.view, request.window) {
+            return Some(request);
         }
         self.request = Request { records: self.request.records, ..request };
-        Ok(())
+        None
     }
 
     fn context<'a>(&'a self, request: &'a Request, now: Timestamp) -> Option<Context<'a>> {
@@ -251,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_selection_by_unit_asks_for_the_names_of_all_living_processes() {
-        let request = Request { unit: Regex::new("^x").ok(), top: Some(1), ..Request::new(View::Mem) };
+        let request = Request { unit: Regex::new("^x").ok(), top: Some(1), ..Request::new(View::new("mem")) };
         let mut engine = Engine::new(request, Box::new(Listed(Vec::new())));
         engine.apply(&Fact::Session(Box::default()));
         let ids = [1, 2, 3].map(|tgid| TaskId { start: 1, tgid });

@@ -31,16 +31,16 @@ fn the_flags_contradict_nobody() {
 #[test]
 fn each_command_of_the_contract_is_understood() {
     for (line, view) in [
-        ("observer mem", View::Mem),
-        ("observer disk", View::Disk),
-        ("observer disk --deleted-open", View::DeletedOpen),
-        ("observer net", View::Net),
-        ("observer net --top", View::Net),
-        ("observer net --connections", View::Connections),
-        ("observer net --listen", View::Listen),
-        ("observer replay night.obs mem", View::Mem),
-        ("observer replay night.obs disk --deleted-open", View::DeletedOpen),
-        ("observer replay night.obs net --connections --top 3", View::Connections),
+        ("observer mem", observer_mem::views::MEM),
+        ("observer disk", observer_disk::views::DISK),
+        ("observer disk --deleted-open", observer_disk::views::DELETED_OPEN),
+        ("observer net", observer_net::views::NET),
+        ("observer net --top", observer_net::views::NET),
+        ("observer net --connections", observer_net::views::CONNECTIONS),
+        ("observer net --listen", observer_net::views::LISTEN),
+        ("observer replay night.obs mem", observer_mem::views::MEM),
+        ("observer replay night.obs disk --deleted-open", observer_disk::views::DELETED_OPEN),
+        ("observer replay night.obs net --connections --top 3", observer_net::views::CONNECTIONS),
     ] {
         assert_eq!(watch(line).request.view, view, "{line}");
     }
@@ -109,8 +109,14 @@ fn a_recording_is_of_everything_unless_told() {
         Ok(Command::Record(record)) => record.domains,
         other => panic!("{other:?}"),
     };
-    assert_eq!(domains("observer record -o f"), [View::Mem, View::Disk, View::Net]);
-    assert_eq!(domains("observer record -o f net mem net"), [View::Mem, View::Net]);
+    assert_eq!(
+        domains("observer record -o f"),
+        [observer_mem::views::MEM, observer_disk::views::DISK, observer_net::views::NET]
+    );
+    assert_eq!(
+        domains("observer record -o f net mem net"),
+        [observer_mem::views::MEM, observer_net::views::NET]
+    );
 }
 
 #[test]
@@ -149,7 +155,7 @@ fn net_rows_can_be_by_remote() {
     assert_eq!(watch("observer net --by remote").request.by, GroupBy::Remote);
     assert_eq!(watch("observer replay f net --by remote").request.by, GroupBy::Remote);
     let connections = watch("observer net --top --by connection").request;
-    assert_eq!((connections.view, connections.by), (View::Connections, GroupBy::Process));
+    assert_eq!((connections.view, connections.by), (observer_net::views::CONNECTIONS, GroupBy::Process));
 }
 
 #[test]

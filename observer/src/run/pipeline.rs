@@ -131,9 +131,9 @@ impl Pipeline {
         domains::engine(checked).check().map_err(unshapable)?;
         let request = match known.and_then(|place| self.engines.get_mut(place)) {
             Some(engine) => engine.change(request),
-            None => Err(request),
+            None => Some(request),
         };
-        if let Err(request) = request {
+        if let Some(request) = request {
             let mut engine = domains::engine(request);
             let session = self.session.iter().map(|session| Fact::Session(Box::new(session.clone())));
             session.for_each(|session| engine.apply(&session));

@@ -114,14 +114,17 @@ mod tests {
     fn views_of_all_domains_are_shown_in_turn_from_one_stream() {
         let first = |view| Request { top: Some(3), ..Request::new(view) };
         let commands = [
-            show(Request::new(View::Net)),
-            show(first(View::Mem)),
-            show(Request { window: 30.0, ..first(View::Mem) }),
+            show(Request::new(observer_net::views::NET)),
+            show(first(observer_mem::views::MEM)),
+            show(Request { window: 30.0, ..first(observer_mem::views::MEM) }),
             Command::Redraw,
-            show(Request::new(View::Connections)),
+            show(Request::new(observer_net::views::CONNECTIONS)),
             Command::Stop,
         ];
-        let (done, reports) = replayed(&[View::Mem, View::Disk, View::Net], commands);
+        let (done, reports) = replayed(
+            &[observer_mem::views::MEM, observer_disk::views::DISK, observer_net::views::NET],
+            commands,
+        );
         assert!(done.is_ok(), "{done:?}");
         let views: Vec<_> = reports.iter().map(|(view, _)| *view).collect();
         assert_eq!(views, ["mem", "net", "mem", "mem", "mem", "connections"]);
@@ -132,7 +135,8 @@ mod tests {
 
     #[test]
     fn what_is_not_observed_cannot_be_shown() {
-        let (done, reports) = replayed(&[View::Mem], [show(Request::new(View::Net))]);
+        let (done, reports) =
+            replayed(&[observer_mem::views::MEM], [show(Request::new(observer_net::views::NET))]);
         assert!(done.unwrap_err().to_string().contains("`net` is not observed"));
         assert_eq!(reports.len(), 1);
     }

@@ -95,7 +95,7 @@ mod tests {
     const ID: TaskId = TaskId { start: 7, tgid: 42 };
 
     fn request(cmdline: bool) -> Request {
-        Request { cmdline, ..Request::new(View::Mem) }
+        Request { cmdline, ..Request::new(View::new("mem")) }
     }
 
     fn met(comm: &[u8], kernel_thread: bool) -> Processes {

@@ -40,6 +40,7 @@ pub mod queries;
 pub mod report;
 mod space;
 pub mod state;
+pub mod views;
 mod writer;
 
 /// Kernel fields that a kernel may lack without harm.
@@ -99,7 +100,7 @@ impl HostSide for Disk {
 
 impl Views for Disk {
     fn views(&self) -> &'static [View] {
-        &[View::Disk, View::DeletedOpen]
+        views::ALL
     }
 
     fn notes(&self) -> &'static [NoteKind] {

@@ -1,7 +1,8 @@
 //! From the state of the disk domain to rows and columns.
 
 use super::state::DiskState;
-use observer_core::{domain::Context, report::Report, view::View};
+use crate::views;
+use observer_core::{domain::Context, report::Report};
 
 mod deleted;
 mod filesystem;
@@ -16,7 +17,7 @@ pub use deleted::inodes;
 /// The report of the requested view.
 pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     match context.request.view {
-        View::Disk => usage::report(state, context),
+        views::DISK => usage::report(state, context),
         _ => deleted::report(state, context),
     }
 }
@@ -24,7 +25,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
 /// As much of it as shows what it lacks.
 pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
     match context.request.view {
-        View::Disk => usage::draft(state, context),
+        views::DISK => usage::draft(state, context),
         _ => deleted::report(state, context),
     }
 }

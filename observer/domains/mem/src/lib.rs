@@ -43,6 +43,7 @@ pub mod queries;
 pub mod report;
 mod restart;
 pub mod state;
+pub mod views;
 
 /// What the domain attaches.
 const DECLARATION: Declaration = Declaration {
@@ -79,7 +80,7 @@ impl HostSide for Mem {
 
 impl Views for Mem {
     fn views(&self) -> &'static [View] {
-        &[View::Mem]
+        views::ALL
     }
 
     fn notes(&self) -> &'static [NoteKind] {

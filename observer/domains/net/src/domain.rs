@@ -1,10 +1,10 @@
 //! What the engine asks of the domain.
 
+use crate::views;
 use observer_core::{
     domain::{Context, Domain},
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     report::Report,
-    view::View,
     wants::HostQueries,
 };
 
@@ -33,7 +33,7 @@ impl Domain for NetState {
     fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let processes = rows.flat_map(|row| row.processes.iter().copied());
-        let resolves = context.request.resolve && context.request.view == View::Net;
+        let resolves = context.request.resolve && context.request.view == views::NET;
         let remotes = processes.clone().filter(|_| resolves).filter_map(|id| self.processes.get(&id)?.to());
         let queries = NetQueries {
             remotes: remotes.map(|(ip, _)| ip).filter(|ip| self.names.lack(*ip)).collect(),

@@ -9,13 +9,13 @@ use super::{
     state::NetState,
     traffic::{Overall, Traffic},
 };
+use crate::views;
 use observer_core::{
     domain::Context,
     facts::TaskId,
     report::Note,
     text::printable,
     units::{bit_rate, bits, counted, duration, share},
-    view::View,
 };
 
 /// The part of its speed from which an interface is worth naming.
@@ -23,7 +23,7 @@ const BUSY: f64 = 0.3;
 
 /// How full the fullest link is, who takes most, in one sentence; two while rates are not known yet.
 pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rates: Rates) -> Vec<String> {
-    if context.request.view == View::Listen {
+    if context.request.view == views::LISTEN {
         return vec![listening(state)];
     }
     let (Some(tx), Some(rx)) = (rates.per_second(all.interval.tx), rates.per_second(all.interval.rx)) else {

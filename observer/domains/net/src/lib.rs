@@ -54,6 +54,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 mod traffic;
+pub mod views;
 
 /// What the domain attaches.
 const DECLARATION: Declaration = Declaration {
@@ -93,7 +94,7 @@ impl HostSide for Net {
 
 impl Views for Net {
     fn views(&self) -> &'static [View] {
-        &[View::Net, View::Connections, View::Listen]
+        views::ALL
     }
 
     fn notes(&self) -> &'static [NoteKind] {

@@ -1,5 +1,6 @@
 //! From the state of the net domain to rows and columns.
 
+use crate::views;
 use std::{
     cmp::Reverse,
     collections::{HashMap, HashSet},
@@ -19,7 +20,7 @@ use observer_core::{
     domain::Context,
     report::{Column, Emphasis, Notation, Note, Report, Row, Subject, Table, Total, Unit, Value, process},
     units::counted,
-    view::{GroupBy, View},
+    view::GroupBy,
 };
 
 /// A share of the traffic from which a process stands out.
@@ -34,8 +35,8 @@ const RECEIVE: (&str, &str) = ("network.io.direction", "receive");
 pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     let rates = Rates::of(context);
     let mut report = match context.request.view {
-        View::Connections => context.report(vec![super::sockets::connections(state, context, rates)]),
-        View::Listen => context.report(vec![super::sockets::listeners(state, context)]),
+        views::CONNECTIONS => context.report(vec![super::sockets::connections(state, context, rates)]),
+        views::LISTEN => context.report(vec![super::sockets::listeners(state, context)]),
         _ => context.report(vec![processes(state, context, rates), links::table(&state.links, rates)]),
     };
     let all = Overall::of(state.left, state.processes.values());
@@ -48,7 +49,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     let fullest = capacity::fullest_route(state);
     report.totals.extend(capacity::totals(state, fullest));
     report.notes.extend(capacity::notes(state, fullest, context));
-    if context.request.view == View::Net {
+    if context.request.view == views::NET {
         report.notes.extend(links::notes(&state.links, rates));
     }
     report.loss.unattributed = state.unattributed;
@@ -60,7 +61,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
         );
         report.notes.push(Note::new(NetNote::DatagramsUnseen, text));
     }
-    if context.request.view != View::Listen {
+    if context.request.view != views::LISTEN {
         report.notes.extend(headline::notes(state, context));
     }
     report.headline = headline::lines(state, context, &all, rates);

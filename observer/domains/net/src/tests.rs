@@ -1,5 +1,6 @@
 //! Truths of the net domain, told in facts.
 
+use crate::views;
 use std::{net::IpAddr, sync::Arc};
 
 use super::{queries::NetQueries, state::NetState};
@@ -130,7 +131,7 @@ fn flow(task: TaskId, cookie: u64, protocol: Protocol, tx: u64, rx: u64) -> NetF
 
 #[test]
 fn a_remote_is_asked_for_once_and_people_see_its_name() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(untimed(connection(1, 5, 1000, 500)));
     let wanted = |scene: &Scene, report: &Report| {
@@ -159,7 +160,7 @@ fn a_remote_is_asked_for_once_and_people_see_its_name() {
 
 #[test]
 fn bytes_from_before_observation_are_not_counted() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.say(untimed(connection(1, 0, 1000, 500)));
     assert_eq!(scene.next(A, "tx"), Value::Unsigned(0));
     scene.say(untimed(connection(1, 0, 1600, 500)));
@@ -172,14 +173,14 @@ fn bytes_from_before_observation_are_not_counted() {
 
 #[test]
 fn a_connection_from_before_that_ends_before_the_first_pass_counts_nothing() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.say(closed(connection(1, 0, 1000, 500), None));
     assert_eq!(scene.next(A, "tx"), Value::Unsigned(0));
 }
 
 #[test]
 fn a_connection_without_open_event_that_no_scan_has_found_is_counted_whole() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(closed(connection(1, 0, 1000, 500), None));
     let report = scene.report();
@@ -189,7 +190,7 @@ fn a_connection_without_open_event_that_no_scan_has_found_is_counted_whole() {
 
 #[test]
 fn a_connection_closed_by_its_process_before_observation_is_not_counted() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(closed(ConnectionFact { owner: None, ..connection(1, 0, 1000, 500) }, None));
     scene.report();
@@ -199,7 +200,7 @@ fn a_connection_closed_by_its_process_before_observation_is_not_counted() {
 
 #[test]
 fn a_connection_between_two_scans_is_counted_whole() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(closed(connection(1, 7, 1000, 500), None));
     let report = scene.report();
@@ -211,7 +212,7 @@ fn a_connection_between_two_scans_is_counted_whole() {
 
 #[test]
 fn a_connection_that_was_met_and_ended_is_counted_once() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(untimed(connection(1, 7, 400, 0)));
     scene.report();
@@ -223,7 +224,7 @@ fn a_connection_that_was_met_and_ended_is_counted_once() {
 
 #[test]
 fn the_same_socket_connected_again_is_another_connection() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(untimed(connection(1, 7, 1000, 0)));
     scene.say(untimed(connection(1, 8, 300, 0)));
@@ -232,7 +233,7 @@ fn the_same_socket_connected_again_is_another_connection() {
 
 #[test]
 fn a_close_reported_after_the_connection_was_forgotten_adds_the_new_bytes() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(untimed(connection(1, 7, 400, 0)));
     scene.say(NetFact::Vanished { cookie: 1 });
@@ -245,7 +246,7 @@ fn a_close_reported_after_the_connection_was_forgotten_adds_the_new_bytes() {
 
 #[test]
 fn a_counter_that_was_read_a_byte_too_high_is_corrected() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(untimed(connection(1, 7, 0, 101)));
     assert_eq!(scene.next(A, "rx"), Value::Unsigned(101));
@@ -256,7 +257,7 @@ fn a_counter_that_was_read_a_byte_too_high_is_corrected() {
 #[test]
 fn a_shared_socket_is_split_whichever_is_known_first() {
     for flow_first in [true, false] {
-        let mut scene = Scene::new(View::Net);
+        let mut scene = Scene::new(views::NET);
         scene.report();
         let facts = [flow(B, 1, Protocol::Tcp, 300, 20), untimed(connection(1, 7, 1000, 100))];
         let mut order = Vec::from(facts);
@@ -282,7 +283,7 @@ fn a_shared_socket_is_split_whichever_is_known_first() {
 
 #[test]
 fn a_connection_without_owner_belongs_to_its_only_holder_and_not_to_one_of_several() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     let nobodys = |cookie, holders: &[TaskId], rx| {
         let fact = connection(cookie, 7, 0, rx);
@@ -301,7 +302,7 @@ fn a_connection_without_owner_belongs_to_its_only_holder_and_not_to_one_of_sever
 
 #[test]
 fn an_ended_process_is_reported_once_and_again_when_it_has_more_bytes() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(untimed(connection(1, 7, 400, 0)));
     scene.report();
@@ -318,7 +319,7 @@ fn an_ended_process_is_reported_once_and_again_when_it_has_more_bytes() {
 
 #[test]
 fn a_short_lived_process_is_reported_once_as_ended_and_stays_in_the_totals() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     let lives: Vec<TaskId> = (0..150).map(|tgid| TaskId { start: 7, tgid: 1000 + tgid }).collect();
     for (cookie, &id) in lives.iter().enumerate() {
@@ -348,7 +349,7 @@ fn a_short_lived_process_is_reported_once_as_ended_and_stays_in_the_totals() {
 
 #[test]
 fn totals_of_closes_add_their_new_bytes() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     let totals = |tx, connections| {
         let counters = Counters { tx, rx: 1, retransmitted: 2 };
@@ -395,14 +396,14 @@ fn facts_in_another_order_give_the_same_rows() {
         let rows = scene.report().tables.swap_remove(0).rows;
         rows.into_iter().map(|row| row.cells).collect::<Vec<_>>()
     };
-    for view in [View::Listen, View::Connections] {
+    for view in [views::LISTEN, views::CONNECTIONS] {
         assert_eq!(shown(view, &|_| {}), shown(view, &|facts| facts.reverse()), "{view:?}");
     }
 }
 
 #[test]
 fn datagrams_are_kept_apart_from_tcp_and_counted_anew_without_loss() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(flow(B, 9, Protocol::Udp, 100, 40));
     let report = scene.report();
@@ -419,7 +420,7 @@ fn datagrams_are_kept_apart_from_tcp_and_counted_anew_without_loss() {
 
 #[test]
 fn rates_and_shares_are_unknown_before_the_first_interval() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     scene.say(untimed(connection(1, 0, 1000, 500)));
     let report = scene.report();
     for column in ["tx_rate", "rx_rate", "share"] {
@@ -436,7 +437,7 @@ fn rates_and_shares_are_unknown_before_the_first_interval() {
 
 #[test]
 fn rows_of_remotes_add_up_to_the_process() {
-    let mut scene = Scene::of(Request { by: GroupBy::Remote, ..Request::new(View::Net) });
+    let mut scene = Scene::of(Request { by: GroupBy::Remote, ..Request::new(views::NET) });
     scene.report();
     scene.say(untimed(connection(1, 7, 1000, 0)));
     let mut other = connection(2, 7, 50, 0);
@@ -518,7 +519,7 @@ fn reports_of_a_life(
 
 #[test]
 fn an_idle_connection_is_reported_as_if_it_were_active() {
-    for (view, clock) in [(View::Net, true), (View::Net, false), (View::Connections, true)] {
+    for (view, clock) in [(views::NET, true), (views::NET, false), (views::CONNECTIONS, true)] {
         let (whole, never) = reports_of_a_life(view, clock, |fact| fact);
         let mut packer = Packer::default();
         let (packed, rested) = reports_of_a_life(view, clock, |mut fact| {
@@ -534,7 +535,7 @@ fn an_idle_connection_is_reported_as_if_it_were_active() {
 
 #[test]
 fn a_link_is_used_by_its_busier_direction_and_has_no_use_without_a_speed() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     let link = |name: &str, speed, tx, rx| LinkFact { name: name.into(), speed, tx, rx, drops: 3 };
     scene.say(NetFact::Links(vec![link("eth0", Some(8_000_000), 0, 0), link("lo", None, 0, 0)]));
     scene.report();
@@ -560,7 +561,7 @@ fn a_link_is_used_by_its_busier_direction_and_has_no_use_without_a_speed() {
 
 #[test]
 fn a_link_shows_what_waits_and_what_was_lost_while_observed() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     let link = |drops| LinkFact { name: b"eth0".to_vec(), speed: None, tx: 0, rx: 0, drops };
     let saturation = |errors, packets, drops| {
         let queue = Some(QueueFact { packets, bytes: packets * 1000, drops });
@@ -591,7 +592,7 @@ fn a_link_shows_what_waits_and_what_was_lost_while_observed() {
 
 #[test]
 fn a_connection_is_counted_at_the_most_specific_listener_that_can_have_accepted_it() {
-    let mut scene = Scene::new(View::Listen);
+    let mut scene = Scene::new(views::LISTEN);
     let listener = |cookie, local: &str| {
         listed(SocketFact {
             cookie,
@@ -628,7 +629,7 @@ fn a_connection_is_counted_at_the_most_specific_listener_that_can_have_accepted_
 
 #[test]
 fn a_queue_without_a_known_limit_is_reported_without_one() {
-    let mut scene = Scene::new(View::Listen);
+    let mut scene = Scene::new(views::LISTEN);
     let listener = |queue_limit, drops| {
         listed(SocketFact {
             cookie: 50,
@@ -655,7 +656,7 @@ fn a_queue_without_a_known_limit_is_reported_without_one() {
 #[test]
 fn a_socket_is_in_the_container_of_its_network_namespace() {
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-    let mut scene = Scene::new(View::Connections);
+    let mut scene = Scene::new(views::CONNECTIONS);
     scene.say(untimed(connection(1, 7, 0, 0)));
     let wanted = |scene: &Scene, report: &Report| {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
@@ -674,7 +675,7 @@ fn a_socket_is_in_the_container_of_its_network_namespace() {
     assert_eq!(cell(&report, A, "netns_container"), Some(Value::Text(ID.to_owned())));
     assert_eq!(wanted(&scene, &report), [0; 0], "asked for once");
     // Its process is in no container: what it holds there counts to the namespace's.
-    let request = Request { by: GroupBy::Container, ..Request::new(View::Connections) };
+    let request = Request { by: GroupBy::Container, ..Request::new(views::CONNECTIONS) };
     shape::shape(&mut report, &request, &scene.processes).unwrap();
     assert_eq!(report.tables[0].rows[0].cells[0], Value::Text(ID.to_owned()));
     (0..61).for_each(|_| drop(scene.report()));
@@ -689,7 +690,7 @@ fn a_socket_is_in_the_container_of_its_network_namespace() {
 
 #[test]
 fn of_many_full_queues_the_worst_are_named_and_the_others_counted() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     let listener = |cookie: u64, drops: u32| {
         listed(SocketFact {
             cookie,
@@ -728,7 +729,7 @@ fn of_many_full_queues_the_worst_are_named_and_the_others_counted() {
 
 #[test]
 fn a_closed_connection_is_not_among_the_open_ones_of_the_first_answer() {
-    let mut scene = Scene::new(View::Net);
+    let mut scene = Scene::new(views::NET);
     for cookie in 1..=3 {
         scene.say(untimed(connection(cookie, 7, 0, 0)));
     }

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use observer_core::{
     facts::{StreamItem, TaskId},
     report::{Column, Row, Value},
-    view::{Request, View},
+    view::Request,
 };
 use observer_sources::replay::Replay;
 
@@ -37,7 +37,8 @@ pub struct Life {
 /// Plays a recording.
 pub fn play(recording: &Path) -> Result<Vec<Life>> {
     let failed = |error| anyhow!("{}: {error}", recording.display());
-    let mut engine = observer::domains::engine(Request { resolve: false, ..Request::new(View::Mem) });
+    let mut engine =
+        observer::domains::engine(Request { resolve: false, ..Request::new(observer_mem::views::MEM) });
     let mut lives: BTreeMap<TaskId, (f64, Life)> = BTreeMap::new();
     for item in Replay::open(recording).map_err(failed)? {
         let item = match item {

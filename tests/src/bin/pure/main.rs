@@ -23,7 +23,11 @@ use crate::minute::{Minute, SECONDS, Second};
 
 mod minute;
 
-const VIEWS: [(&str, View); 3] = [("mem", View::Mem), ("disk", View::DeletedOpen), ("net", View::Net)];
+const VIEWS: [(&str, View); 3] = [
+    ("mem", observer_mem::views::MEM),
+    ("disk", observer_disk::views::DELETED_OPEN),
+    ("net", observer_net::views::NET),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

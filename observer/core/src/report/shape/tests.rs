@@ -82,7 +82,7 @@ fn report(rows: Vec<Row>) -> Report {
 
 fn shaped(rows: Vec<Row>, change: impl FnOnce(&mut Request)) -> Report {
     let mut report = report(rows);
-    let mut request = Request::new(View::Mem);
+    let mut request = Request::new(View::new("mem"));
     change(&mut request);
     shape(&mut report, &request, &parity()).expect("every column exists");
     report
@@ -142,11 +142,11 @@ fn a_socket_in_the_namespace_of_a_container_is_selected_and_grouped_with_it() {
     let table = &mut report.tables[0];
     table.columns.push(Column::label("netns_container").key_of(GroupBy::Container));
     table.rows[1].cells.push(Value::Text("web".to_owned()));
-    let request = Request { container: Regex::new("^web$").ok(), ..Request::new(View::Connections) };
+    let request = Request { container: Regex::new("^web$").ok(), ..Request::new(View::new("connections")) };
     let mut selected = report.clone();
     shape(&mut selected, &request, &parity()).unwrap();
     assert_eq!(column(&selected.tables[0], "pid"), [Value::Unsigned(2)]);
-    let request = Request { by: GroupBy::Container, ..Request::new(View::Connections) };
+    let request = Request { by: GroupBy::Container, ..Request::new(View::new("connections")) };
     shape(&mut report, &request, &parity()).unwrap();
     let key = Some("web".to_owned());
     assert!(
@@ -214,7 +214,7 @@ fn equal_rows_keep_their_order() {
 #[test]
 fn an_unknown_column_names_those_that_exist() {
     let mut report = report(many(3));
-    let mut request = Request::new(View::Mem);
+    let mut request = Request::new(View::new("mem"));
     request.sort = sorted("resident", false);
     let error = shape(&mut report, &request, &parity()).expect_err("there is no such column");
     assert_eq!(

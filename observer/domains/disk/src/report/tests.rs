@@ -1,5 +1,6 @@
 //! Reports of invented facts.
 
+use crate::views;
 use crate::{
     queries::{DiskQueries, ReachedBy, StatMode},
     state::DiskState,
@@ -44,7 +45,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        Self::seen(View::DeletedOpen, &[])
+        Self::seen(views::DELETED_OPEN, &[])
     }
 
     fn seen(view: View, missing: &[&str]) -> Self {
@@ -294,7 +295,7 @@ fn a_file_that_grows_by_many_small_appends_is_a_log() {
     let log =
         FileGrowth { magic: EXT4, size: 2 * MIB, appends: 20_000, exact: true, ..FileGrowth::default() };
     let told = |growing: &FileGrowth, reports: u64| {
-        let mut fixture = Fixture::seen(View::Disk, &[]);
+        let mut fixture = Fixture::seen(views::DISK, &[]);
         for report in 0..=reports {
             let size = growing.size - growing.size / 100 * (reports - report);
             let growing = FileGrowth { size, ..growing.clone() };
@@ -323,7 +324,7 @@ fn a_file_that_grows_by_many_small_appends_is_a_log() {
 
 #[test]
 fn two_holders_without_events_have_unknown_shares_and_one_has_all() {
-    let mut fixture = Fixture::seen(View::DeletedOpen, &["disk.growth"]);
+    let mut fixture = Fixture::seen(views::DELETED_OPEN, &["disk.growth"]);
     let written = |report: &Report| -> Vec<Value> {
         holders(report, 0).iter().map(|holder| field(holder, "written")).collect()
     };
@@ -359,7 +360,7 @@ fn files_in_memory_are_separate_from_files_on_disk() {
 
 #[test]
 fn a_row_leaves_with_its_last_holder_and_mappings_are_scanned_now_and_then() {
-    let mut fixture = Fixture::seen(View::DeletedOpen, &["disk.inodes"]);
+    let mut fixture = Fixture::seen(views::DELETED_OPEN, &["disk.inodes"]);
     fixture.file(LOG, MIB, MIB, EXT4);
     fixture.hold(LOG, LEGACY, false);
     let report = fixture.due();
@@ -392,7 +393,7 @@ fn a_file_of_a_network_filesystem_is_queried_for_its_path_only() {
 
 #[test]
 fn without_scans_only_the_writers_are_known() {
-    let mut fixture = Fixture::seen(View::DeletedOpen, &["disk.descriptors"]);
+    let mut fixture = Fixture::seen(views::DELETED_OPEN, &["disk.descriptors"]);
     fixture.take(DiskFact::Writers { inode: LOG, written: vec![(LEGACY, 77)] });
     let report = fixture.due();
     assert_eq!((cell(&report, 0, "size"), cell(&report, 0, "growth")), (Value::Missing, Value::Signed(77)));
@@ -406,7 +407,7 @@ fn without_scans_only_the_writers_are_known() {
 
 #[test]
 fn a_filling_filesystem_shows_when_it_is_full() {
-    let mut fixture = Fixture::seen(View::Disk, &[]);
+    let mut fixture = Fixture::seen(views::DISK, &[]);
     for second in 0..20 {
         let used = 50 * MIB + second * MIB;
         let space =
@@ -424,7 +425,7 @@ fn a_filling_filesystem_shows_when_it_is_full() {
 #[test]
 fn delayed_allocation_that_is_counted_later_makes_nothing_negative() {
     for (fs, expected) in [("btrfs", Value::Missing), ("ext4", Value::Signed(-(MIB as i64)))] {
-        let mut fixture = Fixture::seen(View::Disk, &[]);
+        let mut fixture = Fixture::seen(views::DISK, &[]);
         let mount = Mount {
             dev: LOG.dev,
             root: b"/".to_vec(),
@@ -450,7 +451,7 @@ fn delayed_allocation_that_is_counted_later_makes_nothing_negative() {
 
 #[test]
 fn writes_before_observation_began_do_not_count() {
-    let mut fixture = Fixture::seen(View::Disk, &[]);
+    let mut fixture = Fixture::seen(views::DISK, &[]);
     let written = |written| DiskFact::Written { id: LEGACY, written, cancelled: MIB };
     fixture.take(written(9 * MIB));
     fixture.due();
@@ -464,7 +465,7 @@ fn writes_before_observation_began_do_not_count() {
 
 #[test]
 fn each_of_many_growing_files_has_its_turn_and_is_not_queried_afterwards() {
-    let mut fixture = Fixture::seen(View::Disk, &[]);
+    let mut fixture = Fixture::seen(views::DISK, &[]);
     let files: Vec<_> = (0..1500).map(|ino| InodeId { ino, ..LOG }).collect();
     let growing = FileGrowth { magic: EXT4, size: MIB, exact: true, ..FileGrowth::default() };
     for inode in &files {
@@ -499,7 +500,7 @@ fn each_of_many_growing_files_has_its_turn_and_is_not_queried_afterwards() {
 
 #[test]
 fn files_that_grow_all_the_time_take_turns() {
-    let mut fixture = Fixture::seen(View::Disk, &[]);
+    let mut fixture = Fixture::seen(views::DISK, &[]);
     let growing = FileGrowth { magic: EXT4, exact: true, ..FileGrowth::default() };
     fixture.take(DiskFact::Space { dev: LOG.dev, space: Space { size: 9 * MIB, ..Space::default() } });
     let mut asked = std::collections::BTreeSet::new();
@@ -518,7 +519,7 @@ fn files_that_grow_all_the_time_take_turns() {
 
 #[test]
 fn all_writes_count_only_if_the_process_started_while_observed() {
-    let mut fixture = Fixture::seen(View::Disk, &[]);
+    let mut fixture = Fixture::seen(views::DISK, &[]);
     fixture.due();
     fixture.state.delivered(fixture.now);
     let started = TaskId { start: 101 * SECOND, tgid: 5000 };
@@ -539,7 +540,7 @@ fn all_writes_count_only_if_the_process_started_while_observed() {
 
 #[test]
 fn rows_of_writers_that_are_not_shown_are_not_made_and_the_report_is_the_same() {
-    let mut fixture = Fixture::seen(View::Disk, &[]);
+    let mut fixture = Fixture::seen(views::DISK, &[]);
     fixture.due();
     fixture.state.delivered(fixture.now);
     for number in 1..=40 {
@@ -588,7 +589,7 @@ fn texts(report: &Report, code: &str) -> Vec<String> {
 
 #[test]
 fn the_largest_few_of_many_folders_and_files_are_named_and_the_others_counted() {
-    let mut fixture = Fixture::seen(View::Disk, &[]);
+    let mut fixture = Fixture::seen(views::DISK, &[]);
     let grown = |fixture: &mut Fixture, number: u64, path: String, writers: Vec<TaskId>| {
         let inode = InodeId { ino: number, ..LOG };
         for id in &writers {

@@ -2,6 +2,7 @@
 //!
 //! No fact between a query and its report changes which files were queried. So the state knows them when the report is due.
 
+use crate::views;
 use std::collections::BTreeSet;
 
 use super::DiskState;
@@ -16,7 +17,6 @@ use observer_core::{
     domain::Context,
     facts::{TaskId, disk::InodeId, session::Timestamp},
     report::Report,
-    view::View,
     wants::HostQueries,
 };
 
@@ -39,13 +39,13 @@ impl DiskState {
         let mut queries = DiskQueries {
             mappings: self.wants_mappings(context.now),
             inodes: self.wants_inodes(context.now),
-            writers: self.queries_for(View::Disk),
+            writers: self.queries_for(views::DISK),
             loops: self.files.values().any(|file| file.holders.is_empty() && file.listing.is_some()),
             ..DiskQueries::default()
         };
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let mut named: BTreeSet<TaskId> = rows.flat_map(|row| row.processes.iter().copied()).collect();
-        if self.queries_for(View::DeletedOpen) {
+        if self.queries_for(views::DELETED_OPEN) {
             let deleters = self.held().filter_map(|(_, file)| file.deleted.map(|deletion| deletion.by));
             named.extend(deleters);
         }
@@ -55,7 +55,7 @@ impl DiskState {
         }
         let names = named.into_iter().filter(|id| context.processes.unread(*id)).collect();
         queries.growing = self.growing_queries();
-        if self.queries_for(View::Disk) {
+        if self.queries_for(views::DISK) {
             queries.alive = self.growth.writers();
         }
         queries.files =
@@ -71,7 +71,7 @@ impl DiskState {
     /// Growing files that need a query, in the order of their turns: the first [`FILES_A_REPORT`] are queried.
     fn in_turn(&self) -> Vec<InodeId> {
         let concerns = |file: &GrowingFile| {
-            self.queries_for(View::Disk) || !self.holders_by_scan && file.growing.unlinked
+            self.queries_for(views::DISK) || !self.holders_by_scan && file.growing.unlinked
         };
         let files = self.growth.files.iter().filter(|(inode, file)| {
             concerns(file) && file.needs_query() && self.spaces.get(inode.dev).is_some()
@@ -132,7 +132,7 @@ impl DiskState {
 
     /// The files that are queried for shared extents, the largest first. No fact after the query changes which they are.
     pub(super) fn extents(&self, now: Timestamp) -> BTreeSet<FileHandle> {
-        if !self.queries_for(View::DeletedOpen) {
+        if !self.queries_for(views::DELETED_OPEN) {
             return BTreeSet::new();
         }
         let files = self.held().filter(|(_, file)| file.needs_extents_query(now.boot));

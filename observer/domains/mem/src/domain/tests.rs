@@ -1,5 +1,6 @@
 //! Reports of facts, without a kernel.
 
+use crate::views;
 use std::collections::BTreeMap;
 
 use super::*;
@@ -13,7 +14,7 @@ use observer_core::{
     identity::process::Processes,
     report::{Note, Row, Value, shape},
     trend::verdict::assess_life,
-    view::{GroupBy, Request, Sort, View},
+    view::{GroupBy, Request, Sort},
 };
 
 const MIB: i64 = 1 << 20;
@@ -32,7 +33,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let request = Request::new(View::Mem);
+        let request = Request::new(views::MEM);
         Self {
             state: MemState::new(&request),
             session: SessionFact::default(),

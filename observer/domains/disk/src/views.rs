@@ -1,0 +1,12 @@
+//! The questions that the disk domain answers.
+
+use observer_core::view::View;
+
+/// Which filesystems fill, when they are full, and who writes.
+pub const DISK: View = View::new("disk");
+
+/// Deleted files that still take space, and who holds them.
+pub const DELETED_OPEN: View = View::new("deleted-open");
+
+/// All of them, the main one first.
+pub const ALL: &[View] = &[DISK, DELETED_OPEN];

@@ -1,0 +1,9 @@
+//! The questions that the mem domain answers.
+
+use observer_core::view::View;
+
+/// Which processes grow, how fast, and whether it is a leak.
+pub const MEM: View = View::new("mem");
+
+/// All of them, the main one first.
+pub const ALL: &[View] = &[MEM];
