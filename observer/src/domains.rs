@@ -1,7 +1,7 @@
 //! The list of domains: the one place that names them all.
 
 use observer_core::{
-    domain::{Bundle, Declaration},
+    domain::{Declaration, Domain},
     engine::Engine,
     view::{Request, View},
 };
@@ -10,11 +10,11 @@ use observer_mem::Mem;
 use observer_net::Net;
 
 /// Every domain that there is.
-pub const ALL: &[&dyn Bundle] = &[&Mem, &Disk, &Net];
+pub const ALL: &[&dyn Domain] = &[&Mem, &Disk, &Net];
 
 /// The domain that answers `view`.
 #[must_use]
-pub fn of(view: View) -> &'static dyn Bundle {
+pub fn of(view: View) -> &'static dyn Domain {
     *ALL.iter()
         .find(|domain| domain.views().contains(&view))
         .expect("every view belongs to a domain that is listed")
@@ -22,7 +22,7 @@ pub fn of(view: View) -> &'static dyn Bundle {
 
 /// What all of `domains` attach.
 #[must_use]
-pub fn declarations(domains: &[&dyn Bundle]) -> Vec<&'static Declaration> {
+pub fn declarations(domains: &[&dyn Domain]) -> Vec<&'static Declaration> {
     domains.iter().map(|domain| domain.declaration()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What a domain is: one type that implements [`Bundle`], and a place in the list of domains. Nothing else names it.
+//! What a domain is: one type that implements [`Domain`], and a place in the list of domains. Nothing else names it.
 //!
 //! A domain has a kernel side ([`KernelSide`]), a host side ([`HostSide`]) and views ([`Views`]).
 
@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// A domain: all that observer needs to answer one kind of question.
-pub trait Bundle: KernelSide + HostSide + Views + Sync {}
+pub trait Domain: KernelSide + HostSide + Views + Sync {}
 
-impl<T: KernelSide + HostSide + Views + Sync> Bundle for T {}
+impl<T: KernelSide + HostSide + Views + Sync> Domain for T {}
 
 /// What a domain attaches to the kernel, and how its bytes are read.
 pub trait KernelSide {
@@ -51,7 +51,7 @@ pub trait Views {
     fn notes(&self) -> &'static [NoteKind];
 
     /// The empty state; the request says how far back trends look.
-    fn state(&self, request: &Request) -> Box<dyn Domain>;
+    fn state(&self, request: &Request) -> Box<dyn State>;
 }
 
 /// The kernel side of a domain as plain data.
@@ -254,7 +254,7 @@ pub struct Malformed {
 }
 
 /// The state of a domain: facts go in, reports come out; no clock, no file, no kernel.
-pub trait Domain {
+pub trait State {
     /// Takes a fact in. Facts of other domains are ignored.
     fn apply(&mut self, fact: &Fact);
 

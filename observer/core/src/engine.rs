@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    domain::{Context, Domain},
+    domain::{Context, State},
     facts::{
         Fact,
         loss::LossFact,
@@ -22,7 +22,7 @@ use crate::{
 /// The state behind one view.
 pub struct Engine {
     request: Request,
-    domain: Box<dyn Domain>,
+    domain: Box<dyn State>,
     session: Option<SessionFact>,
     processes: Processes,
     loss: BTreeMap<String, LossFact>,
@@ -36,7 +36,7 @@ pub struct Engine {
 impl Engine {
     /// Nothing is known yet: `domain` is the empty state of the domain that answers `request`.
     #[must_use]
-    pub fn new(request: Request, domain: Box<dyn Domain>) -> Self {
+    pub fn new(request: Request, domain: Box<dyn State>) -> Self {
         Self {
             request,
             domain,
@@ -222,7 +222,7 @@ mod tests {
     /// A row for each living process, and no queries of its own.
     struct Listed(Vec<TaskId>);
 
-    impl Domain for Listed {
+    impl State for Listed {
         fn apply(&mut self, fact: &Fact) {
             if let Fact::Process(ProcessFact::Met { id, .. }) = fact {
                 self.0.push(*id);

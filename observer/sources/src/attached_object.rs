@@ -7,7 +7,7 @@ use rustix::{buffer::spare_capacity, io::Errno};
 use super::{changes::Changes, on_demand::OnDemandHooks};
 use observer_common::names::{MapName, ProgramName};
 use observer_core::{
-    domain::{Bundle, Declaration, Decode, Decoded, Malformed, ReadHost, ScanPlan},
+    domain::{Declaration, Decode, Decoded, Domain, Malformed, ReadHost, ScanPlan},
     facts::{Fact, loss::LossFact},
     hook::HookKind,
     wants::HostQueries,
@@ -49,7 +49,7 @@ pub struct AttachedObject {
 }
 
 impl AttachedObject {
-    pub fn new(object: LoadedObject, domain: &dyn Bundle, root: &Path) -> Self {
+    pub fn new(object: LoadedObject, domain: &dyn Domain, root: &Path) -> Self {
         Self {
             object,
             declaration: domain.declaration(),

@@ -5,7 +5,7 @@ use std::{borrow::Cow, os::fd::OwnedFd, path::PathBuf};
 
 use super::{attached_object::AttachedObject, changes::Changes};
 use observer_core::{
-    domain::Bundle,
+    domain::Domain,
     facts::{Fact, loss::SkippedFact, process::ProcessFact, session::Timestamp},
     wants::HostQueries,
 };
@@ -45,7 +45,7 @@ pub struct LiveSource {
 impl LiveSource {
     /// Takes over what was loaded.
     #[must_use]
-    pub fn new(loaded: Vec<LoadedObject>, domains: &[&dyn Bundle], root: PathBuf) -> Self {
+    pub fn new(loaded: Vec<LoadedObject>, domains: &[&dyn Domain], root: PathBuf) -> Self {
         let objects = loaded.into_iter().filter_map(|object| {
             let domain = domains.iter().find(|domain| domain.declaration().name == object.domain)?;
             Some(AttachedObject::new(object, *domain, &root))

@@ -24,7 +24,7 @@ use crate::{
     cli::{self, Timing},
     domains,
 };
-use observer_core::{domain::Bundle, error::Error, facts::Fact, text::printable, wants::HostQueries};
+use observer_core::{domain::Domain, error::Error, facts::Fact, text::printable, wants::HostQueries};
 use observer_kernel::activity;
 use observer_sources::{
     live::{LiveSource, now},
@@ -38,7 +38,7 @@ use observer_sources::{
 /// # Errors
 /// When nothing can be attached, the recording cannot be begun, or the pipeline fails.
 pub async fn observe(
-    domains: &[&'static dyn Bundle],
+    domains: &[&'static dyn Domain],
     options: &cli::LiveOptions,
     timing: Timing,
     record: Option<&Path>,

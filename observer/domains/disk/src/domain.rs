@@ -2,13 +2,13 @@
 
 use super::{report, state::DiskState};
 use observer_core::{
-    domain::{Context, Domain},
+    domain::{Context, State},
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     report::Report,
     wants::HostQueries,
 };
 
-impl Domain for DiskState {
+impl State for DiskState {
     fn apply(&mut self, fact: &Fact) {
         match fact {
             Fact::Disk(fact) => self.take(fact),

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use observer_common::names::disk as names;
 use observer_core::{
-    domain::{Declaration, Decode, Domain, HostSide, KernelSide, ReadHost, Views},
+    domain::{Declaration, Decode, HostSide, KernelSide, ReadHost, State, Views},
     kernel_object,
     report::note::NoteKind,
     view::{Request, View},
@@ -107,7 +107,7 @@ impl Views for Disk {
         notes::DiskNote::ALL
     }
 
-    fn state(&self, request: &Request) -> Box<dyn Domain> {
+    fn state(&self, request: &Request) -> Box<dyn State> {
         Box::new(state::DiskState::new(request))
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{report, state::MemState};
 use observer_core::{
-    domain::{Context, Domain},
+    domain::{Context, State},
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     report::Report,
     wants::HostQueries,
 };
 
-impl Domain for MemState {
+impl State for MemState {
     fn apply(&mut self, fact: &Fact) {
         match fact {
             Fact::Mem(fact) => self.take(fact),

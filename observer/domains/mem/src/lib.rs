@@ -24,7 +24,7 @@ use std::path::Path;
 
 use observer_common::names::mem as names;
 use observer_core::{
-    domain::{Declaration, Decode, Domain, HostSide, KernelSide, ReadHost, Views},
+    domain::{Declaration, Decode, HostSide, KernelSide, ReadHost, State, Views},
     kernel_object,
     report::note::NoteKind,
     view::{Request, View},
@@ -87,7 +87,7 @@ impl Views for Mem {
         notes::MemNote::ALL
     }
 
-    fn state(&self, request: &Request) -> Box<dyn Domain> {
+    fn state(&self, request: &Request) -> Box<dyn State> {
         Box::new(state::MemState::new(request))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::views;
 use observer_core::{
-    domain::{Context, Domain},
+    domain::{Context, State},
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     report::Report,
     wants::HostQueries,
@@ -10,7 +10,7 @@ use observer_core::{
 
 use super::{capacity, queries::NetQueries, report, state::NetState};
 
-impl Domain for NetState {
+impl State for NetState {
     fn apply(&mut self, fact: &Fact) {
         match fact {
             Fact::Session(session) => self.begin(session),

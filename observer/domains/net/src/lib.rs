@@ -16,7 +16,7 @@ use std::path::Path;
 
 use observer_common::names::net as names;
 use observer_core::{
-    domain::{Declaration, Decode, Domain, HostSide, KernelSide, ReadHost, Views},
+    domain::{Declaration, Decode, HostSide, KernelSide, ReadHost, State, Views},
     kernel_object,
     report::note::NoteKind,
     view::{Request, View},
@@ -101,7 +101,7 @@ impl Views for Net {
         notes::NetNote::ALL
     }
 
-    fn state(&self, request: &Request) -> Box<dyn Domain> {
+    fn state(&self, request: &Request) -> Box<dyn State> {
         Box::new(state::NetState::new(request))
     }
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{queries::NetQueries, state::NetState};
 use observer_core::{
-    domain::{Context, Domain as _},
+    domain::{Context, State as _},
     facts::{
         Fact, TaskId,
         net::{

@@ -6,7 +6,7 @@ use crate::{
     state::DiskState,
 };
 use observer_core::{
-    domain::{Context, Domain as _},
+    domain::{Context, State as _},
     facts::{
         Fact, TaskId,
         disk::{
