@@ -1,5 +1,5 @@
-//! What each attached program costs, and how often the kernel did not run it, from the kernel's own books: for `-v`, the
-//! benchmark, and the loss in every report.
+//! What each attached program costs, and how often the kernel did not run it, from the kernel's own books: for `-v`,
+//! the benchmark, and the loss in every report.
 
 use std::{
     fmt::Write as _,
@@ -48,11 +48,12 @@ pub fn of<'a>(
     activity
 }
 
-/// How often the kernel did not run `program` because it was running on that CPU already; zero for one that is not loaded.
+/// How often the kernel did not run `program` because it was running on that CPU already; zero for one that is not
+/// loaded.
 ///
-/// A program may be interrupted, and where it follows a function also preempted: what comes between and would run it too
-/// goes by. The kernel counts that (`recursion_misses`, since 5.12), and the loader's own reading of this structure leaves
-/// it out.
+/// A program may be interrupted, and where it follows a function also preempted: what comes between and would run it
+/// too goes by. The kernel counts that (`recursion_misses`, since 5.12), and the loader's own reading of this
+/// structure leaves it out.
 pub fn skipped(program: &Program) -> u64 {
     const GET_INFO: libc::c_long = 15;
     /// The place of the counter in `struct bpf_prog_info`, which only ever grows at its end; eight bytes each.

@@ -1,12 +1,12 @@
 //! The kernel's type information: where a field is, how wide it is, which id a function or tracepoint has.
 //!
-//! Reads only what is asked for, in two walks over the types: one to find where each begins, one to find names. The
-//! format is `Documentation/bpf/btf.rst` of the kernel; a kind that is not known there ends the reading with an error,
-//! since nothing behind it could be found.
+//! Reads only what the caller needs, in two passes over the types: one finds where each type begins, one finds names.
+//! The format is `Documentation/bpf/btf.rst` of the kernel. An unknown kind is an error, because the types after it
+//! cannot be located.
 
 use std::{collections::HashMap, fmt, ops::Range, path::Path};
 
-/// The kinds that are looked up by name or walked through; numbers as in the format.
+/// The kinds that are looked up by name or followed; numbers as in the format.
 mod kind {
     pub const INT: u32 = 1;
     pub const POINTER: u32 = 2;
@@ -31,10 +31,10 @@ mod kind {
 
 const HEADER: usize = 24;
 const MAGIC: u16 = 0xeb9f;
-/// Nesting of typedefs, arrays and anonymous members beyond which the types are taken for damaged.
+/// Deeper nesting of typedefs, arrays and anonymous members means that the types are damaged.
 const MAX_DEPTH: usize = 32;
 
-/// Something that has a name in BTF and that programs are attached to or read from.
+/// A kind of BTF type that has a name, and that programs are attached to or read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Named {
     Struct,
@@ -68,11 +68,11 @@ impl TryFrom<String> for FieldLocation {
         let numbers = parts.and_then(|parts| parts.split_once(", "));
         let place = numbers
             .and_then(|(value, width)| Some(Self { value: value.parse().ok()?, width: width.parse().ok()? }));
-        place.ok_or_else(|| format!("`{text}` is no place of a field"))
+        place.ok_or_else(|| format!("`{text}` is not the location of a field"))
     }
 }
 
-/// Why the types could not be read or a field not be found.
+/// Why the types could not be read or a field could not be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BtfError(String);
 
@@ -125,8 +125,8 @@ impl Btf {
             let end = base.checked_add(word(offset + 4)?)?;
             (end <= bytes.len()).then_some(base..end)
         };
-        let types = section(8).ok_or_else(|| damaged("its types reach beyond its end"))?;
-        let strings = section(16).ok_or_else(|| damaged("its names reach beyond its end"))?;
+        let types = section(8).ok_or_else(|| damaged("its types extend beyond its end"))?;
+        let strings = section(16).ok_or_else(|| damaged("its names extend beyond its end"))?;
         let begins = begins(&bytes, types)?;
         let mut btf = Self { bytes, strings, begins, names: HashMap::new() };
         btf.find(wanted);
@@ -140,8 +140,8 @@ impl Btf {
     fn find(&mut self, wanted: &[(Named, &str)]) {
         let mut names: HashMap<(Named, Vec<u8>), Vec<u32>> =
             wanted.iter().map(|(named, name)| ((*named, name.as_bytes().to_vec()), Vec::new())).collect();
-        // The string of a name is compared only where a wanted name has that offset's text: most types are neither
-        // structs nor functions, and looking up a borrowed slice would need an owned key.
+        // A name is compared only if its offset holds the text of a wanted name: most types are neither structs nor
+        // functions, and looking up a borrowed slice would need an owned key.
         let mut by_name: HashMap<&[u8], Vec<Named>> = HashMap::new();
         for (named, name) in wanted {
             by_name.entry(name.as_bytes()).or_default().push(*named);
@@ -176,7 +176,7 @@ impl Btf {
         self.names.get(&(named, name.as_bytes().to_vec()))?.first().copied()
     }
 
-    /// What the wanted function takes and returns, or what the wanted tracepoint hands to programs: each argument as
+    /// What the wanted function takes and returns, or what the wanted tracepoint passes to programs: each argument as
     /// its width in bits or the type that it points to, such as `sock *, 32, 32 -> 64`.
     #[must_use]
     pub fn prototype(&self, named: Named, name: &str) -> Option<String> {
@@ -203,7 +203,7 @@ impl Btf {
         None
     }
 
-    /// A type as far as it matters to who is handed a value of it.
+    /// A type as a program sees a value of it: its width in bits, or the type that it points to.
     fn described(&self, id: u32) -> String {
         let id = self.bare(id);
         let named = |id: u32| {
@@ -235,7 +235,7 @@ impl Btf {
     /// Resolves a path as `observer_common::field` describes it.
     ///
     /// # Errors
-    /// Says which type or member this kernel lacks.
+    /// The message names the type or member that this kernel lacks.
     pub fn place(&self, path: &str) -> Result<FieldLocation, BtfError> {
         let mut first = None;
         for shape in path.split(" | ") {
@@ -273,7 +273,7 @@ impl Btf {
         Some((offset.checked_add(inner)?, id))
     }
 
-    /// Offset and type of the member `name`, anonymous structs and unions searched too.
+    /// Offset and type of the member `name`, including those of anonymous structs and unions.
     fn direct(&self, id: u32, name: &[u8], depth: usize) -> Option<(u32, u32)> {
         if depth > MAX_DEPTH {
             return None;
@@ -380,7 +380,7 @@ fn begins(bytes: &[u8], types: Range<usize>) -> Result<Vec<u32>, BtfError> {
         at += 12 + more;
     }
     if at > types.end {
-        return Err(BtfError("the last type reaches beyond the end of all".to_owned()));
+        return Err(BtfError("the last type extends beyond the end of the types".to_owned()));
     }
     Ok(begins)
 }
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prototype_is_what_programs_are_handed() {
+    fn a_prototype_lists_the_arguments_of_a_program() {
         let btf = parsed();
         assert_eq!(btf.prototype(Named::Function, "run").as_deref(), Some("pair *, 32 -> 64"));
         assert_eq!(btf.prototype(Named::Typedef, "happened").as_deref(), Some("32"));
@@ -448,12 +448,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_shape_that_the_kernel_has_is_taken() {
+    fn the_first_path_that_the_kernel_has_is_used() {
         assert_eq!(parsed().place("outer.gone | outer.b"), Ok(FieldLocation { value: 8, width: 8 }));
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn an_error_names_the_missing_type_or_member() {
         let btf = parsed();
         assert_eq!(btf.place("outer.gone").unwrap_err().to_string(), "this kernel has no `outer.gone`");
         assert_eq!(btf.place("inner.a").unwrap_err().to_string(), "this kernel has no `struct inner`");
@@ -461,17 +461,17 @@ mod tests {
         assert_eq!(btf.id(Named::Function, "run"), Some(8));
     }
 
-    /// Looked up in [`sample`] whatever became of it.
+    /// Names that [`sample`] has, looked up in damaged copies of it.
     const WANTED: [(Named, &str); 3] =
         [(Named::Struct, "outer"), (Named::Typedef, "happened"), (Named::Enum, "numbers")];
 
     #[test]
-    fn types_that_end_early_or_reach_too_far_are_an_error() {
+    fn types_that_are_truncated_or_extend_too_far_are_an_error() {
         let whole = sample();
         for length in 0..whole.len() {
             assert!(Btf::parse(whole[..length].to_vec(), &WANTED).is_err(), "the first {length} bytes");
         }
-        // The last type is an enumeration: it gets a value more than there are bytes.
+        // The last type is an enumeration: it gets one more value than there are bytes for.
         let last = Btf::parse(whole.clone(), &WANTED).unwrap().id(Named::Enum, "numbers").unwrap();
         let begin = parsed().begin(last).unwrap();
         let mut bytes = whole;
@@ -480,14 +480,14 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_byte_is_an_error_or_a_lacking_name_and_never_a_panic() {
+    fn a_damaged_byte_is_an_error_or_a_missing_name_and_never_a_panic() {
         let whole = sample();
         let names = parsed().strings;
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0xff;
             let read = Btf::parse(bytes, &WANTED);
-            // The mark of the format, the offset and length of the types, those of the names.
+            // The magic number, the offset and length of the types, and those of the names.
             if at < 2 || (4..24).contains(&at) {
                 assert!(read.is_err(), "byte {at} of the header");
             }
@@ -502,7 +502,7 @@ mod tests {
                     "byte {at}: {place:?}"
                 );
             }
-            // A damaged type may give any answer, but must not panic.
+            // Damaged types may give any result, but must not panic.
             let _ = btf.place("outer.pairs[]");
             let _ = btf.prototype(Named::Typedef, "happened");
             let _ = btf.enumerates("numbers", "ONE");

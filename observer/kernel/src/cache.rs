@@ -1,7 +1,8 @@
-//! What was found in the kernel's types, kept for the next start: one file a domain set, for one kernel build.
+//! What was found in the kernel's types, kept for the next start: one file for each set of domains and kernel build.
 //!
-//! Never trusted blindly and never an error: an entry counts only if it was written by this version of observer for
-//! this build of the kernel and these hooks, is whole, and belongs to the user who runs; else it is made anew.
+//! An entry is checked before it is used: this version of observer must have written it for this build of the kernel
+//! and these hooks, it must be whole, and it must belong to the effective user. Otherwise the types are read again; a
+//! bad entry is never an error.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -20,10 +21,10 @@ use super::{
 /// Where entries are kept.
 pub const FOLDER: &str = "/var/cache/observer";
 
-/// The shape of an entry; another number for another shape.
+/// The version of an entry's format.
 const FORMAT: u32 = 3;
 
-/// What an entry is good for: anything that changes here makes it stale.
+/// What an entry is valid for: any change here makes it stale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
@@ -39,7 +40,7 @@ impl Key {
             attachment.point.hash(&mut hasher);
         }
         let size = std::fs::metadata(types).map_or(0, |file| file.len());
-        // The build id of the kernel is in its notes; two builds with one release and version are told apart by it.
+        // The build id of the kernel is in its notes; it distinguishes two builds with the same release and version.
         let notes = types.ancestors().nth(2).map(|kernel| kernel.join("notes"));
         notes.and_then(|notes| std::fs::read(notes).ok()).hash(&mut hasher);
         let names: Vec<&str> = domains.iter().map(|domain| domain.name).collect();
@@ -57,7 +58,7 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The entry of `key` in `folder`; nothing is read or made yet.
+    /// The entry of `key` in `folder`; no file is read or created yet.
     #[must_use]
     pub const fn new(folder: &'a Path, key: &'a Key) -> Self {
         Self { folder, key }
@@ -69,7 +70,7 @@ impl<'a> Entry<'a> {
         self.folder.join(format!("types-{:016x}", hasher.finish()))
     }
 
-    /// What was kept, if it can be relied on.
+    /// The kept types, if the entry is valid.
     #[must_use]
     pub fn read(&self) -> Option<KernelTypes> {
         let path = self.path();
@@ -87,7 +88,7 @@ impl<'a> Entry<'a> {
         (key == self.key.0).then_some(types)
     }
 
-    /// Keeps `types`; where that fails the next start simply takes longer.
+    /// Keeps `types`. A failure is ignored: the next start only takes longer.
     pub fn write(&self, types: &KernelTypes) {
         let _ = self.try_write(types);
     }
@@ -95,7 +96,7 @@ impl<'a> Entry<'a> {
     fn try_write(&self, types: &KernelTypes) -> std::io::Result<()> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(self.folder)?;
         let body = postcard::to_stdvec(&(&self.key.0, types)).map_err(std::io::Error::other)?;
-        // Written beside and renamed, so that a reader never meets half an entry.
+        // Written to a temporary file and renamed, so that a reader never sees half an entry.
         let path = self.path();
         let beside = path.with_extension(std::process::id().to_string());
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_read_back_only_under_its_own_key() {
+    fn an_entry_is_read_only_under_its_own_key() {
         let folder = folder("key");
         let key = Key("one".to_owned());
         Entry::new(&folder, &key).write(&types());
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_no_error() {
+    fn a_folder_that_cannot_be_created_is_no_error() {
         let entry = (Path::new("/proc/self/cache"), Key("one".to_owned()));
         Entry::new(entry.0, &entry.1).write(&types());
         assert_eq!(Entry::new(entry.0, &entry.1).read(), None);

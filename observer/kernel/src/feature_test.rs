@@ -1,4 +1,4 @@
-//! What a kernel accepts can only be found by asking: a program of two instructions is loaded and dropped.
+//! Feature tests: whether a kernel accepts a program shows only when one of two instructions is loaded, and dropped.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -10,7 +10,8 @@ const PROGRAM_LOAD: libc::c_long = 5;
 const TRACING: u32 = 26;
 const TRACE_FEXIT: u32 = 25;
 
-/// The beginning of `union bpf_attr` for `BPF_PROG_LOAD`, as far as it is used here; the kernel takes the rest as zero.
+/// The beginning of `union bpf_attr` for `BPF_PROG_LOAD`, up to the last member used here; the kernel takes the rest
+/// as zero.
 #[repr(C)]
 #[derive(Default)]
 struct ProgramLoad {
@@ -41,7 +42,7 @@ const _: () = assert!(size_of::<ProgramLoad>() == 112);
 /// Whether a program can be attached to the return of a kernel function (and so to its entry).
 ///
 /// # Errors
-/// The kernel's refusal, in words.
+/// The kernel's rejection, as text.
 pub fn trampolines(types: &KernelTypes, domains: &[&Declaration]) -> Result<(), String> {
     let functions = attachments(domains).map(|at| at.point);
     let mut functions = functions.filter(|point| matches!(point, Point::Fexit(_) | Point::Fentry(_)));

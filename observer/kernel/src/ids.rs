@@ -1,8 +1,8 @@
-//! Hands type ids to the loader in the only shape that it takes: type information.
+//! Passes type ids to the loader in the only form that it accepts: type information.
 //!
-//! The loader looks a name up in BTF to learn its id. The ids are known already (from the cache, or from the one
-//! reading of the kernel's types), so it is given types in which just these names stand at just these ids, and fillers
-//! before and between them. That takes some milliseconds, where the kernel's own types take forty and as many megabytes.
+//! The loader looks a name up in BTF to find its id. The ids are known already (from the cache, or from the one read
+//! of the kernel's types). So it gets made-up types: exactly these names have exactly these ids, with fillers before
+//! and between them. That takes some milliseconds; the kernel's own types take forty, and as many megabytes.
 
 use aya::{Btf, BtfError, Endianness};
 
@@ -22,7 +22,7 @@ const SIZE: usize = 12;
 /// Types in which each of `points` has the id that it has in the running kernel.
 ///
 /// # Errors
-/// When the loader does not take them: a mismatch of versions.
+/// When the loader rejects them: a mismatch of versions.
 pub fn attach_types(types: &KernelTypes, points: impl Iterator<Item = Point>) -> Result<Btf, BtfError> {
     Btf::parse(&encoded(types, points), Endianness::default())
 }
@@ -45,7 +45,7 @@ fn encoded(types: &KernelTypes, points: impl Iterator<Item = Point>) -> Vec<u8> 
     let mut body = Vec::new();
     for (id, kind, name) in named {
         let filled = (id as usize).saturating_sub(1) * SIZE;
-        // Of two names for one type, one is enough.
+        // Two names for one id: one is enough.
         if body.len() > filled {
             continue;
         }
@@ -59,7 +59,7 @@ fn encoded(types: &KernelTypes, points: impl Iterator<Item = Point>) -> Vec<u8> 
     [&0xeb9f_u16.to_ne_bytes()[..], &[1, 0], &header, &body, &strings].concat()
 }
 
-/// A type of this kind and no more, whose name stands there among the strings.
+/// A type of this kind without anything else; its name is at `name` in the strings.
 fn described(name: u32, kind: u32) -> Vec<u8> {
     [name, kind << 24, 0].map(u32::to_ne_bytes).concat()
 }
@@ -70,19 +70,19 @@ mod tests {
     use crate::{btf, types::PointType};
 
     #[test]
-    fn each_place_stands_at_its_id_and_nothing_beyond_the_last() {
+    fn each_attach_point_has_its_id_and_no_type_follows_the_last() {
         let points = [Point::Iterator("task"), Point::BtfTracepoint("sys_exit"), Point::Fexit("drop_nlink")];
         let ids = [64_228, 17_585, 1];
         let mut types = KernelTypes::default();
         for (point, id) in points.iter().zip(ids) {
             types.points.insert(type_name(*point).1, PointType { id, ..PointType::default() });
         }
-        // One that this kernel has not, and one that is asked for twice.
+        // One that this kernel lacks, and one that is asked for twice.
         let asked = points.into_iter().chain([Point::Iterator("tcp"), points[1]]);
         let bytes = encoded(&types, asked);
         let wanted = points.map(type_name);
         let wanted: Vec<(Named, &str)> = wanted.iter().map(|(named, name)| (*named, name.as_str())).collect();
-        let read = btf::Btf::parse(bytes.clone(), &wanted).expect("it is type information");
+        let read = btf::Btf::parse(bytes.clone(), &wanted).expect("the bytes are type information");
         assert_eq!(
             wanted.iter().map(|(named, name)| read.id(*named, name)).collect::<Vec<_>>(),
             ids.map(Some)

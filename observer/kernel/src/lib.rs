@@ -1,8 +1,8 @@
 //! The kernel side of user space: what this kernel offers, what is attached because of it, and how.
 //!
-//! At the start, [`facts`] are gathered from the kernel's type information ([`btf`], [`survey`], [`cache`]), from feature
-//! tests and from `/proc`. [`plan`] chooses an alternative of each hook that the domains declare. [`load`] loads and
-//! attaches the plan. From then on, [`map`] reads the maps of the programs, and [`activity`] their cost.
+//! At the start, [`facts`] are gathered from the kernel's type information ([`btf`], [`survey`], [`cache`]), from
+//! feature tests and from `/proc`. [`plan`] chooses an alternative of each hook that the domains declare. [`load`]
+//! loads and attaches the plan. From then on, [`map`] reads the maps of the programs, and [`activity`] their cost.
 
 #![allow(
     clippy::disallowed_macros,

@@ -1,6 +1,7 @@
-//! Executes a plan: loads the objects, attaches the hooks, and says what the kernel refused after all.
+//! Executes a plan: loads the objects, attaches the hooks, and reports what the kernel rejected nevertheless.
 //!
-//! Everything hangs on descriptors of this process: when it ends, however it ends, the kernel detaches and frees it.
+//! Descriptors of this process own everything that is loaded: when the process ends for any reason, the kernel
+//! detaches and frees it.
 
 use std::{
     borrow::Cow,
@@ -38,27 +39,27 @@ use observer_core::{
     hook::{Alternative, Attachment, Hook, HookKind},
 };
 
-/// What was loaded, and how each hook fared.
+/// What was loaded, and the outcome of each hook.
 pub struct Loaded {
     pub objects: Vec<LoadedObject>,
     pub outcomes: Vec<Outcome>,
 }
 
-/// How a hook fared.
+/// The outcome of a hook.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub domain: &'static str,
     pub hook: &'static Hook,
-    /// The way that is attached.
+    /// The attached alternative.
     pub alternative: Option<&'static Alternative>,
-    /// Ways that the plan held for possible and the kernel refused, with its words.
+    /// Alternatives that were possible in the plan and that the kernel rejected, each with the kernel's message.
     pub refused: Vec<(&'static Alternative, String)>,
-    /// Why no way was possible in the plan's eyes; empty where one was.
+    /// Why the plan has no possible alternative; empty if it has one.
     pub impossible: String,
 }
 
 impl Outcome {
-    /// Refusals that do not mean that the way is not to be had here: faults of ours, whatever was taken instead.
+    /// Rejections that do not depend on this kernel: faults of observer, whichever alternative replaced them.
     pub fn faults(&self) -> impl Iterator<Item = &(&'static Alternative, String)> {
         self.refused.iter().filter(|(_, reason)| !rejection::is_not_here(reason))
     }
@@ -68,32 +69,32 @@ impl Outcome {
 pub struct LoadedObject {
     pub domain: &'static str,
     ebpf: Ebpf,
-    /// Of the maps of totals, by name: they stay as they are.
+    /// Sizes of the entries of the maps of totals, by name; they never change.
     sizes: HashMap<String, EntrySize>,
     pub ring: RingBuf<MapData>,
     loss: PerCpuArray<MapData, u64>,
     epoch: Array<MapData, u32>,
-    /// Programs that were loaded and are not attached yet.
+    /// Results of the programs that were loaded and are not attached yet.
     verdicts: Verdicts,
     /// The iterators to run, by hook.
     pub passes: Vec<(&'static Hook, &'static Attachment)>,
-    /// Programs that are attached only while they are needed, each with what holds it while it is.
+    /// Programs that are attached on demand, each with its link while it is attached.
     demanded: Vec<(&'static Attachment, Option<Attached>)>,
-    /// The kernel's names of the places: for those that must be loaded anew before they can be attached again.
+    /// The attach points by name: some programs must be loaded again before they can be attached again.
     types: Arc<KernelTypes>,
-    /// Programs that are attached for good, in the order in which they were.
+    /// Programs that stay attached, in the order of attachment.
     attached: Vec<ProgramName>,
-    /// Hooks of which a way is attached.
+    /// Hooks that have an attached alternative.
     hooks: Vec<&'static str>,
 }
 
-/// Loads and attaches all of `plan`; `folder` holds other objects than the embedded ones.
+/// Loads and attaches all of `plan`; `folder` holds objects to use instead of the embedded ones.
 ///
 /// # Errors
-/// When an object cannot be loaded at all. A hook that cannot be attached is no error: its outcome says so.
+/// When an object cannot be loaded at all. A hook that cannot be attached is no error: its outcome has the reason.
 pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     privilege::raise_memory_lock_limit();
-    // Before there is a second thread, see there.
+    // Before a second thread exists, see `loader`.
     let loader = loader();
     let (objects, types) = std::thread::scope(|scope| {
         let types = scope.spawn(|| point_types(plan));
@@ -113,7 +114,7 @@ pub fn load(plan: &LoadPlan, folder: Option<&Path>) -> Result<Loaded, Error> {
     Ok(Loaded { objects, outcomes })
 }
 
-/// The places of all programs that may be loaded, as the loader wants to be told of them.
+/// The attach points of all programs that may be loaded, in the loader's own form.
 fn point_types(plan: &LoadPlan) -> Result<Btf, BtfError> {
     let alternatives = plan.objects.iter().flat_map(|object| &object.hooks).flat_map(HookPlan::possible);
     attach_types(
@@ -139,7 +140,7 @@ fn create<'a>(
                 Error::failed(format!("loading the {} object into the kernel", object.object.name), chain(&error));
             match privilege::memory_lock_limit() {
                 Some(limit) if privilege::counts_locked_memory(&plan.facts.release) => failed.advise(format!(
-                    "This kernel counts programs and maps as locked memory, of which this user may have {} KiB: run \
+                    "This kernel counts programs and maps as locked memory, and this user's limit is {} KiB: run \
                      it with CAP_SYS_RESOURCE, or with a higher limit (`ulimit -l unlimited`, LimitMEMLOCK=infinity).",
                     limit / 1024
                 )),
@@ -274,20 +275,20 @@ impl LoadedObject {
         }
     }
 
-    /// Whether a way of the hook called `name` is attached; of one on demand, whether it can be.
+    /// Whether an alternative of the hook called `name` is attached, or, for an on-demand hook, can be.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.hooks.contains(&name)
     }
 
-    /// Whether it has programs that are attached on demand, and they are.
+    /// Whether it has on-demand programs and they are attached.
     #[must_use]
     pub fn attends(&self) -> bool {
         self.demanded.iter().any(|(_, attached)| attached.is_some())
     }
 
-    /// Attaches what is attached on demand, or detaches it. What the kernel refuses now and took at the start stays as it
-    /// is, and is tried again.
+    /// Attaches the on-demand programs, or detaches them. If the kernel rejects now what it accepted at the start,
+    /// nothing changes, and the next call tries again.
     pub fn attend(&mut self, needed: bool) {
         for (attachment, attached) in &mut self.demanded {
             if !needed {
@@ -315,27 +316,27 @@ impl LoadedObject {
         link.into_file().map_err(|error| failed(chain(&error)))
     }
 
-    /// A descriptor of its own that becomes readable when the ring asks to be emptied.
+    /// A new descriptor that becomes readable when the ring buffer asks to be read.
     ///
     /// # Errors
     /// When this process has no descriptor left.
     pub fn ring_descriptor(&self) -> std::io::Result<OwnedFd> {
-        // SAFETY: the ring owns the descriptor and lives across the call.
+        // SAFETY: the ring buffer owns the descriptor and lives across the call.
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }.try_clone_to_owned()
     }
 
-    /// What its programs log, if they were built to log.
+    /// The log output of its programs, if they were built to log.
     pub fn log(&mut self, print: Print) -> Option<ProgramLog> {
         ProgramLog::of(&mut self.ebpf, print)
     }
 
-    /// What its programs cost so far.
+    /// What its programs have cost so far.
     #[must_use]
     pub fn activity(&self) -> Vec<super::activity::ProgramActivity> {
         super::activity::of(self.domain, self.ebpf.programs())
     }
 
-    /// Events of which its programs were not told so far. Those of passes are no events' and miss none.
+    /// Events that its programs have missed so far. Programs of iterators handle no events and miss none.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         let passes =
@@ -368,16 +369,16 @@ impl LoadedObject {
         }
     }
 
-    /// Begins a new epoch: every entry may be announced once more.
+    /// Begins a new epoch: each entry may be announced once more.
     pub fn begin_epoch(&mut self, epoch: u32) {
-        // The map has one element and lives as long as this object; there is nothing that could refuse.
+        // The map has one element and lives as long as this object, so the call cannot fail.
         let _ = self.epoch.set(0, epoch, 0);
     }
 }
 
 impl Drop for LoadedObject {
-    /// The last first: a tracepoint whose first program leaves before its second waits until no processor can be amid the
-    /// list of both, some ten milliseconds.
+    /// In reverse order: if the first of two programs at a tracepoint is detached before the second, the kernel
+    /// waits, some ten milliseconds, until no CPU can still use the list of both.
     fn drop(&mut self) {
         for name in std::mem::take(&mut self.attached).into_iter().rev() {
             if let Some(program) = self.ebpf.program_mut(name.as_str()) {

@@ -1,18 +1,18 @@
 //! A loader that does not read the kernel's types.
 //!
-//! The only constructor of aya's loader reads all types of the kernel, for relocations that these objects do not have:
-//! 43 ms, more than everything else at a start, and 25 MB that stay with the process. If it cannot open the file, it
-//! works without. No argument of it says so, and the path of the file is fixed; so the constructor runs while this
-//! process may open no file.
+//! The only constructor of aya's loader reads all types of the kernel, for relocations that these objects do not have.
+//! That takes 43 ms, more than everything else at a start, and 25 MB that stay with the process. The loader works
+//! without the types if it cannot open their file. No argument turns the reading off, and the path of the file is
+//! fixed; so the constructor runs while this process may open no file.
 
 use aya::EbpfLoader;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A loader without the kernel's types.
 ///
-/// The limit of open files counts for all threads. So it is lowered only while this thread is the only one, for the
-/// microseconds that the constructor takes; where there are others, the constructor reads the types, which costs time and
-/// harms nobody.
+/// The limit of open files applies to all threads. So it is lowered only while this thread is the only one, for the
+/// microseconds that the constructor takes. If there are other threads, the constructor reads the types: that costs
+/// only time and memory.
 pub fn loader() -> EbpfLoader<'static> {
     let before = getrlimit(Resource::Nofile);
     let lowered =
@@ -44,7 +44,7 @@ mod tests {
         std::thread::scope(|scope| {
             let opens = scope.spawn(|| {
                 while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    std::fs::File::open("/proc/self/stat").expect("a descriptor is to be had at any time");
+                    std::fs::File::open("/proc/self/stat").expect("a descriptor is available at any time");
                 }
             });
             assert!(!is_only_thread());

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// How far the kernel distrusts root.
+/// How much the kernel restricts root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lockdown {
     #[default]
     None,
     Integrity,
-    /// Refuses kprobes, tracefs, and every program that probes kernel memory.
+    /// Rejects kprobes, tracefs, and every program that reads kernel memory by `bpf_probe_read_kernel`.
     Confidentiality,
 }
 
 impl Lockdown {
-    /// As `/sys/kernel/security/lockdown` says it; none where securityfs is not mounted, which cannot be told apart.
+    /// From `/sys/kernel/security/lockdown`; [`Self::None`] also where securityfs is not mounted.
     #[must_use]
     pub fn read(root: &Path) -> Self {
         let text = std::fs::read_to_string(root.join("sys/kernel/security/lockdown")).unwrap_or_default();

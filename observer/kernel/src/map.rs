@@ -1,4 +1,4 @@
-//! Reading and removing entries of the kernel's maps by their bytes: what an entry means, a domain's decoder knows.
+//! Reads and removes entries of the kernel's maps as bytes. The decoder of a domain knows what an entry means.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ struct Element {
     map: u32,
     _padding: u32,
     key: u64,
-    /// Where the value, or the next key, is written, or the value is read.
+    /// Address of the buffer for the value or the next key, or of the value to write.
     out: u64,
     flags: u64,
 }
@@ -33,7 +33,8 @@ pub struct EntrySize {
 }
 
 impl EntrySize {
-    /// As the kernel has it of a hash map or an array: values of those are not per CPU, so their size is what it says.
+    /// As the kernel reports it for a hash map or an array. Their values are not per CPU, so the reported size is the
+    /// size of a value.
     #[must_use]
     pub fn of(map: &Map) -> Option<Self> {
         let info = whole(map)?.info().ok()?;
@@ -55,7 +56,7 @@ pub struct TotalsMap<'a> {
 }
 
 impl<'a> TotalsMap<'a> {
-    /// The map, if its values are not per CPU, with what the kernel said of its entries.
+    /// The map with the size of its entries; `None` if its values are per CPU.
     #[must_use]
     pub fn new(map: &'a Map, size: EntrySize) -> Option<Self> {
         Some(Self { map: MapData::fd(whole(map)?).as_fd(), size })
@@ -68,7 +69,7 @@ impl<'a> TotalsMap<'a> {
             out: out.map_or(0, |out| out.as_mut_ptr() as u64),
             ..Element::default()
         };
-        // SAFETY: key and out outlive the call; the callers below made them as long as the map's keys and values.
+        // SAFETY: key and out outlive the call; the callers below make them as long as the map's keys and values.
         let result =
             unsafe { libc::syscall(libc::SYS_bpf, command, &raw const element, size_of::<Element>()) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -77,7 +78,7 @@ impl<'a> TotalsMap<'a> {
     /// The value at `key`, if there is one.
     ///
     /// # Errors
-    /// When the key has the wrong size, or the kernel refuses.
+    /// When the key has the wrong size, or the kernel returns an error.
     pub fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         self.check(key)?;
         let mut value = vec![0; self.size.value];
@@ -88,10 +89,10 @@ impl<'a> TotalsMap<'a> {
         }
     }
 
-    /// Writes the entry at `key`, whether there is one or not.
+    /// Creates or replaces the entry at `key`.
     ///
     /// # Errors
-    /// When key or value have the wrong size, or the kernel refuses.
+    /// When key or value have the wrong size, or the kernel returns an error.
     pub fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         self.check(key)?;
         if value.len() != self.size.value {
@@ -102,10 +103,10 @@ impl<'a> TotalsMap<'a> {
         self.call(UPDATE, Some(key), Some(&mut value.to_vec()))
     }
 
-    /// Removes the entry at `key`; it is no error if it is gone already.
+    /// Removes the entry at `key`; a missing entry is no error.
     ///
     /// # Errors
-    /// When the key has the wrong size, or the kernel refuses.
+    /// When the key has the wrong size, or the kernel returns an error.
     pub fn remove(&self, key: &[u8]) -> io::Result<()> {
         self.check(key)?;
         match self.call(DELETE, Some(key), None) {
@@ -114,17 +115,18 @@ impl<'a> TotalsMap<'a> {
         }
     }
 
-    /// Every key. A key that is removed while this walks restarts the kernel's walk, so keys can repeat: each is given
-    /// once.
+    /// Every key, once. If a key is removed meanwhile, the kernel starts its iteration again, so keys can repeat;
+    /// repeated keys are left out.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// When the kernel returns an error.
     pub fn keys(&self) -> io::Result<Vec<Vec<u8>>> {
         let mut seen = std::collections::HashSet::new();
         let mut keys: Vec<Vec<u8>> = Vec::new();
         let mut next = vec![0; self.size.key];
         let mut current: Option<Vec<u8>> = None;
-        // Entries that come and go while this walks could keep it walking: it ends when a whole round gave nothing new.
+        // Entries that come and go meanwhile could repeat the iteration forever: it ends after a full run without a
+        // new key.
         let mut repeated = 0;
         loop {
             match self.call(NEXT_KEY, current.as_deref(), Some(&mut next)) {

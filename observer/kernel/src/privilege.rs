@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// A capability and why observer wants it.
+/// A capability and what observer needs it for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capability {
     pub name: &'static str,
@@ -10,12 +10,12 @@ pub struct Capability {
     pub bit: u32,
     /// What fails without it.
     pub purpose: &'static str,
-    /// The only domain that wants it, where one is.
+    /// The only domain that needs it; `None` if all do.
     pub domain: Option<&'static str>,
 }
 
 impl Capability {
-    /// Whether observing `domain` is any better with it.
+    /// Whether it improves the observation of `domain`.
     #[must_use]
     pub fn serves(&self, domain: &str) -> bool {
         self.domain.is_none_or(|only| only == domain)
@@ -33,7 +33,7 @@ pub const REQUIRED: &[Capability] = &[
     },
 ];
 
-/// Without these some answers stay unknown.
+/// Without these some values stay unknown.
 pub const HELPFUL: &[Capability] = &[
     Capability {
         name: "CAP_SYS_PTRACE",
@@ -49,7 +49,7 @@ pub const HELPFUL: &[Capability] = &[
     },
 ];
 
-/// Wanted by kernels that [count locked memory](counts_locked_memory) alone, where its limit is not raised otherwise.
+/// Needed only by kernels that [count locked memory](counts_locked_memory), where the limit is not raised otherwise.
 pub const LOCKED_MEMORY: Capability = Capability {
     name: "CAP_SYS_RESOURCE",
     bit: 24,
@@ -64,7 +64,7 @@ const SYS_ADMIN: u32 = 21;
 pub struct Capabilities(pub u64);
 
 impl Capabilities {
-    /// Those of this process; all of them where `/proc` does not tell, so that the kernel's own answer decides.
+    /// Those of this process; all of them if `/proc` does not report them, so that the kernel's own answer decides.
     #[must_use]
     pub fn own(root: &Path) -> Self {
         let status = std::fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
@@ -80,8 +80,8 @@ impl Capabilities {
     }
 }
 
-/// Whether a kernel of this release counts programs and maps as locked memory: those before 5.11 do. One of which the release
-/// does not tell is taken for newer.
+/// Whether a kernel of this release counts programs and maps as locked memory: those before 5.11 do. An unreadable
+/// release counts as newer.
 #[must_use]
 pub fn counts_locked_memory(release: &str) -> bool {
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
@@ -94,9 +94,9 @@ pub fn memory_lock_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current
 }
 
-/// Kernels before 5.11 count programs and maps against the limit of locked memory, those of every process of the user
-/// together and of ended ones until they are freed: beyond it they answer as if a privilege were missing. Later ones do
-/// not, and a container may refuse.
+/// Kernels before 5.11 count programs and maps against the limit of locked memory: those of every process of the user
+/// together, and of ended ones until they are freed. Beyond the limit they answer as if a privilege were missing. Later
+/// kernels do not, and a container may reject the change.
 pub fn raise_memory_lock_limit() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_network_are_whole_without_what_only_disks_want() {
+    fn mem_and_net_need_no_capability_of_the_disk_domain() {
         let wanted = |domain| {
             let serving = REQUIRED.iter().chain(HELPFUL).filter(move |capability| capability.serves(domain));
             serving.map(|capability| capability.name).collect::<Vec<_>>()

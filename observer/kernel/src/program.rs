@@ -1,7 +1,7 @@
-//! One program of an object: loaded, attached, unloaded, by what kind of place it is for.
+//! One program of an object: loaded, attached and unloaded, depending on the kind of its attach point.
 //!
-//! Loading is what takes time at a start: before 7.0 the verifier searches all types of the kernel by name at each
-//! pointer that a program follows. Programs are verified independently of one another, so all are loaded at once.
+//! Loading takes most of the time of a start: before 7.0 the verifier searches all types of the kernel by name at each
+//! pointer that a program follows. Programs are verified independently of one another, so all are loaded in parallel.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -18,13 +18,13 @@ use observer_common::names::ProgramName;
 use super::{ids::attach_types, rejection, types::KernelTypes};
 use observer_core::hook::{Alternative, Attachment, Point};
 
-/// What became of the programs that were loaded before they were needed, by name.
+/// Results of the programs that were loaded ahead of their use, by name.
 pub type Verdicts = HashMap<ProgramName, Result<(), String>>;
 
 /// Gives a program to the verifier.
 ///
 /// # Errors
-/// The kernel's refusal, in words.
+/// The kernel's rejection, as text.
 pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), String> {
     let loaded = match point {
         Point::Iterator(target) => {
@@ -43,10 +43,10 @@ pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), Stri
     loaded.map_err(|error| rejection::of(&error))
 }
 
-/// Lets a loaded program run. An iterator is attached anew for each of its passes.
+/// Attaches a loaded program. An iterator is attached again for each of its passes.
 ///
 /// # Errors
-/// The kernel's refusal, in words.
+/// The kernel's rejection, as text.
 pub fn attach(program: &mut Program) -> Result<(), String> {
     let attached = match program {
         Program::BtfTracePoint(program) => program.attach().map(drop),
@@ -58,7 +58,7 @@ pub fn attach(program: &mut Program) -> Result<(), String> {
     attached.map_err(|error| rejection::of(&error))
 }
 
-/// A program's attachment, which lasts as long as this.
+/// A program's attachment; dropping it detaches the program.
 #[derive(Debug)]
 pub enum Attached {
     BtfTracepoint(BtfTracePointLink),
@@ -69,7 +69,7 @@ pub enum Attached {
 /// As [`attach`], until the result is dropped.
 ///
 /// # Errors
-/// The kernel's refusal, in words.
+/// The kernel's rejection, as text.
 pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
     let attached = match program {
         Program::BtfTracePoint(program) => {
@@ -84,11 +84,12 @@ pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
     attached.map_err(|error| rejection::of(&error))
 }
 
-/// As [`attach_for_now`], for a program that was attached before. Until Linux 5.13 a function takes no program twice
-/// (f3a95075549e, "bpf: Allow trampoline re-attach for tracing and lsm programs"): then it is loaded anew.
+/// As [`attach_for_now`], for a program that was attached before. Before Linux 5.13 a function does not accept the
+/// same program twice (f3a95075549e, "bpf: Allow trampoline re-attach for tracing and lsm programs"): then it is
+/// loaded again.
 ///
 /// # Errors
-/// The kernel's refusal, in words.
+/// The kernel's rejection, as text.
 pub fn attach_again(program: &mut Program, point: Point, types: &KernelTypes) -> Result<Attached, String> {
     attach_for_now(program).or_else(|_| {
         let types = attach_types(types, std::iter::once(point)).map_err(|error| error.to_string())?;
@@ -98,7 +99,7 @@ pub fn attach_again(program: &mut Program, point: Point, types: &KernelTypes) ->
     })
 }
 
-/// Detaches and forgets a program; one that cannot be unloaded goes with this process.
+/// Detaches and unloads a program; one that cannot be unloaded stays until this process ends.
 pub fn unload(program: &mut Program) {
     let _ = match program {
         Program::Iter(program) => program.unload(),
@@ -109,8 +110,7 @@ pub fn unload(program: &mut Program) {
     };
 }
 
-/// Loads the programs of these ways of each object, as many at a time as there are processors; what became of them, by
-/// object.
+/// Loads the programs of these alternatives of each object, one thread per CPU; the results by object.
 pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Alternative>)>, types: &Btf) -> Vec<Verdicts> {
     let mut verdicts: Vec<Verdicts> = wanted.iter().map(|_| Verdicts::new()).collect();
     let mut waiting: Vec<Waiting> = Vec::new();
@@ -124,7 +124,7 @@ pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Alternative>)>, types: &Btf
             Some(Waiting { object, attachment, is_long: alternative.repeats(), program })
         }));
     }
-    // Taken from the end: what takes longest comes first, so that nobody waits for it alone.
+    // Taken from the end: the programs that take longest come first, so that none of them runs alone at the end.
     waiting.sort_by_key(|waiting| waiting.is_long);
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(waiting.len().max(1));
     let waiting = Mutex::new(waiting);
@@ -139,7 +139,7 @@ pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Alternative>)>, types: &Btf
     let done = std::thread::scope(|scope| {
         let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
         let mut done = work();
-        // What a worker that panicked has loaded has no verdict: it is loaded when it is needed.
+        // The results of a worker that panicked are missing: its programs are loaded when they are needed.
         done.extend(helpers.into_iter().filter_map(|helper| helper.join().ok()).flatten());
         done
     });
@@ -149,7 +149,7 @@ pub fn load_all(wanted: Vec<(&mut Ebpf, Vec<&'static Alternative>)>, types: &Btf
     verdicts
 }
 
-/// A program that is to be loaded.
+/// A program that waits to be loaded.
 struct Waiting<'a> {
     object: usize,
     attachment: &'static Attachment,

@@ -1,5 +1,5 @@
-//! What the types of a kernel say of everything that some way relies on: each field, each place with what programs are
-//! handed there, each helper function. Kept as data for kernels that are not here, so that plans for them are tested.
+//! What the types of a kernel contain of everything that an alternative relies on: each field, each attach point with
+//! its prototype, each helper function. Kept as data, so that tests can make plans for other kernels.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,15 +19,15 @@ use super::{
 /// The kernel's own numbering of helper functions.
 const HELPERS: &str = "bpf_func_id";
 
-/// The types of one kernel, as far as they matter. `None` is what it lacks.
+/// The types of one kernel that the domains rely on. `None` is what it lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
     /// By the path of the field, as its declaration spells it.
     pub fields: BTreeMap<String, Option<FieldLocation>>,
-    /// What programs are handed at each place, by its name in the types.
+    /// The prototype of each attach point, by its name in the types.
     pub points: BTreeMap<String, Option<String>>,
     pub helpers: BTreeMap<String, bool>,
-    /// Type ids are another in each build: they are no part of the data.
+    /// Type ids differ in each build, so the data leaves them out.
     #[serde(skip)]
     ids: BTreeMap<String, u32>,
 }
@@ -61,7 +61,7 @@ impl Survey {
         })
     }
 
-    /// What a plan is made with. Of a survey that was kept, places have an id that only says that they are there.
+    /// What a plan is made with. A saved survey has no type ids: the ids here only mark the attach points that exist.
     #[must_use]
     pub fn types(&self, domains: &[&Declaration]) -> KernelTypes {
         let fields = fields(domains).map(|field| {

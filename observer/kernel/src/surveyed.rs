@@ -1,5 +1,5 @@
-//! A kernel as data: its survey, and what it allowed at each of its starts. Tests make plans for kernels from it that are
-//! not here.
+//! A kernel as data: its survey, and what it allowed at each of its starts. Tests use it to make plans for kernels
+//! other than the running one.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,25 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use super::{btf::BtfError, facts::KernelFacts, lockdown::Lockdown, privilege::Capabilities, survey::Survey};
 
-/// How a kernel was started: what it allows, whatever its types are.
+/// What a kernel allows when it is started with one command line, independent of its types.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     pub lockdown: Lockdown,
     pub trampolines: Result<(), String>,
 }
 
-/// A kernel as data: what `doctor --survey` prints of the running one, and what is kept of each of the matrix.
+/// A kernel as data: what `doctor --survey` prints of the running one, and what the tests keep of each kernel in the
+/// test matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surveyed {
     pub release: String,
-    /// By what was said on its command line; empty for nothing.
+    /// By the kernel command line; empty for the default one.
     pub starts: BTreeMap<String, Start>,
     #[serde(flatten)]
     pub survey: Survey,
 }
 
 impl Surveyed {
-    /// What is to be kept of the running kernel, whose types are in the file `path`.
+    /// The data of the running kernel, with the types in the file `path`.
     ///
     /// # Errors
     /// When the types cannot be read.
@@ -36,7 +37,7 @@ impl Surveyed {
         Ok(Self { release: facts.release.clone(), starts: BTreeMap::from([(String::new(), start)]), survey })
     }
 
-    /// The facts that a plan for this kernel is made of, for each of its starts; who runs has every capability.
+    /// The facts that a plan for this kernel is made of, for each of its starts. They assume every capability.
     pub fn facts(&self, domains: &[&Declaration]) -> impl Iterator<Item = (&str, KernelFacts)> {
         let types = self.survey.types(domains);
         self.starts.iter().map(move |(title, start)| {
