@@ -1,7 +1,7 @@
-//! Control groups as far as they concern memory: which one a process's memory is charged to, what limits it, and how long
-//! its tasks waited for memory.
+//! Control groups as far as they concern memory: the group that a process's memory is charged to, its limit, and how
+//! long its tasks waited for memory.
 //!
-//! What a group may use is read as far up as this mount of the hierarchy shows.
+//! Limits are read up to the highest group that this mount of the hierarchy shows.
 
 use std::{
     ffi::OsStr,
@@ -12,12 +12,12 @@ use std::{
 use super::text::Text;
 use observer_core::facts::mem::{Limit, PressureTotals};
 
-/// In front of the path of a control group of version 1.
+/// Precedes the path of a version 1 control group.
 const VERSION_1: &[u8] = b"memory:";
-/// From here on a limit of version 1 is none: the kernel writes the largest number of pages that it can count.
+/// A version 1 limit from this value on is no limit: the kernel writes the largest number of pages that it can count.
 const UNLIMITED: u64 = 1 << 62;
 
-/// Of the text of a file of pressure stall information.
+/// The totals in the text of a pressure stall information file.
 pub fn stalls(pressure: &str) -> Option<PressureTotals> {
     let of = |kind: &str| -> Option<u64> {
         let line = pressure.lines().find_map(|line| line.strip_prefix(kind))?;
@@ -26,7 +26,7 @@ pub fn stalls(pressure: &str) -> Option<PressureTotals> {
     Some(PressureTotals { some: of("some ")?, full: of("full ").unwrap_or(0) })
 }
 
-/// The control group that memory is charged to, of the lines of `/proc/PID/cgroup`.
+/// The control group that memory is charged to, from the lines of `/proc/PID/cgroup`.
 pub fn place(lines: &[u8]) -> Option<Vec<u8>> {
     let mut unified = None;
     for line in lines.split(|byte| *byte == b'\n') {
@@ -70,7 +70,7 @@ impl Mounts {
         mounts
     }
 
-    /// How long tasks of a group, other than the root, waited for memory; only version 2 keeps it.
+    /// How long tasks of a group, other than the root, waited for memory; only version 2 has it.
     pub fn stalls(&self, text: &mut Text, cgroup: &[u8]) -> Option<PressureTotals> {
         if cgroup.starts_with(VERSION_1) || cgroup == b"/" || cgroup.starts_with(b"/..") {
             return None;
@@ -79,7 +79,8 @@ impl Mounts {
         stalls(text.str(&self.unified.as_ref()?.join(group).join("memory.pressure"))?)
     }
 
-    /// The limit with the least room, from a group up to the root: none, or, as the outer `None`, not known.
+    /// The limit with the least memory left, of a group and its ancestors. The inner `None` is no limit, the outer
+    /// `None` is unknown.
     pub fn nearest(&self, text: &mut Text, cgroup: &[u8]) -> Option<Option<Limit>> {
         let (mount, path, files): (_, _, &[&str]) = match cgroup.strip_prefix(VERSION_1) {
             Some(path) => (&self.version_1, path, &["memory.limit_in_bytes"]),
@@ -90,7 +91,7 @@ impl Mounts {
             return Some(None);
         }
         let mount = mount.as_ref()?;
-        // Above what this cgroup namespace shows.
+        // Above the part that this cgroup namespace shows.
         if path.starts_with(b"/..") {
             return None;
         }

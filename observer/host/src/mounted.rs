@@ -1,8 +1,7 @@
-//! The table of mounts of observer's own process, kept between two reports. What it says is read anew at each of them, and
-//! again within one where the kernel says that a mount has come or gone; what it means is worked out where it says
-//! something else than before.
+//! The mount table of observer's own process, kept between two reports. It is read again at each report, and within a
+//! report if the kernel signals that a mount has come or gone; it is parsed again only if its text has changed.
 //!
-//! What cannot be seen: that a folder above a mount is renamed within a report.
+//! Not visible: a folder above a mount that is renamed within a report.
 
 use std::{os::fd::AsFd as _, path::Path};
 
@@ -10,23 +9,23 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{mounts::Mounts, text::OpenFile};
 
-/// What is mounted for observer itself.
+/// The mounts that observer itself sees.
 #[derive(Debug)]
 pub struct Mounted {
     table: OpenFile,
-    /// What the table said when it was last read.
+    /// The text of the table at the last reading.
     text: Vec<u8>,
     mounts: Mounts,
 }
 
 impl Mounted {
-    /// Nothing is known before it is asked for.
+    /// Reads nothing yet.
     pub fn new(root: &Path) -> Self {
         let table = OpenFile::new(root.join("proc/self/mountinfo"));
         Self { table, text: Vec::new(), mounts: Mounts::default() }
     }
 
-    /// The mounts that there are now; `None` where they cannot be read.
+    /// The mounts that exist now; `None` if they cannot be read.
     pub fn now(&mut self) -> Option<&Mounts> {
         let text = self.table.read()?;
         if text != self.text {
@@ -37,12 +36,12 @@ impl Mounted {
         Some(&self.mounts)
     }
 
-    /// The same within one report: they are read where none were, or one has come or gone since.
+    /// The same within one report: read again only if unread, or if a mount has come or gone since.
     pub fn known(&mut self) -> Option<&Mounts> {
         if self.text.is_empty() || self.has_changed() { self.now() } else { Some(&self.mounts) }
     }
 
-    /// Whether a mount has come or gone since this was last asked: that is what the table's descriptor is ready for.
+    /// Whether a mount has come or gone since the last call: the descriptor of the table is ready for that event.
     fn has_changed(&self) -> bool {
         let Some(file) = self.table.file() else { return true };
         let mut asked = [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::PRI)];
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_says_something_else_is_read_anew() {
+    fn a_changed_table_is_read_again() {
         let root = std::env::temp_dir().join(format!("observer-mounted-{}", std::process::id()));
         let table: PathBuf = root.join("proc/self/mountinfo");
         let mut mounted = Mounted::new(&root);
@@ -81,10 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_s_table_is_what_it_is_without_being_kept() {
+    fn the_kept_table_of_this_machine_equals_a_new_one() {
         let mut mounted = Mounted::new(Path::new("/"));
         let same = |kept: &Mounts| points(kept) == points(&Mounts::of(Path::new("/proc/self")).unwrap());
-        // Another test's mount may come or go in between, but hardly in between each time.
+        // A mount of another test may come or go in between, but hardly each time.
         assert!((0..100).any(|_| same(mounted.now().unwrap())));
         assert!((0..100).any(|_| same(mounted.known().unwrap())));
     }

@@ -1,9 +1,9 @@
-//! The table of mounts of a process, and which of them a path leads to.
+//! The mount table of a process, and the mount that a path leads to.
 //!
-//! The order of `mountinfo` says nothing: a root that another was made from stands behind what was moved into it. What hides
-//! what is told by the tree: a mount hides what its parent has at its point and below, other mounts included.
+//! The order of `mountinfo` means nothing: a new root comes after mounts that were moved into it. The tree shows
+//! which mounts are hidden: a mount hides what its parent has at its mount point and below, other mounts included.
 //!
-//! What cannot be seen: a mount that comes or goes after the table was read.
+//! Not visible: a mount that comes or goes after the table was read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use std::{
 
 use observer_core::facts::disk::Mount;
 
-/// Filesystems that this machine's own kernel serves from its own storage or memory, and that can be written to.
+/// Writable filesystems that this machine's own kernel serves from its own storage or memory.
 const LOCAL: &[&str] = &[
     "bcachefs",
     "btrfs",
@@ -38,7 +38,7 @@ const LOCAL: &[&str] = &[
     "zfs",
 ];
 
-/// Filesystems beside the local ones that this machine's own kernel answers for: no path through them waits for a server.
+/// Other filesystems that this machine's own kernel serves: no path through them waits for a server.
 const SERVED: &[&str] = &[
     "binfmt_misc",
     "bpf",
@@ -66,7 +66,7 @@ const SERVED: &[&str] = &[
 #[derive(Debug, Default)]
 pub struct Mounts {
     lines: Vec<Line>,
-    /// Numbers of those that no path leads to.
+    /// The ids of mounts that no path leads to.
     hidden: BTreeSet<u64>,
 }
 
@@ -79,12 +79,12 @@ struct Line {
 }
 
 impl Mounts {
-    /// Those that the process with the folder `process` sees.
+    /// The mounts that the process with the folder `process` sees.
     pub fn of(process: &Path) -> Option<Self> {
         Some(Self::read(&fs::read(process.join("mountinfo")).ok()?))
     }
 
-    /// The lines of `mountinfo`; a line of another shape is left out.
+    /// The lines of `mountinfo`; a malformed line is left out.
     pub fn read(text: &[u8]) -> Self {
         let lines: Vec<_> = text.split(|byte| *byte == b'\n').filter_map(line).collect();
         let hidden = hidden(&lines);
@@ -95,19 +95,19 @@ impl Mounts {
         self.lines.iter().map(|line| &line.mount)
     }
 
-    /// Those that the path of their point leads to, each with its number.
+    /// The mounts that their path leads to, each with its id.
     pub fn visible(&self) -> impl Iterator<Item = (u64, &Mount)> {
         let lines = self.lines.iter().filter(|line| !self.hidden.contains(&line.number));
         lines.map(|line| (line.number, &line.mount))
     }
 
-    /// Those of them whose path leads through nothing that may hang.
+    /// The visible mounts with a path through nothing that may hang.
     pub fn reached_locally(&self) -> impl Iterator<Item = &Mount> {
         let known: BTreeMap<u64, &Line> = self.lines.iter().map(|line| (line.number, line)).collect();
-        self.visible().filter(move |(number, _)| way_is_served(&known, *number)).map(|(_, mount)| mount)
+        self.visible().filter(move |(number, _)| path_is_served(&known, *number)).map(|(_, mount)| mount)
     }
 
-    /// The one of these that `path` leads into.
+    /// The one of them that `path` leads into.
     pub fn reached_locally_at(&self, path: &[u8]) -> Option<&Mount> {
         let at = self.at(path)?;
         self.reached_locally().find(|mount| std::ptr::eq(*mount, at))
@@ -119,7 +119,7 @@ impl Mounts {
         above.max_by_key(|mount| mount.point.len())
     }
 
-    /// The device of the filesystem that the mount of this number shows.
+    /// The device of the filesystem that the mount with this id shows.
     pub fn device(&self, number: u64) -> Option<u32> {
         self.lines.iter().find(|line| line.number == number).map(|line| line.mount.dev)
     }
@@ -131,10 +131,10 @@ pub fn is_local(mount: &Mount) -> bool {
     LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs)
 }
 
-/// Whether every mount that the path to the one with this number leads through is served by this machine's own kernel.
-fn way_is_served(known: &BTreeMap<u64, &Line>, number: u64) -> bool {
+/// Whether this machine's own kernel serves every mount that the path to the mount `number` leads through.
+fn path_is_served(known: &BTreeMap<u64, &Line>, number: u64) -> bool {
     let mut line = known.get(&number).copied();
-    // No deeper than there are mounts: a text can hold anything.
+    // The depth is bounded by the number of mounts, because the text may contain a cycle.
     for _ in 0..known.len() {
         let Some(above) = line.and_then(|line| known.get(&line.parent)).copied() else { break };
         let fs = above.mount.fs.as_slice();
@@ -146,12 +146,12 @@ fn way_is_served(known: &BTreeMap<u64, &Line>, number: u64) -> bool {
     true
 }
 
-/// Whether `path` is `point` or lies below it.
+/// Whether `path` is `point` or below it.
 fn is_below(path: &[u8], point: &[u8]) -> bool {
     Path::new(OsStr::from_bytes(path)).starts_with(OsStr::from_bytes(point))
 }
 
-/// The numbers of mounts that another one hides, or that are mounted on one that is hidden.
+/// The ids of mounts that another one hides, or that are mounted on a hidden one.
 fn hidden(lines: &[Line]) -> BTreeSet<u64> {
     let known: BTreeMap<u64, &Line> = lines.iter().map(|line| (line.number, line)).collect();
     let mut children: BTreeMap<u64, Vec<&Line>> = BTreeMap::new();
@@ -166,7 +166,7 @@ fn hidden(lines: &[Line]) -> BTreeSet<u64> {
     let is_hidden = |line: &Line| {
         let covered = on(line.number).any(|other| other.mount.point == line.mount.point);
         let mut above = Some(line);
-        // No deeper than there are mounts: a text can hold anything.
+        // The depth is bounded by the number of mounts, because the text may contain a cycle.
         let passed = (0..lines.len()).any(|_| {
             let Some(line) = above else { return false };
             above = known.get(&line.parent).copied();
@@ -248,8 +248,8 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_a_mount_is_told_by_the_tree_and_not_by_the_order() {
-        // The root stands behind what was moved into it; /srv was mounted over when /srv/a was there; /mnt twice.
+    fn the_tree_and_not_the_order_decides_which_mounts_are_hidden() {
+        // The root comes after what was moved into it; /srv was mounted over after /srv/a; /mnt was mounted twice.
         let text = b"20 27 0:21 / /proc rw - proc proc rw\n\
             24 27 0:24 / /run rw - tmpfs tmpfs rw\n\
             27 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(points, [&b"/"[..], b"/far", b"/proc", b"/proc/x"]);
     }
 
-    /// As the kernel does it: what is shown here is where paths lead.
+    /// The kernel agrees: paths lead to the mounts that are visible here.
     #[test]
     fn the_root_of_this_machine_is_visible() {
         let mounts = Mounts::of(Path::new("/proc/self")).unwrap();

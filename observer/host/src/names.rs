@@ -1,10 +1,10 @@
 //! The names of a process, from `/proc`: its executable, its cgroup, its arguments.
 //!
-//! A number in `/proc` names whoever has it now. The directory is therefore opened first: what is read through it is
-//! of one process or fails, also when the number is used again meanwhile; the start time in `stat` then says whether it
-//! is the process that was asked for. What cannot be seen: in a pid namespace other than the initial one, processes
-//! have other numbers, and none is found; a process whose `/proc` is hidden from this user (`hidepid`) is as good as
-//! gone; arguments beyond [`ARGUMENTS`] are cut off.
+//! A process id in `/proc` is reused. The directory is therefore opened first: what is read through it belongs to one
+//! process or fails, even if the id is reused meanwhile; the start time in `stat` then shows whether it is the
+//! requested process. Not visible: in a pid namespace other than the initial one, processes have other ids, and none
+//! is found; a process with a `/proc` that is hidden from this user (`hidepid`) counts as gone; arguments beyond
+//! [`ARGUMENTS`] are cut off.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use observer_core::{
     wants::HostQueries,
 };
 
-/// Most bytes of arguments that are kept: one argument can be as long (the kernel's `MAX_ARG_STRLEN`).
+/// The most bytes of arguments that are kept: one argument can be this long (the kernel's `MAX_ARG_STRLEN`).
 const ARGUMENTS: usize = 128 * 1024;
 
 /// Answers the names that a report asked for: ten system calls a process, four more for its arguments.
@@ -43,11 +43,11 @@ pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact
 
 /// Why the names of a process could not be read.
 enum Failure {
-    /// There is no such process any more.
+    /// The process no longer exists.
     Gone,
     /// This user may not read them.
     Forbidden,
-    /// Of no consequence for the process (out of descriptors, of memory): it may be asked for again.
+    /// Independent of the process (no descriptor or memory left): the query may be repeated.
     Passing,
 }
 
@@ -67,7 +67,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What every process of one answer is read with.
+/// Shared state for reading the processes of one answer.
 struct ProcessReader {
     proc: PathBuf,
     clock: Clock,
@@ -93,13 +93,13 @@ impl ProcessReader {
             rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let mut stat = [0; 1024];
         let file = openat(&directory, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        // One read is one moment, and the fields up to the start time always fit.
+        // One read is consistent, and the fields up to the start time always fit.
         let length = rustix::io::read(file, &mut stat)?;
         if !self.clock.started(&stat[..length], id) {
             return Err(Failure::Gone);
         }
         // Kernel threads have none, and a process that ended and was not waited for has lost its own; both still have
-        // a cgroup, which one that is gone has not.
+        // a cgroup. A process that is gone has neither.
         let exe = match readlinkat(&directory, "exe", Vec::new()) {
             Ok(target) => Some(target.into_bytes()),
             Err(Errno::NOENT | Errno::ACCESS | Errno::PERM) => None,
@@ -107,7 +107,7 @@ impl ProcessReader {
         };
         let cgroup = match self.content(&directory, "cgroup", usize::MAX) {
             Ok(()) => cgroup_path(&self.text),
-            // Gone just now, its executable being read, or a kernel without cgroups.
+            // The process ended after its executable was read, or the kernel has no cgroups.
             Err(Failure::Gone) if exe.is_some() => None,
             Err(Failure::Forbidden) => None,
             Err(failure) => return Err(failure),
@@ -128,7 +128,7 @@ impl ProcessReader {
     }
 }
 
-/// The path in the text of `cgroup` that says most: that of version 2, unless all processes are in its root because
+/// The most informative path in the text of `cgroup`: that of version 2, unless all processes are in its root because
 /// version 1 is in use; else that of systemd's hierarchy; else that of the memory controller.
 pub fn cgroup_path(text: &[u8]) -> Option<Vec<u8>> {
     let lines = || {
@@ -156,7 +156,7 @@ mod tests {
 
     use super::{super::process::start_ticks, *};
 
-    /// A made-up `/proc`, removed in the end.
+    /// A made-up `/proc`, removed when dropped.
     struct Root(PathBuf);
 
     impl Root {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_of_the_process_that_was_meant() {
+    fn names_belong_to_the_requested_process() {
         let root = Root::new("read");
         let path = root.process(7, "a) R 1 (b", 12_345);
         std::os::unix::fs::symlink("/opt/x (deleted)", path.join("exe")).unwrap();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_of_the_same_number_is_never_named() {
+    fn another_process_with_the_same_id_is_never_named() {
         let root = Root::new("reused");
         let path = root.process(7, "x", 12_345);
         std::os::unix::fs::symlink("/opt/x", path.join("exe")).unwrap();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_in_the_middle_is_unnamed_unless_its_executable_was_read() {
+    fn a_process_that_ends_during_the_read_is_unnamed_unless_its_executable_was_read() {
         let root = Root::new("middle");
         let path = root.process(7, "x", 5);
         assert_eq!(root.answer(&[id(7, 5)], false), [ProcessFact::Unnamed { id: id(7, 5) }]);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_namespace_shifts_what_proc_says() {
+    fn a_time_namespace_shifts_the_start_times_in_proc() {
         let root = Root::new("timens");
         fs::write(root.0.join("proc/self/timens_offsets"), "monotonic  0  0\nboottime  -10  500000000\n")
             .unwrap();
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cgroup_that_says_most_is_taken() {
+    fn the_most_informative_cgroup_is_used() {
         let cases: &[(&str, Option<&str>)] = &[
             ("0::/system.slice/a:b.service\n", Some("/system.slice/a:b.service")),
             ("5:memory:/m\n1:name=systemd:/s\n0::/u\n", Some("/u")),
@@ -285,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn a_living_child_is_named_a_waited_one_is_not_and_one_in_between_has_its_cgroup() {
+    fn a_running_child_is_named_a_reaped_one_is_not_and_a_zombie_has_its_cgroup() {
         let proc_start = |pid: u32| {
             let ticks = start_ticks(&fs::read(format!("/proc/{pid}/stat")).unwrap()).unwrap();
             TaskId { start: ticks * 10_000_000, tgid: u64::from(pid) }
         };
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        // Its arguments are in place only when it runs: what it says back proves that.
+        // Its arguments are in place only when it runs: its output proves that.
         let mut stdout = child.stdout.take().unwrap();
         child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
         stdout.read_exact(&mut [0]).unwrap();
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(exe.as_deref(), Some(cat.as_os_str().as_encoded_bytes()));
         assert_eq!(cmdline.as_deref(), Some(&b"cat\0"[..]));
 
-        // Its output ends when it does; until it is waited for, it keeps its number.
+        // Its output ends with it; it keeps its process id until it is waited for.
         drop(child.stdin.take());
         stdout.read_to_end(&mut Vec::new()).unwrap();
         while !fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains(") Z ") {

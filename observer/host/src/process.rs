@@ -1,8 +1,7 @@
-//! Whether a process in `/proc` is the one that was meant: a number names whoever has it now, so its start time is
-//! compared.
+//! Whether a process in `/proc` is the expected one: a process id is reused, so the start time is compared.
 //!
-//! What cannot be told apart: two processes of one number that started within one clock tick (10 ms), for which the
-//! machine would have to go through all its numbers in that time.
+//! Not distinguishable: two processes with one id that started within one clock tick (10 ms), for which the
+//! machine would have to use all its process ids in that time.
 
 use std::{fs, io, path::Path};
 
@@ -11,7 +10,7 @@ use observer_core::facts::TaskId;
 /// The pid namespace that the machine started with: `PROC_PID_INIT_INO` of the kernel.
 const INITIAL: &str = "pid:[4026531836]";
 
-/// How `/proc` counts the time at which a process started.
+/// How `/proc` counts the start time of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Nanoseconds that this time namespace's boot clock is ahead of the initial one's, which the kernel side reads.
@@ -29,18 +28,18 @@ impl Clock {
         Self { ahead: boot_offset(&offsets).unwrap_or(0), tick }
     }
 
-    /// Whether `stat`, the text of that file, is of the process `id`.
+    /// Whether `stat`, the text of that file, belongs to the process `id`.
     pub fn started(self, stat: &[u8], id: TaskId) -> bool {
         start_ticks(stat) == Some(self.ticks(id.start))
     }
 
-    /// Whether the process whose folder this is started when `id` did; `false` where it is gone.
+    /// Whether the process with this folder started when `id` did; `false` if it is gone.
     pub fn is(self, folder: &Path, id: TaskId) -> bool {
         started(folder).is_ok_and(|ticks| ticks == Some(self.ticks(id.start)))
     }
 
-    /// Whether the process is surely gone: there is none of its number, or one that started at another time. What cannot
-    /// be read (no descriptor left, no permission) says nothing.
+    /// Whether the process is certainly gone: no process has its id, or one that started at another time. A read
+    /// error (no descriptor left, no permission) proves nothing.
     fn has_ended(self, folder: &Path, id: TaskId) -> bool {
         match started(folder) {
             Ok(ticks) => ticks.is_some_and(|ticks| ticks != self.ticks(id.start)),
@@ -54,8 +53,8 @@ impl Clock {
     }
 }
 
-/// Those of `ids` that have ended. None where `/proc` does not show every process by the number that the kernel side
-/// tells: in another pid namespace than the initial one, or where it hides what others run.
+/// Those of `ids` that have ended. Empty if `/proc` does not show every process by the id that the kernel side uses:
+/// in another pid namespace than the initial one, or if it hides processes of other users.
 pub fn ended(root: &Path, clock: Clock, ids: impl Iterator<Item = TaskId>) -> Vec<TaskId> {
     let processes = root.join("proc");
     let namespace = fs::read_link(processes.join("self/ns/pid")).ok();
@@ -72,8 +71,8 @@ fn boot_offset(offsets: &str) -> Option<i128> {
     Some(numbers.next()?.ok()? * 1_000_000_000 + numbers.next()?.ok()?)
 }
 
-/// The start time of the process whose folder this is, ticks since boot, as far as its `stat` tells it. One read is one
-/// moment, and the fields up to the start time always fit.
+/// The start time of the process with this folder, ticks since boot; `None` if its `stat` lacks it. One read is
+/// consistent, and the fields up to the start time always fit.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_surely_gone_has_ended() {
+    fn only_a_process_that_is_certainly_gone_has_ended() {
         let root = std::env::temp_dir().join(format!("observer-ended-{}", std::process::id()));
         let stat = |pid: u64, start| {
             fs::create_dir_all(root.join(format!("proc/{pid}"))).unwrap();
@@ -119,14 +118,14 @@ mod tests {
         for (pid, start) in [(1, 0), (2, 7), (3, 8)] {
             stat(pid, start);
         }
-        // It is there and cannot be read as a file.
+        // It exists and cannot be read as a file.
         fs::create_dir_all(root.join("proc/4/stat")).unwrap();
         fs::create_dir_all(root.join("proc/self/ns")).unwrap();
-        assert_eq!(found(), [], "nobody knows which namespace this is");
+        assert_eq!(found(), [], "the namespace is unknown");
         std::os::unix::fs::symlink(INITIAL, root.join("proc/self/ns/pid")).unwrap();
         assert_eq!(found(), [id(3), id(5)]);
         fs::remove_dir_all(root.join("proc/1")).unwrap();
-        assert_eq!(found(), [], "others are hidden");
+        assert_eq!(found(), [], "other processes are hidden");
         fs::remove_dir_all(&root).unwrap();
     }
 

@@ -1,5 +1,5 @@
-//! Small files of `/proc` and `/sys`, read with few system calls: the standard library learns of such a file's length,
-//! which nobody can tell beforehand, by reading 32 bytes, 64, 128 and so on.
+//! Reads small files of `/proc` and `/sys` with few system calls. The size of such a file is unknown beforehand, and
+//! the standard library finds it by reading 32 bytes, 64, 128 and so on.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Most of these files are shorter, and then whole after one look.
+/// Most of these files are shorter, so one read returns them whole.
 const USUAL: usize = 4096;
 
 /// Reads files one after the other into the same memory.
@@ -24,15 +24,15 @@ impl Default for Text {
 }
 
 impl Text {
-    /// The content of the file; `None` where it cannot be read.
+    /// The content of the file; `None` if it cannot be read.
     pub fn of(&mut self, path: &Path) -> Option<&[u8]> {
         let mut file = File::open(path).ok()?;
         let filled = fill(&mut self.bytes, |rest, _| file.read(rest)).ok()?;
         Some(&self.bytes[..filled])
     }
 
-    /// The same as text. Names in these files are anybody's choice, and not always text: then every byte beyond ASCII
-    /// is a `?`, so that a name hides nothing of what stands beside it.
+    /// The same as text. A name in these files can contain any byte. If the file is not UTF-8, every byte beyond
+    /// ASCII becomes a `?`, so that such a name does not hide the rest of the file.
     pub fn str(&mut self, path: &Path) -> Option<&str> {
         let length = self.of(path)?.len();
         let bytes = &mut self.bytes[..length];
@@ -43,8 +43,9 @@ impl Text {
     }
 }
 
-/// A file that is read at every report: it stays open, so that no path has to be walked again, and is read from its
-/// beginning each time. Only for what nothing else can come to be called like: no process's file, no interface's.
+/// A file that is read at every report. It stays open, so its path is resolved once, and is read from its beginning
+/// each time. Only for files that no other file replaces under the same name: not those of a process or a network
+/// interface.
 #[derive(Debug)]
 pub struct OpenFile {
     path: PathBuf,
@@ -58,7 +59,7 @@ impl OpenFile {
         Self { path, file: None, text: Text::default() }
     }
 
-    /// Its content now; `None` where it cannot be read.
+    /// Its content now; `None` if it cannot be read.
     pub fn read(&mut self) -> Option<&[u8]> {
         if self.file.is_none() {
             self.file = File::open(&self.path).ok();
@@ -66,24 +67,24 @@ impl OpenFile {
         let file = self.file.as_ref()?;
         let filled = fill(&mut self.text.bytes, |rest, at| file.read_at(rest, at as u64));
         if filled.is_err() {
-            // Perhaps it is there again the next time.
+            // It may exist again the next time.
             self.file = None;
         }
         Some(&self.text.bytes[..filled.ok()?])
     }
 
-    /// The same as text; `None` where it is none.
+    /// The same as text; `None` if it is not UTF-8.
     pub fn str(&mut self) -> Option<&str> {
         std::str::from_utf8(self.read()?).ok()
     }
 
-    /// What it is read through, where it is open.
+    /// The open file, if it is open.
     pub const fn file(&self) -> Option<&File> {
         self.file.as_ref()
     }
 }
 
-/// Fills `bytes` with all that `read` gives, which is told where the rest begins; how much that was.
+/// Fills `bytes` with everything that `read` returns, given the offset of the rest; returns the length.
 fn fill(
     bytes: &mut Vec<u8>,
     mut read: impl FnMut(&mut [u8], usize) -> io::Result<usize>,
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_whole_whatever_was_read_before_it() {
+    fn a_file_is_read_whole_after_any_other_file() {
         let path = std::env::temp_dir().join(format!("observer-text-{}", std::process::id()));
         let mut text = Text::default();
         for length in [9, 0, USUAL - 1, USUAL, USUAL + 1, 10 * USUAL, 3] {
@@ -122,16 +123,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_stays_open_is_read_as_it_is_now() {
-        let path = std::env::temp_dir().join(format!("observer-standing-{}", std::process::id()));
-        let mut standing = OpenFile::new(path.clone());
-        assert_eq!(standing.read(), None, "it is not there yet");
+    fn an_open_file_is_read_in_its_current_state() {
+        let path = std::env::temp_dir().join(format!("observer-open-{}", std::process::id()));
+        let mut open = OpenFile::new(path.clone());
+        assert_eq!(open.read(), None, "it does not exist yet");
         for content in ["a", "longer", "", "b"] {
             std::fs::write(&path, content).unwrap();
-            assert_eq!(standing.str(), Some(content));
+            assert_eq!(open.str(), Some(content));
         }
         std::fs::remove_file(&path).unwrap();
-        // A file of `/proc` is made anew at each look.
+        // A file of `/proc` is generated at each read.
         let mut uptime = OpenFile::new("/proc/uptime".into());
         let mut seconds = || -> f64 { uptime.str().unwrap().split(' ').next().unwrap().parse().unwrap() };
         let before = seconds();

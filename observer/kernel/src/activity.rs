@@ -1,5 +1,5 @@
-//! What each attached program costs, and how often the kernel did not run it, from the kernel's own books: for `-v`,
-//! the benchmark, and the loss in every report.
+//! What each attached program costs, and how often the kernel did not run it, as the kernel counts it: for `-v`, the
+//! benchmark, and the losses in every report.
 
 use std::{
     fmt::Write as _,
@@ -9,23 +9,23 @@ use std::{
 
 use aya::programs::Program;
 
-/// One program that is loaded.
+/// One loaded program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramActivity {
     pub domain: &'static str,
     pub program: String,
-    /// Instructions that the verifier walked; `None` before kernel 5.16.
+    /// Instructions that the verifier processed; `None` before kernel 5.16.
     pub verified: Option<u32>,
     /// Bytes of machine code.
     pub code: u32,
-    /// How often it ran since the statistics were switched on, and how long in all.
+    /// How often it ran since the statistics were switched on, and the total time of these runs.
     pub runs: u64,
     pub time: Duration,
-    /// Events of which it was not told, because it was running on that CPU; not counted before kernel 5.12.
+    /// Events that it missed because it was running on that CPU already; not counted before kernel 5.12.
     pub skipped: u64,
 }
 
-/// The loaded ones among `programs`.
+/// Those of `programs` that are loaded.
 pub fn of<'a>(
     domain: &'static str,
     programs: impl Iterator<Item = (&'a str, &'a Program)>,
@@ -48,15 +48,15 @@ pub fn of<'a>(
     activity
 }
 
-/// How often the kernel did not run `program` because it was running on that CPU already; zero for one that is not
-/// loaded.
+/// How often the kernel did not run `program` because it was running on that CPU already; 0 if it is not loaded.
 ///
-/// A program may be interrupted, and where it follows a function also preempted: what comes between and would run it
-/// too goes by. The kernel counts that (`recursion_misses`, since 5.12), and the loader's own reading of this
-/// structure leaves it out.
+/// A program can be interrupted, and at a function also preempted. An event in between that would run it again is
+/// skipped. The kernel counts these events (`recursion_misses`, since 5.12); the loader's own view of this structure
+/// lacks the counter.
 pub fn skipped(program: &Program) -> u64 {
     const GET_INFO: libc::c_long = 15;
-    /// The place of the counter in `struct bpf_prog_info`, which only ever grows at its end; eight bytes each.
+    /// The position of the counter in `struct bpf_prog_info`, in units of eight bytes; the structure only grows at
+    /// its end.
     const COUNTER: usize = 26;
     /// The member of `union bpf_attr` for this command.
     #[repr(C)]
@@ -66,7 +66,7 @@ pub fn skipped(program: &Program) -> u64 {
         info: u64,
     }
     let Ok(descriptor) = program.fd() else { return 0 };
-    // All zeroes: nothing is asked for that the kernel would write elsewhere.
+    // All zeroes: no buffers, so the kernel writes nothing outside this structure.
     let mut info = [0_u64; COUNTER + 1];
     let about = About {
         program: descriptor.as_fd().as_raw_fd() as u32,
@@ -78,7 +78,7 @@ pub fn skipped(program: &Program) -> u64 {
     if result < 0 { 0 } else { info[COUNTER] }
 }
 
-/// As lines for people.
+/// A table for humans, one line per program.
 #[must_use]
 pub fn table(activity: &[ProgramActivity]) -> String {
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! What a kernel offers: gathered once at the start, a plain value from then on.
+//! What a kernel offers: gathered once at the start, and a plain value after that.
 
 use std::path::Path;
 
@@ -26,16 +26,16 @@ pub struct KernelFacts {
     pub capabilities: Capabilities,
     /// What the kernel's type information offers.
     pub types: KernelTypes,
-    /// Whether programs can be attached to the entry and return of functions; else the kernel's answer in words.
+    /// Whether programs can be attached to the entry and return of functions; else the kernel's answer as text.
     pub trampolines: Result<(), String>,
 }
 
-/// Where facts come from.
+/// Where the facts are read from.
 #[derive(Clone, Debug)]
 pub struct Origin<'a> {
-    /// The root of the file system: `/`, but for tests.
+    /// The root of the file system: `/` except in tests.
     pub root: &'a Path,
-    /// Kernel types from another file than the kernel's own.
+    /// A file to read the kernel's types from, instead of the kernel's own.
     pub btf: Option<&'a Path>,
     /// The folder of the cache; `None` reads the types again and stores nothing.
     pub cache: Option<&'a Path>,

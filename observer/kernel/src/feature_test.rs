@@ -74,7 +74,7 @@ pub fn trampolines(types: &KernelTypes, domains: &[&Declaration]) -> Result<(), 
             _ => format!("the kernel refuses programs on functions: {rejection}"),
         });
     }
-    // SAFETY: the call succeeded, so the result is a new descriptor that nobody else owns.
+    // SAFETY: the call succeeded, so the result is a new descriptor that has no other owner.
     drop(unsafe { OwnedFd::from_raw_fd(result as i32) });
     Ok(())
 }

@@ -8,7 +8,7 @@
     clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "what is asked of the kernel is asked here"
+    reason = "only this crate queries the kernel"
 )]
 
 pub mod activity;

@@ -195,7 +195,7 @@ impl LoadedObject {
     fn attach(&mut self, object: &ObjectPlan, hook: &HookPlan, types: &Btf) -> Outcome {
         let mut refused = Vec::new();
         for alternative in hook.possible() {
-            match self.attach_way(hook.hook, alternative, types) {
+            match self.attach_alternative(hook.hook, alternative, types) {
                 Ok(()) => {
                     self.hooks.push(hook.hook.name);
                     return Outcome {
@@ -219,7 +219,7 @@ impl LoadedObject {
         Outcome { domain: self.domain, hook: hook.hook, alternative: None, refused, impossible }
     }
 
-    fn attach_way(
+    fn attach_alternative(
         &mut self,
         hook: &'static Hook,
         alternative: &'static Alternative,

@@ -1,24 +1,24 @@
-//! What programs log, of objects that were built to (`cargo xtask ebpf --log`). The embedded ones have no such map.
+//! The log output of objects that were built to log (`cargo xtask ebpf --log`). The embedded objects have no log map.
 
 use aya::Ebpf;
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 
-/// The log of one object, a line a message: `FILE:LINE: text`.
+/// The log of one object, one line per message: `FILE:LINE: text`.
 pub struct ProgramLog(EbpfLogger<Lines>);
 
-/// Takes one line.
+/// Prints one line.
 pub type Print = fn(&dyn std::fmt::Display);
 
 struct Lines(Print);
 
 impl ProgramLog {
-    /// Takes over the object's log; `None` where it has none.
+    /// Takes over the object's log; `None` if it has none.
     pub fn of(ebpf: &mut Ebpf, print: Print) -> Option<Self> {
         EbpfLogger::init_with_logger(ebpf, Lines(print)).ok().map(Self)
     }
 
-    /// Prints what was logged since the last time.
+    /// Prints the messages since the last call.
     pub fn print(&mut self) {
         self.0.flush();
     }

@@ -1,6 +1,6 @@
-//! From what a kernel offers and what the domains would like to what is attached: a pure function.
+//! Decides what is attached, from what a kernel offers and what the domains declare: a pure function.
 //!
-//! Doctor prints a plan, the loader executes it, tests assert it for kernels that are not there.
+//! `doctor` prints a plan, the loader executes it, tests check it for many kernels.
 
 use observer_common::field::ABSENT;
 
@@ -14,7 +14,7 @@ use observer_core::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadPlan {
     pub objects: Vec<ObjectPlan>,
-    /// What the running kernel's types number; needed to name attachment points to the kernel.
+    /// The facts it was made of: the loader needs the type ids of the attach points.
     pub facts: KernelFacts,
 }
 
@@ -26,19 +26,19 @@ pub struct ObjectPlan {
     pub object: KernelObject,
     /// Value of each global: a field's offset, or `ABSENT`.
     pub globals: Vec<(&'static str, u32)>,
-    /// Fields that this kernel lacks and that programs need, with the reason.
+    /// Fields that programs need and this kernel lacks, with the reason.
     pub lacking: Vec<(&'static str, String)>,
     pub hooks: Vec<HookPlan>,
 }
 
-/// One signal: its ways in order, each possible or with the reason why not.
+/// One hook: its alternatives in order, each possible or with the reason why not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HookPlan {
     pub hook: &'static Hook,
     pub alternatives: Vec<(&'static Alternative, Result<(), String>)>,
 }
 
-/// What the user switched off, to see what the rest still knows.
+/// What the user switched off, to see what the rest still reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DisabledHooks {
     pub passes: bool,
@@ -46,18 +46,18 @@ pub struct DisabledHooks {
 }
 
 impl HookPlan {
-    /// The way that comes first among the possible ones.
+    /// The first possible alternative.
     #[must_use]
     pub fn chosen(&self) -> Option<&'static Alternative> {
         self.possible().next()
     }
 
-    /// The possible ways in order: the loader goes on to the next where the kernel refuses one after all.
+    /// The possible alternatives in order: if the kernel rejects one, the loader tries the next.
     pub fn possible(&self) -> impl Iterator<Item = &'static Alternative> + '_ {
         self.alternatives.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(alternative, _)| *alternative)
     }
 
-    /// Why no way is possible, in one sentence.
+    /// Why no alternative is possible, in one sentence.
     #[must_use]
     pub fn rejection(&self) -> String {
         let reasons = self.alternatives.iter().filter_map(|(alternative, verdict)| {
@@ -68,10 +68,10 @@ impl HookPlan {
 }
 
 impl LoadPlan {
-    /// Leaves of a hook only the way with this number, counted from 1 as in its declaration.
+    /// Keeps only the alternative with this number (counted from 1, as declared) of a hook.
     ///
     /// # Errors
-    /// Where no object has the hook, or the hook no such way.
+    /// When no object has the hook, or the hook has no such alternative.
     pub fn force(&mut self, hook: &str, number: usize) -> Result<(), String> {
         let mut hooks = self.objects.iter_mut().flat_map(|object| &mut object.hooks);
         let Some(forced) = hooks.find(|plan| plan.hook.name == hook) else {
@@ -123,7 +123,7 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: DisabledHo
     });
     let fitting =
         domain.objects.iter().find(|object| object.needs.iter().all(|need| needed(facts, need).is_ok()));
-    // Where none is, each hook's ways say why; the last asks the least.
+    // If none fits, the alternatives of each hook have the reasons; the last object needs the least.
     let object = *fitting.or(domain.objects.last()).expect("a domain declares an object");
     ObjectPlan { domain: domain.name, object, globals, lacking, hooks: hooks.collect() }
 }
@@ -162,7 +162,7 @@ fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
             return Err(format!("this kernel has no helper `bpf_{name}`"));
         }
         Need::NoHelper(name) if facts.types.helpers.contains(*name) => {
-            return Err(format!("this kernel has the helper `bpf_{name}`, with which more can be had"));
+            return Err(format!("this kernel has the helper `bpf_{name}`, so a better alternative exists"));
         }
         Need::Helper(_) | Need::NoHelper(_) => false,
         Need::Probing => true,
@@ -172,21 +172,22 @@ fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
         },
     };
     if probing && facts.lockdown == Lockdown::Confidentiality {
-        return Err("lockdown=confidentiality forbids to probe kernel memory".to_owned());
+        return Err("lockdown=confidentiality forbids probe reads of kernel memory".to_owned());
     }
     Ok(())
 }
 
-/// Whether a program is handed what it expects at its point.
+/// Whether a program gets the arguments that it expects at its attach point.
 fn arguments(facts: &KernelFacts, attachment: &Attachment) -> Result<(), String> {
     let Attachment { program, point, .. } = *attachment;
     let name = type_name(point).1;
-    // One that is not declared is for the tests of plans to find; the verifier still has its say.
+    // A missing declaration is found by the tests of plans; the verifier still checks the program.
     let Some(expected) = prototype::expected_by(program, &name) else { return Ok(()) };
     match facts.types.points.get(&name) {
-        Some(found) if !prototype::fits(point, expected, &found.prototype) => {
-            Err(format!("what this kernel hands over at `{name}` is ({}), not ({expected})", found.prototype))
-        }
+        Some(found) if !prototype::fits(point, expected, &found.prototype) => Err(format!(
+            "the arguments at `{name}` of this kernel are ({}), not ({expected})",
+            found.prototype
+        )),
         _ => Ok(()),
     }
 }
@@ -209,8 +210,8 @@ mod tests {
         ]
     }
 
-    /// A place as the programs there expect it.
-    fn place(point: Point) -> (String, PointType) {
+    /// An attach point with the prototype that its programs expect.
+    fn attach_point(point: Point) -> (String, PointType) {
         let name = type_name(point).1;
         let prototype = prototype::expected(&name).unwrap_or_default().to_owned();
         (name, PointType { id: 1, prototype })
@@ -226,7 +227,7 @@ mod tests {
             capabilities: Capabilities(u64::MAX),
             types: KernelTypes {
                 fields: fields(&domains).map(|field| (field.global.to_owned(), Ok(8))).collect(),
-                points: attachments(&domains).map(|at| place(at.point)).collect(),
+                points: attachments(&domains).map(|at| attach_point(at.point)).collect(),
                 helpers: helpers(&domains).map(str::to_owned).collect(),
             },
             trampolines: Ok(()),
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_has_everything_gets_the_first_way_of_each_hook() {
+    fn a_kernel_that_has_everything_gets_the_first_alternative_of_each_hook() {
         let plan = plan(complete(), &every(), DisabledHooks::default());
         assert!(hooks(&plan).count() > 8);
         for hook in hooks(&plan) {
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn where_functions_cannot_be_hooked_every_signal_still_has_a_way() {
+    fn without_trampolines_every_hook_still_has_an_alternative() {
         let facts = KernelFacts { trampolines: Err("EPERM".to_owned()), ..complete() };
         let plan = plan(facts, &every(), DisabledHooks::default());
         assert!(hooks(&plan).count() > 8);
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracepoint_that_is_missing_is_named() {
+    fn a_missing_tracepoint_is_named() {
         let mut facts = complete();
         facts.types.points.remove("btf_trace_tcp_destroy_sock");
         let plan = plan(facts, &every(), DisabledHooks::default());
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_missing_is_absent_to_the_programs_and_said() {
+    fn a_missing_field_is_absent_for_the_programs_and_reported() {
         let mut facts = complete();
         facts
             .types
@@ -288,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn one_way_can_be_forced() {
+    fn one_alternative_can_be_forced() {
         let mut plan = plan(complete(), &every(), DisabledHooks::default());
-        plan.force("mem.mappings", 2).expect("it has two");
+        plan.force("mem.mappings", 2).expect("the hook has two alternatives");
         let mappings = hooks(&plan).find(|hook| hook.hook.name == "mem.mappings").expect("mem has the hook");
         assert_eq!(mappings.chosen(), mappings.hook.alternatives.get(1));
         assert_eq!(mappings.alternatives[0].1, Err("not chosen by --way".to_owned()));
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn either_half_can_be_switched_off() {
+    fn scans_or_events_can_be_switched_off() {
         for passes in [true, false] {
             let plan = plan(complete(), &every(), DisabledHooks { passes, events: !passes });
             assert!(hooks(&plan).any(|hook| hook.chosen().is_some()));

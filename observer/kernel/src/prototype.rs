@@ -1,11 +1,11 @@
-//! What the programs of the kernel side expect to be handed at each place: declared here once, and compared with the
-//! types of the running kernel before anything is loaded.
+//! The arguments that the programs of the kernel side expect at each attach point. They are declared once here, and
+//! compared with the types of the running kernel before anything is loaded.
 
 use observer_common::names::{ProgramName, mem};
 use observer_core::hook::Point;
 
-/// Every place with its arguments, as [`super::btf::Btf::prototype`] writes them: widths in bits, or the type that is
-/// pointed to. Kernels may hand over more behind them, but for functions, whose result would move.
+/// Every attach point with its arguments, as [`super::btf::Btf::prototype`] writes them: widths in bits, or the type
+/// that is pointed to. A kernel may pass more arguments after them, except to functions: there the result would move.
 const PROTOTYPES: &[(&str, &str)] = &[
     ("__ia32_compat_sys_ia32_mmap", "pt_regs * -> 64"),
     ("__ia32_sys_brk", "pt_regs * -> 64"),
@@ -56,24 +56,24 @@ const PROTOTYPES: &[(&str, &str)] = &[
     ("inet_sendmsg", "socket *, msghdr *, 64 -> 32"),
 ];
 
-/// Programs that are for kernels which hand over something else than others at the same place.
+/// Programs for kernels that pass other arguments at the same attach point.
 const EXCEPTIONS: &[(ProgramName, &str)] = &[(mem::OOM_NUMBER, "32")];
 
-/// What `program` relies on at the place that has this name in the types.
+/// The arguments that `program` relies on at the attach point with this name in the types.
 #[must_use]
 pub fn expected_by(program: ProgramName, name: &str) -> Option<&'static str> {
     let exception = EXCEPTIONS.iter().find(|(other, _)| *other == program);
     exception.map(|(_, prototype)| *prototype).or_else(|| expected(name))
 }
 
-/// What programs rely on at the place that has this name in the types, but for exceptions.
+/// The arguments that programs rely on at the attach point with this name in the types, exceptions aside.
 #[must_use]
 pub fn expected(name: &str) -> Option<&'static str> {
     PROTOTYPES.iter().find(|(place, _)| *place == name).map(|(_, prototype)| *prototype)
 }
 
-/// Whether what this kernel hands over at `point` is what its programs expect; where the kernel does not tell, the
-/// verifier has the say.
+/// Whether the arguments that this kernel passes at `point` are those that its programs expect. If the types do not
+/// describe them (`found` is empty), the verifier decides.
 #[must_use]
 pub fn fits(point: Point, expected: &str, found: &str) -> bool {
     if found.is_empty() || expected == found {
@@ -96,13 +96,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_arguments_behind_are_no_harm_but_to_a_function() {
+    fn additional_arguments_are_accepted_except_at_a_function() {
         let tracepoint = Point::BtfTracepoint("t");
         assert!(fits(tracepoint, "task_struct *", "task_struct *, 8"));
         assert!(!fits(tracepoint, "sock *, 32", "sock *, 64"));
         assert!(!fits(tracepoint, "sock *, 32", "sock *"));
         assert!(fits(Point::Iterator("i"), "bpf_iter_meta * -> 32", "bpf_iter_meta *, 32 -> 32"));
         assert!(!fits(Point::Fexit("f"), "socket *, 64 -> 32", "socket *, 64, 32 -> 32"));
-        assert!(fits(Point::Fexit("f"), "socket * -> 32", ""), "a kernel that does not tell");
+        assert!(fits(Point::Fexit("f"), "socket * -> 32", ""), "a kernel that does not describe them");
     }
 }

@@ -1,38 +1,38 @@
-//! What a refusal of the kernel means.
+//! What a rejection by the kernel means.
 //!
-//! A way that is not to be had on a kernel is no fault: the next one is taken, and the reason is recorded. Any other
-//! refusal is a fault of ours, whatever way is taken in its place: it is in the notes, and in the exit code.
+//! An alternative that a kernel does not support is no fault: the next one is used, and the reason is recorded. Any
+//! other rejection is a fault of observer, even if another alternative works: the notes and the exit code report it.
 
 use aya::programs::ProgramError;
 
-/// The kernel's words for what it does not have, or does not allow who asks.
+/// Messages of the kernel about something that it lacks, or that it does not allow this process.
 const NOT_HERE: &[&str] = &[
-    // A helper function that is younger than the kernel, or not for programs of this kind.
+    // A helper function that is newer than the kernel, or not for programs of this kind.
     "invalid func unknown#",
     "unknown func bpf_",
-    // A helper that lockdown takes away; before 5.15 by the number alone.
+    // A helper that lockdown removes; before 5.15 named only by its number.
     "cannot use helper bpf_probe_read",
     // An atomic instruction before 5.12.
     "BPF_STX uses reserved fields",
     // Lockdown, or a capability that is missing.
     "Operation not permitted",
-    // A place, or an architecture's support of it, that is not there.
+    // An attach point, or an architecture's support of it, that is missing.
     "No such process",
     "os error 524",
-    // A field that the plan found missing.
+    // A field that the plan did not find.
     "this kernel has no `",
 ];
 
-/// The verifier's sums at the end of its log: another number each time, and no reason.
+/// The statistics at the end of a verifier log: they differ each time and are no reason.
 const SUMS: &[&str] = &["processed ", "verification time ", "stack depth ", "insns processed "];
 
-/// Whether the kernel says that it does not have something, or that it does not allow it.
+/// Whether the kernel reports that it lacks something, or that it does not allow it.
 #[must_use]
 pub fn is_not_here(reason: &str) -> bool {
     NOT_HERE.iter().any(|words| reason.contains(words))
 }
 
-/// The refusal of a program: the kernel's words, and of a verifier's log the lines that decide.
+/// The rejection of a program as text: the error, and the decisive lines of the verifier's log.
 #[must_use]
 pub fn of(error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
@@ -40,7 +40,7 @@ pub fn of(error: &ProgramError) -> String {
     if decisive.is_empty() { io_error.to_string() } else { format!("{io_error}: {decisive}") }
 }
 
-/// The last lines of a verifier's log that are no sums: what it looked at, and what is wrong with it.
+/// The last lines of a verifier log without its statistics: the rejected instruction and the reason.
 fn decisive(log: &str) -> String {
     let is_sum = |line: &&str| SUMS.iter().any(|sum| line.trim_start().starts_with(sum));
     let telling: Vec<&str> =
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_log_the_lines_that_decide_are_left() {
+    fn the_decisive_lines_of_a_log_are_kept() {
         let log = "0: R1=ctx(off=0)\n; let sk = context.arg(0)\n12: (79) r1 = *(u64 *)(r6 +4294967295)\n\
                    access beyond struct sock\nverification time 212 usec\nstack depth 64\n\
                    processed 13 insns (limit 1000000) max_states_per_insn 0\n\n";
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kernel_lacks_is_told_from_a_fault_of_ours() {
+    fn a_missing_feature_is_distinguished_from_a_fault_of_observer() {
         assert!(is_not_here(
             "Invalid argument (os error 22): 34: (85) call unknown#162 / invalid func unknown#162"
         ));

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Release and build of the running kernel, as `uname -r` and `uname -v` print them; empty where `/proc` below `root`
-/// has none.
+/// Release and build of the running kernel, as `uname -r` and `uname -v` print them; empty if `/proc` below `root`
+/// has no such file.
 #[must_use]
 pub fn release(root: &Path) -> (String, String) {
     let read = |name: &str| {

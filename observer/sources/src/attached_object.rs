@@ -1,4 +1,4 @@
-//! What one object in the kernel tells: its ring, the entries of its maps that were announced, its passes.
+//! The output of one object in the kernel: its ring buffer, the announced entries of its maps, its scans.
 
 use std::{collections::BTreeSet, fs::File, path::Path};
 
@@ -14,37 +14,37 @@ use observer_core::{
 };
 use observer_kernel::load::LoadedObject;
 
-/// What one `read` of an iterator may return: the kernel fills at most its own eight pages at a time.
+/// Bytes that one `read` of an iterator may return: the kernel fills at most its own eight pages at a time.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How often a pass that takes several is run for one report.
+/// How often a scan that takes several runs is continued for one report.
 const PASSES: usize = 4;
 
-/// Passes that may tell of changes only before one tells of everything again.
+/// Scans in a row that may report changes only; the next one reports everything.
 const SILENT_PASSES: u32 = 30;
 
 /// An entry of a map: the map's name, and the key.
 type Entry = (MapName, Vec<u8>);
 
-/// One object that is attached, and what was last seen of it.
+/// One attached object, and what was last read of it.
 pub struct AttachedObject {
     pub object: LoadedObject,
     pub declaration: &'static Declaration,
     pub decoder: Box<dyn Decode>,
     pub reader: Box<dyn ReadHost>,
-    /// Entries announced in this epoch. They are read when it is over and not before: the kernel side announces an
-    /// entry once an epoch, so what changes in it after an earlier look would not be looked at again.
+    /// Entries announced in this epoch. They are read only at its end: the kernel side announces an entry once an
+    /// epoch, so a change after an earlier read would be missed.
     pub announced: BTreeSet<Entry>,
-    /// Ring losses that have been made up for by reading the maps.
+    /// Ring buffer losses that were made up for by reading the maps.
     swept: u64,
     pub unread: u64,
-    /// Events of which the programs were not told.
+    /// Events that the programs missed.
     pub skipped: u64,
     started: bool,
-    /// A pass that takes several stopped on its way.
+    /// A scan that takes several runs has not reached its end.
     unfinished: bool,
     pub on_demand: OnDemandHooks,
-    /// Passes since the last one that told of everything; `None` where the next must.
+    /// Scans since the last one that reported everything; `None` if the next one must.
     silent: Option<u32>,
 }
 
@@ -82,14 +82,14 @@ impl AttachedObject {
         for (name, key) in entries {
             let Some(map) = self.object.totals(name) else { continue };
             let entry = match map.get(&key) {
-                // The entry went between its announcement and now: its end is another record.
+                // The entry was removed after its announcement: its end is another record.
                 Ok(None) => continue,
                 Ok(Some(value)) => self.decoder.entry(name, &key, &value, &mut decoded).is_ok(),
                 Err(_) => false,
             };
             self.unread += u64::from(!entry);
         }
-        // What an entry leads to is not announced: nothing says that it will be looked at again.
+        // Entries that these entries refer to are not announced, so they are read now.
         let more: BTreeSet<Entry> = std::mem::take(&mut decoded.read).into_iter().collect();
         self.settle(decoded, changes, out);
         if !more.is_empty() {
@@ -97,8 +97,9 @@ impl AttachedObject {
         }
     }
 
-    /// Passes and questions have told how much; whose it is by now is looked at again.
-    pub fn ascribe(&mut self, changes: &mut Changes, out: &mut impl Extend<Fact>) {
+    /// Scans and host queries have found out how many bytes there are; the entries that attribute them are read
+    /// again.
+    pub fn attribute(&mut self, changes: &mut Changes, out: &mut impl Extend<Fact>) {
         let maps = self.declaration.attributing;
         if maps.is_empty() {
             return;
@@ -108,7 +109,7 @@ impl AttachedObject {
         self.read(entries, changes, out);
     }
 
-    /// Passes the facts on, remembers what was announced, removes what has been taken.
+    /// Passes the facts on, remembers announced entries, removes entries that were read for the last time.
     fn settle(&mut self, mut decoded: Decoded, changes: &mut Changes, out: &mut impl Extend<Fact>) {
         for fact in decoded.take_facts() {
             changes.single(fact, out);
@@ -130,7 +131,7 @@ impl AttachedObject {
             queries,
         };
         let mut complete = self.scans(HookKind::Scan, plan, changes, out);
-        // What one scan no longer finds another may find, and it is only gone if none does.
+        // What one scan no longer finds another may find: it is gone only if none does.
         plan.missed = changes.seeks();
         complete &= self.scans(HookKind::ScanOnDemand, plan, changes, out);
         complete &= self.scans(HookKind::ScanRarely, plan, changes, out);
@@ -141,12 +142,12 @@ impl AttachedObject {
             self.settle(decoded, changes, out);
         }
         self.started = true;
-        // What an unfinished scan has reported, the next would keep silent about, though it may have got lost.
+        // After an unfinished scan, everything is reported again: its reader may have lost what it reported.
         let silent = if plan.whole { 0 } else { self.silent.unwrap_or_default() + 1 };
         self.silent = complete.then_some(silent);
     }
 
-    /// Runs the scans of one kind; whether each reached its end.
+    /// Runs the scans of one kind; returns whether each reached its end.
     fn scans(
         &mut self,
         kind: HookKind,
@@ -160,17 +161,17 @@ impl AttachedObject {
         let mut begun = false;
         let mut complete = true;
         for program in programs {
-            // What one scan has found decides whether the next one runs.
+            // The result of one scan decides whether the next one runs.
             if !(unfinished || self.decoder.needs_scan(kind, program, plan)) {
                 continue;
             }
             if !std::mem::replace(&mut begun, true) {
                 for (name, key, value) in self.decoder.control_entries(kind, plan) {
-                    // Where there is no room, the scan does what it does without knowing.
+                    // If the map is full, the scan runs without this entry.
                     let _ = self.object.totals(name).map(|map| map.put(&key, &value));
                 }
             }
-            // What takes longer goes on with the next report.
+            // A longer scan continues with the next report.
             for _ in 0..PASSES {
                 self.unfinished = false;
                 complete &= self.pass(program, plan.whole, changes, out);
@@ -182,14 +183,14 @@ impl AttachedObject {
         complete
     }
 
-    /// Whether the scans that begin now report everything: where ends are not reported, or may have been lost, and every
-    /// now and then, so that no error lasts.
+    /// Whether the scans that begin now report everything. They do if ends are not reported or may have been lost,
+    /// and regularly otherwise, so that no error lasts.
     fn is_whole(&self) -> bool {
         let reported = self.declaration.ends.is_some_and(|hook| self.object.has(hook));
         !reported || self.silent.is_none_or(|silent| silent >= SILENT_PASSES)
     }
 
-    /// Runs one pass; whether it reached its end.
+    /// Runs one scan; returns whether it reached its end.
     fn pass(
         &mut self,
         program: ProgramName,
@@ -212,12 +213,12 @@ impl AttachedObject {
             self.reader.take(left, &mut decoded.facts);
         }
         let facts = decoded.take_facts();
-        // Found and not announced: nothing says that it will be looked at again.
+        // Entries that the scan found are not announced, so they are read now.
         let entries = std::mem::take(&mut decoded.read).into_iter().collect();
         self.unfinished |= decoded.partial;
         let program = decoded.instead_of.unwrap_or(program);
         if decoded.partial {
-            // Nothing yet: what the last of its passes tells is told of all of them.
+            // Nothing yet: the last of its runs reports for all of them.
         } else if complete && whole {
             changes.scan(program, facts, out);
         } else if complete {
@@ -231,15 +232,15 @@ impl AttachedObject {
         complete
     }
 
-    /// A ring that lost records lost announcements, and so did a program that was not run: every entry of the maps is read
-    /// instead. What was lost so far.
+    /// A ring buffer that lost records lost announcements, and so did a program that was not run: every entry of the
+    /// maps is read instead. Returns the losses so far.
     pub fn make_up_for_losses(&mut self, changes: &mut Changes, out: &mut impl Extend<Fact>) -> LossFact {
         let (losses, skipped) = (self.object.losses(), self.object.skipped());
         if (losses.ring, skipped) == (self.swept, self.skipped) {
             return losses;
         }
         (self.swept, self.skipped) = (losses.ring, skipped);
-        // An end may be among what was lost: silence about a connection no longer means that it is there.
+        // The end of a connection may be lost: a connection that is not reported may no longer exist.
         self.silent = None;
         let mut entries = BTreeSet::new();
         for name in self.declaration.totals {
@@ -255,9 +256,9 @@ impl AttachedObject {
     }
 }
 
-/// Reads an iterator to its end; what `part` has not taken of it, and whether the end was reached.
+/// Reads an iterator to its end. Returns the bytes that `part` has not taken, and whether the end was reached.
 ///
-/// `EAGAIN` is no end: the kernel gives it after about a million objects of which the program wrote nothing.
+/// `EAGAIN` is no end: the kernel returns it after about a million objects without output.
 fn read_pass(file: File, mut part: impl FnMut(&[u8]) -> Result<usize, Malformed>) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     loop {

@@ -1,22 +1,22 @@
-//! From what is observed to what has changed: only this module knows the last value of every slot.
+//! From what is observed to what has changed: this module alone knows the last value of every slot.
 //!
 //! A fact that equals the last one of its slot is dropped, here and not later, so that the engine, a recording and its
 //! replay all get the same stream. A thing that a complete scan no longer finds is gone.
 //!
-//! One rule must hold: *what a state has forgotten is forgotten here, or is outdated, before it can be reported again*;
-//! else its equal value is dropped and the state never gets it. And what no source reports any longer is forgotten, so that
-//! memory is bounded by what there is and not by what there was. A slot is forgotten
+//! One rule must hold: *what a state has forgotten is forgotten here, or is outdated, before it can be reported
+//! again*; otherwise its equal value is dropped and the state never gets it. What no source reports any longer is
+//! forgotten too, so memory is bounded by what exists now. A slot is forgotten
 //!
 //! - when no scan of a report finds it any longer, with what [`Fact::ends`] names: what scans find (processes, counters, files,
 //!   holders, sockets);
-//! - a report after an end ([`Fact::ends`]): what is known of a process, a flow. It is later than the states
-//!   forget, on purpose: an end that is reported twice must not bring back what ended;
+//! - a report after an end ([`Fact::ends`]): what is known of a process, a flow. The states forget earlier, on purpose: an
+//!   end that is reported twice must not bring back what ended;
 //! - when another process has its process id, which ends the process even if no end was reported;
 //! - with the report at which nothing [`Fact::keeps`] it: the limit of a group without processes, the space of an unmounted
 //!   filesystem, the deletion and the writers of a file for which no holder was found.
 //!
-//! Of the rest there is a fixed number (the machine, its links and mounts, the losses of each object), or as many as a
-//! map in the kernel can hold (totals of connections whose closes found no room in the ring buffer).
+//! The number of the other slots is fixed (the machine, its links and mounts, the losses of each object), or bounded
+//! by the size of a map in the kernel (totals of connections whose closes did not fit into the ring buffer).
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ use observer_core::facts::{
 
 mod values;
 
-/// How many things in a row may be gone from the order of a scan before the rest is looked up one by one.
+/// How many values in a row may be missing from the order of a scan before the rest is looked up one by one.
 const LOOK_AHEAD: usize = 64;
 /// Facts about more sockets than this are packed, which takes time and saves memory.
 const FEW: usize = 1024;
@@ -41,18 +41,18 @@ const FEW: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Changes {
     values: Values,
-    /// Each program with what its latest scan found. A handful of programs.
+    /// Each program with the values that its latest scan found. There are few programs.
     scans: Vec<(ProgramName, Vec<ValueIndex>)>,
-    /// What the scans since the last [`Self::settle`] no longer found.
+    /// Slots that the scans since the last [`Self::settle`] no longer found.
     missed: Vec<Slot>,
     /// The number of the current scan.
     scan: u32,
-    /// Slots that ended since the last report was due, and those that had ended before it.
+    /// Slots that ended since the last report was due, and slots that had ended before it.
     ending: HashSet<Slot>,
     ended: HashSet<Slot>,
     /// How many known values keep each slot.
     kept: HashMap<Slot, usize>,
-    /// Slots that nothing kept when last looked at; the next report that is due decides.
+    /// Slots that no known value kept at the last check; the next report that is due decides.
     loose: HashSet<Slot>,
     /// The latest process of each process id.
     latest: HashMap<u32, TaskId>,
@@ -61,11 +61,11 @@ pub struct Changes {
     packer: Packer,
 }
 
-/// What counts as found, of what the previous scan of a program found and this one did not.
+/// Which of the values that the previous scan of a program found, and this one did not, still count as found.
 #[derive(Clone, Copy)]
 enum Retention {
     Nothing,
-    /// What is not reported while it does not change ([`Fact::lasts_unsaid`]).
+    /// Values that are not reported while they do not change ([`Fact::lasts_unsaid`]).
     WhatLasts,
     Everything,
 }
@@ -107,7 +107,7 @@ impl Changes {
         }
     }
 
-    /// Whether something is missed that a scan on demand may yet find.
+    /// Whether something is missed that a scan on demand may still find.
     #[must_use]
     pub fn seeks(&self) -> bool {
         self.missed.iter().any(|slot| self.unfound(slot).is_some_and(|(_, fact)| fact.may_be_elsewhere()))
@@ -121,8 +121,8 @@ impl Changes {
             let Some((index, gone)) = unfound else { continue };
             self.remove(index);
             if let Some(gone) = gone {
-                // What was reported beside the thing goes with it. It may come back (a file whose descriptor was closed
-                // while it is mapped), and then everything about it is news to a state that knows that it was gone.
+                // Facts about the same thing are forgotten with it. It may come back (a file with a closed descriptor
+                // that is mapped); then all of them are new to a state that knows that it was gone.
                 gone.ends().iter().for_each(|slot| self.forget(slot));
                 self.single(gone, out);
             }
@@ -160,8 +160,8 @@ impl Changes {
         let finder = 1 << number;
         let mut found = self.take(finder, facts, &previous, out);
         for index in previous {
-            // The index may be that of another value by now, which this program's previous scan did not find. What this
-            // scan found is among `found`.
+            // The index may belong to another value by now, which this program's previous scan did not find. The
+            // values that this scan found are in `found`.
             let found_before = |seen_by: &SeenBy| seen_by.finders & finder != 0 && seen_by.found != self.scan;
             if !self.values.seen_by(index).is_some_and(|seen_by| found_before(&seen_by)) {
                 continue;
@@ -185,8 +185,8 @@ impl Changes {
         self.scans[number].1 = found;
     }
 
-    /// Takes a fact from outside a scan. An event always goes to `out`, a state-like fact if it differs from the last one
-    /// of its slot.
+    /// Takes a fact from outside a scan. An event always goes to `out`; a state-like fact does if it differs from the
+    /// last one of its slot.
     pub fn single(&mut self, fact: Fact, out: &mut impl Extend<Fact>) {
         self.note_ends(&fact);
         match fact.slot() {
@@ -202,7 +202,7 @@ impl Changes {
         self.latest.values().copied()
     }
 
-    /// The current value of every slot, in the order of the slots: what a reader needs to go on from here.
+    /// The current value of every slot, in the order of the slots: a reader can start from them.
     pub fn keyframe(&self) -> impl Iterator<Item = Cow<'_, Fact>> {
         let mut facts: Vec<(Option<Slot>, Cow<'_, Fact>)> =
             self.values.iter().map(|fact| (fact.slot(), fact)).collect();
@@ -222,7 +222,7 @@ impl Changes {
         self.values.is_empty()
     }
 
-    /// Starts a scan; its program's number, and what its previous scan found.
+    /// Starts a scan; returns its program's number, and the values that its previous scan found.
     fn begin(&mut self, program: ProgramName) -> (usize, Vec<ValueIndex>) {
         self.scan = self.scan.wrapping_add(1);
         self.scanned = 0;
@@ -235,8 +235,8 @@ impl Changes {
         (number, previous)
     }
 
-    /// Takes the facts of a scan, and marks each slot as found by its program, once. Scans find things in the same order
-    /// again and again: a fact is first compared with the one at its place in the `previous` scan.
+    /// Takes the facts of a scan, and marks each slot once as found by its program. Successive scans find things in
+    /// the same order: a fact is first compared with the one at its position in the `previous` scan.
     fn take(
         &mut self,
         finder: u32,
@@ -278,13 +278,13 @@ impl Changes {
         found
     }
 
-    /// Whether `fact` is the value at `index` and nothing but that.
+    /// Whether `fact` is the value at `index`, unchanged.
     fn knows(&self, index: ValueIndex, fact: &Fact) -> bool {
         let is_more = fact.lasts_unsaid() && self.awaits_ends();
         !is_more && self.values.is(index, fact) && fact.ends().is_empty()
     }
 
-    /// Remembers what ends with a fact.
+    /// Remembers the slots that end with a fact.
     fn note_ends(&mut self, fact: &Fact) {
         self.ending.extend(fact.ends());
         if let Fact::Process(ProcessFact::Met { id, .. }) = fact {
@@ -292,7 +292,7 @@ impl Changes {
         }
     }
 
-    /// Takes a fact of `slot`, which goes to `out` unless it is known.
+    /// Takes a fact of `slot`; it goes to `out` unless it is known.
     fn observe(&mut self, slot: Slot, fact: Fact, out: &mut impl Extend<Fact>) -> ValueIndex {
         // A socket can be connected again after its connection has closed.
         if fact.lasts_unsaid() && self.awaits_ends() {
@@ -368,8 +368,8 @@ impl Changes {
         }
     }
 
-    /// A report is due. Forgets what ended before the previous one was due: its final totals may follow its end, but not
-    /// for so long. And what nothing keeps.
+    /// A report is due. Forgets what ended before the previous report was due, because final totals may follow an end
+    /// for that long, and what nothing keeps.
     pub fn tick(&mut self) {
         let ending = std::mem::take(&mut self.ending);
         for slot in std::mem::replace(&mut self.ended, ending) {
@@ -382,8 +382,8 @@ impl Changes {
         }
     }
 
-    /// Forgets a slot. What a scan still finds (a process that its parent has not waited for) stays until the scan no longer
-    /// does; what scans leave out goes with its end.
+    /// Forgets a slot. What a scan still finds (a process that its parent has not waited for) stays until no scan
+    /// finds it; what scans leave out goes with its end.
     fn forget(&mut self, slot: &Slot) {
         if let Some(index) = self.values.find(slot)
             && let Some(seen_by) = self.values.seen_by(index)

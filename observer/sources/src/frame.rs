@@ -1,36 +1,36 @@
-//! The format of a recording: a head that every version can read, then frames that can be read each by itself. See
-//! docs/recording.md.
+//! The format of a recording: a head that every version can read, then frames, each of which can be read by itself.
+//! See docs/recording.md.
 //!
 //! All numbers are little-endian. The head is fixed for all versions: the magic, the format's version (`u32`), the
-//! length (`u8`) and bytes of the writer's own version, and the CRC-32 of all that. A frame is a header of
-//! [`HEADER`] bytes and a payload: observations in postcard's encoding, one after the other, compressed with zstd.
+//! length (`u8`) and bytes of the writer's own version, and the CRC-32 of all these. A frame is a header of
+//! [`HEADER`] bytes and a payload: facts in postcard's encoding, one after the other, compressed with zstd.
 //! Lengths are known and bounded before anything is allocated for them.
 
 use std::io::{self, BufRead, Read as _, Seek};
 
 /// First bytes of every recording.
 pub const MAGIC: [u8; 8] = *b"observer";
-/// The format that is written. It changes when an older reader would misread; new kinds of facts do not change it.
+/// The format that is written. It changes if an older reader would misread it; new kinds of facts do not change it.
 pub const VERSION: u32 = 1;
-/// No frame holds more than this after decompression: neither written nor believed.
+/// The most bytes of a frame after decompression: more is neither written nor accepted.
 pub const MAX_RAW: usize = 16 << 20;
-/// What zstd can make of that at worst, and some room.
+/// The most bytes that zstd can make of them, with a margin.
 const MAX_PACKED: usize = MAX_RAW + (MAX_RAW >> 7);
 /// Size of a frame's header.
 pub const HEADER: usize = 24;
-/// First bytes of every frame: what a reader looks for after a damaged one.
+/// First bytes of every frame: a reader searches for them after a damaged one.
 const MARKER: [u8; 4] = [0xf7, b'o', b'b', 0x9e];
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Observations in their order.
+    /// Facts in their order.
     Changes,
-    /// A part of the values of all slots at this place: only of use where something before was lost.
+    /// A part of the values of all slots at this position: useful only if something before it was lost.
     Key { first: bool, last: bool },
-    /// The recording ends here, as it was meant to.
+    /// The recording ends here, complete.
     End,
-    /// Of a later version, to be ignored.
+    /// From a later version, to be ignored.
     Unknown,
 }
 
@@ -66,7 +66,7 @@ pub fn head() -> Vec<u8> {
     head
 }
 
-/// The bytes of a frame: `packed` is what zstd made of `raw` bytes.
+/// The bytes of a frame; `packed` is the compressed form of `raw` bytes.
 #[must_use]
 pub fn frame(kind: Kind, raw: usize, packed: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(HEADER + packed.len());
@@ -80,7 +80,7 @@ pub fn frame(kind: Kind, raw: usize, packed: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The head of a recording, read.
+/// The head of a recording, as read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Head {
     /// Format version, and the version of observer that wrote it.
@@ -90,15 +90,15 @@ pub enum Head {
     Foreign,
 }
 
-/// Why there is no next frame at this place.
+/// Why there is no next frame at this position.
 #[derive(Debug)]
 pub enum Fault {
     Read(io::Error),
-    /// The file ends inside a frame, or between two without an end that was meant.
+    /// The file ends inside a frame, or between two frames without an end frame.
     Cut,
     /// No header where one should be.
     Header,
-    /// The header is right and its payload is not; the reader stands after it.
+    /// The header is valid and its payload is not; the reader is after the frame.
     Payload(Kind),
 }
 
@@ -135,12 +135,12 @@ impl<R: BufRead + Seek> Frames<R> {
         {
             return Ok((Head::Damaged, frames));
         }
-        // A version is ASCII; whatever else a hostile file has there never reaches a terminal.
+        // A version is ASCII; other bytes of a hostile file must not reach a terminal.
         let writer = head[13..13 + writer].iter().copied().filter(u8::is_ascii_graphic).map(char::from);
         Ok((Head::Recording(number(&head[8..]), writer.collect()), frames))
     }
 
-    /// Where the reader stands, in bytes from the start of the file.
+    /// The position of the reader, in bytes from the start of the file.
     #[must_use]
     pub const fn at(&self) -> u64 {
         self.at
@@ -172,13 +172,13 @@ impl<R: BufRead + Seek> Frames<R> {
         }
         raw.clear();
         if length > 0 && !matches!(kind, Kind::Unknown) {
-            // Room for what the header says and no more: a frame that unpacks to more is refused by zstd.
+            // A buffer of exactly the announced size: zstd rejects a frame that unpacks to more.
             *raw = zstd::bulk::decompress(&self.packed, length).map_err(|_| Fault::Payload(kind))?;
         }
         Ok(kind)
     }
 
-    /// Goes on to the next place that can be a frame; `false` at the end of the file.
+    /// Moves to the next position that can be a frame; returns `false` at the end of the file.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -195,7 +195,7 @@ impl<R: BufRead + Seek> Frames<R> {
                 window.rotate_left(1);
                 window[HEADER - 1] = *byte;
                 filled += 1;
-                // The first place is where the reader stands already, and no header.
+                // The first position is the current one, and has no valid header.
                 if filled > HEADER && window.starts_with(&MARKER) && parse(&window).is_some() {
                     self.reader.consume(used + 1);
                     self.reader.seek_relative(-(HEADER as i64))?;
@@ -209,7 +209,7 @@ impl<R: BufRead + Seek> Frames<R> {
     }
 }
 
-/// Kind, lengths (packed, raw) and the payload's checksum; `None` if this is no header.
+/// Kind, lengths (packed, raw) and the payload's checksum; `None` for an invalid header.
 fn parse(header: &[u8]) -> Option<(Kind, usize, usize, u32)> {
     let whole = header.starts_with(&MARKER) && crc32fast::hash(&header[..20]) == number(&header[20..]);
     let (packed, raw) = (number(&header[8..]) as usize, number(&header[12..]) as usize);
@@ -220,7 +220,7 @@ fn parse(header: &[u8]) -> Option<(Kind, usize, usize, u32)> {
     Some((kind, packed, raw, number(&header[16..])))
 }
 
-/// The number that the first four bytes are.
+/// The first four bytes as a number.
 fn number(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }

@@ -4,7 +4,7 @@
     clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "facts come in here: from the kernel, or from a file"
+    reason = "this crate reads facts from the kernel or from a file"
 )]
 
 mod attached_object;

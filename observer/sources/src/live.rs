@@ -1,5 +1,5 @@
-//! The live kernel as a source: rings are drained, iterators run, announced map entries read, `/proc` asked, and what
-//! has changed since the last report is said.
+//! The live kernel as a source: reads ring buffers, runs iterators, reads announced map entries and `/proc`, and
+//! passes on what has changed since the last report.
 
 use std::{borrow::Cow, os::fd::OwnedFd, path::PathBuf};
 
@@ -19,31 +19,31 @@ use observer_kernel::{
     log::{Print, ProgramLog},
 };
 
-/// How often ended processes are looked for where nothing tells of them, nanoseconds.
-const LOOK_AGAIN: u64 = 60_000_000_000;
+/// How often ended processes are searched for if no hook reports exits, nanoseconds.
+const SEARCH_INTERVAL: u64 = 60_000_000_000;
 
-/// Facts that wait for the next report, about. What comes beyond stays in the ring, and what finds no room there is added up
-/// in the kernel, where the report reads it: a flood costs neither memory nor a total, and reports that come later because
-/// each took long do not find more and more to do.
+/// Roughly the most facts that wait for the next report. Further records stay in the ring buffer. Records that do not
+/// fit there are added up in the kernel, and the report reads the totals. So a flood of events costs neither memory
+/// nor a total, and a late report does not have more and more to do.
 const MOST_PENDING: usize = 1 << 14;
 
-/// Everything that is attached, and what was last seen of it.
+/// Everything that is attached, and what was last read of it.
 pub struct LiveSource {
     objects: Vec<AttachedObject>,
     changes: Changes,
-    /// Observed when the ring was drained between two reports.
+    /// Facts from reading the ring buffers between two reports.
     pending: Vec<Fact>,
     root: PathBuf,
     clock: Clock,
     epoch: u32,
-    /// When ended processes were last looked for, nanoseconds of the boot clock.
-    looked: u64,
-    /// Of objects that were built to log, where that is wanted.
+    /// When ended processes were last searched for, nanoseconds of the boot clock.
+    searched: u64,
+    /// The logs of objects that were built to log, if requested.
     logs: Vec<ProgramLog>,
 }
 
 impl LiveSource {
-    /// Takes over what was loaded.
+    /// Takes over the loaded objects.
     #[must_use]
     pub fn new(loaded: Vec<LoadedObject>, domains: &[&dyn Domain], root: PathBuf) -> Self {
         let objects = loaded.into_iter().filter_map(|object| {
@@ -57,17 +57,17 @@ impl LiveSource {
             clock: Clock::of(&root),
             root,
             epoch: 0,
-            looked: 0,
+            searched: 0,
             logs: Vec::new(),
         }
     }
 
-    /// From now on each report prints what the programs have logged; those of the embedded objects log nothing.
+    /// From now on, each report prints what the programs have logged; those of the embedded objects log nothing.
     pub fn log_to(&mut self, print: Print) {
         self.logs = self.objects.iter_mut().filter_map(|object| object.object.log(print)).collect();
     }
 
-    /// Descriptors that become readable when a ring is half full.
+    /// Descriptors that become readable when a ring buffer is half full.
     ///
     /// # Errors
     /// When this process has no descriptor left.
@@ -75,7 +75,7 @@ impl LiveSource {
         self.objects.iter().map(|attached_object| attached_object.object.ring_descriptor()).collect()
     }
 
-    /// Empties the rings, unless so much waits already; what they held is part of the next [`Self::collect`].
+    /// Reads the ring buffers, unless too many facts wait already; the next [`Self::collect`] returns them.
     pub fn drain(&mut self) {
         if self.pending.len() < MOST_PENDING {
             for attached_object in &mut self.objects {
@@ -84,8 +84,8 @@ impl LiveSource {
         }
     }
 
-    /// Tells `out` everything that has changed since the last time, for a report that is due now. At the start that is all
-    /// that there is: whoever takes it in at once need not hold it twice.
+    /// Adds to `out` everything that has changed since the last call, for a report that is due now. The first call
+    /// adds everything that exists; a caller that processes facts as they come need not store them all.
     pub fn collect(&mut self, queries: &HostQueries, out: &mut impl Extend<Fact>) {
         self.epoch = self.epoch.wrapping_add(1);
         for attached_object in &mut self.objects {
@@ -96,25 +96,26 @@ impl LiveSource {
             attached_object.drain(&mut self.changes, out);
             let mut ended = std::mem::take(&mut attached_object.announced);
             attached_object.object.begin_epoch(self.epoch);
-            // What was announced meanwhile belongs to either epoch: it is read now and at the end of the next.
+            // A record from just now may belong to either epoch: its entry is read now and at the end of the next.
             attached_object.drain(&mut self.changes, out);
             ended.extend(attached_object.announced.iter().cloned());
             attached_object.read(ended, &mut self.changes, out);
             attached_object.passes(queries, &mut self.changes, out);
-            if attached_object.on_demand.judge(
+            if attached_object.on_demand.update(
                 &mut attached_object.object,
                 &*attached_object.decoder,
                 &mut *attached_object.reader,
                 now().boot,
             ) {
-                // From now on it is told who does what: what stands now is where that begins.
+                // The on-demand hooks count from now on, so the scans run again to give them a baseline.
                 self.epoch = self.epoch.wrapping_add(1);
                 attached_object.object.begin_epoch(self.epoch);
                 attached_object.passes(queries, &mut self.changes, out);
             }
-            // What ended during the passes was perhaps seen by them; its end is in the ring by now.
+            // The scans may have seen processes and sockets that ended meanwhile; their ends are in the ring buffer
+            // by now.
             attached_object.drain(&mut self.changes, out);
-            attached_object.ascribe(&mut self.changes, out);
+            attached_object.attribute(&mut self.changes, out);
             let mut loss = attached_object.make_up_for_losses(&mut self.changes, out);
             let mut facts = Vec::new();
             attached_object.reader.tick(now().boot, &mut facts);
@@ -132,7 +133,7 @@ impl LiveSource {
         self.logs.iter_mut().for_each(ProgramLog::print);
     }
 
-    /// Adds to `out` the answers to what a report lacks.
+    /// Adds the answers to the host queries of a report to `out`.
     pub fn answer(&mut self, queries: &HostQueries, out: &mut impl Extend<Fact>) {
         let mut facts = Vec::new();
         names::answer(&self.root, self.clock, queries, &mut facts);
@@ -143,41 +144,42 @@ impl LiveSource {
             self.changes.single(fact, out);
         }
         for attached_object in &mut self.objects {
-            attached_object.ascribe(&mut self.changes, out);
+            attached_object.attribute(&mut self.changes, out);
         }
     }
 
-    /// A report is due: what nobody speaks of any more is forgotten. Adds to `out` what belongs to the next report.
+    /// A report is due: what no source reports any longer is forgotten. Adds to `out` what belongs to the next
+    /// report.
     pub fn tick(&mut self, now: Timestamp, out: &mut impl Extend<Fact>) {
         self.changes.tick();
-        self.look_for_ends(now, out);
+        self.find_ended_processes(now, out);
     }
 
-    /// Where nothing in the kernel tells of ends, what is known of processes would pile up.
-    fn look_for_ends(&mut self, now: Timestamp, out: &mut impl Extend<Fact>) {
-        let told = self.objects.iter().any(|attached_object| attached_object.declaration.reports_exits);
-        if told || now.boot.saturating_sub(self.looked) < LOOK_AGAIN {
+    /// Without a hook that reports exits, facts about ended processes would accumulate.
+    fn find_ended_processes(&mut self, now: Timestamp, out: &mut impl Extend<Fact>) {
+        let reported = self.objects.iter().any(|attached_object| attached_object.declaration.reports_exits);
+        if reported || now.boot.saturating_sub(self.searched) < SEARCH_INTERVAL {
             return;
         }
-        self.looked = now.boot;
+        self.searched = now.boot;
         for id in ended(&self.root, self.clock, self.changes.processes()) {
             self.changes.single(Fact::Process(ProcessFact::Ended { id, at: now.boot }), out);
         }
     }
 
-    /// What the attached programs cost so far.
+    /// What the attached programs have cost so far.
     #[must_use]
     pub fn activity(&self) -> Vec<ProgramActivity> {
         self.objects.iter().flat_map(|attached_object| attached_object.object.activity()).collect()
     }
 
-    /// The current value of everything state-like, for a recording's key frame.
+    /// The current value of every state-like slot, for a recording's key frame.
     pub fn keyframe(&self) -> impl Iterator<Item = Cow<'_, Fact>> {
         self.changes.keyframe()
     }
 }
 
-/// This moment on both clocks.
+/// The current time on both clocks.
 #[must_use]
 pub fn now() -> Timestamp {
     let read = |clock| {

@@ -1,7 +1,7 @@
-//! Writing a recording: every observation in its order, compressed a few seconds at a time.
+//! Writes a recording: every fact in its order, compressed a few seconds at a time.
 //!
 //! A crash or a full disk loses what was observed since the last frame, at most some seconds. An error is remembered
-//! and does not end the live view. What the file holds are names of processes and files: only its owner may read it.
+//! and does not end the live view. The file contains names of processes and files, so only its owner may read it.
 
 use std::{
     borrow::Cow,
@@ -16,9 +16,9 @@ use super::frame::{self, Kind};
 use observer_core::facts::{Fact, StreamItem, session::Timestamp};
 use serde::Serialize;
 
-/// A frame is closed when a report is due and so much is waiting, in bytes before compression…
+/// A frame is closed when a report is due and this many bytes before compression are waiting…
 const FRAME_BYTES: usize = 256 << 10;
-/// …or has been waiting for so long, in nanoseconds.
+/// …or the oldest of them has been waiting for this many nanoseconds.
 const FRAME_AGE: u64 = 5_000_000_000;
 /// A frame is closed at once when it is this large.
 const FRAME_LIMIT: usize = 1 << 20;
@@ -31,13 +31,13 @@ const LEVEL: i32 = 3;
 pub struct Recorder {
     file: File,
     compressor: zstd::bulk::Compressor<'static>,
-    /// Encoded observations that wait for their frame.
+    /// Encoded facts that wait for their frame.
     waiting: Vec<u8>,
-    /// When the frame that waits was begun, and when the last key frame was written: moments when a report was due.
+    /// When the waiting frame was begun, and when the last key frame was written: times at which a report was due.
     begun: Option<Timestamp>,
     key: Option<Timestamp>,
     now: Option<Timestamp>,
-    /// Every key frame begins with it, so that reading can begin there.
+    /// Every key frame begins with it, so that a reader can start there.
     session: Option<Fact>,
     /// Length of the file up to the last complete frame.
     written: u64,
@@ -57,7 +57,7 @@ impl fmt::Display for RecordError {
 impl std::error::Error for RecordError {}
 
 impl Recorder {
-    /// Begins a recording at `path`. A file that is there must be empty or an earlier recording, and one's own.
+    /// Begins a recording at `path`. An existing file must be empty or an earlier recording, and belong to this user.
     ///
     /// # Errors
     /// When it is something else, or cannot be created.
@@ -80,7 +80,7 @@ impl Recorder {
         recorder.failure.take().map_or(Ok(recorder), Err)
     }
 
-    /// Takes the next observation.
+    /// Takes the next fact.
     pub fn push(&mut self, fact: &Fact) {
         if self.failure.is_some() {
             return;
@@ -91,7 +91,7 @@ impl Recorder {
         }
     }
 
-    /// Whether a key frame should be written now; asked after a tick.
+    /// Whether a key frame is due; to be asked after a tick.
     #[must_use]
     pub fn wants_key(&self) -> bool {
         self.failure.is_none()
@@ -119,13 +119,13 @@ impl Recorder {
         self.close(Kind::Key { first, last: true });
     }
 
-    /// What went wrong, once something has; nothing is written any more.
+    /// The first error; nothing is written after it.
     #[must_use]
     pub const fn failure(&self) -> Option<&RecordError> {
         self.failure.as_ref()
     }
 
-    /// Ends the recording; its size in bytes.
+    /// Ends the recording; returns its size in bytes.
     ///
     /// # Errors
     /// When something could not be written, now or before.
@@ -143,7 +143,7 @@ impl Recorder {
             return;
         }
         self.encode(Kind::Changes, &(StreamItem::TICK, now));
-        // The first frame is closed with the first report: even the shortest recording then begins.
+        // The first frame is closed with the first report, so even a very short recording has one.
         let old = self.begun.is_none_or(|begun| now.boot.saturating_sub(begun.boot) >= FRAME_AGE);
         self.key.get_or_insert(now);
         self.now = Some(now);
@@ -167,7 +167,7 @@ impl Recorder {
         }
     }
 
-    /// Writes what waits as a frame.
+    /// Writes the waiting facts as a frame.
     fn close(&mut self, kind: Kind) {
         self.begun = self.now;
         if self.failure.is_some() || self.waiting.is_empty() {
@@ -190,16 +190,16 @@ impl Recorder {
     }
 
     fn fail(&mut self, what: String) {
-        // Half a frame would look like damage to a reader. If even that cannot be repaired, the reader copes.
+        // Half a frame would look like damage to a reader. If truncation fails too, the reader skips it as damage.
         let _ = self.file.set_len(self.written);
         self.waiting = Vec::new();
         self.failure = Some(RecordError(format!("{what}; its first {} bytes can be replayed", self.written)));
     }
 }
 
-/// Opens what may be overwritten, emptied and readable by its owner alone.
+/// Opens a file that may be overwritten, empties it, and makes it readable for its owner only.
 fn open(path: &Path) -> Result<File, String> {
-    // Non-blocking: a named pipe without a reader is refused below instead of waited for.
+    // Non-blocking: a named pipe without a reader is rejected below instead of waited for.
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -211,7 +211,7 @@ fn open(path: &Path) -> Result<File, String> {
         .map_err(|error| error.to_string())?;
     let about = file.metadata().map_err(|error| error.to_string())?;
     if !about.is_file() {
-        return Err("is no regular file; name another".to_owned());
+        return Err("is not a regular file; name another".to_owned());
     }
     // SAFETY: geteuid has no arguments and cannot fail.
     if about.uid() != unsafe { libc::geteuid() } {
@@ -221,7 +221,7 @@ fn open(path: &Path) -> Result<File, String> {
     let overwritten = (&mut file).take(frame::MAGIC.len() as u64).read_to_end(&mut start);
     overwritten.map_err(|error| error.to_string())?;
     if !start.is_empty() && start != frame::MAGIC {
-        return Err("exists and is no recording; remove it or name another file".to_owned());
+        return Err("exists and is not a recording; remove it or name another file".to_owned());
     }
     let empty = |file: &mut File| -> io::Result<()> {
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;

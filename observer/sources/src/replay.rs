@@ -1,7 +1,8 @@
-//! Reading a recording: the observations in their order, exactly as they were when it was written.
+//! Reads a recording: the facts and ticks in their order, exactly as they were when it was written.
 //!
-//! What is damaged is skipped up to the next key frame, which says what had changed by then; what happened in between
-//! is lost, and said to be. A recording is not trusted: lengths are bounded, and what cannot be read is an error.
+//! After damage, the reader skips to the next key frame, which has all values at that time. What happened in between
+//! is lost, and reported as lost. A recording is not trusted: lengths are bounded, and unreadable contents are an
+//! error.
 
 use std::{
     borrow::Cow,
@@ -15,7 +16,7 @@ use std::{
 use super::frame::{Fault, Frames, Head, Kind, VERSION};
 use observer_core::facts::{Fact, Slot, StreamItem, session::Timestamp};
 
-/// More things than any machine has: a recording that tells of more is not believed.
+/// More slots than any machine has: a recording with more is rejected.
 const MAX_SLOTS: usize = 4_000_000;
 
 /// A recording that is being read.
@@ -23,16 +24,16 @@ const MAX_SLOTS: usize = 4_000_000;
 pub struct Replay<R = BufReader<File>> {
     frames: Frames<R>,
     writer: String,
-    /// The frame that is being delivered, and how far.
+    /// The frame that is being delivered, and how many bytes of it have been.
     raw: Vec<u8>,
     used: usize,
-    /// What follows before the next frame is read.
+    /// Items to deliver before the next frame is read.
     queue: VecDeque<Result<StreamItem, ReplayError>>,
-    /// What the reader of this stream believes, so that a key frame can correct it.
+    /// The values that the reader of this stream has, so that a key frame can correct them.
     known: BTreeMap<Slot, Fact>,
-    /// Parts of a key frame read so far; `None` where its first part is still to come.
+    /// Parts of a key frame read so far; `None` before its first part.
     key: Option<Vec<Fact>>,
-    /// Where the damage began that has not been got over yet.
+    /// Where the damage began that the reader has not recovered from yet.
     damaged: Option<u64>,
     session: Option<Timestamp>,
     last: Option<Timestamp>,
@@ -50,23 +51,23 @@ pub enum ReplayError {
     Newer {
         writer: String,
     },
-    /// It ends without the end that was meant: the observer was killed, or the file was cut. `after` is the time of the last
+    /// It ends without an end frame: the observer was killed, or the file was cut. `after` is the time of the last
     /// report in it, in seconds since it began.
     Truncated {
         after: Option<f64>,
     },
-    /// Bytes `from` to `to` could not be read, to the end of the file where there is no `to`.
+    /// Bytes `from` to `to` could not be read; without `to`, up to the end of the file.
     Damaged {
         from: u64,
         to: Option<u64>,
         after: Option<f64>,
     },
-    /// It tells of more things than any machine has.
+    /// It has more slots than any machine.
     Implausible,
 }
 
 impl ReplayError {
-    /// Whether what was delivered stands, so that this is a note and the exit code 3; if not, it is a failure.
+    /// Whether the items before it are valid, so that this is a note and the exit code 3; otherwise it is a failure.
     #[must_use]
     pub const fn is_loss(&self) -> bool {
         matches!(self, Self::Truncated { .. } | Self::Damaged { .. })
@@ -80,13 +81,13 @@ impl fmt::Display for ReplayError {
         };
         match self {
             Self::Read(error) => write!(formatter, "the recording cannot be read: {error}"),
-            Self::NotARecording => write!(formatter, "this is no recording of observer's"),
+            Self::NotARecording => write!(formatter, "this is not a recording of observer"),
             Self::Head => {
                 write!(formatter, "the head of the recording is damaged: it is cut off or was changed")
             }
             Self::Newer { writer } => write!(
                 formatter,
-                "the recording was written by observer {writer} and holds what this version ({}) does not know; \
+                "the recording was written by observer {writer} and contains facts that this version ({}) does not know; \
                  replay it with that version or a later one",
                 env!("CARGO_PKG_VERSION")
             ),
@@ -102,10 +103,10 @@ impl fmt::Display for ReplayError {
             ),
             Self::Damaged { from, to: None, after } => write!(
                 formatter,
-                "the recording is damaged {}: from byte {from} on nothing can be read",
+                "the recording is damaged {}: nothing can be read from byte {from} on",
                 when(after)
             ),
-            Self::Implausible => write!(formatter, "the recording tells of more things than any machine has"),
+            Self::Implausible => write!(formatter, "the recording contains more things than any machine has"),
         }
     }
 }
@@ -123,7 +124,7 @@ impl Replay {
 }
 
 impl<R: BufRead + Seek> Replay<R> {
-    /// Reads a recording from anywhere.
+    /// Reads a recording from any reader.
     ///
     /// # Errors
     /// As [`Replay::open`].
@@ -150,7 +151,7 @@ impl<R: BufRead + Seek> Replay<R> {
         })
     }
 
-    /// Reads one frame and does what it says.
+    /// Reads one frame and applies it.
     fn frame(&mut self) {
         let at = self.frames.at();
         match self.frames.next(&mut self.raw) {
@@ -164,7 +165,7 @@ impl<R: BufRead + Seek> Replay<R> {
                 self.stop(ReplayError::Truncated { after });
             }
             Err(Fault::Cut) => self.end(),
-            // Without this one nothing is lost: it says what is known already.
+            // Nothing is lost without this one: its values are known already.
             Err(Fault::Payload(Kind::Key { .. } | Kind::Unknown)) => self.key = None,
             Err(Fault::Payload(_)) => self.damage(at),
             Err(Fault::Header) => {
@@ -189,7 +190,7 @@ impl<R: BufRead + Seek> Replay<R> {
             match self.decode() {
                 Ok(_) if values.len() == MAX_SLOTS => return self.stop(ReplayError::Implausible),
                 Ok(StreamItem::Fact(fact)) => values.push(fact),
-                // A key frame has none.
+                // A key frame has no ticks.
                 Ok(StreamItem::Tick(_)) => {}
                 Err(error) => return self.stop(error),
             }
@@ -201,7 +202,7 @@ impl<R: BufRead + Seek> Replay<R> {
         }
     }
 
-    /// Everything that was known at this place is what the key frame says. After damage, what differs is delivered.
+    /// A complete key frame has every value at this position. After damage, the values that differ are delivered.
     fn correct(&mut self, at: u64, values: Vec<Fact>) {
         let mut before = std::mem::take(&mut self.known);
         let damaged = self.damaged.take();
@@ -229,7 +230,7 @@ impl<R: BufRead + Seek> Replay<R> {
         }
     }
 
-    /// The next observation of the frame that is being delivered.
+    /// The next item of the frame that is being delivered.
     fn decode(&mut self) -> Result<StreamItem, ReplayError> {
         let bytes = &self.raw[self.used..];
         let item = match bytes.split_first() {
@@ -243,12 +244,12 @@ impl<R: BufRead + Seek> Replay<R> {
                 self.used = self.raw.len() - rest.len();
                 Ok(item)
             }
-            // The checksum was right: these are the bytes that were written, and this version does not know them.
+            // The checksum was valid: the bytes are as they were written, and this version does not know them.
             Err(_) => Err(ReplayError::Newer { writer: self.writer.clone() }),
         }
     }
 
-    /// Remembers what the reader of this stream knows from now on.
+    /// Remembers what the reader of this stream knows after this fact.
     fn note(&mut self, fact: &Fact) {
         match fact {
             Fact::Session(session) => self.session = Some(session.began),
@@ -266,7 +267,7 @@ impl<R: BufRead + Seek> Replay<R> {
         }
     }
 
-    /// The current value of every slot at this place.
+    /// The current value of every slot at this position.
     pub fn values(&self) -> impl Iterator<Item = Cow<'_, Fact>> {
         self.known.values().map(Cow::Borrowed)
     }

@@ -43,7 +43,7 @@ fn missing(outcome: &Outcome) -> Missing {
     }
 }
 
-/// What a capability that observer can do without is missed for.
+/// What observer cannot do without an optional capability.
 fn lacking(capability: &Capability) -> Missing {
     let columns = if capability.name == "CAP_SYS_PTRACE" { vec!["exe".to_owned()] } else { Vec::new() };
     Missing {
@@ -65,7 +65,7 @@ fn blind(outcome: &Outcome) -> Option<Missing> {
     })
 }
 
-/// A refusal that should not be, though another way was taken.
+/// A rejection that is a fault of observer, though another alternative was attached.
 fn fault(outcome: &Outcome) -> Option<Missing> {
     let alternative = outcome.alternative?;
     let reasons: Vec<String> =
@@ -73,7 +73,7 @@ fn fault(outcome: &Outcome) -> Option<Missing> {
     (!reasons.is_empty()).then(|| Missing {
         hook: outcome.hook.name.to_owned(),
         text: format!(
-            "Seen by the next best way: {} ({}). The kernel refused a better one, which is a fault of observer: {}.",
+            "Seen by the next best alternative: {} ({}). The kernel rejected a better one, which is a fault of observer: {}.",
             outcome.hook.provides,
             alternative.name,
             reasons.join("; ")

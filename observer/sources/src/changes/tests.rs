@@ -1,4 +1,4 @@
-//! What is news, what is gone, what is forgotten.
+//! Which facts are new, gone and forgotten.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn ended(tgid: u64) -> Fact {
     Fact::Process(ProcessFact::Ended { id: TaskId { start: 7, tgid }, at: 9 })
 }
 
-fn pass(changes: &mut Changes, program: &'static str, facts: &[Fact]) -> Vec<Fact> {
+fn scan(changes: &mut Changes, program: &'static str, facts: &[Fact]) -> Vec<Fact> {
     let mut out = Vec::new();
     changes.scan(ProgramName::new(program), facts.to_vec(), &mut out);
     changes.settle(&mut out);
@@ -61,8 +61,8 @@ fn state(changes: &Changes) -> Vec<Fact> {
 #[test]
 fn an_equal_fact_is_dropped_and_a_changed_one_passed_on() {
     let mut changes = Changes::default();
-    assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]), [met(1, "x"), met(2, "y")]);
-    assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "z")]), [met(2, "z")]);
+    assert_eq!(scan(&mut changes, "a", &[met(1, "x"), met(2, "y")]), [met(1, "x"), met(2, "y")]);
+    assert_eq!(scan(&mut changes, "a", &[met(1, "x"), met(2, "z")]), [met(2, "z")]);
     assert_eq!(single(&mut changes, met(2, "z")), []);
     assert_eq!(single(&mut changes, met(2, "y")), [met(2, "y")]);
     assert_eq!(state(&changes), [met(1, "x"), met(2, "y")]);
@@ -86,17 +86,17 @@ fn a_known_fact_in_a_running_scan_is_stored_once() {
     let mut changes = Changes::default();
     let known = socket(1, 0);
     single(&mut changes, known.clone().into());
-    let mut told = [socket(1, 0), socket(2, 0)];
-    changes.compact(&mut told);
+    let mut facts = [socket(1, 0), socket(2, 0)];
+    changes.compact(&mut facts);
     let same = |one: &SocketHandle, other: &SocketHandle| match (one, other) {
         (SocketHandle::Socket(one), SocketHandle::Socket(other)) => Arc::ptr_eq(one, other),
         _ => false,
     };
-    assert!(same(&told[0], &known));
-    assert_eq!(told[1], socket(2, 0), "what is new stays as it is");
+    assert!(same(&facts[0], &known));
+    assert_eq!(facts[1], socket(2, 0), "a new fact stays as it is");
     let mut changed = [socket(1, 9)];
     changes.compact(&mut changed);
-    assert_eq!(changed, [socket(1, 9)], "and so does what has changed");
+    assert_eq!(changed, [socket(1, 9)], "and so does a changed one");
 }
 
 #[test]
@@ -119,9 +119,9 @@ fn facts_about_many_sockets_are_packed_and_stay_equal() {
     let whole_pass = |changes: &mut Changes, facts: Vec<Fact>| {
         let sockets = facts.into_iter().map(|fact| SocketHandle::try_from(fact).unwrap());
         let mut sockets: Vec<SocketHandle> = sockets.collect();
-        // As they are read: a part after the other.
+        // In parts, as they are read.
         sockets.chunks_mut(100).for_each(|part| changes.compact(part));
-        pass(changes, "sockets", &sockets.into_iter().map(Fact::from).collect::<Vec<_>>())
+        scan(changes, "sockets", &sockets.into_iter().map(Fact::from).collect::<Vec<_>>())
     };
     let packed = |facts: &[Fact]| {
         let is_packed =
@@ -131,12 +131,12 @@ fn facts_about_many_sockets_are_packed_and_stay_equal() {
     let mut changes = Changes::default();
     let few: Vec<Fact> = (0..FEW as u64).map(|cookie| told(cookie, 1)).collect();
     let out = whole_pass(&mut changes, few.clone());
-    assert_eq!((out.len(), packed(&out)), (FEW, 0), "few are as they were read");
+    assert_eq!((out.len(), packed(&out)), (FEW, 0), "a few stay as they were read");
     let many: Vec<Fact> = (0..3 * FEW as u64).map(|cookie| told(cookie, 1)).collect();
     let out = whole_pass(&mut changes, many.clone());
     assert_eq!(out, many[FEW..]);
     assert!(packed(&out) > FEW, "{}", packed(&out));
-    assert_eq!(whole_pass(&mut changes, many.clone()), [], "the same in another form is no news");
+    assert_eq!(whole_pass(&mut changes, many.clone()), [], "an equal fact in another form is not new");
     let mut moved = many.clone();
     (moved[3], moved[3 * FEW - 1]) = (told(3, 2), told(3 * FEW as u64 - 1, 2));
     let out = whole_pass(&mut changes, moved.clone());
@@ -146,7 +146,7 @@ fn facts_about_many_sockets_are_packed_and_stay_equal() {
 }
 
 #[test]
-fn names_read_again_after_an_exec_are_news_though_they_are_the_same() {
+fn equal_names_read_again_after_an_exec_are_new() {
     let mut changes = Changes::default();
     single(&mut changes, met(1, "x"));
     assert_eq!(single(&mut changes, named(1)), [named(1)]);
@@ -161,40 +161,40 @@ fn events_are_never_dropped() {
     let mut changes = Changes::default();
     assert_eq!(single(&mut changes, ended(1)), [ended(1)]);
     assert_eq!(single(&mut changes, ended(1)), [ended(1)]);
-    assert_eq!(pass(&mut changes, "a", &[ended(1)]), [ended(1)]);
+    assert_eq!(scan(&mut changes, "a", &[ended(1)]), [ended(1)]);
     assert_eq!(state(&changes), []);
 }
 
 #[test]
 fn a_vanished_thing_is_forgotten_and_new_when_it_comes_back() {
     let mut changes = Changes::default();
-    pass(&mut changes, "a", &[met(1, "x"), met(2, "y"), met(1, "x")]);
-    pass(&mut changes, "a", &[met(2, "y")]);
+    scan(&mut changes, "a", &[met(1, "x"), met(2, "y"), met(1, "x")]);
+    scan(&mut changes, "a", &[met(2, "y")]);
     assert_eq!(state(&changes), [met(2, "y")]);
-    assert_eq!(pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]), [met(1, "x")]);
+    assert_eq!(scan(&mut changes, "a", &[met(1, "x"), met(2, "y")]), [met(1, "x")]);
 }
 
 #[test]
 fn a_vanished_thing_is_gone_once() {
     let mut changes = Changes::default();
-    pass(&mut changes, "a", &[counters(1, 10), counters(2, 20)]);
+    scan(&mut changes, "a", &[counters(1, 10), counters(2, 20)]);
     single(&mut changes, exact(1));
-    assert_eq!(pass(&mut changes, "a", &[counters(2, 20)]), [gone(1)]);
-    assert_eq!(pass(&mut changes, "a", &[counters(2, 20)]), []);
+    assert_eq!(scan(&mut changes, "a", &[counters(2, 20)]), [gone(1)]);
+    assert_eq!(scan(&mut changes, "a", &[counters(2, 20)]), []);
     (0..2).for_each(|_| changes.tick());
-    assert_eq!(state(&changes), [counters(2, 20)], "what only came outside passes went with it");
-    assert_eq!(pass(&mut changes, "a", &[counters(1, 10), counters(2, 20)]), [counters(1, 10)]);
+    assert_eq!(state(&changes), [counters(2, 20)], "facts from outside scans are forgotten with it");
+    assert_eq!(scan(&mut changes, "a", &[counters(1, 10), counters(2, 20)]), [counters(1, 10)]);
 }
 
 #[test]
 fn a_thing_that_another_program_still_finds_is_not_gone() {
     let mut changes = Changes::default();
-    pass(&mut changes, "a", &[met(1, "x")]);
-    assert_eq!(pass(&mut changes, "b", &[met(1, "x")]), []);
-    pass(&mut changes, "a", &[]);
-    pass(&mut changes, "a", &[]);
+    scan(&mut changes, "a", &[met(1, "x")]);
+    assert_eq!(scan(&mut changes, "b", &[met(1, "x")]), []);
+    scan(&mut changes, "a", &[]);
+    scan(&mut changes, "a", &[]);
     assert_eq!(state(&changes), [met(1, "x")]);
-    pass(&mut changes, "b", &[]);
+    scan(&mut changes, "b", &[]);
     assert_eq!(state(&changes), []);
 }
 
@@ -202,24 +202,28 @@ fn a_thing_that_another_program_still_finds_is_not_gone() {
 fn an_interrupted_scan_declares_nothing_gone() {
     let mut changes = Changes::default();
     let mut out = Vec::new();
-    pass(&mut changes, "a", &[met(1, "x"), met(2, "y")]);
+    scan(&mut changes, "a", &[met(1, "x"), met(2, "y")]);
     changes.interrupted_scan(ProgramName::new("a"), vec![met(1, "x"), met(3, "z")], &mut out);
     assert_eq!(out, [met(3, "z")]);
     assert_eq!(state(&changes), [met(1, "x"), met(2, "y"), met(3, "z")]);
-    pass(&mut changes, "a", &[met(3, "z")]);
+    scan(&mut changes, "a", &[met(3, "z")]);
     assert_eq!(state(&changes), [met(3, "z")]);
-    pass(&mut changes, "a", &[]);
+    scan(&mut changes, "a", &[]);
     assert_eq!(state(&changes), []);
 }
 
 #[test]
-fn a_process_that_ended_is_forgotten_once_its_last_words_were_said() {
+fn an_ended_process_is_forgotten_after_its_last_report() {
     let mut changes = Changes::default();
     single(&mut changes, met(1, "x"));
     single(&mut changes, named(1));
     single(&mut changes, ended(1));
     changes.tick();
-    assert_eq!(single(&mut changes, met(1, "x")), [], "what follows the end is still told from what is new");
+    assert_eq!(
+        single(&mut changes, met(1, "x")),
+        [],
+        "known facts stay known until the report after the end"
+    );
     changes.tick();
     assert!(changes.is_empty());
 }
@@ -227,41 +231,41 @@ fn a_process_that_ended_is_forgotten_once_its_last_words_were_said() {
 #[test]
 fn a_zombie_stays_known_while_scans_find_it() {
     let mut changes = Changes::default();
-    pass(&mut changes, "a", &[met(1, "x")]);
+    scan(&mut changes, "a", &[met(1, "x")]);
     single(&mut changes, ended(1));
     for _ in 0..3 {
         changes.tick();
-        assert_eq!(pass(&mut changes, "a", &[met(1, "x")]), []);
+        assert_eq!(scan(&mut changes, "a", &[met(1, "x")]), []);
     }
-    pass(&mut changes, "a", &[]);
+    scan(&mut changes, "a", &[]);
     assert!(changes.is_empty());
 }
 
 #[test]
-fn facts_about_a_file_that_came_back_are_news() {
+fn facts_about_a_file_that_came_back_are_new() {
     use observer_core::facts::disk::{Answer, DiskFact, File, InodeId};
     let inode = InodeId::default();
     let file = Fact::Disk(DiskFact::File { inode, file: File::default() });
     let asked = Fact::Disk(DiskFact::Asked { inode, answer: Answer::default() });
     let mut changes = Changes::default();
-    pass(&mut changes, "a", std::slice::from_ref(&file));
+    scan(&mut changes, "a", std::slice::from_ref(&file));
     assert_eq!(single(&mut changes, asked.clone()), std::slice::from_ref(&asked));
     assert_eq!(single(&mut changes, asked.clone()), []);
-    assert_eq!(pass(&mut changes, "a", &[]), [Fact::Disk(DiskFact::FileGone { inode })]);
-    pass(&mut changes, "b", &[file]);
+    assert_eq!(scan(&mut changes, "a", &[]), [Fact::Disk(DiskFact::FileGone { inode })]);
+    scan(&mut changes, "b", &[file]);
     assert_eq!(single(&mut changes, asked.clone()), [asked]);
 }
 
 #[test]
-fn places_are_used_again() {
+fn entries_are_reused() {
     let mut changes = Changes::default();
     for tgid in 0..1000 {
-        pass(&mut changes, "a", &[met(tgid, "x"), met(tgid + 1, "x")]);
+        scan(&mut changes, "a", &[met(tgid, "x"), met(tgid + 1, "x")]);
     }
     assert!(changes.values.len() <= 4, "{}", changes.values.len());
 }
 
-fn place(tgid: u64, cgroup: &str) -> Fact {
+fn cgroup_of(tgid: u64, cgroup: &str) -> Fact {
     Fact::Mem(MemFact::Place { id: TaskId { start: 7, tgid }, cgroup: cgroup.into() })
 }
 
@@ -270,31 +274,31 @@ fn limit(cgroup: &str) -> Fact {
 }
 
 #[test]
-fn exact_memory_is_news_again_after_the_counters_changed() {
+fn exact_memory_is_new_again_after_the_counters_changed() {
     let mut changes = Changes::default();
-    pass(&mut changes, "a", &[counters(1, 10)]);
+    scan(&mut changes, "a", &[counters(1, 10)]);
     assert_eq!(single(&mut changes, exact(1)), [exact(1)]);
     assert_eq!(single(&mut changes, exact(1)), []);
-    pass(&mut changes, "a", &[counters(1, 20)]);
-    assert_eq!(single(&mut changes, exact(1)), [exact(1)], "freed on one CPU what came on another");
+    scan(&mut changes, "a", &[counters(1, 20)]);
+    assert_eq!(single(&mut changes, exact(1)), [exact(1)], "one CPU may free what another allocated");
 }
 
 #[test]
-fn the_limit_of_a_group_is_news_when_it_has_processes_again() {
+fn the_limit_of_a_group_is_new_when_it_has_processes_again() {
     let mut changes = Changes::default();
-    pass(&mut changes, "a", &[counters(1, 10)]);
-    assert_eq!(single(&mut changes, place(1, "/g")), [place(1, "/g")]);
+    scan(&mut changes, "a", &[counters(1, 10)]);
+    assert_eq!(single(&mut changes, cgroup_of(1, "/g")), [cgroup_of(1, "/g")]);
     assert_eq!(single(&mut changes, limit("/g")), [limit("/g")]);
     assert_eq!(single(&mut changes, limit("/g")), []);
     single(&mut changes, ended(1));
     changes.tick();
-    pass(&mut changes, "a", &[counters(2, 10)]);
-    single(&mut changes, place(2, "/g"));
-    assert_eq!(single(&mut changes, limit("/g")), [limit("/g")], "the report of the end has forgotten it");
+    scan(&mut changes, "a", &[counters(2, 10)]);
+    single(&mut changes, cgroup_of(2, "/g"));
+    assert_eq!(single(&mut changes, limit("/g")), [limit("/g")], "the report after the end has forgotten it");
 }
 
 #[test]
-fn the_space_of_a_filesystem_is_news_when_it_is_mounted_again() {
+fn the_space_of_a_filesystem_is_new_when_it_is_mounted_again() {
     use observer_core::facts::disk::{DiskFact, Mount, Space};
     let space = Fact::Disk(DiskFact::Space { dev: 8, space: Space::default() });
     let mounted = Fact::Disk(DiskFact::Mounts(vec![Mount { dev: 8, ..Mount::default() }]));
@@ -312,19 +316,19 @@ fn the_space_of_a_filesystem_is_news_when_it_is_mounted_again() {
     assert_eq!(tick(mounted.clone(), std::slice::from_ref(&space)), [space, mounted]);
 }
 
-/// One report's time in the life of `life`: a process in a group of its own, with a deleted file that it wrote, a socket,
-/// and a filesystem; half of them end without a word, and numbers are used again.
-fn lived(changes: &mut Changes, life: u64) {
+/// One report with number `number`: a process in its own cgroup, with a deleted file that it wrote, a socket, and a
+/// filesystem. Half of the processes end without a report, and process ids are reused.
+fn report(changes: &mut Changes, number: u64) {
     use observer_core::facts::{
         disk::{Answer, DiskFact, File, Hold, InodeId, Mount, Space},
         net::{FlowFact, FlowSlot, NetFact, Protocol},
     };
-    let id = TaskId { start: 1000 + life, tgid: life % 10 };
-    let inode = InodeId { ino: life, ..InodeId::default() };
-    let unheld = InodeId { ino: life, generation: 1, ..InodeId::default() };
-    let key = FlowSlot { task: id, cookie: life, created: life };
-    let cgroup = format!("/job-{life}").into_bytes();
-    let mount = Mount { dev: life as u32, ..Mount::default() };
+    let id = TaskId { start: 1000 + number, tgid: number % 10 };
+    let inode = InodeId { ino: number, ..InodeId::default() };
+    let without_holder = InodeId { ino: number, generation: 1, ..InodeId::default() };
+    let key = FlowSlot { task: id, cookie: number, created: number };
+    let cgroup = format!("/job-{number}").into_bytes();
+    let mount = Mount { dev: number as u32, ..Mount::default() };
     let mem = Fact::Mem;
     let disk = Fact::Disk;
     let named = ProcessFact::Named { id, exe: None, cgroup: Some(cgroup.clone()), cmdline: None };
@@ -336,18 +340,18 @@ fn lived(changes: &mut Changes, life: u64) {
         mem(MemFact::Exact { id, memory: Memory::default() }),
         mem(MemFact::Place { id, cgroup: cgroup.clone() }),
         mem(MemFact::Limit { cgroup, nearest: None }),
-        mem(MemFact::Limit { cgroup: format!("/left-{life}").into_bytes(), nearest: None }),
+        mem(MemFact::Limit { cgroup: format!("/left-{number}").into_bytes(), nearest: None }),
         disk(DiskFact::Asked { inode, answer: Answer::default() }),
-        disk(DiskFact::Space { dev: life as u32, space: Space::default() }),
+        disk(DiskFact::Space { dev: number as u32, space: Space::default() }),
         disk(DiskFact::Mounts(vec![mount])),
         Fact::Net(NetFact::Flow(FlowFact { key, protocol: Protocol::Udp, remote: None, tx: 1, rx: 1 })),
         Fact::Net(NetFact::FlowEnded { key }),
     ];
-    for inode in [inode, unheld] {
+    for inode in [inode, without_holder] {
         singles.push(disk(DiskFact::Deleted { inode, by: id, at: 1 }));
         singles.push(disk(DiskFact::Writers { inode, written: vec![(id, 1)] }));
     }
-    if life.is_multiple_of(2) {
+    if number.is_multiple_of(2) {
         singles.push(Fact::Process(ProcessFact::Ended { id, at: 1 }));
     }
     let mut out = Vec::new();
@@ -363,11 +367,11 @@ fn lived(changes: &mut Changes, life: u64) {
 }
 
 #[test]
-fn the_number_of_known_slots_is_bounded_by_what_there_is() {
+fn the_number_of_known_slots_is_bounded_by_what_exists() {
     let mut changes = Changes::default();
-    (0..100).for_each(|life| lived(&mut changes, life));
+    (0..100).for_each(|number| report(&mut changes, number));
     let (len, values) = (changes.len(), changes.values.len());
-    (100..1100).for_each(|life| lived(&mut changes, life));
+    (100..1100).for_each(|number| report(&mut changes, number));
     assert_eq!(changes.len(), len, "{:#?}", changes.keyframe().collect::<Vec<_>>());
     assert_eq!(changes.values.len(), values);
     assert!(changes.kept.len() <= len && changes.loose.is_empty(), "{:?} {:?}", changes.kept, changes.loose);
@@ -375,25 +379,25 @@ fn the_number_of_known_slots_is_bounded_by_what_there_is() {
 }
 
 #[test]
-fn a_thing_that_another_scan_of_the_same_report_finds_was_never_gone() {
+fn a_thing_that_another_scan_of_the_same_report_finds_is_not_gone() {
     use observer_core::facts::disk::{DiskFact, File, InodeId};
     let file = Fact::Disk(DiskFact::File { inode: InodeId::default(), file: File::default() });
     let gone = Fact::Disk(DiskFact::FileGone { inode: InodeId::default() });
     let (mut changes, mut out) = (Changes::default(), Vec::new());
-    pass(&mut changes, "descriptors", &[file.clone(), met(1, "x")]);
+    scan(&mut changes, "descriptors", &[file.clone(), met(1, "x")]);
     changes.scan(ProgramName::new("descriptors"), vec![file.clone()], &mut out);
-    assert!(!changes.seeks(), "nobody else looks for processes");
+    assert!(!changes.seeks(), "no other scan finds processes");
     changes.scan(ProgramName::new("descriptors"), Vec::new(), &mut out);
     assert!(changes.seeks(), "a mapping may hold it");
     changes.scan(ProgramName::new("mappings"), vec![file], &mut out);
     assert!(!changes.seeks());
     changes.settle(&mut out);
     assert_eq!(out, []);
-    assert_eq!(pass(&mut changes, "mappings", &[]), [gone]);
+    assert_eq!(scan(&mut changes, "mappings", &[]), [gone]);
 }
 
 #[test]
-fn the_order_in_which_a_pass_finds_things_changes_nothing() {
+fn the_order_in_a_scan_does_not_matter() {
     let (mut ordered, mut scattered) = (Changes::default(), Changes::default());
     let mut random = 1_u64;
     let mut next = |below: u64| {
@@ -417,8 +421,8 @@ fn the_order_in_which_a_pass_finds_things_changes_nothing() {
             facts
         };
         assert_eq!(
-            sorted(pass(&mut ordered, "p", &facts)),
-            sorted(pass(&mut scattered, "p", &others)),
+            sorted(scan(&mut ordered, "p", &facts)),
+            sorted(scan(&mut scattered, "p", &others)),
             "{round}"
         );
         assert_eq!(state(&ordered), state(&scattered));

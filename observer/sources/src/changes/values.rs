@@ -12,20 +12,20 @@ use observer_core::facts::{
     net::{NetSlot, SocketHandle},
 };
 
-/// The scans that find a thing.
+/// The scans that find a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeenBy {
     /// The last scan that found it.
     pub found: u32,
-    /// Programs that found it in their latest scan, a bit each; none if it only came outside scans.
+    /// Programs that found it in their latest scan, one bit each; 0 if it came from outside scans only.
     pub finders: u32,
 }
 
-/// The index of a value. It stays the value's own as long as the value is kept, and is used again after that.
+/// The index of a value. It does not change while the value is kept, and is reused after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueIndex(u32);
 
-/// A fact as it is stored.
+/// A fact in its stored form.
 #[derive(Debug)]
 enum Stored {
     Socket(SocketHandle),
@@ -65,7 +65,7 @@ impl Stored {
         }
     }
 
-    /// Stores another fact of the same slot, which is stored in the same form; the earlier one.
+    /// Stores another fact of the same slot in the same form; returns the earlier one.
     fn replace(&mut self, fact: Fact) -> Fact {
         match self {
             Self::Socket(_) => std::mem::replace(self, fact.into()).into(),
@@ -92,7 +92,7 @@ impl From<Stored> for Fact {
 /// The last value of every slot.
 #[derive(Debug, Default)]
 pub struct Values {
-    /// A free place is `None`.
+    /// `None` is a free entry.
     stored: Vec<Option<(Stored, SeenBy)>>,
     free: Vec<ValueIndex>,
     /// How many values are about sockets.
@@ -155,7 +155,7 @@ impl Values {
         self.stored.get_mut(index.0 as usize)?.as_mut().map(|(_, seen_by)| seen_by)
     }
 
-    /// Stores the next value of the slot; the earlier one.
+    /// Stores the next value of the slot; returns the earlier one.
     pub fn replace(&mut self, index: ValueIndex, fact: Fact) -> Option<Fact> {
         let (stored, _) = self.stored.get_mut(index.0 as usize)?.as_mut()?;
         Some(stored.replace(fact))
@@ -184,7 +184,7 @@ impl Values {
         index
     }
 
-    /// Takes the value away.
+    /// Removes the value.
     pub fn remove(&mut self, index: ValueIndex) -> Option<Fact> {
         let hash = self.hasher.hash_one(self.slot(index)?);
         if let Ok(entry) = self.by_slot.find_entry(hash, |known| *known == index) {
