@@ -1,6 +1,6 @@
-//! `cargo xtask corpus`: records the corpus anew, or measures the verdicts on what is recorded.
+//! `cargo xtask corpus`: records the corpus again, or measures the verdicts on the recordings.
 //!
-//! The work is done by the tests' `corpus`, which is linked with observer; this only prepares the machine and calls it.
+//! It prepares the machine and runs the tests' program `corpus`, which links observer.
 
 use std::path::Path;
 
@@ -8,27 +8,27 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::{
-    packages::{self, Need},
+    packages::{self, Package},
     process::{self, cargo},
 };
 
-/// What is to be done with the corpus.
+/// Options of the corpus; without any, it is recorded and measured.
 #[derive(Args)]
 pub struct Options {
-    /// Measure on the recordings that are there, and record nothing
+    /// Measure the verdicts on the existing recordings, and record nothing
     #[arg(long)]
     eval: bool,
-    /// With --eval: measure on the untouched part, too
+    /// With --eval: also measure on the untouched part
     #[arg(long, requires = "eval")]
     untouched: bool,
-    /// Try whether the untouched part's labels are true, by more requests than its runs get; records nothing
+    /// Check the labels of the untouched part, with more requests than its runs get; records nothing
     #[arg(long, conflicts_with = "eval")]
     check_labels: bool,
 }
 
 const REASON: &str = "a program of the corpus";
 
-/// The programs that the corpus observes.
+/// The programs that the corpus observes: the program or a file, and its Debian package.
 const PROGRAMS: &[(&str, &str)] = &[
     ("apache2", "apache2-bin"),
     ("as", "binutils"),
@@ -197,10 +197,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("/usr/share/perl5/Mojolicious.pm", "libmojolicious-perl"),
 ];
 
-/// Records, unless only figures are asked for, and prints the figures.
+/// Records, unless only figures are requested, and prints the figures.
 ///
 /// # Errors
-/// When something is missing that cannot be installed, without root, or when no run lived to its end.
+/// When a missing package cannot be installed, without root, or when no run reached its end.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let corpus = |words: &[&str]| {
         let bins = ["build", "--release", "--package", "observer", "--package", "observer-tests", "--bins"];
@@ -211,10 +211,11 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         return corpus(if options.untouched { &["eval", "--untouched"] } else { &["eval"] });
     }
     if !process::is_root() {
-        bail!("recording needs root; `cargo xtask corpus --eval` measures on what is recorded");
+        bail!("recording needs root; `cargo xtask corpus --eval` measures on the existing recordings");
     }
-    let need = |&(has, package): &(&'static str, &'static str)| Need { has, package, reason: REASON };
-    packages::ensure(&PROGRAMS.iter().map(need).collect::<Vec<_>>())?;
+    let package =
+        |&(provides, name): &(&'static str, &'static str)| Package { provides, name, reason: REASON };
+    packages::ensure(&PROGRAMS.iter().map(package).collect::<Vec<_>>())?;
     if options.check_labels {
         return corpus(&["labels", "untouched"]);
     }

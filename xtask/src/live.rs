@@ -1,4 +1,4 @@
-//! The live tests: they load programs into this machine's kernel.
+//! The live tests, which load programs into this machine's kernel.
 
 use std::path::Path;
 
@@ -6,20 +6,20 @@ use anyhow::{Result, bail};
 
 use crate::process::{self, cargo};
 
-/// The target of the tests that need root.
+/// The test target that needs root.
 pub const TARGET: &str = "live";
 
 /// Runs the live tests on the embedded objects, or on those in a folder.
 ///
 /// # Errors
-/// When one fails, and without root.
+/// When a test fails, and without root.
 pub fn run(root: &Path, objects: Option<&Path>) -> Result<()> {
     if !process::is_root() {
-        bail!("the live tests need root, and this is not root: they did not run");
+        bail!("the live tests need root: they did not run");
     }
     process::run(cargo(root).args(["build", "--bins"]))?;
     let mut command = cargo(root);
-    // A workload's truth is exact whatever runs beside it, but two that each fill a machine would starve each other.
+    // The truth of a workload is exact at any load, but two that each fill the machine would starve each other.
     command.args(["test", "--test", TARGET, "--", "--test-threads=1"]);
     match objects {
         Some(folder) => {

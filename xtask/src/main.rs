@@ -25,40 +25,40 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure what observer costs beside what people use instead; writes docs/performance.md. Needs root
+    /// Measure the cost of observer and compare it with other tools; writes docs/performance.md. Needs root
     Bench(bench::Options),
-    /// Check the rules of the house that neither Cargo nor clippy can hold
+    /// Check the project's rules that neither Cargo nor clippy can check
     Check,
-    /// Build the kernel objects from source, with a toolchain that is set up where it is missing
+    /// Build the kernel objects from source; sets up the toolchain if it is missing
     Ebpf {
-        /// Prove that the committed objects are what the source gives, and change nothing
+        /// Prove that a build from source gives the committed objects, and change nothing
         #[arg(long)]
         check: bool,
-        /// Build objects whose rare paths log, into a folder for `observer -vv --objects FOLDER`
+        /// Build objects that log on rare paths, into a folder for `observer -vv --objects FOLDER`
         #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = "target/ebpf-log", conflicts_with = "check")]
         log: Option<PathBuf>,
     },
-    /// Install what the tests need, then run every test; the live ones need root
+    /// Install the packages for the tests, then run every test; the live tests need root
     Test {
-        /// Leave the live tests out instead of failing without root
+        /// Leave out the live tests instead of failing without root
         #[arg(long)]
         no_root: bool,
     },
-    /// Record the corpus of labelled processes anew, and measure how often verdicts are right
+    /// Record the corpus of labelled processes again, and measure how many verdicts are correct
     Corpus(corpus::Options),
-    /// Play random scenarios over emulated links and count how often what limits a connection is told rightly; needs root
+    /// Run random scenarios over emulated links and count how often the bottleneck is found; needs root
     Scenarios {
-        /// How many
+        /// The number of scenarios
         #[arg(long, default_value_t = 104)]
         runs: u32,
-        /// The seed of the first; each next one has the next
+        /// The seed of the first scenario; each scenario adds one
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// How many side by side
-        #[arg(long, default_value_t = 4)]
-        beside: u32,
+        /// How many run at the same time
+        #[arg(long = "beside", default_value_t = 4)]
+        parallel: u32,
     },
-    /// Run doctor and the live tests on stock kernels of each series, under emulation
+    /// Run doctor and the live tests on stock kernels of each series, in emulated machines
     Vm(vm::Options),
 }
 
@@ -83,12 +83,12 @@ fn run(command: &Command) -> Result<()> {
         Command::Ebpf { .. } => ebpf::build(root),
         Command::Test { no_root } => tests::run(root, *no_root),
         Command::Corpus(options) => corpus::run(root, options),
-        Command::Scenarios { runs, seed, beside } => tests::scenarios(root, *runs, *seed, *beside),
+        Command::Scenarios { runs, seed, parallel } => tests::scenarios(root, *runs, *seed, *parallel),
         Command::Vm(options) => vm::run(root, options),
     }
 }
 
-/// The workspace's root: xtask is built from a folder in it.
+/// The workspace's root: the parent folder of this crate.
 fn workspace() -> Result<&'static std::path::Path> {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or_else(|| {
         anyhow::anyhow!("xtask is not in a workspace: {} has no parent", env!("CARGO_MANIFEST_DIR"))

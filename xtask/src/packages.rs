@@ -1,6 +1,6 @@
-//! What the project's commands need of the machine, each with its reason, and how it is had.
+//! Packages that the project's commands need, with reasons, and their installation.
 //!
-//! Knows Debian's names. On another system it says which program is missing and leaves the installing to its owner.
+//! The names are Debian's. On other systems it reports the missing programs and installs nothing.
 
 use std::{
     env,
@@ -12,132 +12,137 @@ use anyhow::{Result, bail};
 
 use crate::process;
 
-/// A program or file that something here needs.
-pub struct Need {
-    /// A program looked for in PATH, or a file by its full path.
-    pub has: &'static str,
-    /// The Debian package that brings it.
-    pub package: &'static str,
+/// A Debian package that one of the commands needs.
+pub struct Package {
+    /// The needed program, looked for in PATH, or the full path of a file.
+    pub provides: &'static str,
+    /// The package's name.
+    pub name: &'static str,
+    /// Why it is needed.
     pub reason: &'static str,
 }
 
-/// What the tests need beside Rust and what every Debian has. Workloads make their namespaces, sockets and files
-/// themselves, by system calls: a machine needs no tools for them.
-pub const TESTS: &[Need] = &[
-    Need {
-        has: "cc",
-        package: "gcc",
+/// Packages for the tests, in addition to Rust and to every Debian's base. Workloads create namespaces, sockets and files by
+/// system calls, without tools.
+pub const TESTS: &[Package] = &[
+    Package {
+        provides: "cc",
+        name: "gcc",
         reason: "links Rust, and builds the C workload without frame pointers",
     },
-    Need {
-        has: "/usr/include/stdio.h",
-        package: "libc6-dev",
-        reason: "the C library that both are linked with",
-    },
-    Need { has: "python3", package: "python3", reason: "the workload that allocates as Python does" },
-    Need { has: "javac", package: "openjdk-17-jdk-headless", reason: "the workload with a JVM's heap" },
-    Need { has: "go", package: "golang-go", reason: "the workload with Go's heap" },
-    Need { has: "mkfs.ext4", package: "e2fsprogs", reason: "filesystems of the tests' own, in files" },
-    Need { has: "mkfs.xfs", package: "xfsprogs", reason: "the same for xfs" },
-    Need { has: "mkfs.btrfs", package: "btrfs-progs", reason: "the same for btrfs" },
+    Package { provides: "/usr/include/stdio.h", name: "libc6-dev", reason: "the C library, which both link" },
+    Package { provides: "python3", name: "python3", reason: "the workload that allocates as Python does" },
+    Package { provides: "javac", name: "openjdk-17-jdk-headless", reason: "the workload with a JVM's heap" },
+    Package { provides: "go", name: "golang-go", reason: "the workload with Go's heap" },
+    Package { provides: "mkfs.ext4", name: "e2fsprogs", reason: "filesystems for tests, in files" },
+    Package { provides: "mkfs.xfs", name: "xfsprogs", reason: "the same for xfs" },
+    Package { provides: "mkfs.btrfs", name: "btrfs-progs", reason: "the same for btrfs" },
 ];
 
-/// What the kernel matrix needs: stock kernels are booted under software emulation.
-pub const EMULATION: &[Need] = &[
-    Need {
-        has: "qemu-system-x86_64",
-        package: "qemu-system-x86",
-        reason: "the machine that the kernels run on",
+/// Packages for the kernel matrix, which boots stock kernels under software emulation.
+pub const EMULATION: &[Package] = &[
+    Package { provides: "qemu-system-x86_64", name: "qemu-system-x86", reason: "the emulated machine" },
+    Package {
+        provides: "/bin/busybox",
+        name: "busybox-static",
+        reason: "the guest's shell, statically linked",
     },
-    Need { has: "/bin/busybox", package: "busybox-static", reason: "the guest's shell, without libraries" },
-    Need { has: "mkfs.ext4", package: "e2fsprogs", reason: "the guest's disk, with the binaries under test" },
-    Need { has: "dpkg-deb", package: "dpkg", reason: "unpacks kernels without installing them" },
-    Need { has: "xz", package: "xz-utils", reason: "unpacks modules" },
-    Need { has: "zstd", package: "zstd", reason: "unpacks modules" },
-    Need { has: "ldd", package: "libc-bin", reason: "names the libraries that the guest needs" },
-    Need { has: "ip", package: "iproute2", reason: "network namespaces and veth pairs in the guest" },
-    Need {
-        has: "setpriv",
-        package: "util-linux",
+    Package {
+        provides: "mkfs.ext4",
+        name: "e2fsprogs",
+        reason: "the guest's disk, with the binaries under test",
+    },
+    Package { provides: "dpkg-deb", name: "dpkg", reason: "unpacks kernels without installing them" },
+    Package { provides: "xz", name: "xz-utils", reason: "unpacks modules" },
+    Package { provides: "zstd", name: "zstd", reason: "unpacks modules" },
+    Package { provides: "ldd", name: "libc-bin", reason: "lists the libraries that the guest needs" },
+    Package { provides: "ip", name: "iproute2", reason: "network namespaces and veth pairs in the guest" },
+    Package {
+        provides: "setpriv",
+        name: "util-linux",
         reason: "runs observer with few capabilities in the guest",
     },
 ];
 
-/// What the benchmark needs: loads, and what people use where they do not use observer. bandwhich is no package of
-/// Debian's and is built by cargo.
-pub const PEERS: &[Need] = &[
-    Need { has: "cc", package: "gcc", reason: "builds the minimal scanner of /proc" },
-    Need { has: "redis-server", package: "redis-server", reason: "a load" },
-    Need { has: "redis-benchmark", package: "redis-tools", reason: "a load" },
-    Need { has: "nginx", package: "nginx-light", reason: "a load" },
-    Need { has: "wrk", package: "wrk", reason: "the load on nginx" },
-    Need { has: "iperf3", package: "iperf3", reason: "a load" },
-    Need { has: "ip", package: "iproute2", reason: "network namespaces, and the peer ss" },
-    Need { has: "lsof", package: "lsof", reason: "a peer of disk" },
-    Need { has: "lsfd", package: "util-linux-extra", reason: "a peer of disk" },
-    Need { has: "top", package: "procps", reason: "a peer of mem, as is ps" },
-    Need { has: "pidstat", package: "sysstat", reason: "a peer of mem" },
-    Need { has: "nethogs", package: "nethogs", reason: "a peer of net" },
-    Need { has: "iftop", package: "iftop", reason: "a peer of net" },
-    Need { has: "bpftrace", package: "bpftrace", reason: "a peer that counts the same events" },
+/// Packages for the benchmark: loads, and tools to compare with. Debian has no bandwhich, so cargo builds it.
+pub const PEERS: &[Package] = &[
+    Package { provides: "cc", name: "gcc", reason: "builds the minimal scanner of /proc" },
+    Package { provides: "redis-server", name: "redis-server", reason: "a load" },
+    Package { provides: "redis-benchmark", name: "redis-tools", reason: "a load" },
+    Package { provides: "nginx", name: "nginx-light", reason: "a load" },
+    Package { provides: "wrk", name: "wrk", reason: "the load on nginx" },
+    Package { provides: "iperf3", name: "iperf3", reason: "a load" },
+    Package { provides: "ip", name: "iproute2", reason: "network namespaces, and ss to compare with" },
+    Package { provides: "lsof", name: "lsof", reason: "compared with disk" },
+    Package { provides: "lsfd", name: "util-linux-extra", reason: "compared with disk" },
+    Package { provides: "top", name: "procps", reason: "compared with mem, as is ps" },
+    Package { provides: "pidstat", name: "sysstat", reason: "compared with mem" },
+    Package { provides: "nethogs", name: "nethogs", reason: "compared with net" },
+    Package { provides: "iftop", name: "iftop", reason: "compared with net" },
+    Package { provides: "bpftrace", name: "bpftrace", reason: "counts the same events" },
 ];
 
-/// What the peers need that are measured in a guest: they are here to be copied there.
-pub const BCC: &[Need] = &[
-    Need { has: "memleak-bpfcc", package: "bpfcc-tools", reason: "memleak, filetop and tcptop" },
-    Need {
-        has: "/usr/lib/python3/dist-packages/bcc",
-        package: "python3-bpfcc",
-        reason: "what they are written in",
+/// Packages of bcc's tools, which are copied to a guest and measured there.
+pub const BCC: &[Package] = &[
+    Package { provides: "memleak-bpfcc", name: "bpfcc-tools", reason: "memleak, filetop and tcptop" },
+    Package {
+        provides: "/usr/lib/python3/dist-packages/bcc",
+        name: "python3-bpfcc",
+        reason: "their Python library",
     },
 ];
 
-/// What the guard against regressions needs.
-pub const GUARD: &[Need] =
-    &[Need { has: "valgrind", package: "valgrind", reason: "counts instructions (callgrind)" }];
+/// Packages for the guard against regressions.
+pub const GUARD: &[Package] =
+    &[Package { provides: "valgrind", name: "valgrind", reason: "counts instructions (callgrind)" }];
 
-/// What a build of bpf-linker against Debian's LLVM needs beside that LLVM.
-pub const LINKER: &[Need] = &[
-    Need { has: "cc", package: "gcc", reason: "links bpf-linker" },
-    Need { has: "/usr/include/zlib.h", package: "zlib1g-dev", reason: "LLVM is linked with it" },
-    Need { has: "/usr/include/zstd.h", package: "libzstd-dev", reason: "LLVM is linked with it" },
-    Need { has: "/usr/include/libxml2", package: "libxml2-dev", reason: "LLVM is linked with it" },
+/// Packages for a build of bpf-linker against Debian's LLVM, in addition to that LLVM.
+pub const LINKER: &[Package] = &[
+    Package { provides: "cc", name: "gcc", reason: "links bpf-linker" },
+    Package { provides: "/usr/include/zlib.h", name: "zlib1g-dev", reason: "LLVM links it" },
+    Package { provides: "/usr/include/zstd.h", name: "libzstd-dev", reason: "LLVM links it" },
+    Package { provides: "/usr/include/libxml2", name: "libxml2-dev", reason: "LLVM links it" },
 ];
 
-/// Installs the packages of what is missing.
+/// Installs the missing packages.
 ///
 /// # Errors
-/// Where something is missing that cannot be installed: without root, without apt-get, or when apt-get fails.
-pub fn ensure(needs: &[Need]) -> Result<()> {
-    let missing: Vec<&Need> = needs.iter().filter(|need| !is_here(need.has)).collect();
+/// When a missing package cannot be installed: without root, without apt-get, or when apt-get fails.
+pub fn ensure(packages: &[Package]) -> Result<()> {
+    let missing: Vec<&Package> = packages.iter().filter(|package| !is_installed(package.provides)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    for need in &missing {
-        println!("missing: {} (package {}): {}", need.has, need.package, need.reason);
+    for package in &missing {
+        println!("missing: {} (package {}): {}", package.provides, package.name, package.reason);
     }
-    let mut packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
-    packages.sort_unstable();
-    packages.dedup();
-    install(&packages)?;
-    match missing.iter().find(|need| !is_here(need.has)) {
+    let mut names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    install(&names)?;
+    match missing.iter().find(|package| !is_installed(package.provides)) {
         None => Ok(()),
-        Some(need) => bail!("{} is still missing after package {} was installed", need.has, need.package),
+        Some(package) => {
+            bail!("{} is still missing after package {} was installed", package.provides, package.name)
+        }
     }
 }
 
-/// Installs packages by name, whether or not they are there already.
+/// Installs packages by name, even if they are installed already.
 ///
 /// # Errors
 /// Without root, without apt-get, or when apt-get fails.
 pub fn install(packages: &[&str]) -> Result<()> {
     if find("apt-get").is_none() {
-        bail!("there is no apt-get here: install what Debian calls {} by hand", packages.join(" "));
+        bail!(
+            "this system has no apt-get: install the equivalents of the Debian packages {}",
+            packages.join(" ")
+        );
     }
     if !process::is_root() {
-        bail!("only root can install them: apt-get install {}", packages.join(" "));
+        bail!("installing needs root: apt-get install {}", packages.join(" "));
     }
-    // A fresh machine or container has no lists. Old lists name versions that a mirror no longer holds: then once more.
+    // A fresh machine has no package lists. Old lists name versions that a mirror no longer has, so a failure is retried.
     if !is_known(packages) {
         process::run(apt_get().arg("update"))?;
     }
@@ -148,7 +153,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
     process::run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages))
 }
 
-/// Whether apt's present lists know every one of these packages.
+/// Whether apt's package lists contain all of these packages.
 pub fn is_known(packages: &[&str]) -> bool {
     packages.iter().all(|package| {
         process::output(Command::new("apt-cache").args(["show", "--no-all-versions", package]))
@@ -156,14 +161,14 @@ pub fn is_known(packages: &[&str]) -> bool {
     })
 }
 
-/// Refreshes apt's lists; without apt or root there is nothing to refresh.
+/// Refreshes apt's package lists, if apt exists and this is root.
 pub fn refresh() {
     if find("apt-get").is_some() && process::is_root() {
         let _ = process::run(apt_get().arg("update"));
     }
 }
 
-/// Where a program is in PATH, or in the folders that only root's PATH has.
+/// The path of a program in PATH, or in the folders that only root's PATH contains.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -172,13 +177,14 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn is_here(has: &str) -> bool {
-    if has.starts_with('/') { Path::new(has).exists() } else { find(has).is_some() }
+/// Whether the program or file exists.
+fn is_installed(provided: &str) -> bool {
+    if provided.starts_with('/') { Path::new(provided).exists() } else { find(provided).is_some() }
 }
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    // Nobody is there to answer a question, and a package that is to be tried in a test must not start its service.
+    // No one can answer a question, and a package must not start its service.
     command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").args([
         "-q",
         "-o",

@@ -1,10 +1,10 @@
-//! Running other programs: said before, and an error that names the program after.
+//! Running other programs: prints the command first, and names it in errors.
 
 use std::{env, ffi::OsStr, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-/// A command line as a person would type it, without its environment.
+/// A command line as typed in a shell, without its environment.
 pub fn line(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -14,7 +14,7 @@ pub fn line(command: &Command) -> String {
         .join(" ")
 }
 
-/// Says what is run, runs it on this terminal, and waits.
+/// Prints the command, runs it on this terminal, and waits.
 ///
 /// # Errors
 /// When it cannot be started or fails.
@@ -28,50 +28,50 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a program writes to standard output, without the white space around it. Nothing is said.
+/// The trimmed standard output of a program. Prints nothing.
 ///
 /// # Errors
-/// When it cannot be started, fails, or writes no text; with what it wrote to standard error.
+/// When it cannot be started, fails, or writes no UTF-8; with its standard error.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = line(command);
     let output = command.output().with_context(|| format!("cannot start `{shown}`"))?;
     if !output.status.success() {
         bail!("`{shown}` failed: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
-    let text = String::from_utf8(output.stdout).with_context(|| format!("`{shown}` wrote no text"))?;
+    let text = String::from_utf8(output.stdout).with_context(|| format!("`{shown}` wrote no UTF-8"))?;
     Ok(text.trim().to_owned())
 }
 
-/// The cargo that runs us, in the workspace `root`.
+/// The cargo that runs this program, in the workspace `root`.
 pub fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
 }
 
-/// What cargo says of the workspace's own packages and their targets.
+/// The output of `cargo metadata` for the workspace's own packages.
 ///
 /// # Errors
 /// When cargo fails.
 pub fn metadata(root: &Path) -> Result<serde_json::Value> {
-    let said = output(cargo(root).args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    serde_json::from_str(&said).context("what cargo metadata says")
+    let text = output(cargo(root).args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    serde_json::from_str(&text).context("the output of cargo metadata")
 }
 
-/// Whether this process may do what only root may.
+/// Whether this process runs as root.
 pub fn is_root() -> bool {
-    // The user that `id` sees is the one that apt-get and the live tests would run as.
+    // `id` runs as the same user as apt-get and the live tests.
     output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0")
 }
 
-/// Processor time that a running process has used, all its threads that live, from the scheduler's books.
+/// Processor time of all current threads of a process, from `schedstat`.
 ///
 /// # Errors
-/// When it is gone.
+/// When it has exited.
 pub fn processor_time(pid: u32) -> Result<Duration> {
     let folder = format!("/proc/{pid}/task");
     let mut nanoseconds = 0;
-    for thread in fs::read_dir(&folder).with_context(|| format!("process {pid} is gone"))? {
+    for thread in fs::read_dir(&folder).with_context(|| format!("process {pid} has exited"))? {
         let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
         let ran: Option<u64> = text.split_whitespace().next().and_then(|word| word.parse().ok());
         nanoseconds += ran.with_context(|| format!("schedstat of process {pid}: {text}"))?;

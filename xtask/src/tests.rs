@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that is tested, and loudly what is not.
+//! `cargo xtask test`: runs every test, and reports clearly what was not tested.
 
 use std::{path::Path, time::Instant};
 
@@ -9,7 +9,7 @@ use crate::{
     process::{self, cargo},
 };
 
-/// Installs what the tests need, builds, and runs every test; without root only where `no_root` allows it.
+/// Installs the packages for the tests, builds, and runs every test; without root only if `no_root` allows it.
 ///
 /// # Errors
 /// When a test fails, or a part cannot run.
@@ -27,16 +27,16 @@ pub fn run(root: &Path, no_root: bool) -> Result<()> {
     not_live(root, live_runs && !no_root)?;
     let mut summary = String::from("pure, replayed and command line tests passed");
     if no_root {
-        println!("test: LIVE TESTS NOT RUN, as --no-root asks: nothing was tested on this kernel.");
+        println!("test: LIVE TESTS NOT RUN because of --no-root: nothing was tested on this kernel.");
         summary.push_str("; LIVE TESTS NOT RUN");
     } else {
         live::run(root, None)?;
         summary.push_str("; live tests passed on the committed objects");
         match ebpf::rebuilt_if_different(root)? {
-            None => summary.push_str(", which are byte for byte the rebuilt ones"),
+            None => summary.push_str(", which equal the rebuilt ones byte for byte"),
             Some(folder) => {
                 println!(
-                    "test: the rebuilt objects differ from the committed ones: the live tests run on them too"
+                    "test: the rebuilt objects differ from the committed ones: the live tests run on them as well"
                 );
                 live::run(root, Some(&folder))?;
                 summary.push_str(", and on the rebuilt ones, which differ");
@@ -47,28 +47,28 @@ pub fn run(root: &Path, no_root: bool) -> Result<()> {
     Ok(())
 }
 
-/// Plays scenarios, and fails where too few are told rightly.
+/// Runs `runs` scenarios from `seed` on, `parallel` at a time, and fails if too few bottlenecks are found correctly.
 ///
 /// # Errors
-/// When they cannot be played, and without root.
-pub fn scenarios(root: &Path, runs: u32, seed: u64, beside: u32) -> Result<()> {
+/// When they cannot run, and without root.
+pub fn scenarios(root: &Path, runs: u32, seed: u64, parallel: u32) -> Result<()> {
     if !process::is_root() {
-        bail!("scenarios need root: they make network namespaces and load programs into the kernel");
+        bail!("scenarios need root: they create network namespaces and load programs into the kernel");
     }
     process::run(cargo(root).args(["build", "--bins"]))?;
-    let numbers = [u64::from(runs), seed, u64::from(beside)].map(|number| number.to_string());
+    let numbers = [u64::from(runs), seed, u64::from(parallel)].map(|number| number.to_string());
     process::run(cargo(root).args(["run", "--quiet", "--bin", "scenarios", "--"]).args(numbers))
 }
 
-/// Every test but the live ones; those marked `#[ignore]` need root and run where `ignored_too` says so. Always the
-/// workspace's default members as a whole: a part of them would be built with other features, and so once more.
-fn not_live(root: &Path, ignored_too: bool) -> Result<()> {
+/// Runs every test except the live ones. Those marked `#[ignore]` need root and run only with `include_ignored`. It builds
+/// all default members at once, because some of them alone would be built again with other features.
+fn not_live(root: &Path, include_ignored: bool) -> Result<()> {
     let mut command = cargo(root);
     command.args(["test", "--lib", "--bins"]);
     for target in test_targets(root)?.iter().filter(|target| *target != live::TARGET) {
         command.args(["--test", target]);
     }
-    if ignored_too {
+    if include_ignored {
         command.args(["--", "--include-ignored"]);
     }
     process::run(&mut command)?;

@@ -1,4 +1,4 @@
-//! What observing adds to each call of the observed.
+//! Overhead of observer per call of an observed process.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{
-    books::{Books, Ran},
-    child::Speaker,
+    bpf_stats::{BpfStats, RunTime},
+    child::LineChild,
+    environment::{BenchEnvironment, COMMANDS},
     measure::{Figure, Rounds},
     peers,
-    place::{COMMANDS, Place},
     table::{Cell, Table, Unit},
 };
 
@@ -21,26 +21,27 @@ const DISK: usize = 3;
 const ALL: usize = 5;
 const BPFTRACE: usize = 6;
 
-/// What is added can be told where what the floor and observer add spreads by no more than this, in parts of itself.
-const TOLD: f64 = 0.25;
+/// An additional time is above noise if the relative spread of floor and observer together is at most this.
+const NOISE_LIMIT: f64 = 0.25;
 
-/// Runs a call below which no program is on its way: somebody else's, or the load's own between calls.
-const SELDOM: f64 = 0.1;
+/// Below this number of runs per call, no program runs in the call itself: the runs belong to other processes, or to the
+/// load between calls.
+const RARE: f64 = 0.1;
 
-/// Milliseconds for which a call is made while the kernel keeps books.
-const BOOKED: u32 = 5;
+/// How long each call is repeated while BPF statistics are on, milliseconds.
+const STATS_MILLISECONDS: u32 = 5;
 
-/// How often a call is timed with the same attached, each time after all others: what else the machine does takes a tenth of
-/// a second, more often than not, and can only make a call slower.
-const LOOKS: usize = 4;
+/// How often a call is timed with the same programs attached, each time after all other calls. Other work on the machine
+/// usually lasts a tenth of a second, and can only slow a call down.
+const REPETITIONS: usize = 4;
 
 /// The goal: observer against an empty program plus one map update.
 const GOAL: f64 = 1.5;
 
-/// What watching files may add to an append, as part of it.
+/// How much `disk` may add to an append, as a share of it.
 const APPEND: f64 = 0.05;
 
-/// bpftrace counting what observer counts, on the same tracepoints.
+/// A bpftrace script that counts the same events as observer, on the same tracepoints.
 const SCRIPT: &str = "tracepoint:raw_syscalls:sys_exit { @calls[pid] = count(); }
 tracepoint:sched:sched_process_fork { @forks[pid] = count(); }
 tracepoint:sched:sched_process_exec { @execs[pid] = count(); }
@@ -54,19 +55,19 @@ tracepoint:sock:sock_send_length { @sent[pid] = sum(args->ret); }
 tracepoint:sock:sock_recv_length { @received[pid] = sum(args->ret); }
 ";
 
-/// Times every call with nothing attached, with the floor, with observer, with a peer, in turns.
-pub fn run(place: &Place) -> Result<Table> {
+/// Times every call with nothing attached, with the floor, with observer, and with bpftrace, in turns.
+pub fn run(environment: &BenchEnvironment) -> Result<Table> {
     let mut table = Table::new(
         "added",
-        "What a call of the observed costs more",
-        "The first column is a call with nothing attached; the others are what it takes more with an empty program on \
-         all hooks of observer, with one that updates a map by process there (the floor), with each command of observer, \
-         with all three at once, and with bpftrace counting the same events. Median of rounds that take turns, each \
-         against the calls with nothing attached before and after it, ± half the distance of the quartiles; of each the \
-         least of four looks, since what else the machine does can only make a call slower. In the last columns is how \
-         long the programs themselves run in a call, by the kernel's books, with one look at the clock a run, of the \
-         calmer half of the rounds: less than what the call takes more, but not lost in noise. The goal is judged by the \
-         former where that can be told, else by the latter.",
+        "Overhead per call",
+        "The first column is the time of a call with nothing attached. The next columns are the additional time: with an \
+         empty program on all hooks of observer; with a program there that updates a map by process (the floor); with each \
+         command of observer; with all three; and with bpftrace counting the same events. Each value is the median of \
+         rounds that take turns. Each round is compared with calls without programs before and after it, and uses the \
+         fastest of four measurements, because other work on the machine can only slow a call down. The last columns are \
+         the run time of the programs alone, from the kernel's BPF statistics, which include one clock read per run, in \
+         the calmer half of the rounds. They are lower than the additional time of the call, but not hidden by noise. A \
+         goal is judged by the additional time if that is above noise, otherwise by the run time.",
         &[
             "call",
             "nothing",
@@ -83,11 +84,11 @@ pub fn run(place: &Place) -> Result<Table> {
             "all : floor",
         ],
     );
-    let bpftrace = peers::bpftrace(place, SCRIPT);
+    let bpftrace = peers::bpftrace(environment, SCRIPT);
     if let Err(reason) = &bpftrace {
         table.missing.push(format!("bpftrace: {reason:#}"));
     }
-    let mut load = Speaker::start(place.program("load").args(["calls", &place.folder_name()]))?;
+    let mut load = LineChild::start(environment.program("load").args(["calls", &environment.folder_name()]))?;
     let ready = load.value()?;
     let calls: Vec<String> = ready["calls"]
         .as_array()
@@ -97,31 +98,31 @@ pub fn run(place: &Place) -> Result<Table> {
         .collect();
     let mut rounds = vec![Rounds::default(); calls.len()];
     let mut programs = vec![Programs::default(); calls.len()];
-    let count = place.rounds(11, 25);
+    let count = environment.rounds(11, 25);
     for round in 0..=count {
-        for (rounds, nanoseconds) in rounds.iter_mut().zip(time(place, &mut load, &calls)?) {
+        for (rounds, nanoseconds) in rounds.iter_mut().zip(time(environment, &mut load, &calls)?) {
             rounds.baseline(nanoseconds);
         }
         if round == count {
             break;
         }
         for attached in EMPTY..=BPFTRACE {
-            let held = match attached {
+            let children = match attached {
                 BPFTRACE => match &bpftrace {
                     Ok(script) => vec![peers::start_bpftrace(script)?],
                     Err(_) => continue,
                 },
-                _ => attach(place, attached)?,
+                _ => attach(environment, attached)?,
             };
-            for (rounds, nanoseconds) in rounds.iter_mut().zip(time(place, &mut load, &calls)?) {
+            for (rounds, nanoseconds) in rounds.iter_mut().zip(time(environment, &mut load, &calls)?) {
                 rounds.other(attached, nanoseconds);
             }
             if matches!(attached, FLOOR | ALL) {
-                for (programs, ran) in programs.iter_mut().zip(books(&mut load, &calls, &held)?) {
+                for (programs, ran) in programs.iter_mut().zip(run_times(&mut load, &calls, &children)?) {
                     programs.add(attached, ran);
                 }
             }
-            held.into_iter().try_for_each(|held| held.end().map(drop))?;
+            children.into_iter().try_for_each(|child| child.end().map(drop))?;
         }
     }
     for ((name, rounds), programs) in calls.iter().zip(&rounds).zip(&programs) {
@@ -129,18 +130,18 @@ pub fn run(place: &Place) -> Result<Table> {
         if let (true, Some(base), Some(disk)) =
             (name.starts_with("append"), rounds.baselines(), rounds.added(DISK))
         {
-            let part = disk.median / base.median;
+            let share = disk.median / base.median;
             table.goal(
-                format!("{name}: disk adds at most {}", Unit::Part.text(APPEND)),
-                Unit::Part.text(part),
-                part <= APPEND,
+                format!("{name}: disk adds at most {}", Unit::Share.text(APPEND)),
+                Unit::Share.text(share),
+                share <= APPEND,
             );
         }
     }
     Ok(table)
 }
 
-/// How long programs run in a call, and how often: of the floor, and of observer.
+/// Run time of the programs per call, nanoseconds, and their runs per call: of the floor, and of observer.
 #[derive(Clone, Debug, Default)]
 struct Programs {
     floor: Vec<f64>,
@@ -158,9 +159,9 @@ impl Programs {
         }
     }
 
-    /// Of the floor and of observer; `None` where none runs.
+    /// Run time of the floor and of observer; `None` if no program runs in the call.
     fn figures(&self) -> Option<(Figure, Figure)> {
-        Figure::of(&self.runs).filter(|runs| runs.median >= SELDOM)?;
+        Figure::of(&self.runs).filter(|runs| runs.median >= RARE)?;
         Some((Figure::of_lower_half(&self.floor)?, Figure::of_lower_half(&self.all)?))
     }
 }
@@ -169,7 +170,7 @@ fn row(table: &mut Table, name: &str, rounds: &Rounds, programs: &Programs) {
     let mut cells = vec![Cell::of(rounds.baselines(), Unit::Nanoseconds)];
     cells.extend((EMPTY..=BPFTRACE).map(|other| Cell::of(rounds.added(other), Unit::Nanoseconds)));
     let times = |ratio: Option<f64>| ratio.map_or(Cell::None, |ratio| Cell::exact(ratio, Unit::Times));
-    let added = told(rounds);
+    let added = above_noise(rounds);
     cells.push(times(added.map(|(floor, all)| all.median / floor.median)));
     let ran = programs.figures();
     cells.push(Cell::of(ran.map(|(floor, _)| floor), Unit::Nanoseconds));
@@ -177,71 +178,71 @@ fn row(table: &mut Table, name: &str, rounds: &Rounds, programs: &Programs) {
     cells.push(times(ran.map(|(floor, all)| all.median / floor.median)));
     table.row(name, cells);
     let wanted = format!("{name}: at most {GOAL} × the floor");
-    let (how, compared) = match (added, ran) {
-        (_, None) => return table.goal(wanted, "no program runs there", true),
-        (Some(added), _) => ("a call", added),
-        (None, Some(ran)) => ("of the programs alone, a call cannot tell", ran),
+    let (basis, compared) = match (added, ran) {
+        (_, None) => return table.goal(wanted, "no program runs", true),
+        (Some(added), _) => ("additional time of a call", added),
+        (None, Some(ran)) => ("run time of the programs, because the call is within noise", ran),
     };
     let ratio = compared.1.median / compared.0.median;
     let [floor, all] = [compared.0, compared.1].map(|figure| Unit::Nanoseconds.figure(&figure));
-    table.goal(wanted, format!("{} ({all} to {floor}, {how})", Unit::Times.text(ratio)), ratio <= GOAL);
+    table.goal(wanted, format!("{} ({all} to {floor}, {basis})", Unit::Times.text(ratio)), ratio <= GOAL);
 }
 
-/// What the floor and observer add to a call, where that can be told from noise.
-fn told(rounds: &Rounds) -> Option<(Figure, Figure)> {
+/// The additional time with the floor and with observer; `None` if it is within noise.
+fn above_noise(rounds: &Rounds) -> Option<(Figure, Figure)> {
     let (floor, all) = (rounds.added(FLOOR)?, rounds.added(ALL)?);
     let part = |figure: Figure| figure.spread() / figure.median;
     let positive = floor.median > 0.0 && all.median > 0.0;
-    (positive && part(floor).hypot(part(all)) <= TOLD).then_some((floor, all))
+    (positive && part(floor).hypot(part(all)) <= NOISE_LIMIT).then_some((floor, all))
 }
 
-/// Nanoseconds that the programs of `held` run in each call, the least of some looks, and how often one does.
-fn books(load: &mut Speaker, calls: &[String], held: &[Speaker]) -> Result<Vec<(f64, f64)>> {
-    let books = Books::open()?;
+/// For each call, the nanoseconds that the programs of `children` run, the least of some measurements, and their runs.
+fn run_times(load: &mut LineChild, calls: &[String], children: &[LineChild]) -> Result<Vec<(f64, f64)>> {
+    let stats = BpfStats::enable()?;
     let mut least = vec![(f64::INFINITY, 0.0); calls.len()];
-    for _ in 0..LOOKS {
+    for _ in 0..REPETITIONS {
         for (call, least) in calls.iter().zip(&mut least) {
-            let before = books.read(held)?;
-            let made = ask(call, load, BOOKED)?["calls"].as_f64();
-            let made = made.with_context(|| format!("{call}: how many?"))?;
-            let Ran { nanoseconds, times } = books.read(held)?;
-            let each = |after: u64, before: u64| after.saturating_sub(before) as f64 / made;
-            let looked = (each(nanoseconds, before.nanoseconds), each(times, before.times));
-            if looked.0 < least.0 {
-                *least = looked;
+            let before = stats.read(children)?;
+            let made = ask(call, load, STATS_MILLISECONDS)?["calls"].as_f64();
+            let made = made.with_context(|| format!("{call}: the load reports no number of calls"))?;
+            let RunTime { nanoseconds, runs } = stats.read(children)?;
+            let per_call = |after: u64, before: u64| after.saturating_sub(before) as f64 / made;
+            let measured = (per_call(nanoseconds, before.nanoseconds), per_call(runs, before.runs));
+            if measured.0 < least.0 {
+                *least = measured;
             }
         }
     }
     Ok(least)
 }
 
-fn attach(place: &Place, what: usize) -> Result<Vec<Speaker>> {
+fn attach(environment: &BenchEnvironment, what: usize) -> Result<Vec<LineChild>> {
     let second = Duration::from_secs(1);
     match what {
         EMPTY | FLOOR => {
             let kind = if what == EMPTY { "empty" } else { "counting" };
-            let object = place.root.join("observer/objects/floor.o");
-            Ok(vec![Speaker::load(place.program("floor").arg(kind).arg(object))?])
+            let object = environment.root.join("observer/objects/floor.o");
+            Ok(vec![LineChild::load(environment.program("floor").arg(kind).arg(object))?])
         }
-        ALL => place.observers(),
-        one => Ok(vec![place.observer(COMMANDS[one - 2].1, second)?]),
+        ALL => environment.observers(),
+        one => Ok(vec![environment.observer(COMMANDS[one - 2].1, second)?]),
     }
 }
 
-/// Nanoseconds of each call: the least of some looks.
-fn time(place: &Place, load: &mut Speaker, calls: &[String]) -> Result<Vec<f64>> {
-    let milliseconds = place.choose(10, 25);
+/// Nanoseconds of each call: the least of some measurements.
+fn time(environment: &BenchEnvironment, load: &mut LineChild, calls: &[String]) -> Result<Vec<f64>> {
+    let milliseconds = environment.choose(10, 25);
     let mut least = vec![f64::INFINITY; calls.len()];
-    for _ in 0..LOOKS {
+    for _ in 0..REPETITIONS {
         for (call, least) in calls.iter().zip(&mut least) {
-            let said = ask(call, load, milliseconds)?;
-            *least = least.min(said["ns"].as_f64().with_context(|| format!("{call}: {said}"))?);
+            let answer = ask(call, load, milliseconds)?;
+            *least = least.min(answer["ns"].as_f64().with_context(|| format!("{call}: {answer}"))?);
         }
     }
     Ok(least)
 }
 
-fn ask(call: &str, load: &mut Speaker, milliseconds: u32) -> Result<Value> {
-    // Names have spaces, and the load hears words.
+fn ask(call: &str, load: &mut LineChild, milliseconds: u32) -> Result<Value> {
+    // Names contain spaces, and the load splits its input at spaces.
     load.ask(&format!("{} {milliseconds}", call.replace(' ', "_")))
 }

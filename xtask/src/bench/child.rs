@@ -1,4 +1,4 @@
-//! Processes that a benchmark starts: loads that speak in lines, tools that run, and what each has used.
+//! Processes that a benchmark starts: loads that exchange lines with it, tools, and the resources that each uses.
 
 use std::{
     collections::BTreeMap,
@@ -15,32 +15,32 @@ use serde_json::Value;
 
 use crate::process::line;
 
-/// How long a process may take to say what it must say, or to end: some detach a probe at a time, each after all
-/// processors have come by.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How long a process may take to write its next line, or to exit. Some detach one program at a time, and each time wait
+/// for all processors.
+const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// A process that writes lines and hears lines; killed when it is dropped.
-pub struct Speaker {
+/// A child process that writes and reads lines; killed on drop.
+pub struct LineChild {
     child: Child,
-    what: String,
+    command: String,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
-/// What a process used from its start to its end.
+/// Time that a process used from start to exit.
 #[derive(Clone, Copy, Debug)]
 pub struct Used {
     pub wall: Duration,
     pub processor: Duration,
 }
 
-/// Starts `command`, which the kernel ends with us.
+/// Starts `command`, which the kernel kills when this process exits.
 fn spawn(command: &mut Command) -> Result<Child> {
     // SAFETY: both calls are async-signal-safe and touch no memory of ours.
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // A shell starts what runs in the background with interrupts ignored, and its children with it.
+            // A shell starts background commands with SIGINT ignored, and children inherit that.
             libc::signal(libc::SIGINT, libc::SIG_DFL);
             Ok(())
         });
@@ -48,8 +48,8 @@ fn spawn(command: &mut Command) -> Result<Child> {
     command.spawn().with_context(|| format!("cannot start `{}`", line(command)))
 }
 
-impl Speaker {
-    /// Starts a process whose lines are read here.
+impl LineChild {
+    /// Starts a process and reads its lines.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -67,29 +67,32 @@ impl Speaker {
             }
         });
         let input = child.stdin.take();
-        Ok(Self { child, what: line(command), input, lines })
+        Ok(Self { child, command: line(command), input, lines })
     }
 
-    /// Starts a load and waits until it is ready.
+    /// Starts a load and waits until it reports that it is ready.
     ///
     /// # Errors
     /// When it does not get ready.
     pub fn load(command: &mut Command) -> Result<Self> {
         let mut load = Self::start(command)?;
-        let said = load.value()?;
-        ensure!(said["ready"] == true, "{} is not ready: {said}", load.what);
+        let answer = load.value()?;
+        ensure!(answer["ready"] == true, "{} is not ready: {answer}", load.command);
         Ok(load)
     }
 
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
+    /// Writes a line to its standard input.
+    ///
     /// # Errors
-    /// When it does not listen any more.
-    pub fn say(&mut self, words: &str) -> Result<()> {
+    /// When its input is closed.
+    pub fn send(&mut self, words: &str) -> Result<()> {
         let input = self.input.as_mut().context("its input is closed")?;
-        writeln!(input, "{words}").with_context(|| format!("{} does not listen", self.what))
+        writeln!(input, "{words}").with_context(|| format!("{} does not read its input", self.command))
     }
 
     /// The next line.
@@ -97,12 +100,12 @@ impl Speaker {
     /// # Errors
     /// When none comes.
     pub fn line(&mut self) -> Result<String> {
-        match self.lines.recv_timeout(PATIENCE) {
+        match self.lines.recv_timeout(TIMEOUT) {
             Ok(line) => Ok(line),
-            Err(RecvTimeoutError::Timeout) => bail!("{} says nothing", self.what),
+            Err(RecvTimeoutError::Timeout) => bail!("{} writes nothing", self.command),
             Err(RecvTimeoutError::Disconnected) => {
-                let status = self.child.wait().with_context(|| format!("waiting for {}", self.what))?;
-                bail!("{} ended before it answered: {status}", self.what)
+                let status = self.child.wait().with_context(|| format!("waiting for {}", self.command))?;
+                bail!("{} exited before it answered: {status}", self.command)
             }
         }
     }
@@ -110,62 +113,64 @@ impl Speaker {
     /// The next line, which is JSON.
     ///
     /// # Errors
-    /// When none comes, or it is something else.
+    /// When none comes, or it is not JSON.
     pub fn value(&mut self) -> Result<Value> {
-        let said = self.line()?;
-        serde_json::from_str(&said).with_context(|| format!("{} said {said}", self.what))
+        let line = self.line()?;
+        serde_json::from_str(&line).with_context(|| format!("{} wrote {line}", self.command))
     }
 
+    /// Writes a line and reads the answer.
+    ///
     /// # Errors
     /// When it does not answer.
     pub fn ask(&mut self, words: &str) -> Result<Value> {
-        self.say(words)?;
+        self.send(words)?;
         self.value()
     }
 
-    /// What it has said and nobody has heard, without waiting.
-    pub fn unheard(&self) -> Vec<String> {
+    /// The lines that it has written and that were not read yet, without waiting.
+    pub fn pending(&self) -> Vec<String> {
         self.lines.try_iter().collect()
     }
 
-    /// Lets it end in order, by an interrupt, and returns what it still said.
+    /// Ends it cleanly, by SIGINT, and returns its remaining lines.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it does not exit.
     pub fn end(mut self) -> Result<Vec<String>> {
         self.input = None;
-        // SAFETY: the child has not been waited for, so its number is still its own.
+        // SAFETY: the child has not been waited for, so its pid is still valid.
         unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGINT) };
         let rest: Vec<String> = self.rest()?;
-        self.child.wait().with_context(|| format!("waiting for {}", self.what))?;
+        self.child.wait().with_context(|| format!("waiting for {}", self.command))?;
         Ok(rest)
     }
 
-    /// Everything that it says until its end.
+    /// All lines until it closes its standard output.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it does not exit.
     pub fn rest(&mut self) -> Result<Vec<String>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut all = Vec::new();
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => all.push(line),
                 Err(RecvTimeoutError::Disconnected) => return Ok(all),
-                Err(RecvTimeoutError::Timeout) => bail!("{} does not end", self.what),
+                Err(RecvTimeoutError::Timeout) => bail!("{} does not exit", self.command),
             }
         }
     }
 }
 
-impl Drop for Speaker {
+impl Drop for LineChild {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs a command to its end without its output, and says what it used, its children included.
+/// Runs a command, drops its output, and returns the time that it used, its children included.
 ///
 /// # Errors
 /// When it cannot be started, or is ended by a signal.
@@ -173,7 +178,7 @@ pub fn measure(command: &mut Command) -> Result<Used> {
     measure_output(command).map(|(used, _)| used)
 }
 
-/// As [`measure`], with what it wrote to standard output.
+/// As [`measure`], with its standard output.
 ///
 /// # Errors
 /// As [`measure`].
@@ -194,16 +199,16 @@ pub fn measure_output(command: &mut Command) -> Result<(Used, String)> {
         usage
     };
     let status = ExitStatus::from_raw(status);
-    ensure!(status.code().is_some(), "`{}` ended: {status}", line(command));
+    ensure!(status.code().is_some(), "`{}` was killed: {status}", line(command));
     let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, 1000 * time.tv_usec as u32);
     let used = Used { wall: began.elapsed(), processor: time(usage.ru_utime) + time(usage.ru_stime) };
     Ok((used, String::from_utf8_lossy(&output).into_owned()))
 }
 
-/// A field of `/proc/PID/status` that is a number: sizes in bytes, counts as they are.
+/// A numeric field of `/proc/PID/status`: sizes in bytes, counts unchanged.
 ///
 /// # Errors
-/// When the process or the field is not there.
+/// When the process or the field does not exist.
 pub fn status(pid: u32, field: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -212,15 +217,15 @@ pub fn status(pid: u32, field: &str) -> Result<u64> {
     Ok(if value.ends_with("kB") { number * 1024 } else { number })
 }
 
-/// What is resident in a process of one thing that it maps, bytes.
+/// Resident bytes of all mappings with this name in a process.
 ///
 /// # Errors
-/// When it is gone.
+/// When it has exited.
 pub fn mapped(pid: u32, name: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps"))?;
     let (mut is_it, mut kilobytes) = (false, 0);
     for line in text.lines() {
-        // Each mapping begins with the line of its addresses, which the name of what is mapped ends.
+        // Each mapping begins with its line of addresses, which ends in the name.
         let mut words = line.split_whitespace();
         match words.next() {
             Some("Rss:") if is_it => kilobytes += words.next().unwrap_or("0").parse::<u64>()?,
@@ -231,10 +236,10 @@ pub fn mapped(pid: u32, name: &str) -> Result<u64> {
     Ok(kilobytes * 1024)
 }
 
-/// Memory of the kernel that the BPF maps and programs of a process take, bytes.
+/// Kernel memory of the BPF maps and programs of a process, bytes.
 ///
 /// # Errors
-/// When it is gone.
+/// When it has exited.
 pub fn map_memory(pid: u32) -> Result<u64> {
     let mut sizes = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
@@ -243,16 +248,16 @@ pub fn map_memory(pid: u32) -> Result<u64> {
         let Some(size) = lock.and_then(|word| word.trim().parse::<u64>().ok()) else { continue };
         // A map can have several descriptors.
         let is_number = |line: &&str| line.starts_with("map_id:") || line.starts_with("prog_id:");
-        let number = text.lines().find(is_number).with_context(|| format!("memory of no number: {text}"))?;
+        let number = text.lines().find(is_number).with_context(|| format!("memory without an id: {text}"))?;
         sizes.insert(number.to_owned(), size);
     }
     Ok(sizes.values().sum())
 }
 
-/// How often a process gave up the processor to wait, all its threads together.
+/// Voluntary context switches of all threads of a process.
 ///
 /// # Errors
-/// When it is gone.
+/// When it has exited.
 pub fn waits(pid: u32) -> Result<u64> {
     let mut count = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {

@@ -1,4 +1,4 @@
-//! As many events as the machine can make: whether what was done is what was reported, plus what was counted as lost.
+//! Events at the highest rate that the machine can make: whether the truth equals the report plus the counted loss.
 
 use std::{thread::sleep, time::Duration};
 
@@ -6,19 +6,19 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{
-    child::Speaker,
-    place::Place,
+    child::LineChild,
+    environment::BenchEnvironment,
     table::{Cell, Table, Unit},
 };
 
-/// A flood, the command that sees it, and the column of the load's row that must be the truth.
+/// A flood, the command that observes it, and the column of the load's row that must equal the truth.
 struct Flood {
     name: &'static str,
     kind: &'static str,
     view: &'static [&'static str],
-    /// Bytes that the report says of the process `pid`.
+    /// Bytes that the report shows for the process `pid`.
     reported: fn(&Value, u32) -> Option<u64>,
-    /// What the load is known to have done beside its events: nothing for most.
+    /// What the truth counts.
     unit: &'static str,
 }
 
@@ -61,31 +61,31 @@ fn row(report: &Value, pid: u32) -> Option<&Value> {
     report["rows"].as_array()?.iter().find(|row| row["pid"] == pid)
 }
 
-/// Floods each command for a while.
-pub fn run(place: &Place) -> Result<Table> {
-    let seconds = if place.is_quick() { 5 } else { 60 };
+/// Floods each command for some seconds.
+pub fn run(environment: &BenchEnvironment) -> Result<Table> {
+    let seconds = if environment.is_quick() { 5 } else { 60 };
     let mut table = Table::new(
         "flood",
         "Floods",
         &format!(
-            "One process makes events as fast as it can for {seconds} s while observer runs as usual; afterwards what it did is \
-             compared with what observer reports of it. Not reported is what is missing of the truth; lost is what observer says \
-             it lost, records of the ring among it, which cost no total."
+            "One process makes events as fast as it can for {seconds} s while observer runs with its defaults. Then the events \
+             are compared with the report. Not reported: the difference from the truth. Lost: what observer counts as lost, \
+             including ring buffer records, whose loss does not affect totals."
         ),
-        &["events", "a second", "truth", "reported", "not reported", "lost: ring, map, unattributed"],
+        &["events", "per second", "truth", "reported", "not reported", "lost: ring, map, unattributed"],
     );
     for flood in &FLOODS {
-        let mut load = place.load(&["flood", flood.kind, "0", &place.folder_name()])?;
-        let mut observer = start(place, flood.view)?;
-        load.say("go")?;
+        let mut load = environment.load(&["flood", flood.kind, "0", &environment.folder_name()])?;
+        let mut observer = start(environment, flood.view)?;
+        load.send("go")?;
         sleep(Duration::from_secs(seconds));
         let truth = load.ask("stop")?;
         let (events, bytes) = (number(&truth, "events")?, number(&truth, "bytes")?);
         let pid = load.pid();
-        // The report after the one in which the flood ended has all of it; one more, for a machine that is slow.
+        // The report after the one in which the flood ended contains all of it. More are read in case the machine is slow.
         let mut reported = 0;
         let mut last = Value::Null;
-        observer.unheard();
+        observer.pending();
         for _ in 0..4 {
             last = observer.value()?;
             reported = (flood.reported)(&last, pid).unwrap_or(reported);
@@ -109,7 +109,7 @@ pub fn run(place: &Place) -> Result<Table> {
             ],
         );
         table.goal(
-            format!("{}: the truth is what was reported plus what was counted as lost", flood.name),
+            format!("{}: truth = reported + counted as lost", flood.name),
             format!("{missing} missing, {lost} counted as lost"),
             missing == i128::from(lost),
         );
@@ -118,9 +118,9 @@ pub fn run(place: &Place) -> Result<Table> {
     Ok(table)
 }
 
-fn start(place: &Place, view: &[&str]) -> Result<Speaker> {
-    let mut command = place.program("observer");
-    let mut observer = Speaker::start(command.args(view).args(["--json", "-n", "--interval", "0.5"]))?;
+fn start(environment: &BenchEnvironment, view: &[&str]) -> Result<LineChild> {
+    let mut command = environment.program("observer");
+    let mut observer = LineChild::start(command.args(view).args(["--json", "-n", "--interval", "0.5"]))?;
     observer.value()?;
     Ok(observer)
 }

@@ -1,18 +1,18 @@
-//! Instructions against regressions: they are the same however busy a machine is.
+//! Guard against regressions by instruction counts, which do not depend on how busy a machine is.
 //!
-//! Counted by callgrind for the pure part (a minute of a busy machine through decoder, engine and report, and a recorded
-//! minute through replay, engine and report), and told by the kernel's verifier for each program. A count that rises by
-//! more than a twentieth over what is committed fails, until `--write` commits the new one and its commit says why.
+//! callgrind counts the pure part: a minute of a busy machine through decoder, engine and report, and a recorded minute
+//! through replay, engine and report. The kernel's verifier counts each program. A count that is more than 5 % above the
+//! committed one fails, until `--write` commits the new one; the commit message gives the reason.
 //!
-//! The compiler decides the first and the kernel the second: each is compared only where it was counted with the same
-//! compiler, on the same series of kernel; elsewhere it is shown, and said not to be compared.
+//! The first counts depend on the compiler, the second on the kernel. Each is compared only with counts of the same
+//! compiler, or of the same kernel series. Other counts are printed and marked as not compared.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::place::FOLDER;
+use super::environment::FOLDER;
 use crate::{
     packages,
     process::{self, cargo},
@@ -23,12 +23,12 @@ const RECORDING: &str = "tests/data/minute.recording";
 const HEADER: &str = "# Instructions that observer may take: written by `cargo xtask bench --guard --write`, compared by \
                       `cargo xtask bench --guard`.\n# A rise of more than 5 % fails until it is explained.\n\n";
 
-/// How much more is still the same.
+/// The largest accepted ratio of a count to the committed one.
 const RISE: f64 = 1.05;
 
 const DOMAINS: [&str; 3] = ["mem", "disk", "net"];
 
-/// What is committed.
+/// The committed file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Committed {
     pure: Pure,
@@ -38,24 +38,24 @@ struct Committed {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Pure {
-    /// As `rustc --version` says it.
+    /// The output of `rustc --version`.
     compiler: String,
     counts: Counts,
 }
 
 type Counts = BTreeMap<String, u64>;
 
-/// What the verifier said on this kernel.
+/// The verifier's counts on this kernel.
 #[derive(Deserialize)]
 struct Verified {
     kernel: String,
     programs: Counts,
 }
 
-/// Counts, and compares with what is committed or commits it anew.
+/// Counts, and compares with the committed counts or replaces them.
 ///
 /// # Errors
-/// When something costs more than it may, or cannot be counted.
+/// When a count rose too much, or cannot be made.
 pub fn run(root: &Path, write: bool) -> Result<()> {
     packages::ensure(packages::GUARD)?;
     let bins = ["--bin", "pure", "--bin", "verified"];
@@ -68,8 +68,8 @@ pub fn run(root: &Path, write: bool) -> Result<()> {
     };
     let compiler = process::output(Command::new("rustc").arg("--version").current_dir(root))?;
     let pure = count(root)?;
-    let said = process::output(&mut Command::new(root.join("target/release/verified")))?;
-    let verified: Verified = serde_json::from_str(&said).context("what `verified` says")?;
+    let output = process::output(&mut Command::new(root.join("target/release/verified")))?;
+    let verified: Verified = serde_json::from_str(&output).context("the output of `verified`")?;
     if write {
         committed.pure = Pure { compiler, counts: pure };
         committed.verified.insert(verified.kernel, verified.programs);
@@ -94,16 +94,16 @@ pub fn run(root: &Path, write: bool) -> Result<()> {
     compare(&format!("verifier of Linux {}", verified.kernel), &verified.programs, known, &mut risen);
     if !risen.is_empty() {
         bail!(
-            "more instructions than committed: {}; make it cheaper, or run `cargo xtask bench --guard --write` and say in \
-             the commit why it must cost more",
+            "more instructions than committed: {}; make it cheaper, or run `cargo xtask bench --guard --write` and give the \
+             reason in the commit message",
             risen.join(", ")
         );
     }
-    println!("guard: nothing takes more than it may");
+    println!("guard: no count rose by more than 5 %");
     Ok(())
 }
 
-/// Prints counts beside the committed ones; what rose too much goes to `risen`.
+/// Prints counts with the committed ones; adds those that rose too much to `risen`.
 fn compare(what: &str, counts: &Counts, committed: Option<&Counts>, risen: &mut Vec<String>) {
     for (name, count) in counts {
         let before = committed.and_then(|committed| committed.get(name)).copied();
@@ -156,7 +156,7 @@ fn callgrind(root: &Path, program: &[&std::ffi::OsStr]) -> Result<u64> {
     let summary =
         text.lines().find_map(|line| line.strip_prefix("summary:").or(line.strip_prefix("totals:")));
     let count = summary.and_then(|words| words.trim().parse().ok()).filter(|count| *count > 0);
-    count.context("callgrind counted nothing: is the function `counted` still there?")
+    count.context("callgrind counted nothing: does the function `counted` still exist?")
 }
 
 #[cfg(test)]
@@ -164,12 +164,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_a_twentieth_is_a_rise() {
+    fn more_than_5_percent_is_a_rise() {
         assert!(!is_risen(1000, 1050) && is_risen(1000, 1051));
     }
 
     #[test]
-    fn what_is_new_or_of_another_compiler_is_no_rise() {
+    fn a_new_count_or_one_of_another_compiler_is_no_rise() {
         let counts = |number| Counts::from([("a".to_owned(), number)]);
         let mut risen = Vec::new();
         compare("x", &counts(9), None, &mut risen);

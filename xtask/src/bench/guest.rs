@@ -1,8 +1,9 @@
-//! observer beside bcc's `memleak`, `filetop` and `tcptop`, which need a kernel with kprobes: in a guest of the kernel matrix.
+//! Comparison of observer with bcc's `memleak`, `filetop` and `tcptop`, which need a kernel with kprobes: in a guest of the
+//! kernel matrix.
 //!
-//! A guest is emulated, so ratios alone are told. Its clock counts the instructions of its one processor: what this machine
-//! does meanwhile, and how the emulator's threads take turns, is in none of its times. What a real processor would wait for
-//! memory is not in them either.
+//! A guest is emulated, so only ratios are meaningful. Its clock counts the instructions of its one processor. Other work on
+//! this machine and the scheduling of the emulator's threads do not affect its times. Memory latency of a real processor is
+//! not included either.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +15,8 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
+    environment::BenchEnvironment,
     measure::{Figure, Rounds},
-    place::Place,
     table::{Cell, Table, Unit},
 };
 use crate::{
@@ -27,13 +28,13 @@ use crate::{
 const SERIES: &str = "6.12";
 const ROUNDS: &str = include_str!("guest/rounds.sh");
 const PYTHON: &str = "/usr/bin/python3";
-/// What bcc's modules load when they run: nothing else names them.
+/// Libraries that bcc's modules load at run time; no dependency lists them.
 const LIBRARIES: [&str; 2] =
     ["/usr/lib/x86_64-linux-gnu/libbcc.so.0", "/usr/lib/x86_64-linux-gnu/librt.so.1"];
-/// Of a processor's second, as control groups count.
+/// Microseconds in a second: the unit of control groups.
 const MICROSECONDS: f64 = 1e6;
 
-/// The call that is timed, in people's words, and bcc's tool that watches it beside which command of observer's.
+/// The timed call as in the guest's output, its name in the table, bcc's tool, and the command of observer.
 const PAIRS: [(&str, &str, &str, &str); 3] = [
     ("mmap+touch+munmap", "mmap+touch+munmap", "memleak", "mem"),
     ("append_100_B", "append 100 B", "filetop", "disk"),
@@ -43,47 +44,47 @@ const PAIRS: [(&str, &str, &str, &str); 3] = [
 const OBSERVER: usize = 0;
 const TOOL: usize = 1;
 
-/// What a guest has measured of one call.
+/// The guest's measurements of one call.
 #[derive(Debug, Default)]
 struct Measured {
     rounds: Rounds,
-    /// Of one core, by who watched.
+    /// Processor time as a share of one core, of observer and of the tool.
     shares: [Vec<f64>; 2],
     /// Why the tool was not measured.
     failure: Option<String>,
 }
 
-/// Boots the guest, has it measure, and reads what it says.
+/// Boots the guest and reads its measurements. If the guest cannot run here, the table gives the reason.
 ///
 /// # Errors
-/// When the load in the guest does not run. What cannot be had here is named in the table.
-pub fn run(place: &Place) -> Result<Table> {
+/// None at present.
+pub fn run(environment: &BenchEnvironment) -> Result<Table> {
     let mut table = Table::new(
         "guest",
-        "Beside: bcc's tools, on a kernel with kprobes",
-        "In a virtual machine with a stock kernel 6.12 and one emulated processor, whose clock counts its instructions, two \
-         nanoseconds each: a time there is a number of instructions, and ratios alone mean something. How many times as long \
-         a call takes while somebody watches, in turns with calls that nobody watches: `memleak -p` and `observer mem`, \
-         `filetop` and `observer disk`, `tcptop` and `observer net`, each refreshed every second; and the watcher's processor \
-         time meanwhile, of one core: its own, with all that the kernel does for it when it asks. What programs do in the \
-         calls of the load is time of the load, with either, and in the columns before. What was written is on the disk \
-         before a call is measured. Debian 12's tcptop does not compile with these headers: it is given the four types that \
-         its bcc does not know.",
+        "Comparison: bcc's tools, on a kernel with kprobes",
+        "In a virtual machine with a stock kernel 6.12 and one emulated processor. Its clock counts instructions, two \
+         nanoseconds each, so a time is a number of instructions and only ratios are meaningful. Columns: how many times as \
+         long a call takes while a tool runs, in turns with calls without a tool: `memleak -p` and `observer mem`, `filetop` \
+         and `observer disk`, `tcptop` and `observer net`, each refreshed every second. Then the tool's own processor time \
+         meanwhile, as a share of one core, including the kernel's work on its requests. The run time of programs in the \
+         calls is part of the call, for both, and in the columns before. Written data is on disk before a call is measured. \
+         Debian 12's tcptop does not compile with these headers; it receives the four types that its bcc does not know.",
         &["call", "observer", "bcc's tool", "observer, processor", "bcc's tool, processor"],
     );
-    let Heard { said, broke_off } = match boot(place).and_then(|heard| once_more(heard, place)) {
-        Ok(heard) => heard,
+    let GuestOutput { text, failure } = match boot(environment).and_then(|output| retry(output, environment))
+    {
+        Ok(output) => output,
         Err(reason) => {
             table.missing.push(format!("the guest: {reason:#}"));
             return Ok(table);
         }
     };
-    let mut measured = read(&said);
-    if let Some(reason) = broke_off {
-        let rounds = counted(rounds(&said));
+    let mut measured = read(&text);
+    if let Some(reason) = failure {
+        let rounds = counted(rounds(&text));
         table
             .missing
-            .push(format!("more than {rounds}, which these figures are of: the guest broke down ({reason})"));
+            .push(format!("more than {rounds}, the basis of these figures: the guest failed ({reason})"));
         measured.values_mut().for_each(|measured| measured.rounds.close());
     }
     for (call, name, tool, command) in PAIRS {
@@ -91,53 +92,53 @@ pub fn run(place: &Place) -> Result<Table> {
         if let Some(failure) = failure {
             table.missing.push(format!("{tool}: {failure}"));
         }
-        let [ours, theirs] = [OBSERVER, TOOL].map(|who| rounds.ratio(who));
+        let [ours, theirs] = [OBSERVER, TOOL].map(|tool| rounds.ratio(tool));
         let [our_share, their_share] = shares.map(|share| Figure::of(&share));
         table.row(
             format!("{name}: `observer {command}`, `{tool}`"),
             vec![
                 Cell::of(ours, Unit::Times),
                 Cell::of(theirs, Unit::Times),
-                Cell::of(our_share, Unit::Part),
-                Cell::of(their_share, Unit::Part),
+                Cell::of(our_share, Unit::Share),
+                Cell::of(their_share, Unit::Share),
             ],
         );
         if let (Some(ours), Some(theirs)) = (ours, theirs) {
-            let wanted = format!("{name}: takes less of the observed than {tool}");
+            let wanted = format!("{name}: slows the call down less than {tool}");
             let both = [ours, theirs].map(|figure| Unit::Times.figure(&figure));
-            table.goal(wanted, both.join(" beside "), ours.median < theirs.median);
+            table.goal(wanted, both.join(" against "), ours.median < theirs.median);
         }
         if let (Some(ours), Some(theirs)) = (our_share, their_share) {
             let wanted = format!("{name}: less processor time than {tool}");
-            let both = [ours, theirs].map(|figure| Unit::Part.figure(&figure));
-            table.goal(wanted, both.join(" beside "), ours.median < theirs.median);
+            let both = [ours, theirs].map(|figure| Unit::Share.figure(&figure));
+            table.goal(wanted, both.join(" against "), ours.median < theirs.median);
         }
     }
     Ok(table)
 }
 
-/// What the guest said in its rounds, and why it did not come to their end.
-struct Heard {
-    said: String,
-    broke_off: Option<String>,
+/// The guest's output in its rounds, and why it did not finish them.
+struct GuestOutput {
+    text: String,
+    failure: Option<String>,
 }
 
-/// Rounds from which there are ratios that can be compared with each other.
-const FEW: usize = 2;
+/// The least number of rounds for comparable ratios.
+const ENOUGH: usize = 2;
 
-/// The same, or what another guest says, where this one broke down before there was much to compare.
-fn once_more(heard: Heard, place: &Place) -> Result<Heard> {
-    let Some(reason) = heard.broke_off.as_ref().filter(|_| rounds(&heard.said) < FEW) else {
-        return Ok(heard);
+/// Boots a second guest if the first failed before it had enough rounds; the output with more rounds.
+fn retry(output: GuestOutput, environment: &BenchEnvironment) -> Result<GuestOutput> {
+    let Some(reason) = output.failure.as_ref().filter(|_| rounds(&output.text) < ENOUGH) else {
+        return Ok(output);
     };
-    println!("bench: the guest broke down ({reason}) and is started once more");
-    let again = boot(place)?;
-    Ok(if rounds(&again.said) < rounds(&heard.said) { heard } else { again })
+    println!("bench: the guest failed ({reason}) and is started once more");
+    let again = boot(environment)?;
+    Ok(if rounds(&again.text) < rounds(&output.text) { output } else { again })
 }
 
-/// How many rounds came to their end.
-fn rounds(said: &str) -> usize {
-    said.lines().filter(|line| line.starts_with("round ")).count()
+/// The number of finished rounds.
+fn rounds(output: &str) -> usize {
+    output.lines().filter(|line| line.starts_with("round ")).count()
 }
 
 /// `1 round`, `2 rounds`.
@@ -145,31 +146,31 @@ fn counted(rounds: usize) -> String {
     format!("{rounds} round{}", if rounds == 1 { "" } else { "s" })
 }
 
-/// Boots the guest and hears it until it has done its rounds or breaks down.
-fn boot(place: &Place) -> Result<Heard> {
+/// Boots the guest and reads its output until it has finished its rounds or fails.
+fn boot(environment: &BenchEnvironment) -> Result<GuestOutput> {
     packages::ensure(packages::BCC)?;
-    let (rounds, milliseconds) = (place.rounds(3, 9), place.choose(5000, 10_000));
+    let (rounds, milliseconds) = (environment.rounds(3, 9), environment.choose(5000, 10_000));
     let steps = format!("ROUNDS={rounds}\nMILLISECONDS={milliseconds}\n{ROUNDS}");
-    let built = |name: &str| place.root.join("target/release").join(name);
-    let said = alone(&place.root, SERIES, &steps, |apt, kernel| {
+    let built = |name: &str| environment.root.join("target/release").join(name);
+    let report = alone(&environment.root, SERIES, &steps, |apt, kernel| {
         let mut programs = bcc()?;
         programs.extend([
             (built("observer"), Path::new(BUILD).join("observer")),
             (built("load"), Path::new(BUILD).join("load")),
         ]);
-        let headers = headers(apt, kernel, &place.root.join("target/vm/headers"))?;
+        let headers = headers(apt, kernel, &environment.root.join("target/vm/headers"))?;
         Ok(More { programs, trees: vec![(headers, "/".into()), library()?] })
     })?;
-    let step = said.steps.iter().find(|step| step.name == "rounds");
-    let step = step.context("the guest did not come to its rounds")?;
-    let broke_off = (step.exit != Some(0)).then(|| {
-        let nothing = "its kernel said nothing of it".to_owned();
-        said.complaint.clone().unwrap_or(nothing)
+    let step = report.steps.iter().find(|step| step.name == "rounds");
+    let step = step.context("the guest did not start its rounds")?;
+    let failure = (step.exit != Some(0)).then(|| {
+        let nothing = "its kernel reported no reason".to_owned();
+        report.complaint.clone().unwrap_or(nothing)
     });
-    Ok(Heard { said: step.output.clone(), broke_off })
+    Ok(GuestOutput { text: step.output.clone(), failure })
 }
 
-/// The tools and what runs them, each where it is on this machine.
+/// The tools and their interpreter: source and target paths, which are the same.
 fn bcc() -> Result<Vec<(PathBuf, PathBuf)>> {
     const PACKAGE: &str = "/usr/lib/python3/dist-packages/bcc";
     let mut files: Vec<PathBuf> = PAIRS.iter().map(|(_, _, tool, _)| script(tool)).collect();
@@ -189,19 +190,19 @@ fn script(tool: &str) -> PathBuf {
 
 /// Python's own modules.
 fn library() -> Result<(PathBuf, PathBuf)> {
-    let ask = "import sysconfig; print(sysconfig.get_path('stdlib'))";
-    let said = process::output(Command::new(PYTHON).args(["-c", ask]))?;
-    let folder = PathBuf::from(said.trim());
+    let code = "import sysconfig; print(sysconfig.get_path('stdlib'))";
+    let path = process::output(Command::new(PYTHON).args(["-c", code]))?;
+    let folder = PathBuf::from(path.trim());
     Ok((folder.clone(), folder))
 }
 
-/// The headers of the guest's kernel, unpacked and kept: bcc compiles with them.
+/// The headers of the guest's kernel, unpacked and cached: bcc compiles with them.
 fn headers(apt: &Apt, kernel: &Kernel, folder: &Path) -> Result<PathBuf> {
-    let kept = folder.join(&kernel.release);
-    if kept.exists() {
-        return Ok(kept);
+    let cached = folder.join(&kernel.release);
+    if cached.exists() {
+        return Ok(cached);
     }
-    let scratch = kept.with_extension("partial");
+    let scratch = cached.with_extension("partial");
     let _ = fs::remove_dir_all(&scratch);
     let unpacked = scratch.join("unpacked");
     fs::create_dir_all(&unpacked).with_context(|| format!("making {}", unpacked.display()))?;
@@ -210,27 +211,27 @@ fn headers(apt: &Apt, kernel: &Kernel, folder: &Path) -> Result<PathBuf> {
         let found = apt.find(&format!("^{}$", name.replace('+', "[+]").replace('.', "[.]")))?;
         let package = found.first().with_context(|| format!("there is no package {name}"))?;
         apt.download(&package.name, &package.version, &scratch)?;
-        // What holds the rest of them; the compilers and scripts that it asks for too are for building modules.
+        // These packages contain the other headers. Its other dependencies are for building modules.
         wanted.extend(package.depends.iter().filter(|name| name.starts_with("linux-headers-")).cloned());
     }
-    for entry in fs::read_dir(&scratch).context("looking at what was fetched")?.flatten() {
+    for entry in fs::read_dir(&scratch).context("reading the downloaded packages")?.flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "deb") {
             process::output(Command::new("dpkg-deb").arg("--extract").arg(entry.path()).arg(&unpacked))?;
         }
     }
-    fs::rename(&unpacked, &kept).context("keeping the headers")?;
+    fs::rename(&unpacked, &cached).context("keeping the headers")?;
     let _ = fs::remove_dir_all(&scratch);
-    Ok(kept)
+    Ok(cached)
 }
 
-/// Reads `figure CALL WHO NANOSECONDS MICROSECONDS SECONDS` and `missing TOOL REASON`.
-fn read(said: &str) -> BTreeMap<&'static str, Measured> {
+/// Reads `figure CALL TOOL NANOSECONDS MICROSECONDS SECONDS` and `missing TOOL REASON`.
+fn read(output: &str) -> BTreeMap<&'static str, Measured> {
     let mut measured: BTreeMap<&str, Measured> = BTreeMap::new();
-    for line in said.lines() {
+    for line in output.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let call = |name: &str| PAIRS.iter().find(|(call, _, tool, _)| [call, tool].contains(&&name));
         match words[..] {
-            ["figure", name, who, nanoseconds, used, seconds] => {
+            ["figure", name, watcher, nanoseconds, used, seconds] => {
                 let Some((call, _, tool, _)) = call(name) else { continue };
                 let [Ok(nanoseconds), Ok(used), Ok(seconds)] =
                     [nanoseconds, used, seconds].map(str::parse::<f64>)
@@ -238,17 +239,17 @@ fn read(said: &str) -> BTreeMap<&'static str, Measured> {
                     continue;
                 };
                 let measured = measured.entry(call).or_default();
-                let who = match who {
+                let watcher = match watcher {
                     "nothing" => {
                         measured.rounds.baseline(nanoseconds);
                         continue;
                     }
                     "observer" => OBSERVER,
-                    who if who == *tool => TOOL,
+                    other if other == *tool => TOOL,
                     _ => continue,
                 };
-                measured.rounds.other(who, nanoseconds);
-                measured.shares[who].push(used / MICROSECONDS / seconds);
+                measured.rounds.other(watcher, nanoseconds);
+                measured.shares[watcher].push(used / MICROSECONDS / seconds);
             }
             ["missing", tool, ..] => {
                 let Some((call, ..)) = call(tool) else { continue };
@@ -266,16 +267,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_count_that_came_to_their_end() {
+    fn only_finished_rounds_count() {
         assert_eq!(rounds("figure a nothing 1 0 0\nround 1\nround 2\nfigure a nothing 1 0 0\n"), 2);
         assert_eq!([1, 2].map(counted), ["1 round", "2 rounds"]);
     }
 
     #[test]
-    fn what_a_guest_says_is_read() {
-        let said = "figure TCP_64_B nothing 1000.5 0 0\nfigure TCP_64_B observer 1100.0 50000 10.0\nnoise\n\
+    fn the_output_of_a_guest_is_read() {
+        let output = "figure TCP_64_B nothing 1000.5 0 0\nfigure TCP_64_B observer 1100.0 50000 10.0\nnoise\n\
                     figure TCP_64_B nothing 999.5 0 0\nmissing tcptop it does not compile\n";
-        let measured = &read(said)["TCP_64_B"];
+        let measured = &read(output)["TCP_64_B"];
         assert_eq!(measured.rounds.ratio(OBSERVER).unwrap().median, 1.1);
         assert_eq!(measured.shares, [vec![0.005], vec![]]);
         assert_eq!(measured.failure.as_deref(), Some("it does not compile"));

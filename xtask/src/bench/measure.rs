@@ -1,11 +1,11 @@
-//! From repeated measurements to a figure: the median with its quartiles, and differences taken pair by pair.
+//! From repeated measurements to a figure: the median with its quartiles, and pairwise differences.
 //!
-//! A machine drifts: it warms up, its neighbours come and go. What is compared is therefore measured in turns, and each
-//! measurement is compared with those of the baseline just before and just after it.
+//! A machine drifts: it warms up, and other work starts and ends. Compared measurements therefore take turns, and each is
+//! compared with the baselines just before and just after it.
 
 use serde::Serialize;
 
-/// The middle of repeated measurements, and the quarter of them below and above.
+/// Median and quartiles of repeated measurements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Figure {
     pub median: f64,
@@ -14,7 +14,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// `None` of no measurements.
+    /// `None` without measurements.
     pub fn of(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
         Some(Self {
@@ -24,34 +24,33 @@ impl Figure {
         })
     }
 
-    /// Of the lower half of measurements that others can only make greater: what is left of noise where half of the time is
-    /// calm.
+    /// Of the lower half, for measurements that noise can only increase: free of noise if half of the time is calm.
     pub fn of_lower_half(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
         Self::of(&sorted[..sorted.len().div_ceil(2)])
     }
 
-    /// Half of the distance between the quartiles.
+    /// Half the interquartile range.
     pub fn spread(&self) -> f64 {
         (self.high - self.low) / 2.0
     }
 }
 
-/// What was measured at all, the least first.
+/// The finite values, ascending.
 fn sorted(values: &[f64]) -> Vec<f64> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     sorted
 }
 
-/// Between the two nearest measurements, in proportion.
-fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
-    let place = part * sorted.len().checked_sub(1)? as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    Some(below + (above - below) * place.fract())
+/// Interpolates linearly between the two nearest measurements; `share` from 0 to 1.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let position = share * sorted.len().checked_sub(1)? as f64;
+    let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
+    Some(below + (above - below) * position.fract())
 }
 
-/// Measurements in turns: of each round one baseline, then each of the others; a last baseline closes the last round.
+/// Measurements in turns: in each round one baseline, then each of the others. A last baseline closes the last round.
 #[derive(Clone, Debug, Default)]
 pub struct Rounds {
     baseline: Vec<f64>,
@@ -59,12 +58,12 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// One more baseline.
+    /// Adds a baseline.
     pub fn baseline(&mut self, value: f64) {
         self.baseline.push(value);
     }
 
-    /// One more of the other with this number.
+    /// Adds a measurement of the other with this number.
     pub fn other(&mut self, number: usize, value: f64) {
         if self.others.len() <= number {
             self.others.resize(number + 1, Vec::new());
@@ -72,23 +71,24 @@ impl Rounds {
         self.others[number].push(value);
     }
 
-    /// No baseline follows any more: what was measured since the last is compared with that one alone.
+    /// States that no baseline follows: later measurements are compared with the last baseline alone.
     pub fn close(&mut self) {
         if self.others.iter().any(|others| others.len() >= self.baseline.len()) {
             self.baseline.extend(self.baseline.last().copied());
         }
     }
 
+    /// The figure of all baselines.
     pub fn baselines(&self) -> Option<Figure> {
         Figure::of(&self.baseline)
     }
 
-    /// By how much the other is more than the baseline around it.
+    /// The difference between the other and the mean of the baselines around it.
     pub fn added(&self, number: usize) -> Option<Figure> {
         self.compare(number, |value, baseline| value - baseline)
     }
 
-    /// How many times the baseline around it the other is.
+    /// The ratio of the other to the mean of the baselines around it.
     pub fn ratio(&self, number: usize) -> Option<Figure> {
         self.compare(number, |value, baseline| value / baseline)
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_is_the_middle_and_not_moved_by_one_that_is_far_off() {
+    fn an_outlier_does_not_change_the_median() {
         let figure = Figure::of(&[3.0, 1.0, 2.0, 4.0, 1000.0]).unwrap();
         assert_eq!(figure, Figure { median: 3.0, low: 2.0, high: 4.0 });
         assert_eq!(figure.spread(), 1.0);
@@ -115,15 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_restless_for_half_of_the_time_is_told_from_the_other_half() {
-        let restless = [100.0, 170.0, 101.0, 102.0, 180.0];
-        assert_eq!(Figure::of_lower_half(&restless).unwrap().median, 101.0);
+    fn the_lower_half_is_free_of_noise_that_affects_half_of_the_time() {
+        let noisy = [100.0, 170.0, 101.0, 102.0, 180.0];
+        assert_eq!(Figure::of_lower_half(&noisy).unwrap().median, 101.0);
         assert_eq!(Figure::of_lower_half(&[3.0]), Figure::of(&[3.0]));
         assert_eq!(Figure::of_lower_half(&[]), None);
     }
 
     #[test]
-    fn what_broke_off_before_its_last_baseline_is_compared_with_the_one_before() {
+    fn a_round_without_a_closing_baseline_is_compared_with_the_one_before() {
         let mut rounds = Rounds::default();
         rounds.baseline(100.0);
         rounds.other(0, 120.0);
@@ -135,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn a_drift_of_the_machine_is_not_taken_for_a_difference() {
+    fn drift_of_the_machine_is_no_difference() {
         let mut rounds = Rounds::default();
-        // Each measurement is one slower than the one before, whatever is measured; the other costs 10 more.
+        // Each measurement is slower by one than the one before. The other costs 10 more.
         for round in 0..5 {
             rounds.baseline(100.0 + 2.0 * f64::from(round));
             rounds.other(0, 101.0 + 10.0 + 2.0 * f64::from(round));

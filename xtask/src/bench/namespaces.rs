@@ -1,22 +1,22 @@
-//! Two network namespaces joined by a pair of veth interfaces, gone with the value.
+//! Two network namespaces joined by a pair of veth interfaces, removed on drop.
 //!
-//! They have no name: each is there as long as a process is in it, and that one ends with its input, which is ours. However the
-//! benchmark ends, nothing is left.
+//! They have no name. Each exists as long as a process is in it, and that process exits when its input closes. So nothing is
+//! left behind, however the benchmark ends.
 
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::child::Speaker;
+use super::child::LineChild;
 use crate::process;
 
 /// Both namespaces, each with the process that is in it.
 pub struct Pair {
-    first: Speaker,
-    second: Speaker,
+    first: LineChild,
+    second: LineChild,
 }
 
-/// The interface of the first.
+/// The interface in the first namespace.
 const INTERFACE: &str = "bench0";
 
 impl Pair {
@@ -37,8 +37,8 @@ impl Pair {
                 format!("ip addr add {address} dev {interface}"),
                 format!("ip link set {interface} up"),
                 "ip link set lo up".to_owned(),
-                // Ports of connections that have ended are free at once: many short ones would run out of them, and looking
-                // for one would be what is measured.
+                // Ports of closed connections are free at once. Otherwise many short connections would run out of ports, and
+                // the search for one would dominate the measurement.
                 "sysctl -qw net.ipv4.tcp_max_tw_buckets=0".to_owned(),
             ] {
                 let mut words = line.split(' ');
@@ -50,30 +50,31 @@ impl Pair {
         Ok(pair)
     }
 
+    /// The name of the interface in the first namespace.
     pub const fn interface(&self) -> &'static str {
         INTERFACE
     }
 
-    /// The same command in the first namespace.
+    /// `command`, to run in the first namespace.
     pub fn in_first(&self, command: &Command) -> Command {
         within(&self.first, command)
     }
 
-    /// The same command in the second namespace.
+    /// `command`, to run in the second namespace.
     pub fn in_second(&self, command: &Command) -> Command {
         within(&self.second, command)
     }
 }
 
-/// A process in a namespace of its own, which does nothing but to be there.
-fn namespace() -> Result<Speaker> {
-    let mut holder = Speaker::start(Command::new("unshare").args(["--net", "cat"]))?;
-    holder.say("there")?;
-    holder.line().context("a network namespace of its own")?;
+/// A process in its own network namespace, which only keeps the namespace alive.
+fn namespace() -> Result<LineChild> {
+    let mut holder = LineChild::start(Command::new("unshare").args(["--net", "cat"]))?;
+    holder.send("ready")?;
+    holder.line().context("creating a network namespace")?;
     Ok(holder)
 }
 
-fn within(namespace: &Speaker, command: &Command) -> Command {
+fn within(namespace: &LineChild, command: &Command) -> Command {
     let mut inside = Command::new("nsenter");
     inside.args(["--target", &namespace.pid().to_string(), "--net"]);
     inside.arg(command.get_program()).args(command.get_args());
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     #[ignore = "network namespaces need root: `cargo xtask test` runs it"]
-    fn namespaces_are_joined_and_end_with_their_value() {
+    fn namespaces_are_joined_and_removed_on_drop() {
         let pair = Pair::new().unwrap();
         let mut ip = Command::new("ip");
         let route = process::output(&mut pair.in_first(ip.args(["route", "get", "10.77.0.2"]))).unwrap();
@@ -98,7 +99,7 @@ mod tests {
         assert!(one != other && one != fs::read_link("/proc/self/ns/net").unwrap());
         drop(pair);
         for pid in holders {
-            assert!(!Path::new("/proc").join(pid.to_string()).exists(), "nobody is in it any more");
+            assert!(!Path::new("/proc").join(pid.to_string()).exists(), "no process is left in it");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What observer itself takes: processor time a report, memory, wake-ups; by how much there is to report.
+//! Cost of observer itself: processor time per report, memory, wake-ups, by the amount that it has to report.
 
 use std::{
     thread::sleep,
@@ -8,70 +8,68 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    child::{self, Speaker},
+    child::{self, LineChild},
+    environment::{BenchEnvironment, COMMANDS},
     measure::Figure,
-    place::{COMMANDS, Place},
     table::{Cell, Table, Unit},
 };
 use crate::process;
 
-/// The goals: of one core on an idle machine; resident, maps included; by how much a thing may cost more where there are
-/// more of them.
+/// The goals: share of one core on an idle machine; resident bytes, maps included; ratio of the cost per item between two
+/// scales.
 const IDLE: f64 = 0.002;
 const MEMORY: f64 = 40e6;
 const GROWTH: f64 = 1.25;
-/// What a report on deleted files may take among so many descriptors, milliseconds; of one core, whatever there is, where
-/// nobody asks for more.
+/// The goals of deleted files: milliseconds a report among this many descriptors, and the share of one core with the
+/// default budget.
 const DESCRIPTORS: [(u64, f64); 2] = [(100_000, 30.0), (1_000_000, 250.0)];
 const BUDGET: f64 = 0.01;
-/// The number of `disk --deleted-open` among the commands.
+/// The index of `disk --deleted-open` in `COMMANDS`.
 const DISK: usize = 1;
-/// Reports of which one at least is made of everything that there is, and not only of what has changed: that one takes the
-/// most memory.
-const WITH_A_WHOLE_ONE: usize = 34;
+/// At least one of this many reports reads everything instead of only changes. It needs the most memory.
+const WITH_FULL_SCAN: usize = 34;
 
-/// What one observer takes.
-struct Taken {
-    /// Milliseconds of processor time, by report.
+/// The cost of one observer.
+struct Cost {
+    /// Milliseconds of processor time of each report.
     reports: Vec<f64>,
-    /// Resident after the last report, and at most since the start; and the kernel's memory for its maps and programs.
-    /// Bytes.
+    /// Resident memory after the last report, its peak since the start, and kernel memory of maps and programs, bytes.
     resident: f64,
     peak: f64,
     maps: f64,
-    /// What of the maps is among what is resident.
+    /// Bytes of maps that are part of the resident memory.
     mapped: f64,
 }
 
-impl Taken {
-    /// The most that it takes, as if the peak and all maps were at the same time.
+impl Cost {
+    /// An upper limit: as if the peak and the memory of all maps occurred at the same time.
     fn memory(&self) -> f64 {
         self.peak + self.maps - self.mapped
     }
 }
 
 /// Measures each command among more and more processes, descriptors, connections and events.
-pub fn run(place: &Place) -> Result<Table> {
+pub fn run(environment: &BenchEnvironment) -> Result<Table> {
     let mut table = Table::new(
         "own",
-        "What observer itself takes",
-        "Processor time of each command a report (`--json --top`, the ten biggest rows), all of its threads, and memory: \
-         what is resident after the last report + what the kernel keeps for its maps and programs, and the most that was ever \
-         resident since the start; rings are mapped, and in both. Events are those that the command counts: heap calls, \
-         appended bytes of a deleted file, datagrams.",
+        "Cost of observer itself",
+        "Processor time per report of each command (`--json --top`, the ten biggest rows), all threads included. Memory: \
+         resident memory after the last report + kernel memory of maps and programs, and the peak of resident memory. Ring \
+         buffers are mapped, so both numbers contain them. Events are those that the command counts: heap calls, appended \
+         bytes of a deleted file, datagrams.",
         &[
-            "there are",
-            "mem, a report",
-            "disk, a report",
-            "net, a report",
+            "load",
+            "mem, per report",
+            "disk, per report",
+            "net, per report",
             "mem, memory",
             "disk, memory",
             "net, memory",
         ],
     );
     let mut largest = [0.0; COMMANDS.len()];
-    idle(place, &mut table)?;
-    let folder = place.folder_name();
+    idle(environment, &mut table)?;
+    let folder = environment.folder_name();
     let processes: Vec<(u64, Vec<String>)> =
         [100, 1_000, 10_000].map(|count| (count, words(&["processes", &count.to_string()]))).into();
     let descriptors: Vec<(u64, Vec<String>)> = [(1_000, 10), (100_000, 100), (1_000_000, 200)]
@@ -82,26 +80,26 @@ pub fn run(place: &Place) -> Result<Table> {
         .into();
     let connections: Vec<(u64, Vec<String>)> =
         [100, 10_000, 100_000].map(|count| (count, words(&["connections", &count.to_string()]))).into();
-    for (what, scales, views) in [
-        ("processes", processes, &[0, 1, 2][..]),
-        ("descriptors", descriptors, &[1, 2]),
-        ("connections", connections, &[2]),
+    for (what, item, scales, views) in [
+        ("processes", "process", processes, &[0, 1, 2][..]),
+        ("descriptors", "descriptor", descriptors, &[1, 2]),
+        ("connections", "connection", connections, &[2]),
     ] {
         let mut costs: Vec<(u64, Vec<f64>)> = Vec::new();
         for (count, arguments) in scales {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let load = place.load(&arguments)?;
-            let reports = if what == "connections" { WITH_A_WHOLE_ONE } else { place.rounds(5, 20) };
-            let taken = of_views(place, views, reports)?;
+            let load = environment.load(&arguments)?;
+            let reports = if what == "connections" { WITH_FULL_SCAN } else { environment.rounds(5, 20) };
+            let cost = of_views(environment, views, reports)?;
             if what == "descriptors" && DESCRIPTORS.iter().all(|(most, _)| count >= *most) {
-                budget(place, &mut table, count)?;
+                budget(environment, &mut table, count)?;
             }
             drop(load);
-            for (largest, taken) in largest.iter_mut().zip(&taken) {
-                *largest = taken.as_ref().map_or(*largest, |taken| taken.memory().max(*largest));
+            for (largest, cost) in largest.iter_mut().zip(&cost) {
+                *largest = cost.as_ref().map_or(*largest, |cost| cost.memory().max(*largest));
             }
             let goal = DESCRIPTORS.iter().find(|(scale, _)| what == "descriptors" && *scale == count);
-            if let (Some((_, goal)), Some(found)) = (goal, taken[DISK].as_ref().and_then(Taken::typical)) {
+            if let (Some((_, goal)), Some(found)) = (goal, cost[DISK].as_ref().and_then(Cost::typical)) {
                 table.goal(
                     format!(
                         "disk: at most {} a report among {} {what}",
@@ -112,15 +110,15 @@ pub fn run(place: &Place) -> Result<Table> {
                     found <= *goal,
                 );
             }
-            costs.push((count, taken.iter().flatten().filter_map(Taken::typical).collect()));
-            row(&mut table, format!("{} {what}", thousands(count)), &taken);
+            costs.push((count, cost.iter().flatten().filter_map(Cost::typical).collect()));
+            row(&mut table, format!("{} {what}", thousands(count)), &cost);
         }
-        growth(&mut table, what, &costs);
+        growth(&mut table, what, item, &costs);
     }
-    events(place, &mut table, &mut largest)?;
+    events(environment, &mut table, &mut largest)?;
     for ((name, _), largest) in COMMANDS.iter().zip(largest) {
         table.goal(
-            format!("{name}: never more than {} resident, maps included", Unit::Bytes.text(MEMORY)),
+            format!("{name}: at most {} resident at any time, maps included", Unit::Bytes.text(MEMORY)),
             Unit::Bytes.text(largest),
             largest <= MEMORY,
         );
@@ -132,51 +130,51 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-/// An idle machine: what each command takes of a core, and how often it wakes between two reports.
-fn idle(place: &Place, table: &mut Table) -> Result<()> {
+/// An idle machine: each command's share of one core, and its wake-ups between two reports.
+fn idle(environment: &BenchEnvironment, table: &mut Table) -> Result<()> {
     let mut cells = Vec::new();
     for (name, view) in COMMANDS {
-        let mut observer = place.observer(view, Duration::from_secs(1))?;
+        let mut observer = environment.observer(view, Duration::from_secs(1))?;
         let pid = observer.pid();
         let mut shares = Vec::new();
         let mut wakes = 0;
-        for _ in 0..place.rounds(5, 20) {
+        for _ in 0..environment.rounds(5, 20) {
             let before = process::processor_time(pid)?;
             observer.line()?;
             let spent = process::processor_time(pid)? - before;
             shares.push(spent.as_secs_f64());
-            // The report is written: until the next, nothing is to be done.
+            // The report is written. Until the next one there is nothing to do.
             sleep(Duration::from_millis(200));
             let waits = child::waits(pid)?;
             sleep(Duration::from_millis(500));
             wakes += child::waits(pid)? - waits;
         }
         let figure = Figure::of(&shares);
-        cells.push(Cell::of(figure, Unit::Part));
+        cells.push(Cell::of(figure, Unit::Share));
         if let Some(share) = figure {
             table.goal(
-                format!("{name}, idle: at most {} of one core", Unit::Part.text(IDLE)),
-                Unit::Part.figure(&share),
+                format!("{name}, idle: at most {} of one core", Unit::Share.text(IDLE)),
+                Unit::Share.figure(&share),
                 share.median <= IDLE,
             );
         }
         table.goal(format!("{name}, idle: no wake-up between reports"), format!("{wakes}"), wakes == 0);
     }
     cells.resize_with(6, || Cell::None);
-    table.row("an idle machine, a report a second, of one core", cells);
+    table.row("idle machine, one report per second, share of one core", cells);
     Ok(())
 }
 
-/// What the command for deleted files takes of a core where its budget is the default, once its interval has settled.
-fn budget(place: &Place, table: &mut Table, descriptors: u64) -> Result<()> {
-    let mut command = place.program("observer");
-    let mut observer = Speaker::start(command.args(COMMANDS[DISK].1).args(["--json", "--top", "-n"]))?;
-    // The first that is seen and the one after it are at the pace that was asked for.
+/// The share of one core of `disk --deleted-open` with the default budget, once its interval has settled.
+fn budget(environment: &BenchEnvironment, table: &mut Table, descriptors: u64) -> Result<()> {
+    let mut command = environment.program("observer");
+    let mut observer = LineChild::start(command.args(COMMANDS[DISK].1).args(["--json", "--top", "-n"]))?;
+    // The first report and the next one come at the requested interval.
     for _ in 0..3 {
         observer.line()?;
     }
     let (began, before) = (Instant::now(), process::processor_time(observer.pid())?);
-    for _ in 0..place.rounds(3, 10) {
+    for _ in 0..environment.rounds(3, 10) {
         observer.line()?;
     }
     let share =
@@ -185,22 +183,22 @@ fn budget(place: &Place, table: &mut Table, descriptors: u64) -> Result<()> {
         format!(
             "disk, default budget, {} descriptors: at most {} of one core",
             thousands(descriptors),
-            Unit::Part.text(BUDGET)
+            Unit::Share.text(BUDGET)
         ),
-        Unit::Part.text(share),
+        Unit::Share.text(share),
         share <= BUDGET,
     );
     Ok(())
 }
 
-fn of_views(place: &Place, views: &[usize], reports: usize) -> Result<Vec<Option<Taken>>> {
-    let taken = |view| views.contains(&view).then(|| take(place, view, reports)).transpose();
-    (0..COMMANDS.len()).map(taken).collect()
+fn of_views(environment: &BenchEnvironment, views: &[usize], reports: usize) -> Result<Vec<Option<Cost>>> {
+    let cost = |view| views.contains(&view).then(|| measure(environment, view, reports)).transpose();
+    (0..COMMANDS.len()).map(cost).collect()
 }
 
-/// Over so many reports.
-fn take(place: &Place, view: usize, count: usize) -> Result<Taken> {
-    let mut observer = place.observer(COMMANDS[view].1, Duration::from_millis(250))?;
+/// The cost of one command over `count` reports.
+fn measure(environment: &BenchEnvironment, view: usize, count: usize) -> Result<Cost> {
+    let mut observer = environment.observer(COMMANDS[view].1, Duration::from_millis(250))?;
     let pid = observer.pid();
     let mut before = process::processor_time(pid)?;
     let mut reports = Vec::new();
@@ -213,10 +211,10 @@ fn take(place: &Place, view: usize, count: usize) -> Result<Taken> {
     memory(&observer, reports)
 }
 
-fn memory(observer: &Speaker, reports: Vec<f64>) -> Result<Taken> {
+fn memory(observer: &LineChild, reports: Vec<f64>) -> Result<Cost> {
     let pid = observer.pid();
     let size = |field: &str| child::status(pid, field).map(|bytes| bytes as f64);
-    Ok(Taken {
+    Ok(Cost {
         reports,
         resident: size("VmRSS")?,
         peak: size("VmHWM")?,
@@ -225,28 +223,28 @@ fn memory(observer: &Speaker, reports: Vec<f64>) -> Result<Taken> {
     })
 }
 
-impl Taken {
+impl Cost {
     fn typical(&self) -> Option<f64> {
         Figure::of(&self.reports).map(|figure| figure.median)
     }
 }
 
-fn row(table: &mut Table, name: String, taken: &[Option<Taken>]) {
-    let time = |taken: &Option<Taken>| {
-        Cell::of(taken.as_ref().and_then(|taken| Figure::of(&taken.reports)), Unit::Milliseconds)
+fn row(table: &mut Table, name: String, cost: &[Option<Cost>]) {
+    let time = |cost: &Option<Cost>| {
+        Cell::of(cost.as_ref().and_then(|cost| Figure::of(&cost.reports)), Unit::Milliseconds)
     };
-    let space = |taken: &Option<Taken>| {
-        taken.as_ref().map_or(Cell::None, |taken| {
+    let space = |cost: &Option<Cost>| {
+        cost.as_ref().map_or(Cell::None, |cost| {
             let [resident, maps, peak] =
-                [taken.resident, taken.maps, taken.peak].map(|size| Unit::Bytes.text(size));
+                [cost.resident, cost.maps, cost.peak].map(|size| Unit::Bytes.text(size));
             Cell::words(format!("{resident} + {maps}, {peak}"))
         })
     };
-    table.row(name, taken.iter().map(time).chain(taken.iter().map(space)).collect());
+    table.row(name, cost.iter().map(time).chain(cost.iter().map(space)).collect());
 }
 
-/// From the second scale to the third, a thing must not cost much more: the first is mostly what a report costs anyway.
-fn growth(table: &mut Table, what: &str, costs: &[(u64, Vec<f64>)]) {
+/// Compares the cost per item at the second and third scale. The first is mostly the fixed cost of a report.
+fn growth(table: &mut Table, what: &str, item: &str, costs: &[(u64, Vec<f64>)]) {
     let [.., (few, before), (many, after)] = costs else { return };
     let growth = before.iter().zip(after).map(|(before, after)| {
         let (each_before, each_after) = (before / *few as f64, after / *many as f64);
@@ -255,8 +253,7 @@ fn growth(table: &mut Table, what: &str, costs: &[(u64, Vec<f64>)]) {
     let worst = growth.fold(0.0, f64::max);
     table.goal(
         format!(
-            "{}: cost of one among {} at most {GROWTH} × that among {}",
-            what,
+            "{what}: cost per {item} among {} at most {GROWTH} × that among {}",
             thousands(*many),
             thousands(*few)
         ),
@@ -265,29 +262,33 @@ fn growth(table: &mut Table, what: &str, costs: &[(u64, Vec<f64>)]) {
     );
 }
 
-/// Each command while the events come that it counts, at growing rates.
-fn events(place: &Place, table: &mut Table, largest: &mut [f64; COMMANDS.len()]) -> Result<()> {
-    let folder = place.folder_name();
+/// Each command while the events that it counts occur at growing rates.
+fn events(
+    environment: &BenchEnvironment,
+    table: &mut Table,
+    largest: &mut [f64; COMMANDS.len()],
+) -> Result<()> {
+    let folder = environment.folder_name();
     let mut costs: Vec<[f64; 3]> = Vec::new();
     for rate in [1_000_u64, 10_000, 100_000, 1_000_000] {
         let mut all = Vec::new();
         let mut reached = Vec::new();
-        let mut cost = [0.0; 3];
+        let mut typical = [0.0; 3];
         for (view, (name, _)) in COMMANDS.iter().enumerate() {
-            let mut load = place.load(&["flood", name, &rate.to_string(), &folder])?;
-            load.say("go")?;
-            let taken = take(place, view, place.rounds(5, 20))?;
+            let mut load = environment.load(&["flood", name, &rate.to_string(), &folder])?;
+            load.send("go")?;
+            let cost = measure(environment, view, environment.rounds(5, 20))?;
             let truth = load.ask("stop")?;
             let (events, seconds) = (truth["events"].as_f64(), truth["seconds"].as_f64());
             reached.push(events.zip(seconds).map_or(0.0, |(events, seconds)| events / seconds));
-            largest[view] = largest[view].max(taken.memory());
-            cost[view] = taken.typical().unwrap_or(f64::NAN);
-            all.push(Some(taken));
+            largest[view] = largest[view].max(cost.memory());
+            typical[view] = cost.typical().unwrap_or(f64::NAN);
+            all.push(Some(cost));
         }
         let slowest = reached.into_iter().fold(f64::INFINITY, f64::min);
         let name = if slowest < 0.9 * rate as f64 {
             format!(
-                "{} events a second wanted, at least {} reached",
+                "{} events a second requested, at least {} reached",
                 thousands(rate),
                 Unit::PerSecond.text(slowest)
             )
@@ -295,13 +296,13 @@ fn events(place: &Place, table: &mut Table, largest: &mut [f64; COMMANDS.len()])
             format!("{} events a second", thousands(rate))
         };
         row(table, name, &all);
-        costs.push(cost);
+        costs.push(typical);
     }
     if let [first, .., last] = &costs[..] {
         let worst = first.iter().zip(last).map(|(first, last)| last / first).fold(0.0, f64::max);
         let found = Unit::Times.text(worst);
         table.goal(
-            "a report of 1,000,000 events costs at most 2 × one of 1,000 by the same process",
+            "a report after 1,000,000 events costs at most 2 × one after 1,000, for the same process",
             found,
             worst <= 2.0,
         );
@@ -313,8 +314,8 @@ fn events(place: &Place, table: &mut Table, largest: &mut [f64; COMMANDS.len()])
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

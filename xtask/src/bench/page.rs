@@ -1,10 +1,10 @@
-//! docs/performance.md: the figures of one complete run, and below them what people wrote about them, which stays.
+//! docs/performance.md: the figures of one complete run. Text below them is written by hand and kept.
 
 use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
-use super::{place, table::Table};
+use super::{environment, table::Table};
 use crate::process;
 
 const PAGE: &str = "docs/performance.md";
@@ -22,13 +22,13 @@ pub fn write(root: &Path, tables: &[Table], thorough: bool, took: Duration) -> R
     let kept = before.find(KEPT).map_or_else(|| format!("{KEPT}\n"), |at| before[at..].to_owned());
     let date = process::output(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?;
     let mut page = format!(
-        "# What it costs\n\nMade by `cargo xtask bench{}` in {} s on {date}: {}, Linux {}. Every figure is a median of \
-         measurements that take turns with what it is compared with; ± is half the distance of the quartiles. Goals \
-         are ratios, but for the few times and sizes that were promised.\n\n",
+        "# Performance\n\nMade by `cargo xtask bench{}` in {} s on {date}: {}, Linux {}. Every figure is a median. Compared \
+         measurements take turns. ± is half the interquartile range. Goals are ratios, except for a few absolute times and \
+         sizes.\n\n",
         if thorough { " --thorough" } else { "" },
         took.as_secs(),
-        place::machine(),
-        place::kernel(),
+        environment::machine(),
+        environment::kernel(),
     );
     summary(&mut page, tables);
     tables.iter().for_each(|table| page.push_str(&table.markdown()));
@@ -42,9 +42,9 @@ fn summary(page: &mut String, tables: &[Table]) {
     let goals: Vec<_> = tables.iter().flat_map(|table| &table.goals).collect();
     let met = goals.iter().filter(|goal| goal.met).count();
     // Writing to a String cannot fail.
-    let _ = writeln!(page, "{met} of {} goals are met. Those that are not:\n", goals.len());
+    let _ = writeln!(page, "{met} of {} goals are met. Missed:\n", goals.len());
     for goal in goals.iter().filter(|goal| !goal.met) {
-        let _ = writeln!(page, "- {}: found {}", goal.wanted, goal.found);
+        let _ = writeln!(page, "- {}: measured {}", goal.wanted, goal.measured);
     }
     page.push('\n');
 }

@@ -1,4 +1,4 @@
-//! What people use where they do not use observer: whether it runs here, and how it is started.
+//! Other tools of this field: whether each runs here, and how it is started.
 
 use std::{
     fs,
@@ -9,40 +9,40 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    child::Speaker,
-    place::{FOLDER, Place},
+    child::LineChild,
+    environment::{BenchEnvironment, FOLDER},
 };
 use crate::{
     packages,
     process::{self, cargo},
 };
 
-/// The version that is built.
+/// The version to build.
 const BANDWHICH: &str = "0.23.1";
 
-/// Installs every peer that can be had. One that cannot is named where it is missed.
+/// Installs every tool that is available. The tables name those that are missing.
 pub fn install() {
-    for need in packages::PEERS {
-        if let Err(error) = packages::ensure(std::slice::from_ref(need)) {
-            println!("bench: without {}: {error:#}", need.has);
+    for package in packages::PEERS {
+        if let Err(error) = packages::ensure(std::slice::from_ref(package)) {
+            println!("bench: without {}: {error:#}", package.provides);
         }
     }
 }
 
-/// A program of PATH.
+/// A program in PATH.
 ///
 /// # Errors
-/// When it is not there.
+/// When it is not installed.
 pub fn program(name: &str) -> Result<Command> {
     packages::find(name).map(Command::new).with_context(|| format!("{name} is not installed"))
 }
 
-/// A script for bpftrace that says when it is attached, once that has been tried.
+/// Writes a script for bpftrace that reports when it is attached, and tries it once.
 ///
 /// # Errors
 /// When bpftrace cannot attach it here.
-pub fn bpftrace(place: &Place, script: &str) -> Result<PathBuf> {
-    let path = place.folder().join("script.bt");
+pub fn bpftrace(environment: &BenchEnvironment, script: &str) -> Result<PathBuf> {
+    let path = environment.folder().join("script.bt");
     fs::write(&path, format!("BEGIN {{ printf(\"ready\\n\"); }}\n{script}"))?;
     start_bpftrace(&path)?.end()?;
     Ok(path)
@@ -52,18 +52,18 @@ pub fn bpftrace(place: &Place, script: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// When it does not attach.
-pub fn start_bpftrace(script: &Path) -> Result<Speaker> {
+pub fn start_bpftrace(script: &Path) -> Result<LineChild> {
     program("bpftrace")?;
-    // It looks for tracepoints in tracefs, which is mounted for it alone where the machine has not mounted it.
+    // It reads tracepoints from tracefs. If that is not mounted, it is mounted in bpftrace's own mount namespace.
     let mount = "test -d /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing || exit 1; \
                  exec bpftrace \"$0\"";
     let mut command = Command::new("unshare");
-    let mut tracer = Speaker::start(command.args(["--mount", "sh", "-c", mount]).arg(script))?;
+    let mut tracer = LineChild::start(command.args(["--mount", "sh", "-c", mount]).arg(script))?;
     while tracer.line().context("bpftrace attached nothing")? != "ready" {}
     Ok(tracer)
 }
 
-/// bandwhich, built once into the folder of the benchmark.
+/// The path of bandwhich, which is built once into the benchmark's folder.
 ///
 /// # Errors
 /// When it cannot be built.

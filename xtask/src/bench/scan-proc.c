@@ -1,5 +1,5 @@
-/* Finds deleted files that processes hold, by their descriptors in /proc, and does nothing else: what any program must
- * at least do that asks /proc. Prints "PID DESCRIPTOR DEVICE INODE SIZE" for each. */
+/* Finds deleted files that processes hold, by their descriptors in /proc, and does nothing else: the minimal work of any
+ * program that reads /proc. Prints "PID DESCRIPTOR DEVICE INODE SIZE" for each. */
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,40 +1,40 @@
-//! From the command to the first answer; how large the binary is, and how long it takes to build.
+//! Time from the command to the first answer, size of the binary, and time of a clean build.
 
 use std::{fs, process::Command, time::Instant};
 
 use anyhow::Result;
 
 use super::{
-    child::{self, Speaker},
+    child::{self, LineChild},
+    environment::{BenchEnvironment, COMMANDS, FOLDER},
     measure::Figure,
     own::thousands,
-    place::{COMMANDS, FOLDER, Place},
     table::{Cell, Table, Unit},
 };
 use crate::process::{self, cargo};
 
-/// The shortest interval: a script's first answer has rates, which need one.
+/// The shortest interval: the first answer for a script contains rates, which need one.
 const INTERVAL: &str = "0.01";
 
-/// The goal: the first rows about deleted files, among so many processes, milliseconds.
+/// The goal: milliseconds until the first rows about deleted files, among `PROCESSES` processes.
 const FIRST_ROWS: f64 = 150.0;
 const PROCESSES: u64 = 5_000;
 
-/// Starts each command with and without what it found about this kernel before.
-pub fn run(place: &Place) -> Result<Table> {
+/// Starts each command with and without its cache of this kernel's fields.
+pub fn run(environment: &BenchEnvironment) -> Result<Table> {
     let mut table = Table::new(
         "start",
-        "From the command to the answer",
-        "`--once --json` with an interval of 10 ms, which is part of it: the whole run, from the start of the process to its \
-         end. Cold: every kernel field is looked up anew in the kernel's types; warm: they were kept at the last start on this \
+        "Start",
+        "`--once --json` with an interval of 10 ms, which is included: the whole run, from the start of the process to its \
+         end. Cold: every kernel field is resolved from BTF. Warm: the fields are cached from an earlier start on this \
          kernel.",
         &["", "cold", "warm", "processor, cold", "processor, warm"],
     );
     for (name, view) in COMMANDS {
         let mut figures: [Vec<f64>; 4] = Default::default();
-        for _ in 0..place.rounds(7, 15) {
+        for _ in 0..environment.rounds(7, 15) {
             for (number, cache) in [(0, &["--no-cache"][..]), (1, &[])] {
-                let mut command = place.program("observer");
+                let mut command = environment.program("observer");
                 command.args(view).args(["--json", "-n", "--once", "--interval", INTERVAL]).args(cache);
                 let used = child::measure(&mut command)?;
                 figures[number].push(used.wall.as_secs_f64() * 1e3);
@@ -44,21 +44,21 @@ pub fn run(place: &Place) -> Result<Table> {
         let cell = |values: &Vec<f64>| Cell::of(Figure::of(values), Unit::Milliseconds);
         table.row(format!("observer {name}"), figures.iter().map(cell).collect());
     }
-    first_rows(place, &mut table)?;
-    let size = fs::metadata(place.root.join("target/release/observer"))?.len();
+    first_rows(environment, &mut table)?;
+    let size = fs::metadata(environment.root.join("target/release/observer"))?.len();
     let empty = || vec![Cell::None, Cell::None, Cell::None];
     let sized = std::iter::once(Cell::exact(size as f64, Unit::Bytes)).chain(empty()).collect();
     table.row("size of the binary", sized);
-    if place.is_quick() {
+    if environment.is_quick() {
         table.missing.push("a clean build: takes minutes".to_owned());
     } else {
-        let folder = place.root.join(FOLDER).join("clean-build");
-        // What was built there before would be used again.
+        let folder = environment.root.join(FOLDER).join("clean-build");
+        // An earlier build there would be reused.
         let _ = fs::remove_dir_all(&folder);
-        process::output(Command::new("sync").arg("-f").arg(&place.root))?;
+        process::output(Command::new("sync").arg("-f").arg(&environment.root))?;
         let began = Instant::now();
         let build = ["build", "--release", "--package", "observer", "--target-dir"];
-        process::run(cargo(&place.root).args(build).arg(&folder))?;
+        process::run(cargo(&environment.root).args(build).arg(&folder))?;
         let took = began.elapsed().as_secs_f64() * 1e3;
         fs::remove_dir_all(&folder)?;
         let built = std::iter::once(Cell::exact(took, Unit::Milliseconds)).chain(empty()).collect();
@@ -67,15 +67,15 @@ pub fn run(place: &Place) -> Result<Table> {
     Ok(table)
 }
 
-/// From the command to the first line that it writes, among many processes.
-fn first_rows(place: &Place, table: &mut Table) -> Result<()> {
-    let load = place.load(&["processes", &PROCESSES.to_string()])?;
+/// Time from the command to its first line of output, among many processes.
+fn first_rows(environment: &BenchEnvironment, table: &mut Table) -> Result<()> {
+    let load = environment.load(&["processes", &PROCESSES.to_string()])?;
     let mut walls = Vec::new();
-    for _ in 0..place.rounds(7, 15) {
-        let mut command = place.program("observer");
+    for _ in 0..environment.rounds(7, 15) {
+        let mut command = environment.program("observer");
         command.args(["disk", "--deleted-open", "--json", "-n", "--interval", INTERVAL]);
         let began = Instant::now();
-        let mut observer = Speaker::start(&mut command)?;
+        let mut observer = LineChild::start(&mut command)?;
         observer.line()?;
         walls.push(began.elapsed().as_secs_f64() * 1e3);
     }

@@ -1,4 +1,4 @@
-//! What a benchmark gives: a table, goals beside their figures, and words on how it was had.
+//! The result of a benchmark: a table, goals with their figures, and a description of the measurement.
 
 use std::fmt::Write as _;
 
@@ -9,26 +9,26 @@ use super::measure::Figure;
 /// The result of one benchmark.
 #[derive(Clone, Debug, Serialize)]
 pub struct Table {
-    /// As it is typed: `cargo xtask bench NAME`.
+    /// The argument in `cargo xtask bench NAME`.
     pub name: &'static str,
     pub title: &'static str,
-    /// What was done, and what a number means.
-    pub how: String,
+    /// How it was measured, and what the numbers mean.
+    pub description: String,
     pub columns: Vec<String>,
     pub rows: Vec<Row>,
     pub goals: Vec<Goal>,
-    /// What could not be measured here, and why.
+    /// What could not be measured here, with the reason.
     pub missing: Vec<String>,
 }
 
-/// A line of a table.
+/// A row of a table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub name: String,
     pub cells: Vec<Cell>,
 }
 
-/// What stands in a column.
+/// The value in a column.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Cell {
@@ -42,35 +42,36 @@ pub enum Cell {
     None,
 }
 
-/// In what a figure is, and so how it is written for people.
+/// The unit of a figure, which decides how it is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     Nanoseconds,
     Milliseconds,
     Bytes,
-    /// Of one core, of the throughput, of the truth: 1 is the whole.
-    Part,
-    /// How many times the baseline.
+    /// A share of one core, of the throughput or of the truth: 1 is the whole.
+    Share,
+    /// A ratio to the baseline.
     Times,
     Count,
     PerSecond,
 }
 
-/// What is wanted, what was found.
+/// A goal, the measured value, and whether the goal is met.
 #[derive(Clone, Debug, Serialize)]
 pub struct Goal {
     pub wanted: String,
-    pub found: String,
+    pub measured: String,
     pub met: bool,
 }
 
 impl Table {
-    pub fn new(name: &'static str, title: &'static str, how: &str, columns: &[&str]) -> Self {
+    /// A table without rows.
+    pub fn new(name: &'static str, title: &'static str, description: &str, columns: &[&str]) -> Self {
         Self {
             name,
             title,
-            how: how.to_owned(),
+            description: description.to_owned(),
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
             rows: Vec::new(),
             goals: Vec::new(),
@@ -78,17 +79,20 @@ impl Table {
         }
     }
 
+    /// Adds a row.
     pub fn row(&mut self, name: impl Into<String>, cells: Vec<Cell>) {
         self.rows.push(Row { name: name.into(), cells });
     }
 
-    pub fn goal(&mut self, wanted: impl Into<String>, found: impl Into<String>, met: bool) {
-        self.goals.push(Goal { wanted: wanted.into(), found: found.into(), met });
+    /// Adds a goal.
+    pub fn goal(&mut self, wanted: impl Into<String>, measured: impl Into<String>, met: bool) {
+        self.goals.push(Goal { wanted: wanted.into(), measured: measured.into(), met });
     }
 
     /// As a section of a Markdown page.
     pub fn markdown(&self) -> String {
-        let mut text = format!("## {}\n\n`cargo xtask bench {}`. {}\n\n", self.title, self.name, self.how);
+        let mut text =
+            format!("## {}\n\n`cargo xtask bench {}`. {}\n\n", self.title, self.name, self.description);
         let line = |text: &mut String, words: &[String]| {
             let _ = writeln!(text, "| {} |", words.join(" | "));
         };
@@ -106,10 +110,10 @@ impl Table {
             }
         }
         if !self.goals.is_empty() {
-            text.push_str("\n| goal | found | |\n| --- | --- | --- |\n");
+            text.push_str("\n| goal | measured | |\n| --- | --- | --- |\n");
             for goal in &self.goals {
                 let verdict = if goal.met { "met" } else { "**missed**" };
-                let _ = writeln!(text, "| {} | {} | {verdict} |", goal.wanted, goal.found);
+                let _ = writeln!(text, "| {} | {} | {verdict} |", goal.wanted, goal.measured);
             }
         }
         text.push('\n');
@@ -118,15 +122,17 @@ impl Table {
 }
 
 impl Cell {
+    /// A measured figure, or none.
     pub fn of(figure: Option<Figure>, unit: Unit) -> Self {
         figure.map_or(Self::None, |figure| Self::Figure { figure, unit })
     }
 
-    /// One number, measured once or exact.
+    /// A single number, measured once or exact.
     pub const fn exact(value: f64, unit: Unit) -> Self {
         Self::Figure { figure: Figure { median: value, low: value, high: value }, unit }
     }
 
+    /// A text.
     pub fn words(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
@@ -141,7 +147,7 @@ impl Cell {
 }
 
 impl Unit {
-    /// A figure with its spread, where there is one.
+    /// A figure with its spread, if that is not negligible.
     pub fn figure(self, figure: &Figure) -> String {
         let spread = figure.spread();
         let median = self.text(figure.median);
@@ -161,7 +167,7 @@ impl Unit {
             Self::Milliseconds if value.abs() >= 100.0 => format!("{value:.0} ms"),
             Self::Milliseconds => format!("{value:.2} ms"),
             Self::Bytes => format!("{:.1} MB", value / 1e6),
-            Self::Part => format!("{:.2} %", value * 100.0),
+            Self::Share => format!("{:.2} %", value * 100.0),
             Self::Times => format!("{value:.2}×"),
             Self::Count if value.fract() != 0.0 => format!("{value:.1}"),
             Self::Count => format!("{value:.0}"),
@@ -177,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missed_goal_and_a_missing_figure_are_seen_on_the_page() {
+    fn the_page_shows_a_missed_goal_and_a_missing_figure() {
         let mut table = Table::new("x", "X", "How.", &["call", "nothing", "observer"]);
         let figure = Figure { median: 120.0, low: 118.0, high: 122.0 };
         table.row("write", vec![Cell::of(Some(figure), Unit::Nanoseconds), Cell::None]);

@@ -1,4 +1,4 @@
-//! What a benchmark has to work with: the built binaries, a folder for files, how often to repeat, the machine.
+//! The environment of a benchmark: the built binaries, a folder for files, the number of rounds, and the machine.
 
 use std::{
     fs,
@@ -9,54 +9,54 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::child::Speaker;
+use super::child::LineChild;
 use crate::process::{self, cargo};
 
-/// Where results, peers and temporary files are.
+/// The folder of results, tools and temporary files, below the workspace.
 pub const FOLDER: &str = "target/bench";
 
-/// What the name of the folder for a benchmark's files begins with; the number of its process follows.
+/// The prefix of the name of a benchmark's folder; the pid follows.
 const PREFIX: &str = "files-";
 
-/// The commands whose cost is measured, as one would type them; all three are every hook.
+/// The measured commands: name and arguments. The three together use every hook.
 pub const COMMANDS: [(&str, &[&str]); 3] =
     [("mem", &["mem"]), ("disk", &["disk", "--deleted-open"]), ("net", &["net"])];
 
-/// How long to measure.
+/// The length of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// One round: whether the benchmark works at all.
+    /// One round, to test the benchmark itself.
     Quick,
     Usual,
-    /// More rounds, larger scales.
+    /// More rounds and larger scales.
     Thorough,
 }
 
-/// Everything that is the same for each benchmark.
-pub struct Place {
+/// The settings and files that all benchmarks share.
+pub struct BenchEnvironment {
     pub root: PathBuf,
     length: Length,
     folder: PathBuf,
 }
 
-impl Place {
-    /// Builds what is measured, as users get it, and the loads.
+impl BenchEnvironment {
+    /// Builds the measured program as a release, and the loads, unless they are `built`.
     ///
     /// # Errors
-    /// When it cannot be built.
+    /// When the build fails, or the folder cannot be created.
     pub fn new(root: &Path, length: Length, built: bool) -> Result<Self> {
         let packages = ["--package", "observer", "--package", "observer-tests"];
         let bins = ["--bin", "observer", "--bin", "load", "--bin", "floor"];
         if !built {
             process::run(cargo(root).args(["build", "--release"]).args(packages).args(bins))?;
         }
-        forget_those_left(&root.join(FOLDER));
+        remove_stale_folders(&root.join(FOLDER));
         let folder = root.join(FOLDER).join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { root: root.to_owned(), length, folder })
     }
 
-    /// A folder on a disk, for files that go when the benchmark ends.
+    /// A folder on a disk for temporary files, removed on drop.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -74,12 +74,12 @@ impl Place {
         if self.is_thorough() { thorough } else { usual }
     }
 
-    /// So many rounds, or one in a quick run.
+    /// The number of rounds: one in a quick run, otherwise as given.
     pub fn rounds(&self, usual: usize, thorough: usize) -> usize {
         if self.is_quick() { 1 } else { self.choose(usual, thorough) }
     }
 
-    /// One of the built programs.
+    /// The command of a built program.
     pub fn program(&self, name: &str) -> Command {
         Command::new(self.root.join("target/release").join(name))
     }
@@ -88,46 +88,46 @@ impl Place {
     ///
     /// # Errors
     /// When it does not get ready.
-    pub fn load(&self, arguments: &[&str]) -> Result<Speaker> {
-        Speaker::load(self.program("load").args(arguments))
+    pub fn load(&self, arguments: &[&str]) -> Result<LineChild> {
+        LineChild::load(self.program("load").args(arguments))
     }
 
-    /// The folder's name as an argument.
+    /// The folder's path as an argument.
     pub fn folder_name(&self) -> String {
         self.folder.to_string_lossy().into_owned()
     }
 
-    /// An observer that has reported once, so that everything is attached.
+    /// A running observer after its first report, so that all hooks are attached.
     ///
     /// # Errors
     /// When it does not report.
-    pub fn observer(&self, view: &[&str], interval: Duration) -> Result<Speaker> {
-        let mut observer = self.starting(view, interval)?;
+    pub fn observer(&self, view: &[&str], interval: Duration) -> Result<LineChild> {
+        let mut observer = self.start(view, interval)?;
         observer.value()?;
         Ok(observer)
     }
 
-    /// All three commands, started together, each of which has reported once.
+    /// All three commands, started together, each after its first report.
     ///
     /// # Errors
     /// When one does not report.
-    pub fn observers(&self) -> Result<Vec<Speaker>> {
+    pub fn observers(&self) -> Result<Vec<LineChild>> {
         let second = Duration::from_secs(1);
-        let mut all: Vec<Speaker> =
-            COMMANDS.iter().map(|(_, view)| self.starting(view, second)).collect::<Result<_>>()?;
+        let mut all: Vec<LineChild> =
+            COMMANDS.iter().map(|(_, view)| self.start(view, second)).collect::<Result<_>>()?;
         all.iter_mut().try_for_each(|observer| observer.value().map(drop))?;
         Ok(all)
     }
 
-    fn starting(&self, view: &[&str], interval: Duration) -> Result<Speaker> {
+    fn start(&self, view: &[&str], interval: Duration) -> Result<LineChild> {
         let mut command = self.program("observer");
         command.args(view).args(["--json", "--top", "-n", "--budget", "100", "--interval"]);
-        Speaker::start(command.arg(interval.as_secs_f64().to_string()))
+        LineChild::start(command.arg(interval.as_secs_f64().to_string()))
     }
 }
 
-/// Removes the files of benchmarks that were killed: their processes are no more.
-fn forget_those_left(folder: &Path) {
+/// Removes the folders of killed benchmarks, whose processes no longer exist.
+fn remove_stale_folders(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
@@ -137,13 +137,13 @@ fn forget_those_left(folder: &Path) {
     }
 }
 
-impl Drop for Place {
+impl Drop for BenchEnvironment {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// What machine this is, for the head of the page: its kind, and nothing that names it.
+/// The kind of machine, for the head of the page, without anything that identifies it.
 pub fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
@@ -172,15 +172,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_a_benchmark_that_was_killed_go_and_others_stay() {
+    fn only_the_folder_of_a_killed_benchmark_is_removed() {
         let folder = std::env::temp_dir().join(format!("observer-bench-{}", std::process::id()));
-        // No process has this number: it is beyond the most that Linux gives.
+        // No process has this pid: it is above the maximum of Linux.
         let [dead, living] = [4_194_305, std::process::id()].map(|pid| folder.join(format!("{PREFIX}{pid}")));
         let other = folder.join("peers");
         for folder in [&dead, &living, &other] {
             fs::create_dir_all(folder).unwrap();
         }
-        forget_those_left(&folder);
+        remove_stale_folders(&folder);
         assert_eq!([&dead, &living, &other].map(|folder| folder.exists()), [false, true, true]);
         fs::remove_dir_all(&folder).unwrap();
     }
