@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     packages, process,
-    vm::{Apt, BUILD, Kernel, More, alone},
+    vm::{Additions, Apt, BUILD, Kernel, alone},
 };
 
 /// The series that the tools are measured on.
@@ -159,7 +159,7 @@ fn boot(environment: &BenchEnvironment) -> Result<GuestOutput> {
             (built("load"), Path::new(BUILD).join("load")),
         ]);
         let headers = headers(apt, kernel, &environment.root.join("target/vm/headers"))?;
-        Ok(More { programs, trees: vec![(headers, "/".into()), library()?] })
+        Ok(Additions { programs, trees: vec![(headers, "/".into()), library()?] })
     })?;
     let step = report.steps.iter().find(|step| step.name == "rounds");
     let step = step.context("the guest did not start its rounds")?;

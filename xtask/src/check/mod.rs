@@ -1,7 +1,7 @@
-//! `cargo xtask check`: the rules of the house that neither Cargo nor clippy can hold.
+//! `cargo xtask check`: the project's rules that neither Cargo nor clippy can check.
 //!
-//! Which crate may know which is in their manifests, and what the pure crates may not call is in their `clippy.toml`. Here
-//! is what is left: no two files import one another, and each has a header, one purpose and a name that says it.
+//! Manifests limit which crate may use which, and `clippy.toml` limits what pure crates may call. The remaining rules are
+//! here: no two files import each other, and each file has a header, one purpose, and a name that states it.
 
 use std::{
     collections::BTreeSet,
@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::process;
 
-mod circles;
-mod house;
+mod cycles;
+mod file_rules;
 mod modules;
 
 /// Checks the workspace at `root` and prints every finding.
@@ -38,20 +38,20 @@ pub fn run(root: &Path) -> Result<()> {
     for file in &files {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let shown = file.strip_prefix(root).unwrap_or(file);
-        let (wrong, doubtful) =
-            house::judge(shown, &text).with_context(|| format!("{} cannot be parsed", shown.display()))?;
-        wrong.iter().for_each(|fault| println!("error: {}: {fault}", shown.display()));
-        doubtful.iter().for_each(|doubt| println!("warning: {}: {doubt}", shown.display()));
-        faults += wrong.len();
+        let (errors, warning) = file_rules::judge(shown, &text)
+            .with_context(|| format!("{} cannot be parsed", shown.display()))?;
+        errors.iter().for_each(|error| println!("error: {}: {error}", shown.display()));
+        warning.iter().for_each(|warning| println!("warning: {}: {warning}", shown.display()));
+        faults += errors.len();
     }
-    for fault in circles::judge(root, &imports) {
+    for fault in cycles::judge(root, &imports) {
         println!("error: {fault}");
         faults += 1;
     }
     if faults > 0 {
-        bail!("{faults} rules of the house are broken (see above, and docs/architecture.md)");
+        bail!("{faults} violations of the project's rules (see above, and docs/architecture.md)");
     }
-    println!("check: {} files, no fault", files.len());
+    println!("check: {} files, no violations", files.len());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-//! bpf-linker: found where it fits, built where it does not.
+//! bpf-linker: finds a suitable one, or builds it.
 //!
-//! It links LLVM bitcode, so its LLVM must be at least as new as the compiler's. It is built against a shared LLVM of
-//! this machine, Debian's where there is none.
+//! It links LLVM bitcode, so its LLVM must be at least as new as the compiler's. It is built against a shared LLVM of this
+//! machine, or Debian's if there is none.
 
 use std::{
     env,
@@ -15,33 +15,33 @@ use crate::{packages, process};
 
 const VERSION: &str = "0.13.0";
 
-/// The LLVMs that this version of bpf-linker can be built against. A newer one reads what an older one wrote.
+/// The LLVM versions that this bpf-linker can be built against. A newer LLVM reads the bitcode of an older one.
 const OLDEST_LLVM: u32 = 21;
 const NEWEST_LLVM: u32 = 23;
 
-/// A bpf-linker that fits the compiler.
+/// A bpf-linker that is suitable for the compiler.
 #[derive(Clone, Debug)]
 pub struct Linker {
     pub path: PathBuf,
     /// "bpf-linker 0.13.0"
     pub version: String,
-    /// The version of the LLVM that it is linked with.
+    /// The version of its LLVM.
     pub llvm: String,
 }
 
-/// Finds a linker for a compiler with LLVM `needed`, or builds it: against LLVM `recorded` where that will do.
+/// Finds a linker for a compiler with LLVM `needed`, or builds it, if possible against LLVM `recorded`.
 ///
 /// # Errors
-/// When there is none that fits and none can be built.
+/// When no suitable linker exists and none can be built.
 pub fn ensure(needed: &str, recorded: Option<&str>) -> Result<Linker> {
-    let needed = major(needed).with_context(|| format!("the compiler says that its LLVM is `{needed}`"))?;
-    let fits = |linker: &Linker| {
+    let needed = major(needed).with_context(|| format!("the compiler reports LLVM `{needed}`"))?;
+    let is_suitable = |linker: &Linker| {
         linker.version == format!("bpf-linker {VERSION}")
             && major(&linker.llvm).is_some_and(|llvm| llvm >= needed)
     };
-    for place in places() {
-        match examine(place) {
-            Ok(linker) if fits(&linker) => return Ok(linker),
+    for path in candidates() {
+        match examine(path) {
+            Ok(linker) if is_suitable(&linker) => return Ok(linker),
             Ok(linker) => println!(
                 "ebpf: {} is {} with LLVM {}: {VERSION} with LLVM {needed} or newer is needed",
                 linker.path.display(),
@@ -52,16 +52,16 @@ pub fn ensure(needed: &str, recorded: Option<&str>) -> Result<Linker> {
         }
     }
     build(needed, recorded.and_then(major))?;
-    places().into_iter().filter_map(|place| examine(place).ok()).find(fits).with_context(|| {
+    candidates().into_iter().filter_map(|path| examine(path).ok()).find(is_suitable).with_context(|| {
         format!("bpf-linker was built, but is neither in PATH nor in {}", cargo_bin().display())
     })
 }
 
-fn places() -> Vec<PathBuf> {
+fn candidates() -> Vec<PathBuf> {
     packages::find("bpf-linker").into_iter().chain([cargo_bin().join("bpf-linker")]).collect()
 }
 
-/// Where `cargo install` puts programs.
+/// The folder in which `cargo install` installs programs.
 fn cargo_bin() -> PathBuf {
     let home = |name: &str| env::var_os(name).map(PathBuf::from);
     home("CARGO_INSTALL_ROOT")
@@ -73,15 +73,15 @@ fn cargo_bin() -> PathBuf {
 
 fn examine(path: PathBuf) -> Result<Linker> {
     let version = process::output(Command::new(&path).arg("--version"))?;
-    // LLVM's own option: the linker has none that tells. It wants names of files, and opens neither.
-    let said =
+    // An option of LLVM, because the linker has none for this. It requires file names, but opens no file.
+    let output =
         process::output(Command::new(&path).args(["--llvm-args=-version", "-o", "/dev/null", "/dev/null"]))?;
-    let llvm = said.split("LLVM version ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let llvm = llvm.with_context(|| format!("{} does not say its LLVM", path.display()))?.to_owned();
+    let llvm = output.split("LLVM version ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let llvm = llvm.with_context(|| format!("{} does not report its LLVM", path.display()))?.to_owned();
     Ok(Linker { path, version, llvm })
 }
 
-/// Builds it against an LLVM of version `needed` or newer; `recorded`, if that will do, is tried first.
+/// Builds it against an LLVM of version `needed` or newer; tries `recorded` first, if it is new enough.
 fn build(needed: u32, recorded: Option<u32>) -> Result<()> {
     if needed > NEWEST_LLVM {
         bail!(
@@ -114,7 +114,7 @@ fn build(needed: u32, recorded: Option<u32>) -> Result<()> {
     )
 }
 
-/// The installation of LLVM `llvm` with what a build against it needs, if there is one.
+/// The prefix of an installed LLVM `llvm` with headers.
 fn llvm_prefix(llvm: u32) -> Option<PathBuf> {
     let named = env::var_os("LLVM_PREFIX").map(|prefix| PathBuf::from(prefix).join("bin/llvm-config"));
     let by_version = packages::find(&format!("llvm-config-{llvm}"));
@@ -139,7 +139,7 @@ fn install_llvm(wanted: &[u32]) -> Result<(u32, PathBuf)> {
     });
     let Some(llvm) = llvm else {
         bail!(
-            "no LLVM of version {} or newer, up to {NEWEST_LLVM}, is here, and Debian's packages have none: install one with its headers, and name its folder in LLVM_PREFIX",
+            "no LLVM of version {} to {NEWEST_LLVM} is installed, and Debian's packages have none: install one with its headers, and set LLVM_PREFIX to its folder",
             wanted[0]
         );
     };

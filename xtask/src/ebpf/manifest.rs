@@ -1,4 +1,4 @@
-//! What the committed objects were built from and with, and what they are: written beside them.
+//! The manifest of the committed objects: hashes of their sources, their toolchain, and hashes of the objects.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -12,23 +12,25 @@ const NAME: &str = "manifest.toml";
 const HEADER: &str = "# What these objects were built from and with: written by `cargo xtask ebpf`, compared by `--check`.\n\
                       # Hashes are SHA-256.\n";
 
-/// The record of one build.
+/// The manifest of one build.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Hash of everything that the objects depend on beside the toolchain; see `sources`.
+    /// Hash of everything that the objects depend on, except the toolchain; see `sources`.
     pub sources: String,
     pub toolchain: Versions,
     pub objects: Hashes,
 }
 
-/// The hash of each object, by its name.
+/// The hash of each object, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Hashes(BTreeMap<String, String>);
 
 impl Manifest {
+    /// Reads the manifest in `folder`.
+    ///
     /// # Errors
-    /// When there is none in `folder`, or it is not of this form.
+    /// When `folder` has no manifest, or it cannot be parsed.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(NAME);
         let text = fs::read_to_string(&path)
@@ -37,6 +39,8 @@ impl Manifest {
             .with_context(|| format!("{} is damaged: run `cargo xtask ebpf`", path.display()))
     }
 
+    /// Writes it to `folder`.
+    ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
@@ -46,14 +50,16 @@ impl Manifest {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Compares the objects in `folder` with it.
+    ///
     /// # Errors
-    /// When the objects in `folder` are not those that this describes.
+    /// When an object differs or cannot be read.
     pub fn verify(&self, folder: &Path) -> Result<()> {
         let found = Hashes::of(folder)?;
         for name in OBJECTS {
             if found.of_object(name) != self.objects.of_object(name) {
                 bail!(
-                    "{} is not what its manifest says: run `cargo xtask ebpf`",
+                    "{} does not match its manifest: run `cargo xtask ebpf`",
                     folder.join(format!("{name}.o")).display()
                 );
             }
@@ -63,7 +69,7 @@ impl Manifest {
 }
 
 impl Hashes {
-    /// Of the objects in `folder`.
+    /// The hashes of the objects in `folder`.
     ///
     /// # Errors
     /// When one cannot be read.
@@ -72,12 +78,13 @@ impl Hashes {
         OBJECTS.iter().map(hash).collect::<Result<_>>().map(Self)
     }
 
+    /// The hash of one object.
     pub fn of_object(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 }
 
-/// The hash of `bytes`, as hexadecimal digits.
+/// SHA-256 of `bytes`, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,8 @@
-//! `cargo xtask ebpf`: the kernel objects, from source.
+//! `cargo xtask ebpf`: builds the kernel objects from source.
 //!
-//! The objects are committed, so that building observer needs stable Rust alone; this rebuilds them, and `--check`
-//! proves that what is committed is what the source gives. Two builds with one toolchain are equal byte for byte,
-//! wherever they happen; under another toolchain only the live tests can tell whether the source is good.
+//! The objects are committed, so that a build of observer needs only stable Rust. This rebuilds them, and `--check` proves
+//! that the source gives the committed objects. Two builds with one toolchain are equal byte for byte on any machine. With
+//! another toolchain, only the live tests can check the source.
 
 use std::{fs, path::Path};
 
@@ -20,22 +20,23 @@ use toolchain::Toolchain;
 
 use crate::live;
 
-/// The kernel objects: one a domain, another of net for older kernels, and the floor that the benchmark compares them with, which observer does not carry.
+/// The kernel objects: one per domain, a second one of net for older kernels, and the benchmark's floor, which observer does
+/// not embed.
 pub const OBJECTS: &[&str] = &["mem", "disk", "net", "net_older", "floor"];
 
-/// Where the committed objects are, and where a rebuild that must not touch them goes.
+/// The folder of the committed objects, and the folder of a rebuild.
 const COMMITTED: &str = "observer/objects";
 const REBUILT: &str = "target/ebpf/objects";
 
-/// The features of `observer-ebpf` that the committed objects are built with: none.
+/// The features of `observer-ebpf` in the committed objects: none.
 const EMBEDDED: &str = "";
-/// That of objects whose rare paths log.
+/// The feature of objects that log on rare paths.
 const LOG: &str = "log";
 
-/// Builds the objects into the place where they are committed, and writes down what they were built from and with.
+/// Builds the committed objects and their manifest.
 ///
 /// # Errors
-/// When the toolchain cannot be had, the source does not build, or an object holds a path of this machine.
+/// When no toolchain is available, the build fails, or an object contains a path of this machine.
 pub fn build(root: &Path) -> Result<()> {
     let folder = root.join(COMMITTED);
     let recorded = Manifest::read(&folder).ok();
@@ -47,7 +48,7 @@ pub fn build(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds objects whose rare paths say where they were taken, for `observer -vv --objects FOLDER`.
+/// Builds objects that log on rare paths, for `observer -vv --objects FOLDER`.
 ///
 /// # Errors
 /// As for [`build`].
@@ -55,14 +56,14 @@ pub fn build_logging(root: &Path, folder: &Path) -> Result<()> {
     let recorded = Manifest::read(&root.join(COMMITTED))?;
     let toolchain = Toolchain::ensure(Some(&recorded.toolchain))?;
     objects::build(root, &toolchain, LOG, folder)?;
-    println!("ebpf: written to {0}: `observer -vv --objects {0}` prints what they log", folder.display());
+    println!("ebpf: written to {0}: `observer -vv --objects {0}` prints their log", folder.display());
     Ok(())
 }
 
-/// Proves that the committed objects are what the source gives.
+/// Proves that the source gives the committed objects.
 ///
 /// # Errors
-/// When they are not, and when it cannot be proved.
+/// When they differ, or cannot be compared or tested.
 pub fn check(root: &Path) -> Result<()> {
     let committed = Manifest::read(&root.join(COMMITTED))?;
     committed.verify(&root.join(COMMITTED))?;
@@ -73,27 +74,25 @@ pub fn check(root: &Path) -> Result<()> {
         );
     }
     match rebuild(root, &committed)? {
-        Rebuilt::Equal => println!("ebpf: the committed objects are what the source gives, byte for byte"),
+        Rebuilt::Equal => println!("ebpf: the source gives the committed objects, byte for byte"),
         Rebuilt::OtherToolchain(toolchain) => {
             println!("ebpf: NOT COMPARED BYTE FOR BYTE: the committed objects were built with");
             println!("ebpf:     {}", committed.toolchain);
-            println!("ebpf: and here is");
+            println!("ebpf: and this machine has");
             println!("ebpf:     {toolchain}");
-            println!("ebpf: instead the live tests run on what this toolchain makes of the source");
+            println!("ebpf: instead, the live tests run on a rebuild with this toolchain");
             live::run(root, Some(&root.join(REBUILT)))?;
-            println!("ebpf: rebuilt with another toolchain, and the live tests pass on what was built");
+            println!("ebpf: rebuilt with another toolchain, and the live tests pass on the rebuilt objects");
         }
     }
     Ok(())
 }
 
-/// Rebuilds the objects beside the committed ones.
-///
-/// Gives the folder that they are in where the live tests must run on them too: where they differ, because of another
-/// toolchain or because the source changed.
+/// Rebuilds the objects in another folder, and returns the folder if they differ from the committed ones, because of another
+/// toolchain or changed source. The live tests must then run on them as well.
 ///
 /// # Errors
-/// When they cannot be rebuilt.
+/// When the rebuild fails.
 pub fn rebuilt_if_different(root: &Path) -> Result<Option<std::path::PathBuf>> {
     let committed = Manifest::read(&root.join(COMMITTED))?;
     let toolchain = Toolchain::ensure(Some(&committed.toolchain))?;
@@ -102,7 +101,7 @@ pub fn rebuilt_if_different(root: &Path) -> Result<Option<std::path::PathBuf>> {
     Ok((objects != Hashes::of(&root.join(COMMITTED))?).then_some(folder))
 }
 
-/// What a rebuild from unchanged source came to.
+/// The result of a rebuild from unchanged source.
 enum Rebuilt {
     Equal,
     OtherToolchain(toolchain::Versions),
@@ -130,7 +129,7 @@ fn rebuild(root: &Path, committed: &Manifest) -> Result<Rebuilt> {
         }
     }
     bail!(
-        "the committed objects are not what the source gives under the toolchain that they were built with: compare {COMMITTED} with {REBUILT}, or run `cargo xtask ebpf` and commit"
+        "the source does not give the committed objects with their toolchain: compare {COMMITTED} with {REBUILT}, or run `cargo xtask ebpf` and commit"
     )
 }
 

@@ -1,4 +1,4 @@
-//! One build of the kernel objects: the same bytes wherever it happens.
+//! A build of the kernel objects, with the same bytes on every machine.
 
 use std::{
     collections::BTreeSet,
@@ -14,10 +14,10 @@ use crate::process;
 
 const TARGET: &str = "bpfel-unknown-none";
 
-/// Builds every object with the crate's features `features` and puts it into `folder`.
+/// Builds every object with the crate's `features` and writes it to `folder`.
 ///
 /// # Errors
-/// When the source does not build, or an object holds a path of this machine.
+/// When the build fails, or an object contains a path of this machine.
 pub fn build(root: &Path, toolchain: &Toolchain, features: &str, folder: &Path) -> Result<Hashes> {
     let target = root.join("target/ebpf");
     let paths = Paths::of(root, toolchain)?;
@@ -29,7 +29,7 @@ pub fn build(root: &Path, toolchain: &Toolchain, features: &str, folder: &Path) 
             .env("RUSTC", &toolchain.rustc)
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_DIR", &target)
-            // As a variable and not as a flag: flags are hashed into the names of symbols, this is not.
+            // A variable instead of a flag, because flags are part of the hash in symbol names.
             .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &toolchain.linker.path)
             .env("CARGO_ENCODED_RUSTFLAGS", paths.flags().join("\u{1f}")),
     )?;
@@ -44,8 +44,8 @@ pub fn build(root: &Path, toolchain: &Toolchain, features: &str, folder: &Path) 
     Hashes::of(folder)
 }
 
-/// cargo, without the wishes that surround us: what builds xtask is another toolchain, and a profile or flag from the
-/// environment would change bytes.
+/// cargo without settings from the environment: xtask is built by another toolchain, and a profile or flag would change
+/// bytes.
 fn clean(cargo: &Path) -> Command {
     let mut command = Command::new(cargo);
     for (name, _) in env::vars_os() {
@@ -70,20 +70,20 @@ fn clean(cargo: &Path) -> Command {
     command
 }
 
-/// The places of this machine that sources are compiled from, and the names that they get in an object.
+/// The source folders on this machine, and their names in an object.
 struct Paths(Vec<(PathBuf, &'static str)>);
 
 impl Paths {
     fn of(root: &Path, toolchain: &Toolchain) -> Result<Self> {
         let mut paths = Vec::new();
-        // The workspace becomes the working folder: the linker then finds the source's lines, which the verifier shows.
+        // The workspace becomes `.`, so that the linker finds the source lines that the verifier prints.
         paths.push((root.to_path_buf(), "."));
         let library = toolchain.library.parent().context("the library's source has no parent folder")?;
         paths.push((library.to_path_buf(), "/rust"));
         for folder in dependencies(root, toolchain)? {
             paths.push((folder, "/registry"));
         }
-        // A compiler may name the place that a link leads to.
+        // A compiler may use the target of a symbolic link.
         let real: Vec<_> = paths
             .iter()
             .filter_map(|(path, name)| Some((fs::canonicalize(path).ok()?, *name)))
@@ -96,10 +96,10 @@ impl Paths {
     fn flags(&self) -> Vec<String> {
         let mut flags: Vec<String> = [
             "--cfg=bpf_target_arch=\"x86_64\"",
-            // Types and lines for BTF: DWARF is stripped afterwards.
+            // Types and lines for BTF; DWARF is stripped afterwards.
             "-Cdebuginfo=2",
             "-Clink-arg=--btf",
-            // Else what is made zero is a call to a loop over bytes, which took half of what `net_destroy` did.
+            // Otherwise zeroing calls a loop over bytes, which took half of the time of `net_destroy`.
             "-Clink-arg=--disable-expand-memcpy-in-order",
         ]
         .map(str::to_owned)
@@ -110,31 +110,32 @@ impl Paths {
         flags
     }
 
+    /// Fails if `object` contains one of the folders, or the home folder.
     fn must_not_be_in(&self, object: &[u8]) -> Result<()> {
         let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.components().count() > 1);
         for path in self.0.iter().map(|(path, _)| path).chain(&home) {
-            if holds(object, path.as_os_str().as_encoded_bytes()) {
-                bail!("it holds a path of this machine: {}", path.display());
+            if contains_path(object, path.as_os_str().as_encoded_bytes()) {
+                bail!("it contains a path of this machine: {}", path.display());
             }
         }
         Ok(())
     }
 }
 
-/// Whether `path` or a path below it stands in `object`, and not only as a part of another: `/observer` is in
-/// `/observer/src`, but neither in `./observer` nor in `/observer-ebpf`.
-fn holds(object: &[u8], path: &[u8]) -> bool {
-    let of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+/// Whether `object` contains `path` or a path below it, but not as part of another name: `/observer` is in `/observer/src`,
+/// but neither in `./observer` nor in `/observer-ebpf`.
+fn contains_path(object: &[u8], path: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
     object.windows(path.len()).enumerate().any(|(at, window)| {
         let before = at.checked_sub(1).and_then(|before| object.get(before));
         let after = object.get(at + path.len());
-        window == path && !before.is_some_and(of_a_name) && !after.is_some_and(of_a_name)
+        window == path && !before.is_some_and(is_name) && !after.is_some_and(is_name)
     })
 }
 
-/// The folders that hold the crates from registries, fetched first where they are not here yet.
+/// The folders of crates from registries, after fetching missing ones.
 fn dependencies(root: &Path, toolchain: &Toolchain) -> Result<BTreeSet<PathBuf>> {
-    let said =
+    let text =
         process::output(clean(&toolchain.cargo).current_dir(root).env("RUSTC", &toolchain.rustc).args([
             "metadata",
             "--format-version",
@@ -142,7 +143,7 @@ fn dependencies(root: &Path, toolchain: &Toolchain) -> Result<BTreeSet<PathBuf>>
             "--filter-platform",
             "x86_64-unknown-linux-gnu",
         ]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&said).context("what cargo metadata says")?;
+    let metadata: serde_json::Value = serde_json::from_str(&text).context("the output of cargo metadata")?;
     let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
     Ok(packages
         .iter()
@@ -158,12 +159,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_the_machine_is_told_from_one_that_only_looks_like_it() {
+    fn only_a_whole_path_of_the_machine_counts() {
         for object in ["\0/observer\0", "/observer/src/lib.rs", "x\0/observer"] {
-            assert!(holds(object.as_bytes(), b"/observer"), "{object:?}");
+            assert!(contains_path(object.as_bytes(), b"/observer"), "{object:?}");
         }
         for object in ["\0./observer-ebpf/src/mem.rs\0", "/observer-ebpf", "./observer/x", "", "/obs"] {
-            assert!(!holds(object.as_bytes(), b"/observer"), "{object:?}");
+            assert!(!contains_path(object.as_bytes(), b"/observer"), "{object:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! One hash over everything that the objects depend on beside the toolchain.
+//! A hash of everything that the objects depend on, except the toolchain.
 //!
-//! That is the kernel side and the crate it shares with user space, how the workspace has them built, and the crates
-//! that they are built with as the lock file pins them. Lock entries of user space do not count: a new crate there
-//! changes no object.
+//! It covers the kernel side, the crate that it shares with user space, their settings in the workspace, and their
+//! dependencies as pinned in the lock file. Lock entries of user space do not count, because a new crate there changes no
+//! object.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use super::{manifest::sha256, read};
 
 const CRATES: &[&str] = &["observer-ebpf", "observer-common"];
 
-/// The hash of what is there now.
+/// The hash of the current sources.
 ///
 /// # Errors
 /// When a file cannot be read, or the workspace's manifest or lock file is not of the known form.
@@ -38,7 +38,7 @@ pub fn hash(root: &Path) -> Result<String> {
     Ok(sha256(&all))
 }
 
-/// Name, length and content: so that no two different sets of files read the same.
+/// Adds name, length and content, so that no two different sets of files give the same bytes.
 fn add(all: &mut Vec<u8>, name: &str, content: &[u8]) {
     all.extend_from_slice(name.as_bytes());
     all.push(0);
@@ -63,21 +63,21 @@ fn table(path: &Path) -> Result<Table> {
     text.parse().with_context(|| format!("{} cannot be parsed", path.display()))
 }
 
-/// What of the workspace's manifest reaches the kernel side: the profile it is built under and what it inherits.
+/// The part of the workspace's manifest that affects the kernel side: the release profile and inherited settings.
 fn settings(workspace: &Table) -> Table {
-    let mut kept = Table::new();
+    let mut settings = Table::new();
     let profile = workspace.get("profile").and_then(|profiles| profiles.get("release"));
     let package = workspace.get("workspace").and_then(|workspace| workspace.get("package"));
     for (name, value) in [("profile", profile), ("package", package)] {
         if let Some(value) = value {
-            kept.insert(name.to_owned(), value.clone());
+            settings.insert(name.to_owned(), value.clone());
         }
     }
-    kept
+    settings
 }
 
-/// The lock entries that the kernel side reaches, in the order of their names. Where the lock file holds a crate in
-/// several versions, an entry that names one without its version takes all: one too many changes no truth.
+/// The lock entries that the kernel side reaches, sorted by name. A dependency without a version includes every version of
+/// that crate; one too many is harmless.
 fn pinned(lock: &Table) -> String {
     let packages =
         lock.get("package").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table);
@@ -138,7 +138,7 @@ mod tests {
     "#;
 
     #[test]
-    fn only_what_the_kernel_side_reaches_is_pinned() {
+    fn only_dependencies_of_the_kernel_side_are_pinned() {
         let pinned = pinned(&LOCK.parse().unwrap());
         assert_eq!(pinned, "aya-ebpf 0.2.1 registry aa\nobserver-ebpf 0.1.0  \ntwice 2.0.0  ");
     }

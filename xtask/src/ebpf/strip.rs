@@ -1,4 +1,4 @@
-//! Takes DWARF out of an object and leaves BTF in: the kernel and the loader read only the latter.
+//! Removes DWARF from an object and keeps BTF, because the kernel and the loader read only BTF.
 
 use anyhow::{Context, Result};
 use object::{
@@ -10,7 +10,7 @@ use object::{
 /// The object without its `.debug_*` sections, their relocations, and the symbols that only these used.
 ///
 /// # Errors
-/// When it is no ELF object.
+/// When it is not an ELF object.
 pub fn strip(object: &[u8]) -> Result<Vec<u8>> {
     let mut builder = Builder::read(object).context("the linker's output cannot be read")?;
     for section in builder.sections.iter_mut() {
@@ -42,7 +42,7 @@ mod tests {
 
     use super::*;
 
-    /// The sections that decide what a program does, or what the kernel knows about it, with their content.
+    /// The sections that affect a program or the kernel's knowledge about it, with their content.
     fn sections(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let file = object::File::parse(bytes).unwrap();
         let named = file
@@ -68,7 +68,7 @@ mod tests {
             assert!(!kept.keys().any(|name| name.contains("debug")), "{:?}", kept.keys());
             let mut before = sections(&whole);
             before.retain(|name, _| !name.contains("debug"));
-            // Relocations name symbols by number, and the numbers change: the symbols themselves are compared below.
+            // Relocations refer to symbols by number, and the numbers change. The symbols are compared below.
             let relocations = |name: &String, _: &mut Vec<u8>| !name.starts_with(".rel");
             let mut after = kept;
             before.retain(relocations);

@@ -1,10 +1,9 @@
-//! The compiler that can build for the kernel's virtual machine, and where it is had.
+//! A compiler for the BPF target, and its installation.
 //!
-//! The target has no prebuilt `core`, so a compiler serves only together with the source of its own library
-//! (`rust-src`): that is what is looked for, not the compiler's channel. rustup's nightly is taken where it has that
-//! source or can fetch it, else Debian's packages, which bring both; `RUSTC_BOOTSTRAP` opens unstable flags to a compiler
-//! of any channel. The toolchain that the committed objects were built with comes first, for with it alone a rebuild
-//! can be compared byte for byte.
+//! The target has no prebuilt `core`, so a compiler also needs the source of its library (`rust-src`), whatever its channel.
+//! The first choice is the toolchain of the committed objects, because only its output can be compared byte for byte. Then
+//! come rustup's nightly, if it has that source or can fetch it, and Debian's packages, which contain both.
+//! `RUSTC_BOOTSTRAP` enables unstable flags in a compiler of any channel.
 
 use std::{
     fmt,
@@ -18,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::linker::{self, Linker};
 use crate::{packages, process};
 
-/// Debian's compiler, its library's source and cargo, of one version and newer than the ones without `-web`.
+/// Debian's compiler, its library's source and cargo, all of one version and newer than the packages without `-web`.
 const DEBIAN: &[&str] = &["rustc-web", "rust-web-src", "cargo-web"];
 
-/// Everything that a build for the kernel needs.
+/// The tools of a build for the kernel.
 #[derive(Debug)]
 pub struct Toolchain {
     pub cargo: PathBuf,
@@ -32,10 +31,10 @@ pub struct Toolchain {
     pub versions: Versions,
 }
 
-/// What decides, beside the source, every byte of an object.
+/// The versions that determine every byte of an object, together with the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// As `rustc --version` says it, the commit and the builder included.
+    /// The output of `rustc --version`, with commit and builder.
     pub rustc: String,
     pub rustc_llvm: String,
     pub linker: String,
@@ -59,18 +58,18 @@ struct Compiler {
     llvm: String,
 }
 
-/// A way to have compilers: its name, and what tries it.
-type Way<'a> = (&'a str, Box<dyn Fn() -> Result<Vec<Compiler>> + 'a>);
+/// A source of compilers: its name, and a function that returns them.
+type CompilerSource<'a> = (&'a str, Box<dyn Fn() -> Result<Vec<Compiler>> + 'a>);
 
 impl Toolchain {
-    /// Finds a toolchain, or sets one up: the `recorded` one where that is possible.
+    /// Finds a toolchain, or installs one, if possible the `recorded` one.
     ///
     /// # Errors
-    /// When none is here and none can be had, with what was tried.
+    /// When none is installed and none is available, with all attempts.
     pub fn ensure(recorded: Option<&Versions>) -> Result<Self> {
         let mut tried = Vec::new();
-        for (name, compilers) in ways(recorded) {
-            // A compiler is of use only with a linker that reads what it writes.
+        for (name, compilers) in compiler_sources(recorded) {
+            // A compiler needs a linker that reads its output.
             match compilers().and_then(|compilers| first_with_linker(compilers, recorded)) {
                 Ok(toolchain) => {
                     println!("ebpf: {}", toolchain.versions);
@@ -82,36 +81,36 @@ impl Toolchain {
                 }
             }
         }
-        bail!("no toolchain for the kernel's virtual machine can be had here:\n{}", tried.join("\n"))
+        bail!("no toolchain for the BPF target is available:\n{}", tried.join("\n"))
     }
 }
 
-/// In which order to look. A distribution says in its compiler's version that it built it; what it built comes from its
-/// packages, so where such a compiler is recorded these come before rustup.
-fn ways(recorded: Option<&Versions>) -> Vec<Way<'_>> {
+/// The sources in order. The version of a distribution's compiler says that the distribution built it. If such a compiler is
+/// recorded, the distribution's packages come before rustup.
+fn compiler_sources(recorded: Option<&Versions>) -> Vec<CompilerSource<'_>> {
     let from_debian = recorded.is_some_and(|recorded| recorded.rustc.contains("built from a source tarball"));
-    let mut ways: Vec<Way<'_>> = Vec::new();
+    let mut sources: Vec<CompilerSource<'_>> = Vec::new();
     if let Some(recorded) = recorded {
         let is_recorded = |found: &Compiler| found.version == recorded.rustc;
-        ways.push((
+        sources.push((
             "the recorded compiler",
             Box::new(move || Ok(present().into_iter().filter(is_recorded).collect())),
         ));
     }
     if from_debian {
-        ways.push(("Debian's packages", Box::new(debian)));
+        sources.push(("Debian's packages", Box::new(debian)));
     }
-    ways.push(("compilers that are here", Box::new(|| Ok(present()))));
-    ways.push(("rustup's nightly", Box::new(nightly)));
+    sources.push(("installed compilers", Box::new(|| Ok(present()))));
+    sources.push(("rustup's nightly", Box::new(nightly)));
     if !from_debian {
-        ways.push(("Debian's packages", Box::new(debian)));
+        sources.push(("Debian's packages", Box::new(debian)));
     }
-    ways
+    sources
 }
 
 fn first_with_linker(compilers: Vec<Compiler>, recorded: Option<&Versions>) -> Result<Toolchain> {
     let llvm = recorded.map(|recorded| recorded.linker_llvm.as_str());
-    let mut outcome = Err(anyhow::anyhow!("none here has the source of its library"));
+    let mut outcome = Err(anyhow::anyhow!("no compiler here has the source of its library"));
     for compiler in compilers {
         outcome = linker::ensure(&compiler.llvm, llvm).map(|linker| compiler.with(linker));
         if outcome.is_ok() {
@@ -133,7 +132,7 @@ impl Compiler {
     }
 }
 
-/// The compilers on this machine that have their library's source, rustup's nightlies before the system's own.
+/// Installed compilers with the source of their library, rustup's nightlies first.
 fn present() -> Vec<Compiler> {
     let listed = process::output(Command::new("rustup").args(["toolchain", "list"])).unwrap_or_default();
     let names = listed.lines().filter_map(|line| line.split_whitespace().next());
@@ -162,16 +161,16 @@ fn examine(cargo: PathBuf, rustc: PathBuf) -> Result<Compiler> {
     if !cargo.is_file() {
         bail!("{} is missing", cargo.display());
     }
-    let said = process::output(Command::new(&rustc).arg("-vV"))?;
-    let version = said.lines().next().unwrap_or_default().to_owned();
-    let llvm = said.lines().find_map(|line| line.strip_prefix("LLVM version: "));
-    let llvm = llvm.with_context(|| format!("{} does not say its LLVM", rustc.display()))?.to_owned();
+    let output = process::output(Command::new(&rustc).arg("-vV"))?;
+    let version = output.lines().next().unwrap_or_default().to_owned();
+    let llvm = output.lines().find_map(|line| line.strip_prefix("LLVM version: "));
+    let llvm = llvm.with_context(|| format!("{} does not report its LLVM", rustc.display()))?.to_owned();
     Ok(Compiler { cargo, rustc, library, version, llvm })
 }
 
 fn nightly() -> Result<Vec<Compiler>> {
     if packages::find("rustup").is_none() {
-        bail!("there is no rustup here");
+        bail!("rustup is not installed");
     }
     process::run(Command::new("rustup").args([
         "toolchain",
@@ -187,7 +186,7 @@ fn nightly() -> Result<Vec<Compiler>> {
 }
 
 fn debian() -> Result<Vec<Compiler>> {
-    // Lists that lack the security suite know a compiler that is too old for the linker.
+    // Without the security suite, the package lists have a compiler that is too old for the linker.
     packages::refresh();
     packages::install(DEBIAN)?;
     of_system().map(|found| vec![found])
@@ -205,25 +204,25 @@ mod tests {
             linker: text("bpf-linker 0.13.0"),
             linker_llvm: text("22.1.8"),
         });
-        ways(recorded.as_ref()).iter().map(|(name, _)| text(name)).collect()
+        compiler_sources(recorded.as_ref()).iter().map(|(name, _)| text(name)).collect()
     }
 
     #[test]
-    fn what_can_be_compared_byte_for_byte_comes_first() {
+    fn a_toolchain_with_the_same_bytes_comes_first() {
         let by_debian = order(Some("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"));
         assert_eq!(by_debian[..2], ["the recorded compiler", "Debian's packages"]);
         let by_rustup = order(Some("rustc 1.98.0-nightly (0123456 2026-06-01)"));
-        assert_eq!(by_rustup[..2], ["the recorded compiler", "compilers that are here"]);
+        assert_eq!(by_rustup[..2], ["the recorded compiler", "installed compilers"]);
     }
 
     #[test]
-    fn every_way_is_tried_whatever_is_recorded() {
+    fn every_source_is_tried_for_any_recorded_version() {
         for recorded in
             [None, Some("rustc 1.98.0-nightly"), Some("rustc 1.96.0 (built from a source tarball)")]
         {
             let order = order(recorded);
-            for way in ["compilers that are here", "rustup's nightly", "Debian's packages"] {
-                assert_eq!(order.iter().filter(|name| *name == way).count(), 1, "{order:?}");
+            for source in ["installed compilers", "rustup's nightly", "Debian's packages"] {
+                assert_eq!(order.iter().filter(|name| *name == source).count(), 1, "{order:?}");
             }
         }
     }

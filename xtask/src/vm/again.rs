@@ -1,38 +1,37 @@
-//! What failed in an emulated machine is tried once more in a fresh one.
+//! A check that failed in an emulated machine is repeated in a fresh one.
 //!
-//! An emulator's clock stands still and leaps while the machine below it is busy, which no test can tell from a fault. What
-//! fails twice has failed. What fails once is unstable: it is told with the reason each time, so that somebody looks for
-//! its cause, and does not refuse a change that has nothing to do with it.
+//! An emulator's clock stops and jumps while its host is busy, and no test can distinguish that from a fault. A check that
+//! fails twice has failed. One that fails once is unstable: it is reported with the reason, so that its cause can be found,
+//! but does not fail the run.
 
 use super::{
-    guest::Said,
+    guest::GuestReport,
     plan::{self, Boot},
     verdicts::Verdict,
 };
 
-/// Where more than this fails it is no chance, and would take long.
-const MOST: usize = 5;
+/// More failures than this are no accident, and repeating them would take long.
+const MAX_REPEATED: usize = 5;
 
-/// What is to be tried once more of a boot that ended like this: all of it where the guest did not come to its end, else
-/// the live tests that failed.
-pub fn boot(boot: &Boot, said: &Said, judged: &[(String, Verdict)]) -> Option<Boot> {
-    if !said.done {
+/// The boot to repeat: the same one if the guest did not finish, otherwise one with the failed live tests.
+pub fn boot(boot: &Boot, report: &GuestReport, judged: &[(String, Verdict)]) -> Option<Boot> {
+    if !report.done {
         return Some(boot.clone());
     }
     let failed = judged.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
     let names: Vec<&str> = failed.map(|(name, _)| name.as_str()).collect();
     let tests = names.iter().all(|name| name.contains("::"));
-    (tests && (1..=MOST).contains(&names.len())).then(|| plan::tests(boot, &names))
+    (tests && (1..=MAX_REPEATED).contains(&names.len())).then(|| plan::tests(boot, &names))
 }
 
-/// The verdicts of both times: those of the first, but where it failed and the `second` time did not.
+/// The verdicts of both runs: those of the first, except where it failed and the `second` did not.
 pub fn both(first: Vec<(String, Verdict)>, second: Vec<(String, Verdict)>) -> Vec<(String, Verdict)> {
-    let once_more = |name: &str| second.iter().find(|(again, _)| again == name).map(|(_, verdict)| verdict);
+    let repeated = |name: &str| second.iter().find(|(again, _)| again == name).map(|(_, verdict)| verdict);
     let mut found: Vec<(String, Verdict)> = first
         .into_iter()
         .map(|(name, verdict)| {
-            let verdict = match (verdict, once_more(&name)) {
-                // Of a guest that came to its end this time nothing is said of its end.
+            let verdict = match (verdict, repeated(&name)) {
+                // A guest that finishes this time has no verdict about its end.
                 (Verdict::Failed(why), Some(Verdict::Passed) | None) => Verdict::Unstable(why),
                 (Verdict::Failed(_), Some(again)) => again.clone(),
                 (verdict, _) => verdict,
@@ -40,7 +39,7 @@ pub fn both(first: Vec<(String, Verdict)>, second: Vec<(String, Verdict)>) -> Ve
             (name, verdict)
         })
         .collect();
-    // What the first guest did not get to.
+    // Checks that the first guest did not reach.
     for (name, verdict) in second {
         if !found.iter().any(|(known, _)| *known == name) {
             found.push((name, verdict));
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_twice_has_failed_and_what_fails_once_is_unstable() {
+    fn a_check_that_fails_twice_has_failed_and_one_that_fails_once_is_unstable() {
         let first = judged(&[("a::b", failed("x")), ("c::d", failed("y")), ("e::f", Verdict::Passed)]);
         let second = judged(&[("a::b", Verdict::Passed), ("c::d", failed("z"))]);
         let unstable = Verdict::Unstable("x".to_owned());
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_hung_is_told_with_what_it_did_not_get_to() {
+    fn checks_that_a_hung_guest_did_not_reach_are_added() {
         let first = judged(&[("the guest's end", failed("it hung"))]);
         let second = judged(&[("smoke mem", failed("exit code 1"))]);
         let unstable = Verdict::Unstable("it hung".to_owned());
@@ -84,9 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_few_tests_are_tried_once_more_and_nothing_else() {
+    fn only_a_few_failed_tests_are_repeated() {
         let whole = &plan::boots("6.1", &plan::Wanted::All)[0];
-        let done = Said { done: true, ..Said::default() };
+        let done = GuestReport { done: true, ..GuestReport::default() };
         let of = |verdicts: &[(&str, Verdict)]| boot(whole, &done, &judged(verdicts));
         assert_eq!(of(&[("a::b", Verdict::Passed)]), None);
         assert_eq!(of(&[("force mem", failed("x")), ("a::b", failed("x"))]), None);
@@ -94,6 +93,6 @@ mod tests {
         let many: Vec<_> =
             ["a::1", "a::2", "a::3", "a::4", "a::5", "a::6"].map(|name| (name, failed("x"))).into();
         assert_eq!(of(&many), None);
-        assert_eq!(boot(whole, &Said::default(), &[]).as_ref(), Some(whole));
+        assert_eq!(boot(whole, &GuestReport::default(), &[]).as_ref(), Some(whole));
     }
 }

@@ -1,4 +1,4 @@
-//! Reading what `observer doctor` says: each hook with the way in use, and why not the others.
+//! Parser of the output of `observer doctor`: each hook with the alternative in use, and the reasons against the others.
 
 /// Doctor's answer on one kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,91 +11,96 @@ pub struct Answer {
 pub struct HookAnswer {
     /// `domain.signal`.
     pub name: String,
-    pub tells: String,
-    /// Every way in order.
-    pub ways: Vec<WayAnswer>,
-    /// Columns that are unknown; empty where a way is in use.
+    /// The signal that it provides.
+    pub provides: String,
+    /// Every alternative, best first.
+    pub alternatives: Vec<AlternativeAnswer>,
+    /// Columns that are unknown; empty if an alternative is in use.
     pub unknown: String,
 }
 
-/// One way to the signal of a hook.
+/// One alternative of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WayAnswer {
+pub struct AlternativeAnswer {
     pub name: String,
-    pub fate: Fate,
+    pub state: AlternativeState,
 }
 
-/// What became of a way.
+/// The state of an alternative.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Attached; with what it does not see, empty if nothing.
+pub enum AlternativeState {
+    /// Attached; with its limitation, empty if it has none.
     InUse(String),
-    /// It would do, but a better one is in use.
+    /// Possible, but a better one is in use.
     Spare,
-    /// The plan held it for possible and the kernel refused.
-    Refused(String),
-    /// This kernel cannot have it.
+    /// The plan expected it to work, and the kernel rejected it.
+    Rejected(String),
+    /// Impossible on this kernel.
     Impossible(String),
 }
 
 impl HookAnswer {
-    pub fn in_use(&self) -> Option<(&WayAnswer, &str)> {
-        self.ways.iter().find_map(|way| match &way.fate {
-            Fate::InUse(blind) => Some((way, blind.as_str())),
+    /// The alternative in use, with its limitation.
+    pub fn in_use(&self) -> Option<(&AlternativeAnswer, &str)> {
+        self.alternatives.iter().find_map(|alternative| match &alternative.state {
+            AlternativeState::InUse(limitation) => Some((alternative, limitation.as_str())),
             _ => None,
         })
     }
 
-    pub fn refused(&self) -> impl Iterator<Item = (&WayAnswer, &str)> {
-        self.ways.iter().filter_map(|way| match &way.fate {
-            Fate::Refused(reason) => Some((way, reason.as_str())),
+    /// The alternatives that the kernel rejected, with the reasons.
+    pub fn rejected(&self) -> impl Iterator<Item = (&AlternativeAnswer, &str)> {
+        self.alternatives.iter().filter_map(|alternative| match &alternative.state {
+            AlternativeState::Rejected(reason) => Some((alternative, reason.as_str())),
             _ => None,
         })
     }
 }
 
 impl Answer {
-    /// Reads the text; what it does not know it leaves out.
+    /// Parses the text; unknown lines are ignored.
     pub fn read(text: &str) -> Self {
         let mut answer = Self::default();
         for line in text.lines() {
-            if let Some((name, tells)) = hook(line) {
-                answer.hooks.push(HookAnswer { name, tells, ..HookAnswer::default() });
+            if let Some((name, provides)) = hook(line) {
+                answer.hooks.push(HookAnswer { name, provides, ..HookAnswer::default() });
             } else if let Some(rest) = line.strip_prefix("      ").filter(|rest| !rest.starts_with(' ')) {
                 let Some(hook) = answer.hooks.last_mut() else { continue };
                 if let Some(columns) = rest.strip_prefix("unknown without it: ") {
                     columns.clone_into(&mut hook.unknown);
-                } else if let Some((name, fate)) = rest.split_once(": ") {
-                    hook.ways.push(WayAnswer { name: name.to_owned(), fate: fate_of(fate) });
+                } else if let Some((name, state)) = rest.split_once(": ") {
+                    hook.alternatives
+                        .push(AlternativeAnswer { name: name.to_owned(), state: state_of(state) });
                 }
             }
         }
         answer
     }
 
+    /// The answer about one hook.
     pub fn hook(&self, name: &str) -> Option<&HookAnswer> {
         self.hooks.iter().find(|hook| hook.name == name)
     }
 }
 
-/// `  ✓ mem.life              what it tells`
+/// `  ✓ mem.life              what it provides`
 fn hook(line: &str) -> Option<(String, String)> {
     let rest = line.strip_prefix("  ✓ ").or_else(|| line.strip_prefix("  ✗ "))?;
-    let (name, tells) = rest.split_once(' ')?;
-    Some((name.to_owned(), tells.trim().to_owned()))
+    let (name, provides) = rest.split_once(' ')?;
+    Some((name.to_owned(), provides.trim().to_owned()))
 }
 
-fn fate_of(text: &str) -> Fate {
+fn state_of(text: &str) -> AlternativeState {
     if text == "in use" {
-        Fate::InUse(String::new())
-    } else if let Some(blind) = text.strip_prefix("in use; ") {
-        Fate::InUse(blind.to_owned())
+        AlternativeState::InUse(String::new())
+    } else if let Some(limitation) = text.strip_prefix("in use; ") {
+        AlternativeState::InUse(limitation.to_owned())
     } else if text == "possible, not needed" {
-        Fate::Spare
+        AlternativeState::Spare
     } else if let Some(reason) = text.strip_prefix("refused by the kernel: ") {
-        Fate::Refused(reason.to_owned())
+        AlternativeState::Rejected(reason.to_owned())
     } else {
-        Fate::Impossible(text.to_owned())
+        AlternativeState::Impossible(text.to_owned())
     }
 }
 
@@ -104,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_hook_and_way_is_read() {
+    fn each_hook_and_alternative_is_read() {
         let answer = Answer::read(
             "observer works here; 1 signal is not observed, see below.\n\nkernel 6.1.0 #1\n  lockdown        none\n\
              privileges\n  CAP_BPF               yes  load\n\nmem\n  ✓ mem.mappings           what each process maps\n\
@@ -118,13 +123,15 @@ mod tests {
         assert_eq!(answer.hooks.len(), 2);
         let mappings = &answer.hooks[0];
         assert_eq!(
-            mappings.in_use().map(|(way, blind)| (way.name.as_str(), blind)),
+            mappings.in_use().map(|(alternative, limitation)| (alternative.name.as_str(), limitation)),
             Some(("BTF tracepoint sys_exit", "the calls of a"))
         );
-        assert_eq!(mappings.refused().map(|(_, reason)| reason).collect::<Vec<_>>(), ["EPERM"]);
-        assert_eq!(mappings.ways[2].fate, Fate::Spare);
+        assert_eq!(mappings.rejected().map(|(_, reason)| reason).collect::<Vec<_>>(), ["EPERM"]);
+        assert_eq!(mappings.alternatives[2].state, AlternativeState::Spare);
         let counters = &answer.hooks[1];
         assert_eq!(counters.unknown, "rss, anon");
-        assert!(matches!(&counters.ways[0].fate, Fate::Impossible(reason) if reason.contains("no iterator")));
+        assert!(
+            matches!(&counters.alternatives[0].state, AlternativeState::Impossible(reason) if reason.contains("no iterator"))
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A private apt: its own sources, lists and archives in one folder. The machine's own are read and never changed.
+//! A private apt with its own sources, lists and archives in one folder. The machine's sources are read, never changed.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use deb822_fast::{Deb822, Paragraph};
 use super::sources;
 use crate::process;
 
-/// Lists older than this are fetched again: "newest" is the newest of today.
+/// Package lists older than this are fetched again, so that the newest kernel is at most a day old.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An apt configuration in a folder.
@@ -21,24 +21,24 @@ pub struct Apt {
     folder: PathBuf,
 }
 
-/// What apt knows about a package.
+/// A package as in apt's lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Package {
     pub name: String,
     pub version: String,
-    /// Names of the packages that it depends on, alternatives and versions left out.
+    /// Names of the packages that it depends on, without alternatives and versions.
     pub depends: Vec<String>,
 }
 
 impl Apt {
-    /// Prepares `folder`, and fetches lists where there are none or old ones.
+    /// Prepares `folder`, and fetches lists if there are none or they are old.
     ///
     /// # Errors
-    /// Where the machine's sources name no mirror, or lists cannot be fetched and there are no older ones.
+    /// When the machine's sources name no mirror, or when lists cannot be fetched and there are no older ones.
     pub fn prepare(folder: &Path) -> Result<Self> {
         let apt = Self { folder: folder.to_owned() };
         for name in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(folder.join(name)).context("making apt's folders")?;
+            fs::create_dir_all(folder.join(name)).context("creating apt's folders")?;
         }
         let list = sources::with_every_suite(&machine_sources(), &codename())?;
         let path = folder.join("sources.list");
@@ -48,27 +48,27 @@ impl Apt {
             return Ok(apt);
         }
         fs::write(&path, list).with_context(|| format!("writing {}", path.display()))?;
-        println!("vm: fetching the lists of packages");
+        println!("vm: fetching package lists");
         match process::output(apt.command("apt-get").args(["-q", "update"])) {
-            Ok(_) => fs::write(&fetched, "").context("noting when the lists were fetched")?,
-            // What was fetched before still names kernels; that they are not the newest is said.
+            Ok(_) => fs::write(&fetched, "").context("recording the time of the package lists")?,
+            // The older lists still name kernels, perhaps not the newest.
             Err(error) if fetched.exists() => {
-                println!("vm: OLD LISTS, new ones cannot be fetched: {error:#}")
+                println!("vm: OLD PACKAGE LISTS, fetching new ones failed: {error:#}")
             }
             Err(error) => {
                 return Err(error.context(
-                    "no kernels can be had: the package mirror that this machine's apt is configured with does not serve \
-                     the lists of packages, and none were fetched before (see /etc/apt)",
+                    "no kernels available: the package mirror in this machine's apt configuration does not serve package \
+                     lists, and none were fetched before (see /etc/apt)",
                 ));
             }
         }
         Ok(apt)
     }
 
-    /// The packages whose name matches `expression`, each in every version that is known.
+    /// The packages with a name that matches `expression`, each in every known version.
     ///
     /// # Errors
-    /// When apt cannot be asked.
+    /// When apt-cache fails.
     pub fn find(&self, expression: &str) -> Result<Vec<Package>> {
         let found = process::output(self.command("apt-cache").args(["search", "--names-only", expression]))?;
         let names: Vec<&str> = found.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -81,7 +81,7 @@ impl Apt {
     /// Fetches one package into `folder`.
     ///
     /// # Errors
-    /// When the mirror does not have it (any more).
+    /// When the mirror does not have it, or no longer.
     pub fn download(&self, package: &str, version: &str, folder: &Path) -> Result<()> {
         let mut command = self.command("apt-get");
         command.current_dir(folder).args(["-q", "download"]).arg(format!("{package}={version}"));
@@ -97,14 +97,14 @@ impl Apt {
             option("Dir::State::Lists", "lists"),
             option("Dir::Cache", "cache"),
             "Acquire::Languages=none".to_owned(),
-            // A mirror that does not answer is told of soon.
+            // A mirror that does not answer is reported soon.
             "Acquire::http::Timeout=30".to_owned(),
             "Acquire::https::Timeout=30".to_owned(),
             "Acquire::Retries=2".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-            // The lists of a release that is no longer changed are no longer signed anew.
+            // The lists of an archived release are not signed again.
             "Acquire::Check-Valid-Until=false".to_owned(),
-            // The folder is the caller's, where apt's own user may have no way to.
+            // apt's own user may have no access to the folder.
             "APT::Sandbox::User=root".to_owned(),
         ] {
             command.args(["-o", &option]);
@@ -119,7 +119,7 @@ fn is_fresh(file: &Path) -> bool {
     age.is_some_and(|age| age < STALE)
 }
 
-/// What the machine's own files say; one that cannot be read says nothing.
+/// The sources in the machine's files; unreadable files are ignored.
 fn machine_sources() -> Vec<sources::Source> {
     let folder = Path::new("/etc/apt/sources.list.d");
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -142,9 +142,9 @@ fn codename() -> String {
     line.unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// Reads what `apt-cache show` says.
+/// Parses the output of `apt-cache show`.
 fn packages(text: &str) -> Result<Vec<Package>> {
-    let shown: Deb822 = text.parse().context("what apt-cache shows")?;
+    let shown: Deb822 = text.parse().context("the output of apt-cache")?;
     let package = |stanza: &Paragraph| {
         let field = |name: &str| stanza.get(name).unwrap_or_default().to_owned();
         let depends = field("Depends");
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_apt_shows_is_read() {
+    fn the_output_of_apt_cache_is_read() {
         let shown = "Package: linux-image-7.2\nVersion: 7.2.1-1\nDepends: kmod | x (>= 1), linux-binary-7.2 (= 7.2.1-1)\n\n\
                      Package: other\nVersion: 1\n";
         let packages = packages(shown).unwrap();

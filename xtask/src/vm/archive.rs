@@ -1,11 +1,11 @@
-//! The cpio archive ("newc") that the kernel unpacks at its start, written without a file of it on disk: so no folder has to
-//! hold device nodes, and nobody has to be root.
+//! The cpio archive ("newc") that the kernel unpacks at its start. It is built in memory, so no folder needs device nodes,
+//! and no root is needed.
 
 use std::io::{Result, Write as _};
 
 use cpio::{NewcBuilder, newc};
 
-/// An archive that is being written, to memory.
+/// An archive under construction, in memory.
 #[derive(Default)]
 pub struct Archive {
     bytes: Vec<u8>,
@@ -13,20 +13,22 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// Adds a folder; its parent comes before it.
     pub fn folder(&mut self, path: &str) -> Result<()> {
         self.entry(NewcBuilder::new(path).mode(0o040_755), &[])
     }
 
-    /// A file that everybody may run; its folder comes before it.
+    /// Adds an executable file; its folder comes before it.
     pub fn file(&mut self, path: &str, content: &[u8]) -> Result<()> {
         self.entry(NewcBuilder::new(path).mode(0o100_755), content)
     }
 
+    /// Adds a character device.
     pub fn character_device(&mut self, path: &str, major: u32, minor: u32) -> Result<()> {
         self.entry(NewcBuilder::new(path).mode(0o020_600).rdev_major(major).rdev_minor(minor), &[])
     }
 
-    /// The whole archive.
+    /// The finished archive.
     pub fn finish(self) -> Result<Vec<u8>> {
         newc::trailer(self.bytes)
     }

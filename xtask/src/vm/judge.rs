@@ -1,31 +1,31 @@
-//! From what a guest said to verdicts.
+//! From a guest's report to verdicts.
 
 use super::{
-    answers::{Answer, Fate},
-    guest::{Said, Step},
+    answers::{AlternativeState, Answer},
+    guest::{GuestReport, Step},
     plan::{self, Boot},
     verdicts::{self, Verdict},
 };
 
 /// The verdict of every check of one boot, by name.
-pub fn judge(said: &Said, boot: &Boot) -> Vec<(String, Verdict)> {
+pub fn judge(report: &GuestReport, boot: &Boot) -> Vec<(String, Verdict)> {
     let mut found = Vec::new();
-    for step in &said.steps {
+    for step in &report.steps {
         match step.name.split_once(' ') {
             None if step.name == "doctor" => found.extend(doctor(step)),
-            // Where it is kept its verdict is made.
+            // `surveys` makes its verdict.
             None if step.name == "survey" => {}
             None if step.name == "live" => found.extend(live(step)),
-            Some(("refusal", _)) => found.push((step.name.clone(), refuses(step))),
+            Some(("refusal", _)) => found.push((step.name.clone(), refusal(step))),
             _ => found.push((step.name.clone(), reports(step))),
         }
     }
-    if let Some(live) = said.steps.iter().find(|step| step.name == "live") {
-        found.extend(left_out(said, live, &boot.chosen));
+    if let Some(live) = report.steps.iter().find(|step| step.name == "live") {
+        found.extend(left_out(report, live, &boot.chosen));
     }
-    if boot.tests && !said.steps.iter().any(|step| step.name == "live") {
+    if boot.tests && !report.steps.iter().any(|step| step.name == "live") {
         found.push(("live".to_owned(), Verdict::Failed("the guest ended before the live tests".to_owned())));
-    } else if !said.done {
+    } else if !report.done {
         found.push((
             "the guest's end".to_owned(),
             Verdict::Failed("it hung, or its kernel failed".to_owned()),
@@ -34,9 +34,9 @@ pub fn judge(said: &Said, boot: &Boot) -> Vec<(String, Verdict)> {
     found
 }
 
-/// Doctor itself, and each hook: a way that the plan held for possible and that the kernel refused is a failure, but for
-/// what doctor knows to be not here. A signal that this kernel cannot have is none, but said; that it is no more than
-/// was known is for the page to show.
+/// The verdicts of doctor itself and of each hook. An alternative that the plan expected to work and the kernel rejected is
+/// a failure, unless doctor reports that this machine lacks it. A signal that is impossible on this kernel is not a failure;
+/// the page shows whether that changed.
 fn doctor(step: &Step) -> Vec<(String, Verdict)> {
     let answer = Answer::read(&step.output);
     let own = match step.exit {
@@ -46,13 +46,15 @@ fn doctor(step: &Step) -> Vec<(String, Verdict)> {
     let mut found = vec![("doctor".to_owned(), own)];
     for hook in &answer.hooks {
         let in_use = hook.in_use().is_some();
-        let refused: Vec<String> =
-            hook.refused().map(|(way, reason)| format!("{} was refused: {reason}", way.name)).collect();
-        let verdict = if !refused.is_empty() {
-            Verdict::Failed(refused.join("; "))
+        let rejected: Vec<String> = hook
+            .rejected()
+            .map(|(alternative, reason)| format!("{} was rejected: {reason}", alternative.name))
+            .collect();
+        let verdict = if !rejected.is_empty() {
+            Verdict::Failed(rejected.join("; "))
         } else if !in_use {
-            let reasons = hook.ways.iter().filter_map(|way| match &way.fate {
-                Fate::Impossible(reason) => Some(format!("{}: {reason}", way.name)),
+            let reasons = hook.alternatives.iter().filter_map(|alternative| match &alternative.state {
+                AlternativeState::Impossible(reason) => Some(format!("{}: {reason}", alternative.name)),
                 _ => None,
             });
             Verdict::NotRun(format!("not seen here: {}", reasons.collect::<Vec<_>>().join("; ")))
@@ -64,32 +66,32 @@ fn doctor(step: &Step) -> Vec<(String, Verdict)> {
     found
 }
 
-/// Chosen tests that have no verdict: what a kernel has no way to is not asked of it, and a name that is no test's is a
-/// mistake.
-fn left_out(said: &Said, live: &Step, chosen: &[&str]) -> Vec<(String, Verdict)> {
+/// Verdicts of chosen tests that did not run: the kernel lacks a hook that they need, or no test has this name.
+fn left_out(report: &GuestReport, live: &Step, chosen: &[&str]) -> Vec<(String, Verdict)> {
     let ran = verdicts::of_tests(&live.output);
-    let doctor = said.steps.iter().find(|step| step.name == "doctor").map(|step| Answer::read(&step.output));
-    let blind =
+    let doctor =
+        report.steps.iter().find(|step| step.name == "doctor").map(|step| Answer::read(&step.output));
+    let without_sockets =
         doctor.is_some_and(|answer| answer.hook("net.sockets").is_some_and(|hook| hook.in_use().is_none()));
     let missing = chosen.iter().filter(|name| !ran.iter().any(|(ran, _)| ran == *name));
     let verdict = |name: &&str| match () {
-        () if live.exit.is_none() => Verdict::Failed("the guest ended before".to_owned()),
-        () if blind && plan::needs_sockets(name) => {
-            Verdict::NotRun("this kernel has no way to net.sockets".to_owned())
+        () if live.exit.is_none() => Verdict::Failed("the guest ended before it".to_owned()),
+        () if without_sockets && plan::needs_sockets(name) => {
+            Verdict::NotRun("net.sockets is not available on this kernel".to_owned())
         }
         () => Verdict::Failed("there is no such test".to_owned()),
     };
     missing.map(|name| ((*name).to_owned(), verdict(name))).collect()
 }
 
-/// A command that must have answered completely with one report or more.
+/// The verdict of a command that must write at least one complete report.
 fn reports(step: &Step) -> Verdict {
     let has_report = step.output.lines().any(|line| line.starts_with("{\"schema\":"));
     if step.exit == Some(0) && has_report { Verdict::Passed } else { Verdict::Failed(ended(step)) }
 }
 
-/// A script that ends well where the refusal was the right one.
-fn refuses(step: &Step) -> Verdict {
+/// The verdict of a script that exits with 0 if observer refused as expected.
+fn refusal(step: &Step) -> Verdict {
     if step.exit == Some(0) { Verdict::Passed } else { Verdict::Failed(ended(step)) }
 }
 
@@ -101,9 +103,9 @@ fn live(step: &Step) -> Vec<(String, Verdict)> {
     found
 }
 
-/// How a step ended, with the last of what it said that is no report.
+/// How a step ended, with its notes, or its last line that is not a report.
 fn ended(step: &Step) -> String {
-    let code = step.exit.map_or("it did not end".to_owned(), |code| format!("exit code {code}"));
+    let code = step.exit.map_or("it did not finish".to_owned(), |code| format!("exit code {code}"));
     let notes = step.output.lines().find_map(|line| {
         line.split_once("\"notes\":").map(|(_, notes)| notes.trim_end_matches('}').to_owned())
     });
@@ -120,38 +122,39 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_fails_even_where_another_way_is_in_use() {
+    fn a_rejection_fails_even_if_another_alternative_is_in_use() {
         let text =
             "  ✓ mem.mappings  maps\n      fexit: refused by the kernel: EINVAL\n      sys_exit: in use\n";
         let found = doctor(&step("doctor", text, 0));
         assert_eq!(found[0].1, Verdict::Passed);
         let lacking = text.replace("refused by the kernel: ", "not to be had here: ");
         assert_eq!(doctor(&step("doctor", &lacking, 0))[1].1, Verdict::Passed);
-        let blind = lacking.replace("in use", "this kernel has no tracepoint");
-        assert_ne!(doctor(&step("doctor", &blind, 0))[1].1, Verdict::Passed);
+        let impossible = lacking.replace("in use", "this kernel has no tracepoint");
+        assert_ne!(doctor(&step("doctor", &impossible, 0))[1].1, Verdict::Passed);
         assert_eq!(
             found[1],
-            ("hook mem.mappings".to_owned(), Verdict::Failed("fexit was refused: EINVAL".to_owned()))
+            ("hook mem.mappings".to_owned(), Verdict::Failed("fexit was rejected: EINVAL".to_owned()))
         );
     }
 
     #[test]
-    fn a_chosen_test_that_did_not_run_is_told() {
+    fn a_chosen_test_that_did_not_run_has_a_verdict() {
         let live = step("live", "test mem::one ... ok\n", 0);
-        let blind = "  ✗ net.sockets  sockets\n      iterator task_file: this kernel has no helper\n";
+        let without_sockets =
+            "  ✗ net.sockets  sockets\n      iterator task_file: this kernel has no helper\n";
         let chosen = ["mem::one", "mem::two", "net::three"];
         let of = |doctor: &str| {
-            let said = Said { steps: vec![step("doctor", doctor, 0)], ..Said::default() };
-            left_out(&said, &live, &chosen)
+            let report = GuestReport { steps: vec![step("doctor", doctor, 0)], ..GuestReport::default() };
+            left_out(&report, &live, &chosen)
         };
         let no_such_test = Verdict::Failed("there is no such test".to_owned());
         assert_eq!(of("")[0], ("mem::two".to_owned(), no_such_test.clone()));
         assert_eq!(of("")[1], ("net::three".to_owned(), no_such_test));
-        assert!(matches!(&of(blind)[1].1, Verdict::NotRun(_)));
+        assert!(matches!(&of(without_sockets)[1].1, Verdict::NotRun(_)));
     }
 
     #[test]
-    fn a_report_that_lacks_something_is_no_pass() {
+    fn an_incomplete_report_does_not_pass() {
         assert_eq!(
             reports(&step("smoke mem", "{\"schema\":\"observer.v1\",\"notes\":[]}\n", 0)),
             Verdict::Passed

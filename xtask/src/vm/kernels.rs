@@ -1,4 +1,4 @@
-//! The kernels of the matrix: a series → the newest stock kernel of it that the mirror has, unpacked and kept.
+//! The kernels of the matrix: for each series the newest stock kernel on the mirror, unpacked and cached.
 
 use std::{
     fs,
@@ -14,58 +14,58 @@ use super::{
 };
 use crate::process;
 
-/// The series of the matrix. The last is whatever is newest of its major version.
+/// The series of the matrix. The last is the newest of its major version.
 pub const SERIES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.x"];
 
 /// A kernel that can be booted.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     pub series: String,
-    /// As `uname -r` says it: `6.1.0-56-cloud-amd64`.
+    /// The output of `uname -r`: `6.1.0-56-cloud-amd64`.
     pub release: String,
     pub image: PathBuf,
     /// Modules to load, in this order.
     pub modules: Vec<PathBuf>,
 }
 
-/// Gets the newest kernel of `series`, from `folder` where it was kept.
+/// The newest kernel of `series`, from the cache in `folder` or from the mirror.
 ///
 /// # Errors
-/// When the mirror has none that can be fetched and unpacked.
+/// When the mirror has no kernel that can be fetched and unpacked.
 pub fn newest(apt: &Apt, known: &[Package], series: &str, folder: &Path) -> Result<Kernel> {
     let candidates = candidates(known, series);
     let mut failed = Vec::new();
     for (image, parts) in &candidates {
-        let kept = folder.join(series).join(format!("{}_{}", image.name, image.version));
-        if !fs::read_to_string(kept.join("needed")).is_ok_and(|needed| needed == modules::needed()) {
+        let cached = folder.join(series).join(format!("{}_{}", image.name, image.version));
+        if !fs::read_to_string(cached.join("needed")).is_ok_and(|needed| needed == modules::needed()) {
             println!("vm: {series}: fetching {} {}", image.name, image.version);
-            if let Err(error) = fetch(apt, image, parts, &kept) {
-                // Lists are older than the mirror: a package that was replaced since is gone.
-                println!("vm: {series}: {} {} cannot be had: {error:#}", image.name, image.version);
+            if let Err(error) = fetch(apt, image, parts, &cached) {
+                // The lists are older than the mirror: a package that was replaced since is missing.
+                println!("vm: {series}: {} {} is not available: {error:#}", image.name, image.version);
                 failed.push(error);
                 continue;
             }
-            leave_only(&kept);
+            remove_others(&cached);
         }
-        return open(series, &kept);
+        return open(series, &cached);
     }
     match failed.pop() {
         Some(error) => Err(error.context(format!("no kernel of the series {series} can be fetched"))),
         None => {
-            bail!("no package is a kernel of the series {series}: is the suite that has it still mirrored?")
+            bail!("no package is a kernel of the series {series}: does the mirror still have its suite?")
         }
     }
 }
 
-/// All packages that can be, or be a part of, a kernel for virtual machines.
+/// All packages that contain a kernel for virtual machines or a part of one.
 ///
 /// # Errors
-/// When apt cannot be asked.
+/// When apt-cache fails.
 pub fn known(apt: &Apt) -> Result<Vec<Package>> {
     apt.find("^linux-(image|binary|modules)-[0-9].*-cloud-amd64(-unsigned)?$")
 }
 
-/// The images of a series, newest first, each with the packages that hold its parts.
+/// The images of a series, newest first, each with the packages of its parts.
 fn candidates<'a>(known: &'a [Package], series: &str) -> Vec<(&'a Package, Vec<&'a Package>)> {
     let is_of = |package: &&Package| match series.strip_suffix(".x") {
         Some(major) => package.version.starts_with(&format!("{major}.")),
@@ -77,15 +77,15 @@ fn candidates<'a>(known: &'a [Package], series: &str) -> Vec<(&'a Package, Vec<&
         .filter(is_of)
         .filter_map(|image| Some((image, parts(known, image)?)))
         .collect();
-    // Of one version the signed image comes first: it is the one that is installed.
+    // The signed image of a version comes first, because systems install that one.
     found.sort_by_key(|(image, _)| {
         (std::cmp::Reverse(order(&image.version)), image.name.ends_with("-unsigned"))
     });
     found
 }
 
-/// An image package and those beside it that hold its image and modules; `None` for a package that only points to the
-/// newest one, and where a part is not in the lists.
+/// The packages with the image and modules of an image package; `None` for a package that only depends on the newest one,
+/// and if a part is not in the lists.
 fn parts<'a>(known: &'a [Package], image: &'a Package) -> Option<Vec<&'a Package>> {
     let is_part = |name: &&String| {
         ["linux-binary-", "linux-modules-", "linux-image-"].iter().any(|prefix| name.starts_with(prefix))
@@ -100,63 +100,64 @@ fn parts<'a>(known: &'a [Package], image: &'a Package) -> Option<Vec<&'a Package
     Some(parts)
 }
 
-/// Numbers of a version in order, enough to tell the newer of two of one series.
+/// The numbers in a version, to compare versions of one series.
 fn order(version: &str) -> Vec<u64> {
     version.split(|letter: char| !letter.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
 
-fn fetch(apt: &Apt, image: &Package, parts: &[&Package], kept: &Path) -> Result<()> {
-    let scratch = kept.with_extension("partial");
+fn fetch(apt: &Apt, image: &Package, parts: &[&Package], cached: &Path) -> Result<()> {
+    let scratch = cached.with_extension("partial");
     let _ = fs::remove_dir_all(&scratch);
     let unpacked = scratch.join("unpacked");
-    fs::create_dir_all(&unpacked).with_context(|| format!("making {}", unpacked.display()))?;
+    fs::create_dir_all(&unpacked).with_context(|| format!("creating {}", unpacked.display()))?;
     for part in parts {
         apt.download(&part.name, &part.version, &scratch)?;
     }
-    for entry in fs::read_dir(&scratch).context("looking at what was fetched")?.flatten() {
+    for entry in fs::read_dir(&scratch).context("reading the downloaded packages")?.flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "deb") {
             process::output(Command::new("dpkg-deb").arg("--extract").arg(entry.path()).arg(&unpacked))?;
         }
     }
     let files = modules::files(&unpacked);
-    let starts = |path: &&PathBuf| {
+    let is_image = |path: &&PathBuf| {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("vmlinuz"))
     };
     let vmlinuz = files
         .iter()
-        .find(starts)
-        .with_context(|| format!("{} {} holds no vmlinuz", image.name, image.version))?;
+        .find(is_image)
+        .with_context(|| format!("{} {} contains no vmlinuz", image.name, image.version))?;
     let result = scratch.join("result");
-    fs::create_dir_all(&result).context("making the kernel's folder")?;
-    fs::copy(vmlinuz, result.join("vmlinuz")).context("keeping the image")?;
+    fs::create_dir_all(&result).context("creating the kernel's folder")?;
+    fs::copy(vmlinuz, result.join("vmlinuz")).context("storing the image")?;
     let release = image.name.trim_start_matches("linux-image-").trim_end_matches("-unsigned");
-    fs::write(result.join("release"), release).context("keeping the release")?;
-    modules::keep(&files, &result)?;
-    fs::write(result.join("needed"), modules::needed()).context("noting which modules it has")?;
-    let _ = fs::remove_dir_all(kept);
-    fs::rename(&result, kept).context("keeping the kernel")?;
+    fs::write(result.join("release"), release).context("storing the release")?;
+    modules::unpack_needed(&files, &result)?;
+    fs::write(result.join("needed"), modules::needed()).context("recording its modules")?;
+    let _ = fs::remove_dir_all(cached);
+    fs::rename(&result, cached).context("storing the kernel")?;
     let _ = fs::remove_dir_all(&scratch);
     Ok(())
 }
 
 /// Removes the older kernels of the series.
-fn leave_only(kept: &Path) {
-    let beside = kept.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
-    for entry in beside.filter(|entry| entry.path() != kept) {
+fn remove_others(cached: &Path) {
+    let siblings =
+        cached.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    for entry in siblings.filter(|entry| entry.path() != cached) {
         let _ = fs::remove_dir_all(entry.path());
     }
 }
 
-fn open(series: &str, kept: &Path) -> Result<Kernel> {
+fn open(series: &str, cached: &Path) -> Result<Kernel> {
     let read = |name: &str| {
-        fs::read_to_string(kept.join(name))
-            .with_context(|| format!("reading {} (remove {} to fetch it anew)", name, kept.display()))
+        fs::read_to_string(cached.join(name))
+            .with_context(|| format!("reading {} (remove {} to fetch it again)", name, cached.display()))
     };
     Ok(Kernel {
         series: series.to_owned(),
         release: read("release")?.trim().to_owned(),
-        image: kept.join("vmlinuz"),
-        modules: read("modules")?.lines().map(|name| kept.join(name)).collect(),
+        image: cached.join("vmlinuz"),
+        modules: read("modules")?.lines().map(|name| cached.join(name)).collect(),
     })
 }
 
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_a_series_comes_first_and_signed_before_unsigned() {
+    fn the_newest_kernel_comes_first_and_signed_before_unsigned() {
         let known = [
             package("linux-image-6.1.0-9-cloud-amd64", "6.1.99-1", &[]),
             package("linux-image-6.1.0-56-cloud-amd64-unsigned", "6.1.192-2", &[]),

@@ -1,5 +1,5 @@
-//! `cargo xtask vm`: the kernel matrix. Stock distribution kernels under software emulation, as many side by side
-//! as there are processors; on each what doctor says, every way of every hook forced once, and the live tests.
+//! `cargo xtask vm`: the kernel matrix. It boots stock distribution kernels under software emulation, as many at a time as
+//! there are processors. On each it runs doctor, forces every alternative of every hook once, and runs the live tests.
 
 use std::{
     env::consts::ARCH,
@@ -14,14 +14,14 @@ use clap::Args;
 use self::{
     answers::Answer,
     disk::{Binaries, Tests},
-    guest::{Said, Time},
+    guest::{GuestReport, Time},
     page::Column,
     plan::{Boot, Wanted},
     verdicts::{Check, Verdict},
 };
 pub use self::{
     apt::Apt,
-    disk::{BUILD, More},
+    disk::{Additions, BUILD},
     kernels::Kernel,
 };
 use crate::{packages, process};
@@ -46,25 +46,25 @@ mod verdicts;
 /// The page that the matrix writes.
 const PAGE: &str = "docs/kernels.md";
 
-/// What is wanted of the matrix; all of it where nothing is said.
+/// Options of the matrix; without any, all of it runs.
 #[derive(Args)]
 pub struct Options {
     /// Only this series, such as 6.1; repeatable
     #[arg(long, value_name = "SERIES")]
     kernel: Vec<String>,
-    /// Only what doctor says
+    /// Only run doctor
     #[arg(long, conflicts_with = "test")]
     doctor: bool,
-    /// Everything but the live tests
+    /// Everything except the live tests
     #[arg(long, conflicts_with_all = ["doctor", "test", "thorough", "script"])]
     no_tests: bool,
-    /// Only live tests whose name contains this
+    /// Only live tests with names that contain this
     #[arg(long, value_name = "FILTER")]
     test: Option<String>,
-    /// All of the live tests, not only those that every kernel runs (xtask/src/vm/guest/chosen.txt)
+    /// All live tests, not only those that every kernel runs (xtask/src/vm/guest/chosen.txt)
     #[arg(long, conflicts_with_all = ["test", "doctor", "script"])]
     thorough: bool,
-    /// Only the steps in this file, in the words of the guest's own shell (xtask/src/vm/guest)
+    /// Only the steps in this file, a script for the guest's shell (xtask/src/vm/guest)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["test", "doctor"])]
     script: Option<PathBuf>,
 }
@@ -72,20 +72,18 @@ pub struct Options {
 /// Runs the matrix.
 ///
 /// # Errors
-/// When a check fails, a kernel cannot be had, or the emulator cannot run.
+/// When a check fails, a kernel is not available, or the emulator cannot run.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let began = Instant::now();
     if ARCH != "x86_64" {
-        println!(
-            "NOT RUN: the kernels of the matrix are those of x86-64, and what is built here is for {ARCH}"
-        );
+        println!("NOT RUN: the kernels of the matrix are for x86-64, and this build is for {ARCH}");
         return Ok(());
     }
     packages::ensure(packages::EMULATION)?;
     let folder = root.join("target/vm");
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    // Two runs would write over each other's kernels, disk and logs: the second waits for the first.
-    let lock = fs::File::create(folder.join("lock")).context("making the matrix's lock")?;
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    // Two runs would overwrite each other's kernels, disk and logs, so the second waits for the first.
+    let lock = fs::File::create(folder.join("lock")).context("creating the lock of the matrix")?;
     lock.lock().context("waiting for another run of the matrix")?;
     let kernels = kernels(options, &folder)?;
     let disk = folder.join("disk.img");
@@ -96,7 +94,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         }
         Options { test: Some(filter), .. } => Wanted::Tests(filter.clone()),
         Options { doctor: true, .. } => Wanted::Doctor,
-        Options { no_tests: true, .. } => Wanted::Ways,
+        Options { no_tests: true, .. } => Wanted::Alternatives,
         Options { thorough: true, .. } => Wanted::Thorough,
         Options { .. } => Wanted::All,
     };
@@ -106,29 +104,29 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         .flat_map(|kernel| plan::boots(&kernel.series, &wanted).into_iter().map(move |boot| (kernel, boot)))
         .collect();
     let order: Vec<String> = guests.iter().map(|(kernel, boot)| boot.name(&kernel.series)).collect();
-    // What takes long begins first, or the last of it would run alone: newer kernels have more ways to try.
+    // The longest guests start first, so that none of them runs alone at the end. Newer kernels have more alternatives.
     guests.reverse();
     guests.sort_by_key(|(_, boot)| !boot.title.is_empty());
-    let heard = start_all(&guests, &disk, &folder.join("said"), began)?;
+    let reports = start_all(&guests, &disk, &folder.join("logs"), began)?;
     let mut checks = Vec::new();
     let mut columns = Vec::new();
     let mut surveys = surveys::Surveys::default();
-    for ((kernel, boot), said) in guests.iter().zip(&heard) {
-        if let Some(step) = said.steps.iter().find(|step| step.name == "doctor") {
-            // Of all of them it would be pages; the guests' logs have it.
+    for ((kernel, boot), report) in guests.iter().zip(&reports) {
+        if let Some(step) = report.steps.iter().find(|step| step.name == "doctor") {
+            // For all kernels this would be long; the logs of the guests contain it.
             if options.doctor && !options.kernel.is_empty() {
                 println!("{}", step.output);
             }
             columns.push(column(kernel, boot, Answer::read(&step.output)));
         }
-        if let Some(step) = said.steps.iter().find(|step| step.name == "survey") {
+        if let Some(step) = report.steps.iter().find(|step| step.name == "survey") {
             surveys.add(&kernel.series, boot.title, &step.output);
         }
     }
-    let judged = heard.iter().zip(&guests).map(|(said, (_, boot))| judge::judge(said, boot));
+    let judged = reports.iter().zip(&guests).map(|(report, (_, boot))| judge::judge(report, boot));
     let mut judged: Vec<Vec<(String, Verdict)>> = judged.collect();
-    if wanted.tries_again() {
-        try_again(&mut judged, &heard, &guests, &disk, &folder.join("said/again"), began)?;
+    if wanted.repeats_failures() {
+        repeat_failures(&mut judged, &reports, &guests, &disk, &folder.join("logs/again"), began)?;
     }
     for ((kernel, boot), judged) in guests.iter().zip(judged) {
         let title = boot.name(&kernel.series);
@@ -139,8 +137,8 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         }));
     }
     columns.sort_by_key(|column| order.iter().position(|name| *name == column.title));
-    checks.extend(surveys.keep(&root.join(surveys::FOLDER))?);
-    // A page of a part of the matrix would lack the rest.
+    checks.extend(surveys.write(&root.join(surveys::FOLDER))?);
+    // The page needs the whole matrix.
     if options.kernel.is_empty() && wanted.has_every_start() {
         checks.push(Check {
             kernel: "all".to_owned(),
@@ -153,93 +151,97 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     print!("{}", verdicts::decisive(&checks));
     let verdicts::Sums { passed, failed, unstable, not_run } = verdicts::sums(&checks);
     println!(
-        "vm: {passed} passed, {failed} failed, {unstable} unstable, {not_run} not run in {} s; one by one in {}",
+        "vm: {passed} passed, {failed} failed, {unstable} unstable, {not_run} not run in {} s; all verdicts in {}",
         began.elapsed().as_secs(),
         table.display()
     );
     if failed > 0 {
-        bail!("{failed} checks failed; what each guest said is in {}", folder.join("said").display());
+        bail!("{failed} checks failed; the output of each guest is in {}", folder.join("logs").display());
     }
     Ok(())
 }
 
-/// Boots all of them, and tells of each when it has ended; each one's log is kept in `logs`.
-fn start_all(guests: &[(&Kernel, Boot)], disk: &Path, logs: &Path, began: Instant) -> Result<Vec<Said>> {
+/// Boots all guests, and prints a line when one ends. The output of each goes to `logs`.
+fn start_all(
+    guests: &[(&Kernel, Boot)],
+    disk: &Path,
+    logs: &Path,
+    began: Instant,
+) -> Result<Vec<GuestReport>> {
     println!("vm: {} guests, {} at a time", guests.len(), together::workers());
-    let heard = together::run(guests, |(kernel, boot)| {
-        let said = start(kernel, boot, disk, logs, Time::Real);
+    let reports = together::run(guests, |(kernel, boot)| {
+        let report = start(kernel, boot, disk, logs, Time::Real);
         let now = began.elapsed().as_secs();
-        match &said {
-            Ok(said) => {
+        match &report {
+            Ok(report) => {
                 let (name, release) = (boot.name(&kernel.series), &kernel.release);
-                let (took, processor) = (said.took.as_secs(), said.processor.as_secs());
-                let longest = times::longest(said);
+                let (took, processor) = (report.took.as_secs(), report.processor.as_secs());
+                let longest = times::longest(report);
                 println!(
-                    "vm: {name} ({release}): {took} s, {processor} s of a processor, done at {now} s: {longest}"
+                    "vm: {name} ({release}): {took} s, {processor} s of processor time, done at {now} s: {longest}"
                 );
             }
             Err(error) => println!("vm: {}: {error:#}", boot.name(&kernel.series)),
         }
-        said
+        report
     });
-    heard.into_iter().collect()
+    reports.into_iter().collect()
 }
 
-/// What failed and may have by chance is tried once more; `judged` then has the verdicts of both times.
-fn try_again(
+/// Repeats failed checks that may be unstable; `judged` then has the verdicts of both runs.
+fn repeat_failures(
     judged: &mut [Vec<(String, Verdict)>],
-    heard: &[Said],
+    reports: &[GuestReport],
     guests: &[(&Kernel, Boot)],
     disk: &Path,
     logs: &Path,
     began: Instant,
 ) -> Result<()> {
-    let mut places = Vec::new();
+    let mut indices = Vec::new();
     let mut more = Vec::new();
-    for (place, (kernel, boot)) in guests.iter().enumerate() {
-        if let Some(boot) = again::boot(boot, &heard[place], &judged[place]) {
-            places.push(place);
+    for (index, (kernel, boot)) in guests.iter().enumerate() {
+        if let Some(boot) = again::boot(boot, &reports[index], &judged[index]) {
+            indices.push(index);
             more.push((*kernel, boot));
         }
     }
     if more.is_empty() {
         return Ok(());
     }
-    println!("vm: once more, for what failed:");
+    println!("vm: repeating failed checks:");
     let second = start_all(&more, disk, logs, began)?;
-    for ((place, said), (_, boot)) in places.into_iter().zip(second).zip(&more) {
-        let first = std::mem::take(&mut judged[place]);
-        judged[place] = again::both(first, judge::judge(&said, boot));
+    for ((index, report), (_, boot)) in indices.into_iter().zip(second).zip(&more) {
+        let first = std::mem::take(&mut judged[index]);
+        judged[index] = again::both(first, judge::judge(&report, boot));
     }
     Ok(())
 }
 
-/// Boots the newest kernel of `series` once, with what `more` names on its disk, and has it do `steps`, in a time that counts
+/// Boots the newest kernel of `series` once, with `additions` on its disk, and runs `steps` with a clock that counts
 /// instructions.
 ///
 /// # Errors
-/// When the kernel cannot be had, or the emulator cannot run.
+/// When the kernel is not available, or the emulator cannot run.
 pub fn alone(
     root: &Path,
     series: &str,
     steps: &str,
-    more: impl FnOnce(&Apt, &Kernel) -> Result<More>,
-) -> Result<Said> {
+    additions: impl FnOnce(&Apt, &Kernel) -> Result<Additions>,
+) -> Result<GuestReport> {
     packages::ensure(packages::EMULATION)?;
     let folder = root.join("target/vm");
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let lock = fs::File::create(folder.join("lock")).context("making the matrix's lock")?;
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let lock = fs::File::create(folder.join("lock")).context("creating the lock of the matrix")?;
     lock.lock().context("waiting for another run of the matrix")?;
     let apt = Apt::prepare(&folder.join("apt"))?;
     let kernel = kernels::newest(&apt, &kernels::known(&apt)?, series, &folder.join("kernels"))?;
     let disk = folder.join("alone.img");
-    disk::make(&disk, &more(&apt, &kernel)?)?;
+    disk::make(&disk, &additions(&apt, &kernel)?)?;
     let boot = plan::boots(series, &Wanted::Script(steps.to_owned())).remove(0);
-    start(&kernel, &boot, &disk, &folder.join("said"), Time::Instructions)
+    start(&kernel, &boot, &disk, &folder.join("logs"), Time::Instructions)
 }
 
-/// Writes the page where it says something else; a hook that is seen otherwise than the page said before is a change to be
-/// looked at. A newer kernel that is seen as the one before is none: a run leaves no change behind that nobody need look at.
+/// Writes the page if a hook changed. A newer kernel with the same hooks is no change, so a run leaves no irrelevant diff.
 fn write_page(root: &Path, columns: &[Column]) -> Result<Verdict> {
     let path = root.join(PAGE);
     let before = fs::read_to_string(&path).unwrap_or_default();
@@ -248,10 +250,10 @@ fn write_page(root: &Path, columns: &[Column]) -> Result<Verdict> {
         return Ok(Verdict::Passed);
     }
     fs::write(&path, &page).with_context(|| format!("writing {}", path.display()))?;
-    let changed = format!("the kernels are seen otherwise than {PAGE} said: look at the change, commit it");
+    let changed = format!("the hooks differ from {PAGE}: check the change and commit it");
     Ok(match () {
         () if page::same_kernels(&before, &page) => Verdict::Failed(changed),
-        // As for a survey: of a newer kernel it is nobody's mistake.
+        // As for a survey, a difference of a newer kernel is no error.
         () => Verdict::NotRun(changed),
     })
 }
@@ -263,14 +265,14 @@ fn kernels(options: &Options, folder: &Path) -> Result<Vec<Kernel>> {
         [] => kernels::SERIES.to_vec(),
         chosen => chosen.iter().map(String::as_str).collect(),
     };
-    let kept = folder.join("kernels");
-    series.into_iter().map(|series| kernels::newest(&apt, &known, series, &kept)).collect()
+    let cache = folder.join("kernels");
+    series.into_iter().map(|series| kernels::newest(&apt, &known, series, &cache)).collect()
 }
 
-/// Builds what runs in the guests: observer and, where they are wanted, the tests of the host. Under emulation what is not
-/// optimised takes a multiple of the time: where observer is started more than once, all is.
+/// Builds the programs of the guests: observer and, if requested, the live tests. Emulation makes unoptimised code very slow,
+/// so everything is optimised if observer starts more than once.
 fn binaries(root: &Path, wanted: &Wanted) -> Result<Binaries> {
-    // Without the programs that measure, which no guest runs.
+    // Without the measuring programs, which no guest runs.
     const OPTIMISED: [&str; 3] = ["--profile", "guest", "--no-default-features"];
     let target = root.join("target");
     let built = target.join("guest");
@@ -280,30 +282,30 @@ fn binaries(root: &Path, wanted: &Wanted) -> Result<Binaries> {
         process::run(&mut build)?;
         return Ok(Binaries { observer: target.join("debug/observer"), tests: None });
     }
-    if *wanted == Wanted::Ways {
+    if *wanted == Wanted::Alternatives {
         process::run(build.args(OPTIMISED))?;
         return Ok(Binaries { observer: built.join("observer"), tests: None });
     }
-    // Together, so that both are built with the same features. With a test cargo builds the programs beside it, of which the
-    // workload is one.
+    // Both packages in one build, so that they get the same features. For a test, cargo also builds the package's programs,
+    // among them the workload.
     process::run(build.args(["--package", "observer-tests", "--bin", "workload"]).args(OPTIMISED))?;
     let mut command = process::cargo(root);
     command.args(["test", "--package", "observer-tests", "--test", "live", "--no-run"]).args(OPTIMISED);
     println!("$ {}", process::line(&command));
-    let said = process::output(command.arg("--message-format=json"))?;
-    let live = said
+    let output = process::output(command.arg("--message-format=json"))?;
+    let live = output
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["target"]["name"] == "live")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo does not say where it built the live tests")?;
+        .context("cargo does not report the path of the live tests")?;
     Ok(Binaries {
         observer: built.join("observer"),
         tests: Some(Tests { workload: built.join("workload"), live }),
     })
 }
 
-fn start(kernel: &Kernel, boot: &Boot, disk: &Path, logs: &Path, time: Time) -> Result<Said> {
+fn start(kernel: &Kernel, boot: &Boot, disk: &Path, logs: &Path, time: Time) -> Result<GuestReport> {
     let guest = guest::Guest {
         kernel,
         disk,

@@ -1,7 +1,7 @@
-//! The modules that the guest needs and what they depend on, in the order of loading.
+//! The modules that the guest needs, with their dependencies, in load order.
 //!
-//! A package's modules have no `modules.dep`: that is made where they are installed. Each module says itself what it
-//! needs, in its section `.modinfo`.
+//! A package has no `modules.dep`, which is made on installation. Each module lists its dependencies in its section
+//! `.modinfo`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,12 +14,12 @@ use anyhow::{Context, Result};
 
 use crate::process;
 
-/// What the tests use that stock kernels hold as modules. One that is built in is in no file, and is not missed.
+/// Modules of stock kernels that the tests use. A built-in one has no file and is skipped.
 const NEEDED: &[&str] = &[
     "nvme",
     "ext4",
     "xfs",
-    // What btrfs asks for by what it does, which no file's name says; both names that the module has had.
+    // btrfs requests this module by its algorithm, not by a file name. These are its old and new names.
     "crc32c_generic",
     "crc32c_cryptoapi",
     "btrfs",
@@ -38,7 +38,7 @@ const NEEDED: &[&str] = &[
     "unix_diag",
 ];
 
-/// What a kernel's folder holds the modules for: one that was made for less is made anew.
+/// The needed modules as text. A cached kernel that was made for another list is made again.
 pub fn needed() -> String {
     NEEDED.join("\n")
 }
@@ -56,30 +56,31 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Copies what is needed of a kernel's `files` into `folder`, unpacked, with the order of loading in its file
-/// `modules`.
+/// Unpacks the needed modules among a kernel's `files` into `folder`, and writes their load order to its file `modules`.
 ///
 /// # Errors
 /// When a module cannot be unpacked or copied.
-pub fn keep(files: &[PathBuf], folder: &Path) -> Result<()> {
+pub fn unpack_needed(files: &[PathBuf], folder: &Path) -> Result<()> {
     let all: BTreeMap<String, &PathBuf> =
         files.iter().filter_map(|path| Some((module_name(path)?, path))).collect();
-    let mut kept = Kept { all: &all, folder, seen: BTreeSet::new(), order: Vec::new() };
+    let mut set = ModuleSet { all: &all, folder, seen: BTreeSet::new(), order: Vec::new() };
     for name in NEEDED {
-        kept.with_dependencies(name)?;
+        set.add(name)?;
     }
-    fs::write(folder.join("modules"), kept.order.join("\n")).context("keeping the order of the modules")
+    fs::write(folder.join("modules"), set.order.join("\n")).context("writing the load order of the modules")
 }
 
-struct Kept<'a> {
+/// Modules unpacked so far, in load order.
+struct ModuleSet<'a> {
     all: &'a BTreeMap<String, &'a PathBuf>,
     folder: &'a Path,
     seen: BTreeSet<String>,
     order: Vec<String>,
 }
 
-impl Kept<'_> {
-    fn with_dependencies(&mut self, name: &str) -> Result<()> {
+impl ModuleSet<'_> {
+    /// Unpacks a module after its dependencies.
+    fn add(&mut self, name: &str) -> Result<()> {
         let Some(path) = self.all.get(name) else { return Ok(()) };
         if !self.seen.insert(name.to_owned()) {
             return Ok(());
@@ -88,14 +89,14 @@ impl Kept<'_> {
         unpack(path, &self.folder.join(&file))?;
         let bytes = fs::read(self.folder.join(&file)).with_context(|| format!("reading {file}"))?;
         for needed in dependencies(&bytes) {
-            self.with_dependencies(&needed)?;
+            self.add(&needed)?;
         }
         self.order.push(file);
         Ok(())
     }
 }
 
-/// `…/sch-netem.ko.xz` → `sch_netem`: in a module's name both dashes are one.
+/// `…/sch-netem.ko.xz` → `sch_netem`: a module's name has underscores for dashes.
 fn module_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let (name, packed) = name.split_once(".ko")?;
@@ -109,7 +110,7 @@ fn unpack(from: &Path, to: &Path) -> Result<()> {
         Some("gz") => "gzip",
         _ => return fs::copy(from, to).map(drop).with_context(|| format!("copying {}", from.display())),
     };
-    let file = fs::File::create(to).with_context(|| format!("making {}", to.display()))?;
+    let file = fs::File::create(to).with_context(|| format!("creating {}", to.display()))?;
     let mut command = Command::new(program);
     let status = command.args(["--decompress", "--stdout"]).arg(from).stdout(file).status();
     let status = status.with_context(|| format!("starting {program}"))?;
@@ -117,15 +118,15 @@ fn unpack(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a module says that it needs, and what it would like to be there before.
+/// The dependencies of a module, and the optional ones that should be loaded before it.
 fn dependencies(module: &[u8]) -> Vec<String> {
     let texts = module.split(|byte| *byte == 0).filter_map(|text| std::str::from_utf8(text).ok());
     let mut names = Vec::new();
     for text in texts {
         if let Some(needed) = text.strip_prefix("depends=") {
             names.extend(needed.split(',').map(str::to_owned));
-        } else if let Some(liked) = text.strip_prefix("softdep=pre: ") {
-            names.extend(liked.split_whitespace().take_while(|name| *name != "post:").map(str::to_owned));
+        } else if let Some(optional) = text.strip_prefix("softdep=pre: ") {
+            names.extend(optional.split_whitespace().take_while(|name| *name != "post:").map(str::to_owned));
         }
     }
     names.retain(|name| !name.is_empty());
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_says_what_it_needs() {
+    fn a_module_lists_its_dependencies() {
         let module =
             b"\x7fELF\0license=GPL\0depends=raid6_pq,xor,lib-zstd\0softdep=pre: crc32c\0name=btrfs\0";
         assert_eq!(dependencies(module), ["raid6_pq", "xor", "lib_zstd", "crc32c"]);
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_modules_name_does_not_depend_on_how_it_is_packed() {
+    fn a_modules_name_does_not_depend_on_its_compression() {
         let name = |path: &str| module_name(Path::new(path));
         assert_eq!(name("a/sch-netem.ko.xz").as_deref(), Some("sch_netem"));
         assert_eq!(name("a/xfs.ko").as_deref(), Some("xfs"));

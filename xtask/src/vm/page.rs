@@ -1,12 +1,12 @@
-//! `docs/kernels.md`: which way to each signal is in use on each kernel, and what is not seen, as doctor said it.
+//! `docs/kernels.md`: the alternative in use for every hook on each kernel, and what is not seen, from doctor's output.
 
 use std::fmt::Write as _;
 
-use super::answers::{Answer, Fate};
+use super::answers::{AlternativeState, Answer};
 
 /// Doctor's answer on one kernel of the matrix.
 pub struct Column {
-    /// The series, and how the kernel was started where not as distributed.
+    /// The series, and a lockdown mode if the kernel was started with one.
     pub title: String,
     pub release: String,
     pub answer: Answer,
@@ -19,8 +19,9 @@ const COMMANDS: [(&str, &str); 3] =
 pub fn page(columns: &[Column]) -> String {
     let mut text = String::from(
         "# Kernels\n\n\
-         Made by `cargo xtask vm` from what `observer doctor` says on stock distribution kernels; do not edit. \
-         `observer doctor` says the same of any machine.\n\n",
+         For each kernel: the alternative in use for every hook, and what is not seen. `cargo xtask vm` generates this page \
+         from the output of `observer doctor` on stock distribution kernels; do not edit it. `observer doctor` prints the same \
+         for any machine.\n\n",
     );
     // Writing to a String cannot fail.
     let _ = writeln!(text, "| kernel | release |\n| --- | --- |");
@@ -35,13 +36,13 @@ pub fn page(columns: &[Column]) -> String {
     text
 }
 
-/// Whether two pages are of the same releases of kernels.
+/// Whether two pages cover the same kernel releases.
 pub fn same_kernels(one: &str, other: &str) -> bool {
     let kernels = |page: &str| page.split_once("\n## ").map(|(kernels, _)| kernels.to_owned());
     kernels(one) == kernels(other)
 }
 
-/// Whether two pages say the same of the hooks, whatever the releases of their kernels are.
+/// Whether the hooks of two pages are equal, apart from the kernel releases.
 pub fn agree(one: &str, other: &str) -> bool {
     let hooks = |page: &str| page.split_once("\n## ").map(|(_, hooks)| hooks.to_owned());
     hooks(one) == hooks(other)
@@ -65,7 +66,9 @@ fn table(text: &mut String, columns: &[Column], domain: &str) {
         let _ = write!(text, "| {name} |");
         for column in columns {
             let hook = column.answer.hook(name);
-            let cell = hook.and_then(|hook| hook.in_use()).map_or("not seen", |(way, _)| way.name.as_str());
+            let cell = hook
+                .and_then(|hook| hook.in_use())
+                .map_or("not seen", |(alternative, _)| alternative.name.as_str());
             let _ = write!(text, " {} |", escaped(cell));
         }
         text.push('\n');
@@ -81,12 +84,16 @@ fn unseen(text: &mut String, columns: &[Column], domain: &str) {
             }
             let line = match hook.in_use() {
                 Some((_, "")) => continue,
-                Some((way, blind)) => format!("{} by {}: {blind}", hook.name, way.name),
+                Some((alternative, limitation)) => {
+                    format!("{} by {}: {limitation}", hook.name, alternative.name)
+                }
                 None => {
-                    let why = hook.ways.iter().map(|way| match &way.fate {
-                        Fate::Refused(reason) => format!("{}: refused: {reason}", way.name),
-                        Fate::Impossible(reason) => format!("{}: {reason}", way.name),
-                        Fate::InUse(_) | Fate::Spare => way.name.clone(),
+                    let why = hook.alternatives.iter().map(|alternative| match &alternative.state {
+                        AlternativeState::Rejected(reason) => {
+                            format!("{}: rejected: {reason}", alternative.name)
+                        }
+                        AlternativeState::Impossible(reason) => format!("{}: {reason}", alternative.name),
+                        AlternativeState::InUse(_) | AlternativeState::Spare => alternative.name.clone(),
                     });
                     let why = why.collect::<Vec<_>>().join("; ");
                     let unknown = if hook.unknown.is_empty() { "" } else { "; unknown: " };
@@ -100,7 +107,7 @@ fn unseen(text: &mut String, columns: &[Column], domain: &str) {
         }
     }
     if lines.is_empty() {
-        let _ = writeln!(text, "\nNothing is unseen on any of them.");
+        let _ = writeln!(text, "\nEverything is seen on all kernels.");
         return;
     }
     let _ = writeln!(text, "\nNot seen:\n");
@@ -118,12 +125,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_says_what_is_used_and_what_is_not_seen() {
-        let column = |title: &str, fate: &str| Column {
+    fn the_page_shows_what_is_used_and_what_is_not_seen() {
+        let column = |title: &str, state: &str| Column {
             title: title.to_owned(),
             release: format!("{title}.1"),
             answer: Answer::read(&format!(
-                "  ✓ mem.mappings  maps\n      fexit: {fate}\n      tracepoint: in use; aio\n"
+                "  ✓ mem.mappings  maps\n      fexit: {state}\n      tracepoint: in use; aio\n"
             )),
         };
         let page = page(&[column("5.10", "this kernel has no function"), column("6.1", "in use")]);

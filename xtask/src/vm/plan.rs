@@ -1,28 +1,30 @@
-//! What each guest is to do: its boots, and the steps of each.
+//! The plan of a run: the boots of each series, and the steps of each boot.
 
-/// What is wanted of the matrix.
+/// The requested part of the matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// The page, every way, and the live tests that were chosen.
+    /// The page, every alternative, and the chosen live tests.
     All,
-    /// The same with all of the live tests.
+    /// The same with all live tests.
     Thorough,
-    /// The same without any.
-    Ways,
+    /// The same without live tests.
+    Alternatives,
+    /// Only doctor.
     Doctor,
+    /// Live tests that match a filter.
     Tests(String),
-    /// These steps alone.
+    /// Only these steps.
     Script(String),
 }
 
 impl Wanted {
-    /// Whether each kernel is started in all the ways that the page and the data tell of.
+    /// Whether each kernel is started in every variant that the page and the surveys contain.
     pub const fn has_every_start(&self) -> bool {
-        matches!(self, Self::All | Self::Thorough | Self::Ways | Self::Doctor)
+        matches!(self, Self::All | Self::Thorough | Self::Alternatives | Self::Doctor)
     }
 
-    /// Whether what failed is tried once more: not where somebody looks at single tests.
-    pub const fn tries_again(&self) -> bool {
+    /// Whether failed checks are repeated: not in a run of single tests.
+    pub const fn repeats_failures(&self) -> bool {
         matches!(self, Self::All | Self::Thorough)
     }
 }
@@ -30,46 +32,47 @@ impl Wanted {
 /// One start of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
-    /// How it differs from the kernel as distributed; empty if not at all.
+    /// The difference from the default start; empty if none.
     pub title: &'static str,
-    /// Words for the kernel's command line.
+    /// Additional kernel parameters.
     pub command_line: String,
     /// A script of `step`s.
     pub steps: String,
-    /// Whether live tests are among the steps.
+    /// Whether the steps contain live tests.
     pub tests: bool,
-    /// Those that must be among them.
+    /// Live tests that must run.
     pub chosen: Vec<&'static str>,
 }
 
 impl Boot {
-    /// The kernel's series with how it was started.
+    /// The kernel's series with the variant of its start: `6.1+integrity`.
     pub fn name(&self, series: &str) -> String {
         if self.title.is_empty() { series.to_owned() } else { format!("{series}+{}", self.title) }
     }
 }
 
-/// Seconds of steps and guests end what hangs, also on a machine that has much else to do; no sound run comes near.
+/// The time limits of steps, in seconds, only end steps that hang, also on a busy machine; a good run needs much less.
 const DOCTOR: &str =
     "step 600 doctor sh -c 'observer doctor >/tmp/doctor; code=$?; cat /tmp/doctor; exit $code'\n";
 
-/// What is kept of a kernel as data. Only where every start of a series is run: one file holds them all.
+/// The survey of a kernel. Only in runs with every start of a series, because one file contains them all.
 const SURVEY: &str = "step 300 survey observer doctor --survey\n";
 
-/// The live tests that every kernel runs, each with why.
+/// The live tests that every kernel runs, with reasons.
 const CHOSEN: &str = include_str!("guest/chosen.txt");
 
-/// Where a kernel has no way to sockets, what is asked of them has no answer that could be tested: see [`super::judge`].
+/// Tests of sockets are skipped on a kernel without the hook: see [`super::judge`].
 const SKIP: &str = "grep -q '  ✗ net.sockets ' /tmp/doctor && \
     skip='--skip net:: --skip room:: --skip limits:: --skip what_processes_say'\n";
 
-/// The tests that these words leave out.
+/// Whether `SKIP` leaves out this test.
 pub fn needs_sockets(test: &str) -> bool {
-    ["net::", "room::", "limits::"].iter().any(|room| test.starts_with(room))
+    ["net::", "room::", "limits::"].iter().any(|module| test.starts_with(module))
         || test.contains("what_processes_say")
 }
 
-/// What lockdown takes away is the same on all of them: the oldest kernel that is well supported and a new one.
+/// Series that also start under lockdown: the oldest kernel that is well supported, and a new one. Lockdown has the same
+/// effect on all.
 const LOCKED: &[&str] = &["6.1", "6.18"];
 
 const SMOKE: &str = "\
@@ -78,8 +81,8 @@ step 300 'smoke disk' observer disk --deleted-open --once --json --top 1
 step 300 'smoke net' observer net --top 1 --once --json
 ";
 
-/// What a running system does to an observer, and what it may be denied.
-const DAYS: &str = include_str!("guest/days.sh");
+/// Events of a running system that disturb observer, and missing privileges.
+const HOSTILE: &str = include_str!("guest/hostile.sh");
 
 /// The names of the chosen tests.
 fn chosen() -> Vec<&'static str> {
@@ -90,13 +93,13 @@ fn chosen() -> Vec<&'static str> {
     names.collect()
 }
 
-/// The step of the live tests that `filter` leaves.
+/// The step that runs the live tests matching `filter`.
 fn live(filter: &str) -> String {
     let build = super::disk::BUILD;
     format!("{SKIP}step 6000 live {build}/deps/live --test-threads=1 --nocapture $skip {filter}\n")
 }
 
-/// These tests alone, on a machine started as for `boot`.
+/// A boot like `boot` that runs only these tests.
 pub fn tests(boot: &Boot, names: &[&str]) -> Boot {
     let steps = format!("{DOCTOR}{}", live(&format!("--exact {}", names.join(" "))));
     Boot { steps, tests: true, chosen: Vec::new(), ..boot.clone() }
@@ -104,7 +107,7 @@ pub fn tests(boot: &Boot, names: &[&str]) -> Boot {
 
 /// The boots of one series.
 pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
-    let around = |tests: &str| format!("{DOCTOR}{SURVEY}{SMOKE}force\n{tests}{DAYS}");
+    let around = |tests: &str| format!("{DOCTOR}{SURVEY}{SMOKE}force\n{tests}{HOSTILE}");
     let whole = |tests: &str| around(&live(tests));
     let boot = |title, command_line: &str, steps: String| {
         let command_line = command_line.to_owned();
@@ -115,7 +118,7 @@ pub fn boots(series: &str, wanted: &Wanted) -> Vec<Boot> {
         Wanted::Doctor => boot("", "", format!("{DOCTOR}{SURVEY}")),
         Wanted::Script(steps) => boot("", "", steps.clone()),
         Wanted::Tests(filter) => boot("", "", format!("{DOCTOR}{}", live(&format!("'{filter}'")))),
-        Wanted::Ways => boot("", "", around("")),
+        Wanted::Alternatives => boot("", "", around("")),
         Wanted::Thorough => boot("", "", whole("")),
         Wanted::All => {
             let chosen = chosen();
@@ -148,14 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn each_kernel_starts_as_it_is_and_two_of_them_locked_down() {
+    fn each_kernel_starts_by_default_and_two_also_under_lockdown() {
         let titles =
             |series| -> Vec<&str> { boots(series, &Wanted::All).iter().map(|boot| boot.title).collect() };
         assert_eq!(titles("5.10"), [""]);
         assert_eq!(titles("6.1"), ["", "integrity", "confidentiality"]);
         assert!(boots("6.1", &Wanted::Tests("x".to_owned())).len() == 1);
-        let ways = boots("6.1", &Wanted::Ways);
-        assert_eq!(ways.len(), 3);
-        assert!(!ways[0].tests && ways[0].steps.contains("force\n") && ways[0].steps.contains(DAYS));
+        let alternatives = boots("6.1", &Wanted::Alternatives);
+        assert_eq!(alternatives.len(), 3);
+        assert!(
+            !alternatives[0].tests
+                && alternatives[0].steps.contains("force\n")
+                && alternatives[0].steps.contains(HOSTILE)
+        );
     }
 }

@@ -1,20 +1,20 @@
-//! Where packages come from: the mirrors that this machine's own apt sources name, asked for other suites too.
+//! Package sources: the mirrors in this machine's apt sources, also for other suites.
 //!
-//! Pure: texts in, text out. No mirror is known here; the machine's owner chose one, with its key.
+//! Pure: texts in, text out. It contains no mirror; the machine's configuration names one, with its key.
 
 use anyhow::{Context, Result, bail};
 use deb822_fast::{Deb822, Paragraph};
 
-/// One source of packages, as apt reads it from either of its formats.
+/// A package source, from either of apt's formats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub uris: Vec<String>,
     pub suites: Vec<String>,
-    /// The keyring that must have signed it; `None` where apt's own keyrings decide.
+    /// The keyring that must have signed it; `None` for apt's own keyrings.
     pub signed_by: Option<String>,
 }
 
-/// Reads the one-line format of `sources.list`; comments, source packages and what is disabled are left out.
+/// Parses the one-line format of `sources.list`, without comments, source packages and disabled lines.
 pub fn one_line(text: &str) -> Vec<Source> {
     text.lines().filter_map(line).collect()
 }
@@ -35,7 +35,7 @@ fn line(line: &str) -> Option<Source> {
     })
 }
 
-/// Reads the deb822 format of `*.sources`; a file that is not of that format names none.
+/// Parses the deb822 format of `*.sources`; empty if the text has another format.
 pub fn deb822(text: &str) -> Vec<Source> {
     text.parse::<Deb822>().iter().flat_map(Deb822::iter).filter_map(stanza).collect()
 }
@@ -44,23 +44,23 @@ fn stanza(stanza: &Paragraph) -> Option<Source> {
     let words = |name: &str| -> Vec<String> {
         stanza.get(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     };
-    let off = stanza.get("Enabled").is_some_and(|enabled| enabled.eq_ignore_ascii_case("no"));
-    if off || !words("Types").iter().any(|kind| kind == "deb") {
+    let disabled = stanza.get("Enabled").is_some_and(|enabled| enabled.eq_ignore_ascii_case("no"));
+    if disabled || !words("Types").iter().any(|kind| kind == "deb") {
         return None;
     }
-    // A key written into the stanza itself has no path; then apt's own keyrings decide.
+    // A key in the stanza itself has no path; then apt's own keyrings apply.
     let signed_by = words("Signed-By").into_iter().next().filter(|path| path.starts_with('/'));
     Some(Source { uris: words("URIs"), suites: words("Suites"), signed_by })
 }
 
-/// The sources list, in the one-line format, that knows every suite with a kernel of the matrix: `codename` is the
-/// running release's, whose mirrors are taken.
+/// A sources list in the one-line format with every suite that has a kernel of the matrix, on the mirrors of the running
+/// release `codename`.
 ///
 /// # Errors
-/// Where the machine's sources name no mirror of the running release.
+/// When the machine's sources name no mirror of the running release.
 pub fn with_every_suite(machine: &[Source], codename: &str) -> Result<String> {
     if codename.is_empty() {
-        bail!("this system's release has no code name: the kernels are taken from Debian's mirrors");
+        bail!("this system's release has no code name, but the kernels come from Debian's mirrors");
     }
     let find = |suites: &[String]| {
         machine.iter().find(|source| source.suites.iter().any(|suite| suites.contains(suite)))
@@ -68,8 +68,8 @@ pub fn with_every_suite(machine: &[Source], codename: &str) -> Result<String> {
     let main = find(&[codename.to_owned(), format!("{codename}-updates")])
         .with_context(|| format!("apt's sources on this machine name no mirror that has {codename}"))?;
     let security = find(&[format!("{codename}-security"), format!("{codename}/updates")]);
-    // A release keeps its kernel series for life: 5.10 is bullseye's, 6.1 is bookworm's, 6.12 is trixie's and newer
-    // ones come through backports; the newest of all is in sid.
+    // A release keeps its kernel series: bullseye has 5.10, bookworm 6.1, trixie 6.12. Backports have newer series, and
+    // sid has the newest.
     let suites =
         [codename, "bookworm", "trixie", &format!("{codename}-backports"), "trixie-backports", "sid"]
             .map(str::to_owned);
@@ -115,21 +115,21 @@ Suites: bookworm
 ";
 
     #[test]
-    fn both_formats_say_the_same() {
+    fn both_formats_give_the_same_source() {
         let lines = one_line(
             "# a comment\ndeb [arch=amd64 signed-by=/usr/share/keyrings/archive.gpg] https://mirror.example/debian \
              bookworm main contrib\ndeb-src https://mirror.example/debian bookworm main\n",
         );
         assert_eq!(lines.len(), 1);
         let stanzas = deb822(STANZAS);
-        assert_eq!(stanzas.len(), 2, "what is disabled is left out: {stanzas:?}");
+        assert_eq!(stanzas.len(), 2, "a disabled stanza is left out: {stanzas:?}");
         assert_eq!(stanzas[0].uris, lines[0].uris);
         assert_eq!(stanzas[0].signed_by, lines[0].signed_by);
         assert_eq!(stanzas[0].suites, ["bookworm", "bookworm-updates"]);
     }
 
     #[test]
-    fn every_suite_is_asked_of_the_mirror_that_the_machine_uses() {
+    fn every_suite_comes_from_the_machines_own_mirror() {
         let list = with_every_suite(&deb822(STANZAS), "bookworm").unwrap();
         assert!(list.contains(
             "deb [arch=amd64 signed-by=/usr/share/keyrings/archive.gpg] https://mirror.example/debian sid main\n"
@@ -142,7 +142,7 @@ Suites: bookworm
     }
 
     #[test]
-    fn a_machine_without_a_mirror_of_its_release_is_told() {
+    fn a_machine_without_a_mirror_of_its_release_is_an_error() {
         let error = with_every_suite(&deb822(STANZAS), "trixie").unwrap_err();
         assert!(error.to_string().contains("no mirror that has trixie"), "{error}");
     }

@@ -1,4 +1,5 @@
-//! What each kernel offers, kept as data for the tests of plans: `doctor --survey` of each start of a series in one file.
+//! Surveys of kernels, kept as data for the tests of plans: the output of `doctor --survey` for each start of a series, in
+//! one file.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use super::verdicts::{Check, Verdict};
 
-/// Where the data is kept.
+/// The folder of the surveys.
 pub const FOLDER: &str = "tests/data/kernels";
 
 /// The surveys of a run, by series.
@@ -17,9 +18,9 @@ pub struct Surveys {
 }
 
 impl Surveys {
-    /// Takes in what a guest said. A guest that said nothing of use fails by its own steps.
-    pub fn add(&mut self, series: &str, start: &str, said: &str) {
-        let Ok(survey) = serde_json::from_str::<Value>(said.trim()) else { return };
+    /// Adds the output of a guest. Output without JSON is ignored, because the step itself fails.
+    pub fn add(&mut self, series: &str, start: &str, output: &str) {
+        let Ok(survey) = serde_json::from_str::<Value>(output.trim()) else { return };
         let own = survey["starts"][""].clone();
         let whole = self.found.entry(series.to_owned()).or_insert_with(|| {
             let mut empty = survey;
@@ -29,13 +30,13 @@ impl Surveys {
         whole["starts"][start] = own;
     }
 
-    /// Writes the files of what is offered otherwise than was known, and says where that is.
+    /// Writes the surveys that changed, and returns a verdict for each.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn keep(&self, folder: &Path) -> Result<Vec<Check>> {
+    pub fn write(&self, folder: &Path) -> Result<Vec<Check>> {
         let mut checks = Vec::new();
-        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         for (series, survey) in &self.found {
             let path = folder.join(format!("{series}.json"));
             let before = fs::read(&path).ok().and_then(|known| serde_json::from_slice::<Value>(&known).ok());
@@ -50,8 +51,8 @@ impl Surveys {
     }
 }
 
-/// A kernel that offers something else than it did is a mistake of ours, in a field's name or in how it is looked up. A newer
-/// one of the series may, without anybody's doing: that is said.
+/// A change for the same kernel is an error in this project, in a field's name or in its look-up. A newer kernel of the
+/// series may differ, which is reported.
 fn verdict(before: Option<&Value>, survey: &Value) -> Verdict {
     let Some(before) = before else { return Verdict::Failed(format!("it was not in {FOLDER}: commit it")) };
     let changed = changes(before, survey);
@@ -61,23 +62,21 @@ fn verdict(before: Option<&Value>, survey: &Value) -> Verdict {
     let changed = changed.join(", ");
     if before["release"] == survey["release"] {
         return Verdict::Failed(format!(
-            "{} offers something else than {FOLDER} said: {changed}",
+            "{} differs from its survey in {FOLDER}: {changed}",
             before["release"]
         ));
     }
     let (old, new) = (&before["release"], &survey["release"]);
-    Verdict::NotRun(format!(
-        "{new} offers something else than {old}: look at the change, commit it: {changed}"
-    ))
+    Verdict::NotRun(format!("{new} differs from {old}: check the change and commit it: {changed}"))
 }
 
-/// What changed between two surveys. Offsets move with a release, and programs are told where they are: no change.
+/// The names of changed entries. An offset is no change, because programs get offsets at load time.
 fn changes(before: &Value, after: &Value) -> Vec<String> {
     let mut changed = Vec::new();
     for part in ["starts", "points", "helpers", "fields"] {
         let of = |survey: &Value| {
             let entries = survey[part].as_object().into_iter().flatten();
-            entries.map(|(name, value)| (name.clone(), settled(value))).collect::<BTreeMap<_, _>>()
+            entries.map(|(name, value)| (name.clone(), without_offset(value))).collect::<BTreeMap<_, _>>()
         };
         let (before, after) = (of(before), of(after));
         let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
@@ -86,8 +85,8 @@ fn changes(before: &Value, after: &Value) -> Vec<String> {
     changed
 }
 
-/// A value without the offset: `at 8, 4 wide` is 4 wide.
-fn settled(value: &Value) -> Value {
+/// A value without its offset: `at 8, 4 wide` gives `4 wide`.
+fn without_offset(value: &Value) -> Value {
     match value.as_str().and_then(|text| text.strip_prefix("at ")?.split_once(", ")) {
         Some((_, width)) => Value::from(width),
         None => value.clone(),
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offset_that_moved_is_no_change_and_a_width_is() {
+    fn an_offset_is_no_change_and_a_width_is() {
         let survey = |field: &str| json!({"release": "6.1", "fields": {"a.b": field, "a.c": null}});
         assert_eq!(changes(&survey("at 8, 4 wide"), &survey("at 16, 4 wide")), Vec::<String>::new());
         assert_eq!(changes(&survey("at 8, 4 wide"), &survey("at 8, 8 wide")), ["a.b"]);
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_kernel_may_offer_something_else_and_the_same_may_not() {
+    fn only_a_newer_kernel_may_differ() {
         let survey = |release: &str, width| json!({"release": release, "fields": {"a.b": width}});
         let before = survey("6.1.5", "at 8, 4 wide");
         assert_eq!(verdict(Some(&before), &survey("6.1.6", "at 16, 4 wide")), Verdict::Passed);
@@ -120,11 +119,11 @@ mod tests {
 
     #[test]
     fn the_starts_of_one_series_are_one_survey() {
-        let said =
+        let output =
             |lockdown: &str| format!("{}\n", json!({"starts": {"": {"lockdown": lockdown}}, "fields": {}}));
         let mut surveys = Surveys::default();
-        surveys.add("6.1", "", &said("None"));
-        surveys.add("6.1", "integrity", &said("Integrity"));
+        surveys.add("6.1", "", &output("None"));
+        surveys.add("6.1", "integrity", &output("Integrity"));
         surveys.add("6.1", "broken", "no JSON");
         let starts = &surveys.found["6.1"]["starts"];
         assert_eq!(starts, &json!({"": {"lockdown": "None"}, "integrity": {"lockdown": "Integrity"}}));

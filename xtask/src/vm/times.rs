@@ -1,24 +1,24 @@
-//! Where a guest's time went, in a few lines.
+//! Summary of the time that a guest needed for its steps.
 
 use std::time::Duration;
 
-use super::guest::{Said, Step};
+use super::guest::{GuestReport, Step};
 
-/// So many of the longest are named.
+/// How many steps the summary names.
 const NAMED: usize = 12;
 
-/// What a guest did, the longest first; each live test by itself.
-pub fn longest(said: &Said) -> String {
+/// The steps and live tests of a guest, the longest first.
+pub fn longest(report: &GuestReport) -> String {
     let mut parts: Vec<(f64, String)> = Vec::new();
     let seconds = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64();
-    if let Some(first) = said.steps.first() {
+    if let Some(first) = report.steps.first() {
         parts.push((first.began.as_secs_f64(), "start".to_owned()));
     }
-    for step in &said.steps {
+    for step in &report.steps {
         if step.name == "live" {
             parts.extend(tests(step));
         } else {
-            let end = if step.ended.is_zero() { said.took } else { step.ended };
+            let end = if step.ended.is_zero() { report.took } else { step.ended };
             parts.push((seconds(step.began, end), step.name.clone()));
         }
     }
@@ -27,7 +27,7 @@ pub fn longest(said: &Said) -> String {
     named.collect::<Vec<_>>().join(", ")
 }
 
-/// Tests run one after the other, and each one's verdict ends a line.
+/// Tests run one after the other, and each verdict ends a line.
 fn tests(step: &Step) -> Vec<(f64, String)> {
     let mut found = Vec::new();
     let (mut open, mut began) = (None, step.began);
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_come_first_and_tests_by_themselves() {
+    fn the_longest_comes_first_and_tests_are_separate() {
         let second = Duration::from_secs;
         let live = Step {
             name: "live".to_owned(),
@@ -59,7 +59,7 @@ mod tests {
             ended: second(20),
             exit: Some(101),
         };
-        let said = Said { steps: vec![live], took: second(21), ..Said::default() };
-        assert_eq!(longest(&said), "start 10 s, a::c 7 s, a::b 2 s");
+        let report = GuestReport { steps: vec![live], took: second(21), ..GuestReport::default() };
+        assert_eq!(longest(&report), "start 10 s, a::c 7 s, a::b 2 s");
     }
 }

@@ -1,4 +1,4 @@
-//! Work that is done side by side, its results in the order of what was to be done.
+//! Runs work items in parallel, and returns the results in the order of the items.
 
 use std::{
     sync::{
@@ -8,12 +8,12 @@ use std::{
     thread,
 };
 
-/// How many at a time: one more than there are processors, for a guest waits a good part of its time.
+/// The number of threads: one more than processors, because a guest often waits.
 pub fn workers() -> usize {
     thread::available_parallelism().map_or(1, usize::from) + 1
 }
 
-/// What `work` makes of each of `items`.
+/// The results of `work` for `items`, in their order.
 pub fn run<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::new());
@@ -37,7 +37,7 @@ pub fn run<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
 #[cfg(test)]
 mod tests {
     #[test]
-    fn results_come_in_the_order_of_what_was_to_be_done() {
+    fn results_come_in_the_order_of_the_items() {
         let items: Vec<u32> = (0..100).collect();
         let doubled = super::run(&items, |item| item * 2);
         assert_eq!(doubled, items.iter().map(|item| item * 2).collect::<Vec<_>>());

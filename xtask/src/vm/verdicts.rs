@@ -1,16 +1,16 @@
-//! The verdict of each check in a guest, and the table kernel × check.
+//! The verdict of each check in a guest, and the table of kernels and checks.
 
 use std::fmt::Write as _;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Passed,
-    /// With why, in a line.
+    /// With the reason, in one line.
     Failed(String),
-    /// Failed the first time, with why, and not the second.
+    /// Failed the first time, with the reason, and not the second.
     Unstable(String),
-    /// With what it needs and the guest does not have.
+    /// With what the guest lacks.
     NotRun(String),
 }
 
@@ -22,49 +22,48 @@ pub struct Check {
     pub verdict: Verdict,
 }
 
-/// Reads what a test binary says when it runs one test after the other and captures nothing. A test that has no verdict
-/// did not end.
+/// Parses the output of a test binary that runs one test at a time without capture. A test without a verdict did not finish.
 pub fn of_tests(output: &str) -> Vec<(String, Verdict)> {
     let mut found: Vec<(String, Verdict)> = Vec::new();
     let mut open: Option<(String, Vec<&str>)> = None;
     for line in output.lines() {
         let mut rest = line;
         if let Some((name, after)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) {
-            found.extend(open.take().map(unended));
+            found.extend(open.take().map(unfinished));
             open = Some((name.to_owned(), Vec::new()));
             rest = after;
         }
-        let Some((name, said)) = &mut open else { continue };
-        // What a test writes itself comes between its name and its verdict.
+        let Some((name, lines)) = &mut open else { continue };
+        // A test's own output comes between its name and its verdict.
         let verdict = match rest {
-            "ok" => match said.iter().find_map(|line| line.split_once("NOT RUN: ")) {
+            "ok" => match lines.iter().find_map(|line| line.split_once("NOT RUN: ")) {
                 Some((_, missing)) => Verdict::NotRun(missing.to_owned()),
                 None => Verdict::Passed,
             },
-            "FAILED" => Verdict::Failed(reason(said)),
+            "FAILED" => Verdict::Failed(reason(lines)),
             rest => {
-                said.push(rest);
+                lines.push(rest);
                 continue;
             }
         };
         found.push((std::mem::take(name), verdict));
         open = None;
     }
-    found.extend(open.map(unended));
+    found.extend(open.map(unfinished));
     found
 }
 
-fn unended((name, said): (String, Vec<&str>)) -> (String, Verdict) {
-    (name, Verdict::Failed(format!("it did not end; {}", reason(&said))))
+fn unfinished((name, lines): (String, Vec<&str>)) -> (String, Verdict) {
+    (name, Verdict::Failed(format!("it did not finish; {}", reason(&lines))))
 }
 
-/// Where a test panicked, and the first lines of why.
-fn reason(said: &[&str]) -> String {
-    let lines = said.iter().skip_while(|line| !line.contains(" panicked at ")).take(4);
+/// The place of a test's panic, and the first lines of its message.
+fn reason(output: &[&str]) -> String {
+    let lines = output.iter().skip_while(|line| !line.contains(" panicked at ")).take(4);
     lines.map(|line| line.trim()).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The table kernel × check, then what [`decisive`] says.
+/// The table of kernels and checks, then the lines of [`decisive`].
 pub fn table(checks: &[Check]) -> String {
     let mut kernels: Vec<&str> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
@@ -102,7 +101,7 @@ pub fn table(checks: &[Check]) -> String {
     text + &decisive(checks)
 }
 
-/// Each failure with its reason; what was not run, by reason; nothing of what passed.
+/// Each failure with its reason, and the checks that did not run, by reason.
 pub fn decisive(checks: &[Check]) -> String {
     let mut not_run: Vec<(&str, Vec<String>)> = Vec::new();
     let mut text = String::new();
@@ -129,14 +128,14 @@ pub fn decisive(checks: &[Check]) -> String {
         }
     }
     for (why, all) in not_run {
-        // The table has them one by one.
+        // The table lists them all.
         let others = if all.len() > 1 { format!(" and {} more", all.len() - 1) } else { String::new() };
         let _ = writeln!(text, "NOT RUN {}{others}: {why}", all[0]);
     }
     text
 }
 
-/// How many checks ended in each way.
+/// The number of checks with each verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     pub passed: usize,
@@ -145,7 +144,7 @@ pub struct Sums {
     pub not_run: usize,
 }
 
-/// Counts the checks by how they ended.
+/// Counts the checks by verdict.
 pub fn sums(checks: &[Check]) -> Sums {
     let mut sums = Sums::default();
     for check in checks {
@@ -163,22 +162,22 @@ pub fn sums(checks: &[Check]) -> Sums {
 mod tests {
     use super::*;
 
-    const OUTPUT: &str = "\nrunning 4 tests\ntest days::one ... ok\ntest mem::two ... NOT RUN: python3 is not here\nok\n\
+    const OUTPUT: &str = "\nrunning 4 tests\ntest hostile::one ... ok\ntest mem::two ... NOT RUN: python3 is not here\nok\n\
         test mem::three ... \nthread 'main' panicked at tests/live/mem.rs:10:5:\nassertion failed: a\nFAILED\n\
         test net::four ... \n";
 
     #[test]
     fn every_test_has_its_verdict() {
         let verdicts = of_tests(OUTPUT);
-        assert_eq!(verdicts[0], ("days::one".to_owned(), Verdict::Passed));
+        assert_eq!(verdicts[0], ("hostile::one".to_owned(), Verdict::Passed));
         assert_eq!(verdicts[1], ("mem::two".to_owned(), Verdict::NotRun("python3 is not here".to_owned())));
         let Verdict::Failed(why) = &verdicts[2].1 else { panic!("{verdicts:?}") };
         assert!(why.contains("mem.rs:10:5: assertion failed: a"), "{why}");
-        assert_eq!(verdicts[3], ("net::four".to_owned(), Verdict::Failed("it did not end; ".to_owned())));
+        assert_eq!(verdicts[3], ("net::four".to_owned(), Verdict::Failed("it did not finish; ".to_owned())));
     }
 
     #[test]
-    fn the_table_names_what_failed_and_where() {
+    fn the_table_names_each_failure_and_its_kernel() {
         let check =
             |kernel: &str, verdict| Check { kernel: kernel.to_owned(), name: "a".to_owned(), verdict };
         let checks = [check("5.10", Verdict::Failed("why".to_owned())), check("6.1", Verdict::Passed)];
@@ -189,12 +188,12 @@ mod tests {
     }
 
     #[test]
-    fn of_what_passed_nothing_is_said_and_what_was_not_run_is_told_by_reason() {
+    fn only_failures_and_checks_that_did_not_run_are_listed() {
         let check =
             |kernel: &str, verdict| Check { kernel: kernel.to_owned(), name: "a".to_owned(), verdict };
-        let blind = Verdict::NotRun("no way".to_owned());
+        let not_run = Verdict::NotRun("no hook".to_owned());
         assert_eq!(decisive(&[check("6.1", Verdict::Passed)]), "");
-        let both = [check("5.10", blind.clone()), check("6.1", blind)];
-        assert_eq!(decisive(&both), "NOT RUN a on 5.10 and 1 more: no way\n");
+        let both = [check("5.10", not_run.clone()), check("6.1", not_run)];
+        assert_eq!(decisive(&both), "NOT RUN a on 5.10 and 1 more: no hook\n");
     }
 }

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The first process on the guest's disk: brings up what a distribution would, does the steps, ends the machine.
-# What it says is on the second serial line, a line `@@ …` around each step; the kernel's messages are on the first.
+# The first process on the guest's disk: sets up what a distribution would, runs the steps, and powers off. It writes to the
+# second serial line, with a line `@@ …` before and after each step. The kernel's messages are on the first.
 /bin/busybox --install -s /bin
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root OBSERVER_GUEST=1 RUST_BACKTRACE=0
 mount -t proc proc /proc
@@ -20,7 +20,7 @@ ip link set lo up
 stty -F /dev/ttyS1 -onlcr
 exec </dev/null >/dev/ttyS1 2>&1
 
-# step SECONDS NAME COMMAND…: says what it says, and how it ended.
+# step SECONDS NAME COMMAND…: runs the command, and reports its exit code.
 step() {
     seconds=$1 name=$2
     shift 2
@@ -30,19 +30,19 @@ step() {
 @@ end $name $?"
 }
 
-# Forces each way that the first answer of doctor (in /tmp/doctor) held for possible and did not need: the command that it
-# belongs to must answer with it, and that is complete only where it is attached, for no other way may take its place.
+# Forces each alternative that doctor (in /tmp/doctor) reports as possible and not needed. Its command must give a complete
+# report, which needs this alternative attached, because no other one may replace it.
 force() {
-    awk '/^  [^ ]+ [a-z]+\.[a-z_]+ /{hook=$2; way=0}
-         /^      [^ ]/ && !/^      unknown without it/{way++; if (/: possible, not needed$/) print hook "=" way}' /tmp/doctor |
-    while read -r way; do
-        case $way in
+    awk '/^  [^ ]+ [a-z]+\.[a-z_]+ /{hook=$2; number=0}
+         /^      [^ ]/ && !/^      unknown without it/{number++; if (/: possible, not needed$/) print hook "=" number}' /tmp/doctor |
+    while read -r alternative; do
+        case $alternative in
         mem.*) view="mem" ;;
         disk.*) view="disk --deleted-open" ;;
         *) view="net" ;;
         esac
         # shellcheck disable=SC2086 # words of a command
-        step 300 "force $way" observer $view --once --json --top 1 --interval 0.3 --way "$way"
+        step 300 "force $alternative" observer $view --once --json --top 1 --interval 0.3 --way "$alternative"
     done
 }
 

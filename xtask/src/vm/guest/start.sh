@@ -1,11 +1,11 @@
 #!/bin/busybox sh
-# The first program of the guest, in memory: loads modules, and goes over to the disk.
+# The first program of the guest, in the initramfs: loads modules, and switches to the disk.
 bb=/bin/busybox
 $bb mount -t devtmpfs dev /dev
 for module in $($bb cat /modules/order); do
     $bb insmod "/modules/$module" || echo "guest: $module cannot be loaded"
 done
-# A disk is found a moment after its driver is loaded, and nothing here tells when.
+# The disk appears a moment after its driver is loaded, without a notification.
 tries=0
 while [ ! -b /dev/nvme0n1 ] && [ $tries -lt 300 ]; do
     $bb usleep 100000

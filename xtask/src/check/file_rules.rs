@@ -1,4 +1,4 @@
-//! The rules for a file as such: its header, its length, its names.
+//! Rules for a single file: its header, its length, its names.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use syn::{Item, spanned::Spanned};
 
 use super::modules::is_test;
 
-/// Lines of plain code beyond which a file probably has more than one purpose. Tables and tests do not count.
+/// A file with more lines of plain code probably has more than one purpose. Tables and tests do not count.
 const LONG: usize = 400;
 
-/// Names that say nothing of a purpose, at the end of a type's name or as a module's.
+/// Names without a purpose, at the end of a type's name or as a module's name.
 const EMPTY_NAMES: &[&str] = &["Manager", "Helper", "Helpers", "Util", "Utils", "Data"];
 
-/// What must be mended in a file with this text, and what should be looked at.
+/// The errors in a file with this text, and a warning.
 ///
 /// # Errors
 /// When the text is not Rust.
@@ -20,25 +20,27 @@ pub fn judge(file: &Path, text: &str) -> syn::Result<(Vec<String>, Option<String
     let items = syn::parse_file(text)?.items;
     let mut faults = Vec::new();
     if !text.starts_with("//!") {
-        faults
-            .push("a module starts with a `//!` header: what it answers, and what it cannot see".to_owned());
+        faults.push("a module needs a `//!` header with its purpose".to_owned());
     }
     let own = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let empty = names(&items).into_iter().chain(own).filter(|name| {
         EMPTY_NAMES.iter().any(|empty| name.ends_with(empty) || *name == empty.to_lowercase())
     });
     faults.extend(
-        empty.map(|name| format!("`{name}` says nothing of a purpose: no Manager, Helper, Util or Data")),
+        empty.map(|name| format!("`{name}` does not name a purpose: avoid Manager, Helper, Util and Data")),
     );
     let lines = if file.components().any(|part| part.as_os_str() == "tests") || file.ends_with("tests.rs") {
         0
     } else {
         text.lines().count() - exempt(&items)
     };
-    Ok((faults, (lines > LONG).then(|| format!("{lines} lines of plain code: has it one purpose?"))))
+    Ok((
+        faults,
+        (lines > LONG).then(|| format!("{lines} lines of plain code: does it have only one purpose?")),
+    ))
 }
 
-/// What types and modules are called.
+/// The names of types and modules.
 fn names(items: &[Item]) -> Vec<String> {
     let name = |item: &Item| match item {
         Item::Struct(item) => vec![item.ident.to_string()],
@@ -54,7 +56,7 @@ fn names(items: &[Item]) -> Vec<String> {
     items.iter().flat_map(name).collect()
 }
 
-/// How many lines are tests or tables (constants).
+/// The number of lines in tests and tables (constants).
 fn exempt(items: &[Item]) -> usize {
     let lines = |item: &Item| {
         let attributes = match item {
@@ -78,13 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_starts_with_what_it_answers() {
+    fn a_file_starts_with_a_header() {
         assert_eq!(faults("observer/src/text.rs", "//! x\npub fn f() {}"), [] as [&str; 0]);
         assert!(faults("observer/src/text.rs", "// x\npub fn f() {}")[0].contains("header"));
     }
 
     #[test]
-    fn a_name_that_says_nothing_is_refused() {
+    fn a_name_without_a_purpose_is_an_error() {
         for code in ["struct SocketManager;", "pub mod utils { }", "mod inner { enum MemData { } }"] {
             assert_eq!(faults("a.rs", &format!("//! x\n{code}")).len(), 1, "{code}");
         }
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_is_pointed_out_and_its_tables_and_tests_do_not_count() {
+    fn a_long_file_is_a_warning_and_its_tables_and_tests_do_not_count() {
         let plain = "pub fn f() {}\n".repeat(390);
         let table = format!("const T: &[u8] = &[\n{}];\n", "1,\n".repeat(20));
         let test = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(20));

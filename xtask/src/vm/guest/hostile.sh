@@ -1,9 +1,9 @@
-# What a running system does to an observer, and what it may be denied. The clock comes last: it stays wrong.
+# Events of a running system that disturb observer, and missing privileges. The clock comes last, because it stays wrong.
 # shellcheck shell=sh disable=SC2086 # words of a command
-# Not the shell's own of this name, which knows none of these options.
+# The full path, because the shell's own setpriv has none of these options.
 nobody="/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups"
 three=+bpf,+perfmon,+sys_ptrace
-# Before 5.11 programs and maps count as locked memory, whose limit it then has to raise.
+# Before 5.11 programs and maps count as locked memory, and observer has to raise the limit.
 case $(uname -r) in 5.10.*) three=$three,+sys_resource ;; esac
 four=$three,+dac_read_search
 step 300 'smoke mem, few capabilities and no root' $nobody --inh-caps=$three --ambient-caps=$three \
