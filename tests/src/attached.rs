@@ -1,4 +1,4 @@
-//! What a process has loaded into the kernel, and whether it is still there.
+//! BPF objects that a process has loaded, and whether they still exist.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A BPF object by its number: the kernel gives numbers in a circle, so one is not soon used again.
+/// A BPF object by its id. The kernel reuses ids only after all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loaded {
     Program(u32),
@@ -14,17 +14,17 @@ pub enum Loaded {
     Link(u32),
 }
 
-/// Everything that the descriptors of `pid` hold, by what the kernel says of each descriptor.
+/// All objects that descriptors of `pid` hold, from `fdinfo`.
 ///
 /// # Panics
-/// When the process is gone.
+/// When the process has exited.
 #[must_use]
 pub fn loaded_by(pid: u32) -> BTreeSet<Loaded> {
     let folder = format!("/proc/{pid}/fdinfo");
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("read {folder}: {error}"));
     let mut loaded = BTreeSet::new();
     for entry in entries.flatten() {
-        // A descriptor that was closed meanwhile holds nothing.
+        // A descriptor may be closed meanwhile.
         let about = fs::read_to_string(entry.path()).unwrap_or_default();
         for line in about.lines() {
             let Some((name, number)) = line.split_once(':') else { continue };
@@ -40,10 +40,10 @@ pub fn loaded_by(pid: u32) -> BTreeSet<Loaded> {
     loaded
 }
 
-/// Waits until the kernel has none of them any more: it lets go of them soon after their last holder, not at once.
+/// Waits until none of them exists: the kernel frees them some time after the last holder.
 ///
 /// # Panics
-/// When some are still there after [`deadline`](crate::deadline).
+/// When some still exist after [`deadline`](crate::deadline).
 pub fn assert_gone(loaded: &BTreeSet<Loaded>) {
     let deadline = Instant::now() + crate::deadline();
     loop {
@@ -52,12 +52,12 @@ pub fn assert_gone(loaded: &BTreeSet<Loaded>) {
             return;
         }
         assert!(Instant::now() < deadline, "still in the kernel after {:?}: {left:?}", crate::deadline());
-        // Nothing tells when the kernel has freed it; asking is all there is.
+        // The kernel sends no notification, so this polls.
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Whether the kernel still has it.
+/// Whether the object still exists.
 #[must_use]
 pub fn exists(object: Loaded) -> bool {
     let (command, number) = match object {
@@ -75,7 +75,7 @@ pub fn exists(object: Loaded) -> bool {
         assert_eq!(error.raw_os_error(), Some(libc::ENOENT), "asking for {object:?}: {error}");
         return false;
     }
-    // SAFETY: the descriptor is ours and is not used again.
+    // SAFETY: this function owns the descriptor and does not use it again.
     unsafe { libc::close(descriptor as i32) };
     true
 }

@@ -1,4 +1,4 @@
-//! Child processes that speak in lines, and end with the test that started them.
+//! Child processes with line output, which end with the test that started them.
 
 use std::{
     io::{BufRead as _, BufReader, Read},
@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-/// Starts `command`; the kernel kills it when the thread that started it is gone, however that came about.
+/// Starts `command`; the kernel kills it when the starting thread ends for any reason.
 pub fn spawn(command: &mut Command) -> Child {
     // SAFETY: prctl is async-signal-safe and touches no memory of ours.
     unsafe {
@@ -21,7 +21,7 @@ pub fn spawn(command: &mut Command) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("start {command:?}: {error}"))
 }
 
-/// Reads lines on a thread of its own, so that a child never waits for its reader; the channel closes at the end.
+/// Reads lines on a separate thread, so that a child never waits for its reader. The channel closes at the end.
 pub fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -35,7 +35,7 @@ pub fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Reads everything on a thread of its own.
+/// Reads everything on a separate thread.
 pub fn all(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -44,9 +44,9 @@ pub fn all(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-/// Waits for the end of `child`, and kills it when it does not come.
+/// Waits until `child` exits, and kills it after the deadline.
 pub fn wait(child: &mut Child, what: &str) -> ExitStatus {
-    // A pidfd becomes readable when its process ends: waiting with a deadline, without asking again and again.
+    // A pidfd becomes readable when its process exits, so this waits with a deadline and without polling.
     // SAFETY: pidfd_open takes two integers and returns a descriptor or -1.
     let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
     assert!(descriptor >= 0, "pidfd_open of {what}: {}", std::io::Error::last_os_error());
@@ -60,18 +60,18 @@ pub fn wait(child: &mut Child, what: &str) -> ExitStatus {
             break ready > 0;
         }
     };
-    // SAFETY: the descriptor is ours and is not used again.
+    // SAFETY: this function owns the descriptor and does not use it again.
     unsafe { libc::close(descriptor as i32) };
     if !ended {
         let _ = child.kill();
         let _ = child.wait();
-        panic!("{what} did not end within {:?}", crate::deadline());
+        panic!("{what} did not exit within {:?}", crate::deadline());
     }
     child.wait().unwrap_or_else(|error| panic!("wait for {what}: {error}"))
 }
 
 /// Sends `signal` to `child` alone.
 pub fn signal(child: &Child, signal: i32) {
-    // SAFETY: kill takes two integers; the child has not been waited for, so its number is still its own.
+    // SAFETY: kill takes two integers; the child has not been waited for, so its pid is still valid.
     unsafe { libc::kill(child.id() as libc::pid_t, signal) };
 }

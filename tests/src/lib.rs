@@ -1,7 +1,7 @@
-//! Shared by the tests: running observer, starting workloads that count their own truth, reading reports.
+//! Shared code of the tests: running observer, starting workloads that count their own truth, reading reports.
 //!
-//! Nothing here waits for a time to pass: a test waits for a line of its workload, or for a report that satisfies a
-//! condition, and gives up after [`deadline`], which no sound run comes near.
+//! No test sleeps. It waits for a line of its workload, or for a report that satisfies a condition, and fails after
+//! [`deadline`], which is far above the time of a good run.
 
 use std::{net::UdpSocket, path::PathBuf, time::Duration};
 
@@ -22,7 +22,7 @@ pub use place::TempDir;
 pub use report::{note, number, row_of, rows};
 pub use workload::Workload;
 
-/// How long a test waits for something that must come; an emulated machine is slower by far.
+/// How long a test waits for an expected event; longer on an emulated machine.
 #[must_use]
 pub fn deadline() -> Duration {
     let emulated = std::env::var_os("OBSERVER_GUEST").is_some();
@@ -41,7 +41,7 @@ pub fn workload_path() -> PathBuf {
     binary("workload")
 }
 
-/// Fails a test that needs root and does not have it: a live test that passes without having looked is worth nothing.
+/// Fails a test that runs without root, because a live test must not pass without running.
 ///
 /// # Panics
 /// Without root.
@@ -51,8 +51,8 @@ pub fn require_root() {
     assert!(user == 0, "live tests need root: `cargo xtask test` as root, or `--no-root` to leave them out");
 }
 
-/// A socket for datagrams: while it is open, observer looks at who sends and receives some, so that none that others on
-/// the machine move go by unseen, which would be in the exit code.
+/// A UDP socket. While it is open, observer keeps its on-demand hooks attached, so that datagrams of other processes do not
+/// pass unseen, which would change the exit code.
 ///
 /// # Panics
 /// Without a loopback address.
@@ -61,7 +61,7 @@ pub fn keep_datagrams_watched() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").expect("a socket on the loopback address")
 }
 
-/// A binary of this workspace, beside the folder of the test that is running.
+/// A binary of this workspace, next to the folder of the running test.
 fn binary(name: &str) -> PathBuf {
     let path = place::profile_folder().join(name);
     assert!(path.is_file(), "{} is missing: build it first with `cargo build --bins`", path.display());

@@ -1,4 +1,4 @@
-//! Running observer, and reading what it reports.
+//! Running observer, and reading its reports.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -11,27 +11,27 @@ use serde_json::Value;
 
 use crate::{child, observer_path};
 
-/// An observer that is running, writing JSON; killed when dropped.
+/// A running observer with JSON output; killed on drop.
 #[derive(Debug)]
 pub struct Observer {
     child: Child,
-    what: String,
+    command: String,
     lines: Receiver<String>,
     errors: Option<JoinHandle<String>>,
     last: Option<Value>,
     text: String,
 }
 
-/// What an observer left behind.
+/// The result of a finished observer.
 #[derive(Debug)]
 pub struct Finished {
     /// Exit code; `None` if a signal ended it.
     pub code: Option<i32>,
     /// Everything it wrote to standard error.
     pub stderr: String,
-    /// Reports that nobody had read.
+    /// Reports that were not read before.
     pub reports: Vec<Value>,
-    /// Everything it wrote to standard output, what was read before included.
+    /// All of its standard output, including earlier reports.
     pub stdout: String,
 }
 
@@ -44,8 +44,8 @@ impl Observer {
 
     /// The command that [`Observer::start`] runs, for a test that changes its user, environment or descriptors.
     ///
-    /// A live one may take a whole core, so that reports come when they are asked for, and loads the kernel objects
-    /// that `OBSERVER_OBJECTS` names, where it does.
+    /// A live one gets the budget of a whole core, so that reports come at the requested interval. It loads the kernel objects in
+    /// the folder `OBSERVER_OBJECTS`, if set.
     #[must_use]
     pub fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(observer_path());
@@ -60,39 +60,40 @@ impl Observer {
         command
     }
 
-    /// Starts a changed command; standard output and error are read here.
+    /// Starts a changed command, with standard output and error captured.
     #[must_use]
     pub fn spawn(mut command: Command) -> Self {
-        let what = format!("{command:?}");
+        let shown = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child::spawn(&mut command);
         let lines = child::lines(child.stdout.take().expect("standard output is piped"));
         let errors = child::all(child.stderr.take().expect("standard error is piped"));
-        Self { child, what, lines, errors: Some(errors), last: None, text: String::new() }
+        Self { child, command: shown, lines, errors: Some(errors), last: None, text: String::new() }
     }
 
-    /// Runs it to its end.
+    /// Runs it until it exits.
     #[must_use]
     pub fn run(arguments: &[&str]) -> Finished {
         Self::start(arguments).finish()
     }
 
+    /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The next report; `None` when the output has ended.
+    /// The next report; `None` at the end of the output.
     ///
     /// # Panics
-    /// When none comes within `deadline`, or when a line is no JSON.
+    /// When none comes within `deadline`, or when a line is not JSON.
     pub fn next_report(&mut self, deadline: Duration) -> Option<Value> {
         let line = match self.lines.recv_timeout(deadline) {
             Ok(line) => line,
             Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => panic!(
                 "no report of {} within {deadline:?}; the last one was\n{}",
-                self.what,
+                self.command,
                 shown(self.last.as_ref())
             ),
         };
@@ -102,7 +103,7 @@ impl Observer {
         Some(report)
     }
 
-    /// The next report that must come.
+    /// The next report, which must come.
     ///
     /// # Panics
     /// When none comes.
@@ -113,10 +114,10 @@ impl Observer {
         }
     }
 
-    /// Reads reports until `wanted` finds in one what it looks for.
+    /// Reads reports until `wanted` returns a value for one.
     ///
     /// # Panics
-    /// When it is not found within [`deadline`](crate::deadline): with the last report.
+    /// When none does within [`deadline`](crate::deadline); the message contains the last report.
     pub fn wait_for<T>(&mut self, mut wanted: impl FnMut(&Value) -> Option<T>) -> T {
         let deadline = Instant::now() + crate::deadline();
         loop {
@@ -133,44 +134,44 @@ impl Observer {
         }
     }
 
-    /// Closes the pipe that it writes its reports to, once it has written the next one.
+    /// Closes the pipe of its output, once it has written the next report.
     pub fn close_output(&mut self) {
-        // The thread that reads ends when nobody takes what it read, and closes the pipe.
+        // The reading thread ends when its channel is closed, and closes the pipe.
         drop(std::mem::replace(&mut self.lines, std::sync::mpsc::channel().1));
     }
 
-    /// As Ctrl-C does.
+    /// Sends SIGINT, like Ctrl-C.
     pub fn interrupt(&self) {
         child::signal(&self.child, libc::SIGINT);
     }
 
-    /// As a service manager does.
+    /// Sends SIGTERM, like a service manager.
     pub fn terminate(&self) {
         child::signal(&self.child, libc::SIGTERM);
     }
 
-    /// Stops it where it is: what happens meanwhile waits in the kernel.
+    /// Sends SIGSTOP: events meanwhile wait in the kernel.
     pub fn stop(&self) {
         child::signal(&self.child, libc::SIGSTOP);
     }
 
-    /// Lets it go on after [`Self::stop`].
-    pub fn go_on(&self) {
+    /// Sends SIGCONT, after [`Self::stop`].
+    pub fn resume(&self) {
         child::signal(&self.child, libc::SIGCONT);
     }
 
-    /// Ends it without a chance to clean up.
+    /// Sends SIGKILL, so that it cannot clean up.
     pub fn kill(&self) {
         child::signal(&self.child, libc::SIGKILL);
     }
 
-    /// Waits for its end; interrupt it first if it would not end by itself.
+    /// Waits until it exits; interrupt it first if it does not exit by itself.
     ///
     /// # Panics
-    /// When it does not end.
+    /// When it does not exit.
     #[must_use]
     pub fn finish(mut self) -> Finished {
-        let status = child::wait(&mut self.child, &self.what);
+        let status = child::wait(&mut self.child, &self.command);
         let unread: Vec<String> = self.lines.iter().collect();
         unread.iter().for_each(|line| self.keep(line));
         let reports = unread.iter().map(|line| parse(line)).collect();
@@ -188,11 +189,11 @@ impl Observer {
     }
 
     fn ended_too_early(&mut self) -> ! {
-        let status = child::wait(&mut self.child, &self.what);
+        let status = child::wait(&mut self.child, &self.command);
         let stderr = self.stderr();
         panic!(
-            "{} ended ({status}) before what was awaited; it said\n{stderr}\nthe last report was\n{}",
-            self.what,
+            "{} exited ({status}) too early; its standard error was\n{stderr}\nthe last report was\n{}",
+            self.command,
             shown(self.last.as_ref())
         );
     }

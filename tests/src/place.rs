@@ -1,4 +1,4 @@
-//! Where tests keep files: on the disk that holds the build, never in memory.
+//! The folder for files of tests: on the disk with the build, never in RAM.
 
 use std::{
     fs,
@@ -6,15 +6,15 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// A folder of a test's own, removed when it is dropped.
+/// A test's own folder, removed on drop.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// Makes a new, empty folder; `name` says whose it is.
+    /// Creates a new, empty folder with `name` in its name.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// When it cannot be created.
     #[must_use]
     pub fn new(name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -25,6 +25,7 @@ impl TempDir {
         Self(path)
     }
 
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
@@ -43,7 +44,7 @@ impl Drop for TempDir {
     }
 }
 
-/// `target/debug` or `target/release`: the parent of the folder in which the running test is.
+/// `target/debug` or `target/release`: the folder of the running test's profile.
 pub(crate) fn profile_folder() -> PathBuf {
     let test = std::env::current_exe().expect("a running test has a path");
     let deps = test.parent().expect("a test is in a folder");

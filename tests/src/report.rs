@@ -1,4 +1,4 @@
-//! Looking things up in a report.
+//! Look-ups in a report.
 
 use serde_json::Value;
 
@@ -11,16 +11,16 @@ pub fn rows(report: &Value) -> &[Value] {
     report["rows"].as_array().unwrap_or_else(|| panic!("no rows in {report:#}"))
 }
 
-/// The row about the process `pid`.
+/// The row of the process `pid`.
 #[must_use]
 pub fn row_of(report: &Value, pid: u32) -> Option<&Value> {
     rows(report).iter().find(|row| row["pid"] == pid)
 }
 
-/// The value of `column`; `None` where it is unknown.
+/// The value of `column`; `None` if it is unknown.
 ///
 /// # Panics
-/// When the row has no such column, or something else than a number in it.
+/// When the row has no such column, or it is not a number.
 #[must_use]
 pub fn number(row: &Value, column: &str) -> Option<f64> {
     match row.get(column) {
@@ -36,8 +36,8 @@ pub fn note<'a>(report: &'a Value, code: &str) -> Option<&'a Value> {
     report["notes"].as_array().and_then(|notes| notes.iter().find(|note| note["code"] == code))
 }
 
-/// Bytes that `process`, which counted them itself, moved over TCP and UDP and that its row lacks; `None` where it has no row, or
-/// where that has more.
+/// Bytes over TCP and UDP that are in the truth of `process` but not in its row; `None` if it has no row, or if the row has
+/// more.
 #[must_use]
 pub fn missing_bytes(report: &Value, process: &Value) -> Option<u64> {
     let row = row_of(report, u32::try_from(process["pid"].as_u64()?).ok()?)?;

@@ -1,12 +1,11 @@
-//! Connections that end by a reset.
+//! Connections that close with a reset.
 
 use std::{io, net::TcpStream, os::fd::AsRawFd as _};
 
-/// Has `stream` end by a reset when it is closed: the other side is told so, and no address stays behind that would be used
-/// up.
+/// Makes `stream` close with a reset, so that no port stays in TIME_WAIT.
 ///
 /// # Errors
-/// When the kernel refuses.
+/// When the kernel rejects the option.
 pub fn ends_by_reset(stream: &TcpStream) -> io::Result<()> {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     // SAFETY: the value is a `linger` and lives across the call.

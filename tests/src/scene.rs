@@ -1,8 +1,8 @@
-//! Scenes: short recordings of workloads that know their own truth, checked live, and again wherever they are replayed.
+//! Scenes: short recordings of workloads that count their own truth, checked live and in replays.
 //!
-//! `tests/data/NAME.recording` is what was observed of a scene, without the rest of the machine it was played on, and
-//! `tests/data/NAME.json` the truth that its workloads told. Both are made anew by the live test of the scenes with
-//! `OBSERVER_KEEP_SCENES=1`; needed only where a recording of an earlier version can no longer say what is asked.
+//! `tests/data/NAME.recording` is the recording of a scene, without the rest of its machine. `tests/data/NAME.json` is the
+//! truth of its workloads. The live test of the scenes writes both again with `OBSERVER_KEEP_SCENES=1`, which is needed only if
+//! a recording of an earlier version lacks a fact.
 
 use std::{fs, path::Path};
 
@@ -24,22 +24,22 @@ pub const SCENES: &[Scene] = &[MEM, DISK, NET];
 #[derive(Clone, Copy)]
 pub struct Scene {
     pub name: &'static str,
-    /// The command that shows it.
+    /// The arguments of observer.
     pub view: &'static [&'static str],
-    /// Starts the workloads and, with the function given, an observer that has reported once; lets them work until
-    /// the observer has seen it all, and ends it before them. Returns what it left, and the truth: what [`Scene::check`]
-    /// needs, and `pids`, the processes that took part. The folder is for files.
+    /// Starts the workloads and, with `observe`, an observer after its first report. Runs them until the observer has seen
+    /// everything, and ends it before them. Returns its result and the truth: the values for [`Scene::check`], and `pids`, the
+    /// processes of the scene. `folder` is for files.
     pub play: fn(observe: &dyn Fn() -> Observer, folder: &Path) -> (Finished, Value),
     /// Compares every report with the truth.
     pub check: fn(reports: &[Value], truth: &Value),
 }
 
 impl Scene {
-    /// Plays it on the running kernel, checks that its recording replays to the truth and to what was said live, byte
-    /// for byte, and keeps recording and truth where that is asked for.
+    /// Plays it on the running kernel, and checks that its recording replays to the truth and to the live output, byte for
+    /// byte. Writes recording and truth to `tests/data` if requested.
     ///
     /// # Panics
-    /// When what was observed is not the truth.
+    /// When a report differs from the truth.
     pub fn play(&self) {
         let folder = TempDir::new(self.name);
         let path = folder.file("recording");
@@ -67,10 +67,10 @@ impl Scene {
         }
     }
 
-    /// Replays the recording that was kept, and checks it.
+    /// Replays the committed recording, and checks it.
     ///
     /// # Panics
-    /// When it is not there, or not the truth.
+    /// When it is missing, or differs from the truth.
     pub fn replay_kept(&self) {
         let kept = data().join(self.name);
         let truth = fs::read(kept.with_extension("json")).expect("the truth of the scene was kept");
@@ -87,14 +87,14 @@ impl Scene {
     }
 }
 
-/// What an observer leaves that is interrupted.
+/// Interrupts an observer, and returns its result.
 fn end(observer: Observer) -> Finished {
     observer.interrupt();
     observer.finish()
 }
 
-/// The exit code of what was played. Of what the kernel skipped, because the program was running on that CPU already, the
-/// scene may need nothing; it is counted, and in the exit code.
+/// The expected exit code. Events that the kernel skipped, because the program was already running on that CPU, change it, even
+/// if the scene does not need them.
 fn expected(finished: &Finished) -> i32 {
     let last = finished.stdout.lines().last().expect("there are reports");
     let last: Value = serde_json::from_str(last).expect("a report is JSON");

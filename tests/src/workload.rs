@@ -1,7 +1,7 @@
-//! Starting workloads, and both halves of the dialogue with them.
+//! Starting workloads, and both sides of the protocol with them.
 //!
-//! A workload writes one JSON object a line: its truth so far, with its `pid`. It does nothing until it is told to by
-//! a line on its standard input, and quits when that ends. So a test knows what has been done, and when.
+//! A workload writes one JSON object a line: its truth so far, with its `pid`. It acts only on a line of its standard input,
+//! and exits at the end of the input. So a test knows the time and content of each action.
 
 use std::{
     io::{BufRead as _, Write as _},
@@ -13,14 +13,14 @@ use serde_json::Value;
 
 use crate::{child, workload_path};
 
-/// A workload that is running; killed when dropped.
+/// A running workload; killed on drop.
 #[derive(Debug)]
 pub struct Workload {
     child: Child,
-    what: String,
+    command: String,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
-    /// The first thing it said: `{"ready":true,…}`.
+    /// Its first line: `{"ready":true,…}`.
     pub ready: Value,
 }
 
@@ -33,68 +33,69 @@ impl Workload {
         Self::spawn(command)
     }
 
-    /// Starts any command that speaks as a workload does (a program in another language, another user's).
+    /// Starts any command with the protocol of a workload (a program in another language, or of another user).
     ///
     /// # Panics
-    /// When its first line does not say that it is ready.
+    /// When its first line does not report that it is ready.
     #[must_use]
     pub fn spawn(mut command: Command) -> Self {
-        let what = format!("{command:?}");
+        let shown = format!("{command:?}");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = child::spawn(&mut command);
         let input = child.stdin.take();
         let lines = child::lines(child.stdout.take().expect("standard output is piped"));
-        let mut workload = Self { child, what, input, lines, ready: Value::Null };
+        let mut workload = Self { child, command: shown, input, lines, ready: Value::Null };
         workload.ready = workload.read();
-        assert_eq!(workload.ready["ready"], true, "{} is not ready", workload.what);
+        assert_eq!(workload.ready["ready"], true, "{} is not ready", workload.command);
         workload
     }
 
-    /// The process that was started; a workload of several processes names the others itself.
+    /// The id of the started process; a workload of several processes reports the others itself.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Tells it something: `step`, `quit`, or what its domain understands.
+    /// Sends a request: `step`, `quit`, or a command of its domain.
     ///
     /// # Panics
-    /// When it does not listen any more.
-    pub fn say(&mut self, line: &str) {
+    /// When its input is closed.
+    pub fn send(&mut self, line: &str) {
         let input = self.input.as_mut().expect("the input is open until `quit`");
         if let Err(error) = writeln!(input, "{line}") {
-            panic!("{} does not listen to `{line}`: {error}", self.what);
+            panic!("{} does not read `{line}`: {error}", self.command);
         }
     }
 
-    /// What it says next.
+    /// Reads its next line.
     ///
     /// # Panics
-    /// When it says nothing within [`deadline`](crate::deadline), has ended, or says something else than JSON.
+    /// When it writes nothing within [`deadline`](crate::deadline), has exited, or writes a line that is not JSON.
     pub fn read(&mut self) -> Value {
         match self.lines.recv_timeout(crate::deadline()) {
-            Ok(line) => serde_json::from_str(&line)
-                .unwrap_or_else(|error| panic!("{} said no JSON ({error}): {line}", self.what)),
-            Err(error) => panic!("{} says nothing: {error}", self.what),
+            Ok(line) => serde_json::from_str(&line).unwrap_or_else(|error| {
+                panic!("{} wrote a line that is not JSON ({error}): {line}", self.command)
+            }),
+            Err(error) => panic!("{} writes nothing: {error}", self.command),
         }
     }
 
-    /// Tells it something and returns its answer.
+    /// Sends a request and returns the answer.
     pub fn ask(&mut self, line: &str) -> Value {
-        self.say(line);
+        self.send(line);
         self.read()
     }
 
-    /// Closes its input, waits for its end, and returns its exit code.
+    /// Closes its input, waits until it exits, and returns its exit code.
     pub fn quit(mut self) -> Option<i32> {
         self.input = None;
-        child::wait(&mut self.child, &self.what).code()
+        child::wait(&mut self.child, &self.command).code()
     }
 
-    /// Ends it at once, and waits until it is gone.
+    /// Kills it, and waits until it has exited.
     pub fn kill(mut self) {
         child::signal(&self.child, libc::SIGKILL);
-        child::wait(&mut self.child, &self.what);
+        child::wait(&mut self.child, &self.command);
     }
 }
 
@@ -105,17 +106,17 @@ impl Drop for Workload {
     }
 }
 
-/// The workload's half: tells the test its truth so far; its `pid` is added.
+/// The workload's side: writes its truth so far, with its `pid`.
 ///
 /// # Panics
-/// When `truth` is no JSON object.
+/// When `truth` is not a JSON object.
 pub fn tell(mut truth: Value) {
     truth.as_object_mut().expect("a truth is an object").insert("pid".to_owned(), std::process::id().into());
-    // A test that no longer listens has ended: so does the workload, with its input.
+    // If the test has ended, so does the workload, with its input.
     let _ = writeln!(std::io::stdout().lock(), "{truth}");
 }
 
-/// The workload's half: the words of the next line that the test says; `None` when it is time to quit.
+/// The workload's side: the words of the next request; `None` at the end.
 #[must_use]
 pub fn hear() -> Option<Vec<String>> {
     let mut line = String::new();

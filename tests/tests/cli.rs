@@ -127,7 +127,7 @@ fn width(line: &str) -> usize {
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_what_to_do() {
+fn a_wrong_command_line_is_an_error_with_advice() {
     for (arguments, advice) in [
         (&["mem", "--colour"][..], "--help"),
         (&["memory"], "mem"),
@@ -238,7 +238,7 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
-fn what_is_piped_holds_no_control_character() {
+fn piped_output_has_no_control_characters() {
     let folder = TempDir::new("cli");
     let file = folder.file("r");
     recording(&file, 2);
@@ -250,7 +250,7 @@ fn what_is_piped_holds_no_control_character() {
 }
 
 #[test]
-fn colour_is_for_terminals_and_can_be_refused() {
+fn colour_is_for_terminals_and_can_be_disabled() {
     let folder = TempDir::new("cli");
     let file = folder.file("r");
     recording(&file, 2);
@@ -272,7 +272,7 @@ fn colour_is_for_terminals_and_can_be_refused() {
 }
 
 #[test]
-fn the_narrowest_terminal_shows_who_and_how_much() {
+fn the_narrowest_terminal_shows_name_and_size() {
     let folder = TempDir::new("cli");
     let file = folder.file("r");
     recording(&file, 3);

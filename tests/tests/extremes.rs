@@ -344,7 +344,7 @@ fn session(began: Timestamp) -> Fact {
 }
 
 #[test]
-fn whatever_a_recording_says_is_reported() {
+fn extreme_values_in_a_recording_are_reported() {
     let folder = TempDir::new("extremes");
     for seed in 1..=3 {
         let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15 ^ seed);

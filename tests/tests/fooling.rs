@@ -107,12 +107,12 @@ fn a_cache_that_is_just_full_is_no_leak() {
 }
 
 #[test]
-fn what_expires_is_no_leak() {
+fn expiring_entries_are_no_leak() {
     never_a_leak(&["redis-expiring", "python-expiring", "redis-list-trimmed"]);
 }
 
 #[test]
-fn arenas_that_are_taken_at_once_and_kept_are_no_leak() {
+fn arenas_that_are_allocated_at_once_and_kept_are_no_leak() {
     never_a_leak(&["c-arenas"]);
 }
 
@@ -142,18 +142,18 @@ fn a_growing_page_cache_is_no_leak() {
 }
 
 #[test]
-fn noise_with_a_memory_is_no_leak_and_hides_none() {
+fn correlated_noise_is_no_leak_and_hides_none() {
     never_a_leak(&["c-noise"]);
     called_a_leak(&["c-noise-leak"]);
 }
 
 #[test]
-fn memory_that_was_asked_for_before_and_is_used_now_is_no_leak() {
+fn first_use_of_reserved_memory_is_no_leak() {
     never_a_leak(&["xz-dictionary"]);
 }
 
 #[test]
-fn what_is_given_up_is_no_leak() {
+fn shrinking_memory_is_no_leak() {
     never_a_leak(&["python-shrinks", "c-shrinks"]);
 }
 
@@ -164,12 +164,12 @@ fn a_leak_that_grows_in_few_large_steps_is_called() {
 }
 
 #[test]
-fn a_leak_that_a_start_of_many_minutes_hid_is_called() {
+fn a_leak_after_a_start_of_many_minutes_is_called() {
     // They take as much before they have settled as they leak in all the time after, or more.
     called_a_leak(&["h2-rows", "r-environment"]);
 }
 
 #[test]
-fn sixty_four_bytes_a_request_are_called_whoever_allocates_them() {
+fn a_leak_of_64_bytes_a_request_is_called_for_every_allocator() {
     called_a_leak(&["c-leak", "python-list", "postgres-prepared"]);
 }

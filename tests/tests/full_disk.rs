@@ -1,4 +1,4 @@
-//! A recording on a full disk. Alone in its process, because it limits what the whole process may write.
+//! A recording on a full disk. It has its own test binary, because it limits the file size of the whole process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,12 +12,12 @@ use observer_sources::{
 use observer_tests::TempDir;
 
 fn due(second: u64) -> Timestamp {
-    // A wall clock that no compressor can foretell: the file must grow.
+    // A wall clock that does not compress, so that the file grows.
     Timestamp { boot: second * 1_000_000_000, wall: second.wrapping_mul(0x9e37_79b9_7f4a_7c15) }
 }
 
 #[test]
-fn a_full_disk_ends_the_recording_and_says_so() {
+fn a_full_disk_ends_the_recording_with_an_error() {
     let folder = TempDir::new("recording");
     let path = folder.file("r");
     let mut recorder = Recorder::create(&path).unwrap();
@@ -25,7 +25,7 @@ fn a_full_disk_ends_the_recording_and_says_so() {
     recorder.push(&session);
     recorder.tick(due(1));
     let whole = fs::metadata(&path).unwrap().len();
-    // A limit on the size of files stands in for a full disk: both fail a write in its middle.
+    // A limit on file size acts like a full disk: both fail a write in its middle.
     let before = limit_file_size(whole + 100);
     (2..2000).for_each(|second| recorder.tick(due(second)));
     limit_file_size(before);
@@ -43,7 +43,7 @@ fn a_full_disk_ends_the_recording_and_says_so() {
     );
 }
 
-/// Sets the limit of this process and returns the one before. Its signal is ignored, so that the write fails.
+/// Sets the file size limit of this process and returns the old one. The signal is ignored, so that a write fails.
 fn limit_file_size(bytes: u64) -> u64 {
     let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls get a valid limit, and a signal that is ignored runs no handler.

@@ -12,7 +12,7 @@ fn a_workload_answers_and_quits() {
 }
 
 #[test]
-fn a_dropped_workload_is_gone() {
+fn a_dropped_workload_is_killed() {
     let workload = Workload::start(&["mem", "idle"]);
     let folder = format!("/proc/{}", workload.pid());
     assert!(std::fs::exists(&folder).unwrap());
@@ -21,7 +21,7 @@ fn a_dropped_workload_is_gone() {
 }
 
 #[test]
-fn a_folder_goes_with_its_test() {
+fn a_folder_is_removed_on_drop() {
     let folder = TempDir::new("harness");
     let path = folder.path().to_owned();
     std::fs::write(folder.file("x"), "x").unwrap();

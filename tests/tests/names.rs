@@ -30,7 +30,7 @@ fn objects() -> impl Iterator<Item = (&'static Declaration, Object)> {
 }
 
 #[test]
-fn every_program_of_an_object_has_a_name_in_user_space_and_every_name_a_program() {
+fn programs_of_objects_and_names_in_user_space_are_the_same() {
     for (domain, object) in objects() {
         let in_object: BTreeSet<&str> = object.programs.keys().map(String::as_str).collect();
         let named: BTreeSet<&str> = listed(domain).0.iter().map(|name| name.as_str()).collect();

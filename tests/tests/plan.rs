@@ -69,7 +69,7 @@ fn written(plan: &LoadPlan) -> String {
 }
 
 #[test]
-fn the_plan_for_each_kernel_is_the_one_that_was_reviewed() {
+fn the_plan_of_each_kernel_is_the_reviewed_one() {
     let keep = std::env::var_os("OBSERVER_KEEP_PLANS").is_some();
     let mut changed = Vec::new();
     for (series, kernel) in kernels() {
@@ -96,7 +96,7 @@ const OF_MODULES: &[&str] = &["xfs_", "btrfs_", "ovl_"];
 
 /// A name that is nowhere is a mistake in the declaration, or a kernel whose data is to be surveyed anew.
 #[test]
-fn every_field_is_where_it_is_declared_on_some_kernel_and_as_wide_on_each() {
+fn every_field_exists_on_some_kernel_with_the_declared_width() {
     let kernels = kernels();
     for field in fields(&every()) {
         let mut found = 0;
@@ -116,7 +116,7 @@ fn every_field_is_where_it_is_declared_on_some_kernel_and_as_wide_on_each() {
 
 /// As for fields; a kernel that hands over something else must be one that the plan leaves out knowingly.
 #[test]
-fn every_place_hands_over_what_its_programs_expect() {
+fn every_attach_point_has_the_expected_prototype() {
     let kernels = kernels();
     for attachment in attachments(&every()) {
         let name = type_name(attachment.point).1;
@@ -144,7 +144,7 @@ fn every_place_hands_over_what_its_programs_expect() {
 }
 
 #[test]
-fn every_helper_is_one_that_some_kernel_has() {
+fn every_helper_exists_on_some_kernel() {
     let kernels = kernels();
     for helper in helpers(&every()) {
         assert!(
@@ -155,7 +155,7 @@ fn every_helper_is_one_that_some_kernel_has() {
 }
 
 #[test]
-fn data_and_plans_are_of_the_same_kernels() {
+fn surveys_and_plans_cover_the_same_kernels() {
     let starts = kernels().into_iter().flat_map(|(series, kernel)| {
         let name = move |start: &String| {
             if start.is_empty() { series.clone() } else { format!("{series}+{start}") }

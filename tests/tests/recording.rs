@@ -90,7 +90,7 @@ fn names(stream: &[StreamItem]) -> Vec<&Fact> {
 }
 
 #[test]
-fn what_was_recorded_comes_back() {
+fn a_recording_replays_every_fact() {
     let folder = TempDir::new("recording");
     let stream = record(&folder.file("r"), 200);
     let (facts, errors) = replay(&fs::read(folder.file("r")).unwrap());
@@ -100,7 +100,7 @@ fn what_was_recorded_comes_back() {
 
 /// Tools outside this workspace write facts of their own domain: they are told apart by slot, kept, and come back.
 #[test]
-fn facts_of_a_domain_that_is_not_built_in_come_back() {
+fn facts_of_a_foreign_domain_are_replayed() {
     let folder = TempDir::new("recording");
     let of = |key: u8, value: Option<u8>| {
         let slot = OtherSlot { domain: "load".into(), key: [key].into() };
@@ -129,7 +129,7 @@ fn facts_of_a_domain_that_is_not_built_in_come_back() {
 }
 
 #[test]
-fn only_the_owner_may_read_it() {
+fn only_the_owner_may_read_a_recording() {
     let folder = TempDir::new("recording");
     let path = folder.file("r");
     fs::write(&path, "").unwrap();
@@ -140,7 +140,7 @@ fn only_the_owner_may_read_it() {
 }
 
 #[test]
-fn nothing_else_is_overwritten() {
+fn only_a_recording_is_overwritten() {
     let folder = TempDir::new("recording");
     let path = folder.file("precious");
     fs::write(&path, "precious").unwrap();
@@ -153,7 +153,7 @@ fn nothing_else_is_overwritten() {
 }
 
 #[test]
-fn a_recording_that_was_cut_gives_all_that_is_whole() {
+fn a_truncated_recording_replays_every_whole_frame() {
     let folder = TempDir::new("recording");
     let stream = record(&folder.file("r"), 30);
     let bytes = fs::read(folder.file("r")).unwrap();
@@ -174,7 +174,7 @@ fn a_recording_that_was_cut_gives_all_that_is_whole() {
 }
 
 #[test]
-fn no_changed_byte_goes_unseen_or_makes_a_panic() {
+fn every_changed_byte_is_detected_without_a_panic() {
     let folder = TempDir::new("recording");
     let stream = record(&folder.file("r"), 70);
     let bytes = fs::read(folder.file("r")).unwrap();
@@ -202,7 +202,7 @@ fn no_changed_byte_goes_unseen_or_makes_a_panic() {
 }
 
 #[test]
-fn after_damage_the_next_key_frame_goes_on() {
+fn replay_continues_at_the_next_key_frame_after_damage() {
     let folder = TempDir::new("recording");
     let stream = record(&folder.file("r"), 150);
     let mut bytes = fs::read(folder.file("r")).unwrap();
@@ -273,7 +273,7 @@ fn an_hour_of_two_thousand_processes_is_small() {
 }
 
 #[test]
-fn what_vanished_unseen_is_gone_after_damage() {
+fn facts_that_vanished_in_a_damaged_part_are_removed() {
     let folder = TempDir::new("recording");
     let counters = |tgid| {
         let id = TaskId { start: tgid, tgid };
@@ -309,7 +309,7 @@ fn what_vanished_unseen_is_gone_after_damage() {
 }
 
 #[test]
-fn what_is_no_recording_is_said_to_be_none() {
+fn other_files_are_no_recordings() {
     for bytes in [&b""[..], b"obs", b"#!/bin/sh\n", &[0; 4096]] {
         assert!(matches!(replay(bytes).1[..], [ReplayError::NotARecording]));
     }
@@ -330,7 +330,7 @@ fn a_later_format_names_the_version_that_reads_it() {
 }
 
 #[test]
-fn a_fact_of_a_later_version_is_told_from_damage() {
+fn a_fact_of_a_later_version_is_not_damage() {
     let folder = TempDir::new("recording");
     record(&folder.file("r"), 1);
     let mut bytes = fs::read(folder.file("r")).unwrap();
@@ -349,7 +349,7 @@ fn a_fact_of_a_later_version_is_told_from_damage() {
 }
 
 #[test]
-fn a_frame_that_unpacks_to_more_than_it_says_is_damage() {
+fn a_frame_larger_than_its_declared_size_is_damage() {
     let folder = TempDir::new("recording");
     record(&folder.file("r"), 1);
     let mut bytes = fs::read(folder.file("r")).unwrap();

@@ -24,12 +24,12 @@ fn reports(name: &str, view: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn every_scene_is_told_as_it_was() {
+fn every_scene_replays_to_its_truth() {
     SCENES.iter().for_each(|scene| scene.replay_kept());
 }
 
 #[test]
-fn replaying_twice_says_the_same() {
+fn two_replays_are_equal() {
     for scene in SCENES {
         let name = format!("{}.recording", scene.name);
         for format in ["--json", "--plain"] {
@@ -63,7 +63,7 @@ fn sums_stay_exact_by_every_key() {
 }
 
 #[test]
-fn only_what_is_asked_for_is_shown() {
+fn only_requested_rows_are_shown() {
     let all = reports("mem.recording", &["mem"]);
     let pid = rows(&all[0])[0]["pid"].clone();
     let of_one = reports("mem.recording", &["mem", "-p", &pid.to_string()]);
@@ -82,7 +82,7 @@ fn only_what_is_asked_for_is_shown() {
 }
 
 #[test]
-fn a_recording_of_another_domain_says_so_or_shows_nothing() {
+fn a_recording_of_another_domain_has_no_rows() {
     let output = replay("mem.recording", &["net", "--json"]);
     assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -99,7 +99,7 @@ fn a_column_that_does_not_exist_is_a_wrong_command_line() {
 }
 
 #[test]
-fn a_recording_that_was_cut_is_told_up_to_there() {
+fn a_truncated_recording_replays_up_to_its_end() {
     let folder = TempDir::new("cut");
     let bytes = fs::read(data("net.recording")).unwrap();
     // The end frame is missing, as after a SIGKILL: every report is there, and the exit code says that it was cut.

@@ -1,4 +1,4 @@
-//! The two ends of a connection, each in a process of its own.
+//! The two ends of a connection, each in its own process.
 
 use std::{
     io::{Error, Read as _, Write as _},
@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::scenario::Talk;
+use super::scenario::Exchange;
 
-/// What a socket is set to, before it is connected.
+/// Socket options, set before connecting.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub congestion_control: &'static str,
@@ -23,10 +23,10 @@ pub struct Settings {
 /// Listens at `address`, in the network namespace of the calling thread.
 ///
 /// # Errors
-/// When the kernel refuses a setting or the address.
+/// When the kernel rejects an option or the address.
 pub fn listen(address: SocketAddr, settings: Settings) -> Result<TcpListener> {
     let socket = socket(settings)?;
-    let to = place(address);
+    let to = socket_address(address);
     // SAFETY: a valid address, and the socket that was just made.
     unsafe {
         let bound = libc::bind(socket, (&raw const to).cast(), size_of_val(&to) as libc::socklen_t);
@@ -38,10 +38,10 @@ pub fn listen(address: SocketAddr, settings: Settings) -> Result<TcpListener> {
 /// Connects to `address`, from the network namespace of the calling thread.
 ///
 /// # Errors
-/// When the kernel refuses a setting, or nobody listens there.
+/// When the kernel rejects an option, or no process listens there.
 pub fn connect(address: SocketAddr, settings: Settings) -> Result<TcpStream> {
     let socket = socket(settings)?;
-    let to = place(address);
+    let to = socket_address(address);
     // SAFETY: a valid address, and the socket that was just made.
     unsafe {
         let connected = libc::connect(socket, (&raw const to).cast(), size_of_val(&to) as libc::socklen_t);
@@ -50,15 +50,15 @@ pub fn connect(address: SocketAddr, settings: Settings) -> Result<TcpStream> {
     }
 }
 
-fn place(address: SocketAddr) -> libc::sockaddr_in {
+fn socket_address(address: SocketAddr) -> libc::sockaddr_in {
     // SAFETY: an address is plain numbers, of which zeroes are valid.
-    let mut place: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    let mut result: libc::sockaddr_in = unsafe { std::mem::zeroed() };
     if let SocketAddr::V4(address) = address {
-        place.sin_family = libc::AF_INET as libc::sa_family_t;
-        place.sin_port = address.port().to_be();
-        place.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
+        result.sin_family = libc::AF_INET as libc::sa_family_t;
+        result.sin_port = address.port().to_be();
+        result.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
     }
-    place
+    result
 }
 
 fn socket(settings: Settings) -> Result<libc::c_int> {
@@ -84,19 +84,19 @@ fn socket(settings: Settings) -> Result<libc::c_int> {
     }
 }
 
-/// What the side does that opened the connection, until the other closes it.
+/// The traffic of the side that opened the connection, until the peer closes it.
 ///
 /// # Errors
-/// When the connection ends otherwise.
-pub fn client(mut stream: TcpStream, talk: Talk) -> Result<()> {
-    match talk {
-        Talk::Bulk | Talk::SlowReader { .. } => {
+/// When the connection ends in another way.
+pub fn client(mut stream: TcpStream, exchange: Exchange) -> Result<()> {
+    match exchange {
+        Exchange::Bulk | Exchange::SlowReader { .. } => {
             let chunk = vec![7; 65_536];
             loop {
                 stream.write_all(&chunk)?;
             }
         }
-        Talk::Exchange { request, response, client_waits, .. } => {
+        Exchange::RequestResponse { request, response, client_waits, .. } => {
             stream.set_nodelay(true)?;
             let (request, mut response) = (vec![1; request], vec![0; response]);
             loop {
@@ -105,7 +105,7 @@ pub fn client(mut stream: TcpStream, talk: Talk) -> Result<()> {
                 pause(client_waits);
             }
         }
-        Talk::Stream { write, every } => {
+        Exchange::Stream { write, every } => {
             stream.set_nodelay(true)?;
             let chunk = vec![3; write];
             let mut next = Instant::now();
@@ -118,19 +118,19 @@ pub fn client(mut stream: TcpStream, talk: Talk) -> Result<()> {
     }
 }
 
-/// What the side does that was connected to, until the other closes it.
+/// The traffic of the side that accepted the connection, until the peer closes it.
 ///
 /// # Errors
-/// When the connection ends otherwise.
-pub fn server(mut stream: TcpStream, talk: Talk) -> Result<()> {
-    match talk {
-        Talk::Bulk | Talk::Stream { .. } => {
+/// When the connection ends in another way.
+pub fn server(mut stream: TcpStream, exchange: Exchange) -> Result<()> {
+    match exchange {
+        Exchange::Bulk | Exchange::Stream { .. } => {
             let mut chunk = vec![0; 262_144];
             while stream.read(&mut chunk)? > 0 {}
             Ok(())
         }
-        Talk::SlowReader { rate } => {
-            // Small pieces often, or what it takes at once would be news each time.
+        Exchange::SlowReader { rate } => {
+            // Small reads at short intervals, because a large one would update the window each time.
             let every = (4096.0 / rate).max(0.005);
             let mut chunk = vec![0; (rate * every) as usize + 1];
             let mut next = Instant::now();
@@ -140,7 +140,7 @@ pub fn server(mut stream: TcpStream, talk: Talk) -> Result<()> {
             }
             Ok(())
         }
-        Talk::Exchange { request, response, server_waits, .. } => {
+        Exchange::RequestResponse { request, response, server_waits, .. } => {
             stream.set_nodelay(true)?;
             let (mut request, response) = (vec![0; request], vec![2; response]);
             loop {

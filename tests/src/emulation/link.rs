@@ -1,8 +1,8 @@
-//! The link between two devices: what one writes the other reads, later, at the rate of the link, and not all of it.
+//! The link between two devices: packets from one reach the other later, at the rate of the link, and some are lost.
 //!
-//! A packet's way is calculated when it arrives: the queue has room for it or not, the link is free at a known moment, it
-//! takes its length divided by the rate to send, and then the delay. So a wake-up that comes late delays packets and
-//! changes neither the rate nor the order.
+//! The time of a packet is calculated on arrival: the queue accepts or drops it, the link is free at a known time, sending
+//! takes the length divided by the rate, and then comes the delay. So a late wake-up delays packets, but changes neither the
+//! rate nor the order.
 
 use std::{
     collections::VecDeque,
@@ -19,40 +19,40 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::numbers::Numbers;
+use super::random::Random;
 
-/// Packets that are read from a device before anything else is looked at.
+/// Packets read from one device before the other gets its turn.
 const BATCH: usize = 64;
-/// No packet is longer.
+/// The longest packet.
 const LONGEST: usize = 65_536;
 
-/// What one direction does to packets.
+/// The properties of one direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Direction {
+pub struct Shape {
     /// Bits per second on the wire, headers included.
     pub rate: f64,
     /// From the end of a packet's transmission to its arrival.
     pub delay: Duration,
-    /// The part of the packets that is lost at random, 0 to 1.
+    /// Share of packets lost at random, 0 to 1.
     pub loss: f64,
-    /// Bytes that wait; what comes when they are there is dropped.
+    /// Size of the queue, bytes; further packets are dropped.
     pub queue: usize,
 }
 
-/// What one direction has done, for the truth of a test. All of it only grows.
+/// Counters of one direction, for the truth of a test. They only grow.
 #[derive(Debug, Default)]
-pub struct Done {
-    /// Bytes and packets that were sent on.
+pub struct Counters {
+    /// Bytes and packets sent.
     bytes: AtomicU64,
     packets: AtomicU64,
-    /// Nanoseconds that those waited in the queue, all together.
+    /// The sum of their waiting time in the queue, nanoseconds.
     waited: AtomicU64,
     /// Packets dropped by the queue, and lost at random.
     dropped: AtomicU64,
     lost: AtomicU64,
 }
 
-/// [`Done`] at one moment.
+/// [`Counters`] at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
     pub bytes: u64,
@@ -62,8 +62,8 @@ pub struct Reading {
     pub lost: u64,
 }
 
-impl Done {
-    /// What has been done so far.
+impl Counters {
+    /// The values so far.
     #[must_use]
     pub fn read(&self) -> Reading {
         let of = |number: &AtomicU64| number.load(Ordering::Relaxed);
@@ -81,8 +81,8 @@ impl Done {
 #[derive(Debug)]
 pub struct Link {
     /// From the first device to the second, and back.
-    pub done: [Arc<Done>; 2],
-    /// Its end tells the thread to end.
+    pub done: [Arc<Counters>; 2],
+    /// Closing it stops the thread.
     stop: Option<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
@@ -91,15 +91,15 @@ impl Link {
     /// Carries packets between two devices; the seed decides which are lost.
     ///
     /// # Errors
-    /// When there is no thread or descriptor left.
-    pub fn start(devices: [File; 2], directions: [Direction; 2], seed: u64) -> Result<Self> {
+    /// When no thread or descriptor can be created.
+    pub fn start(devices: [File; 2], shapes: [Shape; 2], seed: u64) -> Result<Self> {
         let (stopped, stop) = std::io::pipe().context("a pipe")?;
-        let done = [Arc::new(Done::default()), Arc::new(Done::default())];
-        let ways = [0, 1].map(|at| Way::new(directions[at], Arc::clone(&done[at]), seed ^ at as u64));
+        let done = [Arc::new(Counters::default()), Arc::new(Counters::default())];
+        let directions = [0, 1].map(|at| Direction::new(shapes[at], Arc::clone(&done[at]), seed ^ at as u64));
         let stopped: OwnedFd = stopped.into();
         let thread = thread::Builder::new().name("link".to_owned()).spawn(move || {
-            first_in_line();
-            carry(&devices, ways, &stopped);
+            prioritise();
+            carry(&devices, directions, &stopped);
         })?;
         Ok(Self { done, stop: Some(stop.into()), thread: Some(thread) })
     }
@@ -114,8 +114,8 @@ impl Drop for Link {
     }
 }
 
-/// A link does not wait for a processor. Where the privilege lacks, it is as fast as it can be.
-pub fn first_in_line() {
+/// Gives this thread real-time priority, if it has the privilege: a link does not wait for a processor.
+pub fn prioritise() {
     // SAFETY: plain calls for this thread, with valid parameters.
     unsafe {
         let parameters = libc::sched_param { sched_priority: 1 };
@@ -123,25 +123,25 @@ pub fn first_in_line() {
     }
 }
 
-/// One direction, and the packets on their way.
-struct Way {
-    shape: Direction,
-    done: Arc<Done>,
-    chance: Numbers,
-    /// When the link will have sent everything that it has taken.
+/// One direction, with the packets in flight.
+struct Direction {
+    shape: Shape,
+    done: Arc<Counters>,
+    random: Random,
+    /// When the link has sent all accepted packets.
     free: Instant,
     /// In the order of their arrival.
-    under_way: VecDeque<(Instant, Vec<u8>)>,
+    in_flight: VecDeque<(Instant, Vec<u8>)>,
     spare: Vec<Vec<u8>>,
 }
 
-impl Way {
-    fn new(shape: Direction, done: Arc<Done>, seed: u64) -> Self {
-        let (under_way, spare) = (VecDeque::new(), Vec::new());
-        Self { shape, done, chance: Numbers::new(seed), free: Instant::now(), under_way, spare }
+impl Direction {
+    fn new(shape: Shape, done: Arc<Counters>, seed: u64) -> Self {
+        let (in_flight, spare) = (VecDeque::new(), Vec::new());
+        Self { shape, done, random: Random::new(seed), free: Instant::now(), in_flight, spare }
     }
 
-    /// A packet has come at `now`.
+    /// Accepts or drops a packet that arrived at `now`.
     fn take(&mut self, packet: &[u8], now: Instant) {
         let waits = self.free.saturating_duration_since(now);
         let waiting = waits.as_secs_f64() * self.shape.rate / 8.0;
@@ -154,51 +154,51 @@ impl Way {
         self.done.bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
         self.done.packets.fetch_add(1, Ordering::Relaxed);
         self.done.waited.fetch_add(waits.as_nanos() as u64, Ordering::Relaxed);
-        // Lost behind the queue, as by a bad cable: it has taken its time on the link.
-        if self.chance.unit() < self.shape.loss {
+        // Loss is behind the queue, as on a bad cable, so the packet has used the link.
+        if self.random.unit() < self.shape.loss {
             self.done.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let mut copy = self.spare.pop().unwrap_or_default();
         copy.clear();
         copy.extend_from_slice(packet);
-        self.under_way.push_back((self.free + self.shape.delay, copy));
+        self.in_flight.push_back((self.free + self.shape.delay, copy));
     }
 
-    /// Delivers what has arrived at `now`.
+    /// Delivers the packets that have arrived by `now`.
     fn deliver(&mut self, now: Instant, mut device: &File) {
-        while let Some((at, _)) = self.under_way.front()
+        while let Some((at, _)) = self.in_flight.front()
             && *at <= now
-            && let Some((_, packet)) = self.under_way.pop_front()
+            && let Some((_, packet)) = self.in_flight.pop_front()
         {
-            // A device that takes no more loses it, as a network does.
+            // A full device loses the packet, like a network.
             let _ = device.write(&packet);
             self.spare.push(packet);
         }
     }
 }
 
-fn carry(devices: &[File; 2], mut ways: [Way; 2], stopped: &OwnedFd) {
+fn carry(devices: &[File; 2], mut directions: [Direction; 2], stopped: &OwnedFd) {
     let mut buffer = vec![0; LONGEST];
     loop {
-        for (at, way) in ways.iter_mut().enumerate() {
+        for (at, direction) in directions.iter_mut().enumerate() {
             for _ in 0..BATCH {
                 match (&devices[at]).read(&mut buffer) {
-                    Ok(length) => way.take(&buffer[..length], Instant::now()),
+                    Ok(length) => direction.take(&buffer[..length], Instant::now()),
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(_) => break,
                 }
             }
-            way.deliver(Instant::now(), &devices[1 - at]);
+            direction.deliver(Instant::now(), &devices[1 - at]);
         }
-        let next = ways.iter().filter_map(|way| Some(way.under_way.front()?.0)).min();
+        let next = directions.iter().filter_map(|direction| Some(direction.in_flight.front()?.0)).min();
         if wait(devices, stopped, next) {
             return;
         }
     }
 }
 
-/// Waits until a packet comes or is due; whether the link is to end.
+/// Waits until a packet arrives or is due. Returns whether the link must stop.
 fn wait(devices: &[File; 2], stopped: &OwnedFd, next: Option<Instant>) -> bool {
     let on = |descriptor: std::os::fd::BorrowedFd<'_>| libc::pollfd {
         fd: descriptor.as_raw_fd(),

@@ -1,4 +1,4 @@
-//! A network namespace of its own, with a tun device.
+//! A new network namespace with a tun device.
 
 use std::{
     fs::{self, File},
@@ -10,24 +10,22 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The most memory that a socket's buffers may take: enough for every path that is emulated, so that only what a scenario
-/// sets is a limit.
+/// Limits of socket buffers, large enough for every emulated path, so that only a scenario's own settings limit it.
 const BUFFER: &str = "4096 131072 67108864";
 
-/// A namespace that lives as long as a descriptor, a process or a socket of it.
+/// A namespace; it exists as long as a descriptor, a process or a socket refers to it.
 #[derive(Debug)]
 pub struct Namespace {
     handle: File,
 }
 
 impl Namespace {
-    /// A new one, and its device, whose address is `address` in a network of 256; the device is read and written without
-    /// waiting, a packet at a time.
+    /// Creates one, with a device at `address`/24. The device is non-blocking, and reads and writes one packet at a time.
     ///
     /// # Errors
-    /// Without the privilege, or where the kernel has no tun devices.
+    /// Without the privilege, or if the kernel has no tun devices.
     pub fn new(address: Ipv4Addr, mtu: usize) -> Result<(Self, File)> {
-        // A thread of its own: whoever asks stays where it is.
+        // A separate thread, so that the caller stays in its namespace.
         let made = thread::spawn(move || {
             // SAFETY: only this thread moves.
             ensure!(unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0, "unshare: {}", Error::last_os_error());
@@ -54,10 +52,10 @@ impl Namespace {
         Ok(())
     }
 
-    /// Does something in it, from a thread that moves there.
+    /// Runs `act` in it, on a separate thread.
     ///
     /// # Errors
-    /// Without the privilege, or when what is done fails.
+    /// Without the privilege, or when `act` fails.
     pub fn within<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         thread::scope(|scope| {
             let done = scope.spawn(|| {
@@ -92,7 +90,7 @@ fn device(name: &str) -> Result<File> {
     }
 }
 
-/// Gives an interface of this namespace its address and size, and takes it up.
+/// Sets address and MTU of an interface of this namespace, and brings it up.
 fn up(name: &str, address: Option<(Ipv4Addr, usize)>) -> Result<()> {
     // SAFETY: plain calls with valid requests; the socket is closed at the end.
     unsafe {
@@ -118,7 +116,7 @@ fn up(name: &str, address: Option<(Ipv4Addr, usize)>) -> Result<()> {
             ask(libc::SIOCSIFNETMASK, &request)?;
             request.ifr_ifru.ifru_mtu = mtu as libc::c_int;
             ask(libc::SIOCSIFMTU, &request)?;
-            // The queue that counts is the emulated one: the device's own must never be full.
+            // Only the emulated queue may be full, never the device's own.
             request.ifr_ifru.ifru_metric = 20_000;
             ask(libc::SIOCSIFTXQLEN, &request)?;
         }

@@ -1,4 +1,4 @@
-//! A scenario that is played: its link, and its processes.
+//! A running scenario: its link and its processes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,32 +6,31 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{
     ends::{self, Settings},
-    link::{Link, Reading, first_in_line},
+    link::{Link, Reading, prioritise},
     namespace::Namespace,
-    scenario::{Scenario, Talk},
+    scenario::{Exchange, Scenario},
 };
 
 /// The addresses of the two ends.
 pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 pub const THERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
-/// The first port that is listened at.
+/// The port of the first server.
 pub const PORT: u16 = 5000;
 
-/// A scenario under way, until it is dropped.
+/// A running scenario; stopped on drop.
 #[derive(Debug)]
 pub struct Play {
     link: Link,
-    /// Processes: of each conversation the one that opened the connection, and the one that it was opened to.
+    /// The processes of each conversation: client and server.
     pub pids: Vec<[u32; 2]>,
 }
 
 impl Play {
-    /// Starts the scenario, and with it each of the other `talks` over the same link. Must be called by a process of one
-    /// thread.
+    /// Starts the scenario, and the `others` over the same link. Must be called in a process with one thread.
     ///
     /// # Errors
-    /// Without the privilege, or where the kernel lacks what it needs.
-    pub fn start(scenario: &Scenario, others: &[Talk], seed: u64) -> Result<Self> {
+    /// Without the privilege, or if the kernel lacks namespaces, tun devices or the congestion control.
+    pub fn start(scenario: &Scenario, others: &[Exchange], seed: u64) -> Result<Self> {
         let (here, near) = Namespace::new(HERE, scenario.mtu)?;
         let (there, far) = Namespace::new(THERE, scenario.mtu)?;
         let own = Settings {
@@ -40,16 +39,17 @@ impl Play {
             receive_buffer: scenario.receive_buffer,
         };
         let plain = Settings { send_buffer: None, receive_buffer: None, ..own };
-        let talks = std::iter::once((scenario.talk, own)).chain(others.iter().map(|talk| (*talk, plain)));
+        let exchanges =
+            std::iter::once((scenario.exchange, own)).chain(others.iter().map(|exchange| (*exchange, plain)));
         let mut pids = Vec::new();
-        for (port, (talk, settings)) in (PORT..).zip(talks) {
+        for (port, (exchange, settings)) in (PORT..).zip(exchanges) {
             let address = SocketAddr::from((THERE, port));
             let listener = there.within(|| ends::listen(address, settings))?;
-            let server = process(|| ends::server(listener.accept()?.0, talk))?;
+            let server = process(|| ends::server(listener.accept()?.0, exchange))?;
             drop(listener);
             let client = process(|| {
                 here.enter()?;
-                ends::client(ends::connect(address, settings)?, talk)
+                ends::client(ends::connect(address, settings)?, exchange)
             })?;
             pids.push([client, server]);
         }
@@ -57,7 +57,7 @@ impl Play {
         Ok(Self { link, pids })
     }
 
-    /// What the link has done so far on the way there.
+    /// The counters of the link from client to server.
     #[must_use]
     pub fn link(&self) -> Reading {
         self.link.done[0].read()
@@ -67,7 +67,7 @@ impl Play {
 impl Drop for Play {
     fn drop(&mut self) {
         for pid in self.pids.iter().flatten() {
-            // SAFETY: children of this process that nobody has waited for: their numbers are theirs.
+            // SAFETY: children of this process that were not waited for, so their pids are valid.
             unsafe {
                 libc::kill(*pid as libc::pid_t, libc::SIGKILL);
                 libc::waitpid(*pid as libc::pid_t, std::ptr::null_mut(), 0);
@@ -78,15 +78,15 @@ impl Drop for Play {
 
 /// Starts a process that ends with this one.
 fn process(act: impl FnOnce() -> Result<()>) -> Result<u32> {
-    // SAFETY: the threads of this process have ended, so the child may do whatever its parent may; it ends without
-    // running what belongs to its parent.
+    // SAFETY: this process has no other threads, so the child may do whatever its parent may; it exits without running
+    // the parent's destructors.
     unsafe {
         match libc::fork() {
             -1 => Err(std::io::Error::last_os_error()).context("fork"),
             0 => {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                // Each stands for a machine of its own, whose processor nobody else uses.
-                first_in_line();
+                // Each represents a separate machine with its own processor.
+                prioritise();
                 if let Err(error) = act() {
                     eprintln!("workload: {error:#}");
                 }
@@ -97,10 +97,10 @@ fn process(act: impl FnOnce() -> Result<()>) -> Result<u32> {
     }
 }
 
-/// The congestion controls that this kernel has, of those that scenarios are drawn with, and its default.
+/// The congestion controls of this kernel among those of scenarios, and its default.
 ///
 /// # Errors
-/// Where the kernel does not say.
+/// When `/proc/sys` cannot be read.
 pub fn congestion_controls() -> Result<(Vec<&'static str>, String)> {
     let read = |name: &str| {
         let path = format!("/proc/sys/net/ipv4/{name}");

@@ -1,4 +1,4 @@
-//! Many scenarios, a few side by side, one observer: what it says of each, and what is true.
+//! Many scenarios, some at the same time, under one observer: the verdict on each, compared with the truth.
 
 use std::collections::BTreeMap;
 
@@ -7,48 +7,48 @@ use serde_json::Value;
 use super::scenario::{LIMITS, Limit, Range};
 use crate::{Observer, Workload, rows};
 
-/// What was said of one scenario.
+/// The verdict on one scenario.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub limit: Limit,
     pub seed: u64,
-    /// What was drawn.
+    /// The drawn values.
     pub scenario: Value,
-    /// The row of the connection at the end that the scenario is about.
+    /// The row of the connection at the client.
     pub row: Value,
-    /// What the other end is told.
-    pub there: Value,
-    /// What the link did in the last interval.
+    /// The row at the server.
+    pub server: Value,
+    /// The counters of the link in the last interval.
     pub link: Value,
 }
 
 impl Outcome {
-    /// Whether it was the limit that was said to be.
+    /// Whether the verdict is right.
     #[must_use]
     pub fn is_right(&self) -> bool {
         self.row["limited_by"] == self.limit.verdict()
     }
 
-    /// One line for who looks for the reason.
+    /// One line with all details.
     #[must_use]
     pub fn line(&self) -> String {
-        let said = |row: &Value| row["limited_by"].as_str().unwrap_or("-").to_owned();
+        let verdict = |row: &Value| row["limited_by"].as_str().unwrap_or("-").to_owned();
         let milliseconds = |value: &Value| value.as_f64().map_or(-1.0, |seconds| seconds * 1e3);
         let drawn = &self.scenario;
         format!(
-            "{} {:<13} seed {:<4} said {} (there {}) | {:.1} ms {:.1} Mbit/s queue {} mtu {} {} loss {:.4} {} snd {} rcv {} | link {:.1} Mbit/s waits {:.1} ms dropped {} lost {} | queue {:.1} ms; {}",
+            "{} {:<13} seed {:<4} found {} (server {}) | {:.1} ms {:.1} Mbit/s queue {} mtu {} {} loss {:.4} {} snd {} rcv {} | link {:.1} Mbit/s waits {:.1} ms dropped {} lost {} | queue {:.1} ms; {}",
             if self.is_right() { "right" } else { "WRONG" },
             self.limit.name(),
             self.seed,
-            said(&self.row),
-            said(&self.there),
+            verdict(&self.row),
+            verdict(&self.server),
             milliseconds(&drawn["rtt"]),
             drawn["rate"].as_f64().unwrap_or(0.0) / 1e6,
             drawn["queue"],
             drawn["mtu"],
             drawn["congestion_control"].as_str().unwrap_or("-"),
             drawn["loss"].as_f64().unwrap_or(0.0),
-            drawn["talk"].as_str().unwrap_or("-"),
+            drawn["exchange"].as_str().unwrap_or("-"),
             drawn["send_buffer"],
             drawn["receive_buffer"],
             self.link["rate"].as_f64().unwrap_or(0.0) / 1e6,
@@ -61,29 +61,29 @@ impl Outcome {
     }
 }
 
-/// `runs` scenarios, each limit as often as any other, from seeds that begin at `seed`.
+/// `runs` scenarios with equally many of each limit, with seeds from `seed` on.
 #[must_use]
 pub fn draws(runs: usize, seed: u64) -> Vec<(Limit, u64)> {
     (0..runs).map(|run| (LIMITS[run % LIMITS.len()], seed + run as u64)).collect()
 }
 
-/// Plays the scenarios, `beside` at a time; `each` hears of each when it is judged.
+/// Runs the scenarios, `parallel` at a time, and calls `each` with every outcome.
 pub fn play(
     draws: &[(Limit, u64)],
     range: Range,
-    beside: usize,
+    parallel: usize,
     more: &[&str],
     mut each: impl FnMut(&Outcome),
 ) -> (Vec<Outcome>, Observer) {
     let view: [&str; 5] = ["net", "--connections", "--json", "--interval", "1"];
     let mut observer = Observer::start(&[&view[..], more].concat());
-    // What it sees the beginning of has an age.
+    // Connections opened after the first report have an age.
     observer.report();
     let mut waiting = draws.iter();
     let mut playing: Vec<Playing> = Vec::new();
     let mut outcomes = Vec::new();
     loop {
-        while playing.len() < beside
+        while playing.len() < parallel
             && let Some((limit, seed)) = waiting.next()
         {
             playing.push(Playing::start(*limit, *seed, range));
@@ -101,11 +101,10 @@ pub fn play(
     }
 }
 
-/// A table of right and wrong, and the part that is right.
+/// A table of right and wrong verdicts, and the share of right ones.
 #[must_use]
 pub fn table(outcomes: &[Outcome]) -> (String, f64) {
-    let mut text =
-        String::from("| scenario | runs | right | what else was said |\n| --- | --- | --- | --- |\n");
+    let mut text = String::from("| scenario | runs | right | other verdicts |\n| --- | --- | --- | --- |\n");
     let mut right = 0;
     for limit in LIMITS {
         let of: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.limit == limit).collect();
@@ -115,14 +114,16 @@ pub fn table(outcomes: &[Outcome]) -> (String, f64) {
         for outcome in of.iter().filter(|outcome| !outcome.is_right()) {
             *wrong.entry(outcome.row["limited_by"].as_str().unwrap_or("nothing")).or_default() += 1;
         }
-        let wrong: Vec<String> = wrong.iter().map(|(said, times)| format!("`{said}` {times}")).collect();
+        let wrong: Vec<String> =
+            wrong.iter().map(|(verdict, times)| format!("`{verdict}` {times}")).collect();
         text += &format!("| {} | {} | {good} | {} |\n", limit.name(), of.len(), wrong.join(", "));
     }
-    let part = right as f64 / outcomes.len().max(1) as f64;
-    text += &format!("| all | {} | {right} ({:.1} %) | |\n", outcomes.len(), 100.0 * part);
-    (text, part)
+    let share = right as f64 / outcomes.len().max(1) as f64;
+    text += &format!("| all | {} | {right} ({:.1} %) | |\n", outcomes.len(), 100.0 * share);
+    (text, share)
 }
 
+/// A running scenario with its workload.
 struct Playing {
     limit: Limit,
     seed: u64,
@@ -140,7 +141,7 @@ impl Playing {
         Self { limit, seed, client: pid(0), server: pid(1), workload }
     }
 
-    /// What is said once the scenario is as it will be.
+    /// The outcome, once the scenario is stable.
     fn judged(&mut self, report: &Value) -> Option<Outcome> {
         let link = self.workload.ask("link");
         let of =
@@ -155,7 +156,7 @@ impl Playing {
             seed: self.seed,
             scenario: scenario.clone(),
             row: row.clone(),
-            there: of(self.server).cloned().unwrap_or_default(),
+            server: of(self.server).cloned().unwrap_or_default(),
             link,
         })
     }

@@ -1,4 +1,4 @@
-//! A log that is deleted and goes on growing, one that is given up, and what nobody deleted.
+//! A deleted log that continues to grow, a deleted file that is closed, and a file that is not deleted.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Scene, end};
 use crate::{Finished, Observer, Workload, number, rows};
 
+/// The scene.
 pub const SCENE: Scene = Scene { name: "deleted-open", view: &["disk", "--deleted-open"], play, check };
 
 fn play(observe: &dyn Fn() -> Observer, folder: &Path) -> (Finished, Value) {
@@ -65,7 +66,7 @@ fn check(reports: &[Value], truth: &Value) {
     let during = row_of(last, &truth["during"]).expect("it was there just now");
     assert_eq!(&during["deleted_by"]["pid"], pid, "{during:#}");
     assert!(reports.iter().any(|report| row_of(report, &truth["given_up"]).is_some()));
-    assert!(row_of(last, &truth["given_up"]).is_none(), "what nobody holds is free");
+    assert!(row_of(last, &truth["given_up"]).is_none(), "a file without holders is free");
     let ours = rows(last).iter().filter(|row| row["holders"][0]["pid"] == *pid);
     assert_eq!(ours.count(), 2, "memory that looks like a deleted file is none: {last:#}");
 }

@@ -1,4 +1,4 @@
-//! A process that maps and gives back in several ways, and one that ends.
+//! A process that maps and unmaps memory by several calls, and one that exits.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Scene, end};
 use crate::{Finished, Observer, Workload, number, row_of};
 
+/// The scene.
 pub const SCENE: Scene = Scene { name: "mem", view: &["mem"], play, check };
 
 const COLUMNS: [&str; 4] = ["mapped", "unmapped", "mapped_file", "reserved"];
@@ -44,5 +45,5 @@ fn check(reports: &[Value], truth: &Value) {
         let row = row_of(ended, pid).expect("it is in this report");
         assert_eq!(number(row, column), truth["ending"][column].as_f64(), "{column} of {row:#}");
     }
-    assert!(row_of(last, pid).is_none(), "what has ended leaves");
+    assert!(row_of(last, pid).is_none(), "an exited process leaves");
 }

@@ -1,4 +1,4 @@
-//! Two processes that talk, and connections that live shorter than an interval.
+//! Two processes with a connection, and connections shorter than an interval.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Scene, end};
 use crate::{Finished, Observer, Workload, report::missing_bytes, row_of};
 
+/// The scene.
 pub const SCENE: Scene = Scene { name: "net", view: &["net", "--top", "1000"], play, check };
 
 fn play(observe: &dyn Fn() -> Observer, _folder: &Path) -> (Finished, Value) {
@@ -24,8 +25,8 @@ fn play(observe: &dyn Fn() -> Observer, _folder: &Path) -> (Finished, Value) {
     (end(observer), json!({"pids": pids, "processes": processes}))
 }
 
-/// Whether each process has its truth. A connection that is shorter than an interval is known by its end alone: of those that
-/// the kernel skipped, and counted, the one byte each is missing.
+/// Whether the row of each process equals its truth. A connection shorter than an interval is known only from its close, so one
+/// byte is missing for each close that the kernel skipped and counted.
 fn agrees(report: &Value, processes: &[Value]) -> bool {
     let missing: Option<u64> = processes.iter().map(|process| missing_bytes(report, process)).sum();
     missing.is_some_and(|missing| Some(missing) <= report["loss"]["skipped"].as_u64())
@@ -36,7 +37,7 @@ fn check(reports: &[Value], truth: &Value) {
     assert!(processes.len() >= 4, "both ends of both workloads");
     let last = reports.last().expect("there are reports");
     assert!(agrees(last, processes), "the truth is\n{truth:#}\nand the last report is\n{last:#}");
-    // What is said never goes down: totals are cumulative, whatever closes in between.
+    // Totals never decrease, whatever closes in between.
     for process in processes {
         let pid = process["pid"].as_u64().expect("a process has a number") as u32;
         let sent = |report: &Value| row_of(report, pid).and_then(|row| row["tx"].as_u64()).unwrap_or(0);

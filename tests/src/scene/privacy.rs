@@ -1,4 +1,4 @@
-//! A recording without what is nobody's business: other processes, their files, and how this machine is laid out.
+//! Removes private data from a recording: other processes, their files, and the layout of this machine.
 
 use std::{collections::HashSet, path::Path};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::place;
 
-/// Copies the recording of a scene that was played in `folder`; `truth` names the processes that took part.
+/// Copies the recording of a scene that was played in `folder`; `truth` names its processes.
 pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
     let pids: HashSet<u64> =
         truth["pids"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
@@ -45,7 +45,7 @@ pub fn copy(from: &Path, to: &Path, folder: &Path, truth: &Value) {
                 if !groups.contains(cgroup) {
                     continue;
                 }
-                // A limit of a group above says how this machine is laid out.
+                // A limit of a parent group would show the layout of this machine.
                 if nearest.as_ref().is_some_and(|nearest| !cgroup.ends_with(&nearest.group)) {
                     *nearest = None;
                 }
@@ -88,7 +88,7 @@ fn held(items: &[StreamItem], pids: &HashSet<u64>) -> (Vec<Value>, HashSet<Vec<u
     (inodes, groups)
 }
 
-/// Whether a fact names a process that took no part, or an inode that none of them holds.
+/// Whether a fact contains another process, or an inode that no process of the scene holds.
 fn of_others(fact: &Value, pids: &HashSet<u64>, ours: &[Value]) -> bool {
     match fact {
         Value::Object(members) => members.iter().any(|(name, value)| {

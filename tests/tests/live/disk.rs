@@ -1,7 +1,7 @@
-//! What `disk --deleted-open` says of workloads that know their own truth.
+//! Tests of `disk --deleted-open` with workloads that count their own truth.
 //!
-//! The disk is the one that holds the build, which must be ext4 where growth is ascribed to one of several writers; RAM
-//! is `/dev/shm`.
+//! The disk is the one with the build, which must be ext4 for growth attributed to one of several writers. RAM is
+//! `/dev/shm`.
 
 use std::{
     os::unix::fs::OpenOptionsExt as _,
@@ -21,7 +21,7 @@ use observer_tests::{
 };
 use serde_json::{Value, json};
 
-/// A folder in RAM, removed when dropped.
+/// A folder in RAM, removed on drop.
 pub struct RamDir(pub PathBuf);
 
 impl RamDir {
@@ -38,14 +38,14 @@ impl Drop for RamDir {
     }
 }
 
-/// Whether this kernel cannot be asked for its lists of inodes: before 5.17, and where it is locked down. Where it can be,
-/// the observer that made `report` does.
-pub fn is_blind(report: &Value) -> bool {
+/// Whether inode lists cannot be read on this kernel: before 5.17, and under lockdown. Otherwise asserts that the observer of
+/// `report` reads them.
+pub fn without_inode_lists(report: &Value) -> bool {
     if ruled_out("disk.inodes", 1) {
         return true;
     }
     let notes = &report["notes"];
-    assert!(!notes.to_string().contains("the lists of all inodes"), "the plan has them: {notes:#}");
+    assert!(!notes.to_string().contains("inode lists"), "the plan has them: {notes:#}");
     false
 }
 
@@ -64,7 +64,7 @@ pub fn files(folder: &Path) -> Workload {
     Workload::start(&["disk", "files", folder.to_str().unwrap()])
 }
 
-/// The row about the file of which the workload told.
+/// The row of the workload's file.
 pub fn row<'a>(report: &'a Value, truth: &Value) -> Option<&'a Value> {
     rows(report).iter().find(|row| row["inode"] == truth["inode"] && row["dev"] == truth["dev"])
 }
@@ -73,14 +73,13 @@ pub fn found(observer: &mut Observer, truth: &Value) -> Value {
     observer.wait_for(|report| row(report, truth).cloned())
 }
 
-/// Waits until it is known who deleted it: a report that is made between the moment at which the kernel takes the last name
-/// and that at which it says who did has the file already.
+/// Waits until the deleter is known: a report between the removal of the last name and the event has the file already.
 fn deleted(observer: &mut Observer, truth: &Value) -> Value {
     observer.wait_for(|report| row(report, truth).filter(|row| !row["deleted_by"].is_null()).cloned())
 }
 
-/// Waits until a row's growth is known: from then on, everything is seen from its first byte.
-pub fn based(observer: &mut Observer, truth: &Value) -> Value {
+/// Waits until a row has growth, which means that it has a baseline. Every later byte is seen.
+pub fn with_baseline(observer: &mut Observer, truth: &Value) -> Value {
     observer.wait_for(|report| row(report, truth).filter(|row| !row["growth"].is_null()).cloned())
 }
 
@@ -128,13 +127,13 @@ fn files_deleted_before_the_start_and_while_it_runs_are_shown_on_disk_and_in_ram
         assert_eq!(late["deleted_by"]["pid"], workload.pid(), "{late:#}");
         assert_eq!(late["deleted_by"]["comm"], "workload");
         let at = number(&late, "deleted_at").unwrap();
-        // Two clocks are converted, and the result has milliseconds.
+        // The time is converted between two clocks, and rounded to milliseconds.
         assert!((earliest - 0.05..=latest + 0.05).contains(&at), "{earliest} {at} {latest}");
     }
 }
 
 #[test]
-fn who_deleted_it_is_named_though_it_has_ended_and_though_it_renamed() {
+fn the_deleter_is_known_after_its_exit_and_after_a_rename() {
     let (disk, ram) = (TempDir::new("disk-deleter"), RamDir::new("deleter"));
     for folder in [disk.path(), &ram.0] {
         let mut workload = files(folder);
@@ -156,7 +155,7 @@ fn who_deleted_it_is_named_though_it_has_ended_and_though_it_renamed() {
                 (&row["deleted_by"]["pid"], &row["deleted_by"]["comm"]),
                 (&json!(pid), &json!(command))
             );
-            assert_eq!(holders(&row).len(), 1, "who deleted it does not hold it");
+            assert_eq!(holders(&row).len(), 1, "the deleter is no holder");
         }
         let own = workload.ask("open own");
         workload.ask("replace own");
@@ -168,7 +167,7 @@ fn who_deleted_it_is_named_though_it_has_ended_and_though_it_renamed() {
 }
 
 #[test]
-fn one_row_an_inode_however_many_hold_it() {
+fn an_inode_has_one_row_with_all_its_holders() {
     let folder = TempDir::new("disk-holders");
     let mut workload = files(folder.path());
     workload.ask("open f");
@@ -201,10 +200,10 @@ fn one_row_an_inode_however_many_hold_it() {
     gone(&mut observer, &truth);
 }
 
-/// Where the kernel shows no program what is mapped. The file is known from its mapping alone: number and generation must
-/// be those by which events know it, or nobody would have deleted it.
+/// For a kernel without an iterator over mappings. The file is known only from its mapping. Number and generation must match
+/// those in events, otherwise its deleter would be unknown.
 #[test]
-fn mappings_are_found_in_proc_where_no_program_can_be_asked() {
+fn mappings_are_found_in_proc_without_an_iterator() {
     let (disk, ram) = (TempDir::new("disk-mapper"), RamDir::new("mapper"));
     let mut observer = watch_with(&["--way", "disk.mappings=3"]);
     observer.report();
@@ -236,7 +235,7 @@ fn mappings_are_found_in_proc_where_no_program_can_be_asked() {
 }
 
 #[test]
-fn a_thread_with_a_descriptor_table_of_its_own_holds_a_file() {
+fn a_thread_with_its_own_descriptor_table_holds_a_file() {
     let folder = TempDir::new("disk-thread");
     let mut workload = files(folder.path());
     workload.ask("open f");
@@ -254,7 +253,7 @@ fn a_thread_with_a_descriptor_table_of_its_own_holds_a_file() {
 }
 
 #[test]
-fn a_process_that_holds_more_than_the_kernel_tells_at_once_is_told_of_whole_and_so_are_the_others() {
+fn a_process_with_more_descriptors_than_one_record_is_reported_whole() {
     let folder = TempDir::new("disk-many");
     let (mut few, mut many) = (files(folder.path()), files(folder.path()));
     few.ask("open few");
@@ -284,8 +283,8 @@ fn a_process_that_holds_more_than_the_kernel_tells_at_once_is_told_of_whole_and_
     gone(&mut observer, &one);
 }
 
-/// Whether files in `folder` can be written around the page cache: in tmpfs since Linux 6.6.
-fn takes_direct(folder: &Path) -> bool {
+/// Whether files in `folder` support direct I/O: in tmpfs since Linux 6.6.
+fn supports_direct(folder: &Path) -> bool {
     let probe = folder.join("probe");
     let mut options = std::fs::OpenOptions::new();
     let opened = options.write(true).create(true).custom_flags(libc::O_DIRECT).open(&probe);
@@ -294,7 +293,7 @@ fn takes_direct(folder: &Path) -> bool {
 }
 
 #[test]
-fn growth_is_exact_whatever_way_it_is_written() {
+fn growth_is_exact_for_every_write_path() {
     let (disk, ram) = (TempDir::new("disk-ways"), RamDir::new("ways"));
     let ways = [
         ("pwrite", 10_001),
@@ -312,39 +311,39 @@ fn growth_is_exact_whatever_way_it_is_written() {
         let mut workload = files(folder);
         let mut observer = watch();
         for (way, bytes) in ways {
-            if way == "direct" && !takes_direct(folder) {
+            if way == "direct" && !supports_direct(folder) {
                 continue;
             }
-            // Direct input and output cannot start amid a block.
+            // Direct I/O must start at a block.
             workload.ask(&format!("open {way}"));
             workload.ask(&format!("write {way} pwrite 4096"));
             let base = workload.ask(&format!("delete {way}"));
-            assert_eq!(based(&mut observer, &base)["growth"], 0, "{way}");
+            assert_eq!(with_baseline(&mut observer, &base)["growth"], 0, "{way}");
             let after = workload.ask(&format!("write {way} {way} {bytes}"));
             let grown = observer.wait_for(|report| {
                 let row = row(report, &base)?;
                 let truth = workload.ask(&format!("stat {way}"));
-                // Blocks that were promised may be given or moved while this is compared.
+                // Reserved blocks may be allocated meanwhile.
                 (row["size"] == after["size"] && row["allocated"] == truth["allocated"]).then(|| row.clone())
             });
             assert_eq!(grown["growth"], bytes, "{way}");
             assert_eq!(grown["growing"], true, "{way}");
             assert_eq!(holders(&grown)[0]["written"], bytes, "{way}: {grown:#}");
             workload.ask(&format!("close {way}"));
-            // The next file may be given its number.
+            // The next file may reuse its inode number.
             gone(&mut observer, &base);
         }
     }
 }
 
 #[test]
-fn growth_by_append_frees_by_truncation_as_it_says() {
+fn an_appended_file_is_freed_by_the_suggested_truncation() {
     let folder = TempDir::new("disk-append");
     let mut workload = files(folder.path());
     let mut observer = watch();
     workload.ask("append log");
     let truth = workload.ask("delete log");
-    based(&mut observer, &truth);
+    with_baseline(&mut observer, &truth);
     workload.ask("write log append 3000001");
     let grown =
         observer.wait_for(|report| row(report, &truth).filter(|row| row["size"] == 3_000_001).cloned());
@@ -355,11 +354,11 @@ fn growth_by_append_frees_by_truncation_as_it_says() {
     let freed = observer.wait_for(|report| row(report, &truth).filter(|row| row["size"] == 0).cloned());
     assert_eq!(freed["allocated"], 0);
     let again = workload.ask("write log append 10");
-    assert_eq!(again["size"], 10, "whoever writes goes on at the end");
+    assert_eq!(again["size"], 10, "the writer continues at the end");
 }
 
 #[test]
-fn space_that_is_taken_without_a_change_of_size_is_growth_too() {
+fn allocation_without_a_change_of_size_is_growth() {
     let folder = TempDir::new("disk-reserve");
     let mut workload = files(folder.path());
     let mut observer = watch();
@@ -367,7 +366,7 @@ fn space_that_is_taken_without_a_change_of_size_is_growth_too() {
         workload.ask(&format!("open {way}"));
         workload.ask(&format!("write {way} {base} 1048576"));
         let truth = workload.ask(&format!("delete {way}"));
-        let before = based(&mut observer, &truth);
+        let before = with_baseline(&mut observer, &truth);
         workload.ask(&format!("write {way} {way} 1048576"));
         let grown = observer.wait_for(|report| {
             let row = row(report, &truth)?;
@@ -383,7 +382,7 @@ fn space_that_is_taken_without_a_change_of_size_is_growth_too() {
 }
 
 #[test]
-fn growth_of_a_shared_file_is_told_apart_by_writer() {
+fn growth_of_a_shared_file_is_attributed_to_each_writer() {
     let folder = TempDir::new("disk-writers");
     let mut workload = files(folder.path());
     let mut observer = watch();
@@ -391,7 +390,7 @@ fn growth_of_a_shared_file_is_told_apart_by_writer() {
     workload.ask("write f pwrite 4096");
     let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
     let truth = workload.ask("delete f");
-    based(&mut observer, &truth);
+    with_baseline(&mut observer, &truth);
     let (mut own, mut childs) = (0, 0);
     for way in
         ["direct", "pwrite", "writev", "uring", "mmap", "fallocate", "truncate", "sendfile", "splice", "copy"]
@@ -410,14 +409,14 @@ fn growth_of_a_shared_file_is_told_apart_by_writer() {
 }
 
 #[test]
-fn in_ram_two_holders_writes_are_unknown_and_not_zero() {
+fn in_ram_the_shares_of_two_holders_are_unknown_and_not_zero() {
     let folder = RamDir::new("writers");
     let mut workload = files(&folder.0);
     let mut observer = watch();
     workload.ask("open f");
     let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
     let truth = workload.ask("delete f");
-    based(&mut observer, &truth);
+    with_baseline(&mut observer, &truth);
     workload.ask("child write f pwrite 5000");
     observer.wait_for(|report| {
         let row = row(report, &truth).filter(|row| row["growth"] == 5000)?;
@@ -429,7 +428,7 @@ fn in_ram_two_holders_writes_are_unknown_and_not_zero() {
 }
 
 #[test]
-fn what_nobody_deleted_is_not_shown() {
+fn files_that_are_not_deleted_are_not_shown() {
     let folder = TempDir::new("disk-not-deleted");
     let mut workload = files(folder.path());
     for command in ["memfd memory", "shm segment", "zero anonymous", "open linked", "link linked"] {
@@ -447,21 +446,21 @@ fn what_nobody_deleted_is_not_shown() {
 }
 
 #[test]
-fn a_file_that_never_had_a_name_takes_space_too() {
+fn a_file_without_a_name_from_the_start_is_shown() {
     let folder = TempDir::new("disk-tmpfile");
     let mut workload = files(folder.path());
     let mut observer = watch();
     observer.report();
     workload.ask("tmpfile t");
     let truth = workload.ask("write t pwrite 12345");
-    // A report may come between the two.
+    // A report may come in between.
     let written = |report: &Value| row(report, &truth).filter(|row| row["size"] == 12345).cloned();
     let row = observer.wait_for(written);
     assert_eq!(row["deleted_by"], Value::Null);
 }
 
 #[test]
-fn hostile_names_are_shown_lossless_and_harmless() {
+fn hostile_names_are_shown_lossless_and_escaped() {
     let folder = TempDir::new("disk-names");
     let mut workload = files(folder.path());
     let long = "n".repeat(255);
@@ -481,7 +480,7 @@ fn hostile_names_are_shown_lossless_and_harmless() {
         let row = found(&mut observer, &truth);
         assert_eq!(row["path"], format!("{}/{shown}", folder.path().display()));
     }
-    // A name that was given again, and one that came by a rename, are told as they were.
+    // A reused name, and one from a rename, are shown as they were.
     let first = workload.ask("open again");
     workload.ask("delete again");
     workload.ask("recreate again");
@@ -494,11 +493,11 @@ fn hostile_names_are_shown_lossless_and_harmless() {
 }
 
 #[test]
-fn a_path_as_long_as_the_kernel_tells_is_shown_whole_and_a_longer_one_is_unknown() {
+fn the_longest_path_is_shown_whole_and_a_longer_one_is_unknown() {
     let folder = TempDir::new("disk-deep");
     let mut workload = files(folder.path());
     let mut observer = watch();
-    // The kernel writes a path into a page of 4,096 bytes, with its mark and a NUL.
+    // The kernel writes a path into a page of 4,096 bytes, with its suffix and a NUL.
     let whole = workload.ask(&format!("deep whole {}", 4096 - 1 - " (deleted)".len()));
     let long = workload.ask("deep long 5000");
     assert_eq!(whole["path"].as_str().unwrap().len(), 4085);
@@ -508,12 +507,12 @@ fn a_path_as_long_as_the_kernel_tells_is_shown_whole_and_a_longer_one_is_unknown
     let (whole_row, long_row) = (row(&report, &whole).unwrap(), row(&report, &long).unwrap());
     assert_eq!(whole_row["path"], whole["path"]);
     assert_eq!((&long_row["path"], &long_row["size"]), (&Value::Null, &long["size"]));
-    assert_eq!(long_row["allocated"], workload.ask("stat long")["allocated"], "it is asked all the same");
+    assert_eq!(long_row["allocated"], workload.ask("stat long")["allocated"], "statx is asked all the same");
     assert!(note(&report, "path-unknown").is_some());
 }
 
 #[test]
-fn the_end_of_the_last_holder_ends_the_row() {
+fn the_row_ends_with_the_last_holder() {
     let (disk, ram) = (TempDir::new("disk-release"), RamDir::new("release"));
     let mut observer = watch();
     for folder in [disk.path(), &ram.0] {
@@ -533,7 +532,7 @@ fn the_end_of_the_last_holder_ends_the_row() {
 #[test]
 fn a_file_of_a_containers_overlay_is_one_row_by_descriptor_and_by_mapping() {
     let folder = TempDir::new("disk-overlay");
-    // Mounts of a namespace of the workload's own, as a container has: they end with it.
+    // Mounts in the workload's own namespace, like a container's; they end with it.
     let script = "set -e; cd \"$0\"; mount -t tmpfs none .; cd \"$0\"; mkdir lower upper work merged
         mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged
         exec \"$1\" disk files \"$0/merged\"";
@@ -552,7 +551,7 @@ fn a_file_of_a_containers_overlay_is_one_row_by_descriptor_and_by_mapping() {
     let path = held["path"].as_str().unwrap();
     assert!(path.ends_with("/merged/f"), "{path}");
     assert_eq!(held["allocated"], truth["allocated"]);
-    // What maps is read in `/proc` then, which has the name of one file and the numbers of another.
+    // Mappings are then read from `/proc`, which has the name of one file and the numbers of another.
     if ruled_out("disk.mappings", 2) {
         return;
     }
@@ -568,13 +567,13 @@ fn a_file_of_a_containers_overlay_is_one_row_by_descriptor_and_by_mapping() {
 }
 
 #[test]
-fn without_events_the_passes_tell_who_holds_what_and_how_it_grows() {
+fn without_events_scans_show_holders_and_growth() {
     let folder = TempDir::new("disk-passes");
     let mut workload = files(folder.path());
     let mut observer = watch_with(&["--without", "events"]);
     workload.ask("open f");
     let truth = workload.ask("delete f");
-    based(&mut observer, &truth);
+    with_baseline(&mut observer, &truth);
     workload.ask("write f pwrite 77777");
     let report = observer.wait_for(|report| {
         row(report, &truth).filter(|row| row["size"] == 77_777).is_some().then(|| report.clone())
@@ -586,7 +585,7 @@ fn without_events_the_passes_tell_who_holds_what_and_how_it_grows() {
 }
 
 #[test]
-fn without_iterators_events_tell_who_deletes_and_who_makes_it_grow() {
+fn without_iterators_events_show_deleters_and_writers() {
     let folder = TempDir::new("disk-events");
     let mut workload = files(folder.path());
     let mut observer = watch_with(&["--without", "iterators"]);

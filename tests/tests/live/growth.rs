@@ -1,7 +1,7 @@
-//! What `disk` says of files that grow, of who makes them grow, and of the filesystems that they fill.
+//! Tests of `disk`: growing files, their writers, and growth accounting of filesystems.
 //!
-//! Filesystems of their own are made in a mount namespace of the test's, in which observer runs too; what this kernel or
-//! machine cannot make is said to be left out.
+//! A test creates filesystems in its own mount namespace, where observer runs as well. A filesystem that this kernel or
+//! machine lacks is reported as not run.
 
 use std::{os::unix::ffi::OsStrExt as _, path::Path, process::Command};
 
@@ -22,7 +22,7 @@ fn watch() -> Observer {
     Observer::start(&[&ARGUMENTS[..], &["600"]].concat())
 }
 
-/// A workload in the folder `point` of `folder`, on which `make` mounts a filesystem in a namespace of its own, and an
+/// A workload in the folder `point` of `folder`, where the script `make` mounts a filesystem in a new mount namespace, and an
 /// observer in that namespace.
 fn on(folder: &TempDir, make: &str) -> (Workload, Observer) {
     require_root();
@@ -37,7 +37,7 @@ fn on(folder: &TempDir, make: &str) -> (Workload, Observer) {
     (workload, Observer::spawn(command))
 }
 
-/// A workload that works on files in `folder`.
+/// A workload with files in `folder`.
 pub fn files(folder: &Path) -> Workload {
     Workload::start(&["disk", "files", folder.to_str().unwrap()])
 }
@@ -46,7 +46,7 @@ fn table<'a>(report: &'a Value, name: &str) -> &'a [Value] {
     report[name].as_array().unwrap()
 }
 
-/// The file of which the workload told, among those of the process `pid`.
+/// The workload's file among those of the process `pid`.
 pub fn file_of<'a>(report: &'a Value, pid: u32, truth: &Value) -> Option<&'a Value> {
     let writer = table(report, "writers").iter().find(|row| row["pid"] == pid)?;
     writer["files"].as_array()?.iter().find(|file| file["inode"] == truth["inode"])
@@ -57,8 +57,8 @@ fn filesystem<'a>(report: &'a Value, point: &Path) -> Option<&'a Value> {
     table(report, "filesystems").iter().find(|row| row["mount"] == point)
 }
 
-/// Two processes write to one file in every way, in turns: what each wrote is told apart, to the byte.
-fn told_apart(workload: &mut Workload, observer: &mut Observer) {
+/// Two processes write to one file in turns, by every write path: the shares are exact to the byte.
+fn shares_are_exact(workload: &mut Workload, observer: &mut Observer) {
     observer.report();
     workload.ask("open f");
     workload.ask("write f pwrite 4096");
@@ -93,25 +93,25 @@ fn told_apart(workload: &mut Workload, observer: &mut Observer) {
 }
 
 #[test]
-fn two_writers_of_a_file_are_told_apart_whatever_way_they_write() {
+fn two_writers_of_a_file_have_exact_shares_for_every_write_path() {
     let folder = TempDir::new("growth-writers");
-    told_apart(&mut files(folder.path()), &mut watch());
+    shares_are_exact(&mut files(folder.path()), &mut watch());
 }
 
 #[test]
-fn two_writers_of_a_file_of_xfs_are_told_apart_too() {
-    // Only iomap tells of them.
+fn two_writers_of_an_xfs_file_have_exact_shares() {
+    // Only iomap shows them.
     if tool::missing("mkfs.xfs") || tool::ruled_out("disk.work", 2) {
         return;
     }
     let folder = TempDir::new("growth-xfs");
     let make = "truncate -s 400M image; mkfs.xfs -q image; mount -o loop image point";
     let (mut workload, mut observer) = on(&folder, make);
-    told_apart(&mut workload, &mut observer);
+    shares_are_exact(&mut workload, &mut observer);
 }
 
 #[test]
-fn every_file_of_a_writer_has_its_growth_and_its_path_however_it_is_called() {
+fn every_file_of_a_writer_has_its_growth_and_its_path() {
     let folder = TempDir::new("growth-files");
     let (mut workload, mut observer) = (files(folder.path()), watch());
     observer.report();
@@ -132,7 +132,7 @@ fn every_file_of_a_writer_has_its_growth_and_its_path_however_it_is_called() {
 }
 
 #[test]
-fn the_account_of_a_filesystem_adds_up_whatever_becomes_of_its_files() {
+fn growth_accounting_of_a_filesystem_adds_up() {
     if tool::missing("mkfs.ext4") {
         return;
     }
@@ -151,13 +151,13 @@ fn the_account_of_a_filesystem_adds_up_whatever_becomes_of_its_files() {
         let parts = ["growth_files", "growth_deleted", "unexplained"];
         let sum: f64 = parts.iter().map(|part| number(&row, part).unwrap()).sum();
         assert_eq!(number(&row, "growth"), Some(sum), "{what}: {row:#}");
-        // The folder, the map of blocks, and the tree of a file's extents are all that is not a file's own.
+        // Only the folder, the block bitmap and extent trees are not in files.
         assert!(number(&row, "unexplained").unwrap().abs() <= 65_536.0, "{what}: {row:#}");
     };
     let ways = [("pwrite", 5_000_000), ("fallocate", 1_000_000), ("direct", 65_536), ("mmap", 300_000)];
-    // Nothing else tells of a file that is only ever written around the page cache.
-    let told = |(way, _): &(&str, usize)| *way != "direct" || tool::has_way("disk.work", 2);
-    let ways: Vec<(&str, usize)> = ways.into_iter().filter(told).collect();
+    // Only this alternative sees a file that is written only with direct I/O.
+    let is_seen = |(way, _): &(&str, usize)| *way != "direct" || tool::has_alternative("disk.work", 2);
+    let ways: Vec<(&str, usize)> = ways.into_iter().filter(is_seen).collect();
     for (way, bytes) in &ways {
         workload.ask(&format!("open {way}"));
         workload.ask(&format!("write {way} {way} {bytes}"));
@@ -180,7 +180,7 @@ fn the_account_of_a_filesystem_adds_up_whatever_becomes_of_its_files() {
 }
 
 #[test]
-fn filesystems_that_only_another_mount_namespace_has_are_told_of() {
+fn filesystems_of_other_mount_namespaces_are_reported() {
     let mut homes = Vec::new();
     for (fs, make) in [
         ("ext4", "truncate -s 200M image; mkfs.ext4 -q image; mount -o loop image point"),
@@ -190,7 +190,7 @@ fn filesystems_that_only_another_mount_namespace_has_are_told_of() {
             continue;
         }
         let folder = TempDir::new(&format!("growth-elsewhere-{fs}"));
-        // Its observer is in its namespace, and not asked here.
+        // The observer in that namespace is not used here.
         let (mut workload, _) = on(&folder, make);
         workload.ask("open f");
         workload.ask("write f pwrite 300000");
@@ -210,7 +210,7 @@ fn filesystems_that_only_another_mount_namespace_has_are_told_of() {
                 && is("available", stat.f_bavail);
             exact.then_some(())
         });
-        // Only what grows from now on is in the account.
+        // Only growth from now on is accounted.
         workload.ask("open g");
         workload.ask("write g pwrite 5000000");
         let truth = workload.ask("sync g");
@@ -228,7 +228,7 @@ fn filesystems_that_only_another_mount_namespace_has_are_told_of() {
 }
 
 #[test]
-fn in_ram_one_writer_is_known_and_of_several_that_nobody_knows() {
+fn in_ram_a_single_writer_is_known_and_several_are_unattributed() {
     if tool::ruled_out("disk.work", 1) {
         return;
     }
@@ -257,7 +257,7 @@ fn in_ram_one_writer_is_known_and_of_several_that_nobody_knows() {
 }
 
 #[test]
-fn who_wrote_and_ended_is_in_the_report_that_follows_and_leaves() {
+fn an_exited_writer_is_in_one_report() {
     let folder = TempDir::new("growth-ended");
     let mut observer = watch();
     observer.report();
@@ -268,7 +268,7 @@ fn who_wrote_and_ended_is_in_the_report_that_follows_and_leaves() {
     let pid = child.id();
     assert!(child.wait().unwrap().success());
     let row = |report: &Value| table(report, "writers").iter().find(|row| row["pid"] == pid).cloned();
-    // Reports that are on their way may be of before its end.
+    // Reports in progress may be older than its exit.
     let last = observer.wait_for(|report| row(report).filter(|row| row["ended"] == true));
     assert_eq!((&last["ended"], &last["comm"], &last["written"]), (&json!(true), &json!("sh"), &json!(550)));
     assert_eq!(last["files"][0]["path"], path.to_str().unwrap(), "{last:#}");
@@ -276,7 +276,7 @@ fn who_wrote_and_ended_is_in_the_report_that_follows_and_leaves() {
 }
 
 #[test]
-fn a_log_that_grows_line_by_line_is_named_and_what_only_looks_like_one_is_not() {
+fn only_a_log_that_grows_line_by_line_gets_the_note() {
     let folder = TempDir::new("growth-log");
     let (mut workload, mut observer) = (files(folder.path()), watch());
     observer.report();
@@ -285,7 +285,7 @@ fn a_log_that_grows_line_by_line_is_named_and_what_only_looks_like_one_is_not() 
     }
     workload.ask("open table");
     workload.ask("write table pwrite 100000");
-    // As many lines as make a log, all at once.
+    // Enough lines for a log, but all at once.
     workload.ask("write once lines 1200000");
     let told = |report: &Value| {
         let notes = report["notes"].as_array().unwrap().iter().filter(|note| note["code"] == "small-appends");
@@ -294,7 +294,7 @@ fn a_log_that_grows_line_by_line_is_named_and_what_only_looks_like_one_is_not() 
     };
     let mut lines = 0;
     let notes = observer.wait_for(|report| {
-        // Each report finds all of them longer, or written to.
+        // All of them change with each report.
         workload.ask("write log lines 300000");
         lines += 3000;
         workload.ask("write data append 400000");
@@ -305,17 +305,17 @@ fn a_log_that_grows_line_by_line_is_named_and_what_only_looks_like_one_is_not() 
     let [note] = notes.as_slice() else { panic!("{notes:#?}") };
     assert!(note.starts_with(folder.file("log").to_str().unwrap()), "{note}");
     let appends: u64 = note.split(" in ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-    // One more where the writer moved to another processor.
+    // One more if the writer moved to another processor.
     assert!(appends >= 1000 && appends <= lines + lines / 10, "{appends} of {lines}: {note}");
     assert!(note.ends_with(" on average by workload: a log that grows line by line."), "{note}");
 }
 
 #[test]
-fn patterns_that_fill_disks_are_named() {
+fn patterns_that_fill_disks_get_notes() {
     let folder = TempDir::new("growth-patterns");
     let mut observer = watch();
     observer.report();
-    // The disk that holds the build has a folder `tmp` for tests.
+    // The disk with the build has a folder `tmp` for tests.
     let (log, left) = (folder.file("log"), folder.file("left"));
     for _ in 0..3 {
         let script = format!("echo started >> {}", log.display());

@@ -1,4 +1,4 @@
-//! What `disk --deleted-open` says of files that neither a descriptor nor a mapping holds.
+//! Tests of `disk --deleted-open`: files without a descriptor or a mapping.
 
 use observer_tests::{
     TempDir, Workload, note,
@@ -7,22 +7,22 @@ use observer_tests::{
 use serde_json::{Value, json};
 
 use crate::{
-    disk::{RamDir, files, gone, holders, is_blind, row, watch},
-    zoo::on,
+    disk::{RamDir, files, gone, holders, row, watch, without_inode_lists},
+    holder_kinds::on,
 };
 
-/// A file of 70,000 bytes that has been written back, so that its inode's own blocks are all of its blocks.
-fn made(workload: &mut Workload, name: &str) -> Value {
+/// A deleted file of 70,000 bytes after write-back, so that its inode counts all of its blocks.
+fn synced(workload: &mut Workload, name: &str) -> Value {
     workload.ask(&format!("open {name}"));
     workload.ask(&format!("write {name} pwrite 70000"));
     workload.ask(&format!("sync {name}"));
     workload.ask(&format!("delete {name}"))
 }
 
-/// A deleted file that is swapped to has a row like any that the kernel alone holds, `how` being `swap`: kernels that have both
-/// rules do not let there be one, so that it is shown is tested with made-up facts.
+/// A deleted swap file would have a row with the kernel holder `swap`. Kernels with both rules do not allow one, so that row
+/// is tested with synthetic facts.
 #[test]
-fn no_deleted_file_is_swapped_to_where_the_kernel_forbids_it() {
+fn the_kernel_forbids_swapping_to_a_deleted_file() {
     if tool::missing("mkfs.ext4") {
         return;
     }
@@ -45,10 +45,10 @@ fn no_deleted_file_is_swapped_to_where_the_kernel_forbids_it() {
 }
 
 #[test]
-fn a_file_is_found_in_a_ring_in_a_socket_behind_a_loop_device_and_running() {
+fn indirect_holders_loop_devices_and_executables_are_found() {
     let (disk, ram) = (TempDir::new("disk-elsewhere"), RamDir::new("elsewhere"));
     let mut observer = watch();
-    if is_blind(&observer.report()) {
+    if without_inode_lists(&observer.report()) {
         return;
     }
     for folder in [disk.path(), &ram.0] {
@@ -56,7 +56,7 @@ fn a_file_is_found_in_a_ring_in_a_socket_behind_a_loop_device_and_running() {
         for (way, how, device) in
             [("register", "io_uring", false), ("send", "in_flight", false), ("loop", "loop", true)]
         {
-            let truth = made(&mut workload, way);
+            let truth = synced(&mut workload, way);
             let through = workload.ask(&format!("{way} {way}"))["through"].clone();
             let report = observer.wait_for(|report| {
                 let row = row(report, &truth)?;
@@ -84,7 +84,7 @@ fn a_file_is_found_in_a_ring_in_a_socket_behind_a_loop_device_and_running() {
         }
         let truth = workload.ask("run program");
         let child = truth["through"].as_u64().unwrap() as u32;
-        // A pass can have come between the file's deletion and the program's start.
+        // A scan may come between the deletion of the file and the start of the program.
         let runs = |row: &&Value| {
             holders(row).into_iter().any(|holder| holder["pid"] == child && holder["how"] == "exe")
         };

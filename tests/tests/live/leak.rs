@@ -1,20 +1,20 @@
-//! A leak that is planted in a busy machine is called within two minutes, and nothing else that was started is.
+//! A planted leak on a busy machine gets the verdict within two minutes, and no other workload does.
 
 use std::time::Instant;
 
 use observer_tests::{Observer, Workload, number, require_root, row_of, rows};
 use serde_json::Value;
 
-/// The machine's memory would be full within so many seconds, were the leak left alone: half an hour.
+/// Seconds until the leak would fill the machine's memory: half an hour.
 const FULL_IN: f64 = 1800.0;
 
-/// What the workload is told with a report, by the report's number; KiB at a time.
+/// The step of a workload after each report, by the report's number; sizes in KiB.
 type Step = fn(&mut Workload, u64);
 
 #[test]
-fn a_planted_leak_is_called_within_two_minutes_and_nothing_else_is() {
+fn a_planted_leak_and_only_it_is_found_within_two_minutes() {
     require_root();
-    // Beside it: what fills up to a bound, what comes and goes, what took all at once, what rests.
+    // Other workloads: one fills up to a bound, one alternates, one allocates once, one is idle.
     let shapes: [Step; 4] = [
         |cache, report| {
             if report < 40 {
@@ -39,12 +39,12 @@ fn a_planted_leak_is_called_within_two_minutes_and_nothing_else_is() {
     let available = first["totals"]["available"].as_f64().expect("the kernel says what is available");
     let kib_a_second = (available / FULL_IN / 1024.0).ceil();
     let (began, mut told) = (Instant::now(), 0);
-    // What the leak itself says that it took, and when it had.
+    // The leak's own total, with the time of each.
     let mut taken: Vec<(f64, f64)> = Vec::new();
     for reports in 0.. {
         let report = observer.report();
         let second = began.elapsed().as_secs();
-        // As much as is due by now, however late the report is.
+        // The amount due by now, even if the report is late.
         let due = (kib_a_second * began.elapsed().as_secs_f64()) as u64;
         let pages = due.saturating_sub(told) / 4;
         let truth = leak.ask(&format!("map {}", 4 * pages.max(1)));

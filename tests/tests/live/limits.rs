@@ -1,5 +1,4 @@
-//! What limits a connection, over emulated links on which that was decided before: `cargo xtask scenarios` plays many
-//! more.
+//! Bottlenecks of connections over emulated links where the bottleneck is known: `cargo xtask scenarios` runs many more.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +12,7 @@ use observer_tests::{
 };
 
 #[test]
-fn each_limit_is_told_as_it_was_made() {
+fn every_bottleneck_is_found() {
     require_root();
     let draws = table::draws(LIMITS.len(), 300);
     let (outcomes, observer) = table::play(&draws, MODEST, 4, &[], |_| {});
@@ -26,7 +25,7 @@ fn each_limit_is_told_as_it_was_made() {
 }
 
 #[test]
-fn who_fills_a_queue_is_named_with_what_it_adds_to_others() {
+fn the_process_that_fills_a_queue_is_named_with_the_queueing_delay() {
     require_root();
     let mut observer = Observer::start(&["net", "--connections", "--json", "--interval", "1"]);
     observer.report();
@@ -35,7 +34,7 @@ fn who_fills_a_queue_is_named_with_what_it_adds_to_others() {
     let pid = |conversation: usize| truth["conversations"][conversation][0].as_u64().unwrap() as u32;
     let (bulk, small) = (pid(0), pid(1));
     let named = format!("{bulk} workload fills the queue");
-    // Reports since the queue has been one that people notice, until its filler and who waits were named.
+    // The number of reports since the queue got noticeable, until the process that fills it and the delayed one were named.
     let (mut since, mut named_after) = (0, None);
     observer.wait_for(|report| {
         let waited = workload.ask("link")["queue"].as_f64().unwrap_or(0.0);
@@ -47,11 +46,11 @@ fn who_fills_a_queue_is_named_with_what_it_adds_to_others() {
             return None;
         }
         named_after.get_or_insert(since);
-        // What the kernel smooths follows what packets waited while the queue fills.
+        // The kernel's smoothed value follows the waiting time of packets while the queue fills.
         let added = number(victim, "queue")?;
         ((0.7 * waited)..(1.3 * waited)).contains(&added).then_some(())
     });
-    // How soon hangs on how busy the machine is, so it is told and no condition.
+    // The delay depends on how busy the machine is, so it is only printed.
     eprintln!("named after {} reports of a second each", named_after.unwrap());
     let report = observer.report();
     let of_bulk = row_of(&report, bulk).unwrap();

@@ -1,22 +1,23 @@
-//! Live tests, as root on the kernel that is running: workloads that know their own truth, and what observer says.
+//! Live tests, as root on the running kernel: the reports of observer are compared with workloads that count their own
+//! truth.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod days;
+mod capacity;
 mod disk;
 mod growth;
+mod holder_kinds;
 mod holders;
+mod hostile;
 mod leak;
 mod limits;
+mod long_scans;
 mod mem;
 mod mem_machine;
 mod net;
-mod patience;
+mod recent;
 mod recording;
-mod room;
 mod runtimes;
 mod scenes;
 mod walk;
-mod ways;
-mod young;
-mod zoo;
+mod write_paths;

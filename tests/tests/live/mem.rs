@@ -1,7 +1,7 @@
-//! What `mem` says of workloads that know their own truth.
+//! Tests of `mem` with workloads that count their own truth.
 //!
-//! Each workload counts what it asks of the kernel; its columns must come to be equal to the byte. What a process holds
-//! is compared with the kernel's own walk over its pages, `smaps_rollup`, while the process rests.
+//! Each workload counts its requests to the kernel, and its columns must become equal to the byte. Resident memory is
+//! compared with the kernel's walk over the pages, `smaps_rollup`, while the process is idle.
 
 use std::{
     collections::HashMap,
@@ -17,12 +17,12 @@ use serde_json::Value;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// An observer of `mem` that looks often.
+/// An observer of `mem` with a short interval.
 fn observe(more: &[&str]) -> Observer {
     observe_every("0.2", more)
 }
 
-/// An observer of `mem` that has seen what is there; its reports come so many seconds apart.
+/// An observer of `mem` after its first report, with this interval in seconds.
 fn observe_every(interval: &str, more: &[&str]) -> Observer {
     require_root();
     let usual = ["mem", "--json", "--budget", "100", "--interval", interval];
@@ -31,8 +31,7 @@ fn observe_every(interval: &str, more: &[&str]) -> Observer {
     observer
 }
 
-/// Waits for a report in which the columns of the process are equal to what it says of itself, and for the next one,
-/// in which they still are.
+/// Waits for a report in which the columns of the process equal its truth, and checks that they still do in the next one.
 fn agrees(observer: &mut Observer, pid: u32, truth: &Value, columns: &[&str]) {
     let equal = |report: &Value| {
         let row = row_of(report, pid)?;
@@ -43,16 +42,15 @@ fn agrees(observer: &mut Observer, pid: u32, truth: &Value, columns: &[&str]) {
     assert!(equal(&next).is_some(), "no longer equal to {truth}: {:#}", row_of(&next, pid).unwrap());
 }
 
-/// A value of `/proc/PID/smaps_rollup`, in bytes: the kernel's walk over the page tables.
+/// A value of `/proc/PID/smaps_rollup`, from the kernel's walk over the page tables, bytes.
 pub fn rollup(path: &str, name: &str) -> f64 {
     let text = fs::read_to_string(path).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
 }
 
-/// Waits until resident and anonymous memory of a process that comes to rest are what a walk over its pages finds, to
-/// the byte.
-fn holds_what_it_has(observer: &mut Observer, pid: u32, path: &str) {
+/// Waits until resident and anonymous memory of an idle process equal those of a walk over its pages, to the byte.
+fn memory_agrees(observer: &mut Observer, pid: u32, path: &str) {
     observer.wait_for(|report| {
         let row = row_of(report, pid)?;
         let (rss, anon) = (rollup(path, "Rss"), rollup(path, "Anonymous"));
@@ -67,7 +65,7 @@ fn smaps(pid: u32) -> String {
 const ALL: [&str; 5] = ["mapped", "unmapped", "mapped_file", "reserved", "protected"];
 
 #[test]
-fn a_process_that_was_there_before_is_followed_to_the_byte() {
+fn a_process_older_than_observer_is_exact() {
     let mut workload = Workload::start(&["mem", "mappings"]);
     let pid = workload.pid();
     let mut observer = observe(&["-p", &pid.to_string()]);
@@ -87,20 +85,19 @@ fn a_process_that_was_there_before_is_followed_to_the_byte() {
         let truth = workload.ask(call);
         agrees(&mut observer, pid, &truth, &ALL);
     }
-    holds_what_it_has(&mut observer, pid, &smaps(pid));
+    memory_agrees(&mut observer, pid, &smaps(pid));
 }
 
-/// The counters of a CPU that only brings and of one that only takes away drift apart in what a pass sees; what the
-/// process holds stays what it is.
+/// The counters of a CPU that only adds pages and of one that only removes them drift apart. The sum stays the same.
 #[test]
-fn what_one_cpu_brings_and_another_takes_away_is_no_change() {
+fn pages_that_move_between_cpus_are_no_change() {
     let mut workload = Workload::start(&["mem", "mappings"]);
     let pid = workload.pid();
     let mut observer = observe(&["-p", &pid.to_string()]);
     workload.ask("map 4096");
     for _ in 0..20 {
         let truth = workload.ask("wander 92");
-        // Reports that are on their way may be of before.
+        // Reports in progress may be older.
         agrees(&mut observer, pid, &truth, &["mapped", "unmapped"]);
         let report = observer.report();
         assert_eq!(number(row_of(&report, pid).unwrap(), "rss"), Some(rollup(&smaps(pid), "Rss")));
@@ -116,7 +113,7 @@ fn calls_by_the_32_bit_entry_count_as_well() {
 }
 
 #[test]
-fn memory_belongs_to_who_owns_it_and_not_to_who_maps() {
+fn memory_belongs_to_its_owner_and_not_to_the_caller() {
     let mut workload = Workload::start(&["mem", "mappings"]);
     let mut observer = observe(&["-p", &workload.pid().to_string()]);
     let truth = workload.ask("vfork 4096");
@@ -124,16 +121,16 @@ fn memory_belongs_to_who_owns_it_and_not_to_who_maps() {
 }
 
 #[test]
-fn threads_that_map_at_the_same_time_lose_nothing() {
+fn concurrent_mappings_of_threads_are_all_counted() {
     let mut workload = Workload::start(&["mem", "mappings"]);
     let mut observer = observe(&["-p", &workload.pid().to_string()]);
     let pid = workload.pid();
     for _ in 0..3 {
         let truth = workload.ask("threads 64");
-        // One of them may take the place of another that is in a program: the kernel does not tell that one's program, and
-        // counts it. A mapping that was not told is missing from both columns, for what was unmapped follows from what was
-        // mapped and from what the kernel has; an unmapping from the second, until the next call. Each is one of theirs, or
-        // somebody else's.
+        // A thread may preempt another one within a program. The kernel then skips the program of the former and counts
+        // that. A skipped mapping is missing from both columns, because unmapped bytes follow from mapped bytes and the
+        // kernel's own size. A skipped unmapping is missing from the second column until the next call. Skipped runs may
+        // also belong to other processes.
         let whole = |report: &Value| {
             let row = row_of(report, pid)?;
             let missing = |column: &str| Some(truth[column].as_f64()? - number(row, column)?);
@@ -148,35 +145,35 @@ fn threads_that_map_at_the_same_time_lose_nothing() {
 }
 
 #[test]
-fn a_process_whose_main_thread_has_ended_lives_on() {
+fn a_process_outlives_its_main_thread() {
     let mut workload = Workload::start(&["mem", "orphan"]);
     let pid = workload.pid();
     let mut observer = observe(&["-p", &pid.to_string()]);
     let truth = workload.ask("step");
     agrees(&mut observer, pid, &truth, &["mapped"]);
-    holds_what_it_has(&mut observer, pid, &format!("/proc/{pid}/task/{}/smaps_rollup", truth["thread"]));
+    memory_agrees(&mut observer, pid, &format!("/proc/{pid}/task/{}/smaps_rollup", truth["thread"]));
     workload.kill();
     observer.wait_for(|report| (row_of(report, pid)?["ended"] == true).then_some(()));
 }
 
 #[test]
-fn every_short_life_is_told_with_what_it_mapped() {
+fn every_short_process_is_reported_with_its_mappings() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["mem", "brief", "200"]);
-    told(&mut observer, &workload.ask("step"));
+    all_reported(&mut observer, &workload.ask("step"));
 }
 
 #[test]
-fn a_flood_of_short_lives_costs_freshness_and_nothing_else() {
-    // More records than the ring holds, between two reports.
+fn a_flood_of_short_processes_loses_only_freshness() {
+    // More records between two reports than the ring buffer holds.
     let mut observer = observe_every("4", &[]);
     let mut workload = Workload::start(&["mem", "brief", "4000"]);
-    told(&mut observer, &workload.ask("step"));
+    all_reported(&mut observer, &workload.ask("step"));
 }
 
-/// Waits until each process has been told of as ended, once, with what it mapped, but for what the kernel skipped, because the
-/// program was running on that CPU already.
-fn told(observer: &mut Observer, truth: &Value) {
+/// Waits until each process is reported as exited, once, with its mappings, except runs that the kernel skipped because the
+/// program was already running on that CPU.
+fn all_reported(observer: &mut Observer, truth: &Value) {
     let process = |process: &Value| (process["pid"].as_u64().unwrap(), process["mapped"].as_f64().unwrap());
     let mut missing: HashMap<u64, f64> = truth["processes"].as_array().unwrap().iter().map(process).collect();
     let parent = truth["pid"].as_u64().unwrap();
@@ -196,26 +193,26 @@ fn told(observer: &mut Observer, truth: &Value) {
 }
 
 #[test]
-fn a_number_used_again_is_another_process() {
+fn a_reused_pid_is_another_process() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["mem", "again"]);
     let first = workload.ask("step");
     let second = workload.ask("step");
     assert_eq!(first["process"], second["process"]);
-    let mut told = Vec::new();
+    let mut ended = Vec::new();
     observer.wait_for(|report| {
         let of_number =
             rows(report).iter().filter(|row| row["pid"] == first["process"] && row["ended"] == true);
-        told.extend(of_number.map(|row| (row["start"].as_u64(), row["mapped"].as_u64())));
-        (told.len() >= 2).then_some(())
+        ended.extend(of_number.map(|row| (row["start"].as_u64(), row["mapped"].as_u64())));
+        (ended.len() >= 2).then_some(())
     });
-    told.sort();
-    assert_ne!(told[0].0, told[1].0, "another start");
-    assert_eq!((told[0].1, told[1].1), (first["mapped"].as_u64(), second["mapped"].as_u64()));
+    ended.sort();
+    assert_ne!(ended[0].0, ended[1].0, "another start");
+    assert_eq!((ended[0].1, ended[1].1), (first["mapped"].as_u64(), second["mapped"].as_u64()));
 }
 
 #[test]
-fn a_child_and_its_exec_have_an_account_of_their_own() {
+fn a_child_and_its_exec_have_their_own_totals() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["mem", "child"]);
     let parent = workload.pid();
@@ -225,9 +222,9 @@ fn a_child_and_its_exec_have_an_account_of_their_own() {
     workload.ask("exec");
     let row = observer.wait_for(|report| row_of(report, child).filter(|row| row["comm"] == "sleep").cloned());
     assert!(number(&row, "mapped") >= truth["mapped"].as_f64(), "totals outlive the exec: {row:#}");
-    // What the exec replaced was given back by nobody: the new program's own start unmaps less than was mapped before.
+    // No call unmapped the memory that the exec replaced. The start of the new program unmaps less.
     assert!(number(&row, "unmapped").unwrap() < MIB, "{row:#}");
-    holds_what_it_has(&mut observer, child, &smaps(child));
+    memory_agrees(&mut observer, child, &smaps(child));
     workload.ask("end");
     observer.wait_for(|report| {
         let own = number(row_of(report, parent)?, "mapped");
@@ -237,7 +234,7 @@ fn a_child_and_its_exec_have_an_account_of_their_own() {
 }
 
 #[test]
-fn a_heap_in_c_without_frame_pointers() {
+fn a_heap_in_c_without_frame_pointers_is_exact() {
     if missing("cc") {
         return;
     }
@@ -253,13 +250,13 @@ fn a_heap_in_c_without_frame_pointers() {
 }
 
 #[test]
-fn a_heap_in_python() {
+fn a_heap_in_python_is_exact() {
     if missing("python3") {
         return;
     }
     let mut command = Command::new("python3");
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/mem/heap.py"));
-    // Whatever the allocator keeps for itself, big blocks come from mmap and return by munmap.
+    // Big blocks come from mmap and return by munmap, whatever the allocator keeps for itself.
     let mut workload = Workload::spawn(command);
     let pid = workload.pid();
     let mut observer = observe(&["-p", &pid.to_string()]);
@@ -270,16 +267,16 @@ fn a_heap_in_python() {
         let (mapped, growth) = (number(row, "mapped")?, number(row, "growth")?);
         (mapped >= least && mapped <= most && growth >= least && growth <= most).then_some(())
     });
-    holds_what_it_has(&mut observer, pid, &smaps(pid));
+    memory_agrees(&mut observer, pid, &smaps(pid));
     workload.ask("give");
     observer.wait_for(|report| {
         let row = row_of(report, pid)?;
         (number(row, "unmapped")? >= least && number(row, "growth")? < MIB).then_some(())
     });
-    holds_what_it_has(&mut observer, pid, &smaps(pid));
+    memory_agrees(&mut observer, pid, &smaps(pid));
 }
 
-/// A heap that says by how much its allocator's own counts have changed.
+/// A heap that reports the changes of its allocator's own counts.
 fn heap(command: Command) {
     let mut workload = Workload::spawn(command);
     let pid = workload.pid();
@@ -287,12 +284,12 @@ fn heap(command: Command) {
     for word in ["small", "big", "free"] {
         let truth = workload.ask(word);
         agrees(&mut observer, pid, &truth, &["mapped", "unmapped"]);
-        holds_what_it_has(&mut observer, pid, &smaps(pid));
+        memory_agrees(&mut observer, pid, &smaps(pid));
     }
 }
 
 #[test]
-fn growth_is_named_and_rest_is_not() {
+fn growth_has_a_verdict_and_a_flat_process_is_stable() {
     let mut growing = Workload::start(&["mem", "mappings"]);
     let resting = Workload::start(&["mem", "mappings"]);
     let (growing_pid, resting_pid) = (growing.pid(), resting.pid());
@@ -319,7 +316,7 @@ fn growth_is_named_and_rest_is_not() {
 }
 
 #[test]
-fn without_iterators_events_alone_tell_what_was_mapped() {
+fn without_iterators_events_alone_show_mappings() {
     let mut workload = Workload::start(&["mem", "mappings"]);
     let pid = workload.pid();
     let mut observer = observe(&["--without", "iterators", "-p", &pid.to_string()]);
@@ -338,7 +335,7 @@ fn without_iterators_events_alone_tell_what_was_mapped() {
 }
 
 #[test]
-fn without_events_iterators_alone_tell_what_is_held() {
+fn without_events_iterators_alone_show_memory() {
     let mut workload = Workload::start(&["mem", "mappings"]);
     let pid = workload.pid();
     let mut observer = observe(&["--without", "events", "-p", &pid.to_string()]);
@@ -349,13 +346,13 @@ fn without_events_iterators_alone_tell_what_is_held() {
     for column in ALL {
         assert_eq!(number(&row, column), None, "unknown is not zero: {column}");
     }
-    holds_what_it_has(&mut observer, pid, &smaps(pid));
+    memory_agrees(&mut observer, pid, &smaps(pid));
     workload.kill();
     observer.wait_for(|report| (row_of(report, pid)?["ended"] == true).then_some(()));
 }
 
 #[test]
-fn the_machine_is_accounted_for() {
+fn the_memory_of_the_machine_adds_up() {
     let mut observer = observe(&[]);
     let totals = observer.report()["totals"].clone();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
@@ -370,7 +367,7 @@ fn the_machine_is_accounted_for() {
     }
 }
 
-/// A control group with a limit of memory, at the path that a service manager would give it; removed when dropped.
+/// A control group with a memory limit, at a path like a service manager's; removed on drop.
 struct Group {
     folder: PathBuf,
     unified: bool,
@@ -409,7 +406,7 @@ impl Group {
         Self { folder, unified }
     }
 
-    /// A workload that is in it from its first byte on.
+    /// A workload that is in the group from its start.
     fn workload(&self) -> Workload {
         let mut command = Command::new("sh");
         let script = "echo $$ >\"$0/cgroup.procs\"; exec \"$1\" mem mappings";
@@ -421,13 +418,13 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.folder);
-        // Only what is empty: a service manager's own stays.
+        // Only an empty slice is removed; a service manager's own stays.
         let _ = self.folder.parent().map(fs::remove_dir);
     }
 }
 
 #[test]
-fn a_group_limits_its_processes_and_names_their_unit() {
+fn a_control_group_gives_its_processes_limit_and_unit() {
     let group = Group::new();
     let mut workload = group.workload();
     let pid = workload.pid();

@@ -1,4 +1,4 @@
-//! What `mem` says of the kernel's own memory, and of memory that ran out.
+//! Tests of `mem`: kernel memory, and OOM kills.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::mem::rollup;
 
 #[test]
-fn kernel_memory_that_grows_is_named_by_its_kind() {
+fn growing_kernel_memory_is_reported_by_kind() {
     require_root();
     let mut workload = Workload::start(&["mem", "kernel"]);
     let mut observer = Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25"]);
@@ -25,7 +25,7 @@ fn kernel_memory_that_grows_is_named_by_its_kind() {
                 ("sockets", None) => "sockets",
                 ("vmalloc", None) => "vmalloc",
                 ("per_cpu", None) => "per_cpu",
-                // The name has been the same since Linux 2.6; where caches are merged, this one is not.
+                // The name is the same since Linux 2.6, and this cache is not merged with others.
                 ("slab", Some("task_struct")) => "tasks",
                 _ => return None,
             };
@@ -33,7 +33,7 @@ fn kernel_memory_that_grows_is_named_by_its_kind() {
         });
         told.collect()
     };
-    // Each kind is called by its name while it grows, whatever else the machine does.
+    // Each kind is reported while it grows, whatever else the machine does.
     let mut told: Vec<&str> = Vec::new();
     observer.wait_for(|report| {
         workload.ask("step");
@@ -49,8 +49,8 @@ fn kernel_memory_that_grows_is_named_by_its_kind() {
         told.extend(new);
         (told.len() == 6).then_some(())
     });
-    // And the machine has at least what the workload made of it. Of buffers of sockets the kernel's account can lack up to
-    // 1 MiB a CPU since Linux 6.0 (3cd3399dd7a8, "net: implement per-cpu reserves for memory_allocated").
+    // The machine has at least the workload's own amount. The kernel's count of socket buffers can lack up to 1 MiB per CPU
+    // since Linux 6.0 (3cd3399dd7a8, "net: implement per-cpu reserves for memory_allocated").
     let truth = workload.ask("step");
     let cpus = std::thread::available_parallelism().unwrap().get() as f64;
     for (kind, lacking) in [("page_tables", 0.0), ("sockets", cpus * 1_048_576.0), ("vmalloc", 0.0)] {
@@ -63,11 +63,11 @@ fn kernel_memory_that_grows_is_named_by_its_kind() {
     }
 }
 
-/// A control group with a limit, removed when dropped.
+/// A control group with a limit, removed on drop.
 struct Group(PathBuf);
 
 impl Group {
-    /// `None` where no hierarchy controls memory.
+    /// `None` if no hierarchy controls memory.
     fn limited(bytes: u64) -> Option<Self> {
         let unified = Path::new("/sys/fs/cgroup/cgroup.controllers");
         let memory = fs::read_to_string(unified).is_ok_and(|controllers| controllers.contains("memory"));
@@ -93,15 +93,15 @@ impl Drop for Group {
     }
 }
 
-/// MiB by which what is told of a process at the moment of its end can be off: the kernel's counter leaves up to 32 pages
-/// (or two a CPU, where that is more) with each CPU, now as when it was last compared with the exact sum.
-fn held_back() -> f64 {
+/// The largest error of a process's memory at its exit, MiB: the kernel's counter leaves up to 32 pages (or two per CPU, if
+/// that is more) with each CPU, now and at the last comparison with the exact sum.
+fn per_cpu_remainder() -> f64 {
     let cpus = std::thread::available_parallelism().unwrap().get();
     (2 * cpus * cpus.saturating_mul(2).max(32)) as f64 * 4096.0 / 1_048_576.0
 }
 
 #[test]
-fn who_is_killed_because_memory_ran_out_is_told_with_what_it_held() {
+fn the_victim_of_an_oom_kill_is_reported_with_its_memory() {
     const LIMIT: u64 = 48 << 20;
     require_root();
     let Some(group) = Group::limited(LIMIT) else {
@@ -110,13 +110,13 @@ fn who_is_killed_because_memory_ran_out_is_told_with_what_it_held() {
         return;
     };
     let mut hog = Workload::start(&["mem", "hog"]);
-    // What it has by now stays in the account of the group that it came from.
+    // Its memory so far stays charged to its previous group.
     let before = rollup(&format!("/proc/{}/smaps_rollup", hog.pid()), "Anonymous") / 1_048_576.0;
     fs::write(group.0.join("cgroup.procs"), hog.pid().to_string()).unwrap();
     let mut observer = Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25"]);
     let pid = hog.pid();
     observer.wait_for(|report| report["rows"].as_array()?.iter().find(|row| row["pid"] == pid).map(|_| ()));
-    hog.say("step");
+    hog.send("step");
     let text = observer.wait_for(|report: &Value| {
         let text = note(report, "mem-oom")?["text"].as_str()?.to_owned();
         text.contains(&format!(" {pid} workload was killed")).then_some(text)
@@ -125,12 +125,12 @@ fn who_is_killed_because_memory_ran_out_is_told_with_what_it_held() {
     assert!(text.contains(&format!("{} may have 48 MiB", group.0.file_name().unwrap().display())), "{text}");
     let held = text.split("it held ").nth(1).and_then(|rest| rest.split(" MiB").next()).unwrap();
     let held: f64 = held.parse().unwrap();
-    // All that the group may have but for tables, stacks and files; said to a tenth.
+    // The limit of the group without page tables, stacks and files, rounded to a tenth.
     assert!(
-        held > 40.0 && held <= 48.0 + before + held_back() + 0.05,
+        held > 40.0 && held <= 48.0 + before + per_cpu_remainder() + 0.05,
         "{text} Before it joined: {before} MiB."
     );
-    // It stays, with its names, though the process has left.
+    // The note stays with its names after the process has gone.
     observer.report();
     let later = observer.report();
     assert!(note(&later, "mem-oom").unwrap()["text"].as_str().unwrap().contains(" workload was killed"));

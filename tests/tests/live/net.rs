@@ -1,4 +1,4 @@
-//! What `net` says of workloads that know their own truth: every payload byte, each with its process.
+//! Tests of `net` with workloads that count their own truth: every payload byte, with its process.
 
 use std::{
     fs::File,
@@ -17,10 +17,10 @@ use observer_tests::{
 };
 use serde_json::Value;
 
-/// What observer runs with; the tests add to it.
+/// The arguments of observer; tests add more.
 const NET: [&str; 4] = ["net", "--json", "--interval", "0.2"];
 
-/// Of the workloads' datagrams, in bytes.
+/// The largest datagram of the workloads, bytes.
 const LARGEST_DATAGRAM: u64 = 1009;
 
 pub fn observe(more: &[&str]) -> Observer {
@@ -30,10 +30,10 @@ pub fn observe(more: &[&str]) -> Observer {
     observer
 }
 
-/// Runs the workload to its end and waits until observer has said what it says itself.
+/// Runs the workload to its end, and waits until the report equals its truth.
 fn exact(workload: &[&str]) {
     let mut observer = observe(&[]);
-    // So many bytes are known by one of many events: a connection shorter than an interval by its end, a datagram by its
+    // The most bytes that depend on a single event: a connection shorter than an interval on its close, a datagram on its
     // call.
     let most = match workload.last() {
         Some(&"tiny") => 1,
@@ -45,20 +45,19 @@ fn exact(workload: &[&str]) {
     agree_but_for_losses(&mut observer, &truth, most);
 }
 
-/// As [`exact`], while a socket for datagrams is open: who sends and receives is looked at only then.
+/// As [`exact`], while a UDP socket is open, because the on-demand hooks are attached only then.
 fn exact_while_watched(workload: &[&str]) {
     let _datagrams = keep_datagrams_watched();
     exact(workload);
 }
 
-/// Waits for a report that has each process's truth in both protocols and directions, and sees that the next one has
-/// not gone beyond it.
+/// Waits for a report with each process's truth in both protocols and directions, and checks that the next one has no more.
 pub fn agree(observer: &mut Observer, truth: &Value) {
     assert_eq!(agree_but_for_losses(observer, truth, 0), 0);
 }
 
-/// As [`agree`]; returns how many records found no room. An event that the kernel did not tell of, because the program
-/// was running on that CPU already, is counted as skipped: that much may be missing, `most` bytes each.
+/// As [`agree`]; returns the number of records lost in the ring buffer. An event that the kernel skipped, because the program
+/// was already running on that CPU, is counted; up to `most` bytes may be missing for each.
 fn agree_but_for_losses(observer: &mut Observer, truth: &Value, most: u64) -> u64 {
     let processes = truth["processes"].as_array().unwrap();
     assert!(!processes.is_empty());
@@ -81,9 +80,9 @@ fn agree_but_for_losses(observer: &mut Observer, truth: &Value, most: u64) -> u6
     next["loss"]["ring"].as_u64().unwrap()
 }
 
-/// A pass holds the file that it looks at, so what is closed meanwhile is closed by observer.
+/// A scan holds the file that it visits, so a file that is closed meanwhile is closed by observer.
 #[test]
-fn a_connection_is_not_observers_because_a_pass_closes_it() {
+fn a_connection_that_a_scan_closes_is_not_observers() {
     require_root();
     let mut observer = Observer::start(&["net", "--json", "--interval", "0.01", "--budget", "100"]);
     observer.report();
@@ -107,27 +106,27 @@ macro_rules! exact {
 
 exact! {
     exact:
-    what_one_flow_sends_is_exact: "upload";
-    what_one_flow_receives_is_exact: "download";
+    an_upload_is_exact: "upload";
+    a_download_is_exact: "download";
     two_thousand_connections_are_exact: "short";
     connections_of_one_byte_are_exact: "tiny";
     small_messages_both_ways_are_exact: "pingpong";
     sendfile_is_exact: "sendfile";
-    sending_without_a_copy_is_exact: "zerocopy_send";
-    ports_that_are_used_again_are_other_connections: "reused_ports";
-    listeners_that_share_a_port_are_told_apart: "reused_listeners";
+    zero_copy_sending_is_exact: "zerocopy_send";
+    reused_ports_are_other_connections: "reused_ports";
+    listeners_that_share_a_port_are_separate: "reused_listeners";
     splice_to_a_socket_is_exact: "splice_to";
     splice_from_a_socket_is_exact: "splice_from";
     io_uring_is_exact: "io_uring";
     a_socket_that_only_io_uring_holds_is_exact: "io_uring_only";
-    what_is_looked_at_is_not_received_twice: "peek";
-    writes_that_take_a_part_are_exact: "partial";
+    peeked_bytes_count_once: "peek";
+    partial_writes_are_exact: "partial";
     ipv6_is_exact: "v6";
     ipv4_mapped_into_ipv6_is_exact: "mapped";
     a_server_that_closes_first_is_exact: "server_first";
     a_reset_loses_nothing: "reset";
     half_closed_connections_are_exact: "half_close";
-    workers_that_accept_have_what_they_received: "accepting_workers";
+    workers_that_accept_have_their_own_bytes: "accepting_workers";
     another_network_namespace_is_exact: "namespace", "upload";
     short_connections_in_another_namespace_are_exact: "namespace", "tiny";
 }
@@ -142,7 +141,7 @@ exact! {
 }
 
 #[test]
-fn receiving_without_a_copy_is_exact() {
+fn zero_copy_receiving_is_exact() {
     if in_guest() && ruled_out("net.sockets", 1) {
         not_run("5.10 hands over nothing that arrives over loopback without a copy");
         return;
@@ -159,7 +158,7 @@ fn multipath_connections_are_counted_once() {
     exact_while_watched(&["mptcp"]);
 }
 
-/// What each process of `truth` moved over TCP, and what it had moved in `before`, as the report has it.
+/// Whether the report has the TCP bytes of each process: those in `truth` minus those in `before`.
 fn has_moved(report: &Value, truth: &Value, before: &Value) -> bool {
     let all = truth["processes"].as_array().unwrap().iter().zip(before["processes"].as_array().unwrap());
     all.into_iter().all(|(now, before)| {
@@ -171,7 +170,7 @@ fn has_moved(report: &Value, truth: &Value, before: &Value) -> bool {
 }
 
 #[test]
-fn workers_that_share_a_socket_have_their_own_parts() {
+fn workers_that_share_a_socket_have_their_own_bytes() {
     require_root();
     let mut workload = Workload::start(&["net", "sharing"]);
     let before = workload.ask("step");
@@ -184,15 +183,15 @@ fn workers_that_share_a_socket_have_their_own_parts() {
 }
 
 #[test]
-fn over_a_link_that_loses_packets_every_byte_is_exact_and_what_is_sent_again_is_the_kernels_count() {
+fn on_a_lossy_link_bytes_and_retransmissions_are_exact() {
     let mut observer = observe(&[]);
     let mut workloads = ["1", "5"].map(|percent| Workload::start(&["net", "lossy", percent]));
-    workloads.iter_mut().for_each(|workload| workload.say("step"));
+    workloads.iter_mut().for_each(|workload| workload.send("step"));
     for workload in &mut workloads {
         let truth = workload.read();
         assert!(truth["lost"].as_u64().unwrap() > 0);
         agree(&mut observer, &truth);
-        // Of the last two, one closed its connection before it could ask the kernel.
+        // Of the last two, one closed its connection before it could read the kernel's count.
         let asked = &truth["processes"].as_array().unwrap()[..3];
         let report = observer.report();
         for process in asked {
@@ -200,13 +199,13 @@ fn over_a_link_that_loses_packets_every_byte_is_exact_and_what_is_sent_again_is_
             assert_eq!(row["retransmitted"], process["retransmitted"], "{truth:#}\n{row:#}");
         }
         assert!(asked[1]["retransmitted"].as_u64().unwrap() > 0, "{truth:#}");
-        // What the closed one lost was sent again all the same.
+        // The closed one has retransmissions all the same.
         let closed = row_of(&report, truth["processes"][3]["pid"].as_u64().unwrap() as u32).unwrap();
         assert!(number(closed, "retransmitted").unwrap() > 0.0, "{closed:#}");
     }
 }
 
-/// Sum of what the processes of `truth` moved over TCP.
+/// The sum of the TCP bytes of all processes of `truth`.
 fn moved(truth: &Value) -> f64 {
     let ways = truth["processes"]
         .as_array()
@@ -217,13 +216,13 @@ fn moved(truth: &Value) -> f64 {
 }
 
 #[test]
-fn what_newly_shared_sockets_moved_before_they_are_watched_is_nobodys_or_right() {
+fn bytes_of_newly_shared_sockets_are_exact_or_unattributed() {
     let mut observer = observe(&[]);
-    // Nobody looks while they begin: whether a call is under way when it is first seen makes a difference.
+    // No scan runs at their start, because a call in progress at the first scan makes a difference.
     observer.stop();
     let mut workload = Workload::start(&["net", "sharing"]);
     let before = workload.ask("step");
-    observer.go_on();
+    observer.resume();
     let pids: Vec<u32> = before["processes"]
         .as_array()
         .unwrap()
@@ -234,7 +233,7 @@ fn what_newly_shared_sockets_moved_before_they_are_watched_is_nobodys_or_right()
         let of = |pid: &u32, way| row_of(report, *pid).map_or(0.0, |row| number(row, way).unwrap());
         pids.iter().flat_map(|pid| [of(pid, "tx"), of(pid, "rx")]).collect()
     };
-    // Every byte is somebody's or nobody's, and none is both.
+    // Every byte is either attributed or unattributed.
     let first = observer.wait_for(|report| {
         let nobodys = number(&report["loss"], "unattributed").unwrap();
         (said(report).iter().sum::<f64>() + nobodys == moved(&before)).then(|| report.clone())
@@ -256,15 +255,15 @@ fn what_newly_shared_sockets_moved_before_they_are_watched_is_nobodys_or_right()
 }
 
 #[test]
-fn a_connection_that_is_passed_on_is_each_ones_own_part() {
+fn a_passed_connection_has_the_bytes_of_each_holder() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["net", "passing"]);
     let truth = workload.ask("first");
     let pid = |truth: &Value, number: usize| truth["processes"][number]["pid"].as_u64().unwrap() as u32;
-    let none = workload_of_nothing(&truth);
+    let none = zeroed(&truth);
     observer.wait_for(|report| has_moved(report, &truth, &none).then_some(()));
     let truth = workload.ask("pass");
-    // It holds the connection, and has moved nothing.
+    // It holds the connection, and has transferred nothing.
     observer.wait_for(|report| {
         (number(row_of(report, pid(&truth, 1))?, "connections") == Some(1.0)).then_some(())
     });
@@ -276,8 +275,8 @@ fn a_connection_that_is_passed_on_is_each_ones_own_part() {
     assert_eq!(next["loss"]["unattributed"], 0);
 }
 
-/// The processes of `truth`, none of which has moved anything.
-fn workload_of_nothing(truth: &Value) -> Value {
+/// The processes of `truth`, all with zero bytes.
+fn zeroed(truth: &Value) -> Value {
     let mut none = truth.clone();
     for process in none["processes"].as_array_mut().unwrap() {
         process["tcp"] = serde_json::json!({"tx": 0, "rx": 0});
@@ -285,9 +284,8 @@ fn workload_of_nothing(truth: &Value) -> Value {
     none
 }
 
-/// How many datagrams `process` moved in the direction `way` before it was looked at, which is to the end once it has begun:
-/// the first ones, of known `sizes`, have exactly the bytes that the report lacks, but for those that the kernel skipped.
-/// `None` where no number of them does.
+/// The number of datagrams of `process` in the direction `way` before the hooks were attached. The first ones, of known
+/// `sizes`, have exactly the bytes that the report lacks, except those that the kernel skipped. `None` if no number fits.
 fn before(report: &Value, process: &Value, way: &str, sizes: impl Iterator<Item = u64>) -> Option<u64> {
     let row = row_of(report, process["pid"].as_u64().unwrap() as u32);
     let bytes = row.map_or(0, |row| row["udp"][way].as_u64().unwrap());
@@ -301,21 +299,21 @@ fn before(report: &Value, process: &Value, way: &str, sizes: impl Iterator<Item 
     std::iter::once(0).chain(sums).zip(0..).find_map(|(sum, number)| is(sum).then_some(number))
 }
 
-/// Whether anything else on the machine has a socket for datagrams open, and when, is not the test's to say: observer
-/// may begin to look before, after or amid what the workload moves. Each datagram is seen or counted.
+/// Other processes may have UDP sockets open at any time, so observer may attach its hooks before, during or after the
+/// workload's traffic. Each datagram is seen or counted.
 #[test]
 fn datagrams_are_seen_or_counted_as_unseen() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["net", "udp"]);
     let truth = workload.ask("step");
     let (server, client) = (&truth["processes"][0], &truth["processes"][1]);
-    // A thousand there and half of each back, each of them sent once and received once.
+    // A thousand datagrams to the server and half of each back, each sent once and received once.
     let there = || 10..=LARGEST_DATAGRAM;
     let back = || there().map(|size| size / 2);
     assert_eq!(client["udp"]["tx"], there().sum::<u64>());
     assert_eq!(client["udp"]["rx"], back().sum::<u64>());
     let unseen = |report: &Value| {
-        // What the kernel did not tell of, it counts.
+        // The kernel counts skipped events.
         let skipped = report["loss"]["skipped"].as_u64().unwrap();
         let Some(note) = note(report, "datagrams-unseen") else { return skipped };
         let number = note["text"].as_str().unwrap().split(' ').next().unwrap();
@@ -326,11 +324,11 @@ fn datagrams_are_seen_or_counted_as_unseen() {
             + before(report, server, "rx", there())?
             + before(report, server, "tx", back())?
             + before(report, client, "rx", back())?;
-        // Others on the machine may have moved some too.
+        // Other processes may have datagrams as well.
         let unseen = unseen(report);
         (before <= unseen).then_some(unseen > 0)
     });
-    // What follows is seen.
+    // Later datagrams are seen.
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let pid = std::process::id();
     observer.wait_for(|report| {
@@ -360,7 +358,7 @@ fn sums_are_exact_by_every_key() {
 }
 
 #[test]
-fn what_flowed_before_observer_started_is_not_counted() {
+fn bytes_before_the_start_are_not_counted() {
     require_root();
     let mut workload = Workload::start(&["net", "own"]);
     let before = workload.ready["moved"].as_u64().unwrap();
@@ -379,7 +377,7 @@ fn what_flowed_before_observer_started_is_not_counted() {
 }
 
 #[test]
-fn a_connection_shows_its_lifetime_and_both_its_ends() {
+fn a_connection_shows_its_totals_and_both_ends() {
     require_root();
     let mut workload = Workload::start(&["net", "own"]);
     let mut observer = observe(&["--connections"]);
@@ -399,7 +397,7 @@ fn a_connection_shows_its_lifetime_and_both_its_ends() {
 }
 
 #[test]
-fn what_a_process_left_to_the_kernel_is_still_its_own() {
+fn bytes_of_an_orphaned_socket_belong_to_the_exited_process() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["net", "ending_early"]);
     let truth = workload.ask("step");
@@ -413,23 +411,23 @@ fn what_a_process_left_to_the_kernel_is_still_its_own() {
 }
 
 #[test]
-fn a_full_ring_costs_detail_and_no_byte() {
+fn a_full_ring_buffer_loses_details_and_no_bytes() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["net", "many"]);
-    // While it is stopped nobody empties the ring.
+    // While observer is stopped, the ring buffer fills.
     observer.stop();
     let truth = workload.ask("step");
-    observer.go_on();
+    observer.resume();
     let lost = agree_but_for_losses(&mut observer, &truth, 0);
-    assert!(lost > 0, "the ring was large enough for everything: the test shows nothing");
+    assert!(lost > 0, "the ring buffer was large enough: the test shows nothing");
 }
 
 #[test]
-fn what_waits_for_a_late_report_is_bounded_and_no_byte_is_lost() {
+fn pending_facts_are_bounded_and_no_byte_is_lost() {
     require_root();
     let mut observer = Observer::start(&["net", "--json", "--interval", "10", "--budget", "100"]);
     observer.report();
-    // More ends than are kept for a report and find room in the ring, unless a report comes in between.
+    // More closed connections than the bound on pending facts and the ring buffer, unless a report comes in between.
     let left_to_the_kernel = (0..5).any(|_| {
         let mut workload = Workload::start(&["net", "flood"]);
         let truth = workload.ask("step");
@@ -439,16 +437,16 @@ fn what_waits_for_a_late_report_is_bounded_and_no_byte_is_lost() {
 }
 
 #[test]
-fn without_passes_ends_alone_tell_all_of_short_connections() {
+fn without_scans_short_connections_are_exact() {
     let mut observer = observe(&["--without", "iterators"]);
     let mut workload = Workload::start(&["net", "tiny"]);
     let truth = workload.ask("step");
-    // A connection whose end the kernel skipped is known by nothing else here.
+    // Here nothing else shows a connection if the kernel skipped its close.
     agree_but_for_losses(&mut observer, &truth, 1);
 }
 
 #[test]
-fn without_passes_datagrams_are_exact() {
+fn without_scans_datagrams_are_exact() {
     let mut observer = observe(&["--without", "iterators"]);
     let mut workload = Workload::start(&["net", "udp"]);
     let truth = workload.ask("step");
@@ -456,7 +454,7 @@ fn without_passes_datagrams_are_exact() {
 }
 
 #[test]
-fn without_events_passes_alone_tell_of_open_connections() {
+fn without_events_open_connections_are_exact() {
     require_root();
     let mut workload = Workload::start(&["net", "own"]);
     let before = workload.ready["moved"].as_u64().unwrap();
@@ -467,7 +465,7 @@ fn without_events_passes_alone_tell_of_open_connections() {
 }
 
 #[test]
-fn a_listener_shows_how_many_wait() {
+fn a_listener_shows_its_queue() {
     let mut observer = observe(&["--listen"]);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let local = listener.local_addr().unwrap();
@@ -477,7 +475,7 @@ fn a_listener_shows_how_many_wait() {
     assert_eq!(row["pid"], std::process::id());
     assert_eq!(number(&row, "accepted"), Some(0.0));
     let accepted: Vec<_> = (0..3).map(|_| listener.accept().unwrap()).collect();
-    // A pass that meets the listener, and after that what is accepted meanwhile, has both.
+    // A scan that visits the listener first and accepted sockets later has both.
     observer.wait_for(|report| {
         let row = of(report)?;
         (number(&row, "accepted") == Some(3.0) && number(&row, "queued") == Some(0.0)).then_some(())
@@ -485,7 +483,7 @@ fn a_listener_shows_how_many_wait() {
     drop((waiting, accepted));
 }
 
-/// So many listeners that share a port and this process: nothing tells which of them a connection arrived at.
+/// Listeners of this process that share a port, so a connection cannot be assigned to one of them.
 fn listeners(count: usize) -> Vec<TcpListener> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     for _ in 0..count {
@@ -513,7 +511,7 @@ fn listeners(count: usize) -> Vec<TcpListener> {
     listeners
 }
 
-/// What a view says live is what its recording says again.
+/// The replay of a recording equals the live output of a view.
 fn replays(view: &[&str]) {
     require_root();
     let folder = TempDir::new("net-view");
@@ -561,11 +559,11 @@ fn listeners_are_replayed_byte_for_byte() {
 }
 
 #[test]
-fn remotes_are_replayed_byte_for_byte() {
+fn peers_are_replayed_byte_for_byte() {
     replays(&["net", "--by", "remote"]);
 }
 
-/// A control group that looks like a container's; removed in the end.
+/// A control group with a container's name; removed on drop.
 struct Container {
     group: PathBuf,
     id: String,
@@ -573,7 +571,7 @@ struct Container {
 
 impl Container {
     fn new() -> Self {
-        // Where version 1 is in use, processes are in the root of version 2.
+        // If version 1 is in use, processes are in the root of version 2.
         let unified = PathBuf::from("/sys/fs/cgroup");
         let root = if unified.join("cgroup.procs").exists() { unified } else { unified.join("systemd") };
         let id = format!("{:064x}", std::process::id());
@@ -590,7 +588,7 @@ impl Drop for Container {
 }
 
 #[test]
-fn a_socket_tells_the_container_of_its_network_namespace() {
+fn a_socket_has_the_container_of_its_network_namespace() {
     require_root();
     let container = Container::new();
     let mut command = Command::new("sh");
@@ -602,7 +600,7 @@ fn a_socket_tells_the_container_of_its_network_namespace() {
     let pid = inside.pid();
     let namespace = File::open(format!("/proc/{pid}/ns/net")).unwrap();
     std::thread::scope(|scope| {
-        // What this thread starts is in there too, and ends with it.
+        // Children of this thread are in the namespace as well, and end with it.
         scope.spawn(|| {
             // SAFETY: a plain call with an open descriptor, for this thread alone.
             assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
@@ -617,13 +615,13 @@ fn a_socket_tells_the_container_of_its_network_namespace() {
             });
         });
     });
-    // A group goes when nobody is in it.
+    // A group can be removed once it is empty.
     inside.kill();
 }
 
-/// Processes that send one datagram and end are met and ended before their bytes are read.
+/// Processes that send one datagram and exit start and exit before their bytes are read.
 #[test]
-fn short_lives_are_told_of_once_and_as_ended() {
+fn short_processes_are_reported_once_and_as_exited() {
     const LIVES: usize = 150;
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut observer = observe(&[]);
@@ -642,7 +640,7 @@ fn short_lives_are_told_of_once_and_as_ended() {
         for row in rows(report) {
             let pid = row["pid"].as_u64().unwrap() as u32;
             if lives.contains(&pid) && row["ended"] == true {
-                assert!(!told.contains(&pid), "{pid} is told of again");
+                assert!(!told.contains(&pid), "{pid} is reported again");
                 told.push(pid);
             }
         }

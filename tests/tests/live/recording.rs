@@ -1,4 +1,4 @@
-//! A recording replays to what was seen, byte for byte.
+//! A recording replays to the live output, byte for byte.
 
 use std::{os::unix::process::CommandExt as _, process::Output};
 
@@ -16,7 +16,7 @@ fn compare(view: &[&str], flags: &[&str]) {
     let folder = TempDir::new("replay");
     let path = folder.file("recording");
     let file = path.to_str().unwrap();
-    // Something must change, and end, while it is observed.
+    // A process must change, and exit, while it is observed.
     let mut workload = Workload::start(&["mem", "idle"]);
     let live = output(&[view, flags, COUNT, &["--record", file]].concat());
     workload.ask("step");
@@ -50,7 +50,7 @@ fn net_replays_byte_for_byte() {
 }
 
 #[test]
-fn a_recording_without_a_view_replays_as_any() {
+fn a_recording_without_a_view_replays_as_every_view() {
     require_root();
     let folder = TempDir::new("replay");
     let path = folder.file("recording");
@@ -66,7 +66,7 @@ fn a_recording_without_a_view_replays_as_any() {
 }
 
 #[test]
-fn what_one_view_of_disk_recorded_another_tells_of_too() {
+fn a_recording_of_one_disk_view_replays_as_the_other() {
     require_root();
     let folder = TempDir::new("replay-views");
     let path = folder.file("recording");
@@ -86,7 +86,7 @@ fn what_one_view_of_disk_recorded_another_tells_of_too() {
     observer.report();
     workload.ask("open f");
     workload.ask("write f pwrite 70000");
-    // Events of the first are read for the second, what they ask about is answered with it.
+    // The second report reads events of the first, and answers their host queries.
     for _ in 0..3 {
         observer.report();
     }
@@ -103,7 +103,7 @@ fn what_one_view_of_disk_recorded_another_tells_of_too() {
 }
 
 #[test]
-fn an_observer_that_is_killed_leaves_a_recording() {
+fn a_killed_observer_leaves_a_recording() {
     require_root();
     let folder = TempDir::new("replay");
     let path = folder.file("recording");
@@ -118,13 +118,13 @@ fn an_observer_that_is_killed_leaves_a_recording() {
 }
 
 #[test]
-fn a_full_disk_ends_the_recording_and_not_the_view() {
+fn a_full_disk_stops_the_recording_and_not_the_view() {
     require_root();
     let folder = TempDir::new("replay");
     let path = folder.file("recording");
     let file = path.to_str().unwrap();
     let mut command = Observer::command(&[&["mem", "--json", "--record", file], COUNT].concat());
-    // A limit on the size of files stands in for a full disk: both fail a write in its middle.
+    // A limit on file size acts like a full disk: both fail a write in its middle.
     // SAFETY: both calls are async-signal-safe and touch no memory of ours.
     unsafe {
         command.pre_exec(|| {
@@ -142,7 +142,7 @@ fn a_full_disk_ends_the_recording_and_not_the_view() {
 }
 
 #[test]
-fn a_damaged_recording_says_what_is_missing() {
+fn a_damaged_recording_reports_the_gap() {
     require_root();
     let folder = TempDir::new("replay");
     let path = folder.file("recording");
@@ -160,7 +160,7 @@ fn a_damaged_recording_says_what_is_missing() {
 }
 
 #[test]
-fn what_is_no_recording_is_refused() {
+fn a_file_that_is_no_recording_is_an_error() {
     for (arguments, must_say) in [
         (&["replay", "/proc/version", "mem", "--json"][..], "no recording"),
         (&["replay", "/nowhere", "mem", "--json"], "/nowhere"),

@@ -1,4 +1,4 @@
-//! Managed runtimes that keep a known number of bytes, and what is read of them from outside.
+//! Managed runtimes with a known number of live bytes, compared with the values that are read from outside.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ fn number(truth: &Value, name: &str) -> u64 {
     truth[name].as_u64().unwrap_or_else(|| panic!("{name}: {truth}"))
 }
 
-/// `live` is at least `least`, and not more than what a runtime needs for itself above it.
+/// Asserts that `live` is at least `least`, and at most `own` bytes more, which the runtime itself needs.
 fn lives(heap: &Heap, least: u64, own: u64) {
     let live = *heap.live.as_ref().expect("what survived is known");
     assert!((least..=least + own).contains(&live), "{live} of {least}: {heap:#?}");
@@ -53,7 +53,7 @@ fn java(flags: &[&str]) -> Workload {
 }
 
 #[test]
-fn what_survives_a_collection_of_a_jvm_is_live_with_every_collector_that_records_it() {
+fn live_bytes_of_a_jvm_are_those_that_survive_a_collection() {
     if missing("javac") {
         return;
     }
@@ -79,10 +79,10 @@ fn what_survives_a_collection_of_a_jvm_is_live_with_every_collector_that_records
         }
         let before = runtime.heap().expect("counters");
         assert_eq!(before.full_collections, Ok(2), "{collector}");
-        // There is room for it: nothing is collected, and what is dropped never counts.
+        // There is enough space, so no collection runs, and dropped objects never count.
         jvm.ask("drop 32");
         assert_eq!(runtime.heap().as_ref(), Ok(&before), "{collector}");
-        // Several collections of the young generation. The reader knows that the old one may hold garbage.
+        // Several collections of the young generation; the old one may contain garbage.
         let truth = jvm.ask("drop 2048");
         let heap = runtime.heap().expect("counters");
         assert_eq!(heap.collections, Ok(number(&truth, "collections")), "{collector}");
@@ -95,7 +95,7 @@ fn what_survives_a_collection_of_a_jvm_is_live_with_every_collector_that_records
 }
 
 #[test]
-fn a_jvm_that_does_not_record_it_has_a_reason() {
+fn a_jvm_without_counters_has_a_reason() {
     if missing("javac") {
         return;
     }
@@ -110,7 +110,7 @@ fn a_jvm_that_does_not_record_it_has_a_reason() {
 }
 
 #[test]
-fn counters_in_private_memory_are_found_too() {
+fn counters_in_private_memory_are_found() {
     if missing("javac") {
         return;
     }
@@ -120,7 +120,7 @@ fn counters_in_private_memory_are_found_too() {
 }
 
 #[test]
-fn counters_are_read_after_a_cleaner_has_removed_their_file() {
+fn counters_are_read_after_their_file_is_removed() {
     if missing("javac") {
         return;
     }
@@ -145,7 +145,7 @@ fn go(folder: &TempDir, name: &str, flags: &[&str]) -> PathBuf {
 }
 
 #[test]
-fn what_gos_collector_marked_is_live() {
+fn live_bytes_of_go_are_those_that_the_collector_marked() {
     if missing("go") {
         return;
     }
@@ -174,7 +174,7 @@ fn what_gos_collector_marked_is_live() {
             assert_eq!(heap.paused, Ok(Duration::from_nanos(number(&truth, "paused"))), "{name}");
             assert_eq!(heap.last_full, Some(Duration::from_nanos(number(&truth, "ended"))), "{name}");
         }
-        // What is allocated while the collector marks counts as marked. The next collection sees it go.
+        // Allocations during marking count as marked. The next collection frees them.
         for _ in 0..8 {
             program.ask("drop 24");
         }
@@ -183,7 +183,7 @@ fn what_gos_collector_marked_is_live() {
     }
 }
 
-/// The interpreters of this machine: what `python3` is, Debian's, and those that pyenv installed.
+/// The interpreters of this machine: `python3`, Debian's, and pyenv's.
 fn interpreters() -> Vec<PathBuf> {
     let mut interpreters = vec!["python3".into()];
     interpreters.extend(["/usr/bin/python3"].map(PathBuf::from).into_iter().filter(|path| path.exists()));
@@ -199,7 +199,7 @@ fn interpreters() -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_is_in_use_of_pythons_allocator_is_live() {
+fn live_bytes_of_python_are_those_in_use_in_its_allocator() {
     if missing("python3") {
         return;
     }
@@ -253,7 +253,7 @@ fn a_runtime_outlives_its_main_thread() {
 }
 
 #[test]
-fn a_process_without_a_runtime_has_none_and_one_that_has_ended_says_so() {
+fn a_process_without_a_runtime_has_none_and_an_exited_one_has_a_reason() {
     let native = Workload::start(&["mem", "mappings"]);
     assert!(find(native.pid()).expect("it may be read").is_none());
     let pid = native.pid();

@@ -1,4 +1,4 @@
-//! The scenes of the replay tests, on the kernel that is running.
+//! The scenes of the replay tests, on the running kernel.
 
 use observer_tests::{
     require_root,
@@ -11,16 +11,16 @@ fn play(scene: Scene) {
 }
 
 #[test]
-fn what_a_process_maps_is_told_live_and_replayed() {
+fn mappings_of_a_process_are_exact_live_and_replayed() {
     play(MEM);
 }
 
 #[test]
-fn files_without_a_name_are_told_live_and_replayed() {
+fn deleted_files_are_exact_live_and_replayed() {
     play(DISK);
 }
 
 #[test]
-fn what_processes_say_to_each_other_is_told_live_and_replayed() {
+fn traffic_of_processes_is_exact_live_and_replayed() {
     play(NET);
 }

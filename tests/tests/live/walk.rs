@@ -1,5 +1,5 @@
-//! What `disk` makes of who walks through what the kernel shows as files: `/proc`, `/sys`, control groups, tracepoints. Each entry
-//! becomes an inode with a change time when it is first looked at, and none is a file that anybody works on.
+//! A walk through virtual filesystems: `/proc`, `/sys`, control groups, tracepoints. Each entry becomes an inode with a change
+//! time on first access, and none of them is a file with a writer.
 
 use std::{
     collections::BTreeMap,
@@ -10,16 +10,16 @@ use std::{
 
 use observer_core::facts::{Fact, StreamItem, disk::DiskFact};
 use observer_sources::replay::Replay;
-use observer_tests::{Observer, TempDir, require_root, tool::has_way};
+use observer_tests::{Observer, TempDir, require_root, tool::has_alternative};
 
 use crate::growth::{file_of, files};
 
-/// Magic numbers of filesystems that take no space: proc, sysfs, control groups of both versions, tracefs.
-const SHOWN: [u64; 5] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x7472_6163];
+/// Magic numbers of virtual filesystems: proc, sysfs, control groups of both versions, tracefs.
+const VIRTUAL: [u64; 5] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x7472_6163];
 /// `RAMFS_MAGIC`.
 const RAMFS: u64 = 0x8584_58f6;
 
-/// A control group in each hierarchy that is mounted, all of whose files are new; removed in the end.
+/// A new control group in each mounted hierarchy; removed on drop.
 struct Groups(Vec<PathBuf>);
 
 impl Groups {
@@ -42,10 +42,9 @@ impl Drop for Groups {
     }
 }
 
-/// Lists `groups` and all of a `/proc` and a `/sys` that nobody has looked at before; then writes to one file in RAM. How
-/// many files were listed.
+/// Lists `groups` and a fresh `/proc` and `/sys`, then writes to one file in RAM. Returns the number of listed files.
 fn walk(folder: &Path, groups: &Groups) -> u64 {
-    // A new /sys covers the hierarchies of control groups. A kernel that is locked down has no tracefs.
+    // A new /sys hides the control group hierarchies. A kernel under lockdown has no tracefs.
     let script = "{ ls -lR \"$@\"; mount -t sysfs sysfs /sys; mount -t tracefs tracefs /sys/kernel/tracing; \
                   ls -lR /proc /sys; } 2>/dev/null | grep -c ^-; \
                   mount -t ramfs ramfs \"$0\"; echo something >\"$0/file\"";
@@ -57,7 +56,7 @@ fn walk(folder: &Path, groups: &Groups) -> u64 {
 }
 
 #[test]
-fn a_walk_through_what_is_no_file_finds_nobody_at_work() {
+fn a_walk_through_virtual_filesystems_finds_no_writers() {
     require_root();
     let folder = TempDir::new("walk");
     let recording = folder.file("recording");
@@ -67,23 +66,23 @@ fn a_walk_through_what_is_no_file_finds_nobody_at_work() {
     let groups = Groups::new();
     let listed = walk(folder.path(), &groups);
     assert!(listed > 1000 && !groups.0.is_empty(), "{listed} files, groups {:?}", groups.0);
-    // What is heard of this was heard after all of that.
+    // This write comes after the walk.
     let mut workload = files(folder.path());
     workload.ask("open last");
     let last = workload.ask("write last pwrite 70001");
     observer.wait_for(|report| file_of(report, workload.pid(), &last).map(drop));
     observer.interrupt();
     assert!(matches!(observer.finish().code, Some(0 | 3)));
-    // The files that somebody is taken to work on, by the kind of their filesystem.
-    let mut looked_at: BTreeMap<u64, usize> = BTreeMap::new();
+    // Files with reported growth, by the magic number of their filesystem.
+    let mut reported: BTreeMap<u64, usize> = BTreeMap::new();
     for fact in Replay::open(&recording).unwrap() {
         if let StreamItem::Fact(Fact::Disk(DiskFact::FileGrowth { growing, .. })) = fact.unwrap() {
-            *looked_at.entry(growing.magic).or_default() += 1;
+            *reported.entry(growing.magic).or_default() += 1;
         }
     }
-    let shown: usize = SHOWN.iter().filter_map(|magic| looked_at.get(magic)).sum();
-    assert_eq!(shown, 0, "of {listed} files: {looked_at:x?}");
-    if has_way("disk.work", 1) {
-        assert!(looked_at.contains_key(&RAMFS), "nothing was heard of all that: {looked_at:x?}");
+    let shown: usize = VIRTUAL.iter().filter_map(|magic| reported.get(magic)).sum();
+    assert_eq!(shown, 0, "of {listed} files: {reported:x?}");
+    if has_alternative("disk.work", 1) {
+        assert!(reported.contains_key(&RAMFS), "nothing was reported: {reported:x?}");
     }
 }

@@ -63,12 +63,12 @@ const CHOSEN: &str = include_str!("guest/chosen.txt");
 
 /// Tests of sockets are skipped on a kernel without the hook: see [`super::judge`].
 const SKIP: &str = "grep -q '  ✗ net.sockets ' /tmp/doctor && \
-    skip='--skip net:: --skip room:: --skip limits:: --skip what_processes_say'\n";
+    skip='--skip net:: --skip capacity:: --skip limits:: --skip traffic_of_processes'\n";
 
 /// Whether `SKIP` leaves out this test.
 pub fn needs_sockets(test: &str) -> bool {
-    ["net::", "room::", "limits::"].iter().any(|module| test.starts_with(module))
-        || test.contains("what_processes_say")
+    ["net::", "capacity::", "limits::"].iter().any(|module| test.starts_with(module))
+        || test.contains("traffic_of_processes")
 }
 
 /// Series that also start under lockdown: the oldest kernel that is well supported, and a new one. Lockdown has the same

@@ -27,7 +27,7 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::Scan,
         alternatives: &[
             Alternative {
-                name: "BPF iterator task, tables of descriptors, probing",
+                name: "BPF iterator task, descriptor tables, probe reads",
                 // The second runs if a process holds more than the first can report.
                 programs: &[
                     iterator(names::DESCRIPTOR_TABLE, "task"),
@@ -60,7 +60,7 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::ScanOnDemand,
         alternatives: &[
             Alternative {
-                name: "BPF iterator task_vma, probing",
+                name: "BPF iterator task_vma, probe reads",
                 programs: &[iterator(names::MAPPING_STACKED, "task_vma")],
                 needs: &[Need::ProbingWhere { global: "BACKING_DENTRY", is: None }],
                 blind: "",
@@ -69,14 +69,14 @@ pub const HOOKS: &[Hook] = &[
                 name: "BPF iterator task_vma",
                 programs: &[iterator(names::MAPPING, "task_vma")],
                 needs: &[],
-                blind: "a mapped file of an overlay is shown as the file of the filesystem below it",
+                blind: "a mapped overlay file is shown as the file of the filesystem below it",
             },
             Alternative {
                 name: "BPF iterator task, mappings from /proc",
                 programs: &[iterator(names::MAPPER, "task")],
                 needs: &[],
-                blind: "a mapped file of an overlay that no descriptor holds is not seen, nor one whose filesystem its \
-                        process sees no more",
+                blind: "a mapped overlay file without a descriptor is not seen, nor a mapped file on a filesystem that \
+                        its process no longer sees",
             },
         ],
         // Rows whose only holder is a mapping are missing without it; no column is.
@@ -96,10 +96,10 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.carried",
-        provides: "which deleted files are registered with io_uring, or wait in unix sockets",
+        provides: "which deleted files are registered with io_uring, or are in flight in unix sockets",
         kind: HookKind::ScanOnDemand,
         alternatives: &[Alternative {
-            name: "BPF iterator task_file, probing",
+            name: "BPF iterator task_file, probe reads",
             programs: &[iterator(names::INDIRECT, "task_file")],
             needs: &[Need::Helper("loop"), Need::Probing],
             blind: "",
@@ -108,10 +108,10 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.inodes",
-        provides: "deleted files that no process holds: behind loop devices, swapped to, opened by the kernel",
+        provides: "deleted files that only the kernel holds: loop devices, swap files, files that the kernel opened",
         kind: HookKind::ScanRarely,
         alternatives: &[Alternative {
-            name: "the lists of all inodes, by BPF iterator task, probing",
+            name: "BPF iterator task, inode lists, probe reads",
             programs: &[iterator(names::INODE_LIST, "task")],
             needs: &[Need::Helper("loop"), Need::Probing],
             blind: "",
@@ -120,11 +120,11 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.deletions",
-        provides: "who deleted a file and when",
+        provides: "which process deleted a file, and when",
         kind: HookKind::Event,
         alternatives: &[
             Alternative {
-                name: "BTF tracepoints of the change time of inodes (Linux 6.13)",
+                name: "BTF tracepoints of inode change time (Linux 6.13)",
                 programs: &[
                     tracepoint(names::CHANGED, "ctime_ns_xchg"),
                     tracepoint(names::UNCHANGED, "ctime_xchg_skip"),
@@ -134,7 +134,7 @@ pub const HOOKS: &[Hook] = &[
                 blind: "",
             },
             Alternative {
-                name: "return of drop_nlink, probing",
+                name: "return of drop_nlink, probe reads",
                 programs: &[fexit(names::DROPPED_PROBING, "drop_nlink")],
                 needs: &[Need::Probing],
                 blind: "",
@@ -143,26 +143,26 @@ pub const HOOKS: &[Hook] = &[
                 name: "return of drop_nlink",
                 programs: &[fexit(names::DROPPED, "drop_nlink")],
                 needs: &[Need::Helper("get_current_task_btf")],
-                blind: "where more than 16,384 files are deleted between two reports, some have no known deleter",
+                blind: "if more than 16,384 files are deleted between two reports, the deleter of some is unknown",
             },
             Alternative {
                 name: "BTF tracepoint ext4_unlink_exit",
                 programs: &[tracepoint(names::EXT4_UNLINK, "ext4_unlink_exit")],
                 needs: &[Need::Helper("get_current_task_btf")],
-                blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
+                blind: "the deleter is unknown on filesystems other than ext4, and for files that a rename replaced",
             },
             Alternative {
-                name: "BTF tracepoint ext4_unlink_exit, probing",
+                name: "BTF tracepoint ext4_unlink_exit, probe reads",
                 programs: &[tracepoint(names::EXT4_UNLINK_PROBING, "ext4_unlink_exit")],
                 needs: &[Need::Probing],
-                blind: "files on other filesystems than ext4, and files that a rename replaced, have no known deleter",
+                blind: "the deleter is unknown on filesystems other than ext4, and for files that a rename replaced",
             },
         ],
         columns: &["deleted_by", "deleted_at"],
     },
     Hook {
         name: "disk.growth",
-        provides: "which process makes which file of ext4 grow, and what deletions free",
+        provides: "which process writes to which growing file of ext4, and how much space deletions free",
         kind: HookKind::Event,
         alternatives: &[
             Alternative {
@@ -182,7 +182,7 @@ pub const HOOKS: &[Hook] = &[
                 blind: "",
             },
             Alternative {
-                name: "BTF tracepoints of ext4, probing",
+                name: "BTF tracepoints of ext4, probe reads",
                 programs: &[
                     tracepoint(names::DELAYED_WRITE_PROBING, "ext4_da_write_end"),
                     tracepoint(names::WRITE_PROBING, "ext4_write_end"),
@@ -202,12 +202,12 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "disk.work",
-        provides: "which process works on which file of other filesystems",
+        provides: "which process writes to which file of other filesystems",
         kind: HookKind::Event,
         // A note reports unknown shares if a file with several writers is shown.
         alternatives: &[
             Alternative {
-                name: "BTF tracepoints of iomap, of the change time of inodes (Linux 6.13), of dirty pages",
+                name: "BTF tracepoints of iomap, inode change time (Linux 6.13) and dirty pages",
                 programs: &[
                     tracepoint(names::IOMAP, "iomap_iter"),
                     tracepoint(names::CHANGE_TIME, "ctime_ns_xchg"),
@@ -218,20 +218,20 @@ pub const HOOKS: &[Hook] = &[
                 blind: "",
             },
             Alternative {
-                name: "BTF tracepoints of iomap and of dirty pages",
+                name: "BTF tracepoints of iomap and dirty pages",
                 programs: &[
                     tracepoint(names::IOMAP, "iomap_iter"),
                     tracepoint(names::DIRTY_PAGES, "writeback_mark_inode_dirty"),
                 ],
                 needs: &[Need::Helper("get_current_task_btf")],
-                blind: "files in RAM are known only while they are deleted and held",
+                blind: "files in RAM are seen only while they are deleted and held",
             },
             Alternative {
-                name: "BTF tracepoint of dirty pages, probing",
+                name: "BTF tracepoint of dirty pages, probe reads",
                 programs: &[tracepoint(names::DIRTY_PAGES_PROBING, "writeback_mark_inode_dirty")],
                 needs: &[Need::Probing],
-                blind: "files in RAM are known only while they are deleted and held; several writers of a file of xfs are \
-                        not told apart; files that are only ever written around the page cache are not known",
+                blind: "files in RAM are seen only while they are deleted and held; several writers of one xfs file are \
+                        not distinguished; files that are written only with direct I/O are not seen",
             },
         ],
         columns: &[],

@@ -24,13 +24,13 @@ const fn tracepoint(program: ProgramName, name: &'static str) -> Attachment {
 const COUNTERS: Need = Need::ProbingWhere { global: "MM_RSS_STRIDE", is: Some(8) };
 
 /// The limitation if a victim's counters cannot be read when it is chosen.
-const HELD_BEFORE: &str = "what the process held when it was chosen is what the last report knew";
+const HELD_BEFORE: &str = "the memory of the victim is that of the last report before it was chosen";
 
 /// The domain's hooks.
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: "mem.life",
-        provides: "the start, exec and end of every process",
+        provides: "the start, exec and exit of every process",
         kind: HookKind::Event,
         alternatives: &[Alternative {
             name: "BTF tracepoints sched_process_fork, _exec, _exit",
@@ -76,7 +76,7 @@ pub const HOOKS: &[Hook] = &[
                 blind: "",
             },
             Alternative {
-                name: "BTF tracepoint sys_exit, probing",
+                name: "BTF tracepoint sys_exit, probe reads",
                 programs: &[tracepoint(names::SYS_EXIT_PROBING, "sys_exit")],
                 needs: &[Need::Probing],
                 blind: "",
@@ -86,7 +86,7 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "mem.oom",
-        provides: "who is killed because memory ran out",
+        provides: "which process is killed because memory ran out",
         kind: HookKind::Event,
         alternatives: &[
             Alternative {
@@ -96,7 +96,7 @@ pub const HOOKS: &[Hook] = &[
                 blind: "",
             },
             Alternative {
-                name: "BTF tracepoint mark_victim, probing",
+                name: "BTF tracepoint mark_victim, probe reads",
                 programs: &[tracepoint(names::OOM_PROBING, "mark_victim")],
                 needs: &[Need::Probing],
                 blind: "",
@@ -108,7 +108,7 @@ pub const HOOKS: &[Hook] = &[
                 blind: HELD_BEFORE,
             },
             Alternative {
-                name: "BTF tracepoint mark_victim, a number",
+                name: "BTF tracepoint mark_victim, process id only",
                 programs: &[tracepoint(names::OOM_NUMBER, "mark_victim")],
                 needs: &[Need::Helper("get_current_task_btf")],
                 blind: HELD_BEFORE,
@@ -131,7 +131,7 @@ pub const HOOKS: &[Hook] = &[
                 name: "BPF iterator task, counters from /proc",
                 programs: &[iterator(names::TASK_UNCOUNTED)],
                 needs: &[],
-                blind: "a process that ends while it is asked for has no counters in that report",
+                blind: "a process that exits while its counters are read has none in that report",
             },
         ],
         columns: &[

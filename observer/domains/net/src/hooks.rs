@@ -19,8 +19,8 @@ pub const STORAGE: &[Need] =
 pub const OLDER: &[Need] = &[Need::NoHelper(LATEST), Need::Probing];
 
 /// The limitation of the map.
-const ROOM: &str = "of more than 65,536 connections at a time those beyond are known from passes alone, and their ends \
-                    are not told";
+const ROOM: &str =
+    "connections beyond 65,536 at a time are known only from scans, and their close is not seen";
 
 const fn program(program: ProgramName, point: Point) -> Attachment {
     Attachment { program, point, optional: false }
@@ -46,15 +46,14 @@ const RECEIVED_PROGRAMS: &[Attachment] = &[
 ];
 
 /// The limitation of attaching to the functions that send.
-const SPLICED: &str =
-    "what sendfile and splice send over UDP or a shared TCP socket is ascribed to the socket's first user";
+const SPLICED: &str = "bytes that sendfile and splice send over UDP or a shared TCP socket are attributed to the socket's first user";
 
 /// The domain's hooks. Events come first: a connection that is opened during the first scan is then known to be new, and
 /// one that the first scan finds without such an event is older.
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: LIFE,
-        provides: "who opens a TCP connection, and its last counters when it ends",
+        provides: "which process opens a TCP connection, and its final counters when it closes",
         kind: HookKind::Event,
         alternatives: &[
             Alternative {
@@ -64,7 +63,7 @@ pub const HOOKS: &[Hook] = &[
                 blind: "",
             },
             Alternative {
-                name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock, probing",
+                name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock, probe reads",
                 programs: LIFE_PROGRAMS,
                 needs: OLDER,
                 blind: ROOM,
@@ -74,7 +73,7 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.ends",
-        provides: "that a process has ended",
+        provides: "the exit of a process",
         kind: HookKind::Event,
         alternatives: &[Alternative {
             name: "BTF tracepoint sched_process_exit",
@@ -86,7 +85,7 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.sent",
-        provides: "who sends: payload bytes of UDP, and of TCP sockets that several processes share",
+        provides: "which process sends: payload bytes of UDP, and of TCP sockets that several processes share",
         kind: HookKind::EventOnDemand,
         alternatives: &[
             Alternative {
@@ -102,7 +101,7 @@ pub const HOOKS: &[Hook] = &[
                 blind: SPLICED,
             },
             Alternative {
-                name: "return of inet_sendmsg and inet6_sendmsg, probing",
+                name: "return of inet_sendmsg and inet6_sendmsg, probe reads",
                 programs: SENT_PROGRAMS,
                 needs: OLDER,
                 blind: SPLICED,
@@ -112,7 +111,7 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.received",
-        provides: "who receives: payload bytes of UDP, and of TCP sockets that several processes share",
+        provides: "which process receives: payload bytes of UDP, and of TCP sockets that several processes share",
         kind: HookKind::EventOnDemand,
         alternatives: &[
             Alternative {
@@ -128,7 +127,7 @@ pub const HOOKS: &[Hook] = &[
                 blind: "",
             },
             Alternative {
-                name: "return of inet_recvmsg and inet6_recvmsg, probing",
+                name: "return of inet_recvmsg and inet6_recvmsg, probe reads",
                 programs: RECEIVED_PROGRAMS,
                 needs: OLDER,
                 blind: "",
@@ -138,17 +137,17 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.sockets",
-        provides: "every open socket with its process, and what TCP connections have moved so far",
+        provides: "every open socket with its process, and the bytes of each TCP connection so far",
         kind: HookKind::Scan,
         alternatives: &[
             Alternative {
-                name: "iterator task_file",
+                name: "BPF iterator task_file",
                 programs: &[program(names::SOCKET, Point::Iterator("task_file"))],
                 needs: STORAGE,
                 blind: "",
             },
             Alternative {
-                name: "iterator task_file, probing",
+                name: "BPF iterator task_file, probe reads",
                 programs: &[program(names::SOCKET, Point::Iterator("task_file"))],
                 needs: OLDER,
                 blind: "",
@@ -158,17 +157,17 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         name: "net.unheld",
-        provides: "TCP connections that no descriptor holds: only io_uring's, and those closed that still send",
+        provides: "orphaned TCP sockets: held only by io_uring, or closed and still sending",
         kind: HookKind::Scan,
         alternatives: &[
             Alternative {
-                name: "iterator tcp",
+                name: "BPF iterator tcp",
                 programs: &[program(names::TCP, Point::Iterator("tcp"))],
                 needs: STORAGE,
                 blind: "",
             },
             Alternative {
-                name: "iterator tcp, probing",
+                name: "BPF iterator tcp, probe reads",
                 programs: &[program(names::TCP, Point::Iterator("tcp"))],
                 needs: OLDER,
                 blind: "",

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use observer_tests::{
     emulation::{
         ends::{self, Settings},
-        link::{Direction, Link},
+        link::{Link, Shape},
         namespace::Namespace,
         play::{HERE, PORT, THERE, congestion_controls},
     },
@@ -51,7 +51,7 @@ pub fn run(percent: &str) -> Result<()> {
             send(ends::connect(address, settings)?, closes, count)
         })?;
     }
-    let way = Direction { rate: 1e9, delay: Duration::from_millis(1), loss, queue: 1 << 20 };
+    let way = Shape { rate: 1e9, delay: Duration::from_millis(1), loss, queue: 1 << 20 };
     let link = Link::start([near, far], [way; 2], 7)?;
     processes.wait_all()?;
     let mut truth = processes.truth();

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use observer_tests::{
     emulation::{
-        numbers::Numbers,
         play::{Play, congestion_controls},
-        scenario::{LIMITS, Limit, MODEST, Scenario, Talk, WIDE},
+        random::Random,
+        scenario::{Exchange, LIMITS, Limit, MODEST, Scenario, WIDE},
     },
     workload::{hear, tell},
 };
@@ -20,14 +20,14 @@ pub fn run(limit: &str, seed: &str, range: &str) -> Result<()> {
     let seed: u64 = seed.parse().context("a seed is a number")?;
     let range = [WIDE, MODEST].into_iter().find(|known| known.name == range).context("no such range")?;
     let (controls, _) = congestion_controls()?;
-    play(&Scenario::draw(limit, range, &controls, &mut Numbers::new(seed)), &[], seed)
+    play(&Scenario::draw(limit, range, &controls, &mut Random::new(seed)), &[], seed)
 }
 
 /// One sender that fills the queue of its link, and beside it small requests that have to wait in it.
 pub fn bloat(seed: &str) -> Result<()> {
     let seed: u64 = seed.parse().context("a seed is a number")?;
-    let scenario = Scenario::draw(Limit::Bloat, MODEST, &["cubic"], &mut Numbers::new(seed));
-    let small = Talk::Exchange {
+    let scenario = Scenario::draw(Limit::Bloat, MODEST, &["cubic"], &mut Random::new(seed));
+    let small = Exchange::RequestResponse {
         request: 100,
         response: 100,
         client_waits: Duration::ZERO,
@@ -36,7 +36,7 @@ pub fn bloat(seed: &str) -> Result<()> {
     play(&scenario, &[small], seed)
 }
 
-fn play(scenario: &Scenario, others: &[Talk], seed: u64) -> Result<()> {
+fn play(scenario: &Scenario, others: &[Exchange], seed: u64) -> Result<()> {
     tell(json!({"ready": true, "scenario": scenario.describe()}));
     if hear().is_none() {
         return Ok(());

@@ -1,12 +1,11 @@
-//! What `net` says of what is shared and near its limit. Each test has a network namespace of its own, which goes with
-//! the thread that it is made for.
+//! Tests of `net`: shared capacity near its limit. Each test has its own network namespace, which ends with its thread.
 
 use std::{net::UdpSocket, process::Command};
 
 use observer_tests::{Observer, Workload, number, require_root, row_of, rows};
 use serde_json::Value;
 
-/// Runs `test` in a fresh network namespace whose loopback interface is up: what it starts is in it too.
+/// Runs `test` in a new network namespace with a running loopback interface. Its child processes are in it as well.
 pub fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
     require_root();
     let ran = std::thread::spawn(move || {
@@ -27,7 +26,7 @@ fn observe(more: &[&str]) -> Observer {
     observer
 }
 
-/// The texts of the notes of what is near its limit.
+/// The texts of the notes `near-limit`.
 fn near(report: &Value) -> Vec<String> {
     let notes = report["notes"].as_array().unwrap();
     let first = notes.iter().take_while(|note| note["code"] == "near-limit").count();
@@ -36,7 +35,7 @@ fn near(report: &Value) -> Vec<String> {
 }
 
 #[test]
-fn connections_that_find_no_room_are_counted_at_their_listener() {
+fn dropped_connections_are_counted_at_their_listener() {
     in_a_namespace(|| {
         let mut workload = Workload::start(&["net", "full", "queue"]);
         let local = workload.ready["local"].as_str().unwrap().to_owned();
@@ -49,14 +48,14 @@ fn connections_that_find_no_room_are_counted_at_their_listener() {
             told |= near(report).iter().any(|text| text.contains(&local) && text.contains("no room"));
             let row = rows(report).iter().find(|row| row["local"] == *local && row["pid"] == pid)?;
             let queue = (number(row, "queued"), number(row, "queue_limit"));
-            // A queue takes one more than its limit.
+            // A queue accepts one more than its limit.
             (told && row["overflows"] == truth["drops"] && queue == (Some(2.0), Some(1.0))).then_some(())
         });
     });
 }
 
 #[test]
-fn what_all_listeners_dropped_adds_up_to_what_the_kernel_counts() {
+fn drops_of_all_listeners_add_up_to_the_kernels_count() {
     in_a_namespace(|| {
         let mut workloads: Vec<Workload> =
             (0..3).map(|_| Workload::start(&["net", "full", "queue"])).collect();
@@ -68,7 +67,7 @@ fn what_all_listeners_dropped_adds_up_to_what_the_kernel_counts() {
             }
         }
         let pids: Vec<u32> = workloads.iter().map(Workload::pid).collect();
-        // Everything that is dropped here is dropped because a queue is full.
+        // All drops here are due to a full queue.
         assert_eq!(truth["drops"], truth["overflows"]);
         let of = |report: &Value, pid: &u32| {
             let rows = rows(report).iter().filter(|row| row["pid"] == *pid);
@@ -85,10 +84,10 @@ fn what_all_listeners_dropped_adds_up_to_what_the_kernel_counts() {
 }
 
 #[test]
-fn what_waits_at_an_interface_and_what_finds_no_room_there_is_what_the_kernel_counts() {
+fn backlog_and_drops_of_an_interface_are_the_kernels_counts() {
     in_a_namespace(|| {
         let mut observer = observe(&[]);
-        // A byte a second: of what is sent at once some passes, some waits, and the rest is dropped.
+        // At one byte per second, some of a burst passes, some waits, and the rest is dropped.
         let tc = |words: &str| {
             let done = Command::new("tc").args(words.split(' ')).output().unwrap();
             assert!(done.status.success(), "{done:?}");
@@ -117,7 +116,7 @@ fn what_waits_at_an_interface_and_what_finds_no_room_there_is_what_the_kernel_co
 }
 
 #[test]
-fn ports_that_are_nearly_all_taken_are_told_of() {
+fn nearly_exhausted_ports_get_a_note() {
     in_a_namespace(|| {
         let _workload = Workload::start(&["net", "full", "ports"]);
         let mut observer = observe(&[]);
@@ -130,7 +129,7 @@ fn ports_that_are_nearly_all_taken_are_told_of() {
 }
 
 #[test]
-fn descriptors_that_are_nearly_all_taken_are_told_of() {
+fn nearly_exhausted_descriptors_get_a_note() {
     in_a_namespace(|| {
         let workload = Workload::start(&["net", "full", "descriptors"]);
         let mut observer = observe(&[]);
@@ -139,7 +138,7 @@ fn descriptors_that_are_nearly_all_taken_are_told_of() {
         observer.wait_for(|report| {
             let row = row_of(report, pid)?;
             assert_eq!(number(row, "connections"), Some(115.0 * 2.0));
-            // Before 6.2 the kernel does not count them.
+            // Before 6.2 the kernel does not count descriptors.
             let counted = number(row, "descriptors");
             let told = near(report).iter().any(|text| text.contains(&format!("{open} of at most 256")));
             let right = counted == Some(open as f64) && told || counted.is_none();
@@ -148,7 +147,7 @@ fn descriptors_that_are_nearly_all_taken_are_told_of() {
     });
 }
 
-/// Bytes that the kernel has counted at the loopback interface of this thread's namespace: sent, received.
+/// The kernel's byte counters of the loopback interface in this thread's namespace: sent, received.
 fn carried() -> [f64; 2] {
     let counters = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
     let lo = counters.lines().find_map(|line| line.trim_start().strip_prefix("lo:")).unwrap();
@@ -157,14 +156,14 @@ fn carried() -> [f64; 2] {
 }
 
 #[test]
-fn a_link_carries_what_the_kernel_counts() {
+fn the_traffic_of_a_link_is_the_kernels_count() {
     in_a_namespace(|| {
         let mut workload = Workload::start(&["net", "own"]);
         let mut observer = observe(&[]);
         let before = carried();
         let moved = workload.ready["moved"].as_u64().unwrap();
         let payload = (workload.ask("step")["moved"].as_u64().unwrap() - moved) as f64;
-        // What was told of either way, and by how much that can be off, because `elapsed` is told in whole milliseconds.
+        // Reported bytes of each direction, and their rounding error, because `elapsed` is in whole milliseconds.
         let mut told = [(0.0, 1.0); 2];
         observer.wait_for(|report| {
             let lo = report["links"].as_array().unwrap().iter().find(|link| link["interface"] == "lo")?;
@@ -175,7 +174,7 @@ fn a_link_carries_what_the_kernel_counts() {
                 *told += rate * elapsed;
                 *off += rate * 0.0005;
             }
-            // Acknowledgements may come a little later.
+            // Acknowledgements may arrive a little later.
             let carried: Vec<f64> = carried().iter().zip(before).map(|(now, before)| now - before).collect();
             let same = told.iter().zip(&carried).all(|((told, off), carried)| (told - carried).abs() <= *off);
             (same && carried[0] >= payload).then_some(())

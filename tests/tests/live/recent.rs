@@ -1,5 +1,5 @@
-//! What `net` says of connections whose place in its table of young connections an older one has. Observer stands still
-//! while they come and go, so no pass meets them and all that is told of them was kept beside the table.
+//! Tests of `net`: recent connections that share a place in the table of recent connections with an older one. Observer is
+//! stopped meanwhile, so no scan sees them, and all data about them was kept outside the table.
 
 use observer_tests::{
     Workload, number,
@@ -9,37 +9,37 @@ use observer_tests::{
 };
 
 use crate::{
+    capacity::in_a_namespace,
     net::{agree, observe},
-    room::in_a_namespace,
 };
 
 #[test]
-fn where_the_place_is_taken_both_connections_are_exact() {
+fn both_connections_that_share_a_place_are_exact() {
     let mut observer = observe(&[]);
     let mut workload = Workload::start(&["net", "places"]);
     observer.stop();
     let truth = workload.ask("step");
-    observer.go_on();
+    observer.resume();
     agree(&mut observer, &truth);
 }
 
 #[test]
-fn where_there_is_no_memory_for_the_newer_one_that_is_counted_as_lost() {
+fn a_newer_connection_without_memory_is_counted_as_lost() {
     if ruled_out("net.connections", 1) {
         return;
     }
     in_a_namespace(|| {
-        // What a socket may have beside its buffers: nothing.
+        // No memory for a socket besides its buffers.
         if let Err(error) = std::fs::write("/proc/sys/net/core/optmem_max", "0") {
-            not_run(&format!("a namespace has no limit of its own before Linux 6.8: {error}"));
+            not_run(&format!("before Linux 6.8 a namespace has no limit of its own: {error}"));
             return;
         }
         let mut observer = observe(&[]);
         let mut workload = Workload::start(&["net", "places"]);
         observer.stop();
         let truth = workload.ask("step");
-        observer.go_on();
-        // The server's end of a newer connection may have no place either.
+        observer.resume();
+        // The server's end of a newer connection may lack a place as well.
         let [_, older, newer] = &truth["processes"].as_array().unwrap()[..] else { panic!("{truth:#}") };
         let newer = newer["pid"].as_u64().unwrap() as u32;
         observer.wait_for(|report| {

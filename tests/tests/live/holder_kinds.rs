@@ -1,4 +1,4 @@
-//! Every holder on every kind of filesystem: each is found, each size is what `statx` says, and other tools beside it.
+//! Every kind of holder on every kind of filesystem: each file is found with the size of `statx`. Other tools are compared.
 
 use std::{collections::BTreeSet, io::Write as _, process::Command};
 
@@ -9,10 +9,10 @@ use observer_tests::{
 };
 use serde_json::Value;
 
-use crate::disk::{holders, is_blind, watch};
+use crate::disk::{holders, watch, without_inode_lists};
 
-/// What each filesystem is made by: the program that makes it, and the shell's words in a mount namespace of its own, where
-/// the folder of the test is at hand. They leave the filesystem at `point`.
+/// Filesystems: name, the program that creates it, and a shell script for a new mount namespace, in the test's folder. The
+/// script mounts the filesystem at `point`.
 pub const FILESYSTEMS: [(&str, &str, &str); 5] = [
     ("ext4", "mkfs.ext4", "mkfs.ext4 -q image; mount -o loop image point"),
     ("xfs", "mkfs.xfs", "mkfs.xfs -q image; mount -o loop image point"),
@@ -26,8 +26,8 @@ pub const FILESYSTEMS: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// How a file is held, and as what it is to be shown.
-const WAYS: [(&str, &str); 8] = [
+/// Kinds of holding: the workload's command, and the expected `how`.
+const HOLDS: [(&str, &str); 8] = [
     ("open", "fd"),
     ("append", "fd"),
     ("dup", "fd"),
@@ -38,7 +38,7 @@ const WAYS: [(&str, &str); 8] = [
     ("loop", "loop"),
 ];
 
-/// Whether the kernel has the filesystem, or brings it when it is asked to.
+/// Whether the kernel has the filesystem, after an attempt to load its module.
 pub fn exists(fs: &str) -> bool {
     let known = || {
         let list = std::fs::read_to_string("/proc/filesystems").unwrap();
@@ -47,7 +47,7 @@ pub fn exists(fs: &str) -> bool {
     known() || Command::new("modprobe").arg(fs).status().is_ok_and(|status| status.success()) && known()
 }
 
-/// A workload whose files are in a filesystem of its own, of which nothing is left when it has ended.
+/// A workload with its own filesystem, which disappears with it.
 pub fn on(folder: &TempDir, make: &str) -> Workload {
     let script = format!(
         "set -e; cd \"$0\"; mkdir point; truncate -s 400M image\n{{ {make}\n}} >&2; exec \"$1\" disk files \"$0/point\""
@@ -57,16 +57,16 @@ pub fn on(folder: &TempDir, make: &str) -> Workload {
     Workload::spawn(command)
 }
 
-/// A file that no directory names, and how it should be shown.
-struct Animal {
+/// A deleted file, and how it should be shown.
+struct DeletedFile {
     fs: &'static str,
     how: &'static str,
     truth: Value,
     holder: Value,
 }
 
-impl Animal {
-    /// The row about it. Sizes are all different: on btrfs and overlays `statx` gives other numbers than the kernel has.
+impl DeletedFile {
+    /// Its row. All sizes differ, because on btrfs and overlays the numbers of `statx` are not those of the kernel.
     fn row<'a>(&self, report: &'a Value) -> Option<&'a Value> {
         let rows = report["rows"].as_array().unwrap();
         let mut rows = rows.iter().filter(|row| row["size"] == self.truth["size"] && row["fs"] == self.fs);
@@ -90,8 +90,8 @@ impl Animal {
             && row["allocated"] == *self.allocated()
     }
 
-    /// What is known of its blocks: all, but where its filesystem is a module, whose types tell nothing, and there is no way
-    /// to it by which `statx` could be asked.
+    /// The expected blocks. They are unknown if the filesystem is a module without type information and `statx` cannot reach the
+    /// file.
     fn allocated(&self) -> &Value {
         let beside = match (self.fs, self.truth["way"].as_str().unwrap()) {
             ("xfs", "register" | "send" | "loop") => "XFS_BLOCKS",
@@ -102,12 +102,12 @@ impl Animal {
     }
 }
 
-/// Makes the animals of one filesystem.
-fn settle(workload: &mut Workload, fs: &'static str, number: usize) -> Vec<Animal> {
-    let mut animals = Vec::new();
-    for (place, (way, how)) in WAYS.into_iter().enumerate() {
+/// Creates the deleted files of one filesystem.
+fn delete_files(workload: &mut Workload, fs: &'static str, number: usize) -> Vec<DeletedFile> {
+    let mut files = Vec::new();
+    for (place, (way, how)) in HOLDS.into_iter().enumerate() {
         let name = format!("{fs}-{way}");
-        // Others may run such a test at the same time.
+        // The same test may run elsewhere at the same time.
         let size = 70_000 + number * 100 + place + 1000 * (std::process::id() as usize % 500);
         let open = if way == "append" { "append" } else { "open" };
         workload.ask(&format!("{open} {name}"));
@@ -122,28 +122,28 @@ fn settle(workload: &mut Workload, fs: &'static str, number: usize) -> Vec<Anima
             "loop" => holder = workload.ask(&format!("loop {name}"))["through"].clone(),
             way => drop(workload.ask(&format!("{way} {name}"))),
         }
-        animals.push(Animal { fs, how, truth, holder });
+        files.push(DeletedFile { fs, how, truth, holder });
     }
-    animals
+    files
 }
 
-/// How many of the animals a tool tells of, which writes a file's size in some column of its line.
-fn told(command: &str, arguments: &[&str], animals: &[Animal]) -> Option<usize> {
+/// The number of the files that a tool shows, by their sizes in its output.
+fn shown_by(command: &str, arguments: &[&str], files: &[DeletedFile]) -> Option<usize> {
     let output = Command::new(command).args(arguments).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let words: BTreeSet<&str> = text.split_whitespace().collect();
-    let told = animals.iter().filter(|animal| words.contains(animal.truth["size"].to_string().as_str()));
-    Some(told.count())
+    let shown = files.iter().filter(|file| words.contains(file.truth["size"].to_string().as_str()));
+    Some(shown.count())
 }
 
 #[test]
 fn every_holder_is_found_on_every_filesystem_and_its_size_is_exact() {
     let mut observer = watch();
-    if is_blind(&observer.report()) {
+    if without_inode_lists(&observer.report()) {
         return;
     }
-    let mut homes = Vec::new();
-    let mut animals = Vec::new();
+    let mut workloads = Vec::new();
+    let mut files = Vec::new();
     for (number, (fs, maker, make)) in FILESYSTEMS.into_iter().enumerate() {
         if !exists(fs) {
             not_run(&format!("this kernel has no {fs}"));
@@ -154,50 +154,50 @@ fn every_holder_is_found_on_every_filesystem_and_its_size_is_exact() {
         }
         let folder = TempDir::new(&format!("zoo-{fs}"));
         let mut workload = on(&folder, make);
-        animals.extend(settle(&mut workload, fs, number));
-        homes.push((workload, folder));
+        files.extend(delete_files(&mut workload, fs, number));
+        workloads.push((workload, folder));
     }
-    observer.wait_for(|report| animals.iter().all(|animal| animal.is_shown(report)).then_some(()));
+    observer.wait_for(|report| files.iter().all(|file| file.is_shown(report)).then_some(()));
     let report = observer.report();
-    for animal in &animals {
-        let row = animal.row(&report).unwrap();
-        // Nothing is shared here, which is known of what a descriptor leads to, and where nothing can be.
-        let unshared = matches!(animal.fs, "ext4" | "tmpfs");
-        // Before Linux 6.9 no descriptor of a thread's own table can be had.
-        if unshared || animal.how == "fd" && !animal.is_threads() {
+    for file in &files {
+        let row = file.row(&report).unwrap();
+        // Nothing is shared here. That is known for files with a descriptor, and on filesystems without shared extents.
+        let unshared = matches!(file.fs, "ext4" | "tmpfs");
+        // Before Linux 6.9 a descriptor in a thread's own table is not accessible.
+        if unshared || file.how == "fd" && !file.is_threads() {
             assert_eq!(row["reclaimable"], row["allocated"], "{row:#}");
-        } else if !animal.is_threads() {
+        } else if !file.is_threads() {
             assert_eq!(row["reclaimable"], Value::Null, "{row:#}");
         }
     }
-    let lsof = told("lsof", &["+L1", "-n", "-P", "-w"], &animals);
-    let lsfd = told("lsfd", &["-o", "SIZE", "-Q", "NLINK == 0"], &animals);
-    let shown = |told: Option<usize>| told.map_or("not here".to_owned(), |told| told.to_string());
+    let lsof = shown_by("lsof", &["+L1", "-n", "-P", "-w"], &files);
+    let lsfd = shown_by("lsfd", &["-o", "SIZE", "-Q", "NLINK == 0"], &files);
+    let shown = |count: Option<usize>| count.map_or("not installed".to_owned(), |count| count.to_string());
     let _ = writeln!(
         std::io::stderr(),
-        "of {} files without a name: observer {}, lsof +L1 {}, lsfd {}",
-        animals.len(),
-        animals.len(),
+        "of {} deleted files: observer {}, lsof +L1 {}, lsfd {}",
+        files.len(),
+        files.len(),
         shown(lsof),
         shown(lsfd),
     );
-    for (workload, _folder) in homes {
+    for (workload, _folder) in workloads {
         assert_eq!(workload.quit(), Some(0));
     }
-    observer.wait_for(|report| animals.iter().all(|animal| animal.row(report).is_none()).then_some(()));
+    observer.wait_for(|report| files.iter().all(|file| file.row(report).is_none()).then_some(()));
 }
 
-/// Bytes that are free in the filesystem of a workload, which is in a mount namespace of its own.
+/// Free bytes in the filesystem of a workload, which is in its own mount namespace.
 fn free(workload: &Workload, folder: &TempDir) -> u64 {
     let path = format!("/proc/{}/root{}/point", workload.pid(), folder.path().display());
     let point = std::fs::File::open(path).unwrap();
-    // What has been freed is counted when it is written down.
+    // Freed space counts after write-back.
     rustix::fs::syncfs(&point).unwrap();
     let stat = rustix::fs::fstatvfs(&point).unwrap();
     stat.f_bfree * stat.f_frsize
 }
 
-/// Deletes a file of which so many bytes are shared, and waits until all the others are told to come back.
+/// Deletes a file with `shared` shared bytes, and waits until the other bytes are reported as reclaimable.
 fn reclaimable(
     observer: &mut Observer,
     workload: &mut Workload,
@@ -215,7 +215,7 @@ fn reclaimable(
 }
 
 #[test]
-fn of_blocks_that_files_share_only_the_rest_comes_back() {
+fn only_unshared_blocks_are_reclaimable() {
     const WHOLE: u64 = 8 << 20;
     const OWN: u64 = 4 << 20;
     let mut observer = watch();
@@ -245,7 +245,7 @@ fn of_blocks_that_files_share_only_the_rest_comes_back() {
         observer.wait_for(|_| (free(&workload, &folder) >= before + own).then_some(()));
         let between = free(&workload, &folder);
         assert!(between < before + own + WHOLE / 2, "what is shared stays: {between} after {before}");
-        // What was shared is the other's alone now.
+        // The shared extents now belong only to the other file.
         let rest = reclaimable(&mut observer, &mut workload, (fs, "g"), 0);
         assert!(rest >= WHOLE, "{rest}");
         workload.ask("close g");
@@ -254,14 +254,14 @@ fn of_blocks_that_files_share_only_the_rest_comes_back() {
     }
 }
 
-/// Runs what a sentence puts between backticks.
-fn carry_out(sentence: &str) {
+/// Runs the command between the backticks of a sentence.
+fn run_command(sentence: &str) {
     let command = sentence.split('`').nth(1).unwrap_or_else(|| panic!("no command in: {sentence}"));
     assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
 }
 
 #[test]
-fn what_is_said_to_free_a_file_frees_it() {
+fn the_suggested_command_frees_the_file() {
     let mut observer = watch();
     for (fs, maker, make) in FILESYSTEMS {
         if fs == "overlay" || tool::missing(maker) {
@@ -273,7 +273,7 @@ fn what_is_said_to_free_a_file_frees_it() {
         }
         let folder = TempDir::new(&format!("free-{fs}"));
         let mut workload = on(&folder, make);
-        // By its path: on btrfs `statx` names another device than the kernel has.
+        // By path, because on btrfs the device of `statx` is not that of the kernel.
         let path = folder.file("point/f").into_os_string().into_string().unwrap();
         let row = |report: &Value| -> Option<Value> {
             report["rows"].as_array().unwrap().iter().find(|row| row["path"] == path).cloned()
@@ -292,27 +292,23 @@ fn what_is_said_to_free_a_file_frees_it() {
             let before = free(&workload, &folder);
             let expected = before + truth["allocated"].as_u64().unwrap();
             if open == "append" {
-                carry_out(&sentence);
+                run_command(&sentence);
                 observer.wait_for(|report| row(report).filter(|row| row["allocated"] == 0).map(drop));
-                assert_eq!(
-                    workload.ask("write f append 10")["size"],
-                    10,
-                    "whoever writes goes on at the end"
-                );
+                assert_eq!(workload.ask("write f append 10")["size"], 10, "the writer continues at the end");
                 workload.ask("close f");
             } else {
                 assert!(sentence.starts_with("end or restart"), "{sentence}");
                 assert!(sentence.contains("as a hole"), "{sentence}");
-                // What it warns of comes true: the space is back, and the size with the next write.
+                // As the warning says: the space is free, and the size returns with the next write.
                 let fd = &truth["fds"][0];
-                carry_out(&format!("`truncate -s 0 /proc/{}/fd/{fd}`", workload.pid()));
+                run_command(&format!("`truncate -s 0 /proc/{}/fd/{fd}`", workload.pid()));
                 assert_eq!(workload.ask("stat f")["allocated"], 0);
                 let after = workload.ask("write f write 10");
                 assert_eq!(after["size"], 8_388_618, "it writes where it was");
                 assert!(after["allocated"].as_u64().unwrap() < 100_000, "{after}");
                 workload.ask("close f");
             }
-            // Journals free what they freed with their next commit.
+            // A journal frees space with its next commit.
             observer.wait_for(|_| (free(&workload, &folder) >= expected).then_some(()));
         }
         assert_eq!(workload.quit(), Some(0));

@@ -1,4 +1,4 @@
-//! Bad days: what is left behind after any end, missing privileges, hostile names.
+//! Hostile conditions: what remains after every kind of exit, missing privileges, hostile names.
 
 use std::{
     ffi::OsStr,
@@ -28,7 +28,7 @@ fn views() -> impl Iterator<Item = &'static [&'static str]> {
     VIEWS.iter().copied().filter(move |view| net || view[0] != "net")
 }
 
-/// Runs each view until it reports, ends it, and looks whether anything of it is left in the kernel.
+/// Runs each view until it reports, ends it, and checks that nothing of it remains in the kernel.
 fn end(by: impl Fn(&mut Observer)) -> Vec<Finished> {
     require_root();
     let _datagrams = keep_datagrams_watched();
@@ -46,14 +46,14 @@ fn end(by: impl Fn(&mut Observer)) -> Vec<Finished> {
 }
 
 #[test]
-fn an_interrupt_ends_it_well_and_leaves_nothing() {
+fn an_interrupt_exits_cleanly_and_leaves_nothing() {
     for finished in end(|observer| observer.interrupt()) {
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
     }
 }
 
 #[test]
-fn a_termination_ends_it_well_and_leaves_nothing() {
+fn a_termination_exits_cleanly_and_leaves_nothing() {
     for finished in end(|observer| observer.terminate()) {
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
     }
@@ -73,8 +73,8 @@ fn a_closed_pipe_is_no_error_and_leaves_nothing() {
     }
 }
 
-/// What each view says when it may not do what it must.
-fn refused(change: impl Fn(&mut Command), program: &OsStr) -> Vec<Finished> {
+/// Runs each view without a needed privilege.
+fn run_unprivileged(change: impl Fn(&mut Command), program: &OsStr) -> Vec<Finished> {
     require_root();
     let run = |view: &&[&str]| {
         let mut command = Command::new(program);
@@ -93,36 +93,36 @@ fn assert_unable(finished: &Finished, must_name: &str) {
     assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
 }
 
-/// Another user cannot enter the folders of this one: the binary is lent a place that everybody can reach.
-struct Lent(std::path::PathBuf);
+/// A copy of the binary in a folder that every user can access; removed on drop.
+struct SharedBinary(std::path::PathBuf);
 
-impl Lent {
+impl SharedBinary {
     fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("observer-lent-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("observer-shared-{}", std::process::id()));
         fs::copy(observer_path(), &path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         Self(path)
     }
 }
 
-impl Drop for Lent {
+impl Drop for SharedBinary {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
 }
 
 #[test]
-fn without_root_it_says_what_it_lacks() {
-    let lent = Lent::new();
+fn without_root_the_missing_privilege_is_named() {
+    let binary = SharedBinary::new();
     let nobody = |command: &mut Command| {
         command.uid(65534).gid(65534).current_dir("/");
     };
-    for finished in refused(nobody, lent.0.as_os_str()) {
+    for finished in run_unprivileged(nobody, binary.0.as_os_str()) {
         assert_unable(&finished, "CAP_BPF");
     }
 }
 
-/// Root, but for one capability and `CAP_SYS_ADMIN`, which contains others.
+/// Drops one capability, and `CAP_SYS_ADMIN`, which includes others.
 fn drop_capability(command: &mut Command, capability: u32) {
     const SYS_ADMIN: u32 = 21;
     // SAFETY: prctl is async-signal-safe and touches no memory of ours.
@@ -139,17 +139,17 @@ fn drop_capability(command: &mut Command, capability: u32) {
 }
 
 #[test]
-fn without_a_capability_it_names_the_one() {
+fn a_missing_capability_is_named() {
     for (name, capability) in [("CAP_BPF", 39), ("CAP_PERFMON", 38)] {
         let without = |command: &mut Command| drop_capability(command, capability);
-        for finished in refused(without, observer_path().as_os_str()) {
+        for finished in run_unprivileged(without, observer_path().as_os_str()) {
             assert_unable(&finished, name);
         }
     }
 }
 
 #[test]
-fn what_it_cannot_read_is_unknown_and_said_to_be() {
+fn unreadable_values_are_unknown_and_have_a_note() {
     require_root();
     let workload = Workload::start(&["mem", "idle"]);
     let pid = workload.pid();
@@ -160,16 +160,16 @@ fn what_it_cannot_read_is_unknown_and_said_to_be() {
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);
     let row = row_of(&finished.reports[0], pid).unwrap();
     assert!(row["exe"].is_null() && row["rss"].as_u64() > Some(0), "{row:#}");
-    // Not the only one on a kernel that has no way to some signal.
+    // There may be others, on a kernel without some hook.
     let notes = finished.reports[0]["notes"].as_array().unwrap();
-    let told = |note: &serde_json::Value| {
+    let is_expected = |note: &serde_json::Value| {
         note["code"] == "missing" && note["text"].as_str().unwrap().contains("CAP_SYS_PTRACE")
     };
-    assert!(notes.iter().any(told), "{notes:#?}");
+    assert!(notes.iter().any(is_expected), "{notes:#?}");
 }
 
 #[test]
-fn kernel_types_that_are_none_are_refused() {
+fn invalid_kernel_types_are_an_error() {
     require_root();
     let folder = TempDir::new("btf");
     let types = fs::read("/sys/kernel/btf/vmlinux").unwrap();
@@ -183,7 +183,7 @@ fn kernel_types_that_are_none_are_refused() {
     }
 }
 
-/// Starts a workload whose program, and with it its command name, is called so.
+/// Starts a workload with this program name, which is also its command name.
 fn called(name: &[u8], folder: &TempDir) -> Workload {
     let path = folder.path().join(OsStr::from_bytes(name));
     fs::copy(workload_path(), &path).unwrap();
@@ -193,7 +193,7 @@ fn called(name: &[u8], folder: &TempDir) -> Workload {
 }
 
 #[test]
-fn a_hostile_name_is_shown_and_does_nothing() {
+fn a_hostile_name_is_shown_escaped() {
     require_root();
     let folder = TempDir::new("hostile");
     let workload = called(b"\x1b]0;x\x07", &folder);
@@ -222,7 +222,7 @@ fn a_name_of_raw_bytes_is_lossless() {
 }
 
 #[test]
-fn processes_that_vanish_while_they_are_read_are_no_failure() {
+fn processes_that_exit_while_they_are_read_are_no_failure() {
     require_root();
     let _datagrams = keep_datagrams_watched();
     for view in views() {

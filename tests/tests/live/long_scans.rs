@@ -1,4 +1,4 @@
-//! What could make a pass end early, or never.
+//! Conditions that could end a scan early, or never.
 
 use std::process::Command;
 
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::disk::{files, found, gone, holder_of, row, watch};
 
 #[test]
-fn more_than_a_million_live_descriptors_do_not_hide_a_deleted_file_behind_them() {
+fn more_than_a_million_descriptors_do_not_hide_a_deleted_file() {
     let folder = TempDir::new("disk-crowd");
-    // The kernel breaks a pass off after a million objects of which its program wrote nothing.
+    // The kernel ends a scan after a million objects without output.
     let workload = Workload::start(&["disk", "crowd", folder.path().to_str().unwrap(), "1100000"]);
     let truth = &workload.ready;
     let mut observer = watch();
@@ -25,7 +25,7 @@ fn more_than_a_million_live_descriptors_do_not_hide_a_deleted_file_behind_them()
     workload.quit();
 }
 
-/// Observer in the mount namespace of a process.
+/// An observer in the mount namespace of a process.
 fn watch_in(pid: u32) -> Observer {
     let words = ["disk", "--deleted-open", "--json", "--interval", "0.2", "--budget", "100"];
     let own = Observer::command(&words);
@@ -35,7 +35,7 @@ fn watch_in(pid: u32) -> Observer {
 }
 
 #[test]
-fn a_filesystem_that_does_not_answer_does_not_stop_observer() {
+fn a_hanging_filesystem_does_not_stop_observer() {
     if tool::missing("nsenter") {
         return;
     }
@@ -45,7 +45,7 @@ fn a_filesystem_that_does_not_answer_does_not_stop_observer() {
         return;
     }
     let (mounts, folder) = (TempDir::new("disk-stalled"), TempDir::new("disk-beside"));
-    // Mounted where observer sees it, too: both are in a mount namespace that ends with them.
+    // The mount is visible to observer: both are in one mount namespace, which ends with them.
     let mut command = Command::new("unshare");
     command.arg("--mount").arg(workload_path()).args(["disk", "stalled"]).arg(mounts.path());
     let stalled = Workload::spawn(command);
@@ -59,7 +59,7 @@ fn a_filesystem_that_does_not_answer_does_not_stop_observer() {
     let row = on_fuse(&first).unwrap_or_else(|| panic!("a deleted file of the filesystem: {first:#}"));
     assert_eq!((&row["fs"], &row["reclaimable"]), (&json!("fuse.stalled"), &Value::Null), "{row:#}");
     assert_eq!(row["path"], mounts.file("file").to_str().unwrap(), "the kernel knows the path by itself");
-    // Mounts come and go while it refreshes.
+    // Mounts appear and disappear between reports.
     for number in 0..10 {
         let script = "cd \"$0\"; mount -t tmpfs none . && cd \"$0\" && exec \"$1\" disk files \"$0\"";
         let mut command = Command::new("unshare");

@@ -1,11 +1,11 @@
-//! Random numbers that a seed gives again.
+//! Reproducible random numbers.
 
 /// SplitMix64: small, and good enough to draw scenarios and to lose packets.
 #[derive(Clone, Debug)]
-pub struct Numbers(u64);
+pub struct Random(u64);
 
-impl Numbers {
-    /// The numbers of this seed.
+impl Random {
+    /// A generator with this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -35,7 +35,7 @@ impl Numbers {
         low * (high / low).powf(self.unit())
     }
 
-    /// One of these.
+    /// One of the choices.
     pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[(self.bits() % choices.len() as u64) as usize]
     }
