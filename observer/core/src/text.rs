@@ -1,4 +1,4 @@
-//! The one function that every string from outside passes before it reaches any output.
+//! The function that every string from outside passes before it reaches an output.
 
 /// Bytes from outside as text that is safe in a terminal and lossless in JSON: each byte of a control character, of a
 /// bidirectional control, or of invalid UTF-8 becomes `\xNN`, and a backslash becomes `\\`.
@@ -21,8 +21,8 @@ pub fn printable(bytes: &[u8]) -> String {
     text
 }
 
-/// Text that may hold names from outside, such as an error's, made safe for a terminal; what is safe already, and what
-/// went through [`printable`], stays as it is.
+/// Makes text that may contain names from outside, such as an error message, safe for a terminal. Safe text, and text
+/// that passed [`printable`], is unchanged.
 #[must_use]
 pub fn harmless(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_made_harmless_once() {
+    fn making_text_harmless_twice_changes_nothing() {
         let text = harmless("no column `\x1b]0;x\x07` in C:\\x\n");
         assert_eq!(text, "no column `\\x1b]0;x\\x07` in C:\\x\n");
         assert_eq!(harmless(&text), text);

@@ -1,9 +1,9 @@
-//! Numbers as people read them: binary units for bytes, decimal ones for bits, words for durations.
+//! Numbers for human readers: binary units for bytes, decimal ones for bits, words for durations.
 //!
 //! Three digits are shown, because more cannot be compared at a glance. A whole number without decimals ("64 MiB") is
-//! exact or has three digits of its own; "64.0 MiB" is rounded. What is no number is shown as [`NOTHING`].
+//! exact or has three digits; "64.0 MiB" is rounded. A value that is not a number is shown as [`NOTHING`].
 
-/// What people see where there is no value.
+/// Shown if there is no value.
 pub const NOTHING: &str = "–";
 
 const BINARY: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -60,8 +60,8 @@ pub fn change_rate(bytes_per_second: f64) -> String {
     rate(bytes_per_second, Sign::Both)
 }
 
-/// Growth, given in bytes per second and shown in bytes a minute, without the words "a minute": `+38.1 MiB`; with half
-/// the width of its interval, in the same unit: `+38.1 ±0.4 MiB`.
+/// Growth, given in bytes per second and shown in bytes per minute, without the words "a minute": `+38.1 MiB`; with
+/// half the width of its interval, in the same unit: `+38.1 ±0.4 MiB`.
 #[must_use]
 pub fn minute_rate(bytes_per_second: f64, half_width: Option<f64>) -> String {
     let value = 60.0 * bytes_per_second;
@@ -171,13 +171,13 @@ pub fn counted(number: u64, one: &str, many: &str) -> String {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sign {
-    /// Only a minus is shown.
+    /// Only a minus sign is shown.
     Negative,
     Both,
 }
 
 fn rate(bytes_per_second: f64, sign: Sign) -> String {
-    // Less than half a byte a second is what a float makes of nothing.
+    // Less than half a byte per second is a rounding error of zero.
     if bytes_per_second.abs() < 0.5 {
         return "0".to_owned();
     }
@@ -200,7 +200,7 @@ fn scaled(value: f64, base: f64, units: &[&str], sign: Sign) -> String {
     format!("{sign}{shown} {}", units[power])
 }
 
-/// The unit in which `value` has at most as many digits as `base` has, after rounding: (its place, its size).
+/// The unit in which `value` has at most as many digits as `base` has, after rounding: (its index, its size).
 fn scale(value: f64, base: f64, units: usize) -> (usize, f64) {
     let (mut power, mut divisor) = (0, 1.0);
     while power + 1 < units && (value / divisor).round() >= base {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn rounding_moves_on_to_the_next_unit() {
+    fn rounding_up_changes_to_the_next_unit() {
         assert_eq!(bytes(MIB - 1), "1.0 MiB");
         assert_eq!(bytes(99.96 * MIB as f64), "100 MiB");
         assert_eq!(bit_rate(999_999.9 / 8.0), "1.0 Mbit/s");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_a_hundred_per_cent_only_when_it_is_all() {
+    fn only_a_whole_share_is_a_hundred_per_cent() {
         assert_eq!(share(0.84), "84 %");
         assert_eq!(share(0.004), "0.4 %");
         assert_eq!(share(0.0001), "<0.1 %");

@@ -1,11 +1,11 @@
-//! What a cell looks like to humans.
+//! Cells as text for humans.
 
 use observer_core::{
     report::{Column, Notation, Role, Row, Unit, Value},
     units::{self, NOTHING},
 };
 
-/// Columns that a series takes.
+/// Width of a series in terminal columns.
 const SERIES_WIDTH: usize = 8;
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// A series that moves by less than this part of its largest value is drawn flat: noise is no trend.
@@ -42,7 +42,7 @@ pub(super) fn text(cell: &Value, column: &Column) -> String {
         Value::Text(text) => text.clone(),
         Value::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         Value::Series(values) => sparkline(values),
-        // Exact where a float would not be.
+        // Exact, unlike a float.
         Value::Unsigned(number) => match (column.unit, notation) {
             (Unit::None, _) => number.to_string(),
             (Unit::Count, _) => units::count(*number),
@@ -80,7 +80,7 @@ fn measured(number: f64, unit: Unit, notation: Notation) -> String {
     }
 }
 
-/// A series as blocks between its lowest and its highest value, the last of each part standing for it.
+/// A series as blocks between its lowest and its highest value; each block shows the last value of its part.
 fn sparkline(values: &[f64]) -> String {
     let shown: Vec<f64> = if values.len() <= SERIES_WIDTH {
         values.to_vec()
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_never_shown_as_zero() {
+    fn a_missing_value_is_never_shown_as_zero() {
         for unit in [Unit::None, Unit::Bytes, Unit::BytesPerSecond, Unit::Ratio, Unit::Count] {
             for notation in [Notation::Usual, Notation::Signed, Notation::Bits, Notation::PerMinute] {
                 assert_eq!(text(&Value::Missing, &gauge(unit, notation)), "–");
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn process_ids_stand_at_the_right_and_names_at_the_left() {
+    fn process_ids_are_right_aligned_and_names_left_aligned() {
         let row = |cell| Row { cells: vec![cell], ..Row::default() };
         let of = |column: Column, cells: Vec<Value>| {
             alignment(&column, 0, &cells.into_iter().map(row).collect::<Vec<_>>())

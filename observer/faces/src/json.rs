@@ -11,7 +11,7 @@ use serde_json::{ser::Formatter, value::RawValue};
 use super::{Output, clock};
 use observer_core::report::{LossTotals, Note, Report, Row, Table, Total, Value};
 
-/// The name of the format: a field may be added under it, none renamed or re-used.
+/// The name of the format: fields may be added to it, but none is renamed or reused.
 const SCHEMA: &str = "observer.v1";
 
 /// Writes JSON lines.
@@ -164,7 +164,7 @@ mod tests {
             elapsed: 1.0,
             observed: 12.0004,
             loss: LossTotals { ring: 1, map_full: 2, names: 3, unattributed: 4, skipped: 5 },
-            headline: vec!["for people".to_owned()],
+            headline: vec!["for humans".to_owned()],
             totals: vec![
                 Total::new(Column::gauge("total", Unit::Bytes), Value::Unsigned(u64::MAX)),
                 Total::new(Column::gauge("slab", Unit::Bytes), Value::Missing),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_null() {
+    fn a_value_that_is_not_a_number_is_null() {
         for number in [f64::NAN, f64::INFINITY] {
             let report = Report { elapsed: number, ..samples::report("mem", "", Vec::new()) };
             let total = Total::new(Column::gauge("total", Unit::Bytes), Value::Real(number));

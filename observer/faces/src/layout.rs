@@ -1,4 +1,4 @@
-//! Which columns a width has room for, and how wide each is.
+//! Which columns fit into a width, and how wide each is.
 //!
 //! By hand: `comfy-table` arranges widths, but neither drops columns nor cuts a path at its front.
 
@@ -9,15 +9,15 @@ pub(super) struct WidthNeed {
     pub(super) natural: usize,
     /// As [`observer_core::report::column::Heading::importance`].
     pub(super) importance: u8,
-    /// Text can be cut; a cut number would be another number.
+    /// Whether its text can be cut; a cut number would be another number.
     pub(super) text: bool,
 }
 
 /// Blanks between columns.
 pub(super) const GAP: usize = 2;
-/// Below this width a text says too little to take the place of another column; a command or an address fits into it.
+/// Narrower text is less useful than another column; a command or an address fits into this width.
 const READABLE: usize = 16;
-/// Below this width a text says nothing.
+/// Narrower text is useless.
 const HINT: usize = 4;
 
 /// The columns that are shown, in their order, each with its width. Without a width all are shown as they are.
@@ -27,7 +27,7 @@ pub(super) fn fit(needs: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usiz
     let Some(width) = width else { return shown };
     let least = |need: &WidthNeed, text: usize| if need.text { need.natural.min(text) } else { need.natural };
 
-    // First the least useful columns leave, as long as what stays could not be read beside them…
+    // First, the least important columns are removed while the others would be unreadable…
     while total(shown.iter().map(|(at, _)| least(&needs[*at], READABLE))) > width {
         let leaving = shown.iter().enumerate().filter(|(_, (at, _))| needs[*at].importance > 0);
         let Some((place, _)) = leaving.max_by_key(|(_, (at, _))| needs[*at].importance) else {
@@ -35,7 +35,7 @@ pub(super) fn fit(needs: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usiz
         };
         shown.remove(place);
     }
-    // …then texts are cut, always the widest, the last of equal ones; first as far as they can be read.
+    // …then text is cut, always the widest, the last of equal ones; first down to a readable width.
     for floor in [READABLE, HINT] {
         while total(shown.iter().map(|(_, wide)| *wide)) > width {
             let widest = shown.iter_mut().filter(|(at, wide)| *wide > least(&needs[*at], floor));
@@ -43,7 +43,7 @@ pub(super) fn fit(needs: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usiz
             *wide -= 1;
         }
     }
-    // What is left are numbers that none may do without: from the right, because the first column names the subject.
+    // Only necessary numbers are left: they are removed from the right, because the first column names the subject.
     while shown.len() > 1 && total(shown.iter().map(|(_, wide)| *wide)) > width {
         shown.pop();
     }
@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn with_room_nothing_changes() {
+    fn a_table_that_fits_is_unchanged() {
         let needs = [number(5, 0), width(40, 1), number(9, 2)];
         assert_eq!(fit(&needs, None), fit(&needs, Some(200)));
         assert_eq!(fit(&needs, None), [(0, 5), (1, 40), (2, 9)]);
     }
 
     #[test]
-    fn the_least_useful_importance_first() {
+    fn the_least_important_column_is_removed_first() {
         let needs = [number(5, 0), number(10, 3), number(10, 1), number(10, 2)];
         assert_eq!(places(&needs, 41), [0, 1, 2, 3]);
         assert_eq!(places(&needs, 40), [0, 2, 3]);
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_gives_way_before_a_column_importance() {
+    fn a_long_text_is_cut_before_a_column_is_removed() {
         let needs = [number(5, 0), number(10, 3), width(80, 1)];
         assert_eq!(fit(&needs, Some(60)), [(0, 5), (1, 10), (2, 41)]);
         assert_eq!(fit(&needs, Some(26)), [(0, 5), (2, 19)]);
     }
 
     #[test]
-    fn long_texts_share_what_room_there_is() {
+    fn long_texts_share_the_remaining_width() {
         let needs = [number(9, 0), width(25, 0), width(28, 1), width(6, 0)];
         assert_eq!(fit(&needs, Some(61)), [(0, 9), (1, 20), (2, 20), (3, 6)]);
     }

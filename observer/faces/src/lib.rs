@@ -1,12 +1,12 @@
-//! From reports to the eyes of a person, or to a script.
+//! Shows reports to humans, and writes them for scripts.
 //!
-//! Knows nothing but the report: what it says is what is shown, in JSON to the letter, in tables as far as the width
-//! allows. Strings in a report are printable already; nothing here escapes for terminals again.
+//! Depends on nothing but the report: JSON has all of it, tables as much as the width
+//! allows. Strings in a report are printable already; they are not escaped again here.
 
 #![allow(
     clippy::disallowed_macros,
     clippy::disallowed_methods,
-    reason = "what is shown is written here, as wide as the terminal"
+    reason = "this crate writes to the terminal and asks for its width"
 )]
 
 use std::{
@@ -40,15 +40,15 @@ pub trait Output {
     /// Writes one report, whole: it has left the program when this returns.
     ///
     /// # Errors
-    /// When it cannot be written; `BrokenPipe` where the reader has gone, which is the end and no failure.
+    /// When it cannot be written; `BrokenPipe` if the reader is gone, which is an end and no failure.
     fn write(&mut self, report: &Report) -> io::Result<()>;
 
-    /// Whether the truth at the start, with rates still unknown, is shown at once.
+    /// Whether the first report, with rates still unknown, is shown at once.
     fn shows_base_line(&self) -> bool {
         false
     }
 
-    /// How many rows can be seen at most; `None` where there is no limit. What is not seen need not be asked for.
+    /// The most rows that can be seen; `None` without a limit. Rows that are not seen need no host queries.
     fn rows_that_fit(&self) -> Option<usize> {
         None
     }
@@ -68,13 +68,13 @@ pub fn plain() -> Box<dyn Output> {
     Box::new(Plain::new(io::stdout(), width, paint(terminal)))
 }
 
-/// Reports as tables on standard output, a terminal, each in the place of the one before.
+/// Reports as tables on standard output, a terminal, each replacing the one before.
 #[must_use]
 pub fn screen() -> Box<dyn Output> {
     Box::new(Screen::new(io::stdout(), || size().unwrap_or(Size::USUAL), paint(true)))
 }
 
-/// Text that is no report, on standard output.
+/// Writes text other than a report to standard output.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -88,7 +88,7 @@ fn paint(terminal: bool) -> Paint {
     Paint::allowed(terminal, |name| env::var_os(name))
 }
 
-/// The size of the terminal that standard output is; `None` where it does not tell.
+/// The size of the terminal of standard output; `None` if it does not report one.
 fn size() -> Option<Size> {
     let size = termios::tcgetwinsize(io::stdout()).ok()?;
     let known = size.ws_col > 0 && size.ws_row > 0;

@@ -4,16 +4,16 @@ use std::ffi::OsString;
 
 use observer_core::report::Emphasis;
 
-/// What may be put around a line.
+/// The escape sequences that may be put around a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
-    /// Nothing but text.
+    /// None.
     Bare,
     /// Colours and weights of ECMA-48.
     Coloured,
 }
 
-/// What a line is.
+/// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Headline,
@@ -25,8 +25,8 @@ pub(super) enum Style {
 }
 
 impl Paint {
-    /// What the environment allows: nothing where standard output is no terminal, where `NO_COLOR` is set to anything,
-    /// where `CLICOLOR` is 0, or on a terminal that says it is dumb. `environment` gives the value of a variable.
+    /// Decides by the environment: no colour if standard output is no terminal, if `NO_COLOR` is set to anything,
+    /// if `CLICOLOR` is 0, or if `TERM` is `dumb`. `environment` gives the value of a variable.
     #[must_use]
     pub fn allowed(terminal: bool, environment: impl Fn(&str) -> Option<OsString>) -> Self {
         let refused = environment("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_for_terminals_that_nobody_refused_it_for() {
+    fn colour_is_for_terminals_without_a_setting_against_it() {
         assert_eq!(allowed(true, &[("TERM", "xterm")]), Paint::Coloured);
         assert_eq!(allowed(true, &[("TERM", "xterm"), ("NO_COLOR", "")]), Paint::Coloured);
         for variables in [

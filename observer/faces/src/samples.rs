@@ -1,4 +1,4 @@
-//! Reports as the contract sketches them: what the tests of the outputs look at.
+//! Reports of every view, as samples for the tests of the outputs.
 
 use observer_core::report::{
     Column, CommonNote, Emphasis, Hidden, LossTotals, Notation, Note, Report, Row, Table, Unit, Value,
@@ -96,7 +96,7 @@ pub(super) fn mem() -> Report {
                 (3.0, 2.1),
                 &[3.0, 5.0, 2.0, 4.0, 3.0, 6.0, 5.0, 7.0],
                 "growing",
-                "12 min more to tell from a warm-up",
+                "12 min more needed to rule out a warm-up",
             )
         },
         row(812, "redis-server", "redis.service", 2150.4, 0.1, (0.0, 0.0), &[90.0, 91.0, 90.0], "stable", ""),
@@ -248,7 +248,7 @@ pub(super) fn net() -> Report {
         loss: LossTotals { ring: 12, map_full: 1, names: 3, unattributed: 4096, skipped: 0 },
         ..report(
             "net",
-            "eth0 sends 912 Mbit/s of 1 Gbit/s (91 %): backup takes 84 % of it and adds 38 ms to everybody's round trip.",
+            "eth0 sends 912 Mbit/s of 1 Gbit/s (91 %): backup takes 84 % of it and adds 38 ms to every round trip.",
             vec![Table::of_processes("rows", columns, rows), links],
         )
     }

@@ -27,21 +27,21 @@ pub struct Size {
 }
 
 impl Size {
-    /// What a terminal is taken for that does not tell.
+    /// Assumed if a terminal does not report its size.
     pub const USUAL: Self = Self { columns: 80, rows: 24 };
 }
 
 /// Draws tables over each other.
 pub struct Screen<W> {
     out: W,
-    /// Asked on each draw: a terminal changes its size.
+    /// Called on each draw, because the size of a terminal changes.
     size: Box<dyn Fn() -> Size>,
     paint: Paint,
     started: bool,
 }
 
 impl<W: Write> Screen<W> {
-    /// Draws into `out`, a terminal of the size that `size` gives at that moment.
+    /// Draws into `out`, a terminal with the current size `size()`.
     pub fn new(out: W, size: impl Fn() -> Size + 'static, paint: Paint) -> Self {
         Self { out, size: Box::new(size), paint, started: false }
     }
@@ -78,8 +78,8 @@ impl<W: Write> Output for Screen<W> {
     }
 }
 
-/// The report in at most one line less than there are: rows that do not fit are cut away and counted, the last of the
-/// longest table first; where that is not enough, the bottom lines go.
+/// The report in at most one line less than the terminal has. Rows that do not fit are cut and counted, the last rows
+/// of the longest table first; if that is not enough, the bottom lines are cut.
 fn fitted(report: &Report, size: Size, paint: Paint) -> Vec<String> {
     let height = size.rows.saturating_sub(1).max(1);
     let mut report = report.clone();
@@ -91,7 +91,7 @@ fn fitted(report: &Report, size: Size, paint: Paint) -> Vec<String> {
     loop {
         let mut lines = draw(&report, notes);
         let excess = lines.len().saturating_sub(height);
-        // Of equally long ones the later: the first is what was asked for.
+        // Of equally long tables the later one: the first is the requested one.
         let longest = report
             .tables
             .iter_mut()
@@ -102,7 +102,7 @@ fn fitted(report: &Report, size: Size, paint: Paint) -> Vec<String> {
                 let rows = table.rows.len() - fewer(table, excess);
                 shape::cut(table, rows.max(1));
             }
-            // The rows are the evidence of the headline: where one of them must go, its later sentences do.
+            // Rows are the evidence of the headline: before the last rows go, its later sentences go.
             _ if excess > 0 && report.headline.len() > 1 => {
                 report.headline.pop();
             }
@@ -114,7 +114,7 @@ fn fitted(report: &Report, size: Size, paint: Paint) -> Vec<String> {
     }
 }
 
-/// Notes are read once and rows at every glance: where not everything fits, notes get a fifth of the height at most.
+/// Notes are read once and rows at every glance: if not everything fits, notes get at most a fifth of the height.
 fn notes_that_fit(
     report: &Report,
     height: usize,
@@ -122,7 +122,7 @@ fn notes_that_fit(
 ) -> Notes {
     let whole = draw(report, Notes::Whole).len();
     let without = draw(&Report { notes: Vec::new(), ..report.clone() }, Notes::Whole).len();
-    // The first of these is tried while rows have not been cut yet: a page that fits whole is shown whole.
+    // The first choice is tried before rows are cut: a page that fits whole is shown whole.
     if whole <= height || (whole - without) * 5 <= height {
         Notes::Whole
     } else if report.notes.len() * 6 <= height {

@@ -1,4 +1,4 @@
-//! A report as lines of text: the answer first, then the rows that matter, last what was not seen.
+//! A report as lines of text: first the headline, then the rows, last the losses.
 
 use comfy_table::{CellAlignment, ColumnConstraint, Width, presets};
 
@@ -17,20 +17,20 @@ use observer_core::{
     units,
 };
 
-/// Blanks before every row: figures do not stick to the edge.
+/// Blanks before every row.
 const MARGIN: usize = 1;
 
-/// How much room notes get.
+/// How much space notes get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notes {
     Whole,
-    /// A line each, cut where it ends.
+    /// One line each, cut at the width.
     Short,
-    /// A line for all.
+    /// One line for all.
     Counted,
 }
 
-/// The report in lines of at most `width` columns; in as long ones as it takes, without a width.
+/// The report in lines of at most `width` columns; without a width, lines are as long as needed.
 pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint, notes: Notes) -> Vec<String> {
     let mut page = Page { lines: Vec::new(), width, paint };
     for sentence in &report.headline {
@@ -58,7 +58,7 @@ pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint, notes: 
     page.lines
 }
 
-/// Lines so far, and what bounds them.
+/// The lines so far, and their limits.
 struct Page {
     lines: Vec<String>,
     width: Option<usize>,
@@ -78,7 +78,7 @@ impl Page {
         self.lines.push(self.paint.line(style, line));
     }
 
-    /// Text that is broken, not cut, where it is too long.
+    /// Text that is broken, not cut, if it is too long.
     fn sentence(&mut self, style: Style, text: &str, first: usize, rest: usize) {
         match self.width {
             None => self.put(style, &format!("{}{text}", " ".repeat(first))),
@@ -114,7 +114,7 @@ impl Page {
         }
     }
 
-    /// The rows that were cut away at the left, what was lost at the right, in one line if they fit.
+    /// The hidden rows at the left, the losses at the right, in one line if they fit.
     fn ends(&mut self, more: Option<String>, footer: &str, widest: usize, style: Style) {
         if let Some(more) = more {
             let left = MARGIN + width::width(&more);
@@ -146,7 +146,7 @@ impl Page {
         let shown = layout::fit(&needs, self.width.map(|width| width.saturating_sub(MARGIN)));
         let lines = printed(&titles, &cells, &columns, &shown);
         let widest = lines.iter().map(|line| width::width(line)).max().unwrap_or(0);
-        // Details stand under the first text, which is what they are about.
+        // Details are aligned with the first text, which they are about.
         let text = shown.iter().position(|(at, _)| columns[*at].alignment != Alignment::Number).unwrap_or(0);
         let indent: usize = MARGIN + shown[..text].iter().map(|(_, wide)| wide + GAP).sum::<usize>();
         let indent = if self.width.is_some_and(|width| width < 2 * indent + 40) { 3 } else { indent };
@@ -155,7 +155,7 @@ impl Page {
         for (row, line) in table.rows.iter().zip(lines) {
             let style = Style::Row(row.emphasis);
             self.put(style, line);
-            // The row stands out for both; a paragraph in its colour would be hard to read.
+            // Only the row is coloured; a paragraph in its colour would be hard to read.
             let beside = if row.emphasis == Emphasis::Faint { style } else { Style::Row(Emphasis::Plain) };
             for detail in &row.details {
                 self.detail(beside, detail, indent);
@@ -174,7 +174,7 @@ impl Page {
 
 /// A column that is shown.
 struct ShownColumn<'a> {
-    /// Its place in the row.
+    /// Its index in the row.
     at: usize,
     column: &'a Column,
     heading: Heading,
@@ -197,7 +197,7 @@ fn title(heading: &Heading) -> String {
     format!("{}{per}", heading.title)
 }
 
-/// Heading and rows as lines, of the columns `shown`: (place in `columns`, width).
+/// Heading and rows as lines, of the columns `shown`: (index in `columns`, width).
 fn printed(
     titles: &[String],
     cells: &[Vec<String>],
@@ -228,7 +228,7 @@ fn cells(row: &Row, columns: &[ShownColumn<'_>]) -> Vec<String> {
     let name = columns.iter().position(|column| column.alignment == Alignment::Text).filter(|_| row.ended);
     let text = |(place, column): (usize, &ShownColumn<'_>)| {
         let cell = row.cell(column.at);
-        // A column without a title holds remarks, and no remark is no gap.
+        // A column without a title holds remarks, and a missing remark is shown as blank.
         if column.heading.title.is_empty() && *cell == Value::Missing {
             return String::new();
         }
@@ -238,7 +238,7 @@ fn cells(row: &Row, columns: &[ShownColumn<'_>]) -> Vec<String> {
     columns.iter().enumerate().map(text).collect()
 }
 
-/// What was cut away: `214 more, together 3.1 GiB.`
+/// The hidden rows: `214 more, together 3.1 GiB.`
 fn more(table: &Table) -> Option<String> {
     let Hidden { rows, sums } = &table.hidden;
     if *rows == 0 {
@@ -258,7 +258,7 @@ fn loss_style(report: &Report) -> Style {
     if report.loss.any() { Style::Warning } else { Style::Footer }
 }
 
-/// What was lost, what was not seen, and, where there is room, when this was true.
+/// The losses, the limitations, and, if there is space, the time of the report.
 fn footer(report: &Report, width: Option<usize>) -> String {
     let LossTotals { ring, map_full, names, unattributed, skipped } = report.loss;
     let list = |parts: &[Option<String>]| {

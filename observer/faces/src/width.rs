@@ -7,7 +7,7 @@ pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text` in at most `columns` columns; what is cut away shows as `…`.
+/// `text` in at most `columns` columns; the part that is cut shows as `…`.
 pub(super) fn truncated(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -25,7 +25,7 @@ pub(super) fn truncated(text: &str, columns: usize) -> String {
     format!("{}…", &text[..end])
 }
 
-/// Like [`truncated`], but the end of a path stays: it says which file of a deep folder it is.
+/// Like [`truncated`], but keeps the end of a path, which identifies the file in a deep folder.
 pub(super) fn shortened(text: &str, columns: usize) -> String {
     if width(text) <= columns || !text.starts_with('/') || columns < 2 {
         return truncated(text, columns);
@@ -35,8 +35,8 @@ pub(super) fn shortened(text: &str, columns: usize) -> String {
     format!("…{}", tail.unwrap_or_default())
 }
 
-/// `text` broken between words into lines of at most `columns` columns, the first behind `first` blanks and the others
-/// behind `rest`. A word that is too long for a line is broken; where it is narrow nothing is indented.
+/// `text` broken between words into lines of at most `columns` columns, the first indented by `first` blanks and the
+/// others by `rest`. A word that is too long for a line is broken; narrow text is not indented.
 pub(super) fn wrapped(text: &str, columns: usize, first: usize, rest: usize) -> Vec<String> {
     let (first, rest) = if first.max(rest) + 12 > columns { (0, 0) } else { (first, rest) };
     let mut lines = Vec::new();
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_cut_shows() {
+    fn a_cut_is_visible() {
         assert_eq!(truncated("abcdef", 6), "abcdef");
         assert_eq!(truncated("abcdef", 4), "abc…");
         assert_eq!(truncated("abcdef", 1), "…");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_path_the_end_stays() {
+    fn the_end_of_a_path_stays() {
         assert_eq!(shortened("/var/log/legacy/debug.log", 16), "…egacy/debug.log");
         assert_eq!(shortened("/漢字/漢", 4), "…/漢");
         assert_eq!(shortened("relative/path", 5), "rela…");

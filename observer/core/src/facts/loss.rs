@@ -1,19 +1,19 @@
-//! What was lost: cumulative counters since observation began.
+//! Losses: cumulative counters since observation began.
 
 use serde::{Deserialize, Serialize};
 
 /// The counters of one kernel object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossFact {
-    /// Domain whose object counted: `mem`, `disk`, `net`.
+    /// The domain of the object that counted: `mem`, `disk`, `net`.
     pub domain: String,
-    /// Records that found no room in the ring.
+    /// Records that did not fit into the ring buffer.
     pub ring: u64,
-    /// New keys that found no room in a map.
+    /// New keys that did not fit into a map.
     pub map_full: u64,
-    /// Bytes that could be ascribed to nobody.
+    /// Bytes that could not be attributed.
     pub unattributed: u64,
-    /// Passes that ended early and records that could not be understood: what they held is older than it could be.
+    /// Scans that ended early and records that could not be decoded: their values are older than they could be.
     pub unread: u64,
 }
 
@@ -26,11 +26,11 @@ impl LossFact {
     }
 }
 
-/// Events of which the programs of one kernel object were not told: the kernel does not run a program on a CPU on which
-/// it is running, which a task or an interrupt that came between finds.
+/// Events that the programs of one kernel object missed: the kernel does not run a program on a CPU on which it is
+/// already running, interrupted by a task or an interrupt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedFact {
-    /// Domain whose programs they are: `mem`, `disk`, `net`.
+    /// The domain of the programs: `mem`, `disk`, `net`.
     pub domain: String,
     pub runs: u64,
 }

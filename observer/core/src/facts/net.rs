@@ -20,8 +20,8 @@ mod packed;
 mod recorded;
 mod slot;
 
-/// Every fact of the net domain. The order of variants is part of the recording format. Facts that there can be a hundred
-/// thousand of are shared.
+/// Every fact of the net domain. The order of variants is part of the recording format. Facts that can exist a
+/// hundred thousand times are shared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NetFact {
     /// A TCP connection without [`TcpTimes`], from a recording of a version that did not read them.
@@ -29,7 +29,7 @@ pub enum NetFact {
     UntimedConnection(ConnectionHandle),
     /// A TCP connection has closed; these are its last counters.
     Closed(Box<ClosedFact>),
-    /// No scan finds the socket any longer. If it was a TCP connection, [`NetFact::Closed`] follows sooner or later.
+    /// No scan finds the socket any longer. For a TCP connection, [`NetFact::Closed`] follows sooner or later.
     Vanished { cookie: u64 },
     /// Bytes of a process through a socket that does not count them, or that belongs to another process.
     Flow(FlowFact),
@@ -53,30 +53,31 @@ pub enum NetFact {
     Unwatched { datagrams: u64 },
     /// Capacity for connections in observer's network namespace.
     Room(CapacityFact),
-    /// How many descriptors a process may have, asked for where it has many connections. An event: it is asked for each
-    /// report.
+    /// How many descriptors a process may have, queried for a process with many connections. An event: it is queried
+    /// for each report.
     Descriptors { id: TaskId, open: Descriptors },
-    /// The name of a peer's address; `None` where it has none. Asked for once.
+    /// The name of a peer's address; `None` if it has none. Queried once.
     RemoteName { address: IpAddr, name: Option<Vec<u8>> },
-    /// What every interface of observer's network namespace could not carry; it follows [`NetFact::Links`].
+    /// Packets that wait at, or were lost by, every interface of observer's network namespace; follows
+    /// [`NetFact::Links`].
     Saturation(Vec<SaturationFact>),
-    /// The control group of the process that has been in a network namespace the longest; `None` where none is in it that
-    /// observer may look at. An event: it is asked for.
+    /// The control group of the process that has been in a network namespace the longest; `None` if observer may not
+    /// look at any process in it. An event: it is queried.
     Namespace { netns: u32, cgroup: Option<Vec<u8>> },
 }
 
-/// What connections need apart from memory.
+/// Limited resources of connections other than memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapacityFact {
     /// Inode number of the network namespace.
     pub netns: Option<u32>,
     /// The first and the last port that the kernel gives to outgoing connections.
     pub ports: Option<(u16, u16)>,
-    /// Connections that the firewall tracks; `None` where it tracks none.
+    /// Connections that the firewall tracks; `None` if it tracks none.
     pub tracked: Option<Occupancy>,
 }
 
-/// How full something is.
+/// Use and limit of a resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Occupancy {
     pub used: u64,
@@ -86,17 +87,17 @@ pub struct Occupancy {
 /// Descriptors of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Descriptors {
-    /// `None` before kernel 6.2, where counting them takes as long as there are many.
+    /// `None` before kernel 6.2, where counting takes time in proportion to their number.
     pub used: Option<u64>,
-    /// The number that may not be reached.
+    /// The number stays below this.
     pub limit: u64,
 }
 
-/// Which flow.
+/// The identity of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FlowSlot {
     pub task: TaskId,
-    /// 0 for the bytes of flows that found no room in the map.
+    /// 0 for the bytes of flows that did not fit into the map.
     pub cookie: u64,
     /// Boot-clock nanoseconds at which counting began: it can begin again.
     pub created: u64,
@@ -122,8 +123,8 @@ pub enum Protocol {
     Mptcp,
 }
 
-/// Connections of one owner whose closes found no room in the ring buffer, cumulative. Bytes are those that no scan had
-/// reported. No connections at all: the last total was taken, and a later one counts from 0.
+/// Connections of one owner with closes that did not fit into the ring buffer, cumulative. Bytes are those that no
+/// scan had reported. With 0 connections: the last total was read, and a later one counts from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedTotalsFact {
     pub owner: TaskId,
@@ -139,36 +140,36 @@ pub struct SocketFact {
     pub protocol: Protocol,
     pub listening: bool,
     pub ends: Endpoints,
-    /// Listener: connections that wait to be accepted. Else bytes of memory that the receive queue takes.
+    /// Listener: connections that wait to be accepted. Otherwise bytes of memory of the receive queue.
     pub queued: u32,
     /// Listener: the most that may wait.
     pub queue_limit: Option<u32>,
-    /// Datagrams or connections that found no room in the queue since the socket was opened.
+    /// Datagrams or connections that did not fit into the queue since the socket was opened.
     pub drops: u32,
 }
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkFact {
-    /// As the kernel calls it.
+    /// The kernel's name of it.
     pub name: Vec<u8>,
-    /// Bits per second; `None` where the interface does not say.
+    /// Bits per second; `None` if the interface does not report it.
     pub speed: Option<u64>,
-    /// Bytes on the wire since the interface was made.
+    /// Bytes on the wire since the interface was created.
     pub tx: u64,
     pub rx: u64,
     /// Packets dropped in either direction.
     pub drops: u64,
 }
 
-/// What waits at an interface, and what it could not carry.
+/// The queue and the losses of an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaturationFact {
-    /// As the kernel calls it.
+    /// The kernel's name of it.
     pub name: Vec<u8>,
-    /// Packets that were sent or received damaged, or could not be, since the interface was made.
+    /// Packets that were damaged, or could not be sent or received, since the interface was created.
     pub errors: u64,
-    /// Its root queueing discipline, with those below it; all zeroes where it has none. `None` where the kernel did not
+    /// Its root queueing discipline, with those below it; all zeroes if it has none. `None` if the kernel did not
     /// report one.
     pub queue: Option<QueueFact>,
 }
@@ -179,6 +180,6 @@ pub struct QueueFact {
     /// Waiting to be sent.
     pub packets: u32,
     pub bytes: u32,
-    /// Packets that it dropped since it was made, wrapping.
+    /// Packets that it dropped since it was created, wrapping.
     pub drops: u32,
 }

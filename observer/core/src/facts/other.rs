@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct OtherFact {
     /// The thing: two facts of one slot are successive values of it.
     pub slot: OtherSlot,
-    /// `None` where the thing is gone.
+    /// `None` if the thing is gone.
     pub value: Option<Box<[u8]>>,
 }
 
@@ -22,7 +22,7 @@ pub struct OtherSlot {
 }
 
 impl OtherFact {
-    /// The slot, where this is a value.
+    /// The slot, if this is a value.
     #[must_use]
     pub fn slot(&self) -> Option<OtherSlot> {
         self.value.is_some().then(|| self.slot.clone())

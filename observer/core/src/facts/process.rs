@@ -1,4 +1,4 @@
-//! Facts about a process's identity: names, owner, place, end.
+//! Facts about a process's identity: names, user, cgroup, end.
 
 use observer_common::task::COMM_LEN;
 use serde::{Deserialize, Serialize};
@@ -6,26 +6,27 @@ use smallvec::SmallVec;
 
 use super::TaskId;
 
-/// The kernel's name of a program: bytes, no encoding promised. It has room in place, since every process has one and every
-/// pass tells of it.
+/// The kernel's name of a program: bytes in any encoding. Stored in place, because every process has one and every
+/// scan reports it.
 pub type Comm = SmallVec<[u8; COMM_LEN]>;
 
-/// What was learnt about who a process is.
+/// A fact about the identity of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProcessFact {
-    /// The kernel side met it: known even if it ends at once. A later one with another `comm` follows an exec.
+    /// The kernel side has reported it: known even if it ends at once. A later one with another `comm` follows an
+    /// exec.
     Met { id: TaskId, comm: Comm, uid: u32, kernel_thread: bool },
     /// Its names, read from `/proc` while it lived.
     Named {
         id: TaskId,
-        /// Target of `/proc/PID/exe`; `None` for a kernel thread or where it is not permitted.
+        /// Target of `/proc/PID/exe`; `None` for a kernel thread, or if reading it is not permitted.
         exe: Option<Vec<u8>>,
         /// The path of its cgroup (version 2, else the named systemd hierarchy, else the memory controller's).
         cgroup: Option<Vec<u8>>,
-        /// Arguments separated by NUL, only where they were asked for.
+        /// Arguments separated by NUL, only if they were requested.
         cmdline: Option<Vec<u8>>,
     },
-    /// It was gone before its names were read.
+    /// It ended before its names were read.
     Unnamed { id: TaskId },
     /// It ended at `at` (nanoseconds of the boot clock).
     Ended { id: TaskId, at: u64 },
@@ -39,14 +40,14 @@ pub enum ProcessSlot {
 }
 
 impl ProcessSlot {
-    /// All that is known of one process.
+    /// All slots of one process.
     pub(super) const fn of(id: TaskId) -> [Self; 2] {
         [Self::Met(id), Self::Named(id)]
     }
 }
 
 impl ProcessFact {
-    /// Whom it is about.
+    /// The process that it is about.
     #[must_use]
     pub const fn id(&self) -> TaskId {
         match self {
@@ -56,8 +57,8 @@ impl ProcessFact {
         }
     }
 
-    /// The slot whose last value no longer counts after this fact, so that an equal value that follows is news again:
-    /// after an exec, names are read again and may be the same.
+    /// The slot with a last value that no longer counts after this fact, so that an equal value that follows is new
+    /// again: after an exec, names are read again and may be the same.
     pub(super) const fn outdates(&self) -> Option<ProcessSlot> {
         match self {
             Self::Met { id, .. } => Some(ProcessSlot::Named(*id)),

@@ -1,4 +1,4 @@
-//! Who a process is: its names, where it belongs, whether it has ended.
+//! The identity of a process: its names, its unit and container, its end.
 
 pub mod process;
 pub mod unit;

@@ -1,7 +1,7 @@
-//! What is known of each process, by its identity: its names, where it belongs, whether it has ended.
+//! What is known of each process, by its identity: its names, its unit and container, its end.
 //!
-//! A process stays known after its end until the report that tells of its end has been delivered. An exec is seen by
-//! its other `comm`; one into a program of the same `comm` is not, and the executable read before it stays.
+//! An ended process stays known until the report of its end has been delivered. An exec is noticed by its other
+//! `comm`; an exec into a program with the same `comm` is not, and the executable read before it stays.
 
 use hashbrown::HashMap;
 
@@ -14,7 +14,7 @@ use crate::{
     text::printable,
 };
 
-/// Every process that was met.
+/// Every process of which a fact has arrived.
 #[derive(Debug, Default)]
 pub struct Processes {
     known: HashMap<TaskId, Process>,
@@ -28,7 +28,7 @@ pub struct Processes {
 /// What is known of one process. Bytes are as the kernel gave them; outputs pass them through `text::printable`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
-    /// Empty and meaningless while `uid` is `None`: the kernel side has not told of it yet.
+    /// Empty while `uid` is `None`: the kernel side has not reported it yet.
     pub comm: Comm,
     pub uid: Option<u32>,
     pub kernel_thread: bool,
@@ -37,19 +37,19 @@ pub struct Process {
     pub ended: Option<u64>,
 }
 
-/// NamesState that only `/proc` has.
+/// The state of the names that only `/proc` has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NamesState {
-    /// Nobody asked yet, or it has become another program since.
+    /// Not queried yet, or outdated by an exec.
     #[default]
     Unread,
-    /// It was gone before they were read.
+    /// The process ended before they were read.
     Gone,
-    /// Most processes are never shown, and never asked for.
+    /// Boxed, because most processes are never shown and never queried.
     Read(Box<ReadNames>),
 }
 
-/// What `/proc` said; `None` is what it did not say.
+/// The names in `/proc`; a `None` is missing there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadNames {
     pub exe: Option<Vec<u8>>,
@@ -73,7 +73,7 @@ impl Process {
         Some(if self.kernel_thread { format!("[{comm}]") } else { comm })
     }
 
-    /// What `/proc` said, once it was read.
+    /// The names in `/proc`, once they were read.
     #[must_use]
     pub fn read_names(&self) -> Option<&ReadNames> {
         if let NamesState::Read(names) = &self.names { Some(names) } else { None }
@@ -87,7 +87,7 @@ impl Processes {
         self.known.get(&id)
     }
 
-    /// The process that has the number `pid`, or had it last.
+    /// The latest process with the process id `pid`.
     #[must_use]
     pub fn latest(&self, pid: u32) -> Option<TaskId> {
         self.latest.get(&pid).copied()
@@ -98,7 +98,7 @@ impl Processes {
         self.known.iter().map(|(id, process)| (*id, process))
     }
 
-    /// Whether the names of `id` have yet to be asked for: nobody did, or it has become another program since.
+    /// Whether the names of `id` have to be queried: never queried, or outdated by an exec.
     #[must_use]
     pub fn unread(&self, id: TaskId) -> bool {
         self.get(id).is_none_or(|process| process.names == NamesState::Unread)
@@ -131,20 +131,20 @@ impl Processes {
         }
     }
 
-    /// Processes that were gone before their names were read, since observation began.
+    /// Processes that ended before their names were read, since observation began.
     #[must_use]
     pub const fn names_lost(&self) -> u64 {
         self.names_lost
     }
 
-    /// Takes a fact in.
+    /// Applies a fact.
     pub fn apply(&mut self, fact: &ProcessFact) {
         let id = fact.id();
         self.supersede(id);
         let process = self.known.entry(id).or_default();
         match fact {
             ProcessFact::Met { comm, uid, kernel_thread, .. } => {
-                // NamesState of a process that is gone cannot be read again, whatever it was called at its end.
+                // The names of an ended process cannot be read again, even if its `comm` changed at the end.
                 if process.uid.is_some() && process.comm != *comm && process.names != NamesState::Gone {
                     process.names = NamesState::Unread;
                 }
@@ -175,10 +175,10 @@ impl Processes {
         }
     }
 
-    /// Forgets what ended before `before` (nanoseconds of the boot clock) and is not `needed` by a row any more; to be
-    /// called with the moment of a report once that report was delivered.
+    /// Forgets processes that ended before `before` (nanoseconds of the boot clock) and are not `needed` by a row. To
+    /// be called with the time of a report after that report was delivered.
     pub fn forget_ended(&mut self, before: u64, mut needed: impl FnMut(TaskId) -> bool) {
-        // Most of the time none has, and there are many to look at.
+        // Usually none has ended, and the search is long.
         if !std::mem::take(&mut self.ending) {
             return;
         }
@@ -194,8 +194,8 @@ impl Processes {
         });
     }
 
-    /// A number is used again only after its process has ended, even if nobody heard of that end: the latest moment
-    /// at which that can have been is the start of the next one.
+    /// A process id is reused only after its process has ended, even if that end was not reported: it ended at the
+    /// start of the next one at the latest.
     fn supersede(&mut self, id: TaskId) {
         let latest = self.latest.entry(id.pid()).or_insert(id);
         let (earlier, later) = if *latest < id { (*latest, id) } else { (id, *latest) };
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_meeting_does_not_outdate_names_that_came_before_it() {
+    fn the_first_fact_of_the_kernel_side_does_not_outdate_earlier_names() {
         let processes = after(&[named(ID, "/bin/sh"), met(ID, "sh")]);
         let NamesState::Read(names) = &processes.get(ID).unwrap().names else { panic!() };
         assert_eq!(names.exe.as_deref(), Some(&b"/bin/sh"[..]));
@@ -262,7 +262,7 @@ mod tests {
         let other = ProcessFact::Unnamed { id: TaskId { start: 6, tgid: 43 } };
         let processes = after(&[met(ID, "sh"), gone.clone(), met(ID, "sleep"), gone, other]);
         assert_eq!(processes.names_lost(), 2);
-        assert!(!processes.unread(ID), "what is gone is not asked for again");
+        assert!(!processes.unread(ID), "an ended process is not queried again");
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         processes.forget_ended(100, |_| false);
         assert_eq!(processes.get(ID).unwrap().ended, Some(100), "the report of 100 was made before it ended");
         processes.forget_ended(101, |id| id == ID);
-        assert!(processes.get(ID).is_some(), "a row still tells of it");
+        assert!(processes.get(ID).is_some(), "a row still shows it");
         processes.forget_ended(101, |_| false);
         assert!(processes.get(ID).is_none());
         assert_eq!(processes.latest(42), None);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_used_again_is_another_process_and_the_end_of_the_first() {
+    fn a_reused_process_id_is_another_process_and_ends_the_first() {
         let next = TaskId { start: 900, tgid: 42 };
         let mut processes = after(&[met(ID, "sh"), named(ID, "/bin/sh"), met(next, "sleep")]);
         assert_eq!(processes.get(ID).unwrap().comm[..], *b"sh");

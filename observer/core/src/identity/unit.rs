@@ -1,11 +1,11 @@
 //! From a cgroup's path to the systemd unit and the container that it belongs to.
 //!
-//! The path is all that is looked at: no unit file, no container engine is asked. What cannot be seen: a container
-//! whose engine puts it into a cgroup of a name that no other thing would not have too (plain `runc` lets its caller
-//! choose), and the unit of a process that its service moved into another's cgroup. Where containers are nested, the
-//! innermost is told, and the unit may be one of the systemd within.
+//! Only the path is used: no unit file is read, no container engine is queried. Not visible: a container with a
+//! cgroup name that other things may have too (plain `runc` lets its caller choose), and the unit of a process that
+//! its service moved into another cgroup. Of nested containers, the innermost is reported, and the unit may belong to
+//! the systemd inside it.
 
-/// Where a process belongs. Bytes as the kernel gave them.
+/// The unit and the container of a process. Bytes as the kernel gave them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
     /// The innermost systemd unit that is no slice, as `systemctl` names it: a `\x2d` in it is part of the name.
@@ -20,8 +20,8 @@ const UNITS: &[&[u8]] = &[b".service", b".scope", b".socket", b".mount", b".swap
 /// Processes of an engine that only watch a container, in scopes with its id: they are not in it.
 const WATCHERS: &[&[u8]] = &[b"crio-conmon-", b"libpod-conmon-"];
 
-/// The place that the cgroup path `cgroup` says; it may end in ` (deleted)`, as of a cgroup that was removed while a
-/// process of it was still ending.
+/// The unit and the container in the cgroup path `cgroup`. The path may end in ` (deleted)`: the cgroup was removed
+/// while one of its processes was still ending.
 #[must_use]
 pub fn place(cgroup: &[u8]) -> Placement {
     let path = cgroup.strip_suffix(b" (deleted)").unwrap_or(cgroup);
@@ -32,14 +32,14 @@ pub fn place(cgroup: &[u8]) -> Placement {
     }
 }
 
-/// The unit whose cgroup is called `part`. systemd puts a `_` before a name that the kernel could take for a file of
-/// its own.
+/// The unit with a cgroup called `part`. systemd adds a `_` before a name that could be mistaken for a file of the
+/// kernel.
 fn unit(part: &[u8]) -> Option<&[u8]> {
     let name = part.strip_prefix(b"_").unwrap_or(part);
     UNITS.iter().any(|kind| name.len() > kind.len() && name.ends_with(kind)).then_some(name)
 }
 
-/// The container whose cgroup is called `part`, below `above`.
+/// The container with a cgroup called `part`, below `above`.
 fn container(above: &[&[u8]], part: &[u8]) -> Option<Vec<u8>> {
     id(part).or_else(|| machine(part)).or_else(|| lxc(above, part)).or_else(|| fargate(above, part))
 }
@@ -81,7 +81,7 @@ fn fargate(above: &[&[u8]], part: &[u8]) -> Option<Vec<u8>> {
     (is_id && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| part.to_vec())
 }
 
-/// A machine's name as it was before systemd made it part of a unit's: each `\xNN` is a byte. systemd also turns a `/`
+/// A machine's name before systemd escaped it for the name of a unit: each `\xNN` is a byte. systemd also turns a `/`
 /// into `-`, but a machine's name has none.
 fn unescaped(name: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(name.len());
@@ -108,7 +108,7 @@ mod tests {
     const ID: &str = "3f4cb1a1f5dc0f0ad7ed4c6a5e7b2a4a0a4a9d9e3d5a7c1b2e3f405162738495";
     const OTHER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-    /// Path, unit, container; `ID` and `OTHER` stand for two ids.
+    /// Path, unit, container; `ID` and `OTHER` are placeholders for two ids.
     const PATHS: &[(&str, Option<&str>, Option<&str>)] = &[
         // systemd
         ("/", None, None),
@@ -212,7 +212,7 @@ mod tests {
     ];
 
     #[test]
-    fn paths_of_the_field_have_their_unit_and_container() {
+    fn real_paths_have_their_unit_and_container() {
         let full = |text: &str| text.replace("ID", ID).replace("OTHER", OTHER).into_bytes();
         for (path, unit, container) in PATHS {
             let expected = Placement { unit: unit.map(full), container: container.map(full) };
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_an_id_is_none() {
+    fn similar_names_are_no_ids() {
         for path in
             [format!("/docker/{}", &ID[1..]), format!("/a/x{ID}"), format!("/a/{}", ID.to_uppercase())]
         {

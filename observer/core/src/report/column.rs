@@ -1,4 +1,4 @@
-//! Typed columns: what the values of a column are, apart from how a face writes them.
+//! Typed columns: the meaning of their values, independent of how a face shows them.
 
 use crate::view::GroupBy;
 
@@ -9,12 +9,12 @@ pub struct Column {
     pub name: &'static str,
     pub role: Role,
     pub unit: Unit,
-    /// Its name in OpenTelemetry's semantic conventions; `None` where no convention fits.
+    /// Its name in OpenTelemetry's semantic conventions; `None` if no convention fits.
     pub otel: Option<OtelMetric>,
     pub merge: Merge,
-    /// If set, the text in this column is the key of its row under this grouping, where processes give none.
+    /// If set, the text in this column is the key of its row under this grouping, if processes give none.
     pub key: Option<GroupBy>,
-    /// Its place in tables; `None` for columns that only JSON has.
+    /// Its position in tables; `None` for columns that only JSON has.
     pub heading: Option<Heading>,
     /// Whether JSON has it. A sparkline is human-only, for example.
     pub json: bool,
@@ -25,7 +25,7 @@ pub struct Column {
 pub enum Role {
     /// Names what the row is about, or a part of it: a label of a metric.
     Label,
-    /// A sentence, a list, or another value that is only to be read.
+    /// A sentence, a list, or another value that is only read.
     Text,
     /// A number that rises and falls.
     Gauge,
@@ -55,14 +55,14 @@ pub enum Unit {
 pub struct OtelMetric {
     /// Such as `process.network.io`.
     pub name: &'static str,
-    /// The attribute that tells the column from others of the same metric: (name, value).
+    /// The attribute that distinguishes the column from others of the same metric: (name, value).
     pub attribute: Option<(&'static str, &'static str)>,
 }
 
-/// What a row that stands for several has in a column.
+/// The value of a merged row in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merge {
-    /// Nothing: round-trip times of two processes have no sum, and equal ones would be coincidence.
+    /// None: round-trip times of two processes have no sum, and equal ones would be coincidence.
     Nothing,
     /// The sum of all values.
     Sum,
@@ -73,14 +73,14 @@ pub enum Merge {
 /// A column in tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heading {
-    /// Empty above remarks.
+    /// Empty for remarks.
     pub title: &'static str,
     /// 0 is the most important and stays in the narrowest terminal. The highest numbers leave first.
     pub importance: u8,
     pub notation: Notation,
 }
 
-/// Which of the usual notations of a unit readers of this column expect. Faces carry it out.
+/// The notation of the unit that readers of this column expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notation {
     Usual,

@@ -1,15 +1,15 @@
-//! Notes: what to know before trusting a number, declared where they are made.
+//! Notes: facts to know before trusting a number. Each domain declares its own.
 
 use crate::severity::Severity;
 
-/// What is the same for all notes of one code; made by [`notes!`](crate::notes).
+/// The properties that all notes of one code share; made by [`notes!`](crate::notes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NoteKind {
     /// For scripts; listed in docs/notes.md.
     pub code: &'static str,
     pub severity: Severity,
-    /// Whether a promised column stays empty for the whole run, or something was not read: the answer is then
-    /// incomplete, and so says the exit code.
+    /// Whether a promised column stays empty for the whole run, or something was not read: the report is then
+    /// incomplete, and the exit code says so.
     pub incomplete: bool,
 }
 
@@ -21,14 +21,14 @@ pub struct Note {
     pub text: String,
 }
 
-/// Declares the notes of a domain as an enum: for each its code, its severity, and `incomplete` if the answer is.
+/// Declares the notes of a domain as an enum: for each its code, its severity, and `incomplete` if the report is.
 /// [`Note::new`] takes a variant; `ALL` has every kind.
 ///
 /// ```
 /// observer_core::notes! {
 ///     /// Notes about teapots.
 ///     pub enum TeapotNote {
-///         /// There is tea, but not for everybody.
+///         /// There is not enough tea for all guests.
 ///         Short = "tea-short", Watch;
 ///         /// The pot could not be opened.
 ///         Unread = "tea-unread", Info, incomplete;
@@ -93,7 +93,7 @@ crate::notes! {
 }
 
 impl Note {
-    /// So many notes of one code describe one thing each, where there may be very many such things.
+    /// The most notes of one code about one thing each, for codes of which there may be very many.
     pub const FEW: usize = 5;
 
     /// A note.
@@ -102,7 +102,7 @@ impl Note {
         Self { kind: kind.into(), text: text.into() }
     }
 
-    /// A note for each of the first few of what is `ranked`, and one more for the others, if there are any.
+    /// A note for each of the first few of the `ranked` items, and one more for the others, if there are any.
     pub fn few<T>(
         kind: impl Into<NoteKind>,
         ranked: &[T],
@@ -115,7 +115,7 @@ impl Note {
         first.iter().map(text).chain(others).map(|text| Self { kind, text }).collect()
     }
 
-    /// Puts notes in the order of reports, each once: what runs out comes first, the others by their code.
+    /// Sorts the notes for a report and removes duplicates: notes about limits come first, the others by their code.
     pub fn arrange(notes: &mut Vec<Self>) {
         notes.sort();
         notes.sort_by_key(|note| note.kind.severity > Severity::Soon);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_things_few_have_a_note_and_one_counts_the_others() {
+    fn a_few_things_have_a_note_and_one_note_counts_the_others() {
         let of = |many: usize| {
             let things: Vec<usize> = (0..many).collect();
             Note::few(CommonNote::NearLimit, &things, usize::to_string, |rest| format!("{} more", rest.len()))

@@ -33,7 +33,7 @@ pub fn columns(request: &Request) -> Vec<Column> {
     columns
 }
 
-/// What is known of `id`, in the order of [`columns`]; what is not known is missing.
+/// The known values of `id`, in the order of [`columns`]; unknown ones are missing.
 #[must_use]
 pub fn cells(id: TaskId, processes: &Processes, request: &Request) -> Vec<Value> {
     let process = processes.get(id);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_read_is_missing() {
+    fn an_unread_value_is_missing() {
         let processes = met(b"x", false);
         for name in ["exe", "unit", "container", "cmdline"] {
             assert_eq!(cell(name, &processes, &request(true)), Value::Missing, "{name}");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_is_shown_only_where_it_was_asked_for() {
+    fn a_command_line_is_shown_only_if_requested() {
         let mut processes = met(b"x", false);
         named(&mut processes);
         let line = Value::Text("/usr/bin/x --pass \\x1bsecret".into());

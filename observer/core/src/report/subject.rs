@@ -7,7 +7,7 @@ use crate::{
     view::GroupBy,
 };
 
-/// The identity of a row: the same thing has the same subject in every report, so a cursor can stay on it.
+/// The identity of a row: the same in every report, so a cursor can stay on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// The machine as a whole.

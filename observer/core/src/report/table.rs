@@ -12,7 +12,7 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// Rows that exist and are not shown.
     pub hidden: Hidden,
-    /// Whether its rows concern processes: only then is there something to filter or to group.
+    /// Whether its rows concern processes: only such rows can be filtered or grouped.
     pub of_processes: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct Row {
     /// The processes that it concerns (one in most views, each holder in deleted-open): what `-p`, `-c`, `--unit`,
     /// `--container` and `--by` use.
     pub processes: Vec<TaskId>,
-    /// At the place of each column its value.
+    /// The value of each column, in the order of the columns.
     pub cells: Vec<Value>,
     pub emphasis: Emphasis,
     /// Lines below the row, for humans: evidence, or what to do.

@@ -104,14 +104,14 @@ pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
             (assessment.verdict, assessment.reason) = (Verdict::Warmup, levelling(&growth));
         }
         Finding::Early { left, growth } if grows => {
-            assessment.reason = format!("{}; {} from a warm-up", assessment.reason, needs(left));
+            assessment.reason = format!("{}; {} to rule out a warm-up", assessment.reason, needs(left));
             // Growth that took much longer than the window shows its rate better.
             let longer = growth.filter(|growth| growth.seconds >= 2.0 * series.window.length());
             assessment.trend = longer.map(|growth| growth.rate).or(assessment.trend);
         }
         Finding::No if grows && known < leak::confirmation_time(None) => {
             assessment.reason = format!(
-                "{}; {} from a warm-up",
+                "{}; {} to rule out a warm-up",
                 assessment.reason,
                 needs(leak::confirmation_time(None) - known)
             );
@@ -225,7 +225,7 @@ fn stopped(window: &Window, now: u64, lows: &[f64], change: f64, sign: f64) -> O
 }
 
 fn needs(left: f64) -> String {
-    format!("{} more to tell", seconds(left.ceil().max(1.0)))
+    format!("{} more needed", seconds(left.ceil().max(1.0)))
 }
 
 /// A time in these sentences: `60 s`, not `1 min`, because the window is requested in seconds.
@@ -270,10 +270,10 @@ mod tests {
     #[test]
     fn there_is_no_verdict_before_ten_seconds() {
         let assessment = after(3, |second| (100 + 50 * second) as f64 * MIB);
-        assert_eq!((assessment.verdict, assessment.reason.as_str()), (Verdict::Unknown, "7 s more to tell"));
+        assert_eq!((assessment.verdict, assessment.reason.as_str()), (Verdict::Unknown, "7 s more needed"));
         assert_eq!(assessment.growth, Some(150.0 * MIB));
         assert_eq!(assessment.trend, None);
-        assert_eq!(after(0, |_| 1.0).reason, "10 s more to tell");
+        assert_eq!(after(0, |_| 1.0).reason, "10 s more needed");
         assert_eq!(assess(&Window::default(), SECOND).verdict, Verdict::Unknown);
     }
 
@@ -307,7 +307,7 @@ mod tests {
         );
         let assessment = after(40, jump);
         assert_eq!(assessment.verdict, Verdict::Unknown);
-        assert!(assessment.reason.ends_with("; 20 s more to tell"), "{}", assessment.reason);
+        assert!(assessment.reason.ends_with("; 20 s more needed"), "{}", assessment.reason);
     }
 
     #[test]

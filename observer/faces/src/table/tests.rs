@@ -1,9 +1,9 @@
-//! What people see, letter for letter at the widths that matter, and what holds at every width.
+//! Exact tables at some widths, and properties at every width.
 
 use super::*;
 use crate::samples;
 
-/// The report without colours, between line breaks so that its first line stands where the others do.
+/// The report without colours, between line breaks so that its first line is aligned with the others.
 fn text(report: &Report, width: usize) -> String {
     format!("\n{}\n", lines(report, Some(width), Paint::Bare, Notes::Whole).join("\n"))
 }
@@ -17,7 +17,7 @@ Memory 23.5 GiB, 61 % used, growing by 41 MiB a minute: full in about 3 h 40 min
 
    PID  COMMAND                 UNIT               RSS      1 MIN       RATE /min  TREND     VERDICT
  24117  worker.py               jobs.service   1.9 GiB  +38.2 MiB  +38.1 ±0.4 MiB  ▁▂▃▄▅▆▇█  leak     every low point is higher than the last, for 11 min
-  3310  java                    app.service    4.2 GiB   +2.9 MiB   +3.0 ±2.1 MiB  ▂▅▁▄▂▇▅█  growing  12 min more to tell from a warm-up
+  3310  java                    app.service    4.2 GiB   +2.9 MiB   +3.0 ±2.1 MiB  ▂▅▁▄▂▇▅█  growing  12 min more needed to rule out a warm-up
    812  redis-server            redis.service  2.1 GiB   +102 KiB               0  ▃▆▃       stable
      9  漢字のプロセス (ended)  –              717 KiB          0               0  –         unknown
  214 more, together 3.1 GiB.                                                                  lost: nothing · not seen: nothing · 2026-11-20 10:00:00 UTC
@@ -26,7 +26,7 @@ Memory 23.5 GiB, 61 % used, growing by 41 MiB a minute: full in about 3 h 40 min
 }
 
 #[test]
-fn memory_at_eighty_columns_keeps_how_much_and_whether_it_leaks() {
+fn memory_at_eighty_columns_keeps_size_and_verdict() {
     assert_eq!(
         text(&samples::mem(), 80),
         "
@@ -45,7 +45,7 @@ min. One leak suspected: worker.py.
 }
 
 #[test]
-fn memory_at_twenty_columns_is_who_and_how_much() {
+fn memory_at_twenty_columns_keeps_process_and_size() {
     assert_eq!(
         text(&samples::mem(), 20),
         "
@@ -97,7 +97,7 @@ fn links_follow_the_processes_and_losses_come_last() {
     assert_eq!(
         text(&samples::net(), 120),
         "
-eth0 sends 912 Mbit/s of 1 Gbit/s (91 %): backup takes 84 % of it and adds 38 ms to everybody's round trip.
+eth0 sends 912 Mbit/s of 1 Gbit/s (91 %): backup takes 84 % of it and adds 38 ms to every round trip.
 
   PID  COMMAND   UNIT                 SENDS    RECEIVES  SHARE  SINCE START  TO              LIMITED BY
  7721  restic    backup.service  768 Mbit/s  1.1 Mbit/s   84 %     38.2 GiB  s3.example:443  the link; its queue holds …
@@ -124,7 +124,7 @@ fn no_line_is_wider_than_asked_and_none_ends_in_blanks() {
 }
 
 #[test]
-fn what_matters_stands_out_only_in_colour() {
+fn important_rows_are_marked_only_by_colour() {
     let coloured = lines(&samples::mem(), Some(120), Paint::Coloured, Notes::Whole);
     let bare = lines(&samples::mem(), Some(120), Paint::Bare, Notes::Whole);
     let leak = coloured.iter().find(|line| line.contains("worker.py  ")).expect("the leak is shown");
@@ -134,7 +134,7 @@ fn what_matters_stands_out_only_in_colour() {
 }
 
 #[test]
-fn what_was_lost_is_never_called_nothing() {
+fn a_loss_is_never_shown_as_nothing() {
     let mut report = samples::mem();
     report.loss.ring = 1;
     let drawn = text(&report, 120);

@@ -1,4 +1,4 @@
-//! The order of rows, and what is cut off its end.
+//! The order of rows, and the rows that are cut off.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -12,8 +12,8 @@ use crate::{
     view::Sort,
 };
 
-/// What a row can be made of once it is known to be shown. A table of thousands shows ten: only these become rows, and
-/// of the others only cells that add up are looked at.
+/// What a row can be made of once it is known to be shown. A table of thousands shows ten: only these become rows,
+/// and of the others only cells that add up are read.
 pub trait Candidate {
     /// As [`Row::processes`].
     fn processes(&self) -> &[TaskId];
@@ -61,7 +61,7 @@ pub fn arrange<C: Candidate, K: Ord>(
     if sorted.is_some() || shown == ranks.len() {
         ranks.sort_unstable();
     } else {
-        // Which are the first matters, and their order; not that of the others.
+        // The set and the order of the first rows matter, the order of the others does not.
         ranks.select_nth_unstable(shown);
         ranks[..shown].sort_unstable();
     }
@@ -94,8 +94,8 @@ pub fn cut(table: &mut Table, rows: usize) {
     arrange_table(table, None, Some(rows));
 }
 
-/// Whether a row with this cell has its part in the sum of the column. What an ended process does not have, it no
-/// longer holds; what a living one does not have is unknown, and so is the sum.
+/// Whether the cell of a row counts in the sum of its column. A missing value of an ended process counts as nothing;
+/// a missing value of a running process is unknown, and so is the sum.
 pub fn is_part_of_sum(ended: bool, cell: &Value) -> bool {
     !ended || *cell != Value::Missing
 }
@@ -116,7 +116,7 @@ fn hide<C: Candidate>(columns: &[Column], candidates: &[C], hidden: &[usize]) ->
     Hidden { rows: hidden.len(), sums: sums.collect() }
 }
 
-/// Both parts of what is hidden. What one of them has no sum of, both together have none of either.
+/// The sum of both hidden parts. A column without a sum in one of them has none in the result.
 fn together(before: Hidden, more: Hidden) -> Hidden {
     match (before.rows, more.rows) {
         (0, _) => more,
@@ -156,7 +156,7 @@ fn key(cell: &Value) -> Option<Key<'_>> {
     }
 }
 
-/// What is missing comes last in both directions.
+/// Missing values come last in both directions.
 fn compare(left: Option<&Key<'_>>, right: Option<&Key<'_>>, ascending: bool) -> Ordering {
     match (left, right) {
         (Some(left), Some(right)) if ascending => values(left, right),

@@ -1,4 +1,4 @@
-//! Which processes were requested: `-p`, `-c`, `--unit` and `--container`, all of which must agree.
+//! Selects the requested processes: `-p`, `-c`, `--unit` and `--container`, all of which must match.
 
 use regex::Regex;
 
@@ -13,7 +13,7 @@ use crate::{
 pub struct Selection<'a> {
     request: &'a Request,
     processes: &'a Processes,
-    /// The column that has a row's container where its processes are in none.
+    /// The column with a row's container, used if none of its processes is in one.
     container: Option<usize>,
 }
 

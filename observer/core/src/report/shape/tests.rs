@@ -107,7 +107,7 @@ fn many(count: u64) -> Vec<Row> {
 }
 
 #[test]
-fn only_the_processes_asked_for_are_left() {
+fn only_the_requested_processes_stay() {
     let by_number = shaped(many(10), |request| request.pids = vec![3, 7, 99]);
     assert_eq!(column(&by_number.tables[0], "pid"), [Value::Unsigned(3), Value::Unsigned(7)]);
 
@@ -171,7 +171,7 @@ fn the_last_row_of_an_ended_process_is_selected_as_any_other() {
 }
 
 #[test]
-fn a_file_stays_if_any_of_its_holders_was_asked_for() {
+fn a_file_stays_if_any_of_its_holders_was_requested() {
     let mut shared = row(4, Some(1));
     shared.processes.push(process(5));
     let report = shaped(vec![shared, row(6, Some(1))], |request| request.pids = vec![5]);
@@ -195,7 +195,7 @@ fn sorting_moves_rows_and_changes_none() {
 }
 
 #[test]
-fn what_is_missing_comes_last_either_way() {
+fn missing_values_come_last_in_both_directions() {
     let rows = || vec![row(1, None), row(2, Some(5)), row(3, None), row(4, Some(7))];
     let pids = |report: &Report| sum(&column(&report.tables[0], "pid")[..2]);
     assert_eq!(pids(&shaped(rows(), |request| request.sort = sorted("rss", false))), 6);
@@ -267,7 +267,7 @@ fn a_hidden_row_of_unknown_size_leaves_no_sum() {
 }
 
 #[test]
-fn what_an_ended_process_does_not_tell_it_does_not_hold() {
+fn a_missing_value_of_an_ended_process_counts_as_nothing() {
     let rows = || vec![row(2, Some(9)), row(4, Some(3)), Row { ended: true, ..row(6, None) }];
     let cut = shaped(rows(), |request| request.top = Some(1));
     assert_eq!(cut.tables[0].hidden, Hidden { rows: 2, sums: vec![("rss", 3.0)] });
