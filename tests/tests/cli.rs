@@ -1,5 +1,5 @@
-//! The command line and what comes out of it, without root: what is wrong is refused with what to do, what is shown
-//! fits where it is shown, and who closes the pipe gets no complaint.
+//! The command line and its output, without root: errors contain advice, output fits its terminal, and a closed pipe is no
+//! error.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -32,7 +32,7 @@ use serde_json::Value;
 const SECOND: u64 = 1_000_000_000;
 const NAMES: [&[u8]; 4] = [b"server", b"\x1b]0;x\x07", "漢字漢字".as_bytes(), b"an-old-long-nam"];
 
-/// A recording of four processes, one of which has a name that would change the terminal's title.
+/// A recording of four processes, one with a name that would change the terminal's title.
 fn recording(path: &Path, seconds: u64) {
     let mut recorder = Recorder::create(path).unwrap();
     let at = |second: u64| Timestamp { boot: second * SECOND, wall: (1_800_000_000 + second) * SECOND };
@@ -77,7 +77,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What a command writes to a terminal of this size.
+/// The output of a command on a terminal of this size.
 fn in_terminal(columns: u16, rows: u16, command: &mut Command) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&terminal).unwrap();
@@ -87,12 +87,12 @@ fn in_terminal(columns: u16, rows: u16, command: &mut Command) -> String {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&inner, size).unwrap();
     let mut child = command.stdout(inner).stderr(Stdio::null()).spawn().unwrap();
-    // The command holds the inner end too: let go of it, so that the last one to close it is the child.
+    // The command also holds the inner end. Drop it, so that the child is the last to close it.
     command.stdout(Stdio::null());
     let mut outer = File::from(terminal);
     let mut written = Vec::new();
     let mut buffer = [0; 4096];
-    // A terminal without an inner end answers with an error.
+    // Reading from a terminal without an inner end is an error.
     while let Ok(length @ 1..) = outer.read(&mut buffer) {
         written.extend_from_slice(&buffer[..length]);
     }
@@ -100,7 +100,7 @@ fn in_terminal(columns: u16, rows: u16, command: &mut Command) -> String {
     text(&written)
 }
 
-/// The lines of the last frame, without what moves the cursor or colours.
+/// The lines of the last frame, without escape sequences.
 fn last_frame(written: &str) -> Vec<String> {
     let frame = written.rsplit("\x1b[H").next().unwrap();
     let mut lines = Vec::new();
@@ -114,7 +114,7 @@ fn last_frame(written: &str) -> Vec<String> {
             rest = &sequence[end + 1..];
         }
         plain.push_str(rest);
-        // The terminal's driver puts a carriage return of its own before each line break.
+        // The terminal driver adds a carriage return before each line break.
         lines.push(plain.trim_end_matches('\r').to_owned());
     }
     lines
@@ -136,7 +136,7 @@ fn a_wrong_command_line_is_an_error_with_advice() {
         (&["mem", "--once", "--count", "2"], "cannot be used with"),
         (&["mem", "--by", "remote"], "observer net"),
         (&["mem", "-c", "["], "escape"),
-        // Refused before anything is looked at: neither privileges nor kernel types matter.
+        // Checked before privileges and kernel types.
         (&["mem", "--btf", "/absent", "--sort", "resident"], "rss"),
         (&["net", "--sort", "-bandwidth"], "tx_rate"),
         (&["disk", "--deleted-open", "--sort", "x"], "allocated"),
@@ -159,7 +159,7 @@ fn help_is_an_answer() {
     for command in ["mem", "disk", "net", "record", "replay", "doctor"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
     }
-    assert!(!help.contains("--without"), "what only tests need is hidden");
+    assert!(!help.contains("--without"), "options for tests are hidden");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_replay_is_one_object_a_line() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let reports: Vec<Value> =
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(reports.len(), 5, "the base line is no report");
+    assert_eq!(reports.len(), 5, "the baseline is no report");
     for report in &reports {
         assert_eq!(report["schema"], "observer.v1");
         assert_eq!(report["elapsed"], 1.0);
@@ -289,7 +289,7 @@ fn the_narrowest_terminal_shows_name_and_size() {
     }
 }
 
-/// Both ways, with the effect on the exit code. That of `missing` depends on the columns of the missing hook.
+/// Codes and effect on the exit code must agree. The effect of `missing` depends on the columns of the missing hook.
 #[test]
 fn documented_and_declared_notes_are_the_same() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

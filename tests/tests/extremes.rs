@@ -1,7 +1,7 @@
-//! A recording can hold any numbers: whatever they are, every view is a report and never a panic.
+//! A recording can contain any random, and every view must report without a panic.
 //!
-//! The facts are made up, from few processes, files, sockets and groups, so that they meet, and of numbers at the ends of
-//! what their types hold. The binary under test checks its arithmetic.
+//! The facts are synthetic, with few processes, files, sockets and groups, so that they refer to each other, and with random at
+//! the limits of their types. The tested binary checks its arithmetic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,10 +25,10 @@ use observer_core::facts::{
 use observer_sources::record::Recorder;
 use observer_tests::{Observer, TempDir};
 
-/// Numbers that are the same in every run (xorshift).
-struct Numbers(u64);
+/// Reproducible random random (xorshift).
+struct Random(u64);
 
-impl Numbers {
+impl Random {
     fn any(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -40,7 +40,7 @@ impl Numbers {
         self.any() % end
     }
 
-    /// A number, most of all one at an end.
+    /// A number, usually at a limit of its type.
     fn extreme(&mut self) -> u64 {
         match self.below(8) {
             0 => 0,
@@ -183,12 +183,12 @@ impl Numbers {
                 ino: self.below(3),
             }]),
             _ => {
-                let ways = [
+                let holds = [
                     Hold::Executable,
                     Hold::Registered { ring: self.half() },
                     Hold::InFlight { socket: self.half() },
                 ];
-                let hold = ways[self.below(3) as usize].clone();
+                let hold = holds[self.below(3) as usize].clone();
                 DiskFact::Holder { inode, id, hold }
             }
         }
@@ -347,7 +347,7 @@ fn session(began: Timestamp) -> Fact {
 fn extreme_values_in_a_recording_are_reported() {
     let folder = TempDir::new("extremes");
     for seed in 1..=3 {
-        let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15 ^ seed);
+        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ seed);
         let path = folder.file("extreme.recording");
         let _ = std::fs::remove_file(&path);
         let mut recorder = Recorder::create(&path).unwrap();
@@ -355,9 +355,9 @@ fn extreme_values_in_a_recording_are_reported() {
         recorder.push(&session(moment(0)));
         for report in 1..=40_u64 {
             for _ in 0..60 {
-                recorder.push(&numbers.fact());
+                recorder.push(&random.fact());
             }
-            // The last moments are at the end of time.
+            // The last times are at the limit of their type.
             let at = if report > 38 { u64::MAX - 40 + report } else { report * 1_000_000_000 };
             recorder.tick(moment(at));
         }

@@ -1,5 +1,5 @@
-//! What fools a straight line, each as a replay of a real process of the corpus (`tests/corpus/build.toml` and `second.toml` say
-//! how it was made): what observer said of it, report after report.
+//! Memory curves that a straight line would misjudge, as replays of real processes of the corpus (see `tests/corpus/build.toml`
+//! and `second.toml`): the verdict in every report.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,17 +12,17 @@ use std::{
 use observer_core::{facts::StreamItem, report::Value, view::Request};
 use observer_sources::replay::Replay;
 
-/// The verdicts on each run, by its name, one a report.
-static TOLD: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|| {
+/// The verdicts and reasons of each run, by name, one per report.
+static VERDICTS: LazyLock<BTreeMap<String, Vec<(String, String)>>> = LazyLock::new(|| {
     let recordings: PathBuf = [env!("CARGO_MANIFEST_DIR"), "corpus", "recordings"].iter().collect();
-    let mut told = BTreeMap::new();
+    let mut verdicts = BTreeMap::new();
     for recording in ["build/1", "build/2", "second/1"] {
-        play(&recordings.join(recording).with_extension("recording"), &mut told);
+        play(&recordings.join(recording).with_extension("recording"), &mut verdicts);
     }
-    told
+    verdicts
 });
 
-fn play(recording: &Path, told: &mut BTreeMap<String, Vec<(String, String)>>) {
+fn play(recording: &Path, verdicts: &mut BTreeMap<String, Vec<(String, String)>>) {
     let mut engine =
         observer::domains::engine(Request { resolve: false, ..Request::new(observer_mem::views::MEM) });
     for item in Replay::open(recording).unwrap() {
@@ -43,7 +43,7 @@ fn play(recording: &Path, told: &mut BTreeMap<String, Vec<(String, String)>>) {
                     Value::Text(text) => text.clone(),
                     other => panic!("{other:?}"),
                 });
-                told.entry(name).or_default().push((verdict, reason));
+                verdicts.entry(name).or_default().push((verdict, reason));
             }
         }
         engine.delivered(now);
@@ -53,16 +53,16 @@ fn play(recording: &Path, told: &mut BTreeMap<String, Vec<(String, String)>>) {
 /// The reports on every run of a workload.
 fn runs(workload: &str) -> impl Iterator<Item = (&String, &Vec<(String, String)>)> {
     let of = move |name: &str| name.split('/').next() == Some(workload);
-    assert!(TOLD.keys().any(|name| of(name)), "{workload} is in no recording");
-    TOLD.iter().filter(move |(name, _)| of(name))
+    assert!(VERDICTS.keys().any(|name| of(name)), "{workload} is in no recording");
+    VERDICTS.iter().filter(move |(name, _)| of(name))
 }
 
 #[track_caller]
 fn never_a_leak(workloads: &[&str]) {
-    for (name, told) in workloads.iter().flat_map(|workload| runs(workload)) {
-        // 25 minutes; reports came up to a fifth later than every second, the machine being busy.
-        assert!(told.len() > 1200, "{name}: {} reports", told.len());
-        for (second, (verdict, reason)) in told.iter().enumerate() {
+    for (name, verdicts) in workloads.iter().flat_map(|workload| runs(workload)) {
+        // 25 minutes; on the busy machine, reports came up to 20 % late.
+        assert!(verdicts.len() > 1200, "{name}: {} reports", verdicts.len());
+        for (second, (verdict, reason)) in verdicts.iter().enumerate() {
             assert_ne!(verdict, "leak", "{name} in report {second}: {reason}");
         }
     }
@@ -70,9 +70,9 @@ fn never_a_leak(workloads: &[&str]) {
 
 #[track_caller]
 fn called_a_leak(workloads: &[&str]) {
-    for (name, told) in workloads.iter().flat_map(|workload| runs(workload)) {
-        let last = told.last().unwrap();
-        let reason = told.iter().find(|(verdict, _)| verdict == "leak").map(|(_, reason)| reason);
+    for (name, verdicts) in workloads.iter().flat_map(|workload| runs(workload)) {
+        let last = verdicts.last().unwrap();
+        let reason = verdicts.iter().find(|(verdict, _)| verdict == "leak").map(|(_, reason)| reason);
         let reason = reason.unwrap_or_else(|| panic!("{name} is missed: {last:?}"));
         assert!(reason.starts_with("never gave back "), "{name}: {reason}");
     }
@@ -102,7 +102,7 @@ fn a_cache_that_fills_up_to_a_bound_is_no_leak() {
 
 #[test]
 fn a_cache_that_is_just_full_is_no_leak() {
-    // It filled steadily, one of them for ten minutes, and rests for the first time.
+    // It filled steadily, one of them for ten minutes, and is flat for the first time.
     never_a_leak(&["gawk-ring", "tail-last-lines", "tmux-stream-stops"]);
 }
 
@@ -159,13 +159,13 @@ fn shrinking_memory_is_no_leak() {
 
 #[test]
 fn a_leak_that_grows_in_few_large_steps_is_called() {
-    // A map in a heap with a collector: 3 MiB, 4, 7, 14, with minutes of rest between.
+    // A map in a heap with a collector: 3 MiB, 4, 7, 14, with flat minutes in between.
     called_a_leak(&["go-strings"]);
 }
 
 #[test]
 fn a_leak_after_a_start_of_many_minutes_is_called() {
-    // They take as much before they have settled as they leak in all the time after, or more.
+    // They allocate at least as much during their start as they leak afterwards.
     called_a_leak(&["h2-rows", "r-environment"]);
 }
 

@@ -1,4 +1,4 @@
-//! That the harness itself tells the truth: a workload answers, and ends when its test does.
+//! Tests of the harness itself: a workload answers, and ends with its test.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,4 @@
-//! The names of programs and maps: those that user space uses are those of the committed kernel objects, and the other way
-//! round.
+//! The names of programs and maps are the same in user space and in the committed kernel objects.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +21,7 @@ fn listed(domain: &Declaration) -> (&'static [ProgramName], Vec<MapName>) {
     (programs, [maps, names::MAPS].concat())
 }
 
-/// Each domain with each of its objects.
+/// Every domain with each of its objects.
 fn objects() -> impl Iterator<Item = (&'static Declaration, Object)> {
     domains::declarations(domains::ALL).into_iter().flat_map(|domain| {
         domain.objects.iter().map(move |object| (domain, Object::parse(object.bytes).unwrap()))

@@ -1,7 +1,7 @@
-//! Plans for the kernels of the matrix, without any of them: what each offers is kept in `tests/data/kernels`, written by
-//! `cargo xtask vm`, and beside it the plan that follows, so that a change of a plan is seen when it is reviewed.
+//! Plans for the kernels of the matrix, without these kernels. `cargo xtask vm` writes their surveys to `tests/data/kernels`. The
+//! plans next to them are committed, so that a review shows each change of a plan.
 //!
-//! `OBSERVER_KEEP_PLANS=1` writes the plans anew.
+//! `OBSERVER_KEEP_PLANS=1` writes the plans again.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -44,8 +44,8 @@ fn kernels() -> BTreeMap<String, Surveyed> {
     kernels
 }
 
-/// A plan in lines: each hook, its ways in order, and what is lacking.
-fn written(plan: &LoadPlan) -> String {
+/// A plan as text: each hook with its alternatives in order, and the missing fields.
+fn as_text(plan: &LoadPlan) -> String {
     let mut text = String::new();
     for object in &plan.objects {
         writeln!(text, "{}", object.domain).unwrap();
@@ -53,12 +53,12 @@ fn written(plan: &LoadPlan) -> String {
             writeln!(text, "  {}", hook.hook.name).unwrap();
             let chosen = hook.chosen();
             for (alternative, verdict) in &hook.alternatives {
-                let said = match verdict {
+                let state = match verdict {
                     Ok(()) if chosen == Some(alternative) => "CHOSEN",
                     Ok(()) => "possible",
                     Err(reason) => reason,
                 };
-                writeln!(text, "    {}: {said}", alternative.name).unwrap();
+                writeln!(text, "    {}: {state}", alternative.name).unwrap();
             }
         }
         for (global, reason) in &object.lacking {
@@ -76,7 +76,7 @@ fn the_plan_of_each_kernel_is_the_reviewed_one() {
         for (start, facts) in kernel.facts(&every()) {
             let name = if start.is_empty() { series.clone() } else { format!("{series}+{start}") };
             let path = data().join(format!("{name}.plan"));
-            let now = written(&plan(facts, &every(), DisabledHooks::default()));
+            let now = as_text(&plan(facts, &every(), DisabledHooks::default()));
             if keep {
                 fs::write(&path, &now).unwrap();
             }
@@ -88,57 +88,60 @@ fn the_plan_of_each_kernel_is_the_reviewed_one() {
             }
         }
     }
-    assert!(changed.is_empty(), "OBSERVER_KEEP_PLANS=1 writes them anew\n{}", changed.join("\n"));
+    assert!(changed.is_empty(), "OBSERVER_KEEP_PLANS=1 writes them again\n{}", changed.join("\n"));
 }
 
-/// What the kernels of the matrix have in modules, whose types are in other files; where it is built in, it is used.
+/// Prefixes of modules: their types are not in the kernel's BTF unless they are built in.
 const OF_MODULES: &[&str] = &["xfs_", "btrfs_", "ovl_"];
 
-/// A name that is nowhere is a mistake in the declaration, or a kernel whose data is to be surveyed anew.
+/// A field that no kernel has is an error in the declaration, or needs a new survey.
 #[test]
 fn every_field_exists_on_some_kernel_with_the_declared_width() {
     let kernels = kernels();
     for field in fields(&every()) {
         let mut found = 0;
         for (series, kernel) in &kernels {
-            let place = kernel.survey.fields.get(field.path);
-            let place = place.unwrap_or_else(|| {
+            let found_field = kernel.survey.fields.get(field.path);
+            let found_field = found_field.unwrap_or_else(|| {
                 panic!("`{}` was never looked up on {series}: `cargo xtask vm --doctor` does", field.path)
             });
-            let Some(place) = place else { continue };
+            let Some(found_field) = found_field else { continue };
             found += 1;
-            assert!(field.width == 0 || place.width == field.width, "{} on {series}: {place:?}", field.path);
+            assert!(
+                field.width == 0 || found_field.width == field.width,
+                "{} on {series}: {found_field:?}",
+                field.path
+            );
         }
         let of_module = OF_MODULES.iter().any(|module| field.path.starts_with(module));
         assert!(found > 0 || of_module, "no kernel has `{}`", field.path);
     }
 }
 
-/// As for fields; a kernel that hands over something else must be one that the plan leaves out knowingly.
+/// As for fields. A kernel with another prototype must be one that the plan excludes explicitly.
 #[test]
 fn every_attach_point_has_the_expected_prototype() {
     let kernels = kernels();
     for attachment in attachments(&every()) {
         let name = type_name(attachment.point).1;
-        let expected = prototype::expected(&name).unwrap_or_else(|| {
-            panic!("what programs at `{name}` expect is not declared in kernel/prototype.rs")
-        });
+        let expected = prototype::expected(&name)
+            .unwrap_or_else(|| panic!("the prototype of `{name}` is not declared in kernel/prototype.rs"));
         let mut found = 0;
         for (series, kernel) in &kernels {
-            let handed = kernel.survey.points.get(&name);
-            let handed = handed.unwrap_or_else(|| {
+            let given = kernel.survey.points.get(&name);
+            let given = given.unwrap_or_else(|| {
                 panic!("`{name}` was never looked up on {series}: `cargo xtask vm --doctor` does")
             });
-            let Some(handed) = handed else { continue };
+            let Some(given) = given else { continue };
             found += 1;
             assert!(
-                prototype::fits(attachment.point, expected, handed),
-                "{} on {series}: `{name}` hands over ({handed}), not ({expected})",
+                prototype::fits(attachment.point, expected, given),
+                "{} on {series}: `{name}` passes ({given}), not ({expected})",
                 attachment.program
             );
         }
-        let place = name.trim_start_matches("btf_trace_");
-        let of_module = OF_MODULES.iter().any(|module| place.starts_with(module));
+        let point = name.trim_start_matches("btf_trace_");
+        let of_module = OF_MODULES.iter().any(|module| point.starts_with(module));
         assert!(found > 0 || of_module, "no kernel has `{name}`");
     }
 }

@@ -1,5 +1,4 @@
-//! What a recording promises: everything comes back as it was, damage costs what it must and no more, and nothing in a
-//! file can make its reader panic.
+//! Guarantees of recordings: every fact is replayed, damage loses no more than it must, and no file makes the reader panic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -40,7 +39,7 @@ fn met(tgid: u64, comm: &str) -> Fact {
     Fact::Process(ProcessFact::Met { id, comm: comm.as_bytes().into(), uid: 1000, kernel_thread: false })
 }
 
-/// Records `seconds` of a machine on which one process a second changes its name, with a key frame each minute.
+/// Records `seconds` of a machine where one process per second changes its name, with a key frame each minute.
 fn record(path: &Path, seconds: u64) -> Vec<StreamItem> {
     let mut recorder = Recorder::create(path).unwrap();
     let mut changes = Changes::default();
@@ -80,7 +79,7 @@ fn fact(item: &StreamItem) -> Option<&Fact> {
     if let StreamItem::Fact(fact) = item { Some(fact) } else { None }
 }
 
-/// The last name of each process that a stream tells of: what its reader believes in the end.
+/// The last fact of each slot in a stream: the final state of its reader.
 fn names(stream: &[StreamItem]) -> Vec<&Fact> {
     let mut known = std::collections::BTreeMap::new();
     stream.iter().filter_map(fact).filter_map(|fact| Some((fact.slot()?, fact))).for_each(|(slot, fact)| {
@@ -98,7 +97,7 @@ fn a_recording_replays_every_fact() {
     assert_eq!(facts, stream);
 }
 
-/// Tools outside this workspace write facts of their own domain: they are told apart by slot, kept, and come back.
+/// Tools outside this workspace write facts of their own domain. They are kept by slot and replayed.
 #[test]
 fn facts_of_a_foreign_domain_are_replayed() {
     let folder = TempDir::new("recording");
@@ -109,14 +108,14 @@ fn facts_of_a_foreign_domain_are_replayed() {
     let mut recorder = Recorder::create(&folder.file("r")).unwrap();
     let mut changes = Changes::default();
     let mut out = Vec::new();
-    for pass in
+    for scan in
         [vec![of(1, Some(1)), of(2, Some(1))], vec![of(1, Some(1)), of(2, Some(2))], vec![of(2, Some(2))]]
     {
-        changes.scan(ProgramName::new("load"), pass, &mut out);
+        changes.scan(ProgramName::new("load"), scan, &mut out);
         changes.settle(&mut out);
     }
     let expected = [of(1, Some(1)), of(2, Some(1)), of(2, Some(2)), of(1, None)];
-    assert_eq!(out, expected, "only what changed, and what is gone");
+    assert_eq!(out, expected, "only changes and removals");
     assert_eq!(changes.keyframe().map(|fact| fact.into_owned()).collect::<Vec<_>>(), [of(2, Some(2))]);
     out.iter().for_each(|fact| recorder.push(fact));
     recorder.tick(at(1));
@@ -185,14 +184,14 @@ fn every_changed_byte_is_detected_without_a_panic() {
             damaged[place] ^= flip;
             let (facts, errors) = replay(&damaged);
             if errors.is_empty() {
-                // The byte was in a key frame, of which an undamaged recording has no need.
+                // The byte was in a key frame, which an undamaged recording does not need.
                 assert_eq!(facts, stream);
                 harmless += 1;
             } else if errors.iter().any(|error| matches!(error, ReplayError::Damaged { to: Some(_), .. })) {
                 assert_eq!(
                     names(&facts),
                     names(&stream),
-                    "after damage at {place} the key frame sets it right"
+                    "after damage at {place} the key frame restores the state"
                 );
                 assert_eq!(facts.last(), stream.last());
             }
@@ -206,7 +205,7 @@ fn replay_continues_at_the_next_key_frame_after_damage() {
     let folder = TempDir::new("recording");
     let stream = record(&folder.file("r"), 150);
     let mut bytes = fs::read(folder.file("r")).unwrap();
-    // The session is lost with the first frames, and found again in the key frame.
+    // The session is lost with the first frames, and restored from the key frame.
     bytes[40..600].fill(0x55);
     let (facts, errors) = replay(&bytes);
     assert!(matches!(errors[..], [ReplayError::Damaged { to: Some(_), .. }]), "{errors:?}");
@@ -216,7 +215,7 @@ fn replay_continues_at_the_next_key_frame_after_damage() {
     assert_eq!(names(&facts), names(&stream));
 }
 
-/// 2,000 processes, of which 200 are busy: each second they allocate and free some pages, and a few others stir.
+/// 2,000 processes, 200 of them busy: each second they allocate and free some pages, and a few others change.
 #[test]
 fn an_hour_of_two_thousand_processes_is_small() {
     let folder = TempDir::new("recording");
@@ -286,7 +285,7 @@ fn facts_that_vanished_in_a_damaged_part_are_removed() {
     recorder.push(&session());
     for second in 1..=130 {
         let mut out = Vec::new();
-        // The first goes and comes back before the key frame, the second does not come back, the third stays.
+        // The first disappears and returns before the key frame, the second does not return, the third stays.
         let there = (1..=3).filter(|tgid| *tgid == 3 || second < 20 || (*tgid == 1 && second > 30));
         changes.scan(ProgramName::new("pass"), there.map(counters), &mut out);
         changes.settle(&mut out);
@@ -303,9 +302,13 @@ fn facts_that_vanished_in_a_damaged_part_are_removed() {
     bytes[ends[14]..ends[40]].fill(0);
     let (facts, errors) = replay(&bytes);
     assert!(matches!(errors[..], [ReplayError::Damaged { to: Some(_), .. }]), "{errors:?}");
-    let told: Vec<_> =
+    let replayed: Vec<_> =
         facts.iter().filter_map(fact).filter(|fact| matches!(fact, Fact::Mem(_))).cloned().collect();
-    assert_eq!(told, [counters(1), counters(2), counters(3), gone(2)], "only what the reader did not know");
+    assert_eq!(
+        replayed,
+        [counters(1), counters(2), counters(3), gone(2)],
+        "only what the reader did not know"
+    );
 }
 
 #[test]

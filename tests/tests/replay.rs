@@ -1,4 +1,4 @@
-//! Replays of scenes that were recorded on a real kernel: no root, no kernel, the same answers.
+//! Replays of scenes from a real kernel: without root, with the same reports.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -102,12 +102,12 @@ fn a_column_that_does_not_exist_is_a_wrong_command_line() {
 fn a_truncated_recording_replays_up_to_its_end() {
     let folder = TempDir::new("cut");
     let bytes = fs::read(data("net.recording")).unwrap();
-    // The end frame is missing, as after a SIGKILL: every report is there, and the exit code says that it was cut.
+    // The end frame is missing, as after SIGKILL. Every report is there, and the exit code shows the truncation.
     let cut = folder.file("cut");
     fs::write(&cut, &bytes[..bytes.len() - 24]).unwrap();
     let output = Observer::command(&["replay", cut.to_str().unwrap(), "net", "--json"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("without its proper end"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("without its proper end"), "{stderr}");
     assert_eq!(output.stdout, replay("net.recording", &["net", "--json"]).stdout);
 }

@@ -1,6 +1,6 @@
-//! Attaches programs that do next to nothing wherever observer attaches its own: the floor for the benchmark.
+//! The floor of the benchmark: attaches nearly empty programs to all attach points of observer.
 //!
-//! `floor empty|counting OBJECT` loads the kernel object in the file OBJECT, says `{"ready":true}` with the number of
+//! `floor empty|counting OBJECT` loads the kernel object in the file OBJECT, writes `{"ready":true}` with the number of
 //! hooks once all are attached, and detaches when its standard input ends.
 
 use std::path::Path;
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     let types = Btf::from_sys_fs().context("the kernel's types")?;
     let mut attached = Vec::new();
     for point in points()? {
-        // An object again for each place: where a program goes is decided when it is loaded.
+        // The object is loaded again for each attach point, which is fixed when a program is loaded.
         attached.push(attach(&bytes, kind, point, &types).with_context(|| format!("{point:?}"))?);
     }
     drop(types);
@@ -37,8 +37,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Where observer's events come from on this kernel, all three commands together, with what is attached on demand: the
-/// benchmark's loads have what it is attached for.
+/// The attach points of observer's events on this kernel, for all three commands, with on-demand hooks, which the benchmark's
+/// loads activate.
 fn points() -> Result<Vec<Point>> {
     let domains = domains::declarations(domains::ALL);
     let origin = Origin { root: Path::new("/"), btf: None, cache: None };

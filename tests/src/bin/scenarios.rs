@@ -1,6 +1,6 @@
-//! Plays random scenarios on the running kernel and prints how often `limited_by` is right: `cargo xtask scenarios`.
+//! Runs random scenarios on the running kernel and prints how often `limited_by` is right: `cargo xtask scenarios`.
 //!
-//! `scenarios [RUNS [SEED [SIDE_BY_SIDE]]]`; as root.
+//! `scenarios [RUNS [SEED [PARALLEL]]]`; as root.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use observer_tests::{
     require_root,
 };
 
-/// The part of the runs that must be right.
+/// The least share of right verdicts.
 const ENOUGH: f64 = 0.95;
 
 fn main() -> ExitCode {

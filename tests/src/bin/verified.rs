@@ -1,5 +1,5 @@
-//! What the verifier of the running kernel walks through for each program of observer, of every way of every hook that
-//! it takes: `{"kernel": SERIES, "programs": {"OBJECT/PROGRAM": INSTRUCTIONS}}` on standard output.
+//! Instructions that the verifier of the running kernel processes for each program of observer, for every possible alternative
+//! of every hook: `{"kernel": SERIES, "programs": {"OBJECT/PROGRAM": INSTRUCTIONS}}` on standard output.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -23,7 +23,7 @@ fn main() -> Result<()> {
         look(domain, &facts, None, &mut programs)?;
         for hook in domain.hooks {
             for alternative in 1..=hook.alternatives.len() {
-                // A way that this kernel has not is no way to look at.
+                // Alternatives that are impossible on this kernel are skipped.
                 let known = hook.alternatives[alternative - 1]
                     .programs
                     .iter()
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Loads the domain's object, one hook in the way given, and looks at what is in the kernel then.
+/// Loads the domain's object with the given alternative of one hook, and reads the counts of its programs.
 fn look(
     domain: &'static Declaration,
     facts: &KernelFacts,

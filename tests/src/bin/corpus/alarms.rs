@@ -1,4 +1,4 @@
-//! False alarms on ordinary activity: a recording of a whole machine on which nobody planted a leak.
+//! False alarms on ordinary activity: a recording of a whole machine without a planted leak.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 
 use crate::replayed;
 
-/// Prints each process that was called a leak, and how long how many processes were observed; without those whose ids
-/// the lists name (as `corpus record` leaves them beside its whole recordings).
+/// Prints each process with the verdict `leak`, and the number and observed time of all processes, without the ids in `lists`
+/// (which `corpus record` writes next to its whole recordings).
 pub fn count(recording: &Path, lists: &[&str]) -> Result<()> {
     let mut others = BTreeSet::new();
     for list in lists {
@@ -16,17 +16,17 @@ pub fn count(recording: &Path, lists: &[&str]) -> Result<()> {
         others.extend(ids);
     }
     let (mut processes, mut seconds, mut alarms) = (0, 0.0, 0);
-    for life in replayed::play(recording)? {
-        if others.contains(&life.id.pid()) {
+    for history in replayed::play(recording)? {
+        if others.contains(&history.id.pid()) {
             continue;
         }
-        let Some(last) = life.told.last() else { continue };
+        let Some(last) = history.verdicts.last() else { continue };
         processes += 1;
         seconds += last.at;
-        if let Some(called) = life.told.iter().find(|told| told.verdict == "leak") {
+        if let Some(called) = history.verdicts.iter().find(|verdict| verdict.verdict == "leak") {
             alarms += 1;
-            let grew = (called.held - life.told[0].held) / f64::from(1 << 20);
-            println!("{} after {:.0} of {:.0} s, grown by {grew:.1} MiB", life.name, called.at, last.at);
+            let grew = (called.held - history.verdicts[0].held) / f64::from(1 << 20);
+            println!("{} after {:.0} of {:.0} s, grown by {grew:.1} MiB", history.name, called.at, last.at);
         }
     }
     println!("{alarms} alarms, {processes} processes, {:.1} process hours", seconds / 3600.0);

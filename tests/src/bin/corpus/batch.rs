@@ -1,4 +1,4 @@
-//! Runs many workloads side by side under one observer, and writes down which process was which run.
+//! Runs many workloads in parallel under one observer, and records the process of each run.
 
 use std::{
     collections::BTreeMap,
@@ -19,13 +19,13 @@ use crate::{
 
 /// How often requests are sent.
 const TICK: Duration = Duration::from_millis(250);
-/// Between the starts of two programs.
+/// The time between the starts of two programs.
 const APART: Duration = Duration::from_millis(250);
 
-/// Where things are.
+/// Paths of the corpus.
 pub struct Places<'a> {
     pub root: &'a Path,
-    /// What was built for the corpus, and what runs share.
+    /// Built programs and shared files.
     pub built: PathBuf,
     pub observer: PathBuf,
 }
@@ -36,13 +36,13 @@ pub struct Running {
     children: Vec<Child>,
     pub sender: Sender,
     dice: Dice,
-    /// Since its first request could be sent.
+    /// When its first request could be sent.
     began: Option<Instant>,
-    /// The process that the label is about, once it takes requests.
+    /// The labelled process, once it accepts requests.
     pub pid: Option<u32>,
 }
 
-/// Runs these for `length`, recording to `recording`; the process id of each run that lived to the end, by its name.
+/// Runs these for `length` and records to `recording`. Returns the process id of each run that reached the end, by name.
 pub fn record(
     runs: &[Run],
     length: Duration,
@@ -70,7 +70,7 @@ pub fn record(
                 end = Some(now + length);
             }
         }
-        // Half of them are known from their start, the others are there already.
+        // Half of them start before the observer, the others after it.
         if observer.is_none() && running.len() * 2 > runs.len() {
             observer = Some(
                 Command::new(&places.observer)
@@ -84,7 +84,7 @@ pub fn record(
         let seconds = (now - last).as_secs_f64();
         last = now;
         for each in &mut running {
-            each.go_on(now, seconds, length.as_secs_f64());
+            each.advance(now, seconds, length.as_secs_f64());
         }
         if end.is_some_and(|end| now >= end) {
             break;
@@ -115,13 +115,13 @@ pub fn record(
 }
 
 impl Running {
-    fn go_on(&mut self, now: Instant, seconds: f64, length: f64) {
+    fn advance(&mut self, now: Instant, seconds: f64, length: f64) {
         let at = self.began.map_or(0.0, |began| (now - began).as_secs_f64());
         let factor = self.run.profile().factor(at, length, &mut self.dice);
         self.send(now, self.run.rate() * factor, seconds);
     }
 
-    /// Sends what `seconds` at `rate` requests a second make, once it takes any.
+    /// Sends the requests of `seconds` at `rate` per second, once it accepts any.
     pub fn send(&mut self, now: Instant, rate: f64, seconds: f64) {
         if !self.sender.ready() {
             return;
@@ -136,7 +136,7 @@ impl Running {
         self.sender.send(rate, seconds);
     }
 
-    /// Ends what belongs to it.
+    /// Kills its processes.
     pub fn end(&mut self) {
         self.children.iter_mut().for_each(end_group);
         self.children.clear();
@@ -148,7 +148,7 @@ impl Running {
     }
 }
 
-/// Starts a program with what it needs in a folder of its own.
+/// Starts a program in its own folder.
 pub fn start(run: &Run, number: usize, folder: &Path, places: &Places<'_>) -> Result<Running> {
     let own = folder.join(format!("{number}"));
     fs::create_dir_all(&own)?;
@@ -229,7 +229,7 @@ fn child_of(parent: u32) -> Option<u32> {
     })
 }
 
-/// Ends a program with what it started in its group.
+/// Kills a program and its process group.
 fn end_group(child: &mut Child) {
     let group = format!("-{}", child.id());
     let _ = Command::new("kill").args(["-KILL", "--", &group]).status();

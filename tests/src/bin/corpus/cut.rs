@@ -1,6 +1,6 @@
-//! From a recording of a whole machine to one of the corpus's processes only: nothing else of the machine is kept.
+//! Cuts a recording of a whole machine to the processes of the corpus, without anything else of the machine.
 //!
-//! A process is named after its run, so a cut recording says itself what it holds, and replays like any other.
+//! A process gets the name of its run, so a cut recording describes itself, and replays like any other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use observer_core::facts::{
 };
 use observer_sources::{record::Recorder, replay::Replay};
 
-/// Writes to `to` what `from` says of the processes in `names` (run by name, process id).
+/// Copies the facts about the processes in `names` (name of the run, process id) from `from` to `to`.
 pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64> {
     let by_pid: BTreeMap<u32, &String> = names.iter().map(|(name, pid)| (*pid, name)).collect();
     let named = |id: &TaskId| by_pid.get(&id.pid()).copied();
@@ -64,7 +64,7 @@ pub fn cut(from: &Path, names: &BTreeMap<String, u32>, to: &Path) -> Result<u64>
     recorder.finish().map_err(|error| anyhow!("{error}")).with_context(|| to.display().to_string())
 }
 
-/// The session without what it says of the machine.
+/// The session without data about the machine.
 fn anonymous(session: SessionFact) -> SessionFact {
     let kernel = session.kernel.split('-').next().unwrap_or_default().to_owned();
     SessionFact {

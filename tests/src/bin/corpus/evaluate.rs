@@ -1,4 +1,4 @@
-//! How often the verdicts are right: every run of the corpus, replayed and compared with its label.
+//! Accuracy of the verdicts: every run of the corpus is replayed and compared with its label.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
@@ -7,36 +7,36 @@ use anyhow::{Context as _, Result};
 use crate::{
     manifest::{Kind, Label, Manifest, Part, Profile, Run},
     proportion::Proportion,
-    replayed::{self, Life, Told},
+    replayed::{self, ProcessHistory, ReportedVerdict},
 };
 
 /// Verdicts, in the order of the table.
 const VERDICTS: [&str; 6] = ["leak", "growing", "warmup", "stable", "shrinking", "unknown"];
 
-/// A rate is judged so many seconds after the beginning, and then so often.
+/// Seconds until the first check of a rate, and between checks.
 const RATES: (f64, f64) = (120.0, 60.0);
 
-/// Seconds at the start of a run that its long-run slope leaves out.
+/// Seconds at the start of a run that are not part of its long-run slope.
 const SETTLED: f64 = 60.0;
 
-/// What was measured on some of the runs.
+/// The figures of some runs.
 #[derive(Default)]
 pub struct Figures {
     runs: usize,
     packaged: usize,
     /// By label: verdicts at the end of the run.
     ends: BTreeMap<Label, BTreeMap<String, usize>>,
-    /// Runs of each label that were called a leak at any moment.
+    /// Runs of each label with the verdict `leak` at any time.
     called: BTreeMap<Label, Proportion>,
-    /// Seconds to the first `leak`, of those that are.
+    /// Seconds until the first `leak`, for leaks.
     times: Vec<f64>,
     coverage: Proportion,
-    /// Half widths of the intervals over the truth.
+    /// Half widths of the intervals, relative to the truth.
     widths: Vec<f64>,
     wrong: Vec<String>,
 }
 
-/// Replays the recordings of these parts; of others, nothing is read.
+/// Replays the recordings of these parts only.
 pub fn evaluate(root: &Path, parts: &[Part]) -> Result<Figures> {
     let mut figures = Figures::default();
     for part in parts {
@@ -57,48 +57,54 @@ impl Figures {
             .collect();
         recordings.sort();
         for recording in recordings {
-            for life in replayed::play(&recording)? {
-                let run = runs.get(&life.name).with_context(|| format!("{} is in no manifest", life.name))?;
-                self.take(run, &life);
+            for history in replayed::play(&recording)? {
+                let run =
+                    runs.get(&history.name).with_context(|| format!("{} is in no manifest", history.name))?;
+                self.take(run, &history);
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, run: &Run, life: &Life) {
+    fn take(&mut self, run: &Run, history: &ProcessHistory) {
         let label = run.workload.label;
-        let Some(last) = life.told.last() else { return };
+        let Some(last) = history.verdicts.last() else { return };
         self.runs += 1;
         self.packaged += usize::from(run.workload.kind == Kind::Packaged);
         *self.ends.entry(label).or_default().entry(last.verdict.clone()).or_default() += 1;
-        let called = life.told.iter().find(|told| told.verdict == "leak");
+        let called = history.verdicts.iter().find(|verdict| verdict.verdict == "leak");
         self.called.entry(label).or_default().count(called.is_some());
         match (label, called) {
-            (Label::Leak, Some(told)) => self.times.push(told.at),
+            (Label::Leak, Some(verdict)) => self.times.push(verdict.at),
             (Label::Leak, None) => {
                 self.wrong.push(format!(
                     "missed: {} ({}; at its end {})",
-                    life.name, run.workload.why, last.verdict
+                    history.name, run.workload.why, last.verdict
                 ));
             }
-            (_, Some(told)) => {
-                self.wrong
-                    .push(format!("called after {:.0} s: {} ({})", told.at, life.name, run.workload.why));
+            (_, Some(verdict)) => {
+                self.wrong.push(format!(
+                    "called after {:.0} s: {} ({})",
+                    verdict.at, history.name, run.workload.why
+                ));
             }
             (_, None) => {}
         }
         if label == Label::Leak && run.profile() == Profile::Steady {
-            self.rates(&life.told);
+            self.rates(&history.verdicts);
         }
     }
 
-    /// Whether the intervals of a steady leak's rate hold its slope over the whole run.
-    fn rates(&mut self, told: &[Told]) {
-        let settled: Vec<(f64, f64)> =
-            told.iter().filter(|told| told.at >= SETTLED).map(|told| (told.at, told.held)).collect();
+    /// Checks whether the intervals of a steady leak's rate contain its slope over the whole run.
+    fn rates(&mut self, verdict: &[ReportedVerdict]) {
+        let settled: Vec<(f64, f64)> = verdict
+            .iter()
+            .filter(|verdict| verdict.at >= SETTLED)
+            .map(|verdict| (verdict.at, verdict.held))
+            .collect();
         let truth = slope(&settled);
         let mut next = RATES.0;
-        for each in told {
+        for each in verdict {
             if each.at < next {
                 continue;
             }
@@ -110,12 +116,12 @@ impl Figures {
         }
     }
 
-    /// Runs that are no leaks and were called one, of those that were not.
+    /// Runs with the verdict `leak` that are no leaks.
     fn alarms(&self) -> usize {
         self.called.iter().filter(|(label, _)| **label != Label::Leak).map(|(_, called)| called.of).sum()
     }
 
-    /// The figures as a page says them.
+    /// The figures as Markdown.
     pub fn page(&self) -> String {
         let mut page = String::new();
         let found = self.called.get(&Label::Leak).copied().unwrap_or_default();
@@ -174,7 +180,7 @@ fn quantile(values: &[f64], share: f64) -> Option<f64> {
     values.get((share * (values.len().max(1) - 1) as f64).round() as usize).copied()
 }
 
-/// The slope of the line of least squares; of what does not change, exactly none.
+/// The slope of the least-squares line; exactly 0 for constant values.
 fn slope(points: &[(f64, f64)]) -> f64 {
     let begin = points.first().map_or(0.0, |point| point.1);
     let points: Vec<(f64, f64)> = points.iter().map(|(at, value)| (*at, value - begin)).collect();

@@ -1,8 +1,8 @@
-//! Whether labels are true: each program is given the load of several runs in a part of the time, and looked at.
+//! Checks labels: each program gets the load of several runs in less time, and its memory is sampled.
 //!
-//! What grows without bound keeps growing with its requests; what has a bound, or nothing to grow by, does not once it has
-//! had more of them than its bound takes. Read is what the process holds (`/proc/PID/status`), nothing of the verdict.
-//! Cannot be seen: a bound in seconds that is longer than the time between two looks.
+//! Unbounded growth continues with the requests. A program with a bound, or without growth, stops growing after enough
+//! requests. The check reads the memory of the process (`/proc/PID/status`), not the verdict. It cannot see a bound in time that
+//! is longer than the interval between two samples.
 
 use std::{
     collections::BTreeMap,
@@ -19,52 +19,51 @@ use crate::{
     manifest::{Label, Run},
 };
 
-/// Requests come so many times as fast as in a run.
+/// The rate of requests, relative to a run.
 const FASTER: f64 = 16.0;
-/// The first look is after the requests of so many seconds of a run, each next one after four times as many.
+/// The first sample is after the requests of this many seconds of a run, each next one after four times as many.
 const FIRST: f64 = 100.0;
-/// Looks that are always taken; one more where these do not bear the label out: a cache may take long to fill, and a heap
-/// may grow in large steps.
-const LOOKS: usize = 3;
-/// Programs side by side.
-const BESIDE: usize = 100;
-/// Seconds for one program, at most: slow ones are not given more requests than they take.
-const PATIENCE: f64 = 600.0;
+/// The least number of samples. One more is taken if these contradict the label, because a cache may fill slowly, and a heap may
+/// grow in large steps.
+const SAMPLES: usize = 3;
+/// The number of parallel programs.
+const PARALLEL: usize = 100;
+/// The time limit for one program, seconds: slow ones get fewer requests.
+const TIME_LIMIT: f64 = 600.0;
 const TICK: Duration = Duration::from_millis(50);
-/// Bytes that are no growth, and the share of what was held before that is none either.
-const NOTHING: (f64, f64) = ((1 << 20) as f64, 0.05);
+/// Changes that are no growth: bytes, and share of the memory before.
+const NO_GROWTH: (f64, f64) = ((1 << 20) as f64, 0.05);
 
-/// What was held at each look: the lowest value of the quarter of requests before it, so that a collector's garbage
-/// counts little; bytes.
-struct Looked {
+/// Memory at each sample, bytes: the lowest value in the quarter of requests before it, so that garbage counts little.
+struct Samples {
     held: Vec<f64>,
 }
 
-/// What the looks tell.
+/// The result of the samples.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum TrialResult {
     Grows,
-    Rests,
-    Neither,
+    Flat,
+    Unclear,
 }
 
-impl Looked {
-    /// From the last three looks.
-    fn told(&self) -> Told {
-        let [.., first, middle, last] = self.held[..] else { return Told::Neither };
+impl Samples {
+    /// The result of the last three samples.
+    fn result(&self) -> TrialResult {
+        let [.., first, middle, last] = self.held[..] else { return TrialResult::Unclear };
         let (early, late) = (middle - first, last - middle);
-        if late <= NOTHING.0.max(NOTHING.1 * middle) {
-            Told::Rests
+        if late <= NO_GROWTH.0.max(NO_GROWTH.1 * middle) {
+            TrialResult::Flat
         } else if late >= 2.0 * early {
-            // Four times as many requests lie between the later two: at least half as much with each of them.
-            Told::Grows
+            // There are four times as many requests between the later two: at least half the growth per request.
+            TrialResult::Grows
         } else {
-            Told::Neither
+            TrialResult::Unclear
         }
     }
 }
 
-impl fmt::Display for Looked {
+impl fmt::Display for Samples {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held: Vec<String> =
             self.held.iter().map(|bytes| format!("{:.1}", bytes / f64::from(1 << 20))).collect();
@@ -75,12 +74,12 @@ impl fmt::Display for Looked {
 struct Trial {
     running: Running,
     began: Instant,
-    looked: Looked,
-    /// Since the last look.
+    samples: Samples,
+    /// The lowest value since the last sample.
     low: f64,
 }
 
-/// Tries these; fails if any label is not borne out.
+/// Checks the labels of `runs`; an error if any is not confirmed.
 pub fn check(runs: &[Run], places: &Places<'_>) -> Result<()> {
     let folder = places.built.join("labels");
     let _ = fs::remove_dir_all(&folder);
@@ -91,12 +90,12 @@ pub fn check(runs: &[Run], places: &Places<'_>) -> Result<()> {
     let mut more = true;
     while more || !trials.is_empty() {
         let now = Instant::now();
-        if more && trials.len() < BESIDE {
+        if more && trials.len() < PARALLEL {
             match waiting.next() {
                 Some((number, run)) => match batch::start(run, number, &folder, places) {
                     Ok(running) => {
-                        let looked = Looked { held: Vec::new() };
-                        trials.push(Trial { running, began: now, looked, low: f64::INFINITY });
+                        let samples = Samples { held: Vec::new() };
+                        trials.push(Trial { running, began: now, samples, low: f64::INFINITY });
                     }
                     Err(error) => drop(wrong.insert(run.name(), format!("{error:#}"))),
                 },
@@ -106,10 +105,10 @@ pub fn check(runs: &[Run], places: &Places<'_>) -> Result<()> {
         let seconds = (now - last).as_secs_f64();
         last = now;
         for trial in &mut trials {
-            let Some(said) = trial.go_on(now, seconds) else { continue };
-            println!("{said}");
-            if !said.starts_with("true") {
-                wrong.insert(trial.running.run.name(), said);
+            let Some(line) = trial.advance(now, seconds) else { continue };
+            println!("{line}");
+            if !line.starts_with("true") {
+                wrong.insert(trial.running.run.name(), line);
             }
             trial.running.end();
         }
@@ -119,7 +118,7 @@ pub fn check(runs: &[Run], places: &Places<'_>) -> Result<()> {
     let _ = fs::remove_dir_all(&folder);
     ensure!(
         wrong.is_empty(),
-        "{} of {} labels are not borne out: {:#?}",
+        "{} of {} labels are not confirmed: {:#?}",
         wrong.len(),
         runs.len(),
         wrong.keys()
@@ -128,44 +127,44 @@ pub fn check(runs: &[Run], places: &Places<'_>) -> Result<()> {
 }
 
 impl Trial {
-    /// What is to be said, once it is over.
-    fn go_on(&mut self, now: Instant, seconds: f64) -> Option<String> {
+    /// Advances the trial; its result as a line, once it is over.
+    fn advance(&mut self, now: Instant, seconds: f64) -> Option<String> {
         let rate = self.running.run.rate();
         self.running.send(now, rate * FASTER, seconds);
         let held = self.running.pid.and_then(held);
         let requests = self.running.sender.sent as f64;
-        let next = FIRST * rate * 4f64.powi(self.looked.held.len() as i32);
+        let next = FIRST * rate * 4f64.powi(self.samples.held.len() as i32);
         if requests >= 0.75 * next {
             self.low = self.low.min(held.unwrap_or(f64::INFINITY));
         }
-        let over = (now - self.began).as_secs_f64() > PATIENCE;
+        let over = (now - self.began).as_secs_f64() > TIME_LIMIT;
         if requests >= next {
-            self.looked.held.push(std::mem::replace(&mut self.low, f64::INFINITY));
+            self.samples.held.push(std::mem::replace(&mut self.low, f64::INFINITY));
         }
-        let looks = self.looked.held.len();
-        let told = self.looked.told();
+        let count = self.samples.held.len();
+        let result = self.samples.result();
         let run = &self.running.run;
-        let borne_out = match run.workload.label {
-            Label::Leak => told == Told::Grows,
-            Label::Bounded | Label::Stable | Label::Shrinking => told == Told::Rests,
+        let is_confirmed = match run.workload.label {
+            Label::Leak => result == TrialResult::Grows,
+            Label::Bounded | Label::Stable | Label::Shrinking => result == TrialResult::Flat,
         };
-        let enough = looks > LOOKS || looks == LOOKS && borne_out;
+        let enough = count > SAMPLES || count == SAMPLES && is_confirmed;
         let dead = self.running.pid.is_some() && held.is_none();
         if !(enough || over || dead) {
             return None;
         }
-        let word = match (looks >= LOOKS, dead) {
+        let word = match (count >= SAMPLES, dead) {
             (_, true) => "dead",
             (false, _) => "slow",
-            _ if borne_out => "true",
-            _ if told == Told::Neither => "unclear",
+            _ if is_confirmed => "true",
+            _ if result == TrialResult::Unclear => "unclear",
             _ => "wrong",
         };
         Some(format!(
             "{word:<8} {:<32} {:<8} {} after {requests} requests",
             run.name(),
             format!("{:?}", run.workload.label).to_lowercase(),
-            self.looked,
+            self.samples,
         ))
     }
 }
@@ -184,18 +183,18 @@ fn held(pid: u32) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn told(mebibytes: &[f64]) -> Told {
-        Looked { held: mebibytes.iter().map(|held| held * f64::from(1 << 20)).collect() }.told()
+    fn result(mebibytes: &[f64]) -> TrialResult {
+        Samples { held: mebibytes.iter().map(|held| held * f64::from(1 << 20)).collect() }.result()
     }
 
     #[test]
-    fn growth_with_every_request_is_told_from_a_bound() {
-        assert!(told(&[10.0, 16.0, 40.0]) == Told::Grows);
-        assert!(told(&[10.0, 40.0, 40.5]) == Told::Rests);
-        // Slower and slower: it may have a bound, and has not reached it.
-        assert!(told(&[10.0, 40.0, 60.0]) == Told::Neither);
-        // The last three looks count.
-        assert!(told(&[10.0, 40.0, 60.0, 60.0]) == Told::Rests);
-        assert!(told(&[10.0, 40.0]) == Told::Neither);
+    fn growth_with_every_request_is_no_bound() {
+        assert!(result(&[10.0, 16.0, 40.0]) == TrialResult::Grows);
+        assert!(result(&[10.0, 40.0, 40.5]) == TrialResult::Flat);
+        // Slower growth: it may have a bound that is not reached yet.
+        assert!(result(&[10.0, 40.0, 60.0]) == TrialResult::Unclear);
+        // The last three samples count.
+        assert!(result(&[10.0, 40.0, 60.0, 60.0]) == TrialResult::Flat);
+        assert!(result(&[10.0, 40.0]) == TrialResult::Unclear);
     }
 }

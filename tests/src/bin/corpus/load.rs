@@ -1,4 +1,4 @@
-//! Sending requests at the pace of a profile, without ever waiting for the program that takes them.
+//! Sends requests at the rate of a profile, without waiting for the program.
 
 use std::{
     fs::{File, OpenOptions},
@@ -12,12 +12,12 @@ use std::{
 
 use crate::manifest::{Dice, Run};
 
-/// Seconds of load that are made up for after the driver was held up; more is forgotten.
+/// The most seconds of load that are sent later after a delay of the driver.
 const LATE: f64 = 5.0;
 
 /// The load of one run.
 pub struct Sender {
-    /// `None` until the program listens, and after it hung up.
+    /// `None` until the program listens, and after it closed the connection.
     sink: Option<Sink>,
     to: String,
     first: String,
@@ -34,12 +34,12 @@ pub struct Sender {
 
 struct Sink {
     file: File,
-    /// A message a write.
+    /// Whether each write is a message.
     datagrams: bool,
 }
 
 impl Sender {
-    /// `input` is the program's standard input; `filled` fills the places that are the same for the whole run.
+    /// `input` is the program's standard input; `filled` replaces the placeholders that are constant in a run.
     pub fn new(run: &Run, input: UnixStream, filled: impl Fn(&str) -> String) -> Self {
         let load = &run.workload.load;
         let seed = run.name().bytes().fold(7u64, |seed, byte| seed.wrapping_mul(31) + u64::from(byte));
@@ -69,7 +69,7 @@ impl Sender {
         sender
     }
 
-    /// Whether requests can be sent; tries to connect where they cannot.
+    /// Whether requests can be sent; tries to connect if not.
     pub fn ready(&mut self) -> bool {
         if self.sink.is_none() {
             self.sink = connect(&self.to);
@@ -81,7 +81,7 @@ impl Sender {
         self.sink.is_some()
     }
 
-    /// Sends what `seconds` at `rate` requests a second make.
+    /// Sends the requests of `seconds` at `rate` per second.
     pub fn send(&mut self, rate: f64, seconds: f64) {
         self.owed = (self.owed + rate * seconds).min((rate * LATE).max(1.0));
         if !self.ready() {
@@ -130,7 +130,7 @@ impl Sender {
                     let from = self.dice.below(997) as usize;
                     self.waiting.extend_from_slice(&self.payload[from..from + self.size]);
                 }
-                // No place of ours: a brace of the program's own language.
+                // Not a placeholder: a brace of the program's own language.
                 _ => {
                     self.waiting.push(b'{');
                     rest = &rest[1..];
@@ -146,13 +146,13 @@ impl Sender {
         self.waiting.extend_from_slice(format!("{number:0digits$}").as_bytes());
     }
 
-    /// The number in letters, for programs that take words only.
+    /// The number in letters, for programs that accept only words.
     fn word(&mut self, number: u64) {
         self.waiting
             .extend(format!("{number:08}").bytes().map(|digit| b"abdegiklmo"[usize::from(digit - b'0')]));
     }
 
-    /// Writes what fits, reads and forgets what came back.
+    /// Writes as much as possible, and drops the answers.
     fn flush(&mut self) {
         let Some(sink) = &mut self.sink else { return };
         let mut over = false;

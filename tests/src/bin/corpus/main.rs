@@ -1,13 +1,13 @@
-//! The corpus: records it anew, and measures the verdicts on it. `cargo xtask corpus` calls this.
+//! Records the corpus, and measures the verdicts on it. `cargo xtask corpus` runs this.
 //!
 //! `corpus record [PART]`: runs every workload of a part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml` in
 //! `tests/corpus/`), or of all, and writes `tests/corpus/recordings/`.
-//! `corpus try PART SECONDS WORDS`: runs those whose names contain WORDS, and keeps nothing.
-//! `corpus labels PART [WORD…]`: tries whether labels are true, without the verdict: of all, or whose names contain a WORD.
-//! `corpus eval [--untouched]`: prints the figures; without the flag those of the parts that one may look at.
-//! `corpus alarms RECORDING [LIST…]`: what was called a leak on a machine where nobody planted one.
-//! `corpus cut WHOLE LIST TO`: keeps of a whole recording the processes of a list, as `record` leaves them in `target/`.
-//! `corpus series RECORDING`: each process's time, bytes held, bytes asked for, rate and its interval.
+//! `corpus try PART SECONDS WORDS`: runs those with names that contain WORDS, and keeps nothing.
+//! `corpus labels PART [WORD…]`: checks labels without the verdicts, of all runs or of those with a WORD in their names.
+//! `corpus eval [--untouched]`: prints the figures; without the flag only of the parts that the algorithm was built on.
+//! `corpus alarms RECORDING [LIST…]`: prints the verdicts `leak` on a machine without a planted leak.
+//! `corpus cut WHOLE LIST TO`: cuts a whole recording to the processes of a list, as `record` writes both to `target/`.
+//! `corpus series RECORDING`: prints the series of each process: time, resident bytes, mapped bytes, rate and its interval.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, process::ExitCode, time::Duration};
 
@@ -26,7 +26,7 @@ mod replayed;
 use batch::Places;
 use manifest::{Manifest, Part, Run};
 
-/// Seconds that every run is observed for, at least.
+/// The least observed time of a run, seconds.
 const SECONDS: u64 = 1500;
 
 fn main() -> ExitCode {
@@ -58,36 +58,36 @@ fn run(words: &[&str]) -> Result<()> {
     }
 }
 
-/// Prints what the verdicts are worth on the parts that the algorithm was built on, together.
+/// Prints the figures of the parts that the algorithm was built on.
 fn built_on(root: &Path) -> Result<()> {
     let figures = evaluate::evaluate(root, &Part::BUILT_ON)?;
     println!("## The parts that the algorithm was built on\n\n{}", figures.page());
     Ok(())
 }
 
-/// Prints what the verdicts are worth on what they have never seen.
+/// Prints the figures of the untouched part.
 fn untouched(root: &Path) -> Result<()> {
-    let said = match Part::Untouched.recordings(root).is_dir() {
+    let page = match Part::Untouched.recordings(root).is_dir() {
         true => evaluate::evaluate(root, &[Part::Untouched])?.page(),
         false => "Nothing of it is recorded yet.".to_owned(),
     };
-    println!("## The untouched part\n\n{said}");
+    println!("## The untouched part\n\n{page}");
     Ok(())
 }
 
-/// Writes each process's series, for looking at it elsewhere.
+/// Prints the series of each process, for plotting.
 fn series(recording: &Path) -> Result<()> {
-    for life in replayed::play(recording)? {
-        println!("# {} {} {}", life.name, life.id.pid(), life.id.start);
-        for told in &life.told {
-            let [rate, low, high] = told.rate.unwrap_or([f64::NAN; 3]);
-            println!("{:.3} {} {} {rate:.1} {low:.1} {high:.1}", told.at, told.held, told.asked);
+    for history in replayed::play(recording)? {
+        println!("# {} {} {}", history.name, history.id.pid(), history.id.start);
+        for verdict in &history.verdicts {
+            let [rate, low, high] = verdict.rate.unwrap_or([f64::NAN; 3]);
+            println!("{:.3} {} {} {rate:.1} {low:.1} {high:.1}", verdict.at, verdict.held, verdict.asked);
         }
     }
     Ok(())
 }
 
-/// Cuts a whole recording to the runs of a list: a process id and a name a line.
+/// Cuts a whole recording to the runs of a list, which has a process id and a name per line.
 fn cut_again(whole: &Path, list: &Path, to: &Path) -> Result<()> {
     let mut names = BTreeMap::new();
     for line in fs::read_to_string(list).with_context(|| list.display().to_string())?.lines() {
@@ -99,14 +99,14 @@ fn cut_again(whole: &Path, list: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Tries the labels of the runs of a part whose names contain one of `only`; of all, where there is none.
+/// Checks the labels of the runs of a part, or only of those with one of `only` in their names.
 fn try_labels(root: &Path, part: Part, only: &[&str]) -> Result<()> {
     let mut runs = Manifest::read(root, part)?.runs();
     runs.retain(|run| only.is_empty() || only.iter().any(|word| run.name().contains(word)));
     labels::check(&runs, &places(root)?)
 }
 
-/// Where things are, once what the corpus needs is built.
+/// The paths of the corpus, after building its programs.
 fn places(root: &Path) -> Result<Places<'_>> {
     let observer = std::env::current_exe()?.with_file_name("observer");
     let built = root.join("target/corpus");
@@ -114,7 +114,7 @@ fn places(root: &Path) -> Result<Places<'_>> {
     Ok(Places { root, built, observer })
 }
 
-/// Records every run of a part whose name contains `only`.
+/// Records every run of a part with `only` in its name.
 fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
     let manifest = Manifest::read(root, part)?;
     let places = places(root)?;
@@ -128,7 +128,7 @@ fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
         let runs: Vec<Run> =
             manifest.runs().into_iter().enumerate().filter(mine).map(|(_, run)| run).collect();
         let mut runs: Vec<Run> = runs.into_iter().filter(|run| run.workload.name.contains(only)).collect();
-        // The first half is there before the observer: one run of each workload, not all leaks.
+        // The first half starts before the observer: one run of each workload, not only leaks.
         runs.sort_by_key(|run| run.index);
         if runs.is_empty() {
             continue;
@@ -141,7 +141,7 @@ fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
         let to = recordings.join(format!("{}.recording", batch + 1));
         let bytes = cut::cut(&whole, &names, &to)?;
         eprintln!(
-            "batch {}: {} of {} runs lived to the end; {bytes} bytes",
+            "batch {}: {} of {} runs reached the end; {bytes} bytes",
             batch + 1,
             names.len(),
             runs.len()
@@ -150,7 +150,7 @@ fn record(root: &Path, part: Part, seconds: u64, only: &str) -> Result<()> {
     Ok(())
 }
 
-/// Builds the programs, and what they share.
+/// Builds the programs, and their shared files.
 fn prepare(root: &Path, built: &Path) -> Result<()> {
     fs::create_dir_all(built)?;
     let programs = root.join("tests/corpus/programs");
@@ -197,7 +197,7 @@ fn prepare(root: &Path, built: &Path) -> Result<()> {
     }
     let cluster = built.join("postgres");
     if !cluster.exists() {
-        // It refuses to run as root, and the build's folder may be closed to others.
+        // initdb does not run as root, and other users may have no access to the build folder.
         let place = std::env::temp_dir().join(format!("corpus-{}", std::process::id()));
         fs::create_dir_all(&place)?;
         run(Command::new("chown").arg("postgres").arg(&place))?;

@@ -1,5 +1,5 @@
-//! The corpus's manifests in `tests/corpus/`, one a part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml`): what runs, under which load,
-//! and what it is.
+//! The manifests in `tests/corpus/`, one per part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml`): programs, loads
+//! and labels.
 
 use std::{
     collections::BTreeMap,
@@ -15,14 +15,14 @@ pub struct Manifest {
     pub workload: Vec<Workload>,
 }
 
-/// A program under a load, which runs several times with other parameters.
+/// A program under a load, which runs several times with different parameters.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workload {
     pub name: String,
     pub kind: Kind,
     pub label: Label,
-    /// What makes the label true.
+    /// Why the label is true.
     pub why: String,
     pub command: Vec<String>,
     /// Requests a second.
@@ -38,13 +38,13 @@ pub struct Workload {
     pub preload: Vec<String>,
     #[serde(default)]
     pub process: Process,
-    /// Runs beside it for as long.
+    /// A second program that runs as long.
     #[serde(default)]
     pub beside: Vec<String>,
-    /// What `{dir}/beside` holds.
+    /// The content of `{dir}/beside`.
     #[serde(default)]
     pub beside_file: String,
-    /// Runs before it, to its end.
+    /// A program that runs to its end first.
     #[serde(default)]
     pub before: Vec<String>,
     #[serde(default)]
@@ -66,24 +66,25 @@ pub struct Load {
     /// Sent after every `bound` requests.
     #[serde(default)]
     pub every: String,
-    /// What `{dir}/conf` holds.
+    /// The content of `{dir}/conf`.
     #[serde(default)]
     pub file: String,
 }
 
-/// Which workloads: a file each, so that nobody chooses run by run.
+/// A part of the corpus, in a file of its own, so that runs are not chosen one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// What the algorithm was built on first.
+    /// The algorithm was first built on this part.
     Build,
-    /// What was untouched once, and is built on now.
+    /// Formerly untouched; the algorithm is built on it now.
     Second,
-    /// As the second, untouched after it.
+    /// Like the second, untouched for longer.
     Third,
-    /// What only final figures have seen.
+    /// Only used for final figures.
     Untouched,
 }
 
+/// The origin of a program.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -92,6 +93,7 @@ pub enum Kind {
     Built,
 }
 
+/// The true behaviour of a program's memory.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum Label {
@@ -122,11 +124,11 @@ pub enum Profile {
     StopsEarly,
 }
 
-/// Which process the label is about.
+/// The labelled process.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Process {
-    /// The one that was started.
+    /// The started process.
     #[default]
     Own,
     /// Its child.
@@ -141,7 +143,7 @@ pub struct Run {
 }
 
 impl Manifest {
-    /// Reads and checks the part's.
+    /// Reads and checks the manifest of a part.
     pub fn read(root: &Path, part: Part) -> Result<Self> {
         let path = root.join("tests/corpus").join(part.name()).with_extension("toml");
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -166,10 +168,10 @@ impl Manifest {
 impl Part {
     pub const ALL: [Self; 4] = [Self::Build, Self::Second, Self::Third, Self::Untouched];
 
-    /// What one may look at.
+    /// The parts that the algorithm was built on.
     pub const BUILT_ON: [Self; 3] = [Self::Build, Self::Second, Self::Third];
 
-    /// As files are named after it.
+    /// Its name, as in file names.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Build => "build",
@@ -179,13 +181,13 @@ impl Part {
         }
     }
 
-    /// The part of that name.
+    /// The part with this name.
     pub fn named(name: &str) -> Result<Self> {
         let part = Self::ALL.into_iter().find(|part| part.name() == name);
         part.with_context(|| format!("{name} is no part of the corpus"))
     }
 
-    /// Recordings that its runs are spread over: as many as fit the machine side by side.
+    /// The number of recordings for its runs, so that each fits the machine.
     pub const fn batches(self) -> usize {
         match self {
             Self::Build | Self::Second => 2,
@@ -193,14 +195,14 @@ impl Part {
         }
     }
 
-    /// Where its recordings are.
+    /// The folder of its recordings.
     pub fn recordings(self, root: &Path) -> PathBuf {
         root.join("tests/corpus/recordings").join(self.name())
     }
 }
 
 impl Run {
-    /// As recordings and tables name it.
+    /// Its name in recordings and tables.
     pub fn name(&self) -> String {
         format!("{}/{}", self.workload.name, self.index + 1)
     }
@@ -252,7 +254,7 @@ impl Profile {
     }
 }
 
-/// Chance that is the same with every recording.
+/// Reproducible random numbers.
 #[derive(Clone, Debug)]
 pub struct Dice {
     seed: u64,

@@ -1,8 +1,8 @@
-//! A share that was counted, with the interval that so many cases support.
+//! A counted share with its confidence interval.
 
 use std::fmt;
 
-/// So many of so many.
+/// `of` cases among `all`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Proportion {
     pub of: usize,
@@ -24,7 +24,7 @@ impl Proportion {
         self.of as f64 / self.all as f64
     }
 
-    /// The 95 % interval (Wilson 1927): right for few cases and near 0 and 1, too.
+    /// The 95 % interval (Wilson 1927): also valid for few cases and near 0 and 1.
     pub fn interval(self) -> (f64, f64) {
         const Z: f64 = 1.96;
         let n = self.all as f64;

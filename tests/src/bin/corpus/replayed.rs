@@ -1,5 +1,4 @@
-//! What observer says of each process of a recording, report after report: replayed through the very engine that runs
-//! live.
+//! The verdicts on each process of a recording, report by report, from the same engine as in live operation.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,35 +10,36 @@ use observer_core::{
 };
 use observer_sources::replay::Replay;
 
-/// What one report said of one process.
+/// The verdict of one report on one process.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ReportedVerdict {
     /// Seconds since the process was first seen.
     pub at: f64,
     /// Anonymous memory and swap, bytes.
     pub held: f64,
-    /// Bytes asked of the kernel, less those given back, while observed.
+    /// Bytes mapped minus bytes unmapped, while observed.
     pub asked: f64,
     pub verdict: String,
     /// Bytes per second: the rate and its interval.
     pub rate: Option<[f64; 3]>,
 }
 
-/// What was said of one process.
+/// All verdicts on one process.
 #[derive(Clone, Debug)]
-pub struct Life {
+pub struct ProcessHistory {
     pub id: TaskId,
-    /// The process's name: the run's in the corpus.
+    /// The process's name; in the corpus, that of the run.
     pub name: String,
-    pub told: Vec<Told>,
+    /// One per report.
+    pub verdicts: Vec<ReportedVerdict>,
 }
 
-/// Plays a recording.
-pub fn play(recording: &Path) -> Result<Vec<Life>> {
+/// Replays a recording.
+pub fn play(recording: &Path) -> Result<Vec<ProcessHistory>> {
     let failed = |error| anyhow!("{}: {error}", recording.display());
     let mut engine =
         observer::domains::engine(Request { resolve: false, ..Request::new(observer_mem::views::MEM) });
-    let mut lives: BTreeMap<TaskId, (f64, Life)> = BTreeMap::new();
+    let mut histories: BTreeMap<TaskId, (f64, ProcessHistory)> = BTreeMap::new();
     for item in Replay::open(recording).map_err(failed)? {
         let item = match item {
             Ok(item) => item,
@@ -58,29 +58,29 @@ pub fn play(recording: &Path) -> Result<Vec<Life>> {
             let table = &report.tables[0];
             for row in table.rows.iter().filter(|row| !row.ended && !row.processes.is_empty()) {
                 let at = now.boot as f64 / 1e9;
-                let (began, life) = lives.entry(row.processes[0]).or_insert_with(|| {
+                let (began, history) = histories.entry(row.processes[0]).or_insert_with(|| {
                     (
                         at,
-                        Life {
+                        ProcessHistory {
                             id: row.processes[0],
                             name: text(&table.columns, row, "comm"),
-                            told: Vec::new(),
+                            verdicts: Vec::new(),
                         },
                     )
                 });
-                life.told.extend(told(&table.columns, row, at - *began));
+                history.verdicts.extend(verdict(&table.columns, row, at - *began));
             }
         }
         engine.delivered(now);
     }
-    Ok(lives.into_values().map(|(_, life)| life).collect())
+    Ok(histories.into_values().map(|(_, history)| history).collect())
 }
 
-fn told(columns: &[Column], row: &Row, at: f64) -> Option<Told> {
+fn verdict(columns: &[Column], row: &Row, at: f64) -> Option<ReportedVerdict> {
     let number = |name| number(columns, row, name);
     let or_none = |name| number(name).unwrap_or(0.0);
     let rate = number("rate").zip(number("rate_low")).zip(number("rate_high"));
-    Some(Told {
+    Some(ReportedVerdict {
         at,
         held: number("anon")? + or_none("swap"),
         asked: or_none("mapped") - or_none("unmapped") + or_none("protected"),

@@ -1,8 +1,8 @@
-//! Calls into the kernel, timed by themselves: what one takes with this or that attached.
+//! Times single system calls.
 //!
-//! `load calls FOLDER` hears `NAME MILLISECONDS`, makes the call for that long in batches of about a millisecond, and
-//! answers with the lower quartile over the batches in nanoseconds a call, of processor time, and with how many it made:
-//! what else the machine did meanwhile is in neither. What a call makes the kernel do for it (a loopback's other end) is its own time too.
+//! `load calls FOLDER` reads `NAME MILLISECONDS`, repeats the call for that long in batches of about a millisecond, and answers
+//! with the lower quartile of the batches, in nanoseconds of processor time per call, and the number of calls. Other work on the
+//! machine is not included. Work of the kernel for the call (the other end of a loopback connection) is.
 
 use std::{
     fs::{self, File},
@@ -24,10 +24,10 @@ use serde_json::json;
 use crate::pin;
 
 const PAGE: usize = 4096;
-/// A file is made short again at this length, so that a long run fills no disk.
+/// A file is truncated at this length, so that a long run does not fill the disk.
 const LONGEST_FILE: u64 = 64 << 20;
 
-/// Says what it can, then does what it is told.
+/// Reports the calls, then makes the requested ones.
 pub fn run(folder: &Path) -> Result<()> {
     let mut calls = Calls::new(folder)?;
     pin::to_last_processor()?;
@@ -35,7 +35,7 @@ pub fn run(folder: &Path) -> Result<()> {
     while let Some(words) = hear() {
         let [name, milliseconds] = &words[..] else { bail!("give a call and milliseconds") };
         let time = Duration::from_millis(milliseconds.parse()?);
-        // A line is heard in words, and names have spaces.
+        // Requests are split at spaces, and names contain spaces.
         let name = name.replace('_', " ");
         let (nanoseconds, made) = calls.time(&name, time).with_context(|| name.clone())?;
         tell(json!({"call": name, "ns": nanoseconds, "calls": made}));
@@ -66,7 +66,7 @@ struct Calls {
     named: File,
     deleted: File,
     appended: u64,
-    /// The end of the heap when a batch began: between batches it is the allocator's to move.
+    /// The end of the heap at the start of a batch; the allocator may move it between batches.
     heap: usize,
     fault: *mut u8,
     listener: TcpListener,
@@ -80,7 +80,7 @@ struct Calls {
 /// for long enough, and each of them be charged with what a batch begins with, as the first page of a file.
 const TRIES: usize = 3;
 
-/// Pages that are given back and touched again.
+/// Pages that are released and touched again.
 const FAULTS: usize = 256;
 
 impl Calls {
@@ -109,7 +109,7 @@ impl Calls {
         })
     }
 
-    /// Nanoseconds of a call, and how many were made in all.
+    /// Nanoseconds per call, and the number of calls.
     fn time(&mut self, name: &str, time: Duration) -> Result<(f64, usize)> {
         // The first calls also warm caches.
         let mut batch = 1;
@@ -139,7 +139,7 @@ impl Calls {
         self.appended = 0;
         self.named.set_len(0)?;
         self.deleted.set_len(0)?;
-        // SAFETY: asks for the present end of the heap.
+        // SAFETY: only returns the end of the heap.
         self.heap = unsafe { libc::syscall(libc::SYS_brk, 0) } as usize;
         let began = spent();
         match name {

@@ -1,4 +1,4 @@
-//! Much that is there and does nothing: processes, descriptors, connections.
+//! Many idle objects: processes, descriptors, connections.
 
 use std::{
     fs::{self, File},
@@ -13,15 +13,15 @@ use observer_tests::{
 };
 use serde_json::json;
 
-/// Connections that one process has both ends of: twice as many descriptors, below the usual limit of 20,000.
+/// Connections per process, which holds both ends: twice as many descriptors, below the usual limit of 20,000.
 const CONNECTIONS_EACH: usize = 8_000;
 
-/// So many processes that sleep.
+/// Sleeping processes.
 pub fn processes(count: &str) -> Result<()> {
     gather(count.parse()?, |_| Ok(()))
 }
 
-/// Processes with so many descriptors each, all of one file that has a name, but for `deleted` files in the first.
+/// Processes with this many descriptors each, all of one file with a name, except `deleted` files in the first.
 pub fn descriptors(processes: &str, each: &str, deleted: &str, folder: &Path) -> Result<()> {
     let (each, deleted): (usize, usize) = (each.parse()?, deleted.parse()?);
     let named = folder.join("held");
@@ -43,7 +43,7 @@ pub fn descriptors(processes: &str, each: &str, deleted: &str, folder: &Path) ->
     })
 }
 
-/// So many connections over the loopback interface, in as few processes as can hold them.
+/// Connections over the loopback interface, in as few processes as possible.
 pub fn connections(count: &str) -> Result<()> {
     let count: usize = count.parse()?;
     gather(count.div_ceil(CONNECTIONS_EACH), |number| {
@@ -62,7 +62,7 @@ pub fn connections(count: &str) -> Result<()> {
     })
 }
 
-/// Forks so many processes, each of which makes itself ready; they end with this one.
+/// Forks processes, which prepare themselves and end with this one.
 fn gather(count: usize, ready: impl Fn(usize) -> Result<()>) -> Result<()> {
     let (mut heard, said) = std::io::pipe()?;
     for number in 0..count {

@@ -1,6 +1,6 @@
-//! One kind of event, at a rate or as fast as the machine can, counted.
+//! One kind of event, at a given rate or as fast as possible, counted.
 //!
-//! Hears `stop` and answers with the truth: how many, and how many bytes.
+//! Answers `stop` with the truth: the number of events and bytes.
 
 use std::{
     fs::{self, File},
@@ -21,22 +21,22 @@ use observer_tests::{
 };
 use serde_json::json;
 
-/// Events between two looks at the clock.
+/// Events between two reads of the clock.
 const BURST: u64 = 64;
 const PAGE: usize = 4096;
 
-/// What was done.
+/// The truth.
 #[derive(Default)]
 struct Truth {
     events: u64,
     bytes: u64,
 }
 
-/// Floods with events of `kind`, `rate` a second (0: no limit), until it is told to stop.
+/// Floods with events of `kind`, `rate` a second (0: no limit), until `stop`.
 pub fn run(kind: &str, rate: &str, folder: &Path) -> Result<()> {
     let rate: u64 = rate.parse()?;
     let mut event = event(kind, folder)?;
-    // Made before it is ready: a thread has memory of its own, which is no part of the truth.
+    // Started before it is ready, because a thread's own memory is not part of the truth.
     let stop = Arc::new(AtomicBool::new(false));
     let stopper = Arc::clone(&stop);
     let (begin, begun) = std::sync::mpsc::sync_channel(1);
@@ -67,7 +67,7 @@ pub fn run(kind: &str, rate: &str, folder: &Path) -> Result<()> {
     let elapsed = began.elapsed().as_secs_f64();
     if listening.join().is_ok_and(|heard| heard) {
         tell(json!({"events": truth.events, "bytes": truth.bytes, "seconds": elapsed}));
-        // What it holds is looked at until the input ends.
+        // Its resources stay visible until the input ends.
         while hear().is_some() {
             tell(json!({}));
         }
@@ -77,7 +77,7 @@ pub fn run(kind: &str, rate: &str, folder: &Path) -> Result<()> {
 
 type Event = Box<dyn FnMut() -> Result<u64>>;
 
-/// What does one event and says how many bytes that were.
+/// A function that causes one event and returns its bytes.
 fn event(kind: &str, folder: &Path) -> Result<Event> {
     Ok(match kind {
         "mem" => heap(),
@@ -126,7 +126,7 @@ fn event(kind: &str, folder: &Path) -> Result<Event> {
     })
 }
 
-/// The heap a page longer, and a page shorter, in turns; bytes are those by which it grew.
+/// Grows and shrinks the heap by a page in turns; the bytes are those of growth.
 fn heap() -> Event {
     // SAFETY: asks for the present end of the heap.
     let end = unsafe { libc::syscall(libc::SYS_brk, 0) } as usize;

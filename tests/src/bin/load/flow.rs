@@ -1,4 +1,4 @@
-//! Traffic from one process to another, which the benchmark puts into another network namespace.
+//! Traffic from one process to another, in another network namespace.
 
 use std::{
     io::{Read as _, Write as _},
@@ -12,9 +12,9 @@ use serde_json::json;
 
 use crate::pin;
 
-/// What one short connection carries.
+/// Bytes of one short connection.
 const SHORT: usize = 100_000;
-/// What is sent and sent back.
+/// Bytes of a ping.
 const PING: usize = 64;
 
 /// Answers every connection: what it begins with says how. `b` and `s` are only taken in, `p` comes back; `s` and `p` on the
@@ -71,7 +71,7 @@ pub fn send(kind: &str, address: &str) -> Result<()> {
     Ok(())
 }
 
-/// One connection; a unit is a byte.
+/// One connection; the unit is a byte.
 fn bulk(address: &str, end: Instant) -> Result<(u64, u64)> {
     let mut stream = TcpStream::connect(address)?;
     let buffer = vec![b'b'; 128 << 10];
@@ -98,8 +98,8 @@ fn short(address: &str, end: Instant) -> Result<(u64, u64)> {
     Ok((count, count * SHORT as u64))
 }
 
-/// A little there and back; a unit is a round trip. Both sides run on one processor: how long another one takes to wake
-/// up, of a virtual machine above all, is more than what any watcher adds, and depends on what watchers do besides.
+/// A ping-pong; the unit is a round trip. Both sides run on one processor, because the wake-up of another one, especially in a
+/// virtual machine, takes longer than the overhead of any tool, and depends on other work of the tools.
 fn ping(address: &str, end: Instant) -> Result<(u64, u64)> {
     pin::to_last_processor()?;
     let mut stream = TcpStream::connect(address)?;
@@ -116,7 +116,7 @@ fn ping(address: &str, end: Instant) -> Result<(u64, u64)> {
     Ok((count, count * PING as u64 + 1))
 }
 
-/// Waits until the other side has taken everything and closed.
+/// Waits until the peer has read everything and closed.
 fn finish(mut stream: TcpStream) -> Result<()> {
     stream.shutdown(std::net::Shutdown::Write)?;
     let mut rest = [0; 64];

@@ -1,6 +1,6 @@
-//! Loads for the benchmark: what a machine does while its observers are measured. Each counts its own truth.
+//! Loads for the benchmark. Each counts its own truth.
 //!
-//! `load KIND [ARGUMENT…]` speaks as a workload does: it says that it is ready, hears lines, and ends with its input.
+//! `load KIND [ARGUMENT…]` has the protocol of a workload: it reports that it is ready, reads lines, and ends with its input.
 
 use std::process::ExitCode;
 

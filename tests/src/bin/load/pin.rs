@@ -1,8 +1,8 @@
-//! Where a load runs: what is to be told from a few nanoseconds must not depend on where the scheduler puts it.
+//! CPU affinity of a load, because measurements of a few nanoseconds must not depend on the scheduler.
 
 use anyhow::{Result, ensure};
 
-/// Keeps this thread to the last processor.
+/// Pins this thread to the last processor.
 pub fn to_last_processor() -> Result<()> {
     // SAFETY: the first asks a number, not of this thread alone, which may be kept to one already; the set is a plain value.
     let result = unsafe {

@@ -1,8 +1,8 @@
 //! The pure part alone, for counting its instructions: a minute of a busy machine through decoder, changes, engine and
 //! report, and a recorded minute through replay, engine and report.
 //!
-//! `pure decode mem|disk|net` and `pure replay FILE mem|disk|net`; what is counted is the function [`counted`], everything
-//! before it is made ready first. `pure record FILE` writes the recording.
+//! `pure decode mem|disk|net` and `pure replay FILE mem|disk|net`; only the function [`counted`] is counted, after all
+//! preparation. `pure record FILE` writes the recording.
 
 use std::{path::Path, process::ExitCode};
 
@@ -75,7 +75,7 @@ fn done(rows: usize) -> Result<()> {
     Ok(())
 }
 
-/// What callgrind counts, by this name.
+/// callgrind counts this function, by its name.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn counted(work: &mut dyn FnMut()) {
@@ -151,7 +151,7 @@ fn replayed(file: &Path, view: View) -> Result<usize> {
     Ok(rows)
 }
 
-/// Writes the minute of all domains, as `observer record` would.
+/// Writes the minute of all domains like `observer record`.
 fn record(file: &Path) -> Result<()> {
     let mut recorder = Recorder::create(file)?;
     let mut streams = Vec::new();
@@ -160,7 +160,7 @@ fn record(file: &Path) -> Result<()> {
         observe(view, &Minute::of(name), &mut |item| facts.push(item()));
         streams.push(facts);
     }
-    // Second after second: what each domain says, and then that a report is due.
+    // For each second: the facts of each domain, then a tick.
     recorder.push(&session());
     let mut rests: Vec<&[StreamItem]> = streams.iter().map(|facts| &facts[1..]).collect();
     for _ in 0..SECONDS {
@@ -193,7 +193,7 @@ fn session() -> Fact {
     }))
 }
 
-/// The moment so many seconds after the start.
+/// The time this many seconds after the start.
 fn moment(seconds: u64) -> Timestamp {
     let at = seconds * 1_000_000_000;
     Timestamp { boot: 1_000_000_000_000 + at, wall: 1_790_000_000_000_000_000 + at }

@@ -1,7 +1,7 @@
-//! A minute of a busy machine, byte for byte as it crosses the border of the kernel, the same in every run.
+//! A minute of a busy machine, byte for byte as it crosses the kernel boundary, the same in every run.
 //!
-//! Made and not recorded: the records are laid out as this version's kernel side lays them out, and no names are in them
-//! that anybody has. Some processes live for a second; of the others some grow, some move bytes, most do little.
+//! It is synthetic: the records have the layout of this version's kernel side, and invented names. Some processes live for a
+//! second. Of the others, some grow, some transfer bytes, and most do little.
 
 use observer_common::{
     disk::{
@@ -18,21 +18,21 @@ use observer_common::{
 };
 
 pub const SECONDS: u64 = 60;
-/// Processes that live throughout, and those of each second.
+/// Processes of the whole minute, and of each second.
 const PROCESSES: u64 = 300;
 const BRIEF: u64 = 20;
-/// Deleted files that are held, and connections that stay open.
+/// Deleted files with holders, and open connections.
 const FILES: u64 = 40;
 const CONNECTIONS: u64 = 400;
 
-/// What comes between two reports.
+/// The data between two reports.
 #[derive(Default)]
 pub struct Second {
-    /// Records of the ring.
+    /// Records of the ring buffer.
     pub records: Vec<Vec<u8>>,
     /// Entries of maps: map, key, value.
     pub entries: Vec<(MapName, Vec<u8>, Vec<u8>)>,
-    /// Passes of iterators: program, records.
+    /// Scans of iterators: program, records.
     pub passes: Vec<(ProgramName, Vec<u8>)>,
 }
 
@@ -41,7 +41,7 @@ pub struct Minute {
 }
 
 impl Minute {
-    /// What the domain's object would have written.
+    /// The output of the domain's kernel object.
     pub fn of(domain: &str) -> Self {
         let second = match domain {
             "mem" => mem,
@@ -52,7 +52,7 @@ impl Minute {
     }
 }
 
-/// The memory of a value that crosses the border.
+/// The memory of a value that crosses the kernel boundary.
 ///
 /// # Safety
 /// `T` must have no padding: its module asserts the size of each such type.
@@ -61,7 +61,7 @@ unsafe fn bytes<T: Copy>(value: &T) -> Vec<u8> {
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) }.to_vec()
 }
 
-/// A number that looks like any other, and is the same in every run.
+/// A reproducible pseudo-random number.
 fn number(seed: u64, below: u64) -> u64 {
     let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^= mixed >> 29;
@@ -89,7 +89,7 @@ fn key(id: TaskId) -> Vec<u8> {
     [id.start.to_ne_bytes(), id.tgid.to_ne_bytes()].concat()
 }
 
-/// A tenth of the processes grows by a page or more a second, another goes up and down.
+/// A tenth of the processes grows by at least a page per second, another tenth alternates.
 fn mem(second: u64) -> Second {
     let mut out = Second::default();
     let totals = |process: u64, seconds: u64| MemTotals {
@@ -114,7 +114,7 @@ fn mem(second: u64) -> Second {
             data_vm: 2 * pages,
             page_tables: 8 * pages,
         };
-        // SAFETY: the types of the border have no padding.
+        // SAFETY: the types of the kernel boundary have no padding.
         unsafe {
             pass.extend(bytes(&record));
             if process % 10 < 2 {
@@ -136,7 +136,7 @@ fn mem(second: u64) -> Second {
     out
 }
 
-/// Every fourth of the deleted files grows, written by two processes.
+/// Every fourth deleted file grows by writes of two processes.
 fn disk(second: u64) -> Second {
     let mut out = Second::default();
     let (mut held, mut writers) = (Vec::new(), Vec::new());
@@ -155,7 +155,7 @@ fn disk(second: u64) -> Second {
             flags: NAMELESS | EXACT,
             counted: (1 << 20) + written,
         };
-        // SAFETY: the types of the border have no padding.
+        // SAFETY: the types of the kernel boundary have no padding.
         unsafe { out.entries.push((names::disk::FILES, bytes(&inode), bytes(&total))) }
         for holder in [file, file + 1] {
             let record = disk::HeldRecord {
@@ -169,7 +169,7 @@ fn disk(second: u64) -> Second {
                 writable: 1,
                 ..disk::HeldRecord::default()
             };
-            // SAFETY: the types of the border have no padding.
+            // SAFETY: the types of the kernel boundary have no padding.
             unsafe {
                 held.extend(bytes(&record));
                 if file % 4 == 0 {
@@ -202,7 +202,7 @@ fn disk(second: u64) -> Second {
     out
 }
 
-/// Connections that stay, those of each second, and datagrams.
+/// Open connections, short ones of each second, and datagrams.
 fn net(second: u64) -> Second {
     let mut out = Second::default();
     let socket = |number: u64, seconds: u64| SocketRecord {
@@ -233,7 +233,7 @@ fn net(second: u64) -> Second {
             socket: socket(number, second + 1),
             ..net::HeldRecord::default()
         };
-        // SAFETY: the types of the border have no padding.
+        // SAFETY: the types of the kernel boundary have no padding.
         pass.extend(unsafe { bytes(&record) });
     }
     for brief in 0..BRIEF {
