@@ -1,28 +1,28 @@
-//! Workloads of the disk domain: a process that does with files what it is told, and tells what `fstat` says of them.
+//! Workloads of the disk domain: a process that works on files by command, and answers with their `fstat`.
 //!
-//! `workload disk files FOLDER` hears one command a line, a name being that of a file in the folder:
+//! `workload disk files FOLDER` reads one command per line, where a name is that of a file in the folder:
 //!
-//! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: makes one without a name in the folder
-//! - `deep NAME LENGTH`: makes it in folders so deep that its path has so many bytes, opens and deletes it, and tells the path
-//! - `recreate NAME`: makes another file of that name
-//! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (a second name, the first goes)
-//! - `write NAME WAY BYTES`: see [`ways`]; `try NAME WAY BYTES`: the same, or why it was `refused`
-//! - `clone NAME FROM`: makes and opens it, with the blocks of another file that is open
-//! - `stat NAME`: nothing but the truth; `sync NAME`: the same, once all of it is written back
-//! - `dup NAME [TIMES]`, `undup NAME` (one descriptor stays), `thread NAME` (a thread with a descriptor table of its own keeps it, this table does not),
-//!   `map NAME` (maps it and closes the descriptor), `register NAME` (the same with a ring of io_uring), `send NAME` (sends
-//!   it through a unix socket that nobody reads, and closes it), `loop NAME` (the same with a loop device),
-//!   `close NAME` (gives up whatever holds it)
-//! - `run NAME`: makes an executable, deletes it while a process runs it
-//! - `swap NAME`: tries to delete a file that is swapped to, then to swap to it once it is deleted; tells why either was
-//!   refused (`delete`, `swap`), and swaps to it no more
+//! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: creates one without a name in the folder
+//! - `deep NAME LENGTH`: creates it in nested folders with a path of this length, opens and deletes it, and answers with the path
+//! - `recreate NAME`: creates another file with that name
+//! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (adds a second name and removes the first)
+//! - `write NAME WAY BYTES`: see [`write_paths`]; `try NAME WAY BYTES`: the same, or the reason as `refused`
+//! - `clone NAME FROM`: creates and opens it, with the blocks of another open file
+//! - `stat NAME`: only the truth; `sync NAME`: the same after write-back
+//! - `dup NAME [TIMES]`, `undup NAME` (one descriptor stays), `thread NAME` (moves it to a thread with its own descriptor table),
+//!   `map NAME` (maps it and closes the descriptor), `register NAME` (the same with an io_uring instance), `send NAME` (sends
+//!   it through a unix socket without a reader, and closes it), `loop NAME` (the same with a loop device),
+//!   `close NAME` (closes every holder)
+//! - `run NAME`: creates an executable, and deletes it while a process runs it
+//! - `swap NAME`: tries to delete a swap file, and to swap to it after its deletion; answers with the error of
+//!   each (`delete`, `swap`), and stops swapping to it
 //! - `memfd NAME`, `shm NAME`, `zero NAME`: memory that looks like a deleted file
-//! - `child` starts a process that inherits everything and does what follows `child`: `child write NAME WAY BYTES`
+//! - `child` starts a process that inherits everything and runs the rest of a line after `child`: `child write NAME WAY BYTES`
 //!
-//! `workload disk crowd FOLDER COUNT` has so many descriptors of live files and one of a deleted one: see [`crowd`];
-//! `workload disk stalled FOLDER` is a filesystem that does not answer: see [`stalled`].
+//! `workload disk crowd FOLDER COUNT` holds COUNT descriptors of live files and one of a deleted file: see [`crowd`];
+//! `workload disk stalled FOLDER` is a filesystem that hangs: see [`stalled`].
 //!
-//! Names are given with `\xNN` for bytes that a line cannot hold.
+//! Names are given with `\xNN` for bytes that a line cannot contain.
 
 use std::{
     collections::BTreeMap,
@@ -47,9 +47,9 @@ mod elsewhere;
 mod queued;
 mod stalled;
 mod unbuffered;
-mod ways;
+mod write_paths;
 
-/// Runs the workload that the first word names.
+/// Runs the workload with the name in the first word.
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["files", folder] => files(PathBuf::from(folder)),
@@ -76,10 +76,10 @@ struct Holder {
     child: Option<Child>,
 }
 
-/// What keeps a file.
+/// A holder of a file.
 enum Held {
     Descriptors(Vec<File>),
-    Mapping { _held: ways::Mapping },
+    Mapping { _held: write_paths::Mapping },
     Elsewhere { _held: Box<elsewhere::Elsewhere> },
     Thread { stop: Sender<()>, thread: JoinHandle<()>, id: i32, fd: i32 },
 }
@@ -109,14 +109,14 @@ impl Holder {
                 let file = owned(unsafe { libc::memfd_create(c"deleted".as_ptr(), 0) })?;
                 self.keep(name, file)
             }
-            ["shm", name] => self.map(name, ways::Mapping::system_v(1 << 16)?),
-            ["zero", name] => self.map(name, ways::Mapping::shared_zero(1 << 16)?),
+            ["shm", name] => self.map(name, write_paths::Mapping::system_v(1 << 16)?),
+            ["zero", name] => self.map(name, write_paths::Mapping::shared_zero(1 << 16)?),
             ["delete", name] => {
                 fs::remove_file(self.path(name))?;
                 self.truth(name)
             }
             ["delete-uring", name] => {
-                ways::delete_by_uring(&CString::new(self.path(name).as_os_str().as_bytes())?)?;
+                write_paths::delete_by_uring(&CString::new(self.path(name).as_os_str().as_bytes())?)?;
                 self.truth(name)
             }
             ["replace", name] => {
@@ -131,11 +131,11 @@ impl Holder {
                 self.truth(name)
             }
             ["write", name, way, bytes] => {
-                ways::write(self.file(name)?, &self.folder, way, bytes.parse()?)?;
+                write_paths::write(self.file(name)?, &self.folder, way, bytes.parse()?)?;
                 self.truth(name)
             }
             ["try", name, way, bytes] => {
-                let tried = ways::write(self.file(name)?, &self.folder, way, bytes.parse()?);
+                let tried = write_paths::write(self.file(name)?, &self.folder, way, bytes.parse()?);
                 match tried.as_ref().err().and_then(|error| error.downcast_ref::<std::io::Error>()) {
                     Some(error) => Ok(json!({"refused": error.to_string()})),
                     None => tried.and_then(|()| self.truth(name)),
@@ -144,7 +144,7 @@ impl Holder {
             ["clone", name, from] => {
                 let source = self.file(from)?.try_clone()?;
                 self.open(name, libc::O_RDWR | libc::O_CREAT)?;
-                ways::clone(self.file(name)?, &source, 0, 0)?;
+                write_paths::clone(self.file(name)?, &source, 0, 0)?;
                 self.truth(name)
             }
             ["stat", name] => self.truth(name),
@@ -162,7 +162,7 @@ impl Holder {
             ["dup", name, times] => self.dup(name, times.parse()?),
             ["thread", name] => self.thread(name),
             ["map", name] => {
-                let mapping = ways::Mapping::of(self.file(name)?)?;
+                let mapping = write_paths::Mapping::of(self.file(name)?)?;
                 let truth = self.truth(name)?;
                 self.map(name, mapping)?;
                 Ok(truth)
@@ -191,13 +191,13 @@ impl Holder {
         self.keep(name, file)
     }
 
-    /// Folder by folder, because no system call takes a path that long.
+    /// Folder by folder, because no system call accepts such a long path.
     fn deep(&mut self, name: &str, length: usize) -> Result<Value> {
         let mut path = self.folder.as_os_str().as_bytes().to_vec();
         let mut folder = open(&self.folder, libc::O_RDONLY | libc::O_DIRECTORY)?;
         while path.len() + 1 + name.len() < length {
             let left = length - path.len() - 1 - name.len();
-            // A folder that leaves no room for a slash and a name behind it would be one byte too long.
+            // Leave space for a slash and a name.
             let component = vec![b'd'; if left > 251 { 249 } else { left - 1 }];
             path.push(b'/');
             path.extend(&component);
@@ -238,7 +238,7 @@ impl Holder {
         self.truth(name)
     }
 
-    fn map(&mut self, name: &str, mapping: ways::Mapping) -> Result<Value> {
+    fn map(&mut self, name: &str, mapping: write_paths::Mapping) -> Result<Value> {
         self.files.insert(name.to_owned(), Held::Mapping { _held: mapping });
         Ok(json!({}))
     }
@@ -250,7 +250,7 @@ impl Holder {
         }
     }
 
-    /// What `fstat` says of a file, and by which descriptors it is held.
+    /// The `fstat` of a file, and its descriptors.
     fn truth(&self, name: &str) -> Result<Value> {
         let Some(Held::Descriptors(files)) = self.files.get(name) else { return Ok(json!({})) };
         let mut truth = truth_of(files.first().context("no descriptor")?)?;
@@ -259,7 +259,7 @@ impl Holder {
         Ok(truth)
     }
 
-    /// Gives the file to what is no descriptor.
+    /// Passes the file to a holder that is not a descriptor.
     fn elsewhere(&mut self, way: &str, name: &str) -> Result<Value> {
         let path = self.path(name);
         if way == "run" {
@@ -277,7 +277,7 @@ impl Holder {
         Ok(truth)
     }
 
-    /// Gives the file to a thread that has left this process's descriptor table.
+    /// Passes the file to a thread with its own descriptor table.
     fn thread(&mut self, name: &str) -> Result<Value> {
         let truth = self.truth(name)?;
         let fd = self.file(name)?.as_raw_fd();
@@ -316,7 +316,7 @@ impl Holder {
         Ok(json!({"child": pid}))
     }
 
-    /// The life of a child: it ends when its parent closes the pipe.
+    /// The main loop of a child, until its parent closes the pipe.
     fn serve(&mut self, commands: File, mut answers: File) -> Result<()> {
         for line in BufReader::new(commands).lines() {
             let line = line?;
@@ -336,7 +336,7 @@ impl Child {
     }
 }
 
-/// What `fstat` says of a file.
+/// The `fstat` of a file.
 fn truth_of(file: &File) -> Result<Value> {
     let stat = file.metadata()?;
     let (major, minor) = (libc::major(stat.dev()), libc::minor(stat.dev()));
@@ -367,7 +367,7 @@ fn pipe() -> Result<(File, File)> {
     Ok((owned(ends[0])?, owned(ends[1])?))
 }
 
-/// `\xNN` as the byte that it stands for.
+/// Replaces `\xNN` by its byte.
 fn unescaped(name: &str) -> Vec<u8> {
     let mut parts = name.split("\\x");
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();

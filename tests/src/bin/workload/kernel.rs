@@ -1,7 +1,7 @@
-//! A workload that makes kernel memory of every kind grow: at each `step` more of each, none of it given back.
+//! A workload that makes every kind of kernel memory grow: more of each at every `step`, none of it released.
 //!
-//! No kind stops before the others: a slab cache is known to grow only when it was read again, which a slow machine does
-//! once in half a minute.
+//! All kinds grow until the end, because growth of a slab cache is only seen at its next read, which a slow machine does once
+//! in half a minute.
 
 use std::{
     io::{Read as _, Write as _},
@@ -13,11 +13,11 @@ use anyhow::{Result, ensure};
 use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
-/// What one table of page tables maps: a page touched in each such piece of address space costs a page of tables.
+/// Address space of one page table: one touched page in each costs a page of tables.
 const TABLE: usize = 2 << 20;
 const PAGE: usize = 4096;
-/// A step's worth of each; a thread is a stack and a task of the kernel's. A minute of it, four steps a second, takes half
-/// a gigabyte, and a quarter of the areas of memory that a process may have.
+/// Amounts per step; a thread costs a kernel stack and a task. A minute with four steps a second takes half a gigabyte, and a
+/// quarter of a process's mappings.
 const TABLES: usize = 100;
 const THREADS: usize = 15;
 const SENT: usize = 256 << 10;
@@ -33,7 +33,7 @@ pub fn run() -> Result<()> {
     let (mut tables, mut threads, mut sent, mut arrays) = (0, 0, 0, 0);
     let mut kept: Vec<OwnedFd> = Vec::new();
     let (mut sender, _receiver) = connection()?;
-    // Before 5.11 what BPF maps take counts as locked memory.
+    // Before 5.11 BPF maps count as locked memory.
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: a structure of this kind, which the call only reads. Where it is refused, it is not needed.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
@@ -55,7 +55,7 @@ pub fn run() -> Result<()> {
         threads += THREADS;
         let taken = sender.write(&vec![0; SENT]).unwrap_or(0);
         sent += taken;
-        // Its buffers are full: the next step needs others.
+        // Its buffers are full, so the next step needs another one.
         if taken < SENT {
             let mut next = connection()?;
             std::mem::swap(&mut sender, &mut next.0);
@@ -78,7 +78,7 @@ fn connection() -> Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut sender = TcpStream::connect(listener.local_addr()?)?;
     let mut receiver = listener.accept()?.0;
-    // One byte there and read: the connection stands, both sides have buffers.
+    // After one byte, the connection is established and both sides have buffers.
     sender.write_all(&[0])?;
     receiver.read_exact(&mut [0])?;
     sender.set_nonblocking(true)?;
@@ -91,13 +91,13 @@ fn map(length: usize) -> Result<usize> {
     // SAFETY: a new mapping, at an address that the kernel chooses.
     let address = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, -1, 0) };
     ensure!(address != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-    // Else a huge page would need no table.
+    // A huge page would need no table.
     // SAFETY: what was just mapped.
     unsafe { libc::madvise(address, length, libc::MADV_NOHUGEPAGE) };
     Ok(address as usize)
 }
 
-/// A map of `bytes`, of each CPU where it is per CPU.
+/// A map of `bytes`, for each CPU if it is per CPU.
 fn bpf_map(kind: u32, bytes: u32) -> Result<OwnedFd> {
     const VALUE: u32 = 4096;
     let mut attributes = [0_u32; 32];

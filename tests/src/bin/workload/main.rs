@@ -1,6 +1,6 @@
-//! Workloads that count what they do, for tests that compare it with what observer saw.
+//! Workloads that count their own truth, for tests that compare it with reports of observer.
 //!
-//! `workload DOMAIN KIND [ARGUMENT…]`; what is said on standard input and output is in `observer_tests::workload`.
+//! `workload DOMAIN KIND [ARGUMENT…]`; the protocol is in `observer_tests::workload`.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ mod mem;
 mod net;
 
 fn main() -> ExitCode {
-    // Its own name may be anything, and is no argument.
+    // The program's name is not an argument.
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does nothing but be there.
+/// Does nothing.
 fn idle() -> anyhow::Result<()> {
     tell(json!({"ready": true}));
     while hear().is_some() {

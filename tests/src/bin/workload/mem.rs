@@ -1,8 +1,8 @@
 //! Workloads of the mem domain.
 //!
-//! `mappings` does what it is told, call by call, straight to the kernel, and adds up what it asked for: `map`, `unmap`,
-//! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat`, `vfork`, `wander` (what one CPU brought,
-//! another takes away) and `threads`, each with a number of KiB. The others live and die in ways of their own.
+//! `mappings` makes system calls by command and sums the requested bytes: `map`, `unmap`,
+//! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat`, `vfork`, `wander` (one CPU adds
+//! pages, another removes them) and `threads`, each with a number of KiB. The other workloads start and exit differently.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
-/// Runs the workload that the first word names.
+/// Runs the workload with the name in the first word.
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["hog"] => hog(),
@@ -27,7 +27,7 @@ pub fn run(words: &[&str]) -> Result<()> {
     }
 }
 
-/// Takes memory until there is none, once it is told to.
+/// Allocates memory without end, after the first request.
 fn hog() -> Result<()> {
     const CHUNK: usize = 1 << 20;
     tell(json!({"ready": true}));
@@ -39,7 +39,7 @@ fn hog() -> Result<()> {
     Ok(())
 }
 
-/// What was asked of the kernel so far, in bytes.
+/// Bytes requested from the kernel so far.
 #[derive(Default)]
 struct Truth {
     mapped: usize,
@@ -47,7 +47,7 @@ struct Truth {
     mapped_file: usize,
     reserved: usize,
     protected: usize,
-    /// What is mapped now and was written to: address, length.
+    /// Current mappings with written pages: address, length.
     held: Vec<(usize, usize)>,
 }
 
@@ -111,7 +111,7 @@ impl Truth {
                 let path = std::env::current_exe()?;
                 let file = File::open(path)?;
                 map(0, length, libc::PROT_READ, 0, file.as_raw_fd())?;
-                // One that could be written to is a copy, and still no memory that was asked for.
+                // A writable one is a private copy, but still not requested memory.
                 let copy = map(0, length, libc::PROT_READ | libc::PROT_WRITE, 0, file.as_raw_fd())?;
                 unmap(copy, length)?;
                 self.mapped_file += 2 * length;
@@ -158,7 +158,7 @@ impl Truth {
         Ok(())
     }
 
-    /// Takes the last mapping, which must have `length` bytes.
+    /// Removes the last mapping, which must have `length` bytes.
     fn last(&mut self, length: usize) -> Result<(usize, usize)> {
         let (address, held) = self.held.pop().context("nothing is mapped")?;
         ensure!(held >= length, "the last mapping has {held} bytes");
@@ -169,9 +169,9 @@ impl Truth {
 const THREADS: usize = 4;
 const TIMES: usize = 500;
 
-/// Maps and unmaps in several threads, made by the C library: the standard library's map a signal stack of their own.
+/// Maps and unmaps in several threads of the C library, because those of the standard library also map a signal stack.
 fn at_once(length: usize) -> Result<()> {
-    // Making a thread maps and protects its stack: that is over when all of them begin.
+    // Creating a thread maps and protects its stack; all threads wait until that is done.
     static BEGIN: Barrier = Barrier::new(THREADS);
     extern "C" fn body(length: *mut libc::c_void) -> *mut libc::c_void {
         let length = length as usize;
@@ -195,7 +195,7 @@ fn at_once(length: usize) -> Result<()> {
     Ok(())
 }
 
-/// Maps in a child that shares this process's memory, as one of vfork does until it becomes another program.
+/// Maps in a child that shares this process's memory, like a child of vfork before exec.
 fn in_a_child_that_shares_memory(length: usize) -> Result<()> {
     static STACK: [AtomicU64; 8192] = [const { AtomicU64::new(0) }; 8192];
     extern "C" fn body(length: *mut libc::c_void) -> i32 {
@@ -210,7 +210,7 @@ fn in_a_child_that_shares_memory(length: usize) -> Result<()> {
     wait(pid)
 }
 
-/// Lives on after its main thread has ended, and maps 8 MiB then.
+/// Continues after the exit of its main thread, and then maps 8 MiB.
 fn orphan() -> Result<()> {
     std::thread::spawn(|| {
         tell(json!({"ready": true}));
@@ -230,7 +230,7 @@ fn orphan() -> Result<()> {
     Ok(())
 }
 
-/// At `step`, starts `count` processes one after the other that map an amount of their own and end at once.
+/// At `step`, starts `count` processes one after the other, which map different amounts and exit at once.
 fn brief(count: usize) -> Result<()> {
     tell(json!({"ready": true}));
     while hear().is_some() {
@@ -248,7 +248,7 @@ fn brief(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// At each `step`, starts a process that maps an amount of its own and ends; the second has the first one's number.
+/// At each `step`, starts a process that maps a different amount and exits; the second has the pid of the first.
 fn again() -> Result<()> {
     tell(json!({"ready": true}));
     let mut number = None;
@@ -265,7 +265,7 @@ fn again() -> Result<()> {
     Ok(())
 }
 
-/// At `fork`, starts a process that maps 4 MiB; at `exec`, has it become another program.
+/// At `fork`, starts a process that maps 4 MiB; at `exec`, the process runs another program.
 fn child() -> Result<()> {
     tell(json!({"ready": true}));
     let mut pipe = [0; 2];
@@ -305,7 +305,7 @@ fn child() -> Result<()> {
     Ok(())
 }
 
-/// Runs `body` in a child, which ends then.
+/// Runs `body` in a child, which then exits.
 fn fork(body: impl FnOnce()) -> Result<i32> {
     clone_as(None, body)
 }
@@ -363,7 +363,7 @@ fn remap(address: usize, old: usize, new: usize) -> Result<usize> {
     Ok(result as usize)
 }
 
-/// Moves the end of the heap behind the allocator's back: it asks for nothing while this runs.
+/// Moves the end of the heap without the allocator, which allocates nothing meanwhile.
 fn heap(by: isize) -> Result<()> {
     // SAFETY: what is given back was taken before.
     ensure!(unsafe { libc::sbrk(by) } as isize != -1, "sbrk");
@@ -395,7 +395,7 @@ fn compat(number: u32, address: usize, length: usize, protection: i32) -> Result
     Ok(result as usize)
 }
 
-/// Goes on on this CPU and no other.
+/// Pins this thread to this CPU.
 fn run_on(cpu: usize) -> Result<()> {
     // SAFETY: an array of bits, for which all zeroes are none.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };

@@ -1,5 +1,5 @@
-//! Workloads of the net domain. Each does its whole work when it is told `step`, and then says what each of its
-//! processes sent and received.
+//! Workloads of the net domain. Each does its whole work at `step`, and then answers with the bytes that each of its processes
+//! sent and received.
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,7 +23,7 @@ mod zerocopy;
 
 use processes::Processes;
 
-/// Runs the workload that the first word names.
+/// Runs the workload with the name in the first word.
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["own"] => own(),
@@ -76,8 +76,8 @@ fn ending_early(mut processes: Processes) -> Result<()> {
     Ok(())
 }
 
-/// One process that has both ends of a connection, made before it says that it is ready; each step moves a mebibyte
-/// there and a tenth of it back. `port` names the connection.
+/// One process with both ends of a connection, which exists before it is ready. Each step sends a mebibyte in one direction
+/// and a tenth of it back. `port` names the connection.
 fn own() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut client = TcpStream::connect(listener.local_addr()?)?;
@@ -102,7 +102,7 @@ fn own() -> Result<()> {
     Ok(())
 }
 
-/// Moves this process into a network namespace of its own, with a loopback interface that is up.
+/// Moves this process into a new network namespace with a running loopback interface.
 fn enter_namespace() -> Result<()> {
     // SAFETY: plain calls; the request is a zeroed interface request with its name filled in.
     unsafe {

@@ -1,4 +1,4 @@
-//! A crowd of descriptors, and behind the last of them a file that no directory names.
+//! Many descriptors, and after the last of them a deleted file.
 
 use std::{
     fs::File,
@@ -13,11 +13,11 @@ use serde_json::json;
 
 use super::{pipe, truth_of};
 
-/// Descriptors that a process needs for itself.
+/// Descriptors for a process's own use.
 const OWN: usize = 64;
 
-/// Makes so many descriptors of live files, in as many processes as their limit asks for. The last process, which was
-/// started last, has the deleted file at its greatest number.
+/// Opens this many descriptors of live files, in as many processes as the limit requires. The process that starts last has the
+/// deleted file at its highest descriptor.
 pub fn run(folder: &Path, count: usize) -> Result<()> {
     let each = limit()? - OWN;
     let path = folder.join("crowd");
@@ -84,7 +84,7 @@ fn copy(file: &File) -> Result<i32> {
     Ok(copy)
 }
 
-/// How many descriptors a process may have; the limit is raised as far as it goes.
+/// The limit of descriptors of a process, after raising it to its maximum.
 fn limit() -> Result<usize> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls get a valid limit.

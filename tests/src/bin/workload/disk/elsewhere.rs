@@ -1,4 +1,4 @@
-//! What keeps a file that no descriptor or mapping keeps: a ring, a socket, a loop device, a running program.
+//! Holders besides descriptors and mappings: an io_uring instance, a socket, a loop device, a running program.
 
 use std::{
     ffi::CString,
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 /// `LOOP_CTL_GET_FREE` and `LOOP_CONFIGURE` of `linux/loop.h`.
 const GET_FREE: libc::c_ulong = 0x4c82;
 const CONFIGURE: libc::c_ulong = 0x4c0a;
-/// `LO_FLAGS_AUTOCLEAR`: the device lets go of the file when the last descriptor of the device is closed.
+/// `LO_FLAGS_AUTOCLEAR`: the device releases the file when its last descriptor is closed.
 const AUTOCLEAR: u32 = 4;
 
 /// `struct loop_config`: the descriptor, the block size, `struct loop_info64`, reserved words.
@@ -39,10 +39,10 @@ struct LoopConfig {
 
 const _: () = assert!(size_of::<LoopConfig>() == 8 + 232 + 64);
 
-/// Keeps a file until it is dropped.
+/// Holds a file until it is dropped.
 pub enum Elsewhere {
     Ring(Box<IoUring>),
-    /// The file waits in the first of both ends.
+    /// The file is in flight in the first of the two ends.
     Socket {
         to: UnixStream,
         _from: UnixStream,
@@ -54,7 +54,7 @@ pub enum Elsewhere {
     Program(Child),
 }
 
-/// Gives `file` to what `way` says. The descriptor can be closed then.
+/// Passes `file` to the holder named `way`. The descriptor can then be closed.
 pub fn keep(way: &str, file: &File) -> Result<Elsewhere> {
     match way {
         "register" => {
@@ -72,9 +72,9 @@ pub fn keep(way: &str, file: &File) -> Result<Elsewhere> {
     }
 }
 
-/// Makes an executable at `path`, runs it, and deletes it; the descriptor tells the truth about it.
+/// Creates an executable at `path`, runs it, and deletes it; the descriptor gives its truth.
 pub fn run(path: &Path) -> Result<(Elsewhere, File)> {
-    // This one: a program of the system's may be a part of a larger one, and know itself by its name.
+    // A copy of this program, because a system program may be part of a multi-call binary.
     fs::copy("/proc/self/exe", path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     let mut program = Command::new(path);
@@ -124,7 +124,7 @@ fn done(result: i32) -> std::io::Result<()> {
 }
 
 impl Elsewhere {
-    /// What observer should name: a process, a descriptor, a device.
+    /// The expected holder: a process, a descriptor, a device.
     pub fn through(&self) -> Value {
         match self {
             Self::Ring(ring) => json!(ring.as_raw_fd()),
@@ -168,7 +168,7 @@ fn send(from: &UnixStream, file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Other processes look for free devices too: a device that was taken meanwhile is not the last one.
+/// Other processes may take a free device meanwhile, so this tries again.
 fn behind_loop(file: &File) -> Result<Elsewhere> {
     let control = File::open("/dev/loop-control").context("no loop devices here")?;
     loop {

@@ -1,5 +1,4 @@
-//! Ways of writing in which a program queues what is to be written, and the kernel writes it: aio, and io_uring by the call
-//! itself, by a thread that polls the queue, by a worker.
+//! Asynchronous writes: aio, and io_uring within the call, by the polling thread, and by a worker.
 
 use std::{fs::File, os::fd::AsRawFd as _};
 
@@ -39,7 +38,7 @@ struct Event {
     more: i64,
 }
 
-/// Writes `bytes` bytes at `end`. What has `direct` in its name passes the page cache by: the file's end and the bytes must
+/// Writes `bytes` bytes at `end`. A name with `direct` means direct I/O: the file's end and the bytes must
 /// be whole blocks.
 pub fn write(file: &File, end: u64, way: &str, bytes: usize) -> Result<()> {
     let filling = Aligned::new(bytes);
@@ -58,7 +57,7 @@ pub fn write(file: &File, end: u64, way: &str, bytes: usize) -> Result<()> {
         _ => bail!("no such way"),
     };
     if written < 0 {
-        // The caller wants to know why.
+        // The caller reports the error.
         return Err(std::io::Error::from_raw_os_error(-written as i32).into());
     }
     ensure!(written == bytes as i64, "{written} of {bytes} bytes");
@@ -100,7 +99,7 @@ fn aio(file: &File, end: u64, filling: &[u8]) -> Result<i64> {
 }
 
 fn uring(mut ring: IoUring, file: &File, end: u64, filling: &[u8], flags: squeue::Flags) -> Result<i64> {
-    // A thread that polls takes registered files only, before Linux 5.11.
+    // Before Linux 5.11 a polling thread accepts only registered files.
     ring.submitter().register_files(&[file.as_raw_fd()])?;
     let entry = opcode::Write::new(types::Fixed(0), filling.as_ptr(), filling.len() as u32)
         .offset(end)

@@ -1,6 +1,6 @@
-//! A FUSE filesystem whose server answers just enough for a file to be opened and deleted, and nothing after that.
+//! A FUSE filesystem with a server that stops answering after a file is opened and deleted.
 //!
-//! `workload disk stalled FOLDER` mounts it at the folder, in a mount namespace of its own unless it is told `shared`. The
+//! `workload disk stalled FOLDER` mounts it at the folder, in a new mount namespace unless `shared` is given. The
 //! structures are those of `linux/fuse.h`, protocol 7.31.
 
 use std::{
@@ -28,7 +28,7 @@ const FILE: u64 = 2;
 const IN_HEADER: usize = 40;
 const OUT_HEADER: usize = 16;
 
-/// Mounts, opens and deletes a file, and lets everything after that wait for ever.
+/// Mounts, opens and deletes a file. Every later request waits forever.
 pub fn run(folder: &Path) -> Result<()> {
     let device = OpenOptions::new().read(true).write(true).open("/dev/fuse").context("no FUSE here")?;
     let target = CString::new(folder.as_os_str().as_bytes())?;
@@ -46,7 +46,7 @@ pub fn run(folder: &Path) -> Result<()> {
     };
     ensure!(mounted == 0, "mount: {}", std::io::Error::last_os_error());
     let server = device.try_clone()?;
-    // It ends with this process: with it goes the device, and with the device the filesystem's hold on whoever asks.
+    // The server ends with this process. That closes the device, and waiting requests fail.
     let serving = std::thread::spawn(move || serve(server));
     let path = folder.join("file");
     // Told once that closing is not for this server to know, the kernel asks no more: a process that is killed would
@@ -54,7 +54,7 @@ pub fn run(folder: &Path) -> Result<()> {
     drop(File::open(&path)?);
     let file = File::open(&path)?;
     std::fs::remove_file(&path)?;
-    // The server has answered its last question.
+    // The server has sent its last answer.
     serving.join().ok().context("the server failed")??;
     tell(json!({"ready": true, "fd": file.as_raw_fd()}));
     while hear().is_some() {
@@ -94,7 +94,7 @@ fn serve(mut device: File) -> Result<()> {
     }
 }
 
-/// `struct fuse_init_out`: version 7.31, and nothing else that is offered.
+/// `struct fuse_init_out`: version 7.31, without optional features.
 fn init() -> Vec<u8> {
     let mut answer: Vec<u8> = [7_u32, 31, 0, 0].map(u32::to_ne_bytes).concat();
     answer.extend([0_u8; 4]);

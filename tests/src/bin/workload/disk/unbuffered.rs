@@ -1,4 +1,4 @@
-//! Writing past the page cache: the file, and bytes that may be written so.
+//! Direct I/O: opening the file, and aligned bytes.
 
 use std::{
     fs::File,
@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::Result;
 
-/// Alignment that `O_DIRECT` asks for on every disk here.
+/// The alignment of `O_DIRECT` on every disk here.
 const BLOCK: usize = 4096;
 
-/// The file opened anew, past the page cache: where it ends, and what is written, must be whole blocks.
+/// Opens the file again for direct I/O: its end and all writes must be whole blocks.
 pub fn direct(file: &File) -> Result<File> {
     let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     // SAFETY: the path is a C string, and the result is checked before it is owned.
@@ -22,7 +22,7 @@ pub fn direct(file: &File) -> Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// Bytes that begin where a block may.
+/// Aligned bytes.
 pub struct Aligned {
     space: Vec<u8>,
     start: usize,

@@ -1,4 +1,4 @@
-//! Every way in which a program makes a file grow, and what holds a file beside a descriptor.
+//! Every write path by which a program makes a file grow, and memory that maps a file.
 
 use std::{
     ffi::CStr,
@@ -16,24 +16,23 @@ use super::{
     unbuffered::{Aligned, direct},
 };
 
-/// Bytes of a line of a log.
+/// Bytes of a log line.
 const LINE: usize = 100;
 
 /// `FICLONERANGE` of `linux/fs.h`.
 const CLONE_RANGE: libc::c_ulong = 0x4020_940d;
 
-/// Makes `file` longer by `bytes` in the way called `way`; `reserve` and `hole` only take blocks, and `over` writes over what
-/// is there.
+/// Extends `file` by `bytes` by the write path `way`. `reserve` and `hole` only allocate blocks, and `over` overwrites.
 ///
-/// `folder` is one of the same filesystem.
+/// `folder` is on the same filesystem.
 pub fn write(mut file: &File, folder: &Path, way: &str, bytes: usize) -> Result<()> {
     let end = file.metadata()?.len();
     let filling = vec![b'x'; bytes];
     match way {
         "pwrite" => file.write_all_at(&filling, end)?,
-        // At the position of the descriptor, as most programs write; of no account for files opened for append.
+        // At the descriptor's position, like most programs; irrelevant for files opened for append.
         "append" | "write" => file.write_all(&filling)?,
-        // As a log grows, and as a table is updated.
+        // Like a growing log, and like an updated table.
         "lines" => filling.chunks(LINE).try_for_each(|line| file.write_all(line))?,
         "over" => filling.chunks(LINE).try_for_each(|line| file.write_all_at(line, 0))?,
         "writev" => {
@@ -75,7 +74,7 @@ fn allocate(file: &File, mode: i32, end: u64, bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Unlinks a file by io_uring: a worker of the kernel's does it, in no system call.
+/// Unlinks a file by io_uring: a kernel worker does it, outside of a system call.
 pub fn delete_by_uring(path: &CStr) -> Result<()> {
     let mut ring = IoUring::new(2)?;
     let entry = opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build();
@@ -86,7 +85,7 @@ pub fn delete_by_uring(path: &CStr) -> Result<()> {
     done(result as isize, 0)
 }
 
-/// Bytes that come from another file or a pipe, and never through this process's memory.
+/// Copies bytes from another file or a pipe without passing this process's memory.
 fn from_another(file: &File, folder: &Path, way: &str, end: u64, filling: &[u8]) -> Result<()> {
     let (bytes, out) = (filling.len(), file.as_raw_fd());
     let path = folder.join("source");
@@ -110,7 +109,7 @@ fn from_another(file: &File, folder: &Path, way: &str, end: u64, filling: &[u8])
             };
             done(result, bytes)
         }
-        // The blocks of the other file, which is another's only until it is freed.
+        // The blocks of the other file, which is freed afterwards.
         "reflink" => clone(file, &source, end, bytes),
         _ => {
             let (read, mut write) = std::io::pipe()?;
@@ -124,7 +123,7 @@ fn from_another(file: &File, folder: &Path, way: &str, end: u64, filling: &[u8])
     }
 }
 
-/// Gives `file`, from `end` on, the blocks of the first `bytes` bytes of another.
+/// Clones the first `bytes` bytes of another file into `file`, from `end` on.
 pub fn clone(file: &File, source: &File, end: u64, bytes: usize) -> Result<()> {
     let range = [source.as_raw_fd() as u64, 0, bytes as u64, end];
     // SAFETY: the kernel reads one `file_clone_range`, four words of eight bytes.
@@ -135,19 +134,19 @@ pub fn clone(file: &File, source: &File, end: u64, bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Memory that is a file's, or that the kernel keeps as one; unmapped when dropped.
+/// Memory of a file, or of an internal file of the kernel; unmapped on drop.
 pub struct Mapping {
     address: *mut u8,
     length: usize,
 }
 
 impl Mapping {
-    /// All of a file.
+    /// A whole file.
     pub fn of(file: &File) -> Result<Self> {
         Self::new(file.metadata()?.len() as usize, libc::MAP_SHARED, file.as_raw_fd())
     }
 
-    /// Anonymous memory that is shared: a nameless file of the kernel's own.
+    /// Shared anonymous memory: an internal deleted file of the kernel.
     pub fn shared_zero(length: usize) -> Result<Self> {
         Self::new(length, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1)
     }
@@ -160,7 +159,7 @@ impl Mapping {
         Ok(Self { address: address.cast(), length })
     }
 
-    /// A System V segment that is marked for removal already: a deleted file to whoever does not look closely.
+    /// A System V segment marked for removal, which looks like a deleted file.
     pub fn system_v(length: usize) -> Result<Self> {
         // SAFETY: a new segment, attached once and removed with its last mapping.
         let address = unsafe {
