@@ -1,4 +1,4 @@
-//! What is shared, brought near its limit and held there: each says that it is ready when it is.
+//! Shared capacity near its limit: each workload is ready once it is used up.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
-/// Fills what `what` names.
+/// Uses up the capacity `what`.
 pub fn run(what: &str) -> Result<()> {
     match what {
         "queue" => queue(),
@@ -20,8 +20,8 @@ pub fn run(what: &str) -> Result<()> {
     }
 }
 
-/// A listener that accepts nothing, whose queue is full; each step has more connections find no room, lets go of them so
-/// that none is tried again, and says how many the kernel counted in this network namespace.
+/// A listener with a full queue that accepts nothing. Each step makes more connections, which are dropped, closes them so that
+/// none is retried, and answers with the kernel's counts of this network namespace.
 fn queue() -> Result<()> {
     let listener = TcpListener::from(short_queue(1)?);
     let address = listener.local_addr()?;
@@ -39,14 +39,14 @@ fn queue() -> Result<()> {
     Ok(())
 }
 
-/// Connections to one remote end, which take 36 of the 40 ports that there are.
+/// Connections to one peer, which use 36 of the 40 ports.
 fn ports() -> Result<()> {
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40039")?;
     let listener = TcpListener::bind("127.0.0.1:9")?;
     hold(&listener, 36)
 }
 
-/// Connections that take most of the descriptors that this process may have.
+/// Connections that use most of the descriptors of this process.
 fn descriptors() -> Result<()> {
     let limit = libc::rlimit { rlim_cur: 256, rlim_max: 256 };
     // SAFETY: a plain call.
@@ -67,7 +67,7 @@ fn hold(listener: &TcpListener, connections: usize) -> Result<()> {
     Ok(())
 }
 
-/// A socket that listens with a queue of this length on a port of its own.
+/// A listening socket with a queue of this length on a free port.
 fn short_queue(length: i32) -> Result<OwnedFd> {
     // SAFETY: plain calls on a fresh descriptor, with an address that outlives them.
     unsafe {
@@ -84,7 +84,7 @@ fn short_queue(length: i32) -> Result<OwnedFd> {
     }
 }
 
-/// Begins to connect and does not wait.
+/// Starts to connect without waiting.
 fn connect(to: SocketAddr) -> Result<OwnedFd> {
     let SocketAddr::V4(to) = to else { bail!("no IPv4") };
     // SAFETY: as above.
@@ -101,7 +101,7 @@ fn connect(to: SocketAddr) -> Result<OwnedFd> {
     }
 }
 
-/// A counter of `TcpExt` of this network namespace, as nstat reads it.
+/// A counter of `TcpExt` of this network namespace, as in nstat.
 fn counted(name: &str) -> Result<u64> {
     let table = fs::read_to_string("/proc/self/net/netstat")?;
     let mut lines = table.lines().filter(|line| line.starts_with("TcpExt:"));

@@ -1,5 +1,5 @@
-//! Transfers over an emulated link that loses packets in both directions; each end says what it moved, and what the
-//! kernel sent again for it.
+//! Transfers over an emulated link that loses packets in both directions. Each end reports its bytes, and the bytes that the
+//! kernel retransmitted.
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,13 +23,13 @@ use observer_tests::{
 use super::processes::{Count, Processes, add};
 
 const CHUNK: usize = 65_536;
-/// Some thousand packets: enough for any part of them to be lost.
+/// Some thousand packets: enough for every loss rate.
 const CHUNKS: usize = 48;
-/// Where `bytes_retrans` is in what `TCP_INFO` gives; it came with Linux 4.19 and the C library does not know it.
+/// The offset of `bytes_retrans` in `TCP_INFO`; it is new in Linux 4.19 and missing in the C library.
 const BYTES_RETRANS: usize = 208;
 
-/// Two transfers over one link, `percent` of whose packets are lost. The connection of the first stays half open, so that
-/// the kernel can be asked; that of the second is closed while most of it is still to be sent.
+/// Two transfers over one link that loses `percent` of the packets. The first connection stays half open, so that the kernel's
+/// count can be read. The second is closed while most of its data is unsent.
 pub fn run(percent: &str) -> Result<()> {
     let loss = percent.parse::<f64>().context("a percentage is a number")? / 100.0;
     tell(serde_json::json!({"ready": true}));
@@ -70,7 +70,7 @@ fn send(mut stream: TcpStream, closes: bool, count: &'static Count) -> Result<()
     if closes {
         return Ok(());
     }
-    // The answer acknowledges everything: from here on nothing is sent again.
+    // The answer acknowledges everything, so nothing is retransmitted afterwards.
     stream.read_exact(&mut [0])?;
     add(&count.tcp_rx, 1);
     count.retransmitted.store(retransmitted(&stream)?, Ordering::Relaxed);
@@ -89,7 +89,7 @@ fn receive(mut stream: TcpStream, closes: bool, count: &'static Count) -> Result
         stream.write_all(&[1])?;
         add(&count.tcp_tx, 1);
     }
-    // What ends the stream acknowledges the answer.
+    // The end of the stream acknowledges the answer.
     ensure!(stream.read(&mut chunk)? == 0, "more than was sent");
     count.retransmitted.store(retransmitted(&stream)?, Ordering::Relaxed);
     if !closes {
@@ -103,7 +103,7 @@ fn stay(stream: TcpStream) {
     std::mem::forget(stream);
 }
 
-/// Payload bytes that were sent more than once.
+/// Retransmitted payload bytes.
 fn retransmitted(stream: &TcpStream) -> Result<u64> {
     let mut info = [0_u8; BYTES_RETRANS + 8];
     let mut size = info.len() as libc::socklen_t;

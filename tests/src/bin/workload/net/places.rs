@@ -1,5 +1,5 @@
-//! Connections whose sockets have numbers that share a place in observer's table of young connections: while an older
-//! one has it, there is none for the newer one.
+//! Connections with socket numbers that share a place in observer's table of recent connections: while an older connection
+//! uses it, a newer one has none.
 
 use std::{
     io::{Error, Read as _, Write as _},
@@ -15,12 +15,12 @@ use super::{
     tcp::{answer, ask_and_close, connect, receive_all, send},
 };
 
-/// So many older connections, each with a newer one.
+/// The number of older connections, each with a newer one.
 const PAIRS: usize = 8;
-/// How often all numbers are gone through in search of one: others on the machine take some.
+/// How often all numbers are searched, because other processes take some.
 const ROUNDS: u32 = 100;
 
-/// A server, a client whose connections stay until those of a second client have come and gone.
+/// A server, a client with open connections, and a second client that connects and closes meanwhile.
 pub fn start(processes: &mut Processes) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let SocketAddr::V4(to) = listener.local_addr()? else { bail!("no IPv4") };
@@ -40,7 +40,7 @@ pub fn start(processes: &mut Processes) -> Result<()> {
             send(&mut stream, count, 3_000)?;
             older.push(stream);
         }
-        // Not before all are there: the server takes them in turn.
+        // After all are connected, because the server accepts them in order.
         for stream in &older {
             number.write_all(&cookie(stream)?.to_ne_bytes())?;
         }
@@ -60,7 +60,7 @@ pub fn start(processes: &mut Processes) -> Result<()> {
     })
 }
 
-/// A socket whose number shares the place of `older`.
+/// A socket with a number that shares the place of `older`.
 fn in_place_of(older: u64) -> Result<TcpStream> {
     let places = u64::from(RECENT_ENTRIES);
     for _ in 0..ROUNDS * RECENT_ENTRIES {
@@ -77,7 +77,7 @@ fn in_place_of(older: u64) -> Result<TcpStream> {
     bail!("no socket's number shares the place of {older}")
 }
 
-/// The number that the kernel gave the socket; asked for by nobody else before, it is the next one.
+/// The kernel's number of the socket, which it assigns on this first request.
 fn cookie(socket: &TcpStream) -> Result<u64> {
     let mut cookie: u64 = 0;
     let mut size = size_of_val(&cookie) as libc::socklen_t;

@@ -1,4 +1,4 @@
-//! Several processes that count what they send and receive, in memory that they share.
+//! Several processes that count sent and received bytes in shared memory.
 
 use std::{
     fs::File,
@@ -10,10 +10,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-/// The most processes of one workload.
+/// The maximum of processes of one workload.
 const PLACES: usize = 16;
 
-/// What one process sent and received, payload bytes.
+/// Sent and received payload bytes of one process.
 #[derive(Debug, Default)]
 pub struct Count {
     pid: AtomicU64,
@@ -21,7 +21,7 @@ pub struct Count {
     pub tcp_rx: AtomicU64,
     pub udp_tx: AtomicU64,
     pub udp_rx: AtomicU64,
-    /// Bytes that the kernel says were sent again; of a process that asked.
+    /// Retransmitted bytes by the kernel's count, if the process read it.
     pub retransmitted: AtomicU64,
 }
 
@@ -30,12 +30,12 @@ pub fn add(to: &AtomicU64, bytes: usize) {
     to.fetch_add(bytes as u64, Ordering::Relaxed);
 }
 
-/// The processes of a workload. They live on, idle, until this one ends.
+/// The processes of a workload. They stay idle until this one exits.
 pub struct Processes {
     counts: &'static [Count],
     started: usize,
     done: (File, File),
-    /// Closed by the end of this process: what the others wait for.
+    /// Closed on exit of this process, which the others wait for.
     hold: (File, File),
 }
 
@@ -58,7 +58,7 @@ impl Processes {
         Ok(Self { counts, started: 0, done: pipe()?, hold: pipe()? })
     }
 
-    /// Starts a process that does `work` and then nothing until the workload ends; with `ends`, ends at once.
+    /// Starts a process that does `work` and then stays idle until the workload ends; with `ends`, it exits at once.
     pub fn start(&mut self, ends: bool, work: impl FnOnce(&'static Count) -> Result<()>) -> Result<()> {
         let count = self.counts.get(self.started).context("too many processes")?;
         self.started += 1;
@@ -67,7 +67,7 @@ impl Processes {
             -1 => Err(std::io::Error::last_os_error()).context("fork"),
             0 => {
                 if !ends {
-                    // Work that never returns ends with the workload too.
+                    // Work that never returns also ends with the workload.
                     // SAFETY: a plain call.
                     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
                 }
@@ -77,7 +77,7 @@ impl Processes {
                     eprintln!("workload: {error:#}");
                 }
                 let verdict: u8 = u8::from(result.is_err());
-                // Another descriptor of the writing end would keep the pipe open for ever.
+                // Another descriptor of the writing end would keep the pipe open forever.
                 // SAFETY: the descriptor is this process's own copy.
                 unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&self.hold.1)) };
                 let mut done = &self.done.1;
@@ -93,7 +93,7 @@ impl Processes {
         }
     }
 
-    /// Waits until so many processes have done their work.
+    /// Waits until this many processes have done their work.
     pub fn wait(&mut self, processes: usize) -> Result<()> {
         let mut verdicts = vec![0; processes];
         self.done.0.read_exact(&mut verdicts)?;
@@ -101,12 +101,12 @@ impl Processes {
         Ok(())
     }
 
-    /// Waits until every process that was started has done its work.
+    /// Waits until every process has done its work.
     pub fn wait_all(&mut self) -> Result<()> {
         self.wait(self.started)
     }
 
-    /// What each process counted.
+    /// The counts of every process.
     pub fn truth(&self) -> Value {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let each = self.counts[..self.started].iter().map(|count| {

@@ -1,5 +1,5 @@
-//! Scenarios over an emulated link: begun when told `step`, until the end; each further line is answered with what the
-//! link has done since the last one.
+//! Scenarios over an emulated link: started by `step`. Each later line is answered with the counters of the link since the last
+//! one.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use observer_tests::{
 };
 use serde_json::json;
 
-/// The scenario in which `limit` is the limit, as `seed` draws it from that range.
+/// The scenario with the bottleneck `limit`, drawn from this range by `seed`.
 pub fn run(limit: &str, seed: &str, range: &str) -> Result<()> {
     let limit = LIMITS.into_iter().find(|known| known.name() == limit).context("no such limit")?;
     let seed: u64 = seed.parse().context("a seed is a number")?;
@@ -23,7 +23,7 @@ pub fn run(limit: &str, seed: &str, range: &str) -> Result<()> {
     play(&Scenario::draw(limit, range, &controls, &mut Random::new(seed)), &[], seed)
 }
 
-/// One sender that fills the queue of its link, and beside it small requests that have to wait in it.
+/// One sender that fills the queue of its link, and small requests that wait in the queue.
 pub fn bloat(seed: &str) -> Result<()> {
     let seed: u64 = seed.parse().context("a seed is a number")?;
     let scenario = Scenario::draw(Limit::Bloat, MODEST, &["cubic"], &mut Random::new(seed));

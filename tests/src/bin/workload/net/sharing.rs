@@ -1,6 +1,6 @@
-//! Connections that more than one process uses: workers that share one, and one that is passed on.
+//! Connections of more than one process: workers that share one, and one that is passed on.
 //!
-//! Nothing moves before the first `step`; each says what every process has moved since the beginning.
+//! No bytes flow before the first `step`. Each answer has the bytes of every process since the beginning.
 
 use std::{
     fs::File,
@@ -24,7 +24,7 @@ use super::{
 const WORKERS: usize = 3;
 const TURNS: usize = 50;
 
-/// Workers that read from and write to one connection, each in turn, and a client that talks to them.
+/// Workers that read from and write to one connection in turns, and their client.
 pub fn workers() -> Result<()> {
     let mut processes = Processes::new()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -112,7 +112,7 @@ pub fn passing() -> Result<()> {
     })?;
     tell(json!({"ready": true}));
     while let Some(words) = hear() {
-        // The one who opened it sends; it passes it on; the other one sends.
+        // The first process sends, passes the connection on, and the second one sends.
         let (who, answers) = match words.first().map(String::as_str) {
             Some("first") => (0, 2),
             Some("pass") => (0, 1),

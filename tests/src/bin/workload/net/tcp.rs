@@ -1,4 +1,4 @@
-//! What a client and a server do over TCP, each counting its own bytes.
+//! A client and a server over TCP, which count their own bytes.
 
 use std::{
     fs::File,
@@ -20,11 +20,11 @@ use super::{
 /// One side of a conversation.
 type Side = fn(&mut TcpStream, &Count) -> Result<()>;
 
-/// A client and a server that have so many conversations one after the other.
+/// A client and a server with a number of conversations, one after the other.
 #[derive(Clone, Copy)]
 pub struct Pair {
     pub address: &'static str,
-    /// Where the client connects to, when that is spelled otherwise.
+    /// The client's address of the server, if it differs.
     pub to: Option<&'static str>,
     pub conversations: usize,
     pub client: Side,
@@ -96,7 +96,7 @@ impl Pair {
     }
 }
 
-/// Many connections in a moment: one process has both ends of each, so that neither waits for the other to run.
+/// Many connections within a moment: one process has both ends of each, so that neither waits for the other.
 pub fn flood(processes: &mut Processes) -> Result<()> {
     const CONNECTIONS: usize = 16_000;
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -112,7 +112,7 @@ pub fn flood(processes: &mut Processes) -> Result<()> {
     })
 }
 
-/// Sends so many bytes.
+/// Sends this many bytes.
 pub fn send(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
     let chunk = vec![7; bytes.min(256 * 1024)];
     let mut left = bytes;
@@ -124,14 +124,14 @@ pub fn send(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Receives three bytes and resets: so many connections one after the other would use up the addresses that there are.
+/// Receives three bytes and resets, because that many connections would otherwise use up all ports.
 fn receive_and_reset(stream: &mut TcpStream, count: &Count) -> Result<()> {
     stream.read_exact(&mut [0; 3])?;
     add(&count.tcp_rx, 3);
     Ok(ends_by_reset(stream)?)
 }
 
-/// Receives until the other side closes.
+/// Receives until the peer closes.
 pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
     let mut chunk = vec![0; 256 * 1024];
     loop {
@@ -142,7 +142,7 @@ pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
     }
 }
 
-/// Receives so many bytes.
+/// Receives this many bytes.
 pub fn receive(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
     stream.read_exact(&mut vec![0; bytes])?;
     add(&count.tcp_rx, bytes);
@@ -170,7 +170,7 @@ fn pong(stream: &mut TcpStream, count: &Count) -> Result<()> {
     Ok(())
 }
 
-/// A file without a name, of so many bytes.
+/// A deleted file of this many bytes.
 fn file(bytes: u64) -> Result<File> {
     // SAFETY: a new descriptor that belongs to nobody else.
     let file = unsafe {
@@ -242,7 +242,7 @@ fn splice_from(stream: &mut TcpStream, count: &Count) -> Result<()> {
     }
 }
 
-/// Looks at everything before it takes it: what is looked at is not received twice.
+/// Peeks at everything before it receives it: peeked bytes count once.
 fn peek(stream: &mut TcpStream, count: &Count) -> Result<()> {
     let mut chunk = vec![0; 10_000];
     loop {
@@ -255,7 +255,7 @@ fn peek(stream: &mut TcpStream, count: &Count) -> Result<()> {
     }
 }
 
-/// Sends without waiting: each call takes only a part.
+/// Sends without waiting: each call accepts only a part.
 fn partial(stream: &mut TcpStream, count: &Count) -> Result<()> {
     stream.set_nonblocking(true)?;
     let chunk = vec![7; 8 * MEBIBYTE];
@@ -273,7 +273,7 @@ fn partial(stream: &mut TcpStream, count: &Count) -> Result<()> {
     Ok(())
 }
 
-/// Ends the connection by a reset, after the other side has had everything.
+/// Closes the connection with a reset, after the peer has received everything.
 fn reset(stream: &mut TcpStream, count: &Count) -> Result<()> {
     send(stream, count, 10_000)?;
     receive(stream, count, 1)?;
@@ -300,7 +300,7 @@ pub fn answer(stream: &mut TcpStream, count: &Count) -> Result<()> {
     send(stream, count, 90_000)
 }
 
-/// A client whose socket only io_uring holds; it stays connected.
+/// A client with a socket that only io_uring holds; it stays connected.
 pub fn without_descriptor(processes: &mut Processes) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let SocketAddr::V4(address) = listener.local_addr()? else { bail!("no IPv4") };
@@ -322,7 +322,7 @@ pub fn without_descriptor(processes: &mut Processes) -> Result<()> {
     })
 }
 
-/// A client and a server that speak MPTCP.
+/// A client and a server over MPTCP.
 pub fn multipath(processes: &mut Processes) -> Result<()> {
     const BYTES: usize = 3 * MEBIBYTE + 1;
     let listener = TcpListener::from(multipath_socket()?);
@@ -362,7 +362,7 @@ fn multipath_socket() -> Result<OwnedFd> {
     }
 }
 
-/// Workers that accept at one listener, and a client that sends another amount over each connection.
+/// Workers that accept at one listener, and a client that sends a different amount over each connection.
 pub fn accepting_workers(processes: &mut Processes) -> Result<()> {
     const WORKERS: usize = 4;
     const EACH: usize = 25;
@@ -387,7 +387,7 @@ pub fn accepting_workers(processes: &mut Processes) -> Result<()> {
     })
 }
 
-/// A client that comes from the same port each time, so that one pair of ends is many connections.
+/// A client that uses the same port each time, so that one pair of endpoints has many connections.
 pub fn reused_ports(processes: &mut Processes) -> Result<()> {
     const TIMES: usize = 50;
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -410,7 +410,7 @@ pub fn reused_ports(processes: &mut Processes) -> Result<()> {
     })
 }
 
-/// Two processes that listen on one port, each with a socket of its own, and a client.
+/// Two processes that listen on one port, each with its own socket, and a client.
 pub fn reused_listeners(processes: &mut Processes) -> Result<()> {
     const CONNECTIONS: usize = 60;
     let one = bound(0)?;
@@ -420,7 +420,7 @@ pub fn reused_listeners(processes: &mut Processes) -> Result<()> {
         // SAFETY: a plain call.
         ensure!(unsafe { libc::listen(stream.as_raw_fd(), 64) } == 0, "listen");
     }
-    // A byte for each connection that nobody has served yet.
+    // A byte for each connection that is not served yet.
     let (left, mut tokens) = pipe()?;
     tokens.write_all(&[1; CONNECTIONS])?;
     for listener in [one, two].map(OwnedFd::from).map(TcpListener::from) {
@@ -449,7 +449,7 @@ pub fn reused_listeners(processes: &mut Processes) -> Result<()> {
     })
 }
 
-/// Bytes that wait in a pipe.
+/// Bytes in a pipe.
 fn waiting(pipe: &File) -> Result<i32> {
     let mut bytes: i32 = 0;
     // SAFETY: the request writes one integer.
@@ -496,8 +496,7 @@ fn loopback(port: u16) -> libc::sockaddr_in {
     address
 }
 
-/// A process that writes, closes and ends while most of what it wrote is still to be sent, because the other one does
-/// not read before it has ended.
+/// A process that writes, closes and exits while most of its data is unsent, because the peer does not read before its exit.
 pub fn ending_early(processes: &mut Processes) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -507,7 +506,7 @@ pub fn ending_early(processes: &mut Processes) -> Result<()> {
         stream.set_nonblocking(true)?;
         let chunk = vec![7; MEBIBYTE];
         let mut stream = stream;
-        // Until nothing more fits into the buffers of both sides.
+        // Until the buffers of both sides are full.
         loop {
             match stream.write(&chunk) {
                 Ok(sent) => add(&count.tcp_tx, sent),

@@ -1,4 +1,4 @@
-//! Datagrams, each side counting its own bytes.
+//! Datagrams; each side counts its own bytes.
 
 use std::{
     io::Write as _,
@@ -10,12 +10,12 @@ use anyhow::{Result, bail, ensure};
 
 use super::processes::{Count, Processes, add, pipe};
 
-/// How datagrams are sent; each receiver answers every one with its half, so that none is dropped.
+/// Send paths of datagrams. The receiver answers each one with half of it, so that none is dropped.
 type Send = fn(&UdpSocket, SocketAddr, &[u8]) -> Result<usize>;
 
 const DATAGRAMS: usize = 1000;
 
-/// A client and a server; `kind` says how the client sends, and over which protocol.
+/// A client and a server; `kind` selects the client's send path and protocol.
 pub fn start(kind: &str, processes: &mut Processes) -> Result<()> {
     let (address, connected, send): (&str, bool, Send) = match kind {
         "udp" => ("127.0.0.1:0", false, |socket, to, bytes| Ok(socket.send_to(bytes, to)?)),
@@ -45,7 +45,7 @@ pub fn start(kind: &str, processes: &mut Processes) -> Result<()> {
         for number in 0..DATAGRAMS {
             let sent = send(&client, to, &buffer[..10 + number % 1000])?;
             add(&count.udp_tx, sent);
-            // Looked at, then taken.
+            // Peek, then receive.
             client.peek_from(&mut buffer)?;
             add(&count.udp_rx, client.recv_from(&mut buffer)?.0);
         }

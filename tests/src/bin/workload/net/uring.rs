@@ -25,7 +25,7 @@ fn perform(ring: &mut IoUring, entry: &squeue::Entry) -> Result<usize> {
     Ok(result as usize)
 }
 
-/// Sends so many bytes.
+/// Sends this many bytes.
 pub fn send(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
     let mut ring = IoUring::new(8)?;
     let chunk = vec![7; CHUNK];
@@ -39,7 +39,7 @@ pub fn send(stream: &mut TcpStream, count: &Count, bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Receives until the other side closes.
+/// Receives until the peer closes.
 pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
     let mut ring = IoUring::new(8)?;
     let mut chunk = vec![0; CHUNK];
@@ -52,7 +52,7 @@ pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
     }
 }
 
-/// Sends so many bytes over a socket that no descriptor holds, and stays connected until `go_on` returns.
+/// Sends this many bytes over a socket without a descriptor, and stays connected until `go_on` returns.
 pub fn send_without_descriptor(
     to: SocketAddrV4,
     count: &Count,
@@ -63,7 +63,7 @@ pub fn send_without_descriptor(
     let slot = Fixed(0);
     match ring.submitter().register_files_sparse(4) {
         Ok(()) => connect(&mut ring, slot, to)?,
-        // Before Linux 5.19 a ring makes no sockets: one that had a descriptor is handed to it.
+        // Before Linux 5.19 io_uring cannot create sockets, so it gets one that had a descriptor.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
             let stream = TcpStream::connect(to)?;
             ring.submitter().register_files(&[stream.as_raw_fd()])?;

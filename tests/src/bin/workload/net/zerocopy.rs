@@ -1,4 +1,4 @@
-//! Sending and receiving without a copy, each side counting what it moved.
+//! Zero-copy sending and receiving; each side counts its own bytes.
 
 use std::{io::Read as _, net::TcpStream, os::fd::AsRawFd as _};
 
@@ -9,7 +9,7 @@ use super::processes::{Count, add};
 /// `SO_ZEROCOPY` of `SOL_SOCKET`, and `TCP_ZEROCOPY_RECEIVE`.
 const SO_ZEROCOPY: i32 = 60;
 const ZEROCOPY_RECEIVE: i32 = 35;
-/// What is mapped at a time: whole pages.
+/// Bytes mapped at a time: whole pages.
 const WINDOW: usize = 1 << 18;
 
 /// `struct tcp_zerocopy_receive`, as far as the first kernels have it.
@@ -18,11 +18,11 @@ const WINDOW: usize = 1 << 18;
 struct Received {
     address: u64,
     length: u32,
-    /// Bytes that must be read, because they fill no page.
+    /// Bytes that must be read, because they do not fill a page.
     skip: u32,
 }
 
-/// Sends five megabytes with `MSG_ZEROCOPY`; a part is copied all the same where the kernel prefers to.
+/// Sends five megabytes with `MSG_ZEROCOPY`; the kernel may copy a part all the same.
 pub fn send(stream: &mut TcpStream, count: &Count) -> Result<()> {
     let yes: i32 = 1;
     // SAFETY: the option's value is an integer, of its size.
@@ -45,7 +45,7 @@ pub fn send(stream: &mut TcpStream, count: &Count) -> Result<()> {
     Ok(())
 }
 
-/// Receives until the other side closes: whole pages are mapped, the rest is read.
+/// Receives until the peer closes: whole pages are mapped, the rest is read.
 pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
     // SAFETY: a fresh mapping of the socket, of this size.
     let window = unsafe {
@@ -67,7 +67,7 @@ pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
             )
         };
         if got != 0 {
-            // How it says that the other side has closed and nothing is left.
+            // The peer has closed and nothing is left.
             let error = std::io::Error::last_os_error();
             ensure!(error.raw_os_error() == Some(libc::EIO), "TCP_ZEROCOPY_RECEIVE: {error}");
             break;
@@ -77,7 +77,7 @@ pub fn receive_all(stream: &mut TcpStream, count: &Count) -> Result<()> {
             mapped += received.length;
             continue;
         }
-        // Nothing that fills a page: what is there is read, or waited for.
+        // No whole page: reads or waits for bytes.
         let most = if received.skip > 0 { (received.skip as usize).min(WINDOW) } else { 1 };
         match stream.read(&mut buffer[..most])? {
             0 => break,
