@@ -141,8 +141,8 @@ pub struct FileTotal {
     pub owner: TaskId,
     /// Bytes by which the owner made it grow so far.
     pub bytes: u64,
-    /// How often it grew, by its events: at most once from one event to the next. So it is never too many, except for one
-    /// if a writer moved to another CPU.
+    /// How often it grew, by its events: at most once from one event to the next. So it is never too many, except for
+    /// one if a writer moved to another CPU.
     pub appends: u64,
     /// `i_size` up to which its growth has been attributed.
     pub size: u64,

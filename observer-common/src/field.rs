@@ -1,14 +1,14 @@
 //! Kernel fields by name: declared once, resolved in the running kernel's BTF by user space, read by the kernel side
 //! through a frozen global of the same name.
 //!
-//! A path is `type.member.member…`; anonymous structs and unions are searched through, an array on the way is entered
-//! at its first element, `type.member[]` is the size of one element of that array, and ` | ` separates the shapes that
-//! different kernels have, tried in order. The width is that of the member in bytes (0: not checked).
+//! A path is `type.member.member…`. Anonymous structs and unions are searched too, an array in the middle means its
+//! first element, `type.member[]` is the size of one element of that array, and ` | ` separates the paths of
+//! different kernels, tried in order. The width is that of the member in bytes (0: not checked).
 
 /// The value of a global whose field this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// One field: which global receives its byte offset, where it is found, how wide it must be.
+/// One field: the global that receives its byte offset, its path, its width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     pub global: &'static str,

@@ -1,8 +1,8 @@
-//! What both sides of the kernel border share: the identity of a process, the records that cross the ring buffer,
-//! the values that stay in maps, the loss counters, and the kernel fields that each domain reads.
+//! Types on both sides of the kernel boundary: the identity of a process, the records in the ring buffer, the values
+//! of maps, the loss counters, and the kernel fields that each domain reads.
 //!
-//! Every type that crosses the border is `#[repr(C)]`, has no padding, and states its size in an assertion, so that a
-//! change of layout is seen when it is compiled and not when a record is misread.
+//! Every type that crosses the boundary is `#[repr(C)]`, has no padding, and asserts its size, so that a change of
+//! layout is a compile error and not a record that is misread.
 #![no_std]
 
 pub mod disk;

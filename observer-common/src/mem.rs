@@ -18,9 +18,9 @@ pub const PAGE_SIZE: u64 = 4096;
 
 /// Cumulative totals of one process, in bytes, and the values that its next event is compared with.
 ///
-/// The measure is the kernel's own account: `mm->data_vm` counts private writable mappings. What was unmapped follows
-/// from it (see [`MemTotals::unmapped`]), so holes, partial unmapping and mappings replaced by `MAP_FIXED` are exact
-/// without reading any mapping.
+/// They are based on the kernel's own count: `mm->data_vm` counts private writable mappings. What was unmapped
+/// follows from it (see [`MemTotals::unmapped`]), so holes, partial unmapping and mappings replaced by `MAP_FIXED`
+/// are exact without reading any mapping.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -32,7 +32,7 @@ pub struct MemTotals {
     pub mapped_file: i64,
     /// Private mappings without any access (`PROT_NONE`): address space, no memory.
     pub reserved: i64,
-    /// The part of `mapped_file` that `data_vm` counts, private and writable, less what of it was unmapped since.
+    /// The part of `mapped_file` that `data_vm` counts, private and writable, less what was unmapped of it since.
     pub private_file: i64,
     /// What mprotect made private and writable, less what it made read-only.
     pub protected: i64,
@@ -51,9 +51,9 @@ pub struct MemTotals {
 }
 
 impl MemTotals {
-    /// Private writable memory that was given back or replaced, by munmap, mremap, brk and `MAP_FIXED`: what was added
-    /// and is no longer there. Threads that map at the same time can make it negative while one of them is between the
-    /// change and its record.
+    /// Private writable memory that was given back or replaced, by munmap, mremap, brk and `MAP_FIXED`: what was
+    /// added and no longer exists. Threads that map at the same time can make it negative while one of them is
+    /// between the change and its record.
     #[must_use]
     pub const fn unmapped(&self) -> i64 {
         self.mapped + self.private_file + self.protected - (self.now - self.base)
@@ -69,8 +69,8 @@ pub struct MemRecord {
     pub totals: MemTotals,
 }
 
-/// What the iterator writes for each process with memory; and, before Linux 6.2, for each thread that keeps changes of
-/// the counters for a while: only `rss`, with these changes.
+/// What the iterator writes for each process with memory. Before Linux 6.2 it also writes a record for each thread
+/// that keeps changes of the counters for a while: only `rss`, with these changes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]

@@ -1,9 +1,10 @@
 //! The names of eBPF programs and maps, once for both sides of the kernel boundary.
 //!
-//! Each domain lists its programs and the maps that user space opens, with a macro that takes another macro: user space
-//! makes constants of the list ([`program_names`](crate::program_names), [`map_names`](crate::map_names)), a kernel
-//! object checks that it has a function or static of each name ([`symbols_exist`](crate::symbols_exist)). A name that
-//! exists on one side only does not compile. Whether every program of an object is listed, a test of the loader compares.
+//! Each domain lists its programs and the maps that user space opens, with a macro that takes another macro: user
+//! space makes constants of the list ([`program_names`](crate::program_names), [`map_names`](crate::map_names)), a
+//! kernel object checks that it has a function or static of each name ([`symbols_exist`](crate::symbols_exist)). A
+//! name that exists on one side only does not compile. Whether every program of an object is listed, a test of the
+//! loader compares.
 
 use core::fmt;
 

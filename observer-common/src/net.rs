@@ -1,7 +1,7 @@
 //! The records, map values and kernel fields of the net domain.
 //!
-//! A TCP socket counts its own bytes, and records contain its counters. Bytes that the kernel does not count (datagrams,
-//! the bytes of others than the owner of a shared TCP socket) are added up in `NET_FLOWS`.
+//! A TCP socket counts its own bytes, and records contain its counters. Bytes that the kernel does not count
+//! (datagrams, the bytes of others than the owner of a shared TCP socket) are added up in `NET_FLOWS`.
 
 #[cfg(feature = "user")]
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -62,7 +62,7 @@ pub const CONTROL_SHARING: u32 = 2;
 pub const CONTROL_REPORTED: u32 = 3;
 /// The process id of the reader of scans: it closes a socket for good if its owner closes it during the scan.
 pub const CONTROL_READER: u32 = 4;
-/// How many there are.
+/// Number of indexes.
 pub const CONTROL_VALUES: u32 = 5;
 
 /// Entries for recent connections, a power of two: the cookie of a socket modulo this number is its entry.
@@ -130,10 +130,10 @@ pub struct SocketRecord {
     pub queued: u32,
     /// Listener: the most connections that may wait.
     pub queue_limit: u32,
-    /// `sk_drops`: datagrams that found no room; on a listener, connections that did not.
+    /// `sk_drops`: datagrams that did not fit into the receive queue; on a listener, connections that did not.
     pub drops: u32,
-    /// Jiffies spent busy and not limited, limited by the receiver's window, and limited by the send buffer, the current
-    /// period included.
+    /// Jiffies spent busy and not limited, limited by the receiver's window, and limited by the send buffer, the
+    /// current period included.
     pub chrono: [u32; 3],
     /// The kernel's clock in jiffies when `times` were read, wrapping.
     pub jiffies: u32,
@@ -180,8 +180,8 @@ pub struct HeldRecord {
     pub shared_rx: u64,
 }
 
-/// A connection has closed: the part of a [`SocketRecord`] that still has a meaning then. A process waits while the program
-/// writes it, so it is small.
+/// A connection has closed: the part of a [`SocketRecord`] that still has a meaning then. A process waits while the
+/// program writes it, so it is small.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
@@ -218,7 +218,7 @@ pub struct ClosedRecord {
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
 pub struct FlowKey {
     pub task: TaskId,
-    /// 0 for the bytes that found no room for an entry of their own.
+    /// 0 for bytes that did not get an entry of their own because the map was full.
     pub cookie: u64,
 }
 
@@ -260,8 +260,8 @@ pub struct EndedRecord {
     pub task: TaskId,
 }
 
-/// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections whose close found no room in the ring buffer. Bytes are those
-/// that no scan had reported.
+/// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections with a close that did not fit into the ring buffer. Bytes
+/// are those that no scan had reported.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]

@@ -10,7 +10,7 @@ pub unsafe fn add(total: *mut u64, amount: u64) {
     unsafe { core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) total, in(reg) amount) }
 }
 
-/// Puts `value` at `word` where `expected` is, and returns what was there: kernels from 5.12.
+/// Replaces the value at `word` by `value` if it is `expected`; returns the old value. Kernels from 5.12.
 ///
 /// # Safety
 /// As for [`add`].
@@ -24,7 +24,7 @@ pub unsafe fn compare_exchange(word: *mut u64, expected: u64, value: u64) -> u64
     before
 }
 
-/// Puts `value` at `word` and returns what was there: kernels from 5.12.
+/// Replaces the value at `word` by `value`; returns the old value. Kernels from 5.12.
 ///
 /// # Safety
 /// As for [`add`].

@@ -55,7 +55,7 @@ pub fn header<T>(kind: u32) -> RecordHeader {
     RecordHeader { kind, size: size_of::<T>() as u32, at: unsafe { bpf_ktime_get_boot_ns() } }
 }
 
-/// Puts `record` into the ring; `false`, and a counted loss, when there is no room.
+/// Puts `record` into the ring buffer; `false`, and a counted loss, if it does not fit.
 #[inline(always)]
 pub fn emit<T: Copy + 'static>(record: &T) -> bool {
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {
@@ -67,8 +67,8 @@ pub fn emit<T: Copy + 'static>(record: &T) -> bool {
     true
 }
 
-/// As [`emit`], the record being made in place by `fill`, which must write every byte of it: for records that are too
-/// large for the stack.
+/// As [`emit`], for records that are too large for the stack: `fill` makes the record in place, and must write every
+/// byte of it.
 #[inline(always)]
 pub fn emit_with<T: 'static>(fill: impl FnOnce(*mut T)) -> bool {
     let Some(mut entry) = EVENTS.reserve::<T>(0) else {

@@ -46,7 +46,8 @@ pub struct Tcp {
     pub uid: u32,
 }
 
-/// Calls `callback` so many times, until it returns 1 (Linux 5.17). The verifier looks at the callback once, not once a turn.
+/// Calls `callback` up to `times` times, until it returns 1 (Linux 5.17). The verifier checks the callback once, not
+/// per call.
 ///
 /// # Safety
 /// `context` must be on the stack.
@@ -69,8 +70,8 @@ pub unsafe fn write<T>(meta: *mut Meta, record: &T) -> bool {
     unsafe { write_to((*meta).seq, record) }
 }
 
-/// As [`write`], where the context's `seq` has been loaded: the verifier looks at a callback often, and before Linux 7.0 it
-/// searches the kernel's types by name for each pointer that a program loads from what it trusts.
+/// As [`write`], where the context's `seq` has been loaded: the verifier looks at a callback often, and before Linux
+/// 7.0 it searches the kernel's types by name for each pointer that a program loads from what it trusts.
 ///
 /// A full buffer is no loss: the kernel hands the buffer out and calls the program for the same object again.
 ///

@@ -1,5 +1,6 @@
-//! What rare paths say, in objects that are built with the feature `log` (`cargo xtask ebpf --log`). Without it, as in the
-//! objects that observer carries, nothing of this is in a program: not a second ring, and neither stack nor instructions.
+//! Log output of rare paths, in objects that are built with the feature `log` (`cargo xtask ebpf --log`). The
+//! embedded objects are built without it: they have no second ring buffer, and log nothing in their stack or
+//! instructions.
 
 /// Counts `$amount` as `$loss`, and logs where.
 #[macro_export]
@@ -11,12 +12,12 @@ macro_rules! lost {
     }};
 }
 
-/// Logs a path that is taken rarely: a text with variables of type `u64`, and after a semicolon a constant.
+/// Logs a rare path: a text with variables of type `u64`, and after a semicolon a constant.
 #[cfg(feature = "log")]
 #[macro_export]
 macro_rules! rare {
     ($text:literal $(, $number:ident)* $(; $constant:expr)?) => {{
-        // A subprogram, so that what a log takes is not on the stack of the program beside all else.
+        // A subprogram, so that the log does not add to the stack of the program.
         #[inline(never)]
         fn log($($number: u64),*) {
             aya_log_ebpf::warn!(&(), $text $(, $number)* $(, $constant)?);

@@ -1,9 +1,9 @@
 //! The only module that reads kernel memory at an offset.
 //!
-//! An offset is a frozen global, so the verifier sees a constant. It checks a load through a pointer whose BTF type it knows
-//! against that type, and a fault is safe: a direct read. Programs entered through BTF need nothing else, and work where
-//! `lockdown=confidentiality` forbids `bpf_probe_read_kernel`. A handler for programs with direct reads and with probe reads
-//! is generic over [`MemoryAccess`].
+//! An offset is a frozen global, so the verifier sees a constant. It checks a load through a pointer whose BTF type
+//! it knows against that type, and a fault is safe: a direct read. Programs entered through BTF need nothing else,
+//! and work where `lockdown=confidentiality` forbids `bpf_probe_read_kernel`. A handler for programs with direct
+//! reads and with probe reads is generic over [`MemoryAccess`].
 
 use core::mem::MaybeUninit;
 
@@ -40,7 +40,7 @@ pub unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
     unsafe { *base.add(field.load() as usize).cast::<T>() }
 }
 
-/// As [`load`], though it was loaded before and would be the same: the compiler does not know that.
+/// As [`load`], though the compiler could reuse an earlier load: it must not know that the value is the same.
 ///
 /// # Safety
 /// As for [`load`].
@@ -80,8 +80,9 @@ pub unsafe fn element<T: Copy>(base: *const u8, field: &Global<u32>, stride: &Gl
     unsafe { *base.add((field.load() + stride.load() * index) as usize).cast::<T>() }
 }
 
-/// Copies a member of the kernel object at `base` by the helper, for members that the verifier lets nobody load: the
-/// program that does is refused under `lockdown=confidentiality`, unless the call is in a branch that is never taken.
+/// Copies a member of the kernel object at `base` by the helper, for members that the verifier does not allow to
+/// load. Under `lockdown=confidentiality` such a program is rejected, unless the call is in a branch that is never
+/// taken.
 ///
 /// # Safety
 /// `T` must be at most as wide as the field, and any bytes must be a value of it.

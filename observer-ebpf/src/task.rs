@@ -42,8 +42,8 @@ pub unsafe fn id_by<R: MemoryAccess>(task: *const u8) -> TaskId {
     unsafe { id_of::<R>(task, R::pointer(task, &TASK_LEADER)) }
 }
 
-/// As [`id_by`], of a task whose leader is known: before Linux 7.0 the verifier searches all types of the kernel several times
-/// for each pointer that a program loads, so none is loaded twice.
+/// As [`id_by`], of a task whose leader is known: before Linux 7.0 the verifier searches all types of the kernel
+/// several times for each pointer that a program loads, so none is loaded twice.
 ///
 /// # Safety
 /// As for [`id_by`]; `leader` must be the task's.
@@ -56,7 +56,7 @@ pub unsafe fn id_of<R: MemoryAccess>(task: *const u8, leader: *const u8) -> Task
     }
 }
 
-/// The number of the process that `task` is a thread of.
+/// The id of the process that `task` is a thread of.
 ///
 /// # Safety
 /// `task` must be a BTF-typed pointer to a `task_struct`.
@@ -96,7 +96,7 @@ pub unsafe fn record_of<R: MemoryAccess>(task: *const u8, leader: *const u8) -> 
     unsafe { record_with::<R>(task, leader, R::load(R::pointer(task, &TASK_CRED), &CRED_UID)) }
 }
 
-/// As [`record_of`], of the task that runs now: the kernel says whose it is, so one pointer less is loaded.
+/// As [`record_of`], for the task that runs now: a helper returns its user, so one pointer less is loaded.
 ///
 /// # Safety
 /// As for [`record_of`]; `task` must be the one that runs now.
@@ -106,7 +106,7 @@ pub unsafe fn record_of_current<R: MemoryAccess>(task: *const u8, leader: *const
     unsafe { record_with::<R>(task, leader, bpf_get_current_uid_gid() as u32) }
 }
 
-/// As [`record_of`], of a process that the current task has just made: it begins as its maker's user.
+/// As [`record_of`], for a process that the current task has just created: it begins with the user of its parent.
 ///
 /// # Safety
 /// `child` must be such a process's first thread, as `R` demands it.

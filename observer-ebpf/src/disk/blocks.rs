@@ -1,5 +1,5 @@
-//! The disk space of a file that `statx` cannot be asked about: from what its filesystem stores beside the inode, if the
-//! types of the kernel contain it.
+//! The disk space of a file that `statx` cannot reach, read from the filesystem's own structure around the inode if
+//! the types of the kernel contain it.
 
 use observer_ebpf::read::exists;
 
@@ -11,8 +11,7 @@ use crate::{
 /// `XFS_SUPER_MAGIC`.
 const XFS: u64 = 0x5846_5342;
 
-/// Bytes of the blocks of `inode`, those included that are promised and not yet given. An inode of xfs has no number of
-/// its own.
+/// Bytes of the blocks of `inode`, delayed allocation included. On xfs the generic inode has no such number.
 ///
 /// # Safety
 /// The pointers may be anything.

@@ -1,15 +1,15 @@
 //! Which processes work on files of filesystems that do not report each write.
 //!
-//! The change time of an inode moves in the context of the writing process, before the data, once per clock tick. A page of
-//! a file becomes dirty in the context of the process that wrote it. Either event means that this process works on the file,
-//! and neither excludes others: with several writers, the bytes of each are unknown.
+//! The change time of an inode moves in the context of the writing process, before the data, once per clock tick. A
+//! page of a file becomes dirty in the context of the process that wrote it. Either event means that this process
+//! works on the file, and neither excludes others: with several writers, the bytes of each are unknown.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use observer_ebpf::read::{Direct, MemoryAccess, Probing, exists, load};
 
 use crate::{
     INODE_GENERATION, ITER_INODE, KERNEL_OWN, OVERLAY, SB_FLAGS,
-    deletion::{is_worker, takes_names},
+    deletion::{is_worker, removes_names},
     growth::{EXT4, XFS, is_repeated, magic, superblock, works_on},
     is_regular,
 };
@@ -18,7 +18,7 @@ use crate::{
 
 /// `TMPFS_MAGIC`.
 const TMPFS: u64 = 0x0102_1994;
-// Files of these take no space, and a walk through them makes an inode, with a change time, of each entry.
+// Files of these take no space, and reading a folder creates an inode, with a change time, for each entry.
 /// `PROC_SUPER_MAGIC`.
 const PROC: u64 = 0x9fa0;
 /// `SYSFS_MAGIC`.
@@ -46,26 +46,27 @@ unsafe fn worked_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8, ma
     }
 }
 
-/// The change time moved: not by work on the file where only its name goes. What a worker of io_uring does cannot be told
-/// apart, so it counts as work: where it took a name, one more seems to have worked on the file, who made it grow by nothing.
+/// The change time moved. If only the name was removed, the process did not work on the file. What an io_uring worker
+/// does is unknown, so it counts as work: if it removed a name, one more process seems to work on the file, with a
+/// growth of 0.
 #[inline(always)]
 unsafe fn changed(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
         let superblock = superblock(inode);
         let magic = magic(superblock);
-        // On tmpfs an inode that is being made has a change time before it has its generation.
+        // On tmpfs a new inode has a change time before it has its generation.
         if magic == TMPFS && load::<u32>(inode, &INODE_GENERATION) == 0 {
             return;
         }
-        if magic != EXT4 && (is_worker() || !takes_names()) {
+        if magic != EXT4 && (is_worker() || !removes_names()) {
             worked_on::<Direct>(inode, superblock, magic);
         }
     }
 }
 
-/// tracepoint `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 current)`, kernels >= 6.13: on ext4, xfs, btrfs and
-/// tmpfs
+/// tracepoint `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 current)`, kernels >= 6.13: on ext4, xfs,
+/// btrfs and tmpfs
 #[btf_tracepoint(function = "ctime_ns_xchg")]
 pub fn disk_change_time(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
@@ -73,7 +74,8 @@ pub fn disk_change_time(context: BtfTracePointContext) -> i32 {
     0
 }
 
-/// tracepoint `inode_set_ctime_to_ts(struct inode *inode, struct timespec64 *ctime)`: the same on every other filesystem.
+/// tracepoint `inode_set_ctime_to_ts(struct inode *inode, struct timespec64 *ctime)`: the same on every other
+/// filesystem.
 #[btf_tracepoint(function = "inode_set_ctime_to_ts")]
 pub fn disk_change_time_set(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
@@ -88,7 +90,7 @@ pub fn disk_dirty_pages(context: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The same by probing reads.
+/// The same by probe reads.
 #[btf_tracepoint(function = "writeback_mark_inode_dirty")]
 pub fn disk_dirty_pages_probing(context: BtfTracePointContext) -> i32 {
     dirty_pages::<Probing>(&context);

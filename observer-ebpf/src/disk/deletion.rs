@@ -1,8 +1,8 @@
 //! Which process removed the last name of a file that is held.
 //!
-//! Each unlink, and each rename over a file, sets the change time of the inode in the context of the process, on every
-//! filesystem. Other calls set it too; the system call that the task is in distinguishes them. A live file that was renamed
-//! leaves an entry that is never looked up.
+//! Each unlink, and each rename over a file, sets the change time of the inode in the context of the process, on
+//! every filesystem. Other calls set it too; the system call that the task is in distinguishes them. A live file that
+//! was renamed leaves an entry that is never looked up.
 
 use aya_ebpf::{
     helpers::{
@@ -30,28 +30,28 @@ use crate::{
     is_regular, probe,
 };
 
-/// Who took the last name from a held file. Looked up by user space when a pass shows an inode that it did not know, so
-/// only deletions of the last interval matter and the least recently used may go.
+/// Which process removed the last name of a held file. User space looks it up when a scan finds a new unlinked inode,
+/// so only deletions since the last report matter, and the least recently used entry may be replaced.
 #[map]
 pub static DELETIONS: LruHashMap<InodeId, DeletionRecord> = LruHashMap::with_max_entries(1 << 14, 0);
 
-/// `TS_COMPAT` of `thread_info.status`: the task is in a 32-bit system call, whose numbers are others.
+/// `TS_COMPAT` of `thread_info.status`: the task is in a 32-bit system call, which has other numbers.
 const COMPAT: u32 = 2;
-/// `PF_IO_WORKER` of `task_struct.flags`: an io_uring worker, whose registers tell of no system call.
+/// `PF_IO_WORKER` of `task_struct.flags`: an io_uring worker, whose registers hold no system call.
 const IO_WORKER: u32 = 0x10;
-/// Set in the number of a call by the x32 ABI.
+/// The x32 ABI sets this bit in the number of a system call.
 const X32: u64 = 0x4000_0000;
 
-/// Whether the current task is an io_uring worker, or polls a ring's queue.
+/// Whether the current task is an io_uring worker, or polls the queue of an io_uring instance.
 #[inline(always)]
 pub unsafe fn is_worker() -> bool {
     // SAFETY: the current task is alive.
     unsafe { load::<u32>(task::current(), &TASK_FLAGS) & IO_WORKER != 0 }
 }
 
-/// Whether the current task may be taking a name away: in unlink or rename, or an io_uring worker.
+/// Whether the current task may be removing a name: in unlink or rename, or as an io_uring worker.
 #[inline(always)]
-pub unsafe fn takes_names() -> bool {
+pub unsafe fn removes_names() -> bool {
     // SAFETY: the current task is alive, and its registers with it.
     unsafe {
         if is_worker() {
@@ -72,10 +72,10 @@ pub unsafe fn takes_names() -> bool {
 
 /// Whether more than the deletion itself refers to the name of `inode`: an open file or a mapping does.
 ///
-/// An inode with several aliases cannot be told this way, so it counts as held.
+/// This test does not work for an inode with several aliases, so such an inode counts as held.
 #[inline(always)]
 unsafe fn is_held(inode: *const u8) -> bool {
-    // SAFETY: probing reads fault safely; the alias list is read once and not followed.
+    // SAFETY: probe reads fault safely; the alias list is read once and not followed.
     unsafe {
         let alias: u64 = probe(inode, &INODE_ALIAS);
         if alias == 0 {
@@ -91,24 +91,24 @@ unsafe fn is_held(inode: *const u8) -> bool {
     }
 }
 
-/// A regular file may lose its last name now, by the current task.
+/// The current task may remove the last name of a regular file now.
 #[inline(always)]
-unsafe fn name_taken(inode: *const u8) {
+unsafe fn name_removed(inode: *const u8) {
     // SAFETY: the inode is BTF-typed and alive while its change time is set.
     unsafe {
         // tmpfs sets the time before it takes the link, ext4 after.
         let links: u32 = load(inode, &INODE_NLINK);
-        if links > 1 || !is_regular(inode) || !takes_names() || !is_held(inode) {
+        if links > 1 || !is_regular(inode) || !removes_names() || !is_held(inode) {
             return;
         }
-        // An io_uring worker that finds no link left may as well be writing to the file: whoever is known stays. It is seldom
-        // that somebody deletes what another holds, and before Linux 7.0 the verifier searches the kernel's types by name for
-        // each pointer that is not probed for.
+        // An io_uring worker that finds no link left may be writing to the file, so a known process stays. Probe
+        // reads are acceptable, because held files are seldom deleted; before Linux 7.0 the verifier searches the
+        // kernel's types by name for each pointer that is read directly.
         deleted::<Probing>(inode, if links == 0 && is_worker() { NOEXIST } else { 0 });
     }
 }
 
-/// Remembers who deleted `inode`, and the size from which its growth is ascribed.
+/// Remembers which process deleted `inode`, and the size from which its growth is attributed.
 #[inline(always)]
 unsafe fn deleted<R: MemoryAccess>(inode: *const u8, flags: u64) {
     // SAFETY: the inode is BTF-typed and alive.
@@ -134,35 +134,36 @@ unsafe fn deleted<R: MemoryAccess>(inode: *const u8, flags: u64) {
     }
 }
 
-/// tracepoint `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 current)`, kernels >= 6.13: the change time of an
-/// inode on ext4, xfs, btrfs and tmpfs moved. Each unlink and each rename over a file sets it.
+/// tracepoint `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 current)`, kernels >= 6.13: the change time
+/// of an inode on ext4, xfs, btrfs and tmpfs moved. Each unlink and each rename over a file sets it.
 #[btf_tracepoint(function = "ctime_ns_xchg")]
 pub fn disk_changed(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
-    unsafe { name_taken(context.arg(0)) }
+    unsafe { name_removed(context.arg(0)) }
     0
 }
 
-/// tracepoint `ctime_xchg_skip(struct inode *inode, struct timespec64 *ctime)`: it was set to what it was.
+/// tracepoint `ctime_xchg_skip(struct inode *inode, struct timespec64 *ctime)`: it was set to its current value.
 #[btf_tracepoint(function = "ctime_xchg_skip")]
 pub fn disk_unchanged(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
-    unsafe { name_taken(context.arg(0)) }
+    unsafe { name_removed(context.arg(0)) }
     0
 }
 
-/// tracepoint `inode_set_ctime_to_ts(struct inode *inode, struct timespec64 *ctime)`: the same on every other filesystem.
+/// tracepoint `inode_set_ctime_to_ts(struct inode *inode, struct timespec64 *ctime)`: the same on every other
+/// filesystem.
 #[btf_tracepoint(function = "inode_set_ctime_to_ts")]
 pub fn disk_set(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
-    unsafe { name_taken(context.arg(0)) }
+    unsafe { name_removed(context.arg(0)) }
     0
 }
 
 /// The return of `drop_nlink(struct inode *inode)`: what unlink, and rename over a file, call on every filesystem.
 #[fexit(function = "drop_nlink")]
 pub fn disk_dropped_probing(context: FExitContext) -> i32 {
-    // SAFETY: the argument is a live inode, whose link the current task has taken.
+    // SAFETY: the argument is a live inode, and the current task has removed its link.
     unsafe {
         let inode: *const u8 = context.arg(0);
         if load::<u32>(inode, &INODE_NLINK) == 0 && is_regular(inode) && is_held(inode) {
@@ -172,14 +173,14 @@ pub fn disk_dropped_probing(context: FExitContext) -> i32 {
     0
 }
 
-/// The same without probing reads: whether somebody holds the file cannot be told, so each that loses its last name is
+/// The same without probe reads: whether the file is held is unknown, so each file that loses its last name is
 /// remembered.
 #[fexit(function = "drop_nlink")]
 pub fn disk_dropped(context: FExitContext) -> i32 {
     // SAFETY: as above.
     unsafe {
         let inode: *const u8 = context.arg(0);
-        // A file that is made without a name loses the link that it was born with, and was never in a directory.
+        // A file that is created without a name (`O_TMPFILE`) loses its initial link, and was never in a directory.
         if load::<u32>(inode, &INODE_NLINK) == 0
             && is_regular(inode)
             && !pointer(inode, &INODE_ALIAS).is_null()
@@ -190,15 +191,15 @@ pub fn disk_dropped(context: FExitContext) -> i32 {
     0
 }
 
-/// tracepoint `ext4_unlink_exit(struct dentry *dentry, int ret)`: needs no probing read and exists on every kernel, tells
-/// of ext4 alone and not of a rename over a file.
+/// tracepoint `ext4_unlink_exit(struct dentry *dentry, int ret)`: needs no probe read and exists on every kernel, but
+/// covers only ext4, and not a rename over a file.
 #[btf_tracepoint(function = "ext4_unlink_exit")]
 pub fn disk_ext4_unlink(context: BtfTracePointContext) -> i32 {
     unlinked::<Direct>(&context);
     0
 }
 
-/// The same by probing reads.
+/// The same by probe reads.
 #[btf_tracepoint(function = "ext4_unlink_exit")]
 pub fn disk_ext4_unlink_probing(context: BtfTracePointContext) -> i32 {
     unlinked::<Probing>(&context);

@@ -1,11 +1,12 @@
 //! Which unlinked files processes hold by descriptors, read from the descriptor tables themselves.
 //!
-//! The kernel's own iterator over descriptors takes a reference to every file and returns it, under the lock of its task: three
-//! times the cost of a look at the link count. Here the tables are read without a lock, so a result is checked again before it
-//! is reported: the task must still have the table, the table the file, the file its inode.
+//! The kernel's own iterator over descriptors takes a reference to every file and returns it, under the lock of its
+//! task: that costs three times as much as reading the link count. Here the tables are read without a lock, so a
+//! result is checked again before it is reported: the task must still have the table, the table the file, the file
+//! its inode.
 //!
-//! The kernel takes no more from one process than fits into its buffer. If a process holds more unlinked files than that, a
-//! record says so, and user space runs the other iterator.
+//! The kernel takes no more from one process than fits into its buffer. If a process holds more unlinked files than
+//! that, a record says so, and user space runs the other iterator.
 
 use aya_ebpf::{
     helpers::generated::bpf_probe_read_kernel,
@@ -27,17 +28,17 @@ use crate::{
     probe, read,
 };
 
-/// Descriptors that are looked at together: as many as the table has bits in a word that says which are open.
+/// Descriptors that are checked together: one bit each of a word of the bitmap of open descriptors.
 const TOGETHER: u32 = 64;
-/// Words that are looked at, at most: as many as the helper repeats.
+/// The most words that are checked: the most calls of `bpf_loop`.
 const WORDS: u32 = 1 << 23;
-/// Descriptors that are reported of one process: the kernel's buffer has 32 KiB.
+/// The most descriptors that are reported of one process: the kernel's buffer has 32 KiB.
 const MOST: u64 = 200;
 
 #[repr(C)]
 struct Scratch {
     record: HeldRecord,
-    /// The inode with a name that was met last: descriptors of one file often stand together.
+    /// The last inode that was not unlinked: descriptors of one file are often adjacent.
     named: u64,
     slots: [u64; TOGETHER as usize],
 }
@@ -49,19 +50,20 @@ static TABLE: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static TOO_MANY: Array<u64> = Array::with_max_entries(1, 0);
 
-/// The table that is looked at. Words of eight bytes, as the verifier follows them through the stack.
+/// The current table. Its members are words of eight bytes, because the verifier follows only those through the
+/// stack.
 struct Table {
     seq: Seq,
     task: *const u8,
     scratch: *mut Scratch,
-    /// Addresses: of what the task calls its files, of the files' addresses, of the bits that say which are open.
+    /// Addresses of the task's `files`, of the array of files, of the bitmap of open descriptors.
     files: u64,
     slots: u64,
     open: u64,
-    /// The descriptors that are looked at now: the first one's number, and which of them are open.
+    /// The current descriptors: the number of the first, and which of them are open.
     first: u64,
     bits: u64,
-    told: u64,
+    reported: u64,
     /// 1 when no more can be reported.
     full: u64,
 }
@@ -93,7 +95,7 @@ pub extern "C" fn disk_descriptor_table(context: *mut iterator::Task) -> i32 {
             return 0;
         }
         let words = load::<u32>(table, &TABLE_LENGTH) / TOGETHER;
-        // Always 0, which the verifier does not know: it would follow a constant through each value that it takes.
+        // Always 0, which the verifier does not know: a known constant would make it check each value separately.
         let zero = u64::from((*scratch).record._pad);
         (*scratch).named = 0;
         let mut table = Table {
@@ -105,11 +107,11 @@ pub extern "C" fn disk_descriptor_table(context: *mut iterator::Task) -> i32 {
             open: load(table, &TABLE_OPEN),
             first: zero,
             bits: zero,
-            told: zero,
+            reported: zero,
             full: zero,
         };
         repeat(if words < WORDS { words } else { WORDS }, word, &raw mut table);
-        if table.told >= MOST {
+        if table.reported >= MOST {
             (*scratch).record.how = HELD_TOO_MANY;
             if iterator::write_to(table.seq, &(*scratch).record) {
                 *too_many = session;
@@ -137,7 +139,7 @@ unsafe extern "C" fn word(number: u32, table: *mut Table) -> i64 {
     }
 }
 
-/// One of the descriptors; 1 after the last that is open, and when no more can be reported.
+/// One of the descriptors; 1 after the last open one, and when no more can be reported.
 unsafe extern "C" fn slot(number: u32, table: *mut Table) -> i64 {
     // SAFETY: as for `word`.
     unsafe {
@@ -149,7 +151,7 @@ unsafe extern "C" fn slot(number: u32, table: *mut Table) -> i64 {
             let inode: u64 = probe(file as *const u8, &FILE_INODE);
             if inode != (*table.scratch).named {
                 if probe::<u32>(inode as *const u8, &INODE_NLINK) == 0 {
-                    table.tell(table.first + number, file, inode);
+                    table.report(table.first + number, file, inode);
                 } else {
                     (*table.scratch).named = inode;
                 }
@@ -160,9 +162,9 @@ unsafe extern "C" fn slot(number: u32, table: *mut Table) -> i64 {
 }
 
 impl Table {
-    /// Tells of what is perhaps a file without a name.
+    /// Reports a file that is probably unlinked, after another check.
     #[inline(always)]
-    unsafe fn tell(&mut self, fd: u64, file: u64, inode: u64) {
+    unsafe fn report(&mut self, fd: u64, file: u64, inode: u64) {
         // SAFETY: as for `word`; the task is the iterator's.
         unsafe {
             let record = &mut (*self.scratch).record;
@@ -174,9 +176,9 @@ impl Table {
             {
                 return;
             }
-            if self.told == 0 {
-                // Once a process, and by probing: each load of a pointer would be searched for as often as the verifier comes
-                // by here.
+            if self.reported == 0 {
+                // Once per process, and by probe reads: before Linux 7.0 each direct load of a pointer makes the
+                // verifier search all types, as often as it reaches this point.
                 record.task = task::record_by::<Probing>(self.task);
                 record.thread = probe(self.task, &TASK_PID);
             }
@@ -185,8 +187,8 @@ impl Table {
             if record.magic == EXT4 {
                 meet_with(&record.inode, record.size, record.allocated, EXT4, NAMELESS);
             }
-            self.told += 1;
-            self.full = u64::from(!iterator::write_to(self.seq, record) || self.told >= MOST);
+            self.reported += 1;
+            self.full = u64::from(!iterator::write_to(self.seq, record) || self.reported >= MOST);
         }
     }
 }

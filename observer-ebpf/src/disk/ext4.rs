@@ -1,9 +1,9 @@
 //! Growth on ext4. Its tracepoints run before every change of size, in the context of the process that makes it.
 //!
-//! A buffered write, fallocate, and a block for a page fault are reported before the size changes; O_DIRECT is in `iomap`.
-//! Every other change of size first starts a handle of the journal (Linux 6.3), with the inode locked. A page fault in a
-//! shared mapping between the event of another task's write and its change of size would be attributed that write. This
-//! window lasts nanoseconds and did not occur in tests.
+//! A buffered write, fallocate, and a block for a page fault are reported before the size changes; O_DIRECT is in
+//! `iomap`. Every other change of size first starts a handle of the journal (Linux 6.3), with the inode locked. A
+//! page fault in a shared mapping between the event of another task's write and its change of size would be
+//! attributed that write. This window lasts nanoseconds and did not occur in tests.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use observer_ebpf::read::{Direct, MemoryAccess, Probing, load};
@@ -14,7 +14,7 @@ use crate::{
     is_regular,
 };
 
-/// Two programs on one tracepoint: by direct loads, and by probing reads for kernels before 5.11.
+/// Two programs on one tracepoint: by direct reads, and by probe reads for kernels before 5.11.
 macro_rules! tracepoint {
     ($name:tt, $direct:ident, $probing:ident, $handler:ident) => {
         #[btf_tracepoint(function = $name)]
@@ -40,9 +40,9 @@ tracepoint!("ext4_write_end", disk_write, disk_write_probing, begins);
 tracepoint!("ext4_journalled_write_end", disk_journalled_write, disk_journalled_write_probing, begins);
 // `ext4_fallocate_enter(struct inode *inode, loff_t offset, loff_t len, int mode)`
 tracepoint!("ext4_fallocate_enter", disk_fallocate, disk_fallocate_probing, begins);
-// `ext4_da_reserve_space(struct inode *inode, …)`: a block is promised, also by a page fault.
+// `ext4_da_reserve_space(struct inode *inode, …)`: a block is reserved, also by a page fault.
 tracepoint!("ext4_da_reserve_space", disk_reserve, disk_reserve_probing, begins);
-// `ext4_truncate_enter(struct inode *inode)`: the size is smaller by now, the blocks are still there.
+// `ext4_truncate_enter(struct inode *inode)`: the size is already smaller, the blocks still exist.
 tracepoint!("ext4_truncate_enter", disk_truncate, disk_truncate_probing, cuts);
 // `ext4_journal_start_inode(struct inode *inode, …)`: metadata is about to change.
 tracepoint!("ext4_journal_start_inode", disk_journal, disk_journal_probing, changes);
@@ -74,7 +74,7 @@ unsafe fn cuts<R: MemoryAccess>(inode: *const u8) {
 unsafe fn changes<R: MemoryAccess>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
-        // Who reads a file marks it dirty by its access time, without the lock.
+        // A reader marks a file dirty by its access time, without the lock.
         if is_regular(inode) && is_locked_by_current::<R>(inode) && !is_repeated::<R>(inode) {
             works_on::<R>(inode, superblock(inode), false, true);
         }

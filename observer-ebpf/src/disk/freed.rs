@@ -1,4 +1,4 @@
-//! What deletions free on ext4: the blocks of an inode without names and holders.
+//! What deletions free on ext4: the blocks of unlinked inodes without holders.
 
 use aya_ebpf::{
     macros::{btf_tracepoint, map},
@@ -21,11 +21,11 @@ use crate::{
 #[map]
 pub static FREED: HashMap<u64, WriterTotal> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
 
-/// tracepoint `ext4_evict_inode(struct inode *inode)`: it leaves memory, and the disk where it has no name; its blocks are
-/// still there.
+/// tracepoint `ext4_evict_inode(struct inode *inode)`: the inode leaves memory, and the disk if it is unlinked; its
+/// blocks still exist.
 #[btf_tracepoint(function = "ext4_evict_inode")]
 pub fn disk_evict(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is an inode that nobody else refers to any more; values of maps are plain integers.
+    // SAFETY: the first argument is an inode without other references; values of maps are plain integers.
     unsafe {
         let inode: *const u8 = context.arg(0);
         if load::<u32>(inode, &INODE_NLINK) != 0 {
@@ -34,7 +34,7 @@ pub fn disk_evict(context: BtfTracePointContext) -> i32 {
         let id = inode_id(inode, superblock(inode));
         if let Some(total) = FILES.get_ptr_mut(&id) {
             (*total).flags |= GONE;
-            tell(id);
+            announce(id);
             return 0;
         }
         let bytes = load::<u64>(inode, &INODE_BLOCKS) * SECTOR;
@@ -61,12 +61,12 @@ unsafe fn freed(dev: u32, bytes: u64) {
         let epoch = u64::from(emit::epoch()) + 1;
         if (*total).epoch != epoch {
             (*total).epoch = epoch;
-            tell(InodeId { dev, ..InodeId::default() });
+            announce(InodeId { dev, ..InodeId::default() });
         }
     }
 }
 
 #[inline(always)]
-fn tell(inode: InodeId) {
+fn announce(inode: InodeId) {
     emit::emit(&FreedRecord { header: emit::header::<FreedRecord>(KIND), inode });
 }

@@ -1,12 +1,12 @@
 //! Which process makes which file grow.
 //!
-//! The size of the inode gives the growth; events only split it among processes. An event runs before a change, in the
-//! context of the process that is about to make it: the growth since the last event belongs to the process of that event.
-//! Writers that make a file longer exclude each other, so no growth is attributed to another process. The growth since the
-//! last event is computed by the reader of the size.
+//! The size of the inode gives the growth; events only split it among processes. An event runs before a change, in
+//! the context of the process that is about to make it: the growth since the last event belongs to the process of
+//! that event. Writers that make a file longer exclude each other, so no growth is attributed to another process. The
+//! growth since the last event is computed by the reader of the size.
 //!
-//! A file that one process appends to costs little: each CPU stores for which file and process it last did the work here, and
-//! while nothing else happens to the file, there is nothing to do.
+//! A file that one process appends to costs little: each CPU stores for which file and process it last did the work
+//! here, and while nothing else happens to the file, there is nothing to do.
 
 use aya_ebpf::{
     macros::map,
@@ -33,28 +33,28 @@ pub const NO_PREALLOC: u32 = 1;
 /// `BPF_NOEXIST` of a map update.
 pub const NOEXIST: u64 = 1;
 
-/// Every file that somebody works on, and every nameless one that somebody holds. User space takes an entry away once
-/// the file is freed, or long after the last event.
+/// Every file that a process works on, and every held unlinked file. User space removes an entry after the file is
+/// freed, or long after the last event.
 #[map]
 pub static FILES: HashMap<InodeId, FileTotal> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
 
-/// Who made which file grow by how much, of those who are not its owner now. Cumulative; goes with the file.
+/// Growth of a file by each process that is not its owner now. Cumulative; removed with the file.
 #[map]
 pub static WRITTEN: HashMap<WriterKey, WriterTotal> = HashMap::with_max_entries(1 << 17, NO_PREALLOC);
 
-/// The work that each CPU did last.
+/// The latest work on each CPU.
 #[map]
 static LATEST: PerCpuArray<Latest> = PerCpuArray::with_max_entries(1, 0);
 
-/// One element: how often a file has passed from one owner to another. What a CPU remembers is void after the next time.
+/// One element: how often a file has changed its owner. It invalidates what the CPUs remember.
 #[map]
 static PASSED_ON: Array<u64> = Array::with_max_entries(1, 0);
 
-/// Which task worked on which inode, when what else was the case.
+/// Which task worked on which inode, and under which conditions.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Latest {
-    /// Addresses, which another inode or task may have soon: number and start tell them apart.
+    /// Addresses, which may be reused for another inode or task: inode number and start time distinguish them.
     inode: u64,
     task: u64,
     started: u64,
@@ -64,7 +64,7 @@ struct Latest {
     passed_on: u64,
     dev: u32,
     _pad: u32,
-    /// Its size at the last event, and how many events since the work found it longer than the one before.
+    /// Its size at the last event, and how many events since the work found it longer than at the event before.
     size: u64,
     appends: u64,
 }
@@ -76,8 +76,8 @@ pub const XFS: u64 = 0x5846_5342;
 /// `RWSEM_OWNER_FLAGS_MASK`: bits of the owner's address that mean something else.
 const LOCK_FLAGS: u64 = 7;
 
-/// The superblock of the inode's filesystem. Loaded once a program: before Linux 7.0 the verifier searches all types of the
-/// kernel several times for each pointer that a program loads.
+/// The superblock of the inode's filesystem. Loaded once per program: before Linux 7.0 the verifier searches all
+/// types of the kernel several times for each pointer that a program loads.
 #[inline(always)]
 pub unsafe fn superblock(inode: *const u8) -> *const u8 {
     // SAFETY: the caller passes a BTF-typed inode; its superblock outlives it.
@@ -100,8 +100,8 @@ pub unsafe fn is_locked_by_current<R: MemoryAccess>(inode: *const u8) -> bool {
     }
 }
 
-/// Makes an entry for a file that has none. Already there is as good; where there is no room, that is counted, and the
-/// growth that is not ascribed is known from its size.
+/// Makes an entry for a file that has none. An existing entry is left as it is. If the map is full, the loss is
+/// counted, and the file's size gives the growth that is not attributed.
 #[inline(always)]
 pub unsafe fn meet(inode: *const u8, magic: u64, id: &InodeId, faulted: bool) {
     // SAFETY: the caller passes a BTF-typed inode.
@@ -111,7 +111,7 @@ pub unsafe fn meet(inode: *const u8, magic: u64, id: &InodeId, faulted: bool) {
     }
 }
 
-/// The same by what has been read of its inode: its size, and the bytes of its blocks.
+/// As [`meet`], given the size of the inode and the bytes of its blocks.
 #[inline(always)]
 pub fn meet_with(id: &InodeId, size: u64, allocated: u64, magic: u64, flags: u64) {
     const EXISTS: i32 = -17;
@@ -136,7 +136,8 @@ unsafe fn nameless(inode: *const u8) -> u64 {
     if unsafe { load::<u32>(inode, &INODE_NLINK) } == 0 { NAMELESS } else { 0 }
 }
 
-/// Whether this CPU's latest work was this task's on this inode, and nothing has happened since that matters to it.
+/// Whether the latest work on this CPU was by this task on this inode, and nothing has happened since that affects
+/// it.
 #[inline(always)]
 pub unsafe fn is_repeated<R: MemoryAccess>(inode: *const u8) -> bool {
     // SAFETY: the caller passes a BTF-typed inode, the current task is alive, and the element is this CPU's own.
@@ -160,11 +161,11 @@ pub unsafe fn is_repeated<R: MemoryAccess>(inode: *const u8) -> bool {
     }
 }
 
-/// Adds what this CPU has counted to the file that it was counted of: another may be next.
+/// Adds the appends that this CPU has counted to their file: the next event may be about another.
 #[inline(always)]
 unsafe fn count_appends() {
-    // SAFETY: the element is this CPU's own; the value is a map's, and the addition is atomic, because the file may be in
-    // another's hands by now.
+    // SAFETY: the element is this CPU's own; the value is a map's, and the addition is atomic, because the file may
+    // belong to another owner by now.
     unsafe {
         let Some(latest) = LATEST.get_ptr_mut(0) else { return };
         let latest = &mut *latest;
@@ -182,14 +183,14 @@ unsafe fn count_appends() {
     }
 }
 
-/// The current task is about to work on `inode`, a regular file of `superblock`. `first`: whether it may be met by this event, because it
-/// cannot have changed yet; `exact`: whether events come ahead of every change.
+/// The current task is about to work on `inode`, a regular file of `superblock`. `first`: this event may create the
+/// entry of the file, because the file cannot have changed yet. `exact`: events come before every change.
 #[inline(always)]
 pub unsafe fn works_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8, first: bool, exact: bool) {
     // SAFETY: the caller passes a BTF-typed inode; the fields of a map's value are plain integers.
     unsafe {
         let current = R::current();
-        // Before the ways part: it is searched for as often as the verifier comes by.
+        // Before the branches: the verifier searches for its type once per path that reaches it.
         let leader = R::pointer(current, &TASK_LEADER);
         count_appends();
         let id = inode_id(inode, superblock);
@@ -212,7 +213,7 @@ pub unsafe fn works_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8,
         if size > total.size {
             total.bytes += size - total.size;
         }
-        // What made it longer since its appends were last counted was one at least.
+        // At least one append made it longer since the last count.
         if size > total.counted {
             total.appends += 1;
         }
@@ -239,10 +240,10 @@ pub unsafe fn works_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8,
     }
 }
 
-/// This CPU's latest work is this one.
+/// Stores this work as the latest of this CPU.
 #[inline(always)]
 unsafe fn remember<R: MemoryAccess>(inode: *const u8, dev: u32, current: *const u8, epoch: u32) {
-    // SAFETY: as for `is_repeated`. Should another task run on this CPU amid the writes, what it leaves fits neither.
+    // SAFETY: as for `is_repeated`. If another task runs on this CPU between the writes, the element matches neither.
     unsafe {
         let (Some(latest), Some(passed_on)) = (LATEST.get_ptr_mut(0), PASSED_ON.get(0)) else { return };
         *latest = Latest {
@@ -261,7 +262,7 @@ unsafe fn remember<R: MemoryAccess>(inode: *const u8, dev: u32, current: *const 
     }
 }
 
-/// The process `next` is the owner from now on.
+/// Makes the process `next` the owner.
 #[inline(always)]
 fn pass_on(total: &mut FileTotal, inode: InodeId, next: TaskId) {
     if total.owner.tgid != 0 {

@@ -1,10 +1,10 @@
-//! Unlinked files that no descriptor refers to, but something that a descriptor refers to: an io_uring instance that they
-//! are registered with, a unix socket that they were sent to and not received from, an overlay file that stores its data in
-//! them.
+//! Unlinked files that an indirect holder holds: an io_uring instance that they are registered with, a unix socket in
+//! which they are in flight, an overlay file that stores its data in them. A descriptor refers to the indirect
+//! holder.
 //!
 //! The lists are read without their locks, and an entry can change meanwhile. So a file counts only if it leads to a
-//! filesystem that leads back to itself. Of each io_uring instance and each socket, 128 files are reported. `inode_list` finds
-//! the others, and files in a socket that is in flight itself.
+//! superblock with a valid root. Of each io_uring instance and each socket, 128 files are reported. `inode_list`
+//! finds the others, and files in a socket that is in flight itself.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use observer_common::disk::{HELD_RING, HELD_SOCKET, HeldRecord, InodeId};
@@ -28,22 +28,22 @@ const S_IFSOCK: u16 = 0o140_000;
 const ANONYMOUS: u64 = 0x0904_1934;
 /// `AF_UNIX`.
 const UNIX: u16 = 1;
-/// Slots of a ring, and steps through a socket's queue, that are made at most: as many slots as a ring can have.
+/// The most slots of an io_uring instance, and the most steps through a socket's queue. No instance has more slots.
 const SLOTS: u32 = 1 << 15;
 const QUEUED: u32 = 4096;
-/// Files reported of one indirect holder: the kernel takes no more from one call than fits into its buffer.
+/// The most files reported of one indirect holder: the output of one call must fit into the kernel's buffer.
 const MOST: u64 = 128;
 /// Flags in the lowest bits of the address of a registered file.
 const SLOT_FLAGS: u64 = 7;
 /// `SCM_MAX_FD`
 const MOST_FILES: u64 = 253;
-/// `[io_urin`: how the name of a ring's file begins.
+/// `[io_urin`: the beginning of the name of an io_uring instance's file.
 const RING_NAME: u64 = u64::from_ne_bytes(*b"[io_urin");
 
 #[map]
 static INDIRECT: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
 
-/// What is carried by each descriptor of every process.
+/// The files of each indirect holder that a descriptor of any process refers to.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
 pub extern "C" fn disk_indirect(context: *mut iterator::TaskFile) -> i32 {
@@ -60,89 +60,90 @@ pub extern "C" fn disk_indirect(context: *mut iterator::TaskFile) -> i32 {
         let mode: u16 = load(inode, &INODE_MODE);
         let magic: u64 = load(pointer(inode, &INODE_SB), &SB_MAGIC);
         let Some(record) = INDIRECT.get_ptr_mut(0) else { return 0 };
-        // Always 0, which the verifier does not know: it would follow a constant through each value that it takes.
+        // Always 0, which the verifier does not know: a known constant would make it check each value separately.
         let zero = u64::from((*record)._pad);
-        let mut carrier = Carrier {
+        let mut holder = IndirectHolder {
             seq: (*meta).seq,
             task,
             fd: u64::from(fd),
-            told: zero,
+            reported: zero,
             list: zero,
             head: zero,
             buffer: zero,
             left: zero,
         };
         if mode & S_IFMT == S_IFSOCK {
-            carrier.socket(file);
+            holder.socket(file);
         } else if magic == ANONYMOUS {
-            carrier.ring(file);
+            holder.ring(file);
         } else if magic == OVERLAY && load::<u32>(inode, &INODE_NLINK) == 0 {
-            carrier.overlay(file);
+            holder.overlay(file);
         }
     }
     0
 }
 
 /// The descriptor of an indirect holder, and where the list of its files is.
-struct Carrier {
+struct IndirectHolder {
     seq: Seq,
     task: *const u8,
-    /// Words of eight bytes, as the verifier follows them through the stack.
+    /// This and the following members are words of eight bytes, because the verifier follows only those through the
+    /// stack.
     fd: u64,
     /// Files reported so far.
-    told: u64,
-    /// Addresses of files, or of what leads to them.
+    reported: u64,
+    /// The address of a list of files, or of nodes with files.
     list: u64,
-    /// Of a socket: the head of its queue, the buffer whose turn is next, and how many files of the last one are left.
+    /// For a socket: the head of its queue, the next buffer, and how many files of the last one are left.
     head: u64,
     buffer: u64,
     left: u64,
 }
 
 /// Slot `slot` of an io_uring instance; 1 when enough files are reported.
-unsafe extern "C" fn slot(slot: u32, carrier: *mut Carrier) -> i64 {
-    // SAFETY: the carrier is on the caller's stack, everything behind it is probed.
+unsafe extern "C" fn slot(slot: u32, holder: *mut IndirectHolder) -> i64 {
+    // SAFETY: the holder is on the caller's stack, everything behind it is probed.
     unsafe {
-        let carrier = &mut *carrier;
-        let mut entry: u64 = read((carrier.list + u64::from(slot) * 8) as *const u64);
+        let holder = &mut *holder;
+        let mut entry: u64 = read((holder.list + u64::from(slot) * 8) as *const u64);
         if exists(&RING_NODES) && entry != 0 {
             entry = probe(entry as *const u8, &NODE_FILE);
         }
         if entry != 0 {
-            carrier.tell(entry & !SLOT_FLAGS, HELD_RING);
+            holder.report(entry & !SLOT_FLAGS, HELD_RING);
         }
-        i64::from(carrier.told >= MOST)
+        i64::from(holder.reported >= MOST)
     }
 }
 
 /// The next file, or the next buffer, of a socket's queue; 1 at its end, and when enough files are reported.
-unsafe extern "C" fn queued(_: u32, carrier: *mut Carrier) -> i64 {
-    // SAFETY: the carrier is on the caller's stack, everything behind it is probed.
+unsafe extern "C" fn queued(_: u32, holder: *mut IndirectHolder) -> i64 {
+    // SAFETY: the holder is on the caller's stack, everything behind it is probed.
     unsafe {
-        let carrier = &mut *carrier;
-        if carrier.left > 0 {
-            carrier.left -= 1;
-            let entry: u64 = read((carrier.list + u64::from(carrier.left) * 8) as *const u64);
-            carrier.tell(entry, HELD_SOCKET);
-            return i64::from(carrier.told >= MOST);
+        let holder = &mut *holder;
+        if holder.left > 0 {
+            holder.left -= 1;
+            let entry: u64 = read((holder.list + u64::from(holder.left) * 8) as *const u64);
+            holder.report(entry, HELD_SOCKET);
+            return i64::from(holder.reported >= MOST);
         }
-        let buffer = carrier.buffer;
-        if buffer == carrier.head || buffer == 0 {
+        let buffer = holder.buffer;
+        if buffer == holder.head || buffer == 0 {
             return 1;
         }
         let control = buffer + u64::from(SKB_CONTROL.load());
         let files: u64 = probe(control as *const u8, &CONTROL_FILES);
         if files != 0 {
             let count = u64::from(probe::<u16>(files as *const u8, &FILES_COUNT));
-            carrier.left = if count > MOST_FILES { 0 } else { count };
-            carrier.list = files + u64::from(FILES_FIRST.load());
+            holder.left = if count > MOST_FILES { 0 } else { count };
+            holder.list = files + u64::from(FILES_FIRST.load());
         }
-        carrier.buffer = probe(buffer as *const u8, &SKB_NEXT);
+        holder.buffer = probe(buffer as *const u8, &SKB_NEXT);
         0
     }
 }
 
-/// The inode of what may be a file; null unless it is surely one.
+/// The inode of a possible file; null unless its superblock is valid.
 #[inline(always)]
 unsafe fn inode_of(file: u64) -> *const u8 {
     // SAFETY: probing faults safely.
@@ -165,8 +166,8 @@ pub(crate) unsafe fn probed_id(inode: *const u8, superblock: *const u8) -> Inode
     }
 }
 
-/// As [`held`], of what may be a file: its inode, and the record made of it but for who holds it and how; null unless it is
-/// surely a regular file without a name that somebody deleted.
+/// As [`held`], for a possible file: returns its inode and fills the record, except the holder and how it holds the
+/// file. Null unless it is certainly a regular file that was deleted.
 #[inline(always)]
 pub(crate) unsafe fn probed(file: *const u8, record: &mut HeldRecord) -> *const u8 {
     // SAFETY: probing faults safely.
@@ -194,13 +195,13 @@ pub(crate) unsafe fn probed(file: *const u8, record: &mut HeldRecord) -> *const 
     }
 }
 
-impl Carrier {
-    /// Tells of what may be a file, if it is one without a name.
+impl IndirectHolder {
+    /// Reports a possible file if it is an unlinked one.
     #[inline(always)]
-    unsafe fn tell(&mut self, file: u64, how: u32) {
+    unsafe fn report(&mut self, file: u64, how: u32) {
         // SAFETY: probing faults safely, the task is the iterator's.
         unsafe {
-            // The stack, which is shared with the caller, has no room for it.
+            // The record is too large for the stack, which is shared with the caller.
             let Some(record) = INDIRECT.get_ptr_mut(0) else { return };
             let record = &mut *record;
             let inode = probed(file as *const u8, record);
@@ -217,11 +218,11 @@ impl Carrier {
             record.fd = self.fd as u32;
             record.how = how;
             iterator::write_to(self.seq, record);
-            self.told += 1;
+            self.reported += 1;
         }
     }
 
-    /// Files that are registered with a ring.
+    /// Reports the files that are registered with an io_uring instance.
     #[inline(always)]
     unsafe fn ring(&mut self, file: *const u8) {
         // SAFETY: the file is the iterator's, everything behind it is probed.
@@ -239,7 +240,7 @@ impl Carrier {
         }
     }
 
-    /// Files that wait in the queue of a unix socket.
+    /// Reports the files in flight in the queue of a unix socket.
     #[inline(always)]
     unsafe fn socket(&mut self, file: *const u8) {
         // SAFETY: the file is the iterator's, everything behind it is probed.
@@ -249,7 +250,7 @@ impl Carrier {
             if probe::<u16>(sock, &SK_FAMILY) != UNIX {
                 return;
             }
-            // The queue's head begins as a buffer does, with the next one.
+            // The queue's head begins like a buffer, with the next buffer.
             let head = sock as u64 + u64::from(SK_QUEUE.load());
             self.head = head;
             self.buffer = probe(head as *const u8, &SKB_NEXT);
@@ -257,7 +258,7 @@ impl Carrier {
         }
     }
 
-    /// A file of an overlay, for the one below it.
+    /// Reports a file of an overlay, with the file below it.
     #[inline(always)]
     unsafe fn overlay(&self, file: *const u8) {
         // SAFETY: task and file are the iterator's, everything behind them is probed.
@@ -270,8 +271,8 @@ impl Carrier {
     }
 }
 
-/// The file below an overlay's, of which `private` is the `private_data`: that file, or a structure that begins with its
-/// address (6.13). It has the blocks.
+/// Adds the file below an overlay's file to the record: the file with the blocks. `private` is the `private_data` of
+/// the overlay's file: the address of the file below, or of a structure that begins with that address (6.13).
 #[inline(always)]
 unsafe fn below(private: *const u8, record: &mut HeldRecord) {
     // SAFETY: everything is probed.
@@ -288,8 +289,8 @@ unsafe fn below(private: *const u8, record: &mut HeldRecord) {
     }
 }
 
-/// Where the addresses of a ring's registered files, or of what leads to them, stand. Kernels whose rings have yet another
-/// shape lack the helper that repeats.
+/// The address of the list of the files that are registered with an io_uring instance, or of the nodes with these
+/// files. Kernels with another shape lack `bpf_loop`.
 #[inline(always)]
 unsafe fn slot_list(ring: *const u8) -> u64 {
     // SAFETY: probing faults safely.

@@ -1,8 +1,8 @@
 //! Unlinked files of any holder, from the lists that filesystems keep of all their inodes in memory.
 //!
-//! This finds files behind loop devices, files that are swapped to, files that the kernel itself opened, and descriptors in
-//! flight through sockets that are in flight themselves. It finds the file, not the holder. `inode_walk` goes through the
-//! lists.
+//! This finds files behind loop devices, files that are swapped to, files that the kernel itself opened, and
+//! descriptors in flight through sockets that are in flight themselves. It finds the file, not the holder.
+//! `inode_walk` goes through the lists.
 
 use aya_ebpf::{
     helpers::generated::bpf_seq_write,
@@ -21,12 +21,12 @@ use crate::{
     probe,
 };
 
-/// Inodes that one call skips until the next unlinked one.
+/// The most inodes that one call skips before the next unlinked one.
 const STEPS: u32 = 4096;
 /// `S_SWAPFILE` of `inode.i_flags`.
 const SWAP: u32 = 1 << 8;
 
-/// Where the reading of the lists is.
+/// The position in the lists.
 #[map]
 static WALK: Array<Walk> = Array::with_max_entries(1, 0);
 
@@ -39,7 +39,7 @@ struct Scratch {
 #[map]
 static LISTED: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
-/// A part of the way, as long as the number of processes times what a call may do.
+/// A part of the walk: the program is called once per process, and each call takes a limited number of steps.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub extern "C" fn disk_inode_list(context: *mut iterator::Task) -> i32 {
@@ -50,8 +50,8 @@ pub extern "C" fn disk_inode_list(context: *mut iterator::Task) -> i32 {
             return 0;
         }
         let (Some(kept), Some(scratch)) = (WALK.get_ptr_mut(0), LISTED.get_ptr_mut(0)) else { return 0 };
-        // It stays in the map, where the verifier knows none of its numbers: on the stack, it would follow the values that
-        // each can take through all steps.
+        // It stays in the map, so the verifier knows none of its values. On the stack, it would check all steps
+        // separately for each known value.
         let before = *kept;
         let mut walk = &mut *kept;
         let session = (*meta).session_id;
@@ -69,8 +69,8 @@ pub extern "C" fn disk_inode_list(context: *mut iterator::Task) -> i32 {
         walk.resume();
         walk.found = 0;
         repeat(STEPS, step, &raw mut walk);
-        // What could not be written is written by the next call, which begins where this one did.
-        if walk.found != 0 && !tell(meta, scratch, walk.found as *const u8)
+        // If the record does not fit, the next call writes it: it starts where this one did.
+        if walk.found != 0 && !report(meta, scratch, walk.found as *const u8)
             || walk.running == 0 && !end(meta, walk)
         {
             *walk = before;
@@ -79,7 +79,7 @@ pub extern "C" fn disk_inode_list(context: *mut iterator::Task) -> i32 {
     0
 }
 
-/// One step further; 1 at the end of the walk.
+/// One step; returns 1 at the end of the walk.
 unsafe extern "C" fn step(_: u32, walk: *mut &mut Walk) -> i64 {
     // SAFETY: the reference is on the caller's stack.
     unsafe {
@@ -91,9 +91,9 @@ unsafe extern "C" fn step(_: u32, walk: *mut &mut Walk) -> i64 {
     }
 }
 
-/// Writes of an inode that has no name; whether it is written.
+/// Writes the record of an unlinked inode; returns whether it is written.
 #[inline(always)]
-unsafe fn tell(meta: *mut iterator::Meta, scratch: *mut Scratch, inode: *const u8) -> bool {
+unsafe fn report(meta: *mut iterator::Meta, scratch: *mut Scratch, inode: *const u8) -> bool {
     // SAFETY: the scratch is this CPU's own, everything else is probed.
     unsafe {
         let superblock = probe::<u64>(inode, &INODE_SB) as *const u8;
@@ -135,7 +135,7 @@ unsafe fn tell(meta: *mut iterator::Meta, scratch: *mut Scratch, inode: *const u
     }
 }
 
-/// Writes that the lists have been read; whether it is written.
+/// Writes the final record; returns whether it is written.
 #[inline(always)]
 unsafe fn end(meta: *mut iterator::Meta, walk: &Walk) -> bool {
     let record = ListedRecord {

@@ -1,12 +1,12 @@
 //! The walk through the lists that filesystems keep of all their inodes in memory.
 //!
-//! The lists are read without their locks, some thousand inodes per call of the program, so each step is checked: an inode
-//! must belong to the filesystem, and the next one must follow it. If the position in a list is lost, the walk starts this
-//! filesystem again; after some attempts it leaves the filesystem, and the final record reports that. The walk asks
-//! nothing of a filesystem, so a server that does not answer has no effect.
+//! The lists are read without their locks, some thousand inodes per call of the program, so each step is checked: an
+//! inode must belong to the filesystem, and the next one must follow it. If the position in a list is lost, the walk
+//! starts this filesystem again; after some attempts it leaves the filesystem, and the final record reports that. The
+//! walk asks nothing of a filesystem, so a server that does not answer has no effect.
 //!
-//! The kernel counts the unlinked inodes of a filesystem. If there are no more than other scans have found, the list is not
-//! read. If all of them were found and still exist, it is read no further.
+//! The kernel counts the unlinked inodes of a filesystem. If there are no more than other scans have found, the list
+//! is not read. If all of them were found and still exist, it is read no further.
 
 use aya_ebpf::{
     macros::map,
@@ -24,56 +24,56 @@ use crate::{
     SB_NAMELESS, SB_ROOT, TASK_FS, growth::NO_PREALLOC, probe, read,
 };
 
-/// Inodes of one scan; user space then runs another.
+/// The most inodes of one scan; user space then runs another.
 pub const A_PASS: u64 = 1 << 16;
-/// How often a filesystem is started again.
+/// How often the walk starts a filesystem again.
 const ATTEMPTS: u64 = 8;
-/// Filesystems that are gone through at most: more would be a list that has been lost.
+/// The most filesystems of a walk: more would mean that the list is lost.
 const MOST: u64 = 1 << 14;
-/// Inodes without a name that are remembered of a filesystem: where there are more, its list is read to the end.
+/// The most unlinked inodes of a filesystem that are remembered; if there are more, its list is read to the end.
 const REMEMBERED: u64 = 64;
-/// tmpfs, ramfs, hugetlbfs, overlay, btrfs, bcachefs: with files, and without a block device.
+/// tmpfs, ramfs, hugetlbfs, overlay, btrfs, bcachefs: they have files, but no block device.
 const WITHOUT_DEVICE: [u64; 6] =
     [0x0102_1994, 0x8584_58f6, 0x9584_58f6, 0x794c_7630, 0x9123_683e, 0xca45_1a4e];
 
-/// Where the reading of the lists is.
+/// The position in the lists.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Walk {
-    /// The filesystem that it began with, and the one that it is in.
+    /// The first filesystem, and the current one.
     first: u64,
     superblock: u64,
-    /// The entry of the list that was looked at last; the head of the list at its beginning.
+    /// The last entry of the list that was read; at its beginning, the head of the list.
     place: u64,
-    /// Inodes of this filesystem without a name that were met, and how many there were when its list was begun; more than
-    /// can be met where the list is read to its end.
+    /// Unlinked inodes of this filesystem that were found, and how many there were at the beginning of its list; a
+    /// larger number than can be found if the list is read to its end.
     met: u64,
     nameless: u64,
-    /// Inodes looked at, in all and in this pass.
+    /// Inodes read, in the whole walk and in this scan.
     pub inodes: u64,
     pub in_pass: u64,
-    /// The pass that this is.
+    /// The current scan.
     pub session: u64,
-    /// The inode that the way to it ended at; 0 for none.
+    /// The inode at which the last call stopped; 0 for none.
     pub found: u64,
     superblocks: u64,
     attempts: u64,
-    /// 1 while it is under way.
+    /// 1 during the walk.
     pub running: u64,
-    /// 1 while every list was read to its end.
+    /// 1 as long as every list was read to its end.
     pub complete: u64,
 }
 
-/// How many inodes without a name passes over processes have found, by the device of their filesystem, where the lists are
-/// known to have nothing beside them. Written by user space.
+/// How many unlinked inodes the scans of processes have found, by the device of their filesystem, if the lists are
+/// known to have no others. Written by user space.
 #[map]
 pub static ACCOUNTED: HashMap<u64, u64> = HashMap::with_max_entries(1 << 10, NO_PREALLOC);
 
-/// The inodes that were met.
+/// The unlinked inodes that were found.
 #[map]
 static MET: Array<[u64; REMEMBERED as usize]> = Array::with_max_entries(1, 0);
 
-/// Whether there is a superblock: its root says that it is of it.
+/// Whether the address is that of a superblock: its root must refer back to it.
 #[inline(always)]
 pub unsafe fn is_superblock(superblock: u64) -> bool {
     // SAFETY: probing faults safely.
@@ -84,7 +84,7 @@ pub unsafe fn is_superblock(superblock: u64) -> bool {
     }
 }
 
-/// Begins with the filesystem that is the root of a task. All loads are direct, so a kernel without the lists refuses the
+/// Begins with the filesystem of a task's root. All loads are direct, so a kernel without the lists rejects the
 /// program.
 #[inline(always)]
 pub unsafe fn begin(task: *const u8, session: u64) -> Option<Walk> {
@@ -143,17 +143,17 @@ fn inode_at(place: u64) -> *const u8 {
     (place - u64::from(INODE_IN_LIST.load())) as *const u8
 }
 
-/// The first and second word of an entry of a list: the next and the previous one.
+/// One word of an entry of a list: the address of the next or the previous entry.
 #[inline(always)]
 unsafe fn word(address: u64) -> u64 {
     // SAFETY: probing faults safely.
     unsafe { read(address as *const u64) }
 }
 
-/// Whether inodes that were met still are in the list of their filesystem, without a name.
+/// Checks whether found inodes still are in the list of their filesystem, unlinked.
 struct Check {
     superblock: u64,
-    /// 1 where one is not.
+    /// 1 if one is not.
     gone: u64,
 }
 
@@ -182,7 +182,7 @@ impl Walk {
         // SAFETY: probing faults safely.
         unsafe {
             if !is_superblock(self.superblock) {
-                // It was unmounted, and with it goes the way to the next one.
+                // It was unmounted, so its link to the next one is lost too.
                 self.running = 0;
                 self.complete = 0;
                 return;
@@ -197,7 +197,7 @@ impl Walk {
         }
     }
 
-    /// The position in the list is lost: the filesystem is started again, or left.
+    /// The position in the list is lost: starts the filesystem again, or leaves it.
     #[inline(always)]
     unsafe fn again(&mut self) {
         self.attempts += 1;
@@ -211,7 +211,7 @@ impl Walk {
         }
     }
 
-    /// Goes on to the next filesystem.
+    /// Moves to the next filesystem.
     #[inline(always)]
     unsafe fn leave(&mut self) {
         // SAFETY: probing faults safely.
@@ -230,7 +230,7 @@ impl Walk {
         }
     }
 
-    /// Whether files of the filesystem that it is in may have been deleted. The head of the list of filesystems is none.
+    /// Whether the current filesystem can have deleted files. The head of the list of filesystems is none.
     #[inline(always)]
     unsafe fn has_files(&self) -> bool {
         // SAFETY: probing faults safely.
@@ -244,7 +244,7 @@ impl Walk {
         }
     }
 
-    /// Begins with the list of the filesystem that it is in, unless no file of it can be without a name.
+    /// Begins the list of the current filesystem, unless it cannot have unlinked files.
     #[inline(always)]
     unsafe fn enter(&mut self) -> bool {
         // SAFETY: probing faults safely.
@@ -261,8 +261,8 @@ impl Walk {
         }
     }
 
-    /// Whether the inodes that were met are all that there are: each still is, and there are as many. If not, the list is
-    /// read to its end.
+    /// Whether the found inodes are all that exist: each still exists, and their number is the kernel's. If not, the
+    /// list is read to its end.
     #[inline(always)]
     unsafe fn are_all(&mut self) -> bool {
         // SAFETY: probing faults safely.
@@ -278,7 +278,7 @@ impl Walk {
         }
     }
 
-    /// One inode further: it, if it has no name and is held.
+    /// Moves to the next inode; returns it if it is unlinked and held.
     #[inline(always)]
     pub unsafe fn step(&mut self) -> *const u8 {
         // SAFETY: probing faults safely.
@@ -296,7 +296,7 @@ impl Walk {
                 return core::ptr::null();
             }
             let inode = inode_at(next);
-            // What was taken from the list while it was looked at follows itself.
+            // An entry that was removed from the list meanwhile points to itself.
             if next == self.place || probe::<u64>(inode, &INODE_SB) != self.superblock {
                 self.again();
                 return core::ptr::null();

@@ -1,7 +1,7 @@
 //! Growth through iomap: every write on xfs, O_DIRECT on ext4.
 //!
-//! `iomap_iter` runs before each part of a write and after the last one, in the context of the writing process. The inode is
-//! locked if its size changes. Reads take the same path; the flags of the operation distinguish them.
+//! `iomap_iter` runs before each part of a write and after the last one, in the context of the writing process. The
+//! inode is locked if its size changes. Reads take the same path; the flags of the operation distinguish them.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use observer_ebpf::read::{Direct, load, pointer};

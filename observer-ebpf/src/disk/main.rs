@@ -1,8 +1,8 @@
 //! The disk domain's kernel object: which processes hold unlinked files, delete files, and write.
 //!
-//! Sizes are those of the inode, read by the iterators here and by user space. Events only report the process and the time:
-//! `deletion` the process that removed the last name; `growth` the process that makes a file longer, on events in `ext4`,
-//! `iomap` and `change_time`; `freed` the blocks that deletions free.
+//! Sizes are those of the inode, read by the iterators here and by user space. Events only report the process and the
+//! time: `deletion` the process that removed the last name; `growth` the process that makes a file longer, on events
+//! in `ext4`, `iomap` and `change_time`; `freed` the blocks that deletions free.
 #![no_std]
 #![no_main]
 #![cfg(target_arch = "bpf")]
@@ -128,7 +128,7 @@ pub extern "C" fn disk_file(context: *mut iterator::TaskFile) -> i32 {
     0
 }
 
-/// Every mapping of every process: a file stays while it is mapped, whether a descriptor is open or not.
+/// Every mapping of every process: a mapping holds its file even after the descriptor is closed.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_vma")]
 pub extern "C" fn disk_mapping(context: *mut iterator::TaskVma) -> i32 {
@@ -136,7 +136,8 @@ pub extern "C" fn disk_mapping(context: *mut iterator::TaskVma) -> i32 {
     unsafe { mapping(context, |_, _| {}) }
 }
 
-/// The same; a mapping that overlayfs made of the filesystem below it is reported as the overlay's file, as descriptors are.
+/// The same. If overlayfs mapped a file of the filesystem below, the record is of the overlay's file, as for
+/// descriptors.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_vma")]
 pub extern "C" fn disk_mapping_stacked(context: *mut iterator::TaskVma) -> i32 {
@@ -170,8 +171,8 @@ unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &
     0
 }
 
-/// Every process that has memory, by a thread of it, for kernels that show no program what is in that memory: user space
-/// reads it in `/proc`, and makes of each of these the records that [`disk_mapping`] would write.
+/// Every process that has memory, by one of its threads, for kernels on which no program can read the mappings: user
+/// space reads them in `/proc`, and makes the records that [`disk_mapping`] would write.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub extern "C" fn disk_mapper(context: *mut iterator::Task) -> i32 {
@@ -195,8 +196,8 @@ pub extern "C" fn disk_mapper(context: *mut iterator::Task) -> i32 {
     0
 }
 
-/// Makes a record of the overlay's file from that of the one behind it: before Linux 6.8, what overlayfs maps is a file of
-/// the filesystem below by its inode, and the overlay's by its name.
+/// Replaces the file in a record by the overlay's file: before Linux 6.8, a file that overlayfs maps has the inode of
+/// the filesystem below and the name of the overlay's file.
 #[inline(always)]
 unsafe fn named(file: *const u8, record: &mut HeldRecord) {
     // SAFETY: the file is BTF-typed, and holds its name.
@@ -221,7 +222,7 @@ unsafe fn named(file: *const u8, record: &mut HeldRecord) {
     }
 }
 
-/// The executable of every process: it stays though its text is unmapped.
+/// The executable of every process: the process holds it even if its text is unmapped.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub extern "C" fn disk_executable(context: *mut iterator::Task) -> i32 {
@@ -247,15 +248,15 @@ pub extern "C" fn disk_executable(context: *mut iterator::Task) -> i32 {
     0
 }
 
-/// The member of a kernel object that the verifier knows no type of; 0 where it cannot be read.
+/// A member of a kernel object without a type known to the verifier; 0 if it cannot be read.
 #[inline(always)]
 pub(crate) unsafe fn probe<T: Copy + Default>(base: *const u8, field: &Global<u32>) -> T {
     // SAFETY: probing faults safely.
     unsafe { read(base.wrapping_add(field.load() as usize).cast()) }
 }
 
-/// The number at an address; 0 where it cannot be read. Whether it could is not asked: that would be two ways to go on at each
-/// reading, which the verifier follows both.
+/// The number at an address; 0 if it cannot be read. The result of the helper is ignored: a branch at each read would
+/// double the paths that the verifier follows.
 #[inline(always)]
 pub(crate) unsafe fn read<T: Copy + Default>(address: *const T) -> T {
     let mut value = MaybeUninit::<T>::uninit();
@@ -266,10 +267,10 @@ pub(crate) unsafe fn read<T: Copy + Default>(address: *const T) -> T {
     }
 }
 
-/// Makes a record of the overlay's file from that of the one behind it, where `file` is such a one.
+/// Replaces the file in a record by the overlay's file, if `file` is a file of the filesystem below.
 ///
-/// The bit of `f_mode` that tells has moved between kernels. So what follows the file in memory is taken for the path that
-/// such a file has, and believed if it leads to a file of an overlay.
+/// The bit of `f_mode` that marks such a file differs between kernels. So the memory after the file is taken for the
+/// path that such a file has, and used if it leads to a file of an overlay.
 #[inline(always)]
 unsafe fn stacked(file: *const u8, record: &mut HeldRecord) {
     // SAFETY: the file is held by the mapping, its path by the file, and probing faults safely.
@@ -296,7 +297,7 @@ unsafe fn stacked(file: *const u8, record: &mut HeldRecord) {
     }
 }
 
-/// Bytes written of every thread; the leader's record carries what ended threads of its process wrote.
+/// Bytes written by every thread; the leader's record includes the ended threads of its process.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub extern "C" fn disk_task(context: *mut iterator::Task) -> i32 {

@@ -5,13 +5,13 @@ use observer_ebpf::iterator::repeat;
 
 use crate::{DENTRY_NAME, DENTRY_PARENT, probe};
 
-/// Bytes of a path that are read at most: `PATH_MAX`, and what the last component may reach beyond it.
+/// The most bytes of a path: `PATH_MAX`, and the part of the last component beyond it.
 pub const PATH_BYTES: usize = 4096;
 const NAME_BYTES: usize = 256;
-/// Components that are read at most: as many as `PATH_MAX` has room for.
+/// The most components of a path of `PATH_MAX` bytes.
 const DEPTH: u32 = 2048;
 
-/// Room for a path.
+/// Buffer for a path.
 pub type Path = [u8; PATH_BYTES + NAME_BYTES];
 
 struct PathCursor {
@@ -21,8 +21,8 @@ struct PathCursor {
     whole: u64,
 }
 
-/// Writes the components of the path that ends at `dentry`, each ended by a NUL, and says how many bytes they are. Nothing
-/// where there are more than can be read: half a path is none.
+/// Writes the components of the path that ends at `dentry`, each followed by a NUL, and returns their length in
+/// bytes: 0 if there are more than can be read, because a part of a path would be misleading.
 ///
 /// # Safety
 /// `path` must be valid; `dentry` may be anything.

@@ -14,11 +14,11 @@ const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_GROWSDOWN: u64 = 0x0100;
 const MAP_HUGETLB: u64 = 0x4_0000;
 const MREMAP_DONTUNMAP: u64 = 4;
-/// What a process asked for.
+/// The kind of a system call that changes address space.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     Mmap,
-    /// Mapping by a call whose arguments are in user memory: what it asked for shows in the account alone.
+    /// A mapping by a call with its arguments in user memory: only the change of `data_vm` shows its size.
     MmapUnread,
     Munmap,
     Mremap,
@@ -26,7 +26,7 @@ pub enum Call {
     Mprotect,
 }
 
-/// Where a call's arguments are.
+/// The ABI, and so the registers of the arguments.
 #[derive(Clone, Copy)]
 pub enum Abi {
     Native,
@@ -59,7 +59,7 @@ const fn pages_up(bytes: u64) -> u64 {
     (bytes + PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
 }
 
-/// What a call that succeeded adds to the totals.
+/// What a successful call adds to the totals.
 #[derive(Clone, Copy, Default)]
 pub struct Added {
     pub mapped: i64,
@@ -70,7 +70,7 @@ pub struct Added {
 }
 
 impl Added {
-    /// By the call's arguments where they say it, else by the change of the account since the last event.
+    /// By the arguments of the call if they are sufficient, else by the change of `data_vm` since the last event.
     ///
     /// `first` to `third` are the call's second to fourth argument (munmap has its first as `third`).
     #[inline(always)]
@@ -82,7 +82,7 @@ impl Added {
                 let kind = flags & MAP_TYPE;
                 let private = (kind == MAP_PRIVATE || kind == MAP_DROPPABLE) && flags & MAP_GROWSDOWN == 0;
                 let length = pages_up(length) as i64;
-                // Huge pages round further up than can be known here: there the account is the better witness.
+                // Huge pages round up further than can be known here: then the change of `data_vm` is more exact.
                 let length = if flags & MAP_HUGETLB != 0 && change > length { change } else { length };
                 if flags & MAP_ANONYMOUS == 0 {
                     added.mapped_file = length;

@@ -1,8 +1,9 @@
 //! The kernel side of the mem domain.
 //!
-//! `mem_task` reads every process's counters; the other programs follow what each process asks of its address space.
-//! Whose memory it is, `mm->owner` says: a child of vfork that maps does so in its parent's. Totals are kept per
-//! process in `MEM_TOTALS` and are announced once an epoch; the end of the last thread makes them final.
+//! `mem_task` reads every process's counters; the other programs follow the system calls that change address space.
+//! `mm->owner` is the process that memory is attributed to: a child of vfork that maps does so in its parent's
+//! memory. Totals are kept per process in `MEM_TOTALS` and are announced once an epoch; the exit of the last thread
+//! makes them final.
 #![no_std]
 #![no_main]
 #![cfg(target_arch = "bpf")]
@@ -37,15 +38,15 @@ mem_fields!(fields_as_globals);
 mem_programs!(symbols_exist);
 mem_maps!(symbols_exist);
 
-/// `TS_COMPAT` of `thread_info.status`: the call came in by a 32-bit entry.
+/// `TS_COMPAT` of `thread_info.status`: the call used a 32-bit entry.
 const COMPAT: u32 = 2;
-/// Set in the number of a call by the x32 ABI, whose registers are those of x86-64.
+/// Set in the number of a call by the x32 ABI, which uses the registers of x86-64.
 const X32: u64 = 0x4000_0000;
 /// Results of system calls above this are errors.
 const MAX_ERRNO: u64 = 4095;
 
-/// Takes a call into account with the second to fourth of its arguments, all that any of them needs; only munmap has no
-/// fourth, and needs its first.
+/// Takes a call into account by its second to fourth argument, which are enough for every call except munmap: it has
+/// no fourth, and needs its first.
 #[inline(always)]
 unsafe fn arguments<R: MemoryAccess>(call: Call, regs: *const u8, abi: Abi, result: u64, memory: &Memory) {
     // SAFETY: the caller's promise.
@@ -60,13 +61,13 @@ unsafe fn arguments<R: MemoryAccess>(call: Call, regs: *const u8, abi: Abi, resu
     }
 }
 
-/// Every system call's end; those that are not about address space leave at once.
+/// The end of every system call; calls that do not change address space return at once.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn mem_sys_exit(ctx: BtfTracePointContext) -> i32 {
     call_ends::<Direct>(&ctx)
 }
 
-/// The same by probing reads.
+/// The same by probe reads.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn mem_sys_exit_probing(ctx: BtfTracePointContext) -> i32 {
     call_ends::<Probing>(&ctx)
@@ -79,7 +80,7 @@ fn call_ends<R: MemoryAccess>(ctx: &BtfTracePointContext) -> i32 {
     // SAFETY: the tracepoint's first argument is the task's `pt_regs`, which keep the call's arguments at its exit.
     unsafe {
         let number: u64 = load(regs, &REGS_ORIG_AX);
-        // Both tables in one look: 9..12, 25, 329 native; 45, 90, 91, 125, 163, 192, 380 compat.
+        // Both tables in one test: 9..12, 25, 329 native; 45, 90, 91, 125, 163, 192, 380 compat.
         let number = number & 0xffff_ffff & !X32;
         if number < 9 || number > 380 || result > u64::MAX - MAX_ERRNO {
             return 0;
@@ -88,7 +89,7 @@ fn call_ends<R: MemoryAccess>(ctx: &BtfTracePointContext) -> i32 {
             return 0;
         }
         let Some(memory) = Memory::of_current::<R>() else { return 0 };
-        // Anew, so that the verifier has not followed each number through what comes before.
+        // Loaded again, so that the verifier has not followed each number through the code before.
         let number = load_again::<u64>(regs, &REGS_ORIG_AX) & 0xffff_ffff & !X32;
         let status: u32 = R::load(R::current(), &TASK_SYSCALL_ABI);
         let (call, abi) = if status & COMPAT == 0 {
@@ -118,7 +119,8 @@ fn call_ends<R: MemoryAccess>(ctx: &BtfTracePointContext) -> i32 {
     0
 }
 
-/// Makes the programs at the return of system calls' own functions, for kernels that allow them: no other call pays.
+/// Makes the programs at the return of the functions of system calls, for kernels that allow them: no other call
+/// pays.
 macro_rules! at_return {
     ($($program:ident: $function:literal, $call:ident, $abi:ident;)*) => {
         $(
@@ -171,7 +173,7 @@ pub fn mem_fork(ctx: BtfTracePointContext) -> i32 {
             return 0;
         }
         let mm = pointer(child, &TASK_MM);
-        // A child of vfork lives in its parent's memory until exec gives it its own.
+        // A child of vfork uses its parent's memory until exec gives it its own.
         if mm.is_null() || !belongs(mm, &id) {
             return 0;
         }
@@ -180,7 +182,7 @@ pub fn mem_fork(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Exec replaces the memory: what the new image begins with is not counted as mapped.
+/// Exec replaces the memory: the initial memory of the new image does not count as mapped.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn mem_exec(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
@@ -218,7 +220,8 @@ pub fn mem_exit(ctx: BtfTracePointContext) -> i32 {
         if signal.is_null() {
             return 0;
         }
-        // Already lowered for this thread. Two last threads can both find 0: the second says the same again.
+        // The count is already lowered for this thread. Two last threads can both find 0: the second repeats the
+        // record.
         let live: i32 = load(signal, &SIGNAL_LIVE);
         let who = task::record_of_current::<Direct>(task, pointer(task, &TASK_LEADER));
         follow();
@@ -234,14 +237,14 @@ pub fn mem_exit(ctx: BtfTracePointContext) -> i32 {
         };
         match MEM_TOTALS.get_ptr_mut(&who.id) {
             Some(totals) => end(totals),
-            // It was there before observation began, and did nothing since.
+            // It existed before observation began, and had no event since.
             None => end(&mut MemTotals::default()),
         }
     }
     0
 }
 
-/// Memory ran out, and the kernel has chosen whom to kill: the task is a thread of it that still has its memory.
+/// An OOM kill: the kernel has chosen a victim; the task is a thread of it that still has its memory.
 #[btf_tracepoint(function = "mark_victim")]
 pub fn mem_oom(ctx: BtfTracePointContext) -> i32 {
     let victim: *const u8 = ctx.arg(0);
@@ -252,7 +255,7 @@ pub fn mem_oom(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The same before 5.11, where the task that asked for memory is known by its address alone.
+/// The same before 5.11, where a program gets only the address of the task that requested memory.
 #[btf_tracepoint(function = "mark_victim")]
 pub fn mem_oom_probing(ctx: BtfTracePointContext) -> i32 {
     let victim: *const u8 = ctx.arg(0);
@@ -263,7 +266,7 @@ pub fn mem_oom_probing(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The same where no program may read the resident counters.
+/// The same if no program can read the resident counters.
 #[btf_tracepoint(function = "mark_victim")]
 pub fn mem_oom_uncounted(ctx: BtfTracePointContext) -> i32 {
     let victim: *const u8 = ctx.arg(0);
@@ -274,7 +277,7 @@ pub fn mem_oom_uncounted(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The same where the kernel provides only the number of a thread of the process.
+/// The same if the kernel provides only the number of a thread of the process.
 #[btf_tracepoint(function = "mark_victim")]
 pub fn mem_oom_number(ctx: BtfTracePointContext) -> i32 {
     let number: u64 = ctx.arg(0);
@@ -283,7 +286,7 @@ pub fn mem_oom_number(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Who is killed; the task that runs now asked for the memory that was not there.
+/// Reports the victim, and the current task, which requested the memory that was not available.
 #[inline(always)]
 fn out_of_memory<R: MemoryAccess>(victim: TaskRecord, rss: [i64; 4]) {
     // SAFETY: the current task is alive, and the reader's own.
@@ -294,7 +297,7 @@ fn out_of_memory<R: MemoryAccess>(victim: TaskRecord, rss: [i64; 4]) {
     emit::emit(&OomRecord { header: emit::header::<OomRecord>(MEM_OOM), victim, trigger, rss });
 }
 
-/// What the process of `victim` has resident, in pages; zeroes where that cannot be read.
+/// Resident pages of the process of `victim`; zeroes if they cannot be read.
 #[inline(always)]
 unsafe fn resident_of(victim: *const u8) -> [i64; 4] {
     // SAFETY: `victim` is BTF-typed and not null.
@@ -305,7 +308,7 @@ unsafe fn resident_of(victim: *const u8) -> [i64; 4] {
     }
 }
 
-/// Every process once: by its leader, or by any thread that still has memory where the leader has ended.
+/// Every process once: by its leader, or by any thread that still has memory if the leader has ended.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub extern "C" fn mem_task(ctx: *mut iterator::Task) -> i32 {
@@ -313,7 +316,7 @@ pub extern "C" fn mem_task(ctx: *mut iterator::Task) -> i32 {
     process(ctx, |mm| unsafe { resident(mm) })
 }
 
-/// The same without the resident counters, for kernels that let no program read them: user space asks `/proc`.
+/// The same without the resident counters, for kernels on which no program can read them: user space reads `/proc`.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub extern "C" fn mem_task_uncounted(ctx: *mut iterator::Task) -> i32 {
@@ -359,8 +362,8 @@ fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64
     0
 }
 
-/// Before 6.2 each thread hands changes of the counters in after 64 page faults (34e55232e59f, "mm: avoid false sharing
-/// of mm_counter"): what it still has is a record of its own.
+/// Before 6.2 each thread passes its changes of the counters on after 64 page faults (34e55232e59f, "mm: avoid false
+/// sharing of mm_counter"): the changes that it still has are a record of their own.
 #[inline(always)]
 unsafe fn unsettled(meta: *mut iterator::Meta, task: *const u8) {
     if !exists(&TASK_RSS) {
@@ -377,14 +380,14 @@ unsafe fn unsettled(meta: *mut iterator::Meta, task: *const u8) {
     }
 }
 
-/// The resident counters, in pages: from 6.2 on an array of per-CPU counters, of which the part in common is read;
-/// before, an array of plain ones (f1a7941243c1, "mm: convert mm's rss stats into percpu_counter").
+/// The resident counters, in pages. From 6.2 on they are per-CPU counters, and their common part is read; before,
+/// they are plain numbers (f1a7941243c1, "mm: convert mm's rss stats into percpu_counter").
 #[inline(always)]
 unsafe fn resident(mm: *const u8) -> Option<[i64; 4]> {
     // SAFETY: `mm` is BTF-typed and not null; the verifier sees constants and follows one branch only.
     unsafe {
         if MM_RSS_STRIDE.load() as usize == size_of::<i64>() {
-            // Verifiers of that time do not take a load from an array of a type that is a typedef.
+            // Verifiers of these kernels do not accept a load from an array with a typedef as its type.
             return probe(mm, &MM_RSS);
         }
         Some([

@@ -1,4 +1,4 @@
-//! Totals of each process: begun with what it holds, added to by its calls, announced once an epoch.
+//! Totals of each process: they begin with a baseline, calls add to them, and they are announced once an epoch.
 
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
@@ -22,11 +22,11 @@ use crate::{
     call::{Added, Call, MAP_FIXED},
 };
 
-/// Totals of each process that was met; user space removes those that ended.
+/// Totals of each observed process; user space removes those of ended processes.
 #[map]
 pub static MEM_TOTALS: HashMap<TaskId, MemTotals> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
-/// Where a private writable file mapping begins.
+/// The address of a private writable file mapping.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Mapping {
@@ -34,13 +34,13 @@ struct Mapping {
     address: u64,
 }
 
-/// The length of private writable file mappings, so that unmapping one whole is not taken for memory given back. The
-/// loader's own (`MAP_FIXED`) are not among them: every exec has some, and few are ever unmapped. One that is forgotten
-/// for a younger one counts as memory when it is unmapped.
+/// The length of private writable file mappings, so that unmapping a whole one does not count as memory given back.
+/// The loader's own (`MAP_FIXED`) are left out: every exec has some, and few are ever unmapped. An entry that is
+/// replaced by a newer one counts as memory when its mapping is unmapped.
 #[map]
 static FILE_MAPPINGS: LruHashMap<Mapping, u64> = LruHashMap::with_max_entries(4096, 0);
 
-/// One element: 1 once a program that follows events has run. Without them, what the iterator adds would never be removed.
+/// One element: 1 once an event program has run. Without event programs, nothing would remove what the iterator adds.
 #[map]
 static FOLLOWED: Array<u32> = Array::with_max_entries(1, 0);
 
@@ -51,9 +51,9 @@ static PASSES: Array<Passes> = Array::with_max_entries(1, 0);
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Passes {
-    /// The kernel's number of the scan that began last.
+    /// The kernel's number of the latest scan.
     latest: u64,
-    /// When that was, and the one before it: nanoseconds of the boot clock.
+    /// When it began, and when the one before it began: nanoseconds of the boot clock.
     began: u64,
     before: u64,
 }
@@ -68,18 +68,18 @@ pub unsafe fn owner<R: MemoryAccess>(mm: *const u8) -> *const u8 {
     if exists(&MM_OWNER) { unsafe { R::pointer(mm, &MM_OWNER) } } else { core::ptr::null() }
 }
 
-/// The memory that the current task uses, and whose it is. Its pointers are loaded once, before the ways part: before Linux
-/// 7.0 the verifier searches the kernel's types by name for each, as often as it comes by.
+/// The memory that the current task uses, and its owner. The pointers are loaded once, before the branches: before
+/// Linux 7.0 the verifier searches the kernel's types by name for each load, once per path.
 pub struct Memory {
     mm: *const u8,
-    /// Null where it is accounted to the current task.
+    /// Null if it is attributed to the current task.
     owner: *const u8,
-    /// The leader of whom it is accounted to.
+    /// The leader of the process that it is attributed to.
     leader: *const u8,
 }
 
 impl Memory {
-    /// `None` for a task that has none.
+    /// `None` for a task without memory.
     #[inline(always)]
     pub unsafe fn of_current<R: MemoryAccess>() -> Option<Self> {
         let task = R::current();
@@ -96,16 +96,16 @@ impl Memory {
         }
     }
 
-    /// Whose it is.
+    /// The identity of the process that it is attributed to.
     #[inline(always)]
     unsafe fn id<R: MemoryAccess>(&self) -> TaskId {
         // SAFETY: `R` can read the members' tasks, none of which is null.
         unsafe { task::id_of::<R>(self.leader, self.leader) }
     }
 
-    /// The same with its names.
+    /// That process with its names.
     #[inline(always)]
-    unsafe fn whose<R: MemoryAccess>(&self) -> TaskRecord {
+    unsafe fn record<R: MemoryAccess>(&self) -> TaskRecord {
         // SAFETY: as above.
         unsafe {
             if self.owner.is_null() {
@@ -117,8 +117,7 @@ impl Memory {
     }
 }
 
-/// A system call that has ended: the second to fourth of its arguments, of munmap the first in place of the fourth, and what
-/// it returned.
+/// An ended system call: its second to fourth argument (for munmap, the first instead of the fourth), and its result.
 pub struct Ended {
     pub first: u64,
     pub second: u64,
@@ -126,7 +125,7 @@ pub struct Ended {
     pub result: u64,
 }
 
-/// Whether the memory that the process `id` uses is accounted to it.
+/// Whether the memory that the process `id` uses is attributed to it.
 #[inline(always)]
 pub unsafe fn belongs(mm: *const u8, id: &TaskId) -> bool {
     // SAFETY: `mm` is a BTF-typed, non-null pointer.
@@ -152,7 +151,7 @@ unsafe fn add(total: *mut i64, amount: i64) {
     unsafe { core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) total, in(reg) amount) }
 }
 
-/// Takes one call into the totals of the process that owns the memory.
+/// Adds one call to the totals of the process that owns the memory.
 ///
 /// A subprogram, so that each program adds little to the object.
 #[inline(never)]
@@ -164,11 +163,11 @@ pub unsafe fn account<R: MemoryAccess>(call: Call, ended: &Ended, memory: &Memor
         follow();
         let id = memory.id::<R>();
         let now = data::<R>(mm);
-        // Looked up once but for the first time: that is the dearest part of what a call costs.
+        // Looked up once except the first time: the look-up is the most expensive part of a call.
         let mut totals = MEM_TOTALS.get_ptr_mut(&id);
         if totals.is_none() {
-            // Met in the moment between attaching and the first scan: what it held before is taken to be what this
-            // call did not add, so a first call that gives back is not counted.
+            // Its first event comes before the first scan: its baseline is `data_vm` less what this call added, so a
+            // first call that gives memory back is not counted.
             let added = Added::by(call, first, second, third, result, 0, 0);
             let fresh = added.mapped + added.private_file;
             meet::<R>(memory, now - fresh, fresh);
@@ -180,7 +179,7 @@ pub unsafe fn account<R: MemoryAccess>(call: Call, ended: &Ended, memory: &Memor
         let mut added = Added::by(call, first, second, third, result, now - (*totals).now, (*totals).brk);
         if call == Call::Mmap && added.private_file != 0 && third & MAP_FIXED == 0 {
             let mapping = Mapping { task: id, address: result };
-            // Without room for it, it counts as memory when it is unmapped.
+            // If the map is full, the mapping counts as memory when it is unmapped.
             let _ = FILE_MAPPINGS.insert(&mapping, &(added.private_file as u64), 0);
         }
         if call == Call::Munmap && (*totals).private_file > 0 {
@@ -194,25 +193,26 @@ pub unsafe fn account<R: MemoryAccess>(call: Call, ended: &Ended, memory: &Memor
     }
 }
 
-/// Begins the totals of the process whose memory the current task uses, at `base`; `fresh` bytes are lost if it cannot.
+/// Begins the totals of the process that owns the current task's memory, at `base`; counts `fresh` bytes as lost if
+/// the map is full.
 ///
-/// A subprogram, so that what it makes is not on the stack of every call: the kernel limits the sum over a chain of
+/// A subprogram, so that its variables are not on the stack of every call: the kernel limits the sum over a chain of
 /// calls.
 #[inline(never)]
 unsafe fn meet<R: MemoryAccess>(memory: &Memory, base: i64, fresh: i64) {
     // SAFETY: as for `account`, which calls this.
     unsafe {
-        let totals = begin::<R>(memory.whose::<R>(), memory.mm, base);
+        let totals = begin::<R>(memory.record::<R>(), memory.mm, base);
         if !keep(&totals.task.id, &totals) {
             lost!(Loss::Unattributed, fresh as u64);
         }
     }
 }
 
-/// Forgets a file mapping that was unmapped whole; how long it was, 0 if there was none.
+/// Removes the entry of a file mapping that was unmapped whole; returns its length, 0 if there was none.
 #[inline(always)]
 fn forget(mapping: &Mapping, unmapped: u64) -> i64 {
-    // SAFETY: the value is copied at once; one that is recycled meanwhile belonged to a mapping that is gone as well.
+    // SAFETY: the value is copied at once; a recycled one belonged to a mapping that is gone too.
     let length = unsafe { FILE_MAPPINGS.get(mapping) }.copied().unwrap_or(0);
     if length == 0 || unmapped < length {
         return 0;
@@ -221,7 +221,7 @@ fn forget(mapping: &Mapping, unmapped: u64) -> i64 {
     length as i64
 }
 
-/// Adds what a call added, and notes the account it left behind.
+/// Adds what a call added, and stores `data_vm` after it.
 #[inline(always)]
 unsafe fn take<R: MemoryAccess>(totals: *mut MemTotals, added: &Added, mm: *const u8, now: i64) {
     // SAFETY: `totals` is a map value, `mm` a non-null pointer that `R` can read.
@@ -242,7 +242,7 @@ unsafe fn take<R: MemoryAccess>(totals: *mut MemTotals, added: &Added, mm: *cons
             add(&raw mut (*totals).protected, added.protected);
         }
         (*totals).now = now;
-        // Another thread may have changed the account and stored what it left before this store of an older value.
+        // Another thread may have changed `data_vm` and stored its value before this store of an older one.
         let after = data::<R>(mm);
         if after != now {
             (*totals).now = after;
@@ -250,7 +250,7 @@ unsafe fn take<R: MemoryAccess>(totals: *mut MemTotals, added: &Added, mm: *cons
     }
 }
 
-/// The totals of a process whose account is `base` as observation of it begins.
+/// The initial totals of a process with the `data_vm` `base`.
 #[inline(always)]
 pub unsafe fn begin<R: MemoryAccess>(task: TaskRecord, mm: *const u8, base: i64) -> MemTotals {
     // SAFETY: `mm` is a non-null pointer that `R` can read.
@@ -267,7 +267,7 @@ pub unsafe fn begin<R: MemoryAccess>(task: TaskRecord, mm: *const u8, base: i64)
     }
 }
 
-/// Keeps new totals; `false`, and a counted loss, when the map is full.
+/// Stores new totals; `false`, and a counted loss, if the map is full.
 #[inline(always)]
 pub fn keep(id: &TaskId, totals: &MemTotals) -> bool {
     const EXISTS: i32 = -17;
@@ -280,7 +280,7 @@ pub fn keep(id: &TaskId, totals: &MemTotals) -> bool {
     }
 }
 
-/// Says once an epoch that a process's totals have changed.
+/// Announces once an epoch that a process's totals have changed.
 #[inline(always)]
 pub unsafe fn announce(totals: *mut MemTotals) {
     let epoch = u64::from(emit::epoch());
@@ -289,14 +289,14 @@ pub unsafe fn announce(totals: *mut MemTotals) {
         if (*totals).announced == epoch {
             return;
         }
-        // One that finds no room is made again by the next event; the sweep after a loss finds the rest.
+        // If the record does not fit, the next event sends it again; the sweep after a loss finds the rest.
         if say(MEM_ANNOUNCED, totals) {
             (*totals).announced = epoch;
         }
     }
 }
 
-/// Puts a process's totals into the ring; `false` when there is no room.
+/// Puts a process's totals into the ring buffer; `false` if they do not fit.
 ///
 /// # Safety
 /// `totals` must be a map value, or initialised memory of this program's.
@@ -311,7 +311,7 @@ pub unsafe fn say(kind: u32, totals: *const MemTotals) -> bool {
     })
 }
 
-/// Notes that events are followed.
+/// Notes that events are observed.
 #[inline(always)]
 pub fn follow() {
     if let Some(followed) = FOLLOWED.get_ptr_mut(0) {
@@ -338,11 +338,11 @@ fn began_before(pass: u64) -> u64 {
     }
 }
 
-/// Gives a process that no event has met its base line. A call that has changed the account and not yet returned is
-/// taken to belong to what was there before: it then counts as mapped and as unmapped, which cancel out.
+/// Gives a process without events its baseline. A call that has changed `data_vm` and not yet returned is taken to
+/// belong to the baseline: it then counts as mapped and as unmapped, which cancel out.
 ///
-/// Who was there when an earlier pass began was met by that: a look into the map at each process of each scan takes a
-/// quarter of what the scan takes.
+/// A process that existed when an earlier scan began got its baseline from that scan. This test saves a map look-up
+/// for each process of each scan, which is a quarter of the time of the scan.
 #[inline(always)]
 pub unsafe fn seed(pass: u64, who: &TaskRecord, mm: *const u8, now: i64) {
     let id = &who.id;

@@ -12,7 +12,7 @@ use crate::{memory::ConnectionOrigin, socket, storage, store};
 
 const ENTRIES: u32 = 1 << 14;
 
-/// Ends that found no room in the ring, added up by owner.
+/// Closes that did not fit into the ring buffer, added up by owner.
 #[map]
 pub static NET_CLOSED: HashMap<TaskId, ClosedTotals> = HashMap::with_max_entries(ENTRIES, 1);
 
@@ -27,7 +27,7 @@ pub unsafe fn deliver(origin: *mut ConnectionOrigin, tcp: *const u8) {
         (*origin).flags |= SOCKET_REPORTED;
         let mut flags = (*origin).flags;
         let mut seen = [0; 3];
-        // Nothing is stored of a connection that no scan has met.
+        // Nothing is stored of a connection that no scan has found.
         let storage = store::get(tcp);
         if !storage.is_null() {
             flags |= (*storage).flags;
@@ -48,12 +48,12 @@ pub unsafe fn deliver(origin: *mut ConnectionOrigin, tcp: *const u8) {
     }
 }
 
-/// Adds what no scan has reported to the totals of the owner.
+/// Adds the bytes that no scan has reported to the totals of the owner.
 #[inline(always)]
 unsafe fn add_up(origin: *mut ConnectionOrigin, flags: u32, seen: [u64; 3], tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
-        // Opened before observation and never met by a scan: how much of its counters is new is unknown.
+        // Opened before observation and never found by a scan: how much of its counters is new is unknown.
         if (*origin).opened == 0 && flags & SOCKET_SEEN == 0 {
             return;
         }
@@ -70,7 +70,7 @@ unsafe fn add_up(origin: *mut ConnectionOrigin, flags: u32, seen: [u64; 3], tcp:
         let mut totals = NET_CLOSED.get_ptr_mut(&owner.id);
         if totals.is_none() {
             let fresh = ClosedTotals { task: owner, tx: 0, rx: 0, retransmitted: 0, connections: 0 };
-            // Fails where another CPU was faster, which is as good.
+            // Fails if another CPU was faster: then the entry exists.
             let _ = NET_CLOSED.insert(&owner.id, &fresh, u64::from(BPF_NOEXIST));
             totals = NET_CLOSED.get_ptr_mut(&owner.id);
         }

@@ -1,4 +1,4 @@
-//! The control map: numbers that user space hands to the programs, and the programs to each other.
+//! The control map: numbers that user space hands to the programs, and that the programs hand to each other.
 
 use aya_ebpf::{macros::map, maps::Array};
 use observer_common::net::CONTROL_VALUES;

@@ -11,7 +11,7 @@ use observer_ebpf::{
 
 use crate::fields::SOCKET_SK;
 
-/// The `sock` behind an open file; null for what is no socket.
+/// The `sock` behind an open file; null if the file is not a socket.
 ///
 /// # Safety
 /// `file` must be a BTF-typed pointer to a `file`.
@@ -24,7 +24,7 @@ pub unsafe fn socket_of(file: *const u8) -> *const u8 {
     }
 }
 
-/// The socket that the iterator has met, of any kind that TCP has; null at the end of its scan.
+/// The current socket of the iterator, of any of TCP's kinds (full, request, time-wait); null at the end of its scan.
 ///
 /// # Safety
 /// `context` must be the iterator's own.
@@ -34,7 +34,7 @@ pub unsafe fn met_socket(context: *mut iterator::Tcp) -> *const u8 {
     unsafe { (*context).sk_common }
 }
 
-/// The `tcp_sock` that begins at `sk`; null where there is none.
+/// The `tcp_sock` that begins at `sk`; null if there is none.
 ///
 /// # Safety
 /// `sk` must be a BTF-typed pointer to a `sock` or a `sock_common`.

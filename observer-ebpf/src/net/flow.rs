@@ -1,4 +1,4 @@
-//! What no socket counts: datagrams, and the part of a shared TCP socket that is not its owner's.
+//! Bytes that no socket counts: datagrams, and the part of a shared TCP socket that does not belong to its owner.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_boot_ns, macros::map, maps::HashMap,
@@ -22,7 +22,7 @@ const NEVER: u32 = u32::MAX;
 #[map]
 pub static NET_FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(ENTRIES, 1);
 
-/// Adds to what the current process moved through `sk`, and announces the entry once an epoch.
+/// Adds to the bytes that the current process moved through `sk`, and announces the entry once an epoch.
 ///
 /// # Safety
 /// `sk` must point to a `sock`, as [`access`] demands it.
@@ -49,10 +49,10 @@ pub unsafe fn add(sk: *const u8, tx: u64, rx: u64) {
             if NET_FLOWS.insert(&key, &fresh, u64::from(BPF_NOEXIST)).is_err() {
                 flow = NET_FLOWS.get_ptr_mut(&key);
                 if flow.is_none() {
-                    // No room for the socket: the process's total at least stays whole.
+                    // The map has no space for the socket: at least the process's total stays exact.
                     lost!(Loss::MapFull, 1);
                     key.cookie = 0;
-                    // Fails where the entry is there already, which is as good.
+                    // Fails if the entry exists already, as wanted.
                     let _ = NET_FLOWS.insert(&key, &fresh, u64::from(BPF_NOEXIST));
                 }
             }

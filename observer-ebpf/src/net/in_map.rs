@@ -1,7 +1,7 @@
-//! Where the memory of a TCP socket is, before 5.12: in a map, by the address of the socket, until the socket is destroyed.
+//! The memory of a TCP socket before 5.12: in a map, by the address of the socket, until the socket is destroyed.
 //!
-//! Programs of this kind can ask for the kernel's own cookie from 5.12 on. Here, a socket that has room in the map gets a
-//! number that no other socket has; any other socket has the number of its inode.
+//! Programs of this kind can get the kernel's own cookie only from 5.12 on. Here, a socket with an entry in the map
+//! gets a unique number; any other socket has the number of its inode.
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_boot_ns, macros::map, maps::HashMap,
@@ -32,7 +32,7 @@ struct SocketEntry {
 #[map]
 static NET_SOCKETS: HashMap<u64, SocketEntry> = HashMap::with_max_entries(ENTRIES, ON_DEMAND);
 
-/// What is remembered of the socket at `sk`; null if nothing is.
+/// What is stored of the socket at `sk`; null if nothing is.
 ///
 /// # Safety
 /// `sk` must be the address of a `sock`; so in every function here.
@@ -41,7 +41,7 @@ pub unsafe fn get(sk: *const u8) -> *mut ScanMemory {
     NET_SOCKETS.get_ptr_mut(&(sk as u64)).map_or(core::ptr::null_mut(), |entry| entry.cast())
 }
 
-/// As [`get`], zeroed where it is new; null if there is no room, which is counted.
+/// As [`get`]; a new entry is zeroed. Null if the map is full, which is counted.
 #[inline(always)]
 pub unsafe fn get_or_create(sk: *const u8) -> *mut ScanMemory {
     let address = sk as u64;
@@ -50,9 +50,9 @@ pub unsafe fn get_or_create(sk: *const u8) -> *mut ScanMemory {
     }
     // SAFETY: a helper without arguments; integers, of which zeroes are values.
     let (now, storage) = unsafe { (bpf_ktime_get_boot_ns(), core::mem::zeroed()) };
-    // No two sockets have an address at one moment, and none twice: it takes longer to be used again.
+    // Two sockets never have one address at the same nanosecond, so the number is unique.
     let entry = SocketEntry { storage, cookie: address ^ now.wrapping_mul(SPREAD) };
-    // Fails where another CPU was faster, which is as good.
+    // Fails if another CPU was faster: then the entry exists.
     let _ = NET_SOCKETS.insert(&address, &entry, u64::from(BPF_NOEXIST));
     match NET_SOCKETS.get_ptr_mut(&address) {
         Some(entry) => entry.cast(),
@@ -63,28 +63,28 @@ pub unsafe fn get_or_create(sk: *const u8) -> *mut ScanMemory {
     }
 }
 
-/// What events have learnt of the connection of the socket at `sk`; null if nothing is known.
+/// What events have stored of the connection of the socket at `sk`; null if nothing is known.
 #[inline(always)]
 pub unsafe fn find(sk: *const u8) -> *mut ConnectionOrigin {
     // SAFETY: the caller's promise.
     unsafe { get(sk).cast() }
 }
 
-/// As [`find`], zeroed where it is new; null if there is no room, which is counted.
+/// As [`find`]; a new entry is zeroed. Null if the map is full, which is counted.
 #[inline(always)]
 pub unsafe fn find_or_begin(sk: *const u8) -> *mut ConnectionOrigin {
     // SAFETY: the caller's promise.
     unsafe { get_or_create(sk).cast() }
 }
 
-/// The socket ends: its address will be another's.
+/// The socket ends: its address will be reused.
 #[inline(always)]
 pub unsafe fn forget(sk: *const u8) {
     let _ = NET_SOCKETS.remove(&(sk as u64));
 }
 
-/// The number that names the socket for as long as the machine runs; where neither is to be had, that names it as long as
-/// it is there.
+/// A number that identifies the socket for as long as the machine runs; without an entry or an inode, one that
+/// identifies it while it exists.
 #[inline(always)]
 pub unsafe fn cookie(sk: *const u8) -> u64 {
     if let Some(entry) = NET_SOCKETS.get_ptr(&(sk as u64)) {
@@ -99,8 +99,8 @@ pub unsafe fn cookie(sk: *const u8) -> u64 {
     if inode != 0 { inode } else { sk as u64 }
 }
 
-/// Puts `value` at `word`, which is remembered of a socket, and returns what was there. Not in one step, which kernels can
-/// from 5.12 on: of two processes that act on a new socket in the same moment, either may be written down.
+/// Puts `value` at `word`, which is stored of a socket, and returns the old value. Not atomic, which needs 5.12: of
+/// two processes that act on a new socket at the same moment, either may be recorded.
 ///
 /// # Safety
 /// `word` must be an aligned word of what [`get`] returned.

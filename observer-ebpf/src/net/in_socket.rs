@@ -1,6 +1,6 @@
-//! Where the memory of a TCP socket is, from 5.12 on: what scans store is in the socket itself and goes with it; what events
-//! report is in a table while there is room, else in the socket too. Most connections end before a scan meets them, and to
-//! make storage in a socket takes a quarter of a microsecond, as does freeing it.
+//! The memory of a TCP socket from 5.12 on. What scans store is in the socket itself and goes with it. What events
+//! report is in a table if its entry is free, else in the socket too. Most connections end before a scan finds them,
+//! and creating storage in a socket takes a quarter of a microsecond, as does freeing it.
 
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
@@ -19,7 +19,7 @@ use crate::{
 #[btf_map]
 static NET_SOCKETS: SkStorage<ScanMemory> = SkStorage::new();
 
-/// What is remembered of the socket at `sk`; null if nothing is.
+/// What is stored of the socket at `sk`; null if nothing is.
 ///
 /// # Safety
 /// `sk` must be a BTF-typed pointer to a `sock`; so in every function here.
@@ -29,8 +29,8 @@ pub unsafe fn get(sk: *const u8) -> *mut ScanMemory {
     unsafe { look_up(sk, 0) }
 }
 
-/// As [`get`], zeroed where it is new; null if there is no memory, or the socket may have no more (`net.core.optmem_max`),
-/// which is counted.
+/// As [`get`]; new storage is zeroed. Null if there is no memory, or the socket may not have more
+/// (`net.core.optmem_max`), which is counted.
 #[inline(always)]
 pub unsafe fn get_or_create(sk: *const u8) -> *mut ScanMemory {
     // SAFETY: the caller's promise.
@@ -41,7 +41,7 @@ pub unsafe fn get_or_create(sk: *const u8) -> *mut ScanMemory {
     storage
 }
 
-/// What events have learnt of the connection of the socket at `sk`; null if nothing is known.
+/// What events have stored of the connection of the socket at `sk`; null if nothing is known.
 #[inline(always)]
 pub unsafe fn find(sk: *const u8) -> *mut ConnectionOrigin {
     // SAFETY: the caller's promise.
@@ -51,7 +51,7 @@ pub unsafe fn find(sk: *const u8) -> *mut ConnectionOrigin {
     }
 }
 
-/// As [`find`], zeroed where it is new; null if there is no memory, which is counted.
+/// As [`find`]; new memory is zeroed. Null if there is none, which is counted.
 #[inline(always)]
 pub unsafe fn find_or_begin(sk: *const u8) -> *mut ConnectionOrigin {
     // SAFETY: the caller's promise.
@@ -61,7 +61,7 @@ pub unsafe fn find_or_begin(sk: *const u8) -> *mut ConnectionOrigin {
         if !origin.is_null() {
             return origin;
         }
-        // A scan met it before any event.
+        // A scan found it before any event.
         let storage = get(sk);
         if !storage.is_null() {
             return storage.cast();
@@ -80,21 +80,21 @@ unsafe fn look_up(sk: *const u8, flags: u64) -> *mut ScanMemory {
     }
 }
 
-/// The socket ends, and what is stored in it by itself.
+/// The socket ends; the kernel frees what is stored in it.
 #[inline(always)]
 pub unsafe fn forget(sk: *const u8) {
     // SAFETY: the caller's promise.
     unsafe { recent::release(cookie(sk)) }
 }
 
-/// The number that names the socket for as long as the machine runs.
+/// A number that identifies the socket for as long as the machine runs.
 #[inline(always)]
 pub unsafe fn cookie(sk: *const u8) -> u64 {
     // SAFETY: the caller's promise.
     unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) }
 }
 
-/// Puts `value` at `word`, which is remembered of a socket, and returns what was there.
+/// Puts `value` at `word`, which is stored of a socket, and returns the old value.
 ///
 /// # Safety
 /// `word` must be an aligned word of what [`get`] returned.

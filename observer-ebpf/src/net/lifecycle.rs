@@ -1,4 +1,4 @@
-//! The lifecycle of a TCP connection: its beginning, its owner, its close.
+//! The lifecycle of a TCP connection: its opening, its owner, its close.
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_common::net::{
@@ -9,8 +9,8 @@ use observer_common::net::{
 
 use crate::{access, closed, control, socket, storage, store};
 
-/// Remembers that the current process reads a scan. The scan refers to each file while it looks at it: what its owner closes
-/// at that moment is closed for good by the reader, which is not its owner for that.
+/// Remembers that the current process reads a scan. The scan refers to each file while it reads it. If the owner
+/// closes a file at that moment, the reader closes it for good, but does not become its owner.
 #[inline(always)]
 pub fn read_by_current() {
     control::set(CONTROL_READER, current());
@@ -33,14 +33,15 @@ fn current() -> u32 {
 /// `sk` must point to a `sock`, as [`access`] demands it.
 #[inline(always)]
 pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
-    // Nobody acts and nothing is learnt when the peer closes or a closed socket waits.
+    // No process acts and nothing new is known when the peer closes or a closed socket waits.
     if matches!(
         new,
         STATE_FIN_WAIT2 | STATE_TIME_WAIT | STATE_CLOSE_WAIT | STATE_CLOSING | STATE_SYN_RECV | STATE_LISTEN
     ) {
         return;
     }
-    // The connecting process was recorded before the answer. If the peer refuses, the end of the socket reports it.
+    // The connecting process was recorded before the answer. If the peer rejects it, the end of the socket reports
+    // it.
     if old == STATE_SYN_SENT {
         return;
     }
@@ -76,7 +77,7 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
     }
 }
 
-/// The socket is about to be no more.
+/// The socket is about to be destroyed.
 ///
 /// # Safety
 /// As for [`changed`].
@@ -95,13 +96,13 @@ pub unsafe fn destroyed(sk: *const u8) {
     }
 }
 
-/// Delivers the last counters of a connection, unless that has been done.
+/// Delivers the last counters of a connection, unless they have been delivered.
 #[inline(always)]
 unsafe fn ended(tcp: *const u8) {
     // SAFETY: the caller's promise.
     unsafe {
         let origin = store::find(tcp);
-        // Neither a scan nor an event has met it: opened before observation, closed before the first scan.
+        // Neither a scan nor an event has found it: opened before observation, closed before the first scan.
         if origin.is_null() || (*origin).flags & SOCKET_REPORTED != 0 {
             return;
         }

@@ -1,6 +1,6 @@
-//! The net domain's kernel object for kernels from 5.12 on: the memory of a socket is in the socket, and kernel memory is
-//! read directly. `older.rs` makes the same programs for older kernels. Its modules are these, but for the two that are
-//! renamed here: whatever the objects share uses them by the names `access` and `store`.
+//! The net domain's kernel object for kernels from 5.12 on: the memory of a socket is in the socket, and kernel
+//! memory is read directly. `older.rs` makes the same programs for older kernels. Both objects have the same modules,
+//! except the two that are renamed here: shared modules use them by the names `access` and `store`.
 #![no_std]
 #![no_main]
 #![cfg(target_arch = "bpf")]

@@ -1,5 +1,5 @@
-//! What is stored of a TCP socket between events and scans: plain values. `storage` changes them, [`crate::store`] keeps
-//! them.
+//! What is stored of a TCP socket between events and scans: plain values. `storage` changes them, [`crate::store`]
+//! keeps them.
 
 use observer_common::task::TaskRecord;
 
@@ -12,7 +12,7 @@ pub const CLAIMED: u64 = 2;
 /// state, and whether it has an owner.
 pub type Activity = [u32; 5];
 
-/// What events report of a connection; everything that is needed of one that begins and ends between two scans.
+/// What events report of a connection: everything that is needed of one that opens and closes between two scans.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ConnectionOrigin {
@@ -31,7 +31,8 @@ pub struct ConnectionOrigin {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ScanMemory {
-    /// Where [`crate::store`] has no other room for it. It is the first member, so a pointer to the whole is one to it.
+    /// Used if [`crate::store`] has no other memory for it. It is the first member, so a pointer to the whole is one
+    /// to it.
     pub origin: ConnectionOrigin,
     /// The counters in the last scan.
     pub seen_tx: u64,

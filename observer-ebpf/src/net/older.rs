@@ -1,6 +1,6 @@
-//! The net domain's kernel object for kernels before 5.12. There, a program can neither store anything in a socket, nor
-//! follow the current task or the object behind a descriptor by direct reads. So the memory of a socket is in a map, and
-//! kernel memory is read by probe reads. Everything else is shared with the object of `main.rs`.
+//! The net domain's kernel object for kernels before 5.12. There, a program can neither store anything in a socket,
+//! nor follow the current task or the object behind a descriptor by direct reads. So the memory of a socket is in a
+//! map, and kernel memory is read by probe reads. Everything else is shared with the object of `main.rs`.
 #![no_std]
 #![no_main]
 #![cfg(target_arch = "bpf")]

@@ -1,7 +1,7 @@
 //! How this object reads kernel memory: by probe reads, from plain addresses.
 //!
-//! Before 5.11 the current task is a plain number for a program, and so is the object behind a descriptor. The map that has
-//! the memory of a socket is keyed by an address, which a pointer with a type cannot become.
+//! Before 5.11 a program gets the current task as a plain number, and so it gets the object behind a descriptor. The
+//! map with the memory of a socket is keyed by an address, and a typed pointer cannot become an address.
 
 use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
 use observer_common::{
@@ -18,7 +18,7 @@ use crate::fields::{FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, 
 
 /// `SOCKFS_MAGIC`: the filesystem of sockets.
 const SOCKFS: u64 = 0x534f_434b;
-/// `SOCK_STREAM`: a raw socket can be of the protocol TCP too, and has nothing of what TCP keeps.
+/// `SOCK_STREAM`: a raw socket can also have the protocol TCP, but has none of TCP's members.
 const STREAM: u16 = 1;
 
 /// Loads a member of the kernel object at `base`.
@@ -41,7 +41,7 @@ pub unsafe fn pointer(base: *const u8, field: &Global<u32>) -> *const u8 {
     unsafe { load(base, field) }
 }
 
-/// The `sock` behind an open file; null for what is no socket.
+/// The `sock` behind an open file; null if the file is not a socket.
 ///
 /// # Safety
 /// `file` must be a BTF-typed pointer to a `file`.
@@ -53,13 +53,13 @@ pub unsafe fn socket_of(file: *const u8) -> *const u8 {
         if inode.is_null() || read::load::<u64>(read::pointer(inode, &INODE_SB), &SB_MAGIC) != SOCKFS {
             return core::ptr::null();
         }
-        // A descriptor that only names a socket (`O_PATH`) has none.
+        // A descriptor that only refers to the path of a socket (`O_PATH`) has none.
         let socket = read::pointer(file, &FILE_PRIVATE);
         if socket.is_null() { core::ptr::null() } else { pointer(socket, &SOCKET_SK) }
     }
 }
 
-/// The socket that the iterator has met, of any kind that TCP has; null at the end of its scan.
+/// The current socket of the iterator, of any of TCP's kinds (full, request, time-wait); null at the end of its scan.
 ///
 /// # Safety
 /// `context` must be the iterator's own.
@@ -69,7 +69,7 @@ pub unsafe fn met_socket(context: *mut iterator::Tcp) -> *const u8 {
     unsafe { address_at((&raw const (*context).sk_common).cast()) }
 }
 
-/// The `tcp_sock` that begins at `sk`; null where there is none.
+/// The `tcp_sock` that begins at `sk`; null if there is none.
 ///
 /// # Safety
 /// `sk` must be the address of a `sock` or a `sock_common`.

@@ -1,8 +1,9 @@
 //! The programs of the net domain: which process owns a socket, what it moved, when it was closed.
 //!
-//! A TCP socket counts its own bytes, so nothing is added up per event. Scans read the counters of open connections, and the
-//! close of a connection delivers the last ones. Send and receive only identify the process that acts. The first to act
-//! owns the socket. What other processes move through it is added up beside it, as are datagrams, which no socket counts.
+//! A TCP socket counts its own bytes, so nothing is added up per event. Scans read the counters of open connections,
+//! and the close of a connection delivers the last ones. Send and receive only identify the process that acts. The
+//! first process to act owns the socket. Bytes that other processes move through it are added up separately, as are
+//! datagrams, which no socket counts.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -36,7 +37,8 @@ static HELD: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
 
 const ENDED_ENTRIES: u32 = 1 << 14;
 
-/// Ends that found no room in the ring, with the boot-clock nanoseconds of each. User space removes what it has taken.
+/// Exits that did not fit into the ring buffer, with the boot-clock nanoseconds of each. User space removes them once
+/// read.
 #[map]
 pub static NET_ENDED: HashMap<TaskId, u64> = HashMap::with_max_entries(ENDED_ENTRIES, 1);
 
@@ -74,8 +76,9 @@ pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
     0
 }
 
-/// TCP sockets of the opener's network namespace that no descriptor holds: those that only io_uring has, those that
-/// their process has closed and that still send. Runs after [`net_socket`], and leaves out what that has met.
+/// TCP sockets of the opener's network namespace that no descriptor holds: those that only io_uring holds, and those
+/// that their process has closed and that still send. Runs after [`net_socket`], and leaves out the sockets that it
+/// has found.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/tcp")]
 pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
@@ -94,7 +97,7 @@ pub extern "C" fn net_tcp(context: *mut iterator::Tcp) -> i32 {
     0
 }
 
-/// `inet_sock_set_state(struct sock *sk, int old, int new)`: births, owners, and the last counters of a connection.
+/// `inet_sock_set_state(struct sock *sk, int old, int new)`: openings, owners, and the last counters of a connection.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn net_state(context: BtfTracePointContext) -> i32 {
     let (old, new): (i32, i32) = (context.arg(1), context.arg(2));
@@ -118,11 +121,12 @@ pub fn net_exit(context: BtfTracePointContext) -> i32 {
     // SAFETY: a BTF-typed argument of the tracepoint; its signal structure outlives it.
     unsafe {
         let signal = read::pointer(task, &TASK_SIGNAL);
-        // Already lowered for this thread. Two last threads can both find 0: the second says the same again.
+        // The count is already lowered for this thread. Two last threads can both find 0: the second repeats the
+        // record.
         if !signal.is_null() && read::load::<i32>(signal, &SIGNAL_LIVE) == 0 {
             let header = emit::header::<EndedRecord>(KIND_ENDED);
             let record = EndedRecord { header, task: task::id(task) };
-            // An end has no successor that would make up for it.
+            // No later record would make up for a lost one.
             if !emit::emit(&record) && NET_ENDED.insert(&record.task, &record.header.at, 0).is_err() {
                 lost!(Loss::MapFull, 1);
             }
@@ -201,7 +205,7 @@ fn returned_from_receive(context: &FExitContext) -> i32 {
     0
 }
 
-/// The current process moved so many payload bytes through `sk`.
+/// The current process moved `tx` and `rx` payload bytes through `sk`.
 ///
 /// # Safety
 /// `sk` must be a BTF-typed pointer to a `sock`.
@@ -212,7 +216,7 @@ unsafe fn moved(sk: *const u8, tx: u64, rx: u64) {
         if sk.is_null() {
             return;
         }
-        // Most of what moves is TCP, which counts itself: leave before anything is looked up.
+        // Most payload is TCP, which counts itself: return before any look-up.
         let uncounted = match socket::protocol(sk) {
             PROTOCOL_TCP => share::exists() && share::is_others(sk),
             PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP => socket::is_internet(sk),

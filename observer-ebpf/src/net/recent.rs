@@ -1,7 +1,8 @@
-//! Connections that no scan has met: what events report of each, in a table with one entry for each of the latest sockets.
+//! Recent connections: what events report of each, in a table with one entry for each of the latest sockets.
 //!
-//! The cookie of a socket selects its entry (the kernel numbers sockets consecutively, in runs of 4096 per CPU), and the entry
-//! is free or taken: nothing is searched, allocated or freed. If an older connection still has the entry, the new connection
+//! The cookie of a socket selects its entry (the kernel numbers sockets consecutively, in runs of 4096 per CPU), and
+//! the entry is free or taken: nothing is searched, allocated or freed. If an older connection still has the entry,
+//! the new connection is stored in its socket.
 //! is stored elsewhere.
 
 use aya_ebpf::{macros::map, maps::Array};
@@ -16,7 +17,7 @@ const FREE: u64 = 0;
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct RecentEntry {
-    /// The socket that has the entry; [`FREE`], and zeroes after it, if none has.
+    /// The socket that has the entry; if none has, [`FREE`], followed by zeroes.
     cookie: u64,
     origin: ConnectionOrigin,
 }
@@ -29,7 +30,7 @@ fn entry(cookie: u64) -> *mut RecentEntry {
     NET_RECENT.get_ptr_mut(cookie as u32 & (RECENT_ENTRIES - 1)).unwrap_or(core::ptr::null_mut())
 }
 
-/// What is known of the connection of this socket; null where its entry is not its own.
+/// What is known of the connection of this socket; null if another socket has its entry.
 #[inline(always)]
 pub fn find(cookie: u64) -> *mut ConnectionOrigin {
     let entry = entry(cookie);
@@ -42,7 +43,7 @@ pub fn find(cookie: u64) -> *mut ConnectionOrigin {
     }
 }
 
-/// Zeroes for the connection of this socket; null where another has its entry.
+/// Zeroes for the connection of this socket; null if another socket has its entry.
 #[inline(always)]
 pub fn begin(cookie: u64) -> *mut ConnectionOrigin {
     let entry = entry(cookie);
@@ -58,7 +59,7 @@ pub fn begin(cookie: u64) -> *mut ConnectionOrigin {
     }
 }
 
-/// The socket ends: its entry is another's to take.
+/// The socket ends: its entry becomes free.
 #[inline(always)]
 pub fn release(cookie: u64) {
     let entry = entry(cookie);

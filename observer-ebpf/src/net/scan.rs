@@ -11,12 +11,12 @@ use observer_ebpf::{emit, iterator, task as process};
 
 use crate::{control, share, socket, storage, store};
 
-/// Writes what a scan has met, unless this scan has written it for the same holder before, or an earlier one has and
-/// nothing has happened since.
+/// Writes the current socket of a scan, unless this scan has written it for the same holder before, or an earlier one
+/// has and nothing has happened since.
 ///
 /// # Safety
-/// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, `task` be a BTF-typed pointer to the `task_struct`
-/// that holds it, or null, and `held` valid.
+/// `tcp` must point to a `tcp_sock`, as [`crate::access`] demands it, `task` be a BTF-typed pointer to the
+/// `task_struct` that holds it, or null, and `held` valid.
 #[inline(always)]
 pub unsafe fn scan_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *const u8, task: *const u8) {
     // SAFETY: the caller's promise.
@@ -39,7 +39,7 @@ pub unsafe fn scan_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         let origin = store::find(tcp);
         if storage.is_null() || origin.is_null() {
             fill_holder(held, task);
-            // Without storage it is reported all the same: only its owner and what was seen before are unknown.
+            // It is reported without storage too: then its owner and its earlier counters are unknown.
             socket::fill_any(&raw mut (*held).socket, tcp);
             socket::fill_tcp(&raw mut (*held).socket, tcp);
             iterator::write(meta, &*held);
@@ -48,7 +48,7 @@ pub unsafe fn scan_tcp(meta: *mut iterator::Meta, held: *mut HeldRecord, tcp: *c
         if (*origin).flags & SOCKET_REPORTED != 0 {
             return;
         }
-        // Epochs and storage begin at 0: 0 must mean that no scan has met it.
+        // Epochs and storage begin at 0: 0 must mean that no scan has found it.
         let pass = emit::epoch() + 1;
         let met = (*storage).pass == pass;
         if met && (holder == 0 || (*storage).holder == holder) {

@@ -39,7 +39,7 @@ pub unsafe fn remote_port(sk: *const u8) -> u16 {
     unsafe { u16::from_be(load(sk, &SOCK_DPORT)) }
 }
 
-/// Whether it speaks IPv4 or IPv6.
+/// Whether its family is IPv4 or IPv6.
 #[inline(always)]
 pub unsafe fn is_internet(sk: *const u8) -> bool {
     // SAFETY: the caller's promise.
@@ -47,15 +47,15 @@ pub unsafe fn is_internet(sk: *const u8) -> bool {
     family == FAMILY_V4 || family == FAMILY_V6
 }
 
-/// Whether a process has locked it: then the current process is the one that acts, also when it works off what came in
-/// meanwhile; what an interrupt does is done while nobody has.
+/// Whether a process has locked it. Then the current process is the one that acts, also when it processes packets
+/// that arrived meanwhile; interrupts do their work only on an unlocked socket.
 #[inline(always)]
 pub unsafe fn is_owned(sk: *const u8) -> bool {
     // SAFETY: the caller's promise.
     unsafe { load::<u32>(sk, &SOCK_OWNED) != 0 }
 }
 
-/// Whether it is a part of an MPTCP connection, which has a socket of its own.
+/// Whether it is a subflow of an MPTCP connection, which has a socket of its own.
 #[inline(always)]
 pub unsafe fn is_subflow(tcp: *const u8) -> bool {
     // SAFETY: the caller's promise.
@@ -77,14 +77,14 @@ pub unsafe fn activity(tcp: *const u8, state: u32, claimed: bool) -> Activity {
     }
 }
 
-/// Whether the time that it spends sending, or waiting to, is being counted: that changes though nothing happens.
+/// Whether the kernel counts time that it spends sending, or waiting to send: that changes without any event.
 #[inline(always)]
 pub unsafe fn is_busy(tcp: *const u8) -> bool {
     // SAFETY: the caller's promise. The two low bits: the type shares its byte with flags up to 6.17.
     unsafe { load::<u8>(tcp, &TCP_CHRONO_TYPE) & 3 != 0 }
 }
 
-/// Whether something in the kernel still holds it open: not so before it is accepted and after it is closed.
+/// Whether it has a `struct socket`: not before it is accepted, and not after it is closed.
 #[inline(always)]
 pub unsafe fn is_open(sk: *const u8) -> bool {
     // SAFETY: the caller's promise.
@@ -101,7 +101,8 @@ pub unsafe fn counters(tcp: *const u8) -> [u64; 3] {
         let received: u64 = load(tcp, &TCP_BYTES_RECEIVED);
         let flags: u64 = load(tcp, &SOCK_FLAGS);
         let fin = u64::from(flags & SOCK_DONE != 0 && received > 0);
-        // Sent is added to after retransmitted on some kernels: read in between, it would be below nothing.
+        // Some kernels add to retransmitted before they add to sent: read in between, the difference would be
+        // negative.
         let tx = if sent > retransmitted { sent - retransmitted } else { 0 };
         [tx, received - fin, retransmitted]
     }
@@ -176,7 +177,7 @@ pub unsafe fn fill_tcp(record: *mut SocketRecord, tcp: *const u8) {
         (*record).tx = tx;
         (*record).rx = rx;
         (*record).retransmitted = retransmitted;
-        // The number by which the socket is bound is 0 once it is no longer; this one stays.
+        // The port that the socket is bound to becomes 0 when the binding ends; this one stays.
         (*record).local_port = u16::from_be(load(tcp, &INET_SPORT));
         (*record).pacing_rate = load(tcp, &SOCK_PACING);
         (*record).srtt = load::<u32>(tcp, &TCP_SRTT) >> 3;
@@ -196,7 +197,7 @@ pub unsafe fn fill_tcp(record: *mut SocketRecord, tcp: *const u8) {
     }
 }
 
-/// Fills in what there is to say of a connection that has ended, but for what is remembered of it.
+/// Fills in a closed connection, except what is stored of it.
 #[inline(always)]
 pub unsafe fn fill_closed(record: *mut ClosedRecord, tcp: *const u8) {
     // SAFETY: the caller's promise.
@@ -219,7 +220,7 @@ pub unsafe fn fill_closed(record: *mut ClosedRecord, tcp: *const u8) {
             copy_address(local, load(tcp, &SOCK_V6_RCV_SADDR));
             copy_address(remote, load(tcp, &SOCK_V6_DADDR));
         }
-        // The number by which the socket is bound is 0 once it is no longer; this one stays.
+        // The port that the socket is bound to becomes 0 when the binding ends; this one stays.
         (*record).local_port = u16::from_be(load(tcp, &INET_SPORT));
         (*record).remote_port = remote_port(tcp);
         (*record).srtt = load::<u32>(tcp, &TCP_SRTT) >> 3;
@@ -237,8 +238,8 @@ unsafe fn fill_times(record: *mut SocketRecord, tcp: *const u8) {
     unsafe {
         let now = bpf_jiffies64() as u32;
         let mut spent: [u32; 3] = load(tcp, &TCP_CHRONO);
-        // What is under way is added to the kernel's counter only when it ends. The two low bits: the type shares its
-        // byte with flags up to 6.17. Read without the socket's lock, the start can be of the next period.
+        // The kernel adds a period to its counter only at the end of the period. The two low bits: the type shares
+        // its byte with flags up to 6.17. Read without the socket's lock, the start can belong to the next period.
         let running = now.wrapping_sub(load(tcp, &TCP_CHRONO_START));
         let running = if running > i32::MAX as u32 { 0 } else { running };
         match load::<u8>(tcp, &TCP_CHRONO_TYPE) & 3 {

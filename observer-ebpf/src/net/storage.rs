@@ -9,7 +9,7 @@ use crate::{
     store,
 };
 
-/// A connection begins.
+/// Stores that a connection is opened.
 ///
 /// # Safety
 /// `origin` must come from [`store::find_or_begin`].
@@ -22,7 +22,7 @@ pub unsafe fn open(origin: *mut ConnectionOrigin, flags: u32) {
     }
 }
 
-/// Clears what scans stored of an earlier connection of the same socket: another one begins.
+/// Clears what scans stored of an earlier connection of the same socket, because another one begins.
 ///
 /// # Safety
 /// `storage` must come from [`store::get`].
@@ -54,7 +54,7 @@ pub unsafe fn claim(origin: *mut ConnectionOrigin) {
                 (*origin).owner = access::acting(access::leader());
                 claim.write_volatile(CLAIMED);
             }
-            // Another one was faster and is done.
+            // Another process was faster and has written its record.
             CLAIMED => claim.write_volatile(CLAIMED),
             _ => {}
         }
@@ -81,7 +81,7 @@ pub unsafe fn is_anothers(origin: *mut ConnectionOrigin, tgid: u64) -> bool {
     unsafe { is_claimed(origin) && (*origin).owner.id.tgid != tgid }
 }
 
-/// Whether what the current process moves is the owner's; the first to act becomes the owner.
+/// Whether bytes that the current process moves belong to the owner; the first process to act becomes the owner.
 ///
 /// # Safety
 /// As for [`open`].
@@ -92,12 +92,12 @@ pub unsafe fn belongs_to_current(origin: *mut ConnectionOrigin) -> bool {
         if !is_claimed(origin) {
             claim(origin);
         }
-        // The number is enough: it is not used again while the process that it belongs to uses the socket.
+        // The process id is enough: it is not reused while the process uses the socket.
         (*origin).owner.id.tgid == bpf_get_current_pid_tgid() >> 32
     }
 }
 
-/// Adds what is remembered to a record of the socket.
+/// Adds what is stored to a record of the socket.
 ///
 /// # Safety
 /// As for [`open`] and [`unsee`]; `record` must be valid.
