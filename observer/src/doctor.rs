@@ -81,7 +81,7 @@ fn signal(text: &mut String, plan: &HookPlan, outcome: Option<&Outcome>) -> std:
     writeln!(text, "  {mark} {:<22} {}", plan.hook.name, plan.hook.provides)?;
     for (alternative, verdict) in &plan.alternatives {
         let refused =
-            outcome.and_then(|outcome| outcome.refused.iter().find(|(refused, _)| refused == alternative));
+            outcome.and_then(|outcome| outcome.rejected.iter().find(|(rejected, _)| rejected == alternative));
         let line = if chosen == Some(*alternative) {
             seen(alternative)
         } else if let Some((_, reason)) = refused.filter(|(_, reason)| rejection::is_not_here(reason)) {

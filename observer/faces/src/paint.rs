@@ -29,10 +29,10 @@ impl Paint {
     /// if `CLICOLOR` is 0, or if `TERM` is `dumb`. `environment` gives the value of a variable.
     #[must_use]
     pub fn allowed(terminal: bool, environment: impl Fn(&str) -> Option<OsString>) -> Self {
-        let refused = environment("NO_COLOR").is_some_and(|value| !value.is_empty())
+        let disabled = environment("NO_COLOR").is_some_and(|value| !value.is_empty())
             || environment("CLICOLOR").is_some_and(|value| value == "0")
             || environment("TERM").is_none_or(|name| name.is_empty() || name == "dumb");
-        if terminal && !refused { Self::Coloured } else { Self::Bare }
+        if terminal && !disabled { Self::Coloured } else { Self::Bare }
     }
 
     pub(super) fn line(self, style: Style, text: String) -> String {

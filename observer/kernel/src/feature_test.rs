@@ -69,9 +69,9 @@ pub fn trampolines(types: &KernelTypes, domains: &[&Declaration]) -> Result<(), 
         let rejection = std::io::Error::last_os_error();
         return Err(match rejection.raw_os_error() {
             Some(libc::EPERM) => {
-                "the kernel refuses programs on functions (EPERM), though it takes others".to_owned()
+                "the kernel rejects programs on functions (EPERM), though it accepts others".to_owned()
             }
-            _ => format!("the kernel refuses programs on functions: {rejection}"),
+            _ => format!("the kernel rejects programs on functions: {rejection}"),
         });
     }
     // SAFETY: the call succeeded, so the result is a new descriptor that has no other owner.

@@ -53,7 +53,7 @@ pub struct Outcome {
     /// The attached alternative.
     pub alternative: Option<&'static Alternative>,
     /// Alternatives that were possible in the plan and that the kernel rejected, each with the kernel's message.
-    pub refused: Vec<(&'static Alternative, String)>,
+    pub rejected: Vec<(&'static Alternative, String)>,
     /// Why the plan has no possible alternative; empty if it has one.
     pub impossible: String,
 }
@@ -61,7 +61,7 @@ pub struct Outcome {
 impl Outcome {
     /// Rejections that do not depend on this kernel: faults of observer, whichever alternative replaced them.
     pub fn faults(&self) -> impl Iterator<Item = &(&'static Alternative, String)> {
-        self.refused.iter().filter(|(_, reason)| !rejection::is_not_here(reason))
+        self.rejected.iter().filter(|(_, reason)| !rejection::is_not_here(reason))
     }
 }
 
@@ -77,7 +77,7 @@ pub struct LoadedObject {
     /// Results of the programs that were loaded and are not attached yet.
     verdicts: Verdicts,
     /// The iterators to run, by hook.
-    pub passes: Vec<(&'static Hook, &'static Attachment)>,
+    pub scans: Vec<(&'static Hook, &'static Attachment)>,
     /// Programs that are attached on demand, each with its link while it is attached.
     demanded: Vec<(&'static Attachment, Option<Attached>)>,
     /// The attach points by name: some programs must be loaded again before they can be attached again.
@@ -184,7 +184,7 @@ impl LoadedObject {
             loss,
             epoch,
             verdicts: Verdicts::new(),
-            passes: Vec::new(),
+            scans: Vec::new(),
             demanded: Vec::new(),
             types,
             attached: Vec::new(),
@@ -193,7 +193,7 @@ impl LoadedObject {
     }
 
     fn attach(&mut self, object: &ObjectPlan, hook: &HookPlan, types: &Btf) -> Outcome {
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         for alternative in hook.possible() {
             match self.attach_alternative(hook.hook, alternative, types) {
                 Ok(()) => {
@@ -202,7 +202,7 @@ impl LoadedObject {
                         domain: self.domain,
                         hook: hook.hook,
                         alternative: Some(alternative),
-                        refused,
+                        rejected,
                         impossible: String::new(),
                     };
                 }
@@ -211,12 +211,12 @@ impl LoadedObject {
                         reason.push_str("; ");
                         reason.push_str(lacking);
                     }
-                    refused.push((alternative, reason));
+                    rejected.push((alternative, reason));
                 }
             }
         }
         let impossible = hook.rejection();
-        Outcome { domain: self.domain, hook: hook.hook, alternative: None, refused, impossible }
+        Outcome { domain: self.domain, hook: hook.hook, alternative: None, rejected, impossible }
     }
 
     fn attach_alternative(
@@ -261,13 +261,13 @@ impl LoadedObject {
         program::attach(program)?;
         self.attached.push(attachment.program);
         if !hook.kind.is_event() {
-            self.passes.push((hook, attachment));
+            self.scans.push((hook, attachment));
         }
         Ok(())
     }
 
     fn detach(&mut self, name: ProgramName) {
-        self.passes.retain(|(_, attachment)| attachment.program != name);
+        self.scans.retain(|(_, attachment)| attachment.program != name);
         self.demanded.retain(|(attachment, _)| attachment.program != name);
         self.attached.retain(|attached| *attached != name);
         if let Some(program) = self.ebpf.program_mut(name.as_str()) {
@@ -283,13 +283,13 @@ impl LoadedObject {
 
     /// Whether it has on-demand programs and they are attached.
     #[must_use]
-    pub fn attends(&self) -> bool {
+    pub fn has_attached_on_demand(&self) -> bool {
         self.demanded.iter().any(|(_, attached)| attached.is_some())
     }
 
     /// Attaches the on-demand programs, or detaches them. If the kernel rejects now what it accepted at the start,
     /// nothing changes, and the next call tries again.
-    pub fn attend(&mut self, needed: bool) {
+    pub fn set_on_demand(&mut self, needed: bool) {
         for (attachment, attached) in &mut self.demanded {
             if !needed {
                 *attached = None;
@@ -301,11 +301,11 @@ impl LoadedObject {
         }
     }
 
-    /// Opens one pass of an iterator: reading it runs the program over everything that exists.
+    /// Opens one run of an iterator: reading it runs the program over everything that exists.
     ///
     /// # Errors
     /// When the kernel does not start it.
-    pub fn open_pass(&mut self, program: ProgramName) -> Result<std::fs::File, Error> {
+    pub fn open_scan(&mut self, program: ProgramName) -> Result<std::fs::File, Error> {
         let name = program;
         let failed = |error: String| Error::failed(format!("starting the iterator {name}"), error);
         let program =
@@ -339,9 +339,8 @@ impl LoadedObject {
     /// Events that its programs have missed so far. Programs of iterators handle no events and miss none.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        let passes =
-            |name: &str| self.passes.iter().any(|(_, attachment)| attachment.program.as_str() == name);
-        let programs = self.ebpf.programs().filter(|(name, _)| !passes(name));
+        let scans = |name: &str| self.scans.iter().any(|(_, attachment)| attachment.program.as_str() == name);
+        let programs = self.ebpf.programs().filter(|(name, _)| !scans(name));
         programs.map(|(_, program)| super::activity::skipped(program)).sum()
     }
 

@@ -43,7 +43,7 @@ pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), Stri
     loaded.map_err(|error| rejection::of(&error))
 }
 
-/// Attaches a loaded program. An iterator is attached again for each of its passes.
+/// Attaches a loaded program. An iterator is attached again for each of its runs.
 ///
 /// # Errors
 /// The kernel's rejection, as text.

@@ -1,6 +1,6 @@
 //! Reading another process's memory, through `/proc/PID/mem`: without attaching to it and without stopping it.
 //!
-//! The open file stands for one address space. After an exit or an `exec` it reads nothing, so an answer never mixes
+//! The open file belongs to one address space. After an exit or an `exec` it reads nothing, so an answer never mixes
 //! two programs.
 
 use std::{

@@ -42,7 +42,7 @@ pub struct Mapping {
 }
 
 impl Process {
-    /// The process `pid` of the machine with this root. If its main thread has ended, another thread stands for it:
+    /// The process `pid` of the machine with this root. If its main thread has ended, another thread is used:
     /// they share executable and memory.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! CPython: what its allocator and its cycle collector know.
 //!
 //! Objects of up to 512 bytes are in pools, pools in arenas. Bytes in use are counted from the heads of the pools.
-//! Larger objects are in the C library's heap, which nobody counts: they are not in these numbers.
+//! Larger objects are in the C library's heap, which has no counters: they are not in these numbers.
 //! The state of the interpreter begins at `_PyRuntime`. In a stripped build of 3.8 to 3.11 the list of
 //! arenas has no symbol: it is found as a pair of variables that functions for extensions refer to.
 

@@ -18,10 +18,10 @@ use observer_kernel::load::LoadedObject;
 const READ_BYTES: usize = 64 * 1024;
 
 /// How often a scan that takes several runs is continued for one report.
-const PASSES: usize = 4;
+const RUNS: usize = 4;
 
 /// Scans in a row that may report changes only; the next one reports everything.
-const SILENT_PASSES: u32 = 30;
+const SILENT_SCANS: u32 = 30;
 
 /// An entry of a map: the map's name, and the key.
 type Entry = (MapName, Vec<u8>);
@@ -122,19 +122,19 @@ impl AttachedObject {
     }
 
     /// Runs the scans that the report needs.
-    pub fn passes(&mut self, queries: &HostQueries, changes: &mut Changes, out: &mut impl Extend<Fact>) {
+    pub fn run_scans(&mut self, queries: &HostQueries, changes: &mut Changes, out: &mut impl Extend<Fact>) {
         let mut plan = ScanPlan {
             first: !self.started,
             whole: self.is_whole(),
-            attended: self.object.attends(),
+            attended: self.object.has_attached_on_demand(),
             missed: false,
             queries,
         };
-        let mut complete = self.scans(HookKind::Scan, plan, changes, out);
+        let mut complete = self.run_kind(HookKind::Scan, plan, changes, out);
         // What one scan no longer finds another may find: it is gone only if none does.
         plan.missed = changes.seeks();
-        complete &= self.scans(HookKind::ScanOnDemand, plan, changes, out);
-        complete &= self.scans(HookKind::ScanRarely, plan, changes, out);
+        complete &= self.run_kind(HookKind::ScanOnDemand, plan, changes, out);
+        complete &= self.run_kind(HookKind::ScanRarely, plan, changes, out);
         changes.settle(out);
         if complete {
             let mut decoded = Decoded::default();
@@ -148,7 +148,7 @@ impl AttachedObject {
     }
 
     /// Runs the scans of one kind; returns whether each reached its end.
-    fn scans(
+    fn run_kind(
         &mut self,
         kind: HookKind,
         plan: ScanPlan<'_>,
@@ -156,8 +156,8 @@ impl AttachedObject {
         out: &mut impl Extend<Fact>,
     ) -> bool {
         let unfinished = kind == HookKind::ScanRarely && self.unfinished;
-        let passes = self.object.passes.iter().filter(|(hook, _)| hook.kind == kind);
-        let programs: Vec<ProgramName> = passes.map(|(_, attachment)| attachment.program).collect();
+        let scans = self.object.scans.iter().filter(|(hook, _)| hook.kind == kind);
+        let programs: Vec<ProgramName> = scans.map(|(_, attachment)| attachment.program).collect();
         let mut begun = false;
         let mut complete = true;
         for program in programs {
@@ -172,9 +172,9 @@ impl AttachedObject {
                 }
             }
             // A longer scan continues with the next report.
-            for _ in 0..PASSES {
+            for _ in 0..RUNS {
                 self.unfinished = false;
-                complete &= self.pass(program, plan.whole, changes, out);
+                complete &= self.run(program, plan.whole, changes, out);
                 if !self.unfinished {
                     break;
                 }
@@ -187,11 +187,11 @@ impl AttachedObject {
     /// and regularly otherwise, so that no error lasts.
     fn is_whole(&self) -> bool {
         let reported = self.declaration.ends.is_some_and(|hook| self.object.has(hook));
-        !reported || self.silent.is_none_or(|silent| silent >= SILENT_PASSES)
+        !reported || self.silent.is_none_or(|silent| silent >= SILENT_SCANS)
     }
 
     /// Runs one scan; returns whether it reached its end.
-    fn pass(
+    fn run(
         &mut self,
         program: ProgramName,
         whole: bool,
@@ -199,8 +199,8 @@ impl AttachedObject {
         out: &mut impl Extend<Fact>,
     ) -> bool {
         let mut decoded = Decoded::default();
-        let (bytes, ended) = match self.object.open_pass(program) {
-            Ok(file) => read_pass(file, |bytes| {
+        let (bytes, ended) = match self.object.open_scan(program) {
+            Ok(file) => read_iterator(file, |bytes| {
                 let taken = self.decoder.part(program, bytes, &mut decoded);
                 changes.compact(self.decoder.fresh());
                 taken
@@ -259,7 +259,7 @@ impl AttachedObject {
 /// Reads an iterator to its end. Returns the bytes that `part` has not taken, and whether the end was reached.
 ///
 /// `EAGAIN` is no end: the kernel returns it after about a million objects without output.
-fn read_pass(file: File, mut part: impl FnMut(&[u8]) -> Result<usize, Malformed>) -> (Vec<u8>, bool) {
+fn read_iterator(file: File, mut part: impl FnMut(&[u8]) -> Result<usize, Malformed>) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     loop {
         bytes.reserve(READ_BYTES);

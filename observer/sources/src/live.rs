@@ -100,7 +100,7 @@ impl LiveSource {
             attached_object.drain(&mut self.changes, out);
             ended.extend(attached_object.announced.iter().cloned());
             attached_object.read(ended, &mut self.changes, out);
-            attached_object.passes(queries, &mut self.changes, out);
+            attached_object.run_scans(queries, &mut self.changes, out);
             if attached_object.on_demand.update(
                 &mut attached_object.object,
                 &*attached_object.decoder,
@@ -110,7 +110,7 @@ impl LiveSource {
                 // The on-demand hooks count from now on, so the scans run again to give them a baseline.
                 self.epoch = self.epoch.wrapping_add(1);
                 attached_object.object.begin_epoch(self.epoch);
-                attached_object.passes(queries, &mut self.changes, out);
+                attached_object.run_scans(queries, &mut self.changes, out);
             }
             // The scans may have seen processes and sockets that ended meanwhile; their ends are in the ring buffer
             // by now.

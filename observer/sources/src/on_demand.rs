@@ -30,7 +30,7 @@ impl OnDemandHooks {
         reader: &mut dyn ReadHost,
         now: u64,
     ) -> bool {
-        let was_attached = object.attends();
+        let was_attached = object.has_attached_on_demand();
         if !was_attached {
             let before = self.counted;
             self.read_count(reader);
@@ -38,7 +38,7 @@ impl OnDemandHooks {
                 self.until = now.saturating_add(LINGER);
             }
         }
-        if decoder.needs_on_demand_hooks() || object.passes.is_empty() {
+        if decoder.needs_on_demand_hooks() || object.scans.is_empty() {
             self.until = now.saturating_add(LINGER);
         }
         let needed = now < self.until;
@@ -47,8 +47,8 @@ impl OnDemandHooks {
             self.counted = None;
             self.read_count(reader);
         }
-        object.attend(needed);
-        let begins = !was_attached && object.attends();
+        object.set_on_demand(needed);
+        let begins = !was_attached && object.has_attached_on_demand();
         if begins {
             // What came between the last reading and now; again both rather than neither.
             self.read_count(reader);

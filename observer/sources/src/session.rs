@@ -29,7 +29,7 @@ pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
 
 fn missing(outcome: &Outcome) -> Missing {
     let mut reasons: Vec<String> = outcome
-        .refused
+        .rejected
         .iter()
         .map(|(alternative, reason)| format!("{}: {reason}", alternative.name))
         .collect();

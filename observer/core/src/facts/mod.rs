@@ -1,8 +1,8 @@
 //! The one input of everything downstream: facts, each with kernel time where it matters, and what a recording holds.
 //!
 //! A state-like fact (the counters of a process, the size of an inode) has a [`Slot`]: the source passes it on only
-//! when it differs from the last one of that slot, so a stream of observations is a stream of changes. Facts that
-//! tell of an event have none and are always passed on.
+//! if it differs from the last one of that slot, so a stream of facts is a stream of changes. A fact about an event
+//! has no slot and is always passed on.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub use observer_common::task::TaskId;
 
 /// Everything that can be observed. The order of variants is part of the recording format: new ones go to the end.
 ///
-/// One is kept of everything there is, so they are small: what is large and rare, or has much to say, is in a box.
+/// There is one for everything that exists, so facts are small: large and rare ones are boxed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fact {
     /// The first of every stream: where and when this was observed, and what could not be attached.
@@ -104,8 +104,8 @@ impl Fact {
         }
     }
 
-    /// The slot whose last value no longer counts once this fact has changed its own slot: an equal value that follows
-    /// is news again. `known`: whether its own slot had a value before.
+    /// The slot with a last value that no longer counts once this fact has changed its own slot: an equal value that
+    /// follows is new again. `known`: whether its own slot had a value before.
     #[must_use]
     pub fn outdates(&self, known: bool) -> Option<Slot> {
         match self {
@@ -115,8 +115,8 @@ impl Fact {
         }
     }
 
-    /// Slots that are spoken of only because of this one: what no known fact keeps is forgotten with the report that is
-    /// due next.
+    /// Slots that have facts only because of this one: a slot that no known fact keeps is forgotten with the next
+    /// report.
     #[must_use]
     pub fn keeps(&self) -> Vec<Slot> {
         match self {
@@ -126,7 +126,7 @@ impl Fact {
         }
     }
 
-    /// What follows when a complete pass no longer finds the thing that this fact is about.
+    /// The fact that follows when a complete scan no longer finds the thing that this fact is about.
     #[must_use]
     pub fn gone(&self) -> Option<Self> {
         match self {
@@ -143,8 +143,8 @@ impl Fact {
         }
     }
 
-    /// Whether a pass that only runs on demand may find the thing that this fact is about, when the pass that used to
-    /// find it does not: a file stays while it is mapped, though its descriptor is closed.
+    /// Whether a scan on demand may find the thing that this fact is about when the scan that used to find it does
+    /// not: a mapped file still exists after its descriptor is closed.
     #[must_use]
     pub const fn may_be_elsewhere(&self) -> bool {
         use disk::{
@@ -154,14 +154,14 @@ impl Fact {
         matches!(self, Self::Disk(File { .. } | Holder { hold: Descriptors(_), .. }))
     }
 
-    /// Whether a pass over changes says nothing of it while it stays as it is: it lasts until its end is told.
+    /// Whether a scan of changes leaves it out while it does not change: it lasts until its end is reported.
     #[must_use]
     pub const fn lasts_unsaid(&self) -> bool {
         matches!(self, Self::Net(net::NetFact::UntimedConnection(_) | net::NetFact::Connection(_)))
     }
 
-    /// Slots about which, after this fact, nothing more will be said: their last values need not be kept. Only for
-    /// what no pass would miss; what a pass found and no longer finds is forgotten without this.
+    /// Slots that get no facts after this one: their last values need not be kept. Only for
+    /// things that scans do not find; a thing that a scan found and no longer finds is forgotten without this.
     #[must_use]
     pub fn ends(&self) -> Vec<Slot> {
         match self {

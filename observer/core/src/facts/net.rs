@@ -35,7 +35,7 @@ pub enum NetFact {
     Flow(FlowFact),
     /// The last fact about a flow.
     FlowEnded { key: FlowSlot },
-    /// Connections whose closes were not reported one by one.
+    /// Connections with closes that were not reported one by one.
     ClosedTotals(ClosedTotalsFact),
     /// An open socket without connection.
     Socket(Arc<SocketFact>),

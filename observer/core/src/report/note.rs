@@ -93,7 +93,7 @@ crate::notes! {
 }
 
 impl Note {
-    /// The most notes of one code about one thing each, for codes of which there may be very many.
+    /// The most notes of one code that are about one thing each; there may be very many things.
     pub const FEW: usize = 5;
 
     /// A note.

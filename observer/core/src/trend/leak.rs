@@ -40,7 +40,7 @@ const MANY_STEPS: f64 = 4.0;
 /// of one may be lost between two segments.
 const FEW_STEPS: f64 = 2.2;
 
-/// A few steps count while the last of them is at most so many segments ago: in a longer pause they may have ended.
+/// A few steps count while the last of them is at most this many segments ago: in a longer pause they may have ended.
 const STEP_PAUSE: usize = 1;
 
 /// The effective number of rises of growth that was faster at first.
@@ -57,7 +57,7 @@ const ASKS: f64 = 0.3;
 /// cache, the memory of a virtual machine) that is used for the first time, and no leak.
 const POOL: f64 = 64.0 * 1024.0 * 1024.0;
 
-/// The rate of a whole life is known after so many windows.
+/// The rate of a whole life is known after this many windows.
 const WINDOWS: f64 = 2.0;
 
 /// The result.

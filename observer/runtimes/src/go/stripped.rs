@@ -17,7 +17,8 @@ const MAGIC: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
 const HEADER: usize = 72;
 /// Bytes of an entry of the list of functions: its address relative to the text, and where its description is.
 const ENTRY: u64 = 8;
-/// The same four bytes elsewhere in the table; with these many it is not what it pretends to be.
+/// The same four bytes may occur elsewhere in the table. After this many occurrences, the table is not what it claims
+/// to be.
 const MOST_HITS: usize = 4096;
 /// `moduledata.text`, for versions that leave the start of the text out of the table.
 const MODULE_TEXT: usize = 176;

@@ -50,7 +50,7 @@ impl<'a> Counters<'a> {
             let length = u32_at(rest, 0) as usize;
             let entry = rest.get(..length).filter(|_| length >= ENTRY);
             let entry = entry.ok_or("a counter of the JVM has no possible length")?;
-            let (name, value) = counter(entry).ok_or("a counter of the JVM lies outside its entry")?;
+            let (name, value) = counter(entry).ok_or("a counter of the JVM is outside its entry")?;
             counters.insert(name, value);
             at += length;
         }

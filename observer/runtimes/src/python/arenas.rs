@@ -14,7 +14,7 @@ const MOST_ARENAS: usize = 1 << 17;
 const PIECE: usize = 1 << 14;
 /// The head of a pool, in bytes.
 const HEAD: usize = 48;
-/// Heads that are read at most. Of more pools every second, third… stands for all.
+/// The most heads that are read. If there are more pools, every second, third… is read and counts for all.
 const MOST_HEADS: usize = 1 << 13;
 /// Blocks are multiples of this, up to 512 bytes.
 const UNIT: u64 = 16;

@@ -101,7 +101,7 @@ fn a_known_fact_in_a_running_scan_is_stored_once() {
 
 #[test]
 fn facts_about_many_sockets_are_packed_and_stay_equal() {
-    let told = |cookie: u64, tx| {
+    let fact = |cookie: u64, tx| {
         let connection = ConnectionFact {
             cookie,
             opened: 0,
@@ -129,18 +129,18 @@ fn facts_about_many_sockets_are_packed_and_stay_equal() {
         facts.iter().filter(is_packed).count()
     };
     let mut changes = Changes::default();
-    let few: Vec<Fact> = (0..FEW as u64).map(|cookie| told(cookie, 1)).collect();
+    let few: Vec<Fact> = (0..FEW as u64).map(|cookie| fact(cookie, 1)).collect();
     let out = whole_pass(&mut changes, few.clone());
     assert_eq!((out.len(), packed(&out)), (FEW, 0), "a few stay as they were read");
-    let many: Vec<Fact> = (0..3 * FEW as u64).map(|cookie| told(cookie, 1)).collect();
+    let many: Vec<Fact> = (0..3 * FEW as u64).map(|cookie| fact(cookie, 1)).collect();
     let out = whole_pass(&mut changes, many.clone());
     assert_eq!(out, many[FEW..]);
     assert!(packed(&out) > FEW, "{}", packed(&out));
     assert_eq!(whole_pass(&mut changes, many.clone()), [], "an equal fact in another form is not new");
     let mut moved = many.clone();
-    (moved[3], moved[3 * FEW - 1]) = (told(3, 2), told(3 * FEW as u64 - 1, 2));
+    (moved[3], moved[3 * FEW - 1]) = (fact(3, 2), fact(3 * FEW as u64 - 1, 2));
     let out = whole_pass(&mut changes, moved.clone());
-    assert_eq!(out, [told(3, 2), told(3 * FEW as u64 - 1, 2)]);
+    assert_eq!(out, [fact(3, 2), fact(3 * FEW as u64 - 1, 2)]);
     assert_eq!(packed(&out), 2);
     assert_eq!(state(&changes), moved);
 }

@@ -60,20 +60,17 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     }
     if state.other_mounts.unread > 0 {
         let text = format!(
-            "{} not looked into: filesystems that only these have are missing.",
+            "{} not read: filesystems that only they contain are missing.",
             units::counted(state.other_mounts.unread, "mount namespace was", "mount namespaces were")
         );
         note(DiskNote::NamespacesUnread, &text);
     }
     if pathless {
-        note(
-            DiskNote::PathUnknown,
-            "some `path` is null: the file was closed, or is not to be seen from here.",
-        );
+        note(DiskNote::PathUnknown, "some `path` is null: the file was closed, or is not visible from here.");
     }
     if unattributed > 0 {
         let text = format!(
-            "{} went into files with several writers, of which no event here tells who wrote how much.",
+            "{} went into files with several writers; no event reports the share of each.",
             units::bytes(unattributed)
         );
         note(DiskNote::WritersUnknown, &text);

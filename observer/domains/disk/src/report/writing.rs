@@ -29,7 +29,7 @@ fn columns(context: &Context<'_>) -> Vec<Column> {
             .otel("process.disk.io", Some(("disk.io.direction", "write"))),
         Column::gauge("rate", Unit::BytesPerSecond).shown("WRITES", 0).adding(),
         Column::text("files").adding(),
-        Column::label("file").human("MAKES GROW", 2),
+        Column::label("file").human("FILE GROWTH", 2),
     ]);
     columns
 }
