@@ -54,6 +54,24 @@ pub struct Alternative {
 }
 
 impl Alternative {
+    /// An alternative that needs nothing beside its places, and misses nothing.
+    #[must_use]
+    pub const fn new(name: &'static str, programs: &'static [Attachment]) -> Self {
+        Self { name, programs, needs: &[], blind: "" }
+    }
+
+    /// The same with needs.
+    #[must_use]
+    pub const fn needing(self, needs: &'static [Need]) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// The same with a limitation.
+    #[must_use]
+    pub const fn blind(self, blind: &'static str) -> Self {
+        Self { blind, ..self }
+    }
+
     /// Whether its programs call something again and again: what the verifier looks at longest.
     #[must_use]
     pub fn repeats(&self) -> bool {
@@ -83,6 +101,32 @@ pub struct Attachment {
     pub point: Point,
     /// With `true`, the way holds without this program where the kernel lacks the point (a compat entry, a module).
     pub optional: bool,
+}
+
+/// A scan by the iterator `target`.
+#[must_use]
+pub const fn iterator(program: ProgramName, target: &'static str) -> Attachment {
+    Attachment { program, point: Point::Iterator(target), optional: false }
+}
+
+/// A program at the tracepoint `name`.
+#[must_use]
+pub const fn tracepoint(program: ProgramName, name: &'static str) -> Attachment {
+    Attachment { program, point: Point::BtfTracepoint(name), optional: false }
+}
+
+/// A program at the return of `function`.
+#[must_use]
+pub const fn fexit(program: ProgramName, function: &'static str) -> Attachment {
+    Attachment { program, point: Point::Fexit(function), optional: false }
+}
+
+impl Attachment {
+    /// The same where the kernel has the point.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
 }
 
 /// A place in the kernel that a program can be attached to.

@@ -1,23 +1,7 @@
 //! What the disk domain attaches, alternatives in order.
 
-use observer_common::names::{ProgramName, disk as names};
-use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
-
-const fn iterator(program: ProgramName, target: &'static str) -> Attachment {
-    Attachment { program, point: Point::Iterator(target), optional: false }
-}
-
-const fn tracepoint(program: ProgramName, name: &'static str) -> Attachment {
-    Attachment { program, point: Point::BtfTracepoint(name), optional: false }
-}
-
-const fn fexit(program: ProgramName, function: &'static str) -> Attachment {
-    Attachment { program, point: Point::Fexit(function), optional: false }
-}
-
-const fn optional(program: ProgramName, name: &'static str) -> Attachment {
-    Attachment { program, point: Point::BtfTracepoint(name), optional: true }
-}
+use observer_common::names::disk as names;
+use observer_core::hook::{Alternative, Hook, HookKind, Need, fexit, iterator, tracepoint};
 
 /// The domain's hooks.
 pub const HOOKS: &[Hook] = &[
@@ -26,22 +10,11 @@ pub const HOOKS: &[Hook] = &[
         provides: "which processes hold deleted files by descriptors, and how big these files are",
         kind: HookKind::Scan,
         alternatives: &[
-            Alternative {
-                name: "BPF iterator task, descriptor tables, probe reads",
-                // The second runs if a process holds more than the first can report.
-                programs: &[
+            Alternative::new("BPF iterator task, descriptor tables, probe reads", &[
                     iterator(names::DESCRIPTOR_TABLE, "task"),
                     iterator(names::DESCRIPTOR, "task_file"),
-                ],
-                needs: &[Need::Helper("loop"), Need::Probing],
-                blind: "",
-            },
-            Alternative {
-                name: "BPF iterator task_file",
-                programs: &[iterator(names::DESCRIPTOR, "task_file")],
-                needs: &[],
-                blind: "",
-            },
+                ]).needing(&[Need::Helper("loop"), Need::Probing]),
+            Alternative::new("BPF iterator task_file", &[iterator(names::DESCRIPTOR, "task_file")]),
         ],
         columns: &[
             "path",
@@ -59,25 +32,10 @@ pub const HOOKS: &[Hook] = &[
         provides: "which processes hold deleted files by mappings",
         kind: HookKind::ScanOnDemand,
         alternatives: &[
-            Alternative {
-                name: "BPF iterator task_vma, probe reads",
-                programs: &[iterator(names::MAPPING_STACKED, "task_vma")],
-                needs: &[Need::ProbingWhere { global: "BACKING_DENTRY", is: None }],
-                blind: "",
-            },
-            Alternative {
-                name: "BPF iterator task_vma",
-                programs: &[iterator(names::MAPPING, "task_vma")],
-                needs: &[],
-                blind: "a mapped overlay file is shown as the file of the filesystem below it",
-            },
-            Alternative {
-                name: "BPF iterator task, mappings from /proc",
-                programs: &[iterator(names::MAPPER, "task")],
-                needs: &[],
-                blind: "a mapped overlay file without a descriptor is not seen, nor a mapped file on a filesystem that \
-                        its process no longer sees",
-            },
+            Alternative::new("BPF iterator task_vma, probe reads", &[iterator(names::MAPPING_STACKED, "task_vma")]).needing(&[Need::ProbingWhere { global: "BACKING_DENTRY", is: None }]),
+            Alternative::new("BPF iterator task_vma", &[iterator(names::MAPPING, "task_vma")]).blind("a mapped overlay file is shown as the file of the filesystem below it"),
+            Alternative::new("BPF iterator task, mappings from /proc", &[iterator(names::MAPPER, "task")]).blind("a mapped overlay file without a descriptor is not seen, nor a mapped file on a filesystem that \
+                        its process no longer sees"),
         ],
         // Rows whose only holder is a mapping are missing without it; no column is.
         columns: &[],
@@ -86,36 +44,21 @@ pub const HOOKS: &[Hook] = &[
         name: "disk.executables",
         provides: "which processes run deleted files",
         kind: HookKind::ScanOnDemand,
-        alternatives: &[Alternative {
-            name: "BPF iterator task",
-            programs: &[iterator(names::EXECUTABLE, "task")],
-            needs: &[],
-            blind: "",
-        }],
+        alternatives: &[Alternative::new("BPF iterator task", &[iterator(names::EXECUTABLE, "task")])],
         columns: &[],
     },
     Hook {
         name: "disk.carried",
         provides: "which deleted files are registered with io_uring, or are in flight in unix sockets",
         kind: HookKind::ScanOnDemand,
-        alternatives: &[Alternative {
-            name: "BPF iterator task_file, probe reads",
-            programs: &[iterator(names::INDIRECT, "task_file")],
-            needs: &[Need::Helper("loop"), Need::Probing],
-            blind: "",
-        }],
+        alternatives: &[Alternative::new("BPF iterator task_file, probe reads", &[iterator(names::INDIRECT, "task_file")]).needing(&[Need::Helper("loop"), Need::Probing])],
         columns: &[],
     },
     Hook {
         name: "disk.inodes",
         provides: "deleted files that only the kernel holds: loop devices, swap files, files that the kernel opened",
         kind: HookKind::ScanRarely,
-        alternatives: &[Alternative {
-            name: "BPF iterator task, inode lists, probe reads",
-            programs: &[iterator(names::INODE_LIST, "task")],
-            needs: &[Need::Helper("loop"), Need::Probing],
-            blind: "",
-        }],
+        alternatives: &[Alternative::new("BPF iterator task, inode lists, probe reads", &[iterator(names::INODE_LIST, "task")]).needing(&[Need::Helper("loop"), Need::Probing])],
         columns: &[],
     },
     Hook {
@@ -123,40 +66,15 @@ pub const HOOKS: &[Hook] = &[
         provides: "which process deleted a file, and when",
         kind: HookKind::Event,
         alternatives: &[
-            Alternative {
-                name: "BTF tracepoints of inode change time (Linux 6.13)",
-                programs: &[
+            Alternative::new("BTF tracepoints of inode change time (Linux 6.13)", &[
                     tracepoint(names::CHANGED, "ctime_ns_xchg"),
                     tracepoint(names::UNCHANGED, "ctime_xchg_skip"),
                     tracepoint(names::SET, "inode_set_ctime_to_ts"),
-                ],
-                needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs"), Need::Probing],
-                blind: "",
-            },
-            Alternative {
-                name: "return of drop_nlink, probe reads",
-                programs: &[fexit(names::DROPPED_PROBING, "drop_nlink")],
-                needs: &[Need::Probing],
-                blind: "",
-            },
-            Alternative {
-                name: "return of drop_nlink",
-                programs: &[fexit(names::DROPPED, "drop_nlink")],
-                needs: &[Need::Helper("get_current_task_btf")],
-                blind: "if more than 16,384 files are deleted between two reports, the deleter of some is unknown",
-            },
-            Alternative {
-                name: "BTF tracepoint ext4_unlink_exit",
-                programs: &[tracepoint(names::EXT4_UNLINK, "ext4_unlink_exit")],
-                needs: &[Need::Helper("get_current_task_btf")],
-                blind: "the deleter is unknown on filesystems other than ext4, and for files that a rename replaced",
-            },
-            Alternative {
-                name: "BTF tracepoint ext4_unlink_exit, probe reads",
-                programs: &[tracepoint(names::EXT4_UNLINK_PROBING, "ext4_unlink_exit")],
-                needs: &[Need::Probing],
-                blind: "the deleter is unknown on filesystems other than ext4, and for files that a rename replaced",
-            },
+                ]).needing(&[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs"), Need::Probing]),
+            Alternative::new("return of drop_nlink, probe reads", &[fexit(names::DROPPED_PROBING, "drop_nlink")]).needing(&[Need::Probing]),
+            Alternative::new("return of drop_nlink", &[fexit(names::DROPPED, "drop_nlink")]).needing(&[Need::Helper("get_current_task_btf")]).blind("if more than 16,384 files are deleted between two reports, the deleter of some is unknown"),
+            Alternative::new("BTF tracepoint ext4_unlink_exit", &[tracepoint(names::EXT4_UNLINK, "ext4_unlink_exit")]).needing(&[Need::Helper("get_current_task_btf")]).blind("the deleter is unknown on filesystems other than ext4, and for files that a rename replaced"),
+            Alternative::new("BTF tracepoint ext4_unlink_exit, probe reads", &[tracepoint(names::EXT4_UNLINK_PROBING, "ext4_unlink_exit")]).needing(&[Need::Probing]).blind("the deleter is unknown on filesystems other than ext4, and for files that a rename replaced"),
         ],
         columns: &["deleted_by", "deleted_at"],
     },
@@ -165,9 +83,7 @@ pub const HOOKS: &[Hook] = &[
         provides: "which process writes to which growing file of ext4, and how much space deletions free",
         kind: HookKind::Event,
         alternatives: &[
-            Alternative {
-                name: "BTF tracepoints of ext4",
-                programs: &[
+            Alternative::new("BTF tracepoints of ext4", &[
                     tracepoint(names::DELAYED_WRITE, "ext4_da_write_end"),
                     tracepoint(names::WRITE, "ext4_write_end"),
                     tracepoint(names::JOURNALLED_WRITE, "ext4_journalled_write_end"),
@@ -175,15 +91,10 @@ pub const HOOKS: &[Hook] = &[
                     tracepoint(names::RESERVE, "ext4_da_reserve_space"),
                     tracepoint(names::TRUNCATE, "ext4_truncate_enter"),
                     tracepoint(names::DIRTY, "ext4_mark_inode_dirty"),
-                    optional(names::JOURNAL, "ext4_journal_start_inode"),
+                    tracepoint(names::JOURNAL, "ext4_journal_start_inode").optional(),
                     tracepoint(names::EVICT, "ext4_evict_inode"),
-                ],
-                needs: &[Need::Helper("get_current_task_btf")],
-                blind: "",
-            },
-            Alternative {
-                name: "BTF tracepoints of ext4, probe reads",
-                programs: &[
+                ]).needing(&[Need::Helper("get_current_task_btf")]),
+            Alternative::new("BTF tracepoints of ext4, probe reads", &[
                     tracepoint(names::DELAYED_WRITE_PROBING, "ext4_da_write_end"),
                     tracepoint(names::WRITE_PROBING, "ext4_write_end"),
                     tracepoint(names::JOURNALLED_WRITE_PROBING, "ext4_journalled_write_end"),
@@ -191,12 +102,9 @@ pub const HOOKS: &[Hook] = &[
                     tracepoint(names::RESERVE_PROBING, "ext4_da_reserve_space"),
                     tracepoint(names::TRUNCATE_PROBING, "ext4_truncate_enter"),
                     tracepoint(names::DIRTY_PROBING, "ext4_mark_inode_dirty"),
-                    optional(names::JOURNAL_PROBING, "ext4_journal_start_inode"),
+                    tracepoint(names::JOURNAL_PROBING, "ext4_journal_start_inode").optional(),
                     tracepoint(names::EVICT, "ext4_evict_inode"),
-                ],
-                needs: &[Need::Probing],
-                blind: "",
-            },
+                ]).needing(&[Need::Probing]),
         ],
         columns: &["files", "unexplained"],
     },
@@ -206,33 +114,18 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::Event,
         // A note reports unknown shares if a file with several writers is shown.
         alternatives: &[
-            Alternative {
-                name: "BTF tracepoints of iomap, inode change time (Linux 6.13) and dirty pages",
-                programs: &[
+            Alternative::new("BTF tracepoints of iomap, inode change time (Linux 6.13) and dirty pages", &[
                     tracepoint(names::IOMAP, "iomap_iter"),
                     tracepoint(names::CHANGE_TIME, "ctime_ns_xchg"),
                     tracepoint(names::CHANGE_TIME_SET, "inode_set_ctime_to_ts"),
                     tracepoint(names::DIRTY_PAGES, "writeback_mark_inode_dirty"),
-                ],
-                needs: &[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs")],
-                blind: "",
-            },
-            Alternative {
-                name: "BTF tracepoints of iomap and dirty pages",
-                programs: &[
+                ]).needing(&[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs")]),
+            Alternative::new("BTF tracepoints of iomap and dirty pages", &[
                     tracepoint(names::IOMAP, "iomap_iter"),
                     tracepoint(names::DIRTY_PAGES, "writeback_mark_inode_dirty"),
-                ],
-                needs: &[Need::Helper("get_current_task_btf")],
-                blind: "files in RAM are seen only while they are deleted and held",
-            },
-            Alternative {
-                name: "BTF tracepoint of dirty pages, probe reads",
-                programs: &[tracepoint(names::DIRTY_PAGES_PROBING, "writeback_mark_inode_dirty")],
-                needs: &[Need::Probing],
-                blind: "files in RAM are seen only while they are deleted and held; several writers of one xfs file are \
-                        not distinguished; files that are written only with direct I/O are not seen",
-            },
+                ]).needing(&[Need::Helper("get_current_task_btf")]).blind("files in RAM are seen only while they are deleted and held"),
+            Alternative::new("BTF tracepoint of dirty pages, probe reads", &[tracepoint(names::DIRTY_PAGES_PROBING, "writeback_mark_inode_dirty")]).needing(&[Need::Probing]).blind("files in RAM are seen only while they are deleted and held; several writers of one xfs file are \
+                        not distinguished; files that are written only with direct I/O are not seen"),
         ],
         columns: &[],
     },
@@ -240,12 +133,7 @@ pub const HOOKS: &[Hook] = &[
         name: "disk.writers",
         provides: "how much each process writes to storage",
         kind: HookKind::Scan,
-        alternatives: &[Alternative {
-            name: "BPF iterator task",
-            programs: &[iterator(names::WRITER, "task")],
-            needs: &[],
-            blind: "",
-        }],
+        alternatives: &[Alternative::new("BPF iterator task", &[iterator(names::WRITER, "task")])],
         columns: &["written"],
     },
 ];

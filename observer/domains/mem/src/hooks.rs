@@ -1,24 +1,7 @@
 //! What the mem domain attaches, alternatives in order.
 
-use observer_common::names::{ProgramName, mem as names};
-use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
-
-/// A function that a kernel without 32-bit system calls lacks.
-const fn optional(program: ProgramName, function: &'static str) -> Attachment {
-    Attachment { program, point: Point::Fexit(function), optional: true }
-}
-
-const fn fexit(program: ProgramName, function: &'static str) -> Attachment {
-    Attachment { program, point: Point::Fexit(function), optional: false }
-}
-
-const fn iterator(program: ProgramName) -> Attachment {
-    Attachment { program, point: Point::Iterator("task"), optional: false }
-}
-
-const fn tracepoint(program: ProgramName, name: &'static str) -> Attachment {
-    Attachment { program, point: Point::BtfTracepoint(name), optional: false }
-}
+use observer_common::names::mem as names;
+use observer_core::hook::{Alternative, Hook, HookKind, Need, fexit, iterator, tracepoint};
 
 /// Resident counters of the type before 6.2.
 const COUNTERS: Need = Need::ProbingWhere { global: "MM_RSS_STRIDE", is: Some(8) };
@@ -32,16 +15,14 @@ pub const HOOKS: &[Hook] = &[
         name: "mem.life",
         provides: "the start, exec and exit of every process",
         kind: HookKind::Event,
-        alternatives: &[Alternative {
-            name: "BTF tracepoints sched_process_fork, _exec, _exit",
-            programs: &[
+        alternatives: &[Alternative::new(
+            "BTF tracepoints sched_process_fork, _exec, _exit",
+            &[
                 tracepoint(names::FORK, "sched_process_fork"),
                 tracepoint(names::EXEC, "sched_process_exec"),
                 tracepoint(names::EXIT, "sched_process_exit"),
             ],
-            needs: &[],
-            blind: "",
-        }],
+        )],
         columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected", "peak"],
     },
     Hook {
@@ -49,38 +30,32 @@ pub const HOOKS: &[Hook] = &[
         provides: "what each process maps and unmaps by mmap, munmap, mremap and brk",
         kind: HookKind::Event,
         alternatives: &[
-            Alternative {
-                name: "fexit of the system calls",
-                programs: &[
+            Alternative::new(
+                "fexit of the system calls",
+                &[
                     fexit(names::MMAP, "__x64_sys_mmap"),
                     fexit(names::MUNMAP, "__x64_sys_munmap"),
                     fexit(names::MREMAP, "__x64_sys_mremap"),
                     fexit(names::BRK, "__x64_sys_brk"),
                     fexit(names::MPROTECT, "__x64_sys_mprotect"),
-                    optional(names::PKEY_MPROTECT, "__x64_sys_pkey_mprotect"),
-                    optional(names::MMAP_32, "__ia32_sys_mmap_pgoff"),
-                    optional(names::MMAP_OLD, "__ia32_compat_sys_ia32_mmap"),
-                    optional(names::MUNMAP_32, "__ia32_sys_munmap"),
-                    optional(names::MREMAP_32, "__ia32_sys_mremap"),
-                    optional(names::BRK_32, "__ia32_sys_brk"),
-                    optional(names::MPROTECT_32, "__ia32_sys_mprotect"),
-                    optional(names::PKEY_MPROTECT_32, "__ia32_sys_pkey_mprotect"),
+                    fexit(names::PKEY_MPROTECT, "__x64_sys_pkey_mprotect").optional(),
+                    fexit(names::MMAP_32, "__ia32_sys_mmap_pgoff").optional(),
+                    fexit(names::MMAP_OLD, "__ia32_compat_sys_ia32_mmap").optional(),
+                    fexit(names::MUNMAP_32, "__ia32_sys_munmap").optional(),
+                    fexit(names::MREMAP_32, "__ia32_sys_mremap").optional(),
+                    fexit(names::BRK_32, "__ia32_sys_brk").optional(),
+                    fexit(names::MPROTECT_32, "__ia32_sys_mprotect").optional(),
+                    fexit(names::PKEY_MPROTECT_32, "__ia32_sys_pkey_mprotect").optional(),
                 ],
-                needs: &[Need::Helper("get_current_task_btf")],
-                blind: "",
-            },
-            Alternative {
-                name: "BTF tracepoint sys_exit",
-                programs: &[tracepoint(names::SYS_EXIT, "sys_exit")],
-                needs: &[Need::Helper("get_current_task_btf")],
-                blind: "",
-            },
-            Alternative {
-                name: "BTF tracepoint sys_exit, probe reads",
-                programs: &[tracepoint(names::SYS_EXIT_PROBING, "sys_exit")],
-                needs: &[Need::Probing],
-                blind: "",
-            },
+            )
+            .needing(&[Need::Helper("get_current_task_btf")]),
+            Alternative::new("BTF tracepoint sys_exit", &[tracepoint(names::SYS_EXIT, "sys_exit")])
+                .needing(&[Need::Helper("get_current_task_btf")]),
+            Alternative::new(
+                "BTF tracepoint sys_exit, probe reads",
+                &[tracepoint(names::SYS_EXIT_PROBING, "sys_exit")],
+            )
+            .needing(&[Need::Probing]),
         ],
         columns: &["mapped", "unmapped", "mapped_file", "reserved", "protected"],
     },
@@ -89,30 +64,25 @@ pub const HOOKS: &[Hook] = &[
         provides: "which process is killed because memory ran out",
         kind: HookKind::Event,
         alternatives: &[
-            Alternative {
-                name: "BTF tracepoint mark_victim",
-                programs: &[tracepoint(names::OOM, "mark_victim")],
-                needs: &[Need::Helper("get_current_task_btf"), COUNTERS],
-                blind: "",
-            },
-            Alternative {
-                name: "BTF tracepoint mark_victim, probe reads",
-                programs: &[tracepoint(names::OOM_PROBING, "mark_victim")],
-                needs: &[Need::Probing],
-                blind: "",
-            },
-            Alternative {
-                name: "BTF tracepoint mark_victim, without counters",
-                programs: &[tracepoint(names::OOM_UNCOUNTED, "mark_victim")],
-                needs: &[Need::Helper("get_current_task_btf")],
-                blind: HELD_BEFORE,
-            },
-            Alternative {
-                name: "BTF tracepoint mark_victim, process id only",
-                programs: &[tracepoint(names::OOM_NUMBER, "mark_victim")],
-                needs: &[Need::Helper("get_current_task_btf")],
-                blind: HELD_BEFORE,
-            },
+            Alternative::new("BTF tracepoint mark_victim", &[tracepoint(names::OOM, "mark_victim")])
+                .needing(&[Need::Helper("get_current_task_btf"), COUNTERS]),
+            Alternative::new(
+                "BTF tracepoint mark_victim, probe reads",
+                &[tracepoint(names::OOM_PROBING, "mark_victim")],
+            )
+            .needing(&[Need::Probing]),
+            Alternative::new(
+                "BTF tracepoint mark_victim, without counters",
+                &[tracepoint(names::OOM_UNCOUNTED, "mark_victim")],
+            )
+            .needing(&[Need::Helper("get_current_task_btf")])
+            .blind(HELD_BEFORE),
+            Alternative::new(
+                "BTF tracepoint mark_victim, process id only",
+                &[tracepoint(names::OOM_NUMBER, "mark_victim")],
+            )
+            .needing(&[Need::Helper("get_current_task_btf")])
+            .blind(HELD_BEFORE),
         ],
         columns: &[],
     },
@@ -121,18 +91,12 @@ pub const HOOKS: &[Hook] = &[
         provides: "resident, swapped and virtual memory of every process",
         kind: HookKind::Scan,
         alternatives: &[
-            Alternative {
-                name: "BPF iterator task",
-                programs: &[iterator(names::TASK)],
-                needs: &[COUNTERS],
-                blind: "",
-            },
-            Alternative {
-                name: "BPF iterator task, counters from /proc",
-                programs: &[iterator(names::TASK_UNCOUNTED)],
-                needs: &[],
-                blind: "a process that exits while its counters are read has none in that report",
-            },
+            Alternative::new("BPF iterator task", &[iterator(names::TASK, "task")]).needing(&[COUNTERS]),
+            Alternative::new(
+                "BPF iterator task, counters from /proc",
+                &[iterator(names::TASK_UNCOUNTED, "task")],
+            )
+            .blind("a process that exits while its counters are read has none in that report"),
         ],
         columns: &[
             "rss",

@@ -1,7 +1,7 @@
 //! What the net domain attaches, alternatives in order.
 
-use observer_common::names::{ProgramName, net as names};
-use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, Point};
+use observer_common::names::net as names;
+use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, fexit, iterator, tracepoint};
 
 /// The hook without which connections are only known from scans.
 pub const LIFE: &str = "net.connections";
@@ -22,28 +22,14 @@ pub const OLDER: &[Need] = &[Need::NoHelper(LATEST), Need::Probing];
 const ROOM: &str =
     "connections beyond 65,536 at a time are known only from scans, and their close is not seen";
 
-const fn program(program: ProgramName, point: Point) -> Attachment {
-    Attachment { program, point, optional: false }
-}
+const LIFE_PROGRAMS: &[Attachment] =
+    &[tracepoint(names::STATE, "inet_sock_set_state"), tracepoint(names::DESTROY, "tcp_destroy_sock")];
 
-const fn optional(program: ProgramName, point: Point) -> Attachment {
-    Attachment { program, point, optional: true }
-}
+const SENT_PROGRAMS: &[Attachment] =
+    &[fexit(names::SENT_V4, "inet_sendmsg"), fexit(names::SENT_V6, "inet6_sendmsg").optional()];
 
-const LIFE_PROGRAMS: &[Attachment] = &[
-    program(names::STATE, Point::BtfTracepoint("inet_sock_set_state")),
-    program(names::DESTROY, Point::BtfTracepoint("tcp_destroy_sock")),
-];
-
-const SENT_PROGRAMS: &[Attachment] = &[
-    program(names::SENT_V4, Point::Fexit("inet_sendmsg")),
-    optional(names::SENT_V6, Point::Fexit("inet6_sendmsg")),
-];
-
-const RECEIVED_PROGRAMS: &[Attachment] = &[
-    program(names::RECEIVED_V4, Point::Fexit("inet_recvmsg")),
-    optional(names::RECEIVED_V6, Point::Fexit("inet6_recvmsg")),
-];
+const RECEIVED_PROGRAMS: &[Attachment] =
+    &[fexit(names::RECEIVED_V4, "inet_recvmsg"), fexit(names::RECEIVED_V6, "inet6_recvmsg").optional()];
 
 /// The limitation of attaching to the functions that send.
 const SPLICED: &str = "bytes that sendfile and splice send over UDP or a shared TCP socket are attributed to the socket's first user";
@@ -56,18 +42,14 @@ pub const HOOKS: &[Hook] = &[
         provides: "which process opens a TCP connection, and its final counters when it closes",
         kind: HookKind::Event,
         alternatives: &[
-            Alternative {
-                name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock",
-                programs: LIFE_PROGRAMS,
-                needs: STORAGE,
-                blind: "",
-            },
-            Alternative {
-                name: "BTF tracepoints inet_sock_set_state and tcp_destroy_sock, probe reads",
-                programs: LIFE_PROGRAMS,
-                needs: OLDER,
-                blind: ROOM,
-            },
+            Alternative::new("BTF tracepoints inet_sock_set_state and tcp_destroy_sock", LIFE_PROGRAMS)
+                .needing(STORAGE),
+            Alternative::new(
+                "BTF tracepoints inet_sock_set_state and tcp_destroy_sock, probe reads",
+                LIFE_PROGRAMS,
+            )
+            .needing(OLDER)
+            .blind(ROOM),
         ],
         columns: &["age"],
     },
@@ -75,12 +57,10 @@ pub const HOOKS: &[Hook] = &[
         name: "net.ends",
         provides: "the exit of a process",
         kind: HookKind::Event,
-        alternatives: &[Alternative {
-            name: "BTF tracepoint sched_process_exit",
-            programs: &[program(names::EXIT, Point::BtfTracepoint("sched_process_exit"))],
-            needs: &[],
-            blind: "",
-        }],
+        alternatives: &[Alternative::new(
+            "BTF tracepoint sched_process_exit",
+            &[tracepoint(names::EXIT, "sched_process_exit")],
+        )],
         columns: &[],
     },
     Hook {
@@ -88,24 +68,17 @@ pub const HOOKS: &[Hook] = &[
         provides: "which process sends: payload bytes of UDP, and of TCP sockets that several processes share",
         kind: HookKind::EventOnDemand,
         alternatives: &[
-            Alternative {
-                name: "BTF tracepoint sock_send_length",
-                programs: &[program(names::SENT, Point::BtfTracepoint("sock_send_length"))],
-                needs: STORAGE,
-                blind: "",
-            },
-            Alternative {
-                name: "return of inet_sendmsg and inet6_sendmsg",
-                programs: SENT_PROGRAMS,
-                needs: STORAGE,
-                blind: SPLICED,
-            },
-            Alternative {
-                name: "return of inet_sendmsg and inet6_sendmsg, probe reads",
-                programs: SENT_PROGRAMS,
-                needs: OLDER,
-                blind: SPLICED,
-            },
+            Alternative::new(
+                "BTF tracepoint sock_send_length",
+                &[tracepoint(names::SENT, "sock_send_length")],
+            )
+            .needing(STORAGE),
+            Alternative::new("return of inet_sendmsg and inet6_sendmsg", SENT_PROGRAMS)
+                .needing(STORAGE)
+                .blind(SPLICED),
+            Alternative::new("return of inet_sendmsg and inet6_sendmsg, probe reads", SENT_PROGRAMS)
+                .needing(OLDER)
+                .blind(SPLICED),
         ],
         columns: &["udp"],
     },
@@ -114,24 +87,14 @@ pub const HOOKS: &[Hook] = &[
         provides: "which process receives: payload bytes of UDP, and of TCP sockets that several processes share",
         kind: HookKind::EventOnDemand,
         alternatives: &[
-            Alternative {
-                name: "BTF tracepoint sock_recv_length",
-                programs: &[program(names::RECEIVED, Point::BtfTracepoint("sock_recv_length"))],
-                needs: STORAGE,
-                blind: "",
-            },
-            Alternative {
-                name: "return of inet_recvmsg and inet6_recvmsg",
-                programs: RECEIVED_PROGRAMS,
-                needs: STORAGE,
-                blind: "",
-            },
-            Alternative {
-                name: "return of inet_recvmsg and inet6_recvmsg, probe reads",
-                programs: RECEIVED_PROGRAMS,
-                needs: OLDER,
-                blind: "",
-            },
+            Alternative::new(
+                "BTF tracepoint sock_recv_length",
+                &[tracepoint(names::RECEIVED, "sock_recv_length")],
+            )
+            .needing(STORAGE),
+            Alternative::new("return of inet_recvmsg and inet6_recvmsg", RECEIVED_PROGRAMS).needing(STORAGE),
+            Alternative::new("return of inet_recvmsg and inet6_recvmsg, probe reads", RECEIVED_PROGRAMS)
+                .needing(OLDER),
         ],
         columns: &["udp"],
     },
@@ -140,18 +103,10 @@ pub const HOOKS: &[Hook] = &[
         provides: "every open socket with its process, and the bytes of each TCP connection so far",
         kind: HookKind::Scan,
         alternatives: &[
-            Alternative {
-                name: "BPF iterator task_file",
-                programs: &[program(names::SOCKET, Point::Iterator("task_file"))],
-                needs: STORAGE,
-                blind: "",
-            },
-            Alternative {
-                name: "BPF iterator task_file, probe reads",
-                programs: &[program(names::SOCKET, Point::Iterator("task_file"))],
-                needs: OLDER,
-                blind: "",
-            },
+            Alternative::new("BPF iterator task_file", &[iterator(names::SOCKET, "task_file")])
+                .needing(STORAGE),
+            Alternative::new("BPF iterator task_file, probe reads", &[iterator(names::SOCKET, "task_file")])
+                .needing(OLDER),
         ],
         columns: &["to"],
     },
@@ -160,18 +115,8 @@ pub const HOOKS: &[Hook] = &[
         provides: "orphaned TCP sockets: held only by io_uring, or closed and still sending",
         kind: HookKind::Scan,
         alternatives: &[
-            Alternative {
-                name: "BPF iterator tcp",
-                programs: &[program(names::TCP, Point::Iterator("tcp"))],
-                needs: STORAGE,
-                blind: "",
-            },
-            Alternative {
-                name: "BPF iterator tcp, probe reads",
-                programs: &[program(names::TCP, Point::Iterator("tcp"))],
-                needs: OLDER,
-                blind: "",
-            },
+            Alternative::new("BPF iterator tcp", &[iterator(names::TCP, "tcp")]).needing(STORAGE),
+            Alternative::new("BPF iterator tcp, probe reads", &[iterator(names::TCP, "tcp")]).needing(OLDER),
         ],
         columns: &[],
     },
