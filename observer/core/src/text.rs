@@ -4,16 +4,19 @@
 /// bidirectional control, or of invalid UTF-8 becomes `\xNN`, and a backslash becomes `\\`.
 #[must_use]
 pub fn printable(bytes: &[u8]) -> String {
+    // Nearly all are plain, and there are many.
+    if let Ok(text) = str::from_utf8(bytes)
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\')
+    {
+        return text.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             if character == '\\' {
                 text.push_str("\\\\");
-            } else if is_unsafe(character) {
-                let mut buffer = [0; 4];
-                escape(character.encode_utf8(&mut buffer).as_bytes(), &mut text);
             } else {
-                text.push(character);
+                push(character, &mut text);
             }
         }
         escape(chunk.invalid(), &mut text);
@@ -27,14 +30,22 @@ pub fn printable(bytes: &[u8]) -> String {
 pub fn harmless(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_unsafe(character) && character != '\n' {
-            let mut buffer = [0; 4];
-            escape(character.encode_utf8(&mut buffer).as_bytes(), &mut safe);
-        } else {
+        if character == '\n' {
             safe.push(character);
+        } else {
+            push(character, &mut safe);
         }
     }
     safe
+}
+
+fn push(character: char, text: &mut String) {
+    if is_unsafe(character) {
+        let mut buffer = [0; 4];
+        escape(character.encode_utf8(&mut buffer).as_bytes(), text);
+    } else {
+        text.push(character);
+    }
 }
 
 fn escape(bytes: &[u8], text: &mut String) {

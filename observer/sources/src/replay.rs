@@ -6,12 +6,14 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     fmt,
     fs::File,
     io::{self, BufRead, BufReader, Seek},
     path::Path,
 };
+
+use hashbrown::HashMap;
 
 use super::frame::{Fault, Frames, Head, Kind, VERSION};
 use observer_core::facts::{Fact, Slot, StreamItem, session::Timestamp};
@@ -30,7 +32,7 @@ pub struct Replay<R = BufReader<File>> {
     /// Items to deliver before the next frame is read.
     queue: VecDeque<Result<StreamItem, ReplayError>>,
     /// The values that the reader of this stream has, so that a key frame can correct them.
-    known: BTreeMap<Slot, Fact>,
+    known: HashMap<Slot, Fact>,
     /// Parts of a key frame read so far; `None` before its first part.
     key: Option<Vec<Fact>>,
     /// Where the damage began that the reader has not recovered from yet.
@@ -142,7 +144,7 @@ impl<R: BufRead + Seek> Replay<R> {
             raw: Vec::new(),
             used: 0,
             queue: VecDeque::new(),
-            known: BTreeMap::new(),
+            known: HashMap::new(),
             key: None,
             damaged: None,
             session: None,
@@ -225,8 +227,9 @@ impl<R: BufRead + Seek> Replay<R> {
             }
         }
         if damaged.is_some() {
-            let vanished = before.iter().filter(|(slot, _)| !self.known.contains_key(slot));
-            self.queue.extend(vanished.filter_map(|(_, fact)| fact.gone()).map(StreamItem::from).map(Ok));
+            let vanished = before.into_iter().filter(|(slot, _)| !self.known.contains_key(slot));
+            let gone = in_order(vanished).filter_map(|(_, fact)| fact.gone());
+            self.queue.extend(gone.map(StreamItem::from).map(Ok));
         }
     }
 
@@ -258,10 +261,10 @@ impl<R: BufRead + Seek> Replay<R> {
                     self.known.remove(&slot);
                 }
                 if let Some(slot) = fact.slot() {
-                    if let Some(outdated) = fact.outdates(self.known.contains_key(&slot)) {
+                    let before = self.known.insert(slot, fact.clone());
+                    if let Some(outdated) = fact.outdates(before.is_some()) {
                         self.known.remove(&outdated);
                     }
-                    self.known.insert(slot, fact.clone());
                 }
             }
         }
@@ -269,7 +272,7 @@ impl<R: BufRead + Seek> Replay<R> {
 
     /// The current value of every slot at this position.
     pub fn values(&self) -> impl Iterator<Item = Cow<'_, Fact>> {
-        self.known.values().map(Cow::Borrowed)
+        in_order(&self.known).map(|(_, fact)| Cow::Borrowed(fact))
     }
 
     fn skip(&mut self) {
@@ -301,6 +304,13 @@ impl<R: BufRead + Seek> Replay<R> {
     fn after(&self) -> Option<f64> {
         Some(self.last?.since(self.session?))
     }
+}
+
+/// Values in the order of their slots.
+fn in_order<S: Ord, F>(values: impl IntoIterator<Item = (S, F)>) -> impl Iterator<Item = (S, F)> {
+    let mut values: Vec<(S, F)> = values.into_iter().collect();
+    values.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    values.into_iter()
 }
 
 impl<R: BufRead + Seek> Iterator for Replay<R> {

@@ -1,9 +1,8 @@
 //! The bottlenecks of all connections at one moment, and of their processes.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use hashbrown::HashMap;
 
 use super::{
     clocks::Clocks,

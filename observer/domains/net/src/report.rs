@@ -1,10 +1,10 @@
 //! From the state of the net domain to rows and columns.
 
+use std::cmp::Reverse;
+
+use hashbrown::{HashMap, HashSet};
+
 use crate::views;
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
-};
 
 use super::{
     bytes::Bytes,
@@ -81,7 +81,7 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     };
     let known: HashSet<PeerTotals> = found.iter().map(|(part, _)| *part).collect();
     let told = |id| state.ended.get(&id) == Some(&End::Once);
-    let idle = open.keys().filter(|part| !known.contains(part) && !told(part.0));
+    let idle = open.keys().filter(|part| !known.contains(*part) && !told(part.0));
     found.extend(idle.map(|part| (*part, &nothing)));
     let ended = |id| state.ended.contains_key(&id);
     found.retain(|((id, _), traffic)| !ended(*id) || traffic.has_news());
