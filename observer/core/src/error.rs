@@ -22,7 +22,6 @@ pub enum Exit {
 
 impl Exit {
     /// The number that the shell sees.
-    #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
@@ -42,7 +41,6 @@ pub struct Error {
 
 impl Error {
     /// Something that should have worked did not.
-    #[must_use]
     pub fn failed(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self {
             doing: harmless(&doing.to_string()),
@@ -53,20 +51,17 @@ impl Error {
     }
 
     /// What was typed cannot be done.
-    #[must_use]
     pub fn usage(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self { exit: Exit::Usage, ..Self::failed(doing, why) }
     }
 
     /// The privilege or the kernel feature is missing.
-    #[must_use]
     pub fn unable(doing: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self { exit: Exit::Unable, ..Self::failed(doing, why) }
     }
 
     /// A write to standard output failed. Where its reader has gone, that is the end and no failure: the exit is
     /// [`Exit::Done`], and there is nothing to print.
-    #[must_use]
     pub fn output(cause: &io::Error) -> Self {
         let error = Self::failed("writing the report to standard output", cause);
         if cause.kind() == io::ErrorKind::BrokenPipe { Self { exit: Exit::Done, ..error } } else { error }

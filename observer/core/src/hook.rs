@@ -35,7 +35,6 @@ pub enum HookKind {
 
 impl HookKind {
     /// Whether it tells what happens, and does not read what exists.
-    #[must_use]
     pub const fn is_event(self) -> bool {
         matches!(self, Self::Event | Self::EventOnDemand)
     }
@@ -55,7 +54,6 @@ pub struct Alternative {
 
 impl Alternative {
     /// An alternative that needs nothing beside its places, and misses nothing.
-    #[must_use]
     pub const fn new(name: &'static str, programs: &'static [Attachment]) -> Self {
         Self { name, programs, needs: &[], blind: "" }
     }
@@ -73,7 +71,6 @@ impl Alternative {
     }
 
     /// Whether its programs call something again and again: what the verifier looks at longest.
-    #[must_use]
     pub fn repeats(&self) -> bool {
         self.needs.contains(&Need::Helper("loop"))
     }
@@ -104,19 +101,16 @@ pub struct Attachment {
 }
 
 /// A scan by the iterator `target`.
-#[must_use]
 pub const fn iterator(program: ProgramName, target: &'static str) -> Attachment {
     Attachment { program, point: Point::Iterator(target), optional: false }
 }
 
 /// A program at the tracepoint `name`.
-#[must_use]
 pub const fn tracepoint(program: ProgramName, name: &'static str) -> Attachment {
     Attachment { program, point: Point::BtfTracepoint(name), optional: false }
 }
 
 /// A program at the return of `function`.
-#[must_use]
 pub const fn fexit(program: ProgramName, function: &'static str) -> Attachment {
     Attachment { program, point: Point::Fexit(function), optional: false }
 }
@@ -144,7 +138,6 @@ pub enum Point {
 
 impl Point {
     /// The kernel's name of the place.
-    #[must_use]
     pub const fn target(self) -> &'static str {
         match self {
             Self::Iterator(name) | Self::BtfTracepoint(name) | Self::Fentry(name) | Self::Fexit(name) => name,

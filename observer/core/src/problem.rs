@@ -41,7 +41,6 @@ pub struct Harm {
 impl Problem {
     /// The order of urgency: by severity, then by the time until harm, then those that last longest. Problems that are
     /// equally urgent keep one order in every report.
-    #[must_use]
     pub fn by_urgency(&self, other: &Self) -> Ordering {
         let harm = |problem: &Self| match problem.harm_in {
             Some(harm) => harm.expected,

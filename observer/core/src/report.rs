@@ -63,7 +63,6 @@ pub struct LossTotals {
 
 impl LossTotals {
     /// Whether anything was lost that makes an answer incomplete. A process that vanished does not.
-    #[must_use]
     pub const fn any(self) -> bool {
         self.ring > 0 || self.map_full > 0 || self.unattributed > 0 || self.skipped > 0
     }
@@ -71,7 +70,6 @@ impl LossTotals {
 
 impl Total {
     /// The value of `column` for the whole machine.
-    #[must_use]
     pub const fn new(column: Column, value: Value) -> Self {
         Self { column, value }
     }
@@ -79,7 +77,6 @@ impl Total {
 
 impl Report {
     /// The total called `name`.
-    #[must_use]
     pub fn total(&self, name: &str) -> Option<&Value> {
         self.totals.iter().find(|total| total.column.name == name).map(|total| &total.value)
     }

@@ -15,7 +15,6 @@ pub enum Severity {
 
 impl Severity {
     /// Its name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Now => "now",

@@ -2,7 +2,6 @@
 
 /// Bytes from outside as text that is safe in a terminal and lossless in JSON: each byte of a control character, of a
 /// bidirectional control, or of invalid UTF-8 becomes `\xNN`, and a backslash becomes `\\`.
-#[must_use]
 pub fn printable(bytes: &[u8]) -> String {
     // Nearly all are plain, and there are many.
     if let Ok(text) = str::from_utf8(bytes)
@@ -26,7 +25,6 @@ pub fn printable(bytes: &[u8]) -> String {
 
 /// Makes text that may contain names from outside, such as an error message, safe for a terminal. Safe text, and text
 /// that passed [`printable`], is unchanged.
-#[must_use]
 pub fn harmless(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {

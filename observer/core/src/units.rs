@@ -34,13 +34,11 @@ impl Amount for i64 {
 }
 
 /// Bytes: `1.9 GiB`, `64 MiB`, `812 B`.
-#[must_use]
 pub fn bytes(bytes: impl Amount) -> String {
     scaled(bytes.amount(), 1024.0, &BINARY, Sign::Negative)
 }
 
 /// A change in bytes, always with its sign: `+38.2 MiB`, `-4 KiB`, `0`.
-#[must_use]
 pub fn change(bytes: impl Amount) -> String {
     if bytes.amount() == 0.0 {
         return "0".to_owned();
@@ -49,20 +47,17 @@ pub fn change(bytes: impl Amount) -> String {
 }
 
 /// Bytes per second: `4.4 MiB/s`, `0`.
-#[must_use]
 pub fn byte_rate(bytes_per_second: f64) -> String {
     rate(bytes_per_second, Sign::Negative)
 }
 
 /// Growth in bytes per second, always with its sign: `+4.4 MiB/s`, `0`.
-#[must_use]
 pub fn change_rate(bytes_per_second: f64) -> String {
     rate(bytes_per_second, Sign::Both)
 }
 
 /// Growth, given in bytes per second and shown in bytes per minute, without the words "a minute": `+38.1 MiB`; with
 /// half the width of its interval, in the same unit: `+38.1 ±0.4 MiB`.
-#[must_use]
 pub fn minute_rate(bytes_per_second: f64, half_width: Option<f64>) -> String {
     let value = 60.0 * bytes_per_second;
     let Some(half_width) = half_width.map(|width| 60.0 * width.abs()).filter(|width| width.is_finite())
@@ -87,13 +82,11 @@ pub fn minute_rate(bytes_per_second: f64, half_width: Option<f64>) -> String {
 }
 
 /// A network rate in bits, given in bytes per second: `768 Mbit/s`, `0`.
-#[must_use]
 pub fn bit_rate(bytes_per_second: f64) -> String {
     bits(8.0 * bytes_per_second)
 }
 
 /// The speed of a link, in bits per second: `1 Gbit/s`, `2.5 Gbit/s`.
-#[must_use]
 pub fn bits(bits_per_second: f64) -> String {
     if bits_per_second.abs() < 0.5 {
         return "0".to_owned();
@@ -102,7 +95,6 @@ pub fn bits(bits_per_second: f64) -> String {
 }
 
 /// Seconds in words, the two largest units: `2 d 3 h`, `3 h 40 min`, `12 min`, `1.5 s`, `81 ms`, `350 µs`.
-#[must_use]
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {
         return NOTHING.to_owned();
@@ -135,7 +127,6 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// A fraction of one in per cent: `84 %`, `0.4 %`, `<0.1 %`. Only a whole is `100 %`.
-#[must_use]
 pub fn share(fraction: f64) -> String {
     let percent = 100.0 * fraction;
     match percent {
@@ -150,7 +141,6 @@ pub fn share(fraction: f64) -> String {
 }
 
 /// A count, grouped by thousands: `12,345`.
-#[must_use]
 pub fn count(number: u64) -> String {
     let plain = number.to_string();
     let mut grouped = String::with_capacity(plain.len() + plain.len() / 3);
@@ -164,7 +154,6 @@ pub fn count(number: u64) -> String {
 }
 
 /// A number and the word for what is counted, in the singular or plural: `1 file`, `12 files`.
-#[must_use]
 pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }

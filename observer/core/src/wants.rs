@@ -47,7 +47,6 @@ impl<Q: DomainQueries> AnyQueries for Q {
 
 impl HostQueries {
     /// The names of these processes, with their command lines if so.
-    #[must_use]
     pub fn of_names(names: BTreeSet<TaskId>, cmdline: bool) -> Self {
         Self { names, cmdline, ..Self::default() }
     }
@@ -60,7 +59,6 @@ impl HostQueries {
     }
 
     /// What the domain that has this type of questions asks; `None` where it asks nothing.
-    #[must_use]
     pub fn own<Q: DomainQueries>(&self) -> Option<&Q> {
         self.own.iter().find_map(|own| (&**own as &dyn Any).downcast_ref())
     }

@@ -55,13 +55,11 @@ pub trait Output {
 }
 
 /// Reports as JSON lines on standard output.
-#[must_use]
 pub fn json() -> Box<dyn Output> {
     Box::new(Json::new(io::stdout()))
 }
 
 /// Reports as tables on standard output, one below the other; cut only to the width of a terminal.
-#[must_use]
 pub fn plain() -> Box<dyn Output> {
     let terminal = io::stdout().is_terminal();
     let width = terminal.then(|| size().map(|size| size.columns)).flatten();
@@ -69,7 +67,6 @@ pub fn plain() -> Box<dyn Output> {
 }
 
 /// Reports as tables on standard output, a terminal, each replacing the one before.
-#[must_use]
 pub fn screen() -> Box<dyn Output> {
     Box::new(Screen::new(io::stdout(), || size().unwrap_or(Size::USUAL), paint(true)))
 }

@@ -126,7 +126,6 @@ impl Mounts {
 }
 
 /// Whether this machine's own kernel serves it.
-#[must_use]
 pub fn is_local(mount: &Mount) -> bool {
     LOCAL.iter().any(|fs| fs.as_bytes() == mount.fs)
 }

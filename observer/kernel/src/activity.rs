@@ -79,7 +79,6 @@ pub fn skipped(program: &Program) -> u64 {
 }
 
 /// A table for humans, one line per program.
-#[must_use]
 pub fn table(activity: &[ProgramActivity]) -> String {
     let mut text = format!(
         "{:<6} {:<28} {:>10} {:>8} {:>12} {:>10} {:>8}\n",

@@ -171,14 +171,12 @@ impl Btf {
     }
 
     /// The id of a wanted name; the first if the kernel has several.
-    #[must_use]
     pub fn id(&self, named: Named, name: &str) -> Option<u32> {
         self.names.get(&(named, name.as_bytes().to_vec()))?.first().copied()
     }
 
     /// What the wanted function takes and returns, or what the wanted tracepoint passes to programs: each argument as
     /// its width in bits or the type that it points to, such as `sock *, 32, 32 -> 64`.
-    #[must_use]
     pub fn prototype(&self, named: Named, name: &str) -> Option<String> {
         let mut at = self.begin(self.id(named, name)?)?;
         // A tracepoint's type is a pointer to a function whose first argument is the program's own data.
@@ -225,7 +223,6 @@ impl Btf {
     }
 
     /// Whether the wanted enumeration has a value of this name.
-    #[must_use]
     pub fn enumerates(&self, name: &str, value: &str) -> bool {
         let Some(begin) = self.id(Named::Enum, name).and_then(|id| self.begin(id)) else { return false };
         let count = (self.word(begin + 4) & 0xffff) as usize;

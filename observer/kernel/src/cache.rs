@@ -30,7 +30,6 @@ pub struct Key(String);
 
 impl Key {
     /// For these domains on the kernel `build` whose types are in the file `types`.
-    #[must_use]
     pub fn new(domains: &[&Declaration], build: &str, types: &Path) -> Self {
         let mut hasher = DefaultHasher::new();
         for field in fields(domains) {
@@ -59,7 +58,6 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// The entry of `key` in `folder`; no file is read or created yet.
-    #[must_use]
     pub const fn new(folder: &'a Path, key: &'a Key) -> Self {
         Self { folder, key }
     }
@@ -71,7 +69,6 @@ impl<'a> Entry<'a> {
     }
 
     /// The kept types, if the entry is valid.
-    #[must_use]
     pub fn read(&self) -> Option<KernelTypes> {
         let path = self.path();
         let file = std::fs::symlink_metadata(&path).ok()?;

@@ -16,7 +16,6 @@ pub enum Lockdown {
 
 impl Lockdown {
     /// From `/sys/kernel/security/lockdown`; [`Self::None`] also where securityfs is not mounted.
-    #[must_use]
     pub fn read(root: &Path) -> Self {
         let text = std::fs::read_to_string(root.join("sys/kernel/security/lockdown")).unwrap_or_default();
         if text.contains("[confidentiality]") {

@@ -35,7 +35,6 @@ pub struct EntrySize {
 impl EntrySize {
     /// As the kernel reports it for a hash map or an array. Their values are not per CPU, so the reported size is the
     /// size of a value.
-    #[must_use]
     pub fn of(map: &Map) -> Option<Self> {
         let info = whole(map)?.info().ok()?;
         Some(Self { key: info.key_size() as usize, value: info.value_size() as usize })
@@ -57,7 +56,6 @@ pub struct TotalsMap<'a> {
 
 impl<'a> TotalsMap<'a> {
     /// The map with the size of its entries; `None` if its values are per CPU.
-    #[must_use]
     pub fn new(map: &'a Map, size: EntrySize) -> Option<Self> {
         Some(Self { map: MapData::fd(whole(map)?).as_fd(), size })
     }

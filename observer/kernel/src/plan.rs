@@ -47,7 +47,6 @@ pub struct DisabledHooks {
 
 impl HookPlan {
     /// The first possible alternative.
-    #[must_use]
     pub fn chosen(&self) -> Option<&'static Alternative> {
         self.possible().next()
     }
@@ -58,7 +57,6 @@ impl HookPlan {
     }
 
     /// Why no alternative is possible, in one sentence.
-    #[must_use]
     pub fn rejection(&self) -> String {
         let reasons = self.alternatives.iter().filter_map(|(alternative, verdict)| {
             verdict.as_ref().err().map(|reason| format!("{}: {reason}", alternative.name))
@@ -90,7 +88,6 @@ impl LoadPlan {
 }
 
 /// Decides what is attached on a kernel with these facts.
-#[must_use]
 pub fn plan(facts: KernelFacts, domains: &[&'static Declaration], without: DisabledHooks) -> LoadPlan {
     let objects = domains.iter().map(|domain| object(&facts, domain, without)).collect();
     LoadPlan { objects, facts }

@@ -16,7 +16,6 @@ pub struct Capability {
 
 impl Capability {
     /// Whether it improves the observation of `domain`.
-    #[must_use]
     pub fn serves(&self, domain: &str) -> bool {
         self.domain.is_none_or(|only| only == domain)
     }
@@ -65,7 +64,6 @@ pub struct Capabilities(pub u64);
 
 impl Capabilities {
     /// Those of this process; all of them if `/proc` does not report them, so that the kernel's own answer decides.
-    #[must_use]
     pub fn own(root: &Path) -> Self {
         let status = std::fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
@@ -73,7 +71,6 @@ impl Capabilities {
     }
 
     /// Whether it has the capability, or the one that contains it.
-    #[must_use]
     pub const fn has(self, capability: &Capability) -> bool {
         let contained = matches!(capability.bit, 38 | 39) && self.0 & (1 << SYS_ADMIN) != 0;
         contained || self.0 & (1 << capability.bit) != 0
@@ -82,14 +79,12 @@ impl Capabilities {
 
 /// Whether a kernel of this release counts programs and maps as locked memory: those before 5.11 do. An unreadable
 /// release counts as newer.
-#[must_use]
 pub fn counts_locked_memory(release: &str) -> bool {
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
     matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (5, 11))
 }
 
 /// The limit of locked memory, in bytes; `None` where there is none.
-#[must_use]
 pub fn memory_lock_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Memlock).current
 }

@@ -60,21 +60,18 @@ const PROTOTYPES: &[(&str, &str)] = &[
 const EXCEPTIONS: &[(ProgramName, &str)] = &[(mem::OOM_NUMBER, "32")];
 
 /// The arguments that `program` relies on at the attach point with this name in the types.
-#[must_use]
 pub fn expected_by(program: ProgramName, name: &str) -> Option<&'static str> {
     let exception = EXCEPTIONS.iter().find(|(other, _)| *other == program);
     exception.map(|(_, prototype)| *prototype).or_else(|| expected(name))
 }
 
 /// The arguments that programs rely on at the attach point with this name in the types, exceptions aside.
-#[must_use]
 pub fn expected(name: &str) -> Option<&'static str> {
     PROTOTYPES.iter().find(|(place, _)| *place == name).map(|(_, prototype)| *prototype)
 }
 
 /// Whether the arguments that this kernel passes at `point` are those that its programs expect. If the types do not
 /// describe them (`found` is empty), the verifier decides.
-#[must_use]
 pub fn fits(point: Point, expected: &str, found: &str) -> bool {
     if found.is_empty() || expected == found {
         return true;

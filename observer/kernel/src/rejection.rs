@@ -27,13 +27,11 @@ const NOT_HERE: &[&str] = &[
 const SUMS: &[&str] = &["processed ", "verification time ", "stack depth ", "insns processed "];
 
 /// Whether the kernel reports that it lacks something, or that it does not allow it.
-#[must_use]
 pub fn is_not_here(reason: &str) -> bool {
     NOT_HERE.iter().any(|words| reason.contains(words))
 }
 
 /// The rejection of a program as text: the error, and the decisive lines of the verifier's log.
-#[must_use]
 pub fn of(error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return chain(error) };
     let decisive = decisive(&verifier_log.to_string());
@@ -49,7 +47,6 @@ fn decisive(log: &str) -> String {
 }
 
 /// An error with all its causes in one line.
-#[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

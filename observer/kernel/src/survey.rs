@@ -62,7 +62,6 @@ impl Survey {
     }
 
     /// What a plan is made with. A saved survey has no type ids: the ids here only mark the attach points that exist.
-    #[must_use]
     pub fn types(&self, domains: &[&Declaration]) -> KernelTypes {
         let fields = fields(domains).map(|field| {
             let place = match self.fields.get(field.path) {

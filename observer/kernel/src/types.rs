@@ -28,7 +28,6 @@ pub struct PointType {
 }
 
 /// The kind and name that an attach point has in the kernel's types.
-#[must_use]
 pub fn type_name(point: Point) -> (Named, String) {
     match point {
         Point::Iterator(name) => (Named::Function, format!("bpf_iter_{name}")),
@@ -39,7 +38,6 @@ pub fn type_name(point: Point) -> (Named, String) {
 
 impl KernelTypes {
     /// The type id of an attach point; `None` if this kernel lacks it.
-    #[must_use]
     pub fn id(&self, point: Point) -> Option<u32> {
         self.points.get(&type_name(point).1).map(|place| place.id)
     }

@@ -108,7 +108,6 @@ impl Changes {
     }
 
     /// Whether something is missed that a scan on demand may still find.
-    #[must_use]
     pub fn seeks(&self) -> bool {
         self.missed.iter().any(|slot| self.unfound(slot).is_some_and(|(_, fact)| fact.may_be_elsewhere()))
     }
@@ -211,13 +210,11 @@ impl Changes {
     }
 
     /// Number of slots that are known.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
     /// Whether no slot is known.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }

@@ -55,7 +55,6 @@ impl Kind {
 }
 
 /// The head of a recording written by this version.
-#[must_use]
 pub fn head() -> Vec<u8> {
     let writer = env!("CARGO_PKG_VERSION").as_bytes();
     let mut head = Vec::from(MAGIC);
@@ -67,7 +66,6 @@ pub fn head() -> Vec<u8> {
 }
 
 /// The bytes of a frame; `packed` is the compressed form of `raw` bytes.
-#[must_use]
 pub fn frame(kind: Kind, raw: usize, packed: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(HEADER + packed.len());
     frame.extend(MARKER);
@@ -141,7 +139,6 @@ impl<R: BufRead + Seek> Frames<R> {
     }
 
     /// The position of the reader, in bytes from the start of the file.
-    #[must_use]
     pub const fn at(&self) -> u64 {
         self.at
     }

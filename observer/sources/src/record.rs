@@ -92,7 +92,6 @@ impl Recorder {
     }
 
     /// Whether a key frame is due; to be asked after a tick.
-    #[must_use]
     pub fn wants_key(&self) -> bool {
         self.failure.is_none()
             && matches!((self.key, self.now), (Some(key), Some(now)) if now.boot.saturating_sub(key.boot) >= KEY_AGE)
@@ -120,7 +119,6 @@ impl Recorder {
     }
 
     /// The first error; nothing is written after it.
-    #[must_use]
     pub const fn failure(&self) -> Option<&RecordError> {
         self.failure.as_ref()
     }

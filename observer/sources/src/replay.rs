@@ -70,7 +70,6 @@ pub enum ReplayError {
 
 impl ReplayError {
     /// Whether the items before it are valid, so that this is a note and the exit code 3; otherwise it is a failure.
-    #[must_use]
     pub const fn is_loss(&self) -> bool {
         matches!(self, Self::Truncated { .. } | Self::Damaged { .. })
     }

@@ -23,19 +23,16 @@ pub struct OtherSlot {
 
 impl OtherFact {
     /// The slot, if this is a value.
-    #[must_use]
     pub fn slot(&self) -> Option<OtherSlot> {
         self.value.is_some().then(|| self.slot.clone())
     }
 
     /// The fact that the thing is gone.
-    #[must_use]
     pub fn gone(&self) -> Self {
         Self { slot: self.slot.clone(), value: None }
     }
 
     /// The slot that ends with this fact.
-    #[must_use]
     pub fn ends(&self) -> Option<OtherSlot> {
         self.value.is_none().then(|| self.slot.clone())
     }

@@ -48,7 +48,6 @@ impl ProcessSlot {
 
 impl ProcessFact {
     /// The process that it is about.
-    #[must_use]
     pub const fn id(&self) -> TaskId {
         match self {
             Self::Met { id, .. } | Self::Named { id, .. } | Self::Unnamed { id } | Self::Ended { id, .. } => {

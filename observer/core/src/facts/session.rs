@@ -13,7 +13,6 @@ pub struct Timestamp {
 
 impl Timestamp {
     /// Seconds from `earlier` to this time on the boot clock; 0 if it is not later.
-    #[must_use]
     pub fn since(self, earlier: Self) -> f64 {
         self.boot.saturating_sub(earlier.boot) as f64 / 1e9
     }

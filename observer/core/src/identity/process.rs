@@ -61,20 +61,17 @@ pub struct ReadNames {
 
 impl Process {
     /// The kernel's name of the program, printable; `None` while it is not known.
-    #[must_use]
     pub fn comm(&self) -> Option<String> {
         self.uid.map(|_| printable(&self.comm))
     }
 
     /// `comm` as humans know it, a kernel thread's in brackets; `None` while it is not known.
-    #[must_use]
     pub fn command(&self) -> Option<String> {
         let comm = self.comm()?;
         Some(if self.kernel_thread { format!("[{comm}]") } else { comm })
     }
 
     /// The names in `/proc`, once they were read.
-    #[must_use]
     pub fn read_names(&self) -> Option<&ReadNames> {
         if let NamesState::Read(names) = &self.names { Some(names) } else { None }
     }
@@ -82,13 +79,11 @@ impl Process {
 
 impl Processes {
     /// What is known of `id`.
-    #[must_use]
     pub fn get(&self, id: TaskId) -> Option<&Process> {
         self.known.get(&id)
     }
 
     /// The latest process with the process id `pid`.
-    #[must_use]
     pub fn latest(&self, pid: u32) -> Option<TaskId> {
         self.latest.get(&pid).copied()
     }
@@ -99,31 +94,26 @@ impl Processes {
     }
 
     /// Whether the names of `id` have to be queried: never queried, or outdated by an exec.
-    #[must_use]
     pub fn unread(&self, id: TaskId) -> bool {
         self.get(id).is_none_or(|process| process.names == NamesState::Unread)
     }
 
     /// The kernel's name of the program, printable; `None` while it is not known.
-    #[must_use]
     pub fn comm(&self, id: TaskId) -> Option<String> {
         self.get(id)?.comm()
     }
 
     /// The systemd unit, printable.
-    #[must_use]
     pub fn unit(&self, id: TaskId) -> Option<String> {
         self.get(id)?.read_names()?.unit.as_deref().map(printable)
     }
 
     /// The container's id or name, printable.
-    #[must_use]
     pub fn container(&self, id: TaskId) -> Option<String> {
         self.get(id)?.read_names()?.container.as_deref().map(printable)
     }
 
     /// `PID COMMAND`, as humans name a process in a sentence or a list: `1204 legacyd`.
-    #[must_use]
     pub fn label(&self, id: TaskId) -> String {
         match self.get(id).and_then(Process::command) {
             Some(command) => format!("{} {command}", id.pid()),
@@ -132,7 +122,6 @@ impl Processes {
     }
 
     /// Processes that ended before their names were read, since observation began.
-    #[must_use]
     pub const fn names_lost(&self) -> u64 {
         self.names_lost
     }

@@ -22,7 +22,6 @@ const WATCHERS: &[&[u8]] = &[b"crio-conmon-", b"libpod-conmon-"];
 
 /// The unit and the container in the cgroup path `cgroup`. The path may end in ` (deleted)`: the cgroup was removed
 /// while one of its processes was still ending.
-#[must_use]
 pub fn place(cgroup: &[u8]) -> Placement {
     let path = cgroup.strip_suffix(b" (deleted)").unwrap_or(cgroup);
     let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();

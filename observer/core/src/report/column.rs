@@ -98,31 +98,26 @@ impl Column {
     }
 
     /// A column of names or numbers that identify, in JSON only.
-    #[must_use]
     pub const fn label(name: &'static str) -> Self {
         Self::new(name, Role::Label, Unit::None)
     }
 
     /// A column that is only to be read, in JSON only.
-    #[must_use]
     pub const fn text(name: &'static str) -> Self {
         Self::new(name, Role::Text, Unit::None)
     }
 
     /// A column of numbers that rise and fall, in JSON only.
-    #[must_use]
     pub const fn gauge(name: &'static str, unit: Unit) -> Self {
         Self::new(name, Role::Gauge, unit)
     }
 
     /// A column of numbers that only rise, in JSON only.
-    #[must_use]
     pub const fn counter(name: &'static str, unit: Unit) -> Self {
         Self::new(name, Role::Counter, unit)
     }
 
     /// A column of series, in tables only.
-    #[must_use]
     pub const fn trend(name: &'static str, unit: Unit, title: &'static str, importance: u8) -> Self {
         Self::new(name, Role::Trend, unit).human(title, importance)
     }
@@ -185,13 +180,11 @@ impl Column {
     }
 
     /// Whether the values of several rows can be added: bytes of two processes can, round-trip times cannot.
-    #[must_use]
     pub const fn adds(&self) -> bool {
         matches!(self.merge, Merge::Sum)
     }
 
     /// Whether what is hidden is added up: only humans read it.
-    #[must_use]
     pub const fn is_summed(&self) -> bool {
         self.adds() && self.heading.is_some()
     }

@@ -15,7 +15,6 @@ use crate::{
 const COMMAND_CHARACTERS: usize = 60;
 
 /// The columns of a process, in the order of [`cells`].
-#[must_use]
 pub fn columns(request: &Request) -> Vec<Column> {
     let mut columns = vec![
         Column::label("pid").shown("PID", 1),
@@ -34,7 +33,6 @@ pub fn columns(request: &Request) -> Vec<Column> {
 }
 
 /// The known values of `id`, in the order of [`columns`]; unknown ones are missing.
-#[must_use]
 pub fn cells(id: TaskId, processes: &Processes, request: &Request) -> Vec<Value> {
     let process = processes.get(id);
     let names = process.and_then(Process::read_names);
@@ -59,7 +57,6 @@ pub fn cells(id: TaskId, processes: &Processes, request: &Request) -> Vec<Value>
 }
 
 /// What is known of `id` as an object of JSON, for lists of processes within a row.
-#[must_use]
 pub fn object(id: TaskId, processes: &Processes, request: &Request) -> Value {
     let fields = columns(request).into_iter().zip(cells(id, processes, request));
     Value::Object(
@@ -68,7 +65,6 @@ pub fn object(id: TaskId, processes: &Processes, request: &Request) -> Value {
 }
 
 /// The members of [`object`] where there is no process: each of them missing.
-#[must_use]
 pub fn absent(request: &Request) -> Vec<(&'static str, Value)> {
     let fields = columns(request).into_iter().filter(|column| column.json);
     fields.map(|column| (column.name, Value::Missing)).collect()

@@ -55,19 +55,16 @@ pub enum Emphasis {
 
 impl Table {
     /// A table of rows that concern processes, none of them hidden.
-    #[must_use]
     pub fn of_processes(key: &'static str, columns: Vec<Column>, rows: Vec<Row>) -> Self {
         Self { of_processes: true, ..Self::new(key, columns, rows) }
     }
 
     /// A table of rows that concern no process, none of them hidden.
-    #[must_use]
     pub fn new(key: &'static str, columns: Vec<Column>, rows: Vec<Row>) -> Self {
         Self { key, columns, rows, hidden: Hidden::default(), of_processes: false }
     }
 
     /// The place of the column called `name`.
-    #[must_use]
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
@@ -75,7 +72,6 @@ impl Table {
 
 impl Row {
     /// The value in the column at `at`.
-    #[must_use]
     pub fn cell(&self, at: usize) -> &Value {
         self.cells.get(at).unwrap_or(&Value::Missing)
     }

@@ -29,31 +29,26 @@ pub enum Value {
 
 impl Value {
     /// Text, or missing.
-    #[must_use]
     pub fn text(text: Option<impl Into<String>>) -> Self {
         text.map_or(Self::Missing, |text| Self::Text(text.into()))
     }
 
     /// A number of bytes or things, or missing.
-    #[must_use]
     pub fn unsigned(number: Option<u64>) -> Self {
         number.map_or(Self::Missing, Self::Unsigned)
     }
 
     /// A change, or missing.
-    #[must_use]
     pub fn signed(number: Option<i64>) -> Self {
         number.map_or(Self::Missing, Self::Signed)
     }
 
     /// A real number; missing if there is none or it is not finite.
-    #[must_use]
     pub fn real(number: Option<f64>) -> Self {
         number.filter(|number| number.is_finite()).map_or(Self::Missing, Self::Real)
     }
 
     /// The number in it, for sorting and adding.
-    #[must_use]
     pub fn number(&self) -> Option<f64> {
         match self {
             Self::Unsigned(number) => Some(*number as f64),
@@ -65,7 +60,6 @@ impl Value {
     }
 
     /// The sum of two values, exact for whole numbers; missing as soon as one of them is, because a part is no sum.
-    #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::Unsigned(left), Self::Unsigned(right)) => Self::unsigned(left.checked_add(*right)),

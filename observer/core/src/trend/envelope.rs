@@ -85,7 +85,6 @@ pub enum Examination {
 }
 
 /// Examines the last `seconds` of `history` up to `now`.
-#[must_use]
 pub fn examine(history: &History, now: u64, seconds: f64) -> Examination {
     let segments = history.segments(now, seconds, SEGMENTS);
     let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return Examination::No };
@@ -138,14 +137,12 @@ pub fn examine(history: &History, now: u64, seconds: f64) -> Examination {
 }
 
 /// The trend with an interval that is not narrower than that of the steadiest load.
-#[must_use]
 pub fn widened(trend: Trend) -> Trend {
     let half = NARROWEST * trend.rate.abs();
     Trend { rate: trend.rate, low: trend.low.min(trend.rate - half), high: trend.high.max(trend.rate + half) }
 }
 
 /// How fast the low points rise, in bytes per second.
-#[must_use]
 pub fn rate(segments: &[Segment], seconds: f64) -> Trend {
     let length = seconds / SEGMENTS as f64;
     let mean =

@@ -90,28 +90,24 @@ impl History {
     }
 
     /// Seconds for which the series is known.
-    #[must_use]
     pub fn known(&self, now: u64) -> f64 {
         let forgotten = self.buckets.front().map_or(0, |bucket| u64::from(bucket.begin) * WIDTH);
         now.saturating_sub(self.begin.saturating_add(forgotten)) as f64 / 1e9
     }
 
     /// Seconds since the last change, to within two.
-    #[must_use]
     pub fn flat_for(&self, now: u64) -> f64 {
         let changed = self.buckets.back().map_or(0, |bucket| u64::from(bucket.begin) * WIDTH);
         now.saturating_sub(self.begin.saturating_add(changed)) as f64 / 1e9
     }
 
     /// Bytes by which the newest value is above the lowest: the most that it can have grown.
-    #[must_use]
     pub fn rise(&self) -> f64 {
         let lowest = self.buckets.iter().map(|bucket| bucket.low).fold(f32::INFINITY, f32::min);
         self.buckets.back().map_or(0.0, |last| f64::from(last.last - lowest) * PAGE)
     }
 
     /// The last `seconds` up to `now` as `count` segments of equal length, the oldest first.
-    #[must_use]
     pub fn segments(&self, now: u64, seconds: f64, count: usize) -> Vec<Segment> {
         let since = now.saturating_sub(self.begin) as f64 / 1e9;
         let length = seconds.min(since) / count as f64;

@@ -13,7 +13,6 @@ pub struct Series {
 
 impl Series {
     /// Nothing is known yet; growth and rates look back over `seconds`.
-    #[must_use]
     pub fn new(seconds: f64) -> Self {
         Self { window: Window::new(seconds), history: History::default() }
     }

@@ -52,13 +52,11 @@ impl Trend {
 }
 
 /// Seconds that a trend over `window` needs.
-#[must_use]
 pub fn needed(window: &Window) -> f64 {
     SECONDS.min(window.length() / 2.0)
 }
 
 /// The trend of `window` at `now`; `None` while too little of it is known.
-#[must_use]
 pub fn trend(window: &Window, now: u64) -> Option<Trend> {
     if window.known(now) < needed(window) {
         return None;

@@ -40,13 +40,11 @@ impl Default for Window {
 
 impl Window {
     /// An empty window over `seconds`; at least a millisecond.
-    #[must_use]
     pub fn new(seconds: f64) -> Self {
         Self { length: (seconds.max(0.001) * 1e9) as u64, samples: VecDeque::new() }
     }
 
     /// Its length in seconds.
-    #[must_use]
     pub const fn length(&self) -> f64 {
         self.length as f64 / 1e9
     }
@@ -76,39 +74,33 @@ impl Window {
     }
 
     /// The value now.
-    #[must_use]
     pub fn latest(&self) -> Option<f64> {
         self.samples.back().map(|sample| sample.value)
     }
 
     /// The value at `at`; `None` before the first sample.
-    #[must_use]
     pub fn value_at(&self, at: u64) -> Option<f64> {
         let after = self.samples.partition_point(|sample| sample.at <= at);
         Some(self.samples.get(after.checked_sub(1)?)?.value)
     }
 
     /// When the known part of the window began: its length before `now`, or the first sample if that is later.
-    #[must_use]
     pub fn begin(&self, now: u64) -> Option<u64> {
         Some(self.samples.front()?.at.max(now.saturating_sub(self.length)))
     }
 
     /// Whether the series had one value for all of the known window. Two flat series that began together differ only in
     /// that value.
-    #[must_use]
     pub fn is_flat(&self, now: u64) -> bool {
         self.samples.back().is_none_or(|last| Some(last.at) <= self.begin(now))
     }
 
     /// Seconds up to `now` for which the series is known, at most the window's length; 0 if it is not known at all.
-    #[must_use]
     pub fn known(&self, now: u64) -> f64 {
         self.begin(now).map_or(0.0, |begin| now.saturating_sub(begin) as f64 / 1e9)
     }
 
     /// The value at `now` less the one when the window began; `None` until there are two times.
-    #[must_use]
     pub fn growth(&self, now: u64) -> Option<f64> {
         let begin = self.begin(now)?;
         if now <= begin {
@@ -119,7 +111,6 @@ impl Window {
 
     /// Change per second from `previous` to `now`, the last interval, or since the first sample if that is later. `None` until
     /// there are two times.
-    #[must_use]
     pub fn rate(&self, previous: u64, now: u64) -> Option<f64> {
         let previous = previous.max(self.samples.front()?.at);
         if now <= previous {
@@ -130,7 +121,6 @@ impl Window {
 
     /// The series at `points` evenly spaced times of the window, the last of them `now`. There are fewer if the series is
     /// shorter: nothing is made up before the first sample.
-    #[must_use]
     pub fn sparkline(&self, now: u64, points: usize) -> Vec<f64> {
         let steps = (points.max(2) - 1) as u64;
         (0..=steps)
@@ -139,7 +129,6 @@ impl Window {
     }
 
     /// The lowest value in each of `count` equal segments of the known window.
-    #[must_use]
     pub fn lows(&self, now: u64, count: u64) -> Vec<f64> {
         let Some(begin) = self.begin(now) else { return Vec::new() };
         let length = now.saturating_sub(begin) / count.max(1);
@@ -161,7 +150,6 @@ impl Window {
     /// The series as at most `most` evenly spaced points (seconds since the window began, value), about as many as there were
     /// readings. Between two readings it is a line; between two changes that are further apart it is constant until the
     /// last reading before the second.
-    #[must_use]
     pub fn resampled(&self, now: u64, most: usize) -> Vec<(f64, f64)> {
         let Some(begin) = self.begin(now).filter(|begin| *begin < now) else { return Vec::new() };
         let interval = self.reading_interval(now - begin);

@@ -15,7 +15,6 @@ impl Bytes {
     }
 
     /// Both directions together.
-    #[must_use]
     pub const fn both(self) -> u64 {
         self.tx.saturating_add(self.rx)
     }

@@ -56,13 +56,11 @@ impl History {
     }
 
     /// Whether none are kept.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The readings with `now` at the end, and the place of the one from which times and bytes are counted.
-    #[must_use]
     pub fn with(&self, now: Reading) -> (Vec<Reading>, usize) {
         let old = |reading: &Reading| now.at.saturating_sub(reading.at) >= COUNTED;
         let from = self.0.iter().rposition(old).unwrap_or(0);

@@ -96,38 +96,32 @@ impl Link {
     }
 
     /// Bytes on the wire since the last report: sent, received.
-    #[must_use]
     pub fn interval(&self) -> Option<(u64, u64)> {
         let before = self.reported.as_ref()?;
         Some((self.fact.tx.saturating_sub(before.tx), self.fact.rx.saturating_sub(before.rx)))
     }
 
     /// Packets that the interface dropped since observation began.
-    #[must_use]
     pub const fn drops(&self) -> u64 {
         self.fact.drops.saturating_sub(self.dropped_before)
     }
 
     /// Packets that were damaged since observation began.
-    #[must_use]
     pub fn errors(&self) -> Option<u64> {
         self.saturation.map(|saturation| saturation.errors.saturating_sub(saturation.errors_before))
     }
 
     /// What waits to be sent now.
-    #[must_use]
     pub fn queue(&self) -> Option<QueueFact> {
         self.saturation?.queue
     }
 
     /// Packets that found no room in its queue since observation began.
-    #[must_use]
     pub fn queue_drops(&self) -> Option<u64> {
         self.queue().and(self.saturation).map(|saturation| saturation.queue_drops)
     }
 
     /// Packets that were dropped or damaged since the last report.
-    #[must_use]
     pub fn lost(&self) -> u64 {
         self.all_lost().saturating_sub(self.lost_before)
     }

@@ -25,13 +25,11 @@ impl PeerNames {
     }
 
     /// Whether there is no answer for the address yet.
-    #[must_use]
     pub fn lack(&self, address: IpAddr) -> bool {
         !self.0.contains_key(&address)
     }
 
     /// The peer with its name, if it has one.
-    #[must_use]
     pub fn shown(&self, to: To) -> String {
         match (self.0.get(&to.0), to.1) {
             (Some(Some(name)), Some(port)) => format!("{name}:{port}"),
@@ -42,7 +40,6 @@ impl PeerNames {
 }
 
 /// `address:port`, or the address alone if there were several ports.
-#[must_use]
 pub fn number((ip, port): To) -> String {
     port.map_or_else(|| ip.to_string(), |port| SocketAddr::new(ip, port).to_string())
 }

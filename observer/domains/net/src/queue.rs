@@ -52,7 +52,6 @@ pub struct FilledQueue {
 
 impl FilledQueue {
     /// Whether the connection leaves over the same link.
-    #[must_use]
     pub fn is_in_path_of(&self, connection: &Connection) -> bool {
         let ends = &connection.fact.ends;
         (ends.netns, ends.local.ip()) == self.link
@@ -61,7 +60,6 @@ impl FilledQueue {
 
 impl QueueUser {
     /// `None` where no queue is seen, or the connection has no owner.
-    #[must_use]
     pub fn of(connection: &Connection, diagnosis: &Diagnosis) -> Option<Self> {
         let fact = &connection.fact;
         Some(Self {
@@ -78,7 +76,6 @@ impl QueueUser {
 }
 
 /// The queues that one process fills, the longest first.
-#[must_use]
 pub fn filled(users: &[QueueUser]) -> Vec<FilledQueue> {
     let mut paths: BTreeMap<(u32, IpAddr), Vec<&QueueUser>> = BTreeMap::new();
     for user in users {

@@ -47,7 +47,6 @@ struct Remote {
 
 impl Traffic {
     /// Bytes of every protocol since observation began.
-    #[must_use]
     pub const fn total(&self) -> Bytes {
         let mut total = self.tcp;
         total.add(self.udp);
@@ -55,7 +54,6 @@ impl Traffic {
     }
 
     /// Bytes since the last report.
-    #[must_use]
     pub const fn interval(&self) -> Bytes {
         let total = self.total();
         Bytes { tx: total.tx.saturating_sub(self.reported.tx), rx: total.rx.saturating_sub(self.reported.rx) }
@@ -89,21 +87,18 @@ impl Traffic {
     }
 
     /// Traffic-weighted round-trip time in seconds.
-    #[must_use]
     pub fn round_trip(&self) -> Option<f64> {
         let now = (self.round_trip.bytes > 0.0).then(|| self.round_trip.weighted / self.round_trip.bytes);
         now.or(self.round_trip.last)
     }
 
     /// The peer with most of the traffic.
-    #[must_use]
     pub fn to(&self) -> Option<To> {
         let most = self.remotes.iter().max_by_key(|(ip, remote)| (remote.bytes, **ip));
         most.map(|(ip, remote)| (*ip, remote.port)).or(self.to)
     }
 
     /// Whether a process that has ended has something new for this report.
-    #[must_use]
     pub fn has_news(&self) -> bool {
         !self.told || self.interval() != Bytes::default() || self.ended_connections > 0
     }

@@ -53,7 +53,6 @@ pub struct ConnectionFact {
 
 impl ConnectionFact {
     /// What its processes have written to it and read from it.
-    #[must_use]
     pub fn written(&self) -> StreamBytes {
         StreamBytes {
             tx: self.counters.tx.saturating_add(self.measures.unsent.into()),
@@ -62,7 +61,6 @@ impl ConnectionFact {
     }
 
     /// The process that its bytes belong to: the first that acted on it, else its only holder.
-    #[must_use]
     pub fn attributed(&self) -> Option<TaskId> {
         match (self.owner, self.holders.as_slice()) {
             (Some(owner), _) => Some(owner),
@@ -78,7 +76,6 @@ impl ConnectionFact {
     }
 
     /// Whether a process holds it that is known not to have opened or accepted it.
-    #[must_use]
     pub fn has_foreign_holder(&self) -> bool {
         match self.holders.as_slice() {
             [] => false,

@@ -20,17 +20,14 @@ pub struct Endpoint {
 const _: () = assert!(size_of::<Option<Endpoint>>() <= 20);
 
 impl Endpoint {
-    #[must_use]
     pub const fn new(ip: IpAddr, port: u16) -> Self {
         Self { ip, port }
     }
 
-    #[must_use]
     pub const fn ip(&self) -> IpAddr {
         self.ip
     }
 
-    #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }

@@ -20,7 +20,6 @@ pub enum ConnectionHandle {
 
 impl ConnectionHandle {
     /// The kernel's number of the socket.
-    #[must_use]
     pub fn cookie(&self) -> u64 {
         match self {
             Self::Plain(fact) => fact.cookie,
@@ -29,7 +28,6 @@ impl ConnectionHandle {
     }
 
     /// The fact, unpacked if it is packed.
-    #[must_use]
     pub fn fact(&self) -> Cow<'_, ConnectionFact> {
         match self {
             Self::Plain(fact) => Cow::Borrowed(fact),
@@ -38,7 +36,6 @@ impl ConnectionHandle {
     }
 
     /// The same, to keep.
-    #[must_use]
     pub fn shared(&self) -> Arc<ConnectionFact> {
         match self {
             Self::Plain(fact) => Arc::clone(fact),
@@ -47,7 +44,6 @@ impl ConnectionHandle {
     }
 
     /// The packed form, if it has that.
-    #[must_use]
     pub const fn packed(&self) -> Option<&Packed> {
         match self {
             Self::Plain(_) => None,
@@ -115,7 +111,6 @@ const _: () = assert!(size_of::<SocketHandle>() <= 16);
 
 impl SocketHandle {
     /// The kernel's number of the socket.
-    #[must_use]
     pub fn cookie(&self) -> u64 {
         match self {
             Self::Connection(fact) => fact.cookie(),
@@ -124,7 +119,6 @@ impl SocketHandle {
     }
 
     /// Whether the process has descriptors for it.
-    #[must_use]
     pub fn is_held_by(&self, id: TaskId) -> bool {
         match self {
             Self::Connection(fact) => fact.fact().holders.contains(&id),
@@ -134,7 +128,6 @@ impl SocketHandle {
 
     /// Whether the counters of a connection leave open which of several processes moved what: it has more than one holder,
     /// or one that is not its owner.
-    #[must_use]
     pub fn is_shared(&self) -> bool {
         let Self::Connection(fact) = self else { return false };
         let fact = fact.fact();
@@ -157,19 +150,16 @@ impl SocketHandle {
     }
 
     /// The slot of the fact.
-    #[must_use]
     pub fn slot(&self) -> Slot {
         Slot::Net(NetSlot::Socket(self.cookie()))
     }
 
     /// As [`Fact::lasts_unsaid`].
-    #[must_use]
     pub const fn lasts_unsaid(&self) -> bool {
         matches!(self, Self::Connection(_))
     }
 
     /// Whether `fact` is the same.
-    #[must_use]
     pub fn is(&self, fact: &NetFact) -> bool {
         match (self, fact) {
             (Self::Connection(known), NetFact::UntimedConnection(fact) | NetFact::Connection(fact)) => {

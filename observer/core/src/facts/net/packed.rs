@@ -38,13 +38,11 @@ const _: () = assert!(size_of::<Option<Packed>>() == 8);
 
 impl Packed {
     /// The kernel's number of the socket.
-    #[must_use]
     pub fn cookie(&self) -> u64 {
         self.members().next()
     }
 
     /// The fact.
-    #[must_use]
     pub fn unpack(&self) -> ConnectionFact {
         let mut fact = ConnectionFact::default();
         visit(&mut fact, &mut self.members());
@@ -52,7 +50,6 @@ impl Packed {
     }
 
     /// Whether it is this fact.
-    #[must_use]
     pub fn is(&self, fact: &ConnectionFact) -> bool {
         // Most differ in their first number, if at all.
         self.cookie() == fact.cookie && self.unpack() == *fact

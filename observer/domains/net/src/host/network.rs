@@ -81,7 +81,6 @@ impl Network {
     }
 
     /// Datagrams that were sent and received in this network namespace since it was made; `None` where they are not counted.
-    #[must_use]
     pub fn datagrams(&mut self) -> Option<u64> {
         let [four, six] = &mut self.counted;
         let four = datagrams_v4(four.str()?);

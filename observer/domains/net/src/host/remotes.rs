@@ -25,7 +25,6 @@ pub struct Remotes {
 
 impl Remotes {
     /// Starts the thread; `None` where there can be no more of them.
-    #[must_use]
     pub fn start() -> Option<Self> {
         Self::of(name)
     }
