@@ -37,6 +37,94 @@ pub enum MemFact {
     PressureTotals { cgroup: Option<Vec<u8>>, stalls: PressureTotals },
     /// The slab caches have been read, which took `took` nanoseconds of processor time. An event.
     SlabsRead { took: u64 },
+    /// What [`Machine`] lacks of the machine's accounts.
+    Accounts(Box<Accounts>),
+    /// Memory that no process's counters contain.
+    Object(Box<MemoryObject>),
+    /// A slab cache that the kernel shrinks when memory is needed.
+    ReclaimableSlab { name: Vec<u8> },
+}
+
+/// Accounts of the machine's memory that are not in [`Machine`]: from `/proc/meminfo`, `/proc/zoneinfo`, `/proc/vmstat` and
+/// `/sys/block/zram*`. `None` if this kernel does not show them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounts {
+    /// The part of the slabs that the kernel frees when memory is needed.
+    pub slab_reclaimable: Option<u64>,
+    /// Free pages on the lists of single CPUs, which `free` lacks.
+    pub per_cpu_lists: Option<u64>,
+    /// Huge pages that nothing uses, of the default size.
+    pub huge_free: Option<u64>,
+    /// Pages that the kernel or a device keeps in place, in other accounts as well.
+    pub pinned: Option<u64>,
+    /// Memory of compressed swap devices and of compressed swap in front of a device.
+    pub zram: u64,
+    pub zswap: u64,
+    /// What a hypervisor has taken back.
+    pub balloon: Option<u64>,
+}
+
+/// One object that holds memory beside processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryObject {
+    pub id: ObjectId,
+    /// 0: it is gone, or holds no memory worth a row.
+    pub bytes: u64,
+    /// A path, the name of a memfd, the number of a segment.
+    pub name: Vec<u8>,
+    /// Where its filesystem is mounted.
+    pub mount: Option<Vec<u8>>,
+    /// The process that has it open; of unread bytes the one that should read them.
+    pub holder: Option<ObjectProcess>,
+    /// The process that created or wrote it, if that is known.
+    pub writer: Option<ObjectProcess>,
+    /// The user that owns it.
+    pub uid: Option<u32>,
+    /// The control group of its holder or writer.
+    pub cgroup: Option<Vec<u8>>,
+    /// An earlier scan did not find it.
+    pub appeared: bool,
+}
+
+/// A process by what `/proc` shows of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectProcess {
+    pub pid: u32,
+    /// Empty for a process that has ended.
+    pub comm: Vec<u8>,
+}
+
+/// An object, in every scan the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectId {
+    pub kind: ObjectKind,
+    /// Of the filesystem; 0 without one.
+    pub device: u64,
+    /// Inode, or the kernel's number of the object.
+    pub number: u64,
+}
+
+/// What an object is. The order is part of the recording format: new ones go to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ObjectKind {
+    /// A file of a tmpfs.
+    TmpfsFile,
+    /// A file of memfd_create.
+    Memfd,
+    /// A segment of System V shared memory.
+    SysV,
+    /// Shared memory that waits in a socket, in descriptors that were sent and not received.
+    InFlight,
+    /// Unread bytes of a unix socket.
+    UnixSocket,
+    /// Unread datagrams.
+    UdpSocket,
+    /// Unread bytes of a pipe.
+    Pipe,
+    /// The ring of a packet socket.
+    PacketRing,
+    /// A map of BPF programs.
+    BpfMap,
 }
 
 /// A part of kernel memory.
@@ -149,6 +237,9 @@ pub enum MemSlot {
     Machine,
     Kernel(KernelPart),
     PressureTotals(Option<Vec<u8>>),
+    Accounts,
+    Object(ObjectId),
+    ReclaimableSlab(Vec<u8>),
 }
 
 impl MemSlot {
@@ -169,6 +260,9 @@ impl MemFact {
             Self::Machine(_) => Some(MemSlot::Machine),
             Self::Kernel { part, .. } => Some(MemSlot::Kernel(part.clone())),
             Self::PressureTotals { cgroup, .. } => Some(MemSlot::PressureTotals(cgroup.clone())),
+            Self::Accounts(_) => Some(MemSlot::Accounts),
+            Self::Object(object) => Some(MemSlot::Object(object.id)),
+            Self::ReclaimableSlab { name } => Some(MemSlot::ReclaimableSlab(name.clone())),
             Self::Gone { .. } | Self::OutOfMemory { .. } | Self::SlabsRead { .. } => None,
         }
     }
@@ -187,6 +281,7 @@ impl MemFact {
             Self::Kernel { part: part @ KernelPart::Slab(_), bytes: 0 } => {
                 vec![MemSlot::Kernel(part.clone())]
             }
+            Self::Object(object) if object.bytes == 0 => vec![MemSlot::Object(object.id)],
             _ => Vec::new(),
         }
     }

@@ -22,7 +22,8 @@ impl State for MemState {
 
     fn tick(&mut self, now: Timestamp) {
         self.sample(now);
-        self.machine.sample(now);
+        self.objects.sample(now);
+        self.machine.sample(now, self.objects.unread());
         self.pressure.sample(now);
     }
 

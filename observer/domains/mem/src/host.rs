@@ -7,11 +7,14 @@
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::OsStr,
     fs,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-use crate::{decode::LeftToProc, queries::MemQueries};
+use self::objects::{Levels, Objects};
+use crate::{decode::LeftToProc, machine::unaccounted, queries::MemQueries};
 use observer_core::{
     domain::ReadHost,
     facts::{
@@ -26,6 +29,14 @@ use observer_host::{
     text::Text,
 };
 
+mod accounts;
+mod descriptors;
+mod objects;
+mod socket_diag;
+
+/// Whether the kernel shrinks a cache is asked from this many bytes on.
+const RECLAIMABLE_FROM: u64 = 1 << 20;
+
 /// The reader, and what it keeps between two reports.
 #[derive(Debug)]
 pub(crate) struct MemReader {
@@ -33,17 +44,22 @@ pub(crate) struct MemReader {
     clock: Clock,
     /// What threads keep of the kernel's counters, as the last scan found it.
     unsettled: HashMap<TaskId, [i64; 4]>,
+    objects: Objects,
+    /// Slab caches, and whether the kernel shrinks them when memory is needed.
+    reclaimable: HashMap<Vec<u8>, bool>,
 }
 
 impl MemReader {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), clock: Clock::of(root), unsettled: HashMap::new() }
+        Self { root: root.to_owned(), clock: Clock::of(root), unsettled: HashMap::new(), objects: Objects::default(), reclaimable: HashMap::new() }
     }
 }
 
 impl ReadHost for MemReader {
-    fn tick(&mut self, _now: u64, out: &mut Vec<Fact>) {
-        tick(&self.root, out);
+    fn tick(&mut self, now: u64, out: &mut Vec<Fact>) {
+        if let Some(levels) = tick(&self.root, out) {
+            self.objects.tick(&self.root, now, levels, out);
+        }
     }
 
     fn take(&mut self, left: Box<dyn Any>, facts: &mut Vec<Fact>) {
@@ -58,17 +74,48 @@ impl ReadHost for MemReader {
         let Some(queries) = queries.own() else { return };
         let before = out.len();
         answer(&self.root, self.clock, queries, out);
+        self.reclaimable_slabs(before, out);
         settle(&self.unsettled, &mut out[before..]);
+    }
+}
+
+impl MemReader {
+    /// Adds which of the caches in the facts from `begin` on the kernel shrinks. Each large cache is asked about once.
+    fn reclaimable_slabs(&mut self, begin: usize, out: &mut Vec<Fact>) {
+        let mut found = Vec::new();
+        for fact in out.get(begin..).unwrap_or_default() {
+            let Fact::Mem(MemFact::Kernel { part: KernelPart::Slab(name), bytes: RECLAIMABLE_FROM.. }) = fact
+            else {
+                continue;
+            };
+            let root = &self.root;
+            let reclaimable = self.reclaimable.entry(name.clone()).or_insert_with(|| {
+                let folder = root.join("sys/kernel/slab").join(OsStr::from_bytes(name));
+                fs::read(folder.join("reclaim_account")).is_ok_and(|text| text.starts_with(b"1"))
+            });
+            if *reclaimable {
+                found.push(Fact::Mem(MemFact::ReclaimableSlab { name: name.clone() }));
+            }
+        }
+        out.extend(found);
     }
 }
 
 /// Facts of the machine that every report needs, read once a report. What this kernel or this user's rights do not show
 /// is not said.
-fn tick(root: &Path, out: &mut Vec<Fact>) {
+fn tick(root: &Path, out: &mut Vec<Fact>) -> Option<Levels> {
     let mut text = Text::default();
     let mut tell = |fact| out.push(Fact::Mem(fact));
-    if let Some(machine) = text.str(&root.join("proc/meminfo")).and_then(machine) {
+    let mut levels = None;
+    let meminfo = text.str(&root.join("proc/meminfo")).unwrap_or_default();
+    if let Some(machine) = machine(meminfo) {
+        let accounts = accounts::accounts(root, meminfo);
         tell(MemFact::Machine(Box::new(machine)));
+        tell(MemFact::Accounts(Box::new(accounts)));
+        let reclaimable = accounts.slab_reclaimable.unwrap_or(0);
+        let unnamed = unaccounted(&machine, &accounts).unwrap_or(0);
+        let unnamed = unnamed.saturating_add(machine.slab.saturating_sub(reclaimable));
+        levels = Some(Levels { shared: machine.shmem, unnamed });
     }
     let page_size = rustix::param::page_size() as u64;
     if let Some(pages) = text.str(&root.join("proc/net/sockstat")).and_then(socket_pages) {
@@ -77,6 +124,7 @@ fn tick(root: &Path, out: &mut Vec<Fact>) {
     if let Some(stalls) = text.str(&root.join("proc/pressure/memory")).and_then(stalls) {
         tell(MemFact::PressureTotals { cgroup: None, stalls });
     }
+    levels
 }
 
 /// The slab caches that hold anything, each with its bytes; those of the `known` that are gone or empty hold nothing.

@@ -30,12 +30,14 @@ use observer_core::{
     view::{Request, View},
 };
 
-pub mod decode;
+pub mod accounts;
+mod decode;
 mod domain;
 pub mod hooks;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "readers of the machine")]
 mod host;
 mod machine;
+mod objects;
 mod notes;
 mod pressure;
 mod process;

@@ -4,14 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::notes::MemNote;
+use super::{
+    accounts::{AccountSeries, NAMES, parts},
+    notes::MemNote,
+};
 use observer_core::{
     facts::{
-        mem::{KernelPart, Machine},
+        mem::{Accounts, KernelPart, Machine},
         session::Timestamp,
     },
     report::{Column, Note, Total, Unit, Value},
-    trend::{series::Series, window::Window},
+    trend::{series::Series, verdict::assess, window::Window},
     units::duration,
 };
 
@@ -31,6 +34,13 @@ const SECOND: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct MachineMemory {
     latest: Option<Machine>,
+    accounts: Option<Accounts>,
+    /// Kernel memory of unread data, in bytes.
+    unread: u64,
+    /// Where memory is.
+    series: AccountSeries,
+    /// Slab caches that the kernel shrinks when memory is needed.
+    reclaimable: BTreeSet<Vec<u8>>,
     /// When slab caches were last queried, in nanoseconds since boot, and the bytes in all of them then. The answer does
     /// not show it: there are no facts about caches that did not change.
     slabs_queried: Option<(u64, u64)>,
@@ -58,6 +68,10 @@ impl MachineMemory {
         let kinds = ["slab", "kernel_stack", "page_tables", "secondary_page_tables", "per_cpu", "vmalloc"];
         Self {
             latest: None,
+            accounts: None,
+            unread: 0,
+            series: AccountSeries::new(window),
+            reclaimable: BTreeSet::new(),
             slabs_queried: None,
             slabs_took: 0,
             used: Window::new(window),
@@ -128,7 +142,41 @@ impl MachineMemory {
         self.latest = Some(*machine);
     }
 
-    pub(super) fn sample(&mut self, now: Timestamp) {
+    pub(super) const fn take_accounts(&mut self, accounts: &Accounts) {
+        self.accounts = Some(*accounts);
+    }
+
+    pub(super) fn take_reclaimable(&mut self, name: &[u8]) {
+        self.reclaimable.insert(name.to_vec());
+    }
+
+    /// Whether the kernel frees most of this kind of its memory when it is needed: of a cache, or of what all slabs grew.
+    pub(super) fn is_reclaimable(&self, kind: &str, name: Option<&[u8]>, now: u64) -> bool {
+        let grew = |account| {
+            let (_, _, window) = self.series.all().find(|(known, _, _)| *known == account)?;
+            window.growth(now)
+        };
+        match name {
+            Some(name) => self.reclaimable.contains(name),
+            None => kind == "slab" && grew("slab_reclaimable") > grew("slab_unreclaimable"),
+        }
+    }
+
+    /// The machine's accounts, with bytes and series.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = (&'static str, Option<u64>, &Window)> {
+        self.series.all()
+    }
+
+    /// Bytes in one of them.
+    pub(super) fn account(&self, name: &str) -> Option<u64> {
+        self.series.bytes(name)
+    }
+
+    pub(super) fn sample(&mut self, now: Timestamp, unread: u64) {
+        self.unread = unread;
+        if let Some(machine) = &self.latest {
+            self.series.push(now.boot, parts(machine, self.accounts.as_ref(), unread));
+        }
         for part in self.parts.values_mut() {
             part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
         }
@@ -172,8 +220,18 @@ impl MachineMemory {
     }
 
     /// Where the machine's memory is, in bytes.
-    pub(super) fn totals(&self) -> Vec<Total> {
+    pub(super) fn totals(&self, now: Timestamp) -> Vec<Total> {
         let machine = self.latest;
+        let parts = machine.as_ref().map(|machine| parts(machine, self.accounts.as_ref(), self.unread));
+        let part = |name: &str| {
+            let at = NAMES.iter().position(|known| *known == name)?;
+            parts?.get(at).copied().flatten().filter(|_| self.accounts.is_some() || name == "unaccounted")
+        };
+        let part = |name| Value::unsigned(part(name));
+        let assessment = assess(&self.used, now.boot);
+        let rate = assessment.trend.map(|trend| trend.rate);
+        let full_in = rate.filter(|rate| *rate > 0.0 && assessment.verdict.grows());
+        let full_in = full_in.zip(self.available()).map(|(rate, available)| available as f64 / rate);
         let of = |value: fn(&Machine) -> Option<u64>| Value::unsigned(machine.as_ref().and_then(value));
         let totals = [
             ("total", of(|machine| Some(machine.total))),
@@ -182,7 +240,7 @@ impl MachineMemory {
             ("file", of(|machine| Some(file(machine)))),
             ("slab", of(|machine| Some(machine.slab))),
             ("kernel_other", of(kernel_other)),
-            ("unaccounted", of(unaccounted)),
+            ("unaccounted", part("unaccounted")),
             ("huge", of(|machine| Some(machine.hugetlb))),
             ("free", of(|machine| Some(machine.free))),
             ("kernel_stack", of(|machine| Some(machine.kernel_stack))),
@@ -192,9 +250,29 @@ impl MachineMemory {
             ("sockets", Value::unsigned(self.parts.get(&KernelPart::Sockets).map(|part| part.bytes))),
             ("swap_total", of(|machine| Some(machine.swap_total))),
             ("swap_free", of(|machine| Some(machine.swap_free))),
+            ("per_cpu_lists", part("per_cpu_lists")),
+            ("shared", part("shared")),
+            ("cache", part("cache")),
+            ("slab_reclaimable", part("slab_reclaimable")),
+            ("slab_unreclaimable", part("slab_unreclaimable")),
+            ("huge_used", part("huge_used")),
+            ("huge_free", part("huge_free")),
+            ("zram", part("zram")),
+            ("zswap", part("zswap")),
+            ("balloon", part("balloon")),
+            ("unread", part("unread")),
+            ("pinned", part("pinned")),
+            ("growth", Value::signed(assessment.growth.map(|growth| growth.round() as i64))),
+            ("rate", Value::real(rate)),
+            ("full_in", Value::real(full_in)),
         ];
         let total = |(name, value)| {
-            let column = Column::gauge(name, Unit::Bytes);
+            let unit = match name {
+                "rate" => Unit::BytesPerSecond,
+                "full_in" => Unit::Seconds,
+                _ => Unit::Bytes,
+            };
+            let column = Column::gauge(name, unit);
             let column = match name {
                 "total" => column.otel("system.memory.limit", None),
                 "available" => column.otel("system.memory.linux.available", None),
@@ -225,11 +303,9 @@ fn sum(accounts: &[u64]) -> u64 {
     accounts.iter().copied().fold(0, u64::saturating_add)
 }
 
-/// The accounts are not read at one time: a negative difference counts as zero.
-fn unaccounted(machine: &Machine) -> Option<u64> {
-    let kernel = [machine.slab, machine.hugetlb, kernel_other(machine)?];
-    let named = sum(&[machine.free, machine.anon, file(machine), sum(&kernel)]);
-    Some(machine.total.saturating_sub(named))
+/// Memory that no account names. Objects that hold kernel memory are not subtracted.
+pub(super) fn unaccounted(machine: &Machine, accounts: &Accounts) -> Option<u64> {
+    parts(machine, Some(accounts), 0).last().copied().flatten()
 }
 
 #[cfg(test)]
@@ -260,7 +336,7 @@ mod tests {
     fn the_accounts_add_up_to_the_total() {
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
-        let totals = memory.totals();
+        let totals = memory.totals(Timestamp::default());
         let number =
             |name| totals.iter().find(|total| total.column.name == name).unwrap().value.number().unwrap();
         assert_eq!(number("kernel_other"), 37.0, "stacks are within vmalloc");
@@ -276,7 +352,7 @@ mod tests {
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
         assert!(memory.slabs_due(at(1)), "never queried");
-        memory.sample(at(1));
+        memory.sample(at(1), 0);
         assert!(!memory.slabs_due(at(10)));
         assert!(memory.slabs_due(at(11)), "queried ten seconds ago");
         memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
@@ -289,13 +365,13 @@ mod tests {
         let mut memory = MachineMemory::new(60.0);
         memory.take(&MACHINE);
         memory.slabs_read(4_000_000);
-        memory.sample(at(1000));
+        memory.sample(at(1000), 0);
         memory.take(&Machine { slab: MACHINE.slab + SLAB_STEP, ..MACHINE });
         assert!(!memory.slabs_due(at(4900)), "a thousand times four milliseconds have not passed");
         let note = memory.note(at(4900)).expect("they have changed and are not read");
         assert!(note.text.contains(" 3.9 s ago") && note.text.contains(" 4.0 ms "), "{}", note.text);
         assert!(memory.slabs_due(at(5000)));
-        memory.sample(at(5000));
+        memory.sample(at(5000), 0);
         assert_eq!(memory.note(at(5000)), None, "just read");
         memory.slabs_read(u64::MAX);
         assert!(!memory.slabs_due(at(34_900)) && memory.slabs_due(at(35_000)), "however expensive");
@@ -315,12 +391,12 @@ mod tests {
         };
         let mut memory = MachineMemory::new(60.0);
         memory.take_part(&cache, 4096);
-        memory.sample(at(1));
+        memory.sample(at(1), 0);
         assert_eq!((memory.slabs(), held(&memory)), ([b"passing".to_vec()].into(), Some(4096.0)));
         memory.take_part(&cache, 0);
-        memory.sample(at(2));
+        memory.sample(at(2), 0);
         assert_eq!((memory.slabs(), held(&memory)), (BTreeSet::new(), Some(0.0)), "it is no longer queried");
-        memory.sample(at(70));
+        memory.sample(at(70), 0);
         assert_eq!(held(&memory), None);
         memory.take_part(&cache, 0);
         assert_eq!(held(&memory), None, "an empty one is none");
@@ -330,7 +406,7 @@ mod tests {
     fn accounts_that_the_kernel_lacks_are_missing() {
         let mut memory = MachineMemory::new(60.0);
         memory.take(&Machine { available: None, per_cpu: None, ..MACHINE });
-        let totals = memory.totals();
+        let totals = memory.totals(Timestamp::default());
         for name in ["available", "kernel_other", "unaccounted"] {
             let total = totals.iter().find(|total| total.column.name == name).unwrap();
             assert_eq!(total.value, Value::Missing, "{name}");

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use self::{
+    accounts::{accounts, objects},
     headline::headline,
     kernel::kernel,
     ranked_process::{AssessmentStage, RankedProcess, assessed},
@@ -22,6 +23,7 @@ use observer_core::{
     view::GroupBy,
 };
 
+mod accounts;
 mod headline;
 mod kernel;
 mod ranked_process;
@@ -38,8 +40,9 @@ pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     notes.extend(state.pressure.notes(context));
     notes.extend(state.machine.note(context.now));
     let table = process_table(processes, context, AssessmentStage::Final);
-    let mut report = context.report(vec![table, kernel(state, context)]);
-    report.totals = state.machine.totals();
+    let objects = objects(state, context);
+    let mut report = context.report(vec![table, objects, kernel(state, context), accounts(state, context)]);
+    report.totals = state.machine.totals(context.now);
     report.headline = headline;
     report.notes = notes;
     report

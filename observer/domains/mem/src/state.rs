@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use super::{
     machine::MachineMemory,
+    objects::MemoryObjects,
     pressure::{Kill, MemoryPressure},
     process::{AssessmentSource, Group, LimitState, ProcessMemory, Program, process_bytes},
     queries::MemQueries,
@@ -44,6 +45,7 @@ pub struct MemState {
     /// By name, as in [`MemFact::Place`]; forgotten with the last process in it.
     groups: HashMap<Vec<u8>, Rc<Group>>,
     pub(super) machine: MachineMemory,
+    pub(super) objects: MemoryObjects,
     pub(super) pressure: MemoryPressure,
     pub(super) predecessors: Predecessors,
     /// The programs of processes that were met and have no memory so far, until the next report.
@@ -65,6 +67,7 @@ impl MemState {
             processes: HashMap::new(),
             groups: HashMap::new(),
             machine: MachineMemory::new(request.window),
+            objects: MemoryObjects::default(),
             pressure: MemoryPressure::default(),
             predecessors: Predecessors::default(),
             met: HashMap::new(),
@@ -125,6 +128,9 @@ impl MemState {
                 self.group(cgroup).nearest.replace(Some(nearest.clone()));
             }
             MemFact::Machine(machine) => self.machine.take(machine),
+            MemFact::Accounts(accounts) => self.machine.take_accounts(accounts),
+            MemFact::Object(object) => self.objects.take(object, self.window),
+            MemFact::ReclaimableSlab { name } => self.machine.take_reclaimable(name),
             MemFact::Kernel { part, bytes } => self.machine.take_part(part, *bytes),
             MemFact::SlabsRead { took } => self.machine.slabs_read(*took),
             MemFact::PressureTotals { cgroup, stalls } => self.pressure.stalled(cgroup.as_deref(), *stalls),

@@ -1,6 +1,6 @@
 //! The answer in words: how full the machine is, when it will be full, and which processes grow.
 
-use super::ranked_process::RankedProcess;
+use super::{accounts, ranked_process::RankedProcess};
 use crate::state::MemState;
 use observer_core::{
     domain::Context,
@@ -19,7 +19,18 @@ pub(super) fn headline(
         let machine = format!("Memory {}, {} used", units::bytes(total), units::share(used));
         lines.push(format!("{machine}{}.", course(state, context)));
     }
+    let rates = processes.iter().filter_map(|process| process.assessment.trend).map(|trend| trend.rate);
+    let fastest_process = rates.fold(0.0, f64::max);
+    let object = accounts::fastest(state, context);
+    // First what grows fastest: a process that grows a little beside an object is a bystander.
+    let (before, after) = match object {
+        Some((rate, line)) if rate > fastest_process => (Some(line), None),
+        other => (None, other.map(|(_, line)| line)),
+    };
+    lines.extend(before);
     lines.extend(growing(processes, context));
+    lines.extend(after);
+    lines.extend(accounts::places(state));
     lines
 }
 

@@ -34,12 +34,18 @@ pub(super) fn kernel(state: &MemState, context: &Context<'_>) -> Table {
                 Value::unsigned(series.window.latest().map(|bytes| bytes.max(0.0) as u64)),
             ];
             cells.extend((0..6).map(|at| trend_value(at, Some(&assessment), &series.window, now)));
-            cells.extend([
-                Value::Text(assessment.verdict.name().to_owned()),
-                Value::Text(assessment.reason.clone()),
-            ]);
-            let emphasis =
-                if assessment.verdict == Verdict::Leak { Emphasis::Alarm } else { Emphasis::Notice };
+            let reclaimable = state.machine.is_reclaimable(kind, name, now);
+            let (verdict, reason) = if reclaimable {
+                ("reclaimable", "a cache: the kernel frees it when memory is needed")
+            } else {
+                (assessment.verdict.name(), assessment.reason.as_str())
+            };
+            cells.extend([Value::Text(verdict.to_owned()), Value::Text(reason.to_owned())]);
+            let emphasis = match assessment.verdict {
+                _ if reclaimable => Emphasis::Plain,
+                Verdict::Leak => Emphasis::Alarm,
+                _ => Emphasis::Notice,
+            };
             let rate = assessment.trend.map_or(0.0, |trend| trend.rate);
             let subject = Subject::KernelAccount { kind, name: name.map(<[u8]>::to_vec) };
             (rate, Row { subject, cells, emphasis, ..Row::default() })

@@ -1,0 +1,74 @@
+//! Accounts of the machine's memory beside those that every kernel has: `/proc/zoneinfo`, `/proc/vmstat`, zram.
+
+use std::{fs, path::Path};
+
+use super::field;
+use observer_core::facts::mem::Accounts;
+use observer_host::text::Text;
+
+/// The accounts, with `meminfo` as the text of that file.
+pub(super) fn accounts(root: &Path, meminfo: &str) -> Accounts {
+    let page = rustix::param::page_size() as u64;
+    let mut text = Text::default();
+    let count = |name: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().parse::<u64>().ok()
+    };
+    let huge_size = field(meminfo, "Hugepagesize").unwrap_or(0);
+    Accounts {
+        slab_reclaimable: field(meminfo, "SReclaimable"),
+        per_cpu_lists: text
+            .str(&root.join("proc/zoneinfo"))
+            .map(|zones| listed_pages(zones).saturating_mul(page)),
+        huge_free: count("HugePages_Free").map(|pages| pages.saturating_mul(huge_size)),
+        pinned: text
+            .str(&root.join("proc/vmstat"))
+            .and_then(pinned_pages)
+            .map(|pages| pages.saturating_mul(page)),
+        zram: zram(root),
+        zswap: field(meminfo, "Zswap").unwrap_or(0),
+        balloon: field(meminfo, "Balloon"),
+    }
+}
+
+/// Free pages on the lists of single CPUs, of the text of `zoneinfo`.
+fn listed_pages(zoneinfo: &str) -> u64 {
+    let counts = zoneinfo.lines().filter_map(|line| line.trim_start().strip_prefix("count:"));
+    counts.filter_map(|count| count.trim().parse::<u64>().ok()).fold(0, u64::saturating_add)
+}
+
+/// Pages that are pinned, of the text of `vmstat`: the kernel counts both directions.
+fn pinned_pages(vmstat: &str) -> Option<u64> {
+    let of = |name: &str| {
+        vmstat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.trim().parse::<u64>().ok()
+    };
+    Some(of("nr_foll_pin_acquired")?.saturating_sub(of("nr_foll_pin_released")?))
+}
+
+/// What all compressed block devices hold: the third number of `mm_stat`.
+fn zram(root: &Path) -> u64 {
+    let devices = fs::read_dir(root.join("sys/block")).into_iter().flatten().flatten();
+    let devices = devices.filter(|device| device.file_name().as_encoded_bytes().starts_with(b"zram"));
+    devices
+        .filter_map(|device| fs::read_to_string(device.path().join("mm_stat")).ok())
+        .filter_map(|numbers| numbers.split_whitespace().nth(2)?.parse::<u64>().ok())
+        .fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_all_cpus_and_zones_add_up() {
+        let zones = "Node 0, zone DMA\n  pagesets\n    cpu: 0\n              count:    7\n              high:     0\n\
+                     \x20   cpu: 1\n              count: 5\n";
+        assert_eq!(listed_pages(zones), 12);
+    }
+
+    #[test]
+    fn pinned_pages_are_those_not_released() {
+        assert_eq!(pinned_pages("nr_foll_pin_acquired 9\nnr_foll_pin_released 4\n"), Some(5));
+        assert_eq!(pinned_pages("nr_free_pages 9\n"), None);
+    }
+}

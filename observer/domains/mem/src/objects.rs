@@ -1,0 +1,114 @@
+//! Memory beside processes, object by object, over time.
+
+use std::collections::BTreeMap;
+
+use observer_core::{
+    facts::{
+        mem::{MemoryObject, ObjectId, ObjectKind},
+        session::Timestamp,
+    },
+    trend::series::Series,
+};
+
+/// What is known of all objects.
+#[derive(Debug, Default)]
+pub(super) struct MemoryObjects {
+    known: BTreeMap<ObjectId, ObjectState>,
+    /// Nanoseconds of the boot clock: the last sample.
+    sampled: Option<u64>,
+}
+
+/// One object.
+#[derive(Debug)]
+pub(super) struct ObjectState {
+    pub object: MemoryObject,
+    pub series: Series,
+}
+
+impl MemoryObjects {
+    /// A scan found the object, or no longer finds it.
+    pub(super) fn take(&mut self, object: &MemoryObject, window: f64) {
+        if object.bytes == 0 {
+            self.known.remove(&object.id);
+        } else if let Some(known) = self.known.get_mut(&object.id) {
+            known.object.clone_from(object);
+        } else {
+            let mut series = Series::new(window);
+            // The scan before did not find it: all of it has grown since.
+            if let Some(before) = self.sampled.filter(|_| object.appeared) {
+                series.push(before, 0.0, 0.0);
+            }
+            self.known.insert(object.id, ObjectState { object: object.clone(), series });
+        }
+    }
+
+    pub(super) fn sample(&mut self, now: Timestamp) {
+        self.sampled = Some(now.boot);
+        for known in self.known.values_mut() {
+            let bytes = known.object.bytes as f64;
+            known.series.push(now.boot, bytes, bytes);
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &ObjectState> {
+        self.known.values()
+    }
+
+    /// Bytes of unread data and rings, which no account of the kernel contains.
+    pub(super) fn unread(&self) -> u64 {
+        use ObjectKind::{PacketRing, Pipe, UdpSocket, UnixSocket};
+        let unread = self.all().map(|known| &known.object);
+        let unread = unread.filter(|object| matches!(object.id.kind, PacketRing | Pipe | UdpSocket | UnixSocket));
+        unread.map(|object| object.bytes).fold(0, u64::saturating_add)
+    }
+}
+
+/// The name of a kind in JSON.
+pub(super) const fn kind_name(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::TmpfsFile => "tmpfs_file",
+        ObjectKind::Memfd => "memfd",
+        ObjectKind::SysV => "sysv",
+        ObjectKind::InFlight => "in_flight",
+        ObjectKind::UnixSocket => "unix_socket",
+        ObjectKind::UdpSocket => "udp_socket",
+        ObjectKind::Pipe => "pipe",
+        ObjectKind::PacketRing => "packet_ring",
+        ObjectKind::BpfMap => "bpf_map",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(bytes: u64, appeared: bool) -> MemoryObject {
+        MemoryObject {
+            id: ObjectId { kind: ObjectKind::Pipe, device: 0, number: 7 },
+            bytes,
+            name: Vec::new(),
+            mount: None,
+            holder: None,
+            writer: None,
+            uid: None,
+            cgroup: None,
+            appeared,
+        }
+    }
+
+    #[test]
+    fn an_object_that_appears_has_grown_from_nothing_and_one_that_was_there_has_not() {
+        let at = |seconds: u64| Timestamp { boot: seconds * 1_000_000_000, ..Timestamp::default() };
+        for (appeared, growth) in [(true, Some(50.0)), (false, None)] {
+            let mut objects = MemoryObjects::default();
+            objects.sample(at(1));
+            objects.take(&object(50, appeared), 60.0);
+            objects.sample(at(2));
+            let grew = objects.all().next().and_then(|known| known.series.window.growth(at(2).boot));
+            assert_eq!(grew.filter(|grew| *grew > 0.0), growth);
+            assert_eq!(objects.unread(), 50);
+            objects.take(&object(0, false), 60.0);
+            assert_eq!(objects.all().count(), 0);
+        }
+    }
+}
