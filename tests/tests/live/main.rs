@@ -14,6 +14,7 @@ mod limits;
 mod long_scans;
 mod mem;
 mod mem_machine;
+mod mem_objects;
 mod net;
 mod recent;
 mod recording;

@@ -38,8 +38,22 @@ fn growing_kernel_memory_is_reported_by_kind() {
     observer.wait_for(|report| {
         workload.ask("step");
         let totals = &report["totals"];
-        let parts = ["free", "anon", "file", "slab", "kernel_other", "huge", "unaccounted"];
+        let parts = [
+            "free",
+            "per_cpu_lists",
+            "anon",
+            "file",
+            "slab",
+            "kernel_other",
+            "huge",
+            "zram",
+            "zswap",
+            "unread",
+            "pinned",
+            "unaccounted",
+        ];
         let sum: f64 = parts.iter().map(|part| number(totals, part).unwrap()).sum();
+        let sum = sum + number(totals, "balloon").unwrap_or(0.0);
         assert_eq!(Some(sum), number(totals, "total"), "{totals:#}");
         let new: Vec<&str> =
             grown(report).into_iter().map(|(kind, _)| kind).filter(|kind| !told.contains(kind)).collect();

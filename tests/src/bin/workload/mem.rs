@@ -4,6 +4,8 @@
 //! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat`, `vfork`, `wander` (one CPU adds
 //! pages, another removes them) and `threads`, each with a number of KiB. The other workloads start and exit differently.
 
+mod objects;
+
 use std::{
     fs::File,
     os::fd::AsRawFd as _,
@@ -18,6 +20,8 @@ use serde_json::json;
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
         ["hog"] => hog(),
+        ["object", kind] => objects::run(kind, None),
+        ["object", kind, path] => objects::run(kind, Some(path)),
         ["mappings"] => mappings(),
         ["orphan"] => orphan(),
         ["brief", count] => brief(count.parse()?),

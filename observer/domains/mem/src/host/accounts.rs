@@ -10,6 +10,8 @@ use observer_host::text::Text;
 pub(super) fn accounts(root: &Path, meminfo: &str) -> Accounts {
     let page = rustix::param::page_size() as u64;
     let mut text = Text::default();
+    // First: pages move between these lists and those of `meminfo` all the time.
+    let unused = text.str(&root.join("proc/zoneinfo")).map(|zones| unused_pages(zones).saturating_mul(page));
     let count = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         line.trim().parse::<u64>().ok()
@@ -17,9 +19,9 @@ pub(super) fn accounts(root: &Path, meminfo: &str) -> Accounts {
     let huge_size = field(meminfo, "Hugepagesize").unwrap_or(0);
     Accounts {
         slab_reclaimable: field(meminfo, "SReclaimable"),
-        per_cpu_lists: text
-            .str(&root.join("proc/zoneinfo"))
-            .map(|zones| listed_pages(zones).saturating_mul(page)),
+        per_cpu_lists: unused
+            .zip(field(meminfo, "MemFree"))
+            .map(|(unused, free)| unused.saturating_sub(free)),
         huge_free: count("HugePages_Free").map(|pages| pages.saturating_mul(huge_size)),
         pinned: text
             .str(&root.join("proc/vmstat"))
@@ -31,10 +33,14 @@ pub(super) fn accounts(root: &Path, meminfo: &str) -> Accounts {
     }
 }
 
-/// Free pages on the lists of single CPUs, of the text of `zoneinfo`.
-fn listed_pages(zoneinfo: &str) -> u64 {
-    let counts = zoneinfo.lines().filter_map(|line| line.trim_start().strip_prefix("count:"));
-    counts.filter_map(|count| count.trim().parse::<u64>().ok()).fold(0, u64::saturating_add)
+/// Free pages of all zones, those on the lists of single CPUs included, of the text of `zoneinfo`.
+fn unused_pages(zoneinfo: &str) -> u64 {
+    let number = |line: &str| {
+        let line = line.trim_start();
+        let number = line.strip_prefix("count:").or_else(|| line.strip_prefix("pages free"))?;
+        number.trim().parse::<u64>().ok()
+    };
+    zoneinfo.lines().filter_map(number).fold(0, u64::saturating_add)
 }
 
 /// Pages that are pinned, of the text of `vmstat`: the kernel counts both directions.
@@ -60,10 +66,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_all_cpus_and_zones_add_up() {
-        let zones = "Node 0, zone DMA\n  pagesets\n    cpu: 0\n              count:    7\n              high:     0\n\
+    fn free_pages_of_all_zones_and_lists_add_up() {
+        let zones = "Node 0, zone DMA\n  pages free     30\n        min      4\n  pagesets\n    cpu: 0\n              count:    7\n              high:     0\n\
                      \x20   cpu: 1\n              count: 5\n";
-        assert_eq!(listed_pages(zones), 12);
+        assert_eq!(unused_pages(zones), 42);
     }
 
     #[test]

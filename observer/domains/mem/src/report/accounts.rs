@@ -16,7 +16,7 @@ const SHARE: f64 = 0.01;
 /// … or if it changed by this many bytes in the window.
 const CHANGE: f64 = 1_048_576.0;
 /// Objects that have a row; the others are counted.
-const OBJECTS: usize = 10;
+const OBJECTS: usize = 30;
 
 /// The machine's accounts that matter, each with its trend.
 pub(super) fn accounts(state: &MemState, context: &Context<'_>) -> Table {

@@ -1,0 +1,78 @@
+//! Memory that no process's counters contain has rows of its own, with the processes that hold it.
+
+use observer_tests::{Observer, Workload, number, require_root};
+use serde_json::Value;
+
+/// Grows one kind of object and waits for the rows that have all of it, and its growth; returns the first of them.
+fn grows(kind: &str, words: &[&str], name: &str) -> Value {
+    require_root();
+    let mut workload = Workload::start(words);
+    let pid = workload.pid();
+    let mut observer = Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25"]);
+    observer.report();
+    let mut truth = 0.0;
+    let mut steps = 0;
+    let row = observer.wait_for(|report| {
+        // What grows is seen to grow: some steps more after the first ones.
+        if steps < 24 {
+            truth = number(&workload.ask("step"), "bytes").unwrap();
+            steps += 1;
+        }
+        let rows = report["objects"].as_array()?.iter();
+        let mine = rows.filter(|row| row["kind"] == kind);
+        let mine: Vec<&Value> =
+            mine.filter(|row| row["holder_pid"] == pid || row["writer_pid"] == pid).collect();
+        let bytes: f64 = mine.iter().filter_map(|row| number(row, "bytes")).sum();
+        // Buffers have heads, and other shared memory can come and go meanwhile.
+        let exact = steps == 24 && bytes >= 0.98 * truth && bytes <= 1.04 * truth + 1_048_576.0;
+        let growth = mine.iter().filter_map(|row| number(row, "growth")).sum::<f64>();
+        let named = mine.first().is_some_and(|row| row["name"].as_str().is_some_and(|text| text.contains(name)));
+        (exact && named && growth > truth / 2.0).then(|| mine[0].clone())
+    });
+    workload.quit();
+    row
+}
+
+#[test]
+fn a_file_of_a_tmpfs_that_grows_is_named_with_its_mount_and_holder() {
+    let path = format!("/dev/shm/observer-test-{}", std::process::id());
+    let row = grows("tmpfs_file", &["mem", "object", "tmpfs", &path], &path);
+    assert_eq!((row["name"].as_str(), row["mount"].as_str()), (Some(&*path), Some("/dev/shm")));
+    assert_eq!((row["holder"].as_str(), row["uid"].as_u64()), (Some("workload"), Some(0)), "{row:#}");
+}
+
+#[test]
+fn a_memfd_that_is_written_and_not_mapped_is_named_with_its_holder() {
+    let row = grows("memfd", &["mem", "object", "memfd"], "memfd:observed");
+    assert_eq!(row["name"], "memfd:observed", "{row:#}");
+}
+
+#[test]
+fn a_segment_without_attachment_is_named_with_its_creator() {
+    let row = grows("sysv", &["mem", "object", "sysv"], "shmid");
+    assert_eq!(row["writer"], "workload", "{row:#}");
+}
+
+#[test]
+fn memfds_in_flight_are_named_with_the_process_that_has_not_received_them() {
+    let row = grows("in_flight", &["mem", "object", "in_flight"], "in unix sockets");
+    assert_eq!(row["holder"], "workload", "{row:#}");
+}
+
+#[test]
+fn unread_bytes_of_a_unix_socket_are_named_with_reader_and_writer() {
+    let row = grows("unix_socket", &["mem", "object", "unix_socket"], "unread in unix sockets");
+    assert_eq!(row["holder_pid"], row["writer_pid"], "{row:#}");
+}
+
+#[test]
+fn unread_bytes_of_pipes_are_named_with_their_holder() {
+    let row = grows("pipe", &["mem", "object", "pipe"], "unread in pipes");
+    assert_eq!(row["holder"], "workload", "{row:#}");
+}
+
+#[test]
+fn rings_of_packet_sockets_are_named_with_their_holder() {
+    let row = grows("packet_ring", &["mem", "object", "packet_ring"], "rings of packet sockets");
+    assert_eq!(row["holder"], "workload", "{row:#}");
+}
