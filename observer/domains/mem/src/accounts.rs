@@ -106,7 +106,11 @@ impl AccountSeries {
 
     /// Each account with its bytes and its series.
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, Option<u64>, &Window)> {
-        NAMES.into_iter().zip(self.latest).zip(&self.windows).map(|((name, bytes), window)| (name, bytes, window))
+        NAMES
+            .into_iter()
+            .zip(self.latest)
+            .zip(&self.windows)
+            .map(|((name, bytes), window)| (name, bytes, window))
     }
 
     /// Bytes in the account `name`.
@@ -142,12 +146,17 @@ mod tests {
         };
         let parts = parts(&machine, Some(&accounts), 9);
         assert_eq!(parts.iter().flatten().sum::<u64>(), 1000);
-        let of = |parts: [Option<u64>; 18], name| parts[NAMES.iter().position(|known| *known == name).unwrap()];
+        let of =
+            |parts: [Option<u64>; 18], name| parts[NAMES.iter().position(|known| *known == name).unwrap()];
         assert_eq!(of(parts, "unread"), Some(9));
         assert_eq!(of(parts, "pinned"), Some(110), "no more than is left");
         accounts.pinned = None;
         let parts = super::parts(&machine, Some(&accounts), 9);
         assert_eq!(of(parts, "unaccounted"), Some(110));
-        assert_eq!(of(super::parts(&machine, None, 0), "unaccounted"), Some(159), "as older recordings have it");
+        assert_eq!(
+            of(super::parts(&machine, None, 0), "unaccounted"),
+            Some(159),
+            "as older recordings have it"
+        );
     }
 }

@@ -51,7 +51,13 @@ pub(crate) struct MemReader {
 
 impl MemReader {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), clock: Clock::of(root), unsettled: HashMap::new(), objects: Objects::default(), reclaimable: HashMap::new() }
+        Self {
+            root: root.to_owned(),
+            clock: Clock::of(root),
+            unsettled: HashMap::new(),
+            objects: Objects::default(),
+            reclaimable: HashMap::new(),
+        }
     }
 }
 

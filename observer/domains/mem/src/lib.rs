@@ -37,8 +37,8 @@ pub mod hooks;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "readers of the machine")]
 mod host;
 mod machine;
-mod objects;
 mod notes;
+mod objects;
 mod pressure;
 mod process;
 pub mod queries;

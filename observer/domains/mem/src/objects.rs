@@ -58,7 +58,8 @@ impl MemoryObjects {
     pub(super) fn unread(&self) -> u64 {
         use ObjectKind::{PacketRing, Pipe, UdpSocket, UnixSocket};
         let unread = self.all().map(|known| &known.object);
-        let unread = unread.filter(|object| matches!(object.id.kind, PacketRing | Pipe | UdpSocket | UnixSocket));
+        let unread =
+            unread.filter(|object| matches!(object.id.kind, PacketRing | Pipe | UdpSocket | UnixSocket));
         let pages = |object: &MemoryObject| match object.id.kind {
             // A full buffer of 32 KiB has a head of 768 bytes, which is in a slab.
             UnixSocket | UdpSocket => object.bytes / 131 * 128,

@@ -30,6 +30,9 @@ const UNNAMED_STEP: u64 = 4 << 20;
 /// The next scan waits this many times the processor time of the last one, at most this many nanoseconds.
 const PAUSE: u64 = 400;
 const PAUSE_MOST: u64 = 30_000_000_000;
+/// After this many nanoseconds an object with an estimated size is looked at again: other memory may have changed during the
+/// scan.
+const ESTIMATE_AGE: u64 = 5_000_000_000;
 /// A first scan includes processes if this much shared memory is in no file and no segment.
 const UNEXPLAINED: u64 = 64 << 20;
 /// Limits of one scan: objects, files of one filesystem, mount namespaces.
@@ -81,7 +84,8 @@ impl Objects {
         let mut filesystems = own_tmpfs(root);
         segments(root, &mut found);
         filesystems.iter().for_each(|tmpfs| files(tmpfs, &mut found));
-        let named: u64 = found.values().map(|object: &MemoryObject| object.bytes).fold(0, u64::saturating_add);
+        let named: u64 =
+            found.values().map(|object: &MemoryObject| object.bytes).fold(0, u64::saturating_add);
         if !first || levels.shared.saturating_sub(named) >= UNEXPLAINED {
             for tmpfs in foreign_tmpfs(root, &filesystems) {
                 files(&tmpfs, &mut found);
@@ -114,8 +118,11 @@ impl Objects {
     fn due(&self, now: u64, levels: Levels) -> bool {
         let Some(last) = self.last else { return true };
         let pause = last.took.saturating_mul(PAUSE).min(PAUSE_MOST);
-        now.saturating_sub(last.at) >= pause
-            && (levels.shared.abs_diff(last.levels.shared) >= SHARED_STEP
+        let age = now.saturating_sub(last.at);
+        let estimated = self.known.iter().any(|id| id.kind == ObjectKind::InFlight);
+        age >= pause
+            && (age >= ESTIMATE_AGE && estimated
+                || levels.shared.abs_diff(last.levels.shared) >= SHARED_STEP
                 || levels.unnamed.abs_diff(last.levels.unnamed) >= UNNAMED_STEP)
     }
 }
@@ -166,9 +173,8 @@ fn tmpfs_of(mounts: &Mounts, known: &BTreeSet<u64>, root: &Path) -> Vec<Tmpfs> {
 
 /// The files of `tmpfs`. A filesystem with very many is not read to its end.
 fn files(tmpfs: &Tmpfs, found: &mut BTreeMap<ObjectId, MemoryObject>) {
-    let used = rustix::fs::statvfs(&tmpfs.path).map_or(0, |space| {
-        space.f_blocks.saturating_sub(space.f_bfree).saturating_mul(space.f_frsize)
-    });
+    let used = rustix::fs::statvfs(&tmpfs.path)
+        .map_or(0, |space| space.f_blocks.saturating_sub(space.f_bfree).saturating_mul(space.f_frsize));
     if used < LEAST {
         return;
     }
@@ -192,11 +198,8 @@ fn files(tmpfs: &Tmpfs, found: &mut BTreeMap<ObjectId, MemoryObject>) {
                 let path = entry.path();
                 let below = path.strip_prefix(&tmpfs.path).unwrap_or(&path).as_os_str().as_bytes();
                 let separator: &[u8] = if tmpfs.point.ends_with(b"/") { b"" } else { b"/" };
-                let id = ObjectId {
-                    kind: ObjectKind::TmpfsFile,
-                    device: tmpfs.device,
-                    number: metadata.ino(),
-                };
+                let id =
+                    ObjectId { kind: ObjectKind::TmpfsFile, device: tmpfs.device, number: metadata.ino() };
                 let mut object = MemoryObject::new(id, bytes, [&tmpfs.point, separator, below].concat());
                 object.mount = Some(tmpfs.point.clone());
                 object.uid = Some(metadata.uid());
@@ -269,8 +272,9 @@ fn of_processes(
         let bytes = pairs.entry((queue.reader.as_ref().and_then(pid), pid(&queue.writer))).or_default();
         *bytes = bytes.saturating_add(queue.bytes);
     }
-    let number =
-        |reader: Option<u32>, writer: Option<u32>| u64::from(reader.unwrap_or(0)) << 32 | u64::from(writer.unwrap_or(0));
+    let number = |reader: Option<u32>, writer: Option<u32>| {
+        u64::from(reader.unwrap_or(0)) << 32 | u64::from(writer.unwrap_or(0))
+    };
     for ((reader, writer), bytes) in pairs {
         let id = ObjectId { kind: ObjectKind::UnixSocket, device: 0, number: number(reader, writer) };
         let mut object = MemoryObject::new(id, bytes, b"unread in unix sockets".to_vec());
@@ -286,7 +290,9 @@ fn of_processes(
         object.bytes = object.bytes.saturating_add(bytes);
         object.holder = holder;
     };
-    rings.iter().for_each(|(inode, bytes)| add(ObjectKind::PacketRing, b"rings of packet sockets", *inode, *bytes));
+    rings
+        .iter()
+        .for_each(|(inode, bytes)| add(ObjectKind::PacketRing, b"rings of packet sockets", *inode, *bytes));
     datagrams
         .iter()
         .for_each(|(inode, bytes)| add(ObjectKind::UdpSocket, b"unread in UDP sockets", *inode, *bytes));
@@ -299,12 +305,7 @@ fn of_processes(
 }
 
 /// Shared memory that is in no file, no segment and no process, if descriptors wait in a socket: it is theirs.
-fn in_flight(
-    root: &Path,
-    levels: Levels,
-    held: &Descriptors,
-    found: &mut BTreeMap<ObjectId, MemoryObject>,
-) {
+fn in_flight(root: &Path, levels: Levels, held: &Descriptors, found: &mut BTreeMap<ObjectId, MemoryObject>) {
     use ObjectKind::{Memfd, SysV, TmpfsFile};
     let shared = found.values().filter(|object| matches!(object.id.kind, Memfd | SysV | TmpfsFile));
     let named = shared.map(|object| object.bytes).fold(0, u64::saturating_add);
@@ -316,7 +317,8 @@ fn in_flight(
     let mut mapped = 0_u64;
     for folder in process_folders(root) {
         let status = text.str(&folder.join("status"));
-        mapped = mapped.saturating_add(status.and_then(|status| super::field(status, "RssShmem")).unwrap_or(0));
+        mapped =
+            mapped.saturating_add(status.and_then(|status| super::field(status, "RssShmem")).unwrap_or(0));
     }
     for (pid, descriptor) in &held.unix_like {
         let path = root.join(format!("proc/{pid}/fdinfo/{descriptor}"));
@@ -356,7 +358,9 @@ fn udp_queue(line: &str) -> Option<(u64, u64)> {
 /// The folders of all processes.
 fn process_folders(root: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(root.join("proc")).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_name().as_bytes().first().is_some_and(u8::is_ascii_digit)).map(|entry| entry.path())
+    entries
+        .filter(|entry| entry.file_name().as_bytes().first().is_some_and(u8::is_ascii_digit))
+        .map(|entry| entry.path())
 }
 
 trait Made {

@@ -1,7 +1,10 @@
 //! Where the machine's memory is: its accounts, and the objects beside processes.
 
 use super::{trend_columns, trend_value};
-use crate::{objects::{ObjectState, kind_name}, state::MemState};
+use crate::{
+    objects::{ObjectState, kind_name},
+    state::MemState,
+};
 use observer_core::{
     domain::Context,
     facts::mem::ObjectProcess,
@@ -34,7 +37,8 @@ pub(super) fn accounts(state: &MemState, context: &Context<'_>) -> Table {
         let share = bytes as f64 / total;
         let changed = assessment.growth.is_some_and(|growth| growth.abs() >= CHANGE);
         (share >= SHARE || changed).then(|| {
-            let mut cells = vec![Value::Text(name.to_owned()), Value::unsigned(Some(bytes)), Value::real(Some(share))];
+            let mut cells =
+                vec![Value::Text(name.to_owned()), Value::unsigned(Some(bytes)), Value::real(Some(share))];
             cells.extend((0..6).map(|at| trend_value(at, Some(&assessment), window, now)));
             Row { subject: Subject::KernelAccount { kind: name, name: None }, cells, ..Row::default() }
         })
@@ -83,7 +87,8 @@ fn row(known: &ObjectState, left: Option<f64>, now: u64) -> Row {
     let object = &known.object;
     let assessment = assess_life(&known.series, now, left);
     let text = |text: Option<&[u8]>| Value::text(text.map(printable));
-    let pid = |process: &Option<ObjectProcess>| Value::unsigned(process.as_ref().map(|process| process.pid.into()));
+    let pid =
+        |process: &Option<ObjectProcess>| Value::unsigned(process.as_ref().map(|process| process.pid.into()));
     let comm = |process: &Option<ObjectProcess>| {
         let comm = process.as_ref().map(|process| process.comm.as_slice());
         text(comm.filter(|comm| !comm.is_empty()))
@@ -180,7 +185,7 @@ pub(super) fn places(state: &MemState) -> Option<String> {
         .filter(|(name, _, _)| !matches!(*name, "free" | "per_cpu_lists"))
         .filter_map(|(name, bytes, _)| Some((words(name), bytes?)))
         .collect();
-    used.sort_by(|one, other| other.1.cmp(&one.1));
+    used.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     state.machine.account("free")?;
     let parts = used.iter().take(4).map(|(name, bytes)| format!("{name} {}", units::bytes(*bytes as f64)));
     let parts: Vec<String> = parts.chain([format!("free {}", units::bytes(free as f64))]).collect();

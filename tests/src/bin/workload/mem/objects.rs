@@ -180,7 +180,13 @@ fn ring(bytes: usize) -> Result<OwnedFd> {
     // SAFETY: the request lives, and its size is given.
     let done = unsafe {
         let length = size_of_val(&request) as u32;
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, libc::PACKET_RX_RING, request.as_ptr().cast(), length)
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_RX_RING,
+            request.as_ptr().cast(),
+            length,
+        )
     };
     ensure!(done == 0, "PACKET_RX_RING: {}", std::io::Error::last_os_error());
     Ok(socket)
