@@ -43,13 +43,13 @@ fn dropped_connections_are_counted_at_their_listener() {
         let truth = workload.ask("step");
         assert!(truth["overflows"].as_u64().unwrap() > 0, "{truth}");
         let pid = workload.pid();
-        let mut told = false;
+        let mut reported = false;
         observer.wait_for(|report| {
-            told |= near(report).iter().any(|text| text.contains(&local) && text.contains("no room"));
+            reported |= near(report).iter().any(|text| text.contains(&local) && text.contains("no room"));
             let row = rows(report).iter().find(|row| row["local"] == *local && row["pid"] == pid)?;
             let queue = (number(row, "queued"), number(row, "queue_limit"));
             // A queue accepts one more than its limit.
-            (told && row["overflows"] == truth["drops"] && queue == (Some(2.0), Some(1.0))).then_some(())
+            (reported && row["overflows"] == truth["drops"] && queue == (Some(2.0), Some(1.0))).then_some(())
         });
     });
 }
@@ -101,16 +101,16 @@ fn backlog_and_drops_of_an_interface_are_the_kernels_counts() {
         let truth: Value = serde_json::from_slice(&tc("-s -j qdisc show dev lo")).unwrap();
         let truth = &truth[0];
         assert!(truth["drops"].as_u64() > Some(0) && truth["qlen"].as_u64() > Some(0), "{truth}");
-        let mut told = 0;
+        let mut reported = 0;
         observer.wait_for(|report| {
             let of_lo = near(report).into_iter().filter(|text| text.starts_with("lo: "));
             let lost = of_lo.filter_map(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
-            told += lost.sum::<u64>();
+            reported += lost.sum::<u64>();
             let lo = report["links"].as_array().unwrap().iter().find(|link| link["interface"] == "lo")?;
             let same = lo["queued"] == truth["backlog"]
                 && lo["queued_packets"] == truth["qlen"]
                 && lo["queue_drops"] == truth["drops"];
-            (same && Some(told) == truth["drops"].as_u64()).then_some(())
+            (same && Some(reported) == truth["drops"].as_u64()).then_some(())
         });
     });
 }
@@ -121,9 +121,9 @@ fn nearly_exhausted_ports_get_a_note() {
         let _workload = Workload::start(&["net", "full", "ports"]);
         let mut observer = observe(&[]);
         observer.wait_for(|report| {
-            let told = near(report).iter().any(|text| text.contains("36 of the 40 ports"));
+            let reported = near(report).iter().any(|text| text.contains("36 of the 40 ports"));
             let (used, limit) = (&report["totals"]["ports"], &report["totals"]["ports_limit"]);
-            (told && (used, limit) == (&Value::from(36), &Value::from(40))).then_some(())
+            (reported && (used, limit) == (&Value::from(36), &Value::from(40))).then_some(())
         });
     });
 }
@@ -140,8 +140,8 @@ fn nearly_exhausted_descriptors_get_a_note() {
             assert_eq!(number(row, "connections"), Some(115.0 * 2.0));
             // Before 6.2 the kernel does not count descriptors.
             let counted = number(row, "descriptors");
-            let told = near(report).iter().any(|text| text.contains(&format!("{open} of at most 256")));
-            let right = counted == Some(open as f64) && told || counted.is_none();
+            let reported = near(report).iter().any(|text| text.contains(&format!("{open} of at most 256")));
+            let right = counted == Some(open as f64) && reported || counted.is_none();
             (right && number(row, "descriptor_limit") == Some(256.0)).then_some(())
         });
     });
@@ -164,19 +164,22 @@ fn the_traffic_of_a_link_is_the_kernels_count() {
         let moved = workload.ready["moved"].as_u64().unwrap();
         let payload = (workload.ask("step")["moved"].as_u64().unwrap() - moved) as f64;
         // Reported bytes of each direction, and their rounding error, because `elapsed` is in whole milliseconds.
-        let mut told = [(0.0, 1.0); 2];
+        let mut reported = [(0.0, 1.0); 2];
         observer.wait_for(|report| {
             let lo = report["links"].as_array().unwrap().iter().find(|link| link["interface"] == "lo")?;
             assert_eq!(lo["speed"], Value::Null, "loopback has no speed");
             let elapsed = number(report, "elapsed").unwrap();
-            for ((told, off), rate) in told.iter_mut().zip(["tx_rate", "rx_rate"]) {
+            for ((reported, off), rate) in reported.iter_mut().zip(["tx_rate", "rx_rate"]) {
                 let rate = number(lo, rate)?;
-                *told += rate * elapsed;
+                *reported += rate * elapsed;
                 *off += rate * 0.0005;
             }
             // Acknowledgements may arrive a little later.
             let carried: Vec<f64> = carried().iter().zip(before).map(|(now, before)| now - before).collect();
-            let same = told.iter().zip(&carried).all(|((told, off), carried)| (told - carried).abs() <= *off);
+            let same = reported
+                .iter()
+                .zip(&carried)
+                .all(|((reported, off), carried)| (reported - carried).abs() <= *off);
             (same && carried[0] >= payload).then_some(())
         });
     });

@@ -244,7 +244,7 @@ fn a_thread_with_its_own_descriptor_table_holds_a_file() {
     let thread = workload.ask("thread f");
     let mut observer = watch();
     let row = found(&mut observer, &truth);
-    let holder = holder_of(&row, workload.pid()).expect("the process whose thread it is");
+    let holder = holder_of(&row, workload.pid()).expect("the process of the thread");
     assert_eq!(holder["fds"], thread["fds"]);
     assert_eq!(row["path"], folder.file("f").to_str().unwrap(), "it is read through the thread");
     assert_eq!(row["size"], 5000);

@@ -176,7 +176,7 @@ fn growth_accounting_of_a_filesystem_adds_up() {
     wait("it is freed", rest, 0);
     // Written before observation began.
     std::fs::remove_file(format!("/proc/{}/root{}/before", workload.pid(), point.display())).unwrap();
-    wait("another is deleted that nobody has open", rest - 3_002_368, 0);
+    wait("a file without a descriptor is deleted", rest - 3_002_368, 0);
 }
 
 #[test]
@@ -217,10 +217,10 @@ fn filesystems_of_other_mount_namespaces_are_reported() {
         observer.wait_for(|report| {
             let file = file_of(report, workload.pid(), &truth)?;
             let row = row(report)?;
-            let told = file["path"] == format!("{there}/g")
+            let reported = file["path"] == format!("{there}/g")
                 && file["written"] == truth["size"]
                 && row["growth_files"] == truth["allocated"];
-            (told || fs == "tmpfs" && tool::ruled_out("disk.work", 1)).then_some(())
+            (reported || fs == "tmpfs" && tool::ruled_out("disk.work", 1)).then_some(())
         });
         assert_eq!(workload.quit(), Some(0));
         observer.wait_for(|report| row(report).is_none().then_some(()));
@@ -287,7 +287,7 @@ fn only_a_log_that_grows_line_by_line_gets_the_note() {
     workload.ask("write table pwrite 100000");
     // Enough lines for a log, but all at once.
     workload.ask("write once lines 1200000");
-    let told = |report: &Value| {
+    let reported = |report: &Value| {
         let notes = report["notes"].as_array().unwrap().iter().filter(|note| note["code"] == "small-appends");
         let texts = notes.map(|note| note["text"].as_str().unwrap().to_owned());
         texts.filter(|text| text.contains(folder.path().to_str().unwrap())).collect::<Vec<_>>()
@@ -300,7 +300,7 @@ fn only_a_log_that_grows_line_by_line_gets_the_note() {
         workload.ask("write data append 400000");
         workload.ask("write table over 300000");
         workload.ask("write table pwrite 300000");
-        Some(told(report)).filter(|notes| !notes.is_empty())
+        Some(reported(report)).filter(|notes| !notes.is_empty())
     });
     let [note] = notes.as_slice() else { panic!("{notes:#?}") };
     assert!(note.starts_with(folder.file("log").to_str().unwrap()), "{note}");

@@ -114,10 +114,10 @@ impl Drop for SharedBinary {
 #[test]
 fn without_root_the_missing_privilege_is_named() {
     let binary = SharedBinary::new();
-    let nobody = |command: &mut Command| {
+    let as_other_user = |command: &mut Command| {
         command.uid(65534).gid(65534).current_dir("/");
     };
-    for finished in run_unprivileged(nobody, binary.0.as_os_str()) {
+    for finished in run_unprivileged(as_other_user, binary.0.as_os_str()) {
         assert_unable(&finished, "CAP_BPF");
     }
 }

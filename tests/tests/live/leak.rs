@@ -38,7 +38,7 @@ fn a_planted_leak_and_only_it_is_found_within_two_minutes() {
     let first = observer.report();
     let available = first["totals"]["available"].as_f64().expect("the kernel says what is available");
     let kib_a_second = (available / FULL_IN / 1024.0).ceil();
-    let (began, mut told) = (Instant::now(), 0);
+    let (began, mut reported) = (Instant::now(), 0);
     // The leak's own total, with the time of each.
     let mut taken: Vec<(f64, f64)> = Vec::new();
     for reports in 0.. {
@@ -46,9 +46,9 @@ fn a_planted_leak_and_only_it_is_found_within_two_minutes() {
         let second = began.elapsed().as_secs();
         // The amount due by now, even if the report is late.
         let due = (kib_a_second * began.elapsed().as_secs_f64()) as u64;
-        let pages = due.saturating_sub(told) / 4;
+        let pages = due.saturating_sub(reported) / 4;
         let truth = leak.ask(&format!("map {}", 4 * pages.max(1)));
-        told += 4 * pages.max(1);
+        reported += 4 * pages.max(1);
         taken.push((began.elapsed().as_secs_f64(), number(&truth, "mapped").expect("it counts")));
         for (workload, step) in innocent.iter_mut().zip(shapes) {
             step(workload, reports);

@@ -39,10 +39,10 @@ fn the_process_that_fills_a_queue_is_named_with_the_queueing_delay() {
     observer.wait_for(|report| {
         let waited = workload.ask("link")["queue"].as_f64().unwrap_or(0.0);
         since += u32::from(since > 0 || waited > 0.05);
-        let told = note(report, "queue-filled")?["text"].as_str()?.starts_with(&named);
+        let reported = note(report, "queue-filled")?["text"].as_str()?.starts_with(&named);
         let victim = row_of(report, small)?;
         let blames = victim["evidence"].as_str()?.contains(&format!("in a queue that {bulk} workload fills"));
-        if !told || !blames {
+        if !reported || !blames {
             return None;
         }
         named_after.get_or_insert(since);

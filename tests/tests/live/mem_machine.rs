@@ -17,7 +17,7 @@ fn growing_kernel_memory_is_reported_by_kind() {
     let mut observer = Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25"]);
     let grown = |report: &Value| -> Vec<(&'static str, f64)> {
         let rows = report["kernel"].as_array().unwrap().iter();
-        let told = rows.filter_map(|row| {
+        let reported = rows.filter_map(|row| {
             assert!(number(row, "growth").unwrap() > 0.0 && row["reason"] != "", "{row:#}");
             let kind = match (row["kind"].as_str()?, row["name"].as_str()) {
                 ("page_tables", None) => "page_tables",
@@ -31,10 +31,10 @@ fn growing_kernel_memory_is_reported_by_kind() {
             };
             Some((kind, number(row, "bytes")?))
         });
-        told.collect()
+        reported.collect()
     };
     // Each kind is reported while it grows, whatever else the machine does.
-    let mut told: Vec<&str> = Vec::new();
+    let mut reported: Vec<&str> = Vec::new();
     observer.wait_for(|report| {
         workload.ask("step");
         let totals = &report["totals"];
@@ -56,12 +56,12 @@ fn growing_kernel_memory_is_reported_by_kind() {
         let sum = sum + number(totals, "balloon").unwrap_or(0.0);
         assert_eq!(Some(sum), number(totals, "total"), "{totals:#}");
         let new: Vec<&str> =
-            grown(report).into_iter().map(|(kind, _)| kind).filter(|kind| !told.contains(kind)).collect();
+            grown(report).into_iter().map(|(kind, _)| kind).filter(|kind| !reported.contains(kind)).collect();
         if !new.is_empty() {
             eprintln!("named after {} s: {}", report["observed"], new.join(", "));
         }
-        told.extend(new);
-        (told.len() == 6).then_some(())
+        reported.extend(new);
+        (reported.len() == 6).then_some(())
     });
     // The machine has at least the workload's own amount. The kernel's count of socket buffers can lack up to 1 MiB per CPU
     // since Linux 6.0 (3cd3399dd7a8, "net: implement per-cpu reserves for memory_allocated").

@@ -632,7 +632,7 @@ fn short_processes_are_reported_once_and_as_exited() {
         lives.push(child.id());
         assert!(child.wait().unwrap().success());
     }
-    let (mut told, mut sent) = (Vec::new(), 0.0);
+    let (mut reported, mut sent) = (Vec::new(), 0.0);
     observer.wait_for(|report| {
         let total = number(&report["totals"], "tx").unwrap();
         assert!(total >= sent, "the total went from {sent} to {total}");
@@ -640,11 +640,11 @@ fn short_processes_are_reported_once_and_as_exited() {
         for row in rows(report) {
             let pid = row["pid"].as_u64().unwrap() as u32;
             if lives.contains(&pid) && row["ended"] == true {
-                assert!(!told.contains(&pid), "{pid} is reported again");
-                told.push(pid);
+                assert!(!reported.contains(&pid), "{pid} is reported again");
+                reported.push(pid);
             }
         }
-        (told.len() == LIVES).then_some(())
+        (reported.len() == LIVES).then_some(())
     });
     let next = observer.report();
     assert!(lives.iter().all(|pid| row_of(&next, *pid).is_none()), "{next:#}");

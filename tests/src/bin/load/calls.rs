@@ -204,7 +204,7 @@ impl Calls {
     }
 
     fn faults(&mut self) {
-        // SAFETY: the pages are a private mapping of this process's own, and nobody else looks at them.
+        // SAFETY: the pages are a private mapping of this process, without other references.
         unsafe {
             libc::madvise(self.fault.cast(), FAULTS * PAGE, libc::MADV_DONTNEED);
             for page in 0..FAULTS {

@@ -299,7 +299,7 @@ fn child() -> Result<()> {
             }
             _ => {
                 let pid = process.take().context("no process")?;
-                // SAFETY: a child that nobody has waited for.
+                // SAFETY: a child that was not waited for.
                 unsafe { libc::kill(pid, libc::SIGKILL) };
                 wait(pid)?;
                 tell(json!({}));

@@ -45,10 +45,10 @@ pub fn run(folder: &Path, count: usize) -> Result<()> {
     drop((file, said));
     let mut bytes = vec![0; pids.len()];
     ready.read_exact(&mut bytes)?;
-    let mut told = truth;
-    told["ready"] = json!(true);
-    told["holder"] = json!(pids.last());
-    tell(told);
+    let mut ready = truth;
+    ready["ready"] = json!(true);
+    ready["holder"] = json!(pids.last());
+    tell(ready);
     while hear().is_some() {
         tell(json!({}));
     }

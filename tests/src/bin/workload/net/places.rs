@@ -64,7 +64,7 @@ pub fn start(processes: &mut Processes) -> Result<()> {
 fn in_place_of(older: u64) -> Result<TcpStream> {
     let places = u64::from(RECENT_ENTRIES);
     for _ in 0..ROUNDS * RECENT_ENTRIES {
-        // SAFETY: a new descriptor that belongs to nobody else.
+        // SAFETY: a new descriptor that this function owns.
         let socket = unsafe {
             let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
             ensure!(socket >= 0, "socket: {}", Error::last_os_error());
@@ -82,7 +82,7 @@ fn cookie(socket: &TcpStream) -> Result<u64> {
     let mut cookie: u64 = 0;
     let mut size = size_of_val(&cookie) as libc::socklen_t;
     // SAFETY: the option's value is written to an integer of its size.
-    let told = unsafe {
+    let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
@@ -91,6 +91,6 @@ fn cookie(socket: &TcpStream) -> Result<u64> {
             &raw mut size,
         )
     };
-    ensure!(told == 0, "SO_COOKIE: {}", Error::last_os_error());
+    ensure!(result == 0, "SO_COOKIE: {}", Error::last_os_error());
     Ok(cookie)
 }

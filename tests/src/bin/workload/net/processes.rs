@@ -124,7 +124,7 @@ impl Processes {
 /// A pipe: reading end, writing end.
 pub fn pipe() -> Result<(File, File)> {
     let mut ends = [0; 2];
-    // SAFETY: two new descriptors are written, and belong to nobody else.
+    // SAFETY: two new descriptors are written, and this function owns them.
     unsafe {
         ensure!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) == 0, "no pipe");
         Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])))

@@ -172,7 +172,7 @@ fn pong(stream: &mut TcpStream, count: &Count) -> Result<()> {
 
 /// A deleted file of this many bytes.
 fn file(bytes: u64) -> Result<File> {
-    // SAFETY: a new descriptor that belongs to nobody else.
+    // SAFETY: a new descriptor that this function owns.
     let file = unsafe {
         let descriptor = libc::memfd_create(c"workload".as_ptr(), 0);
         ensure!(descriptor >= 0, "memfd_create");
@@ -354,7 +354,7 @@ pub fn multipath(processes: &mut Processes) -> Result<()> {
 }
 
 fn multipath_socket() -> Result<OwnedFd> {
-    // SAFETY: a new descriptor that belongs to nobody else.
+    // SAFETY: a new descriptor that this function owns.
     unsafe {
         let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, libc::IPPROTO_MPTCP);
         ensure!(socket >= 0, "MPTCP: {}", std::io::Error::last_os_error());
