@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
-use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use clap::{ArgMatches, FromArgMatches as _, ValueEnum as _, error::ErrorKind};
 
+use crate::domains;
 use observer_core::{
+    domain::Domain,
     text::harmless,
     view::{GroupBy, Request, Sort, View},
 };
@@ -23,7 +25,7 @@ mod args;
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Show one view, report after report.
-    Watch(Watch),
+    Watch(Box<Watch>),
     /// Write everything observed into a file, and show nothing.
     Record(Record),
     /// Say what this kernel and these privileges allow.
@@ -54,7 +56,7 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct Record {
     pub file: PathBuf,
-    /// One view of each domain to record, without doubles, in the order of the contract: `Mem`, `Disk`, `Net`.
+    /// Of each domain to record the view that asks for most, without doubles, in the order of the list of domains.
     pub domains: Vec<View>,
     /// Whether command lines go into the recording.
     pub cmdline: bool,
@@ -124,7 +126,24 @@ pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
-    args::CommandLine::try_parse_from(arguments)?.command.meaning(surroundings)
+    let matches = args::command_line().try_get_matches_from(arguments)?;
+    if let Some((name, asked)) = matches.subcommand()
+        && let Some(domain) = domains::named(name)
+    {
+        return live(domain, asked, surroundings);
+    }
+    match args::Command::from_arg_matches(&matches)? {
+        args::Command::Record(record) => record.meaning().map(Command::Record),
+        args::Command::Replay(args::Replay { file }) => {
+            let asked = matches.subcommand_matches("replay").and_then(|replay| replay.subcommand());
+            let (domain, asked) = asked
+                .and_then(|(name, asked)| Some((domains::named(name)?, asked)))
+                .ok_or_else(|| wrong("a replay needs a view".to_owned()))?;
+            replayed(domain, file, asked, surroundings)
+        }
+        args::Command::Doctor(doctor) if doctor.survey => Ok(Command::Survey(doctor.live.meaning())),
+        args::Command::Doctor(doctor) => Ok(Command::Doctor(doctor.live.meaning())),
+    }
 }
 
 /// Prints what [`parse`] gave in place of a command: help as it is, an error without what was typed raw.
@@ -137,72 +156,72 @@ pub fn print(message: &clap::Error) {
     };
 }
 
-impl args::Command {
-    fn meaning(self, surroundings: Terminal) -> Result<Command, clap::Error> {
-        match self {
-            Self::Mem(mem) => live(observer_mem::views::MEM, None, mem, surroundings),
-            Self::Disk(disk) => live(disk.question.view(), None, disk.watch, surroundings),
-            Self::Net(net) => {
-                let view = by_connection(net.question.view(), &net.watch.shape);
-                live(view, Some(GroupBy::Remote), net.watch, surroundings)
-            }
-            Self::Record(record) => record.meaning().map(Command::Record),
-            Self::Replay(replay) => {
-                let (view, extra_key, shape) = match replay.view {
-                    args::Replayed::Mem(shape) => (observer_mem::views::MEM, None, shape),
-                    args::Replayed::Disk(disk) => (disk.question.view(), None, disk.shape),
-                    args::Replayed::Net(net) => {
-                        (by_connection(net.question.view(), &net.shape), Some(GroupBy::Remote), net.shape)
-                    }
-                };
-                Ok(Command::Watch(Watch {
-                    timing: shape.timing.meaning()?,
-                    format: shape.format.meaning(surroundings),
-                    request: shape.meaning(view, extra_key)?,
-                    source: Source::Recording(replay.file),
-                }))
-            }
-            Self::Doctor(doctor) if doctor.survey => Ok(Command::Survey(doctor.live.meaning())),
-            Self::Doctor(doctor) => Ok(Command::Doctor(doctor.live.meaning())),
-        }
-    }
-}
-
-/// Rows of connections are a view of their own.
-fn by_connection(view: View, shape: &args::Shape) -> View {
-    if view == observer_net::views::NET && shape.by == Some(args::Key::Connection) {
-        observer_net::views::CONNECTIONS
-    } else {
-        view
-    }
-}
-
 fn live(
-    view: View,
-    extra_key: Option<GroupBy>,
-    watch: args::Watch,
+    domain: &'static dyn Domain,
+    asked: &ArgMatches,
     surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
-    Ok(Command::Watch(Watch {
-        timing: watch.shape.timing.meaning()?,
-        format: watch.shape.format.meaning(surroundings),
-        request: watch.shape.meaning(view, extra_key)?,
-        source: Source::Kernel { live: watch.live.meaning(), record: watch.record },
-    }))
+    let watch = args::Watch::from_arg_matches(asked)?;
+    let source = Source::Kernel { live: watch.live.meaning(), record: watch.record };
+    self::watch(view(domain, asked), watch.shape, source, surroundings)
 }
 
-impl args::DiskQuestion {
-    const fn view(&self) -> View {
-        if self.deleted_open { observer_disk::views::DELETED_OPEN } else { observer_disk::views::DISK }
-    }
+fn replayed(
+    domain: &'static dyn Domain,
+    file: PathBuf,
+    asked: &ArgMatches,
+    surroundings: Terminal,
+) -> Result<Command, clap::Error> {
+    let shape = args::Shape::from_arg_matches(asked)?;
+    watch(view(domain, asked), shape, Source::Recording(file), surroundings)
 }
 
-impl args::NetQuestion {
-    const fn view(&self) -> View {
-        match (self.connections, self.listen) {
-            (true, _) => observer_net::views::CONNECTIONS,
-            (_, true) => observer_net::views::LISTEN,
-            _ => observer_net::views::NET,
+fn watch(
+    view: View,
+    shape: args::Shape,
+    source: Source,
+    surroundings: Terminal,
+) -> Result<Command, clap::Error> {
+    Ok(Command::Watch(Box::new(Watch {
+        timing: shape.timing.meaning()?,
+        format: shape.format.meaning(surroundings),
+        request: shape.meaning(view)?,
+        source,
+    })))
+}
+
+/// The view of `domain` whose flag was given, else its main one.
+fn view(domain: &dyn Domain, asked: &ArgMatches) -> View {
+    let given = |view: &&View| view.flag.is_some_and(|flag| asked.get_flag(flag));
+    let mut views = domain.views().iter();
+    let flagged = views.clone().find(given).or_else(|| views.next());
+    *flagged.expect("a domain has a main view")
+}
+
+/// What rows are made of, and the view that has such rows: `view`, or the one that `key` asks for in its place.
+fn rows(view: View, key: args::Key) -> Result<(View, GroupBy), clap::Error> {
+    let name = key.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    let offers = |view: &View| match key {
+        args::Key::Remote => view.remotes,
+        _ => view.by == Some(name.as_str()),
+    };
+    let views = domains::of(view).views();
+    let own = views.iter().copied().find(offers).filter(|own| *own == view || views.first() == Some(&view));
+    match (key, own) {
+        (args::Key::Process, _) => Ok((view, GroupBy::Process)),
+        (args::Key::Unit, _) => Ok((view, GroupBy::Unit)),
+        (args::Key::Container, _) => Ok((view, GroupBy::Container)),
+        (args::Key::Comm, _) => Ok((view, GroupBy::Comm)),
+        (args::Key::Remote, _) if view.remotes => Ok((view, GroupBy::Remote)),
+        // The own rows of the other view.
+        (args::Key::Connection, Some(own)) => Ok((own, GroupBy::Process)),
+        (args::Key::Remote | args::Key::Connection, _) => {
+            let offering = domains::ALL.iter().find(|domain| domain.views().iter().any(offers));
+            let offering = offering.map_or("", |domain| domain.declaration().name);
+            Err(wrong(format!(
+                "`--by {name}` is for `observer {offering}`; choose process, unit, container or comm for `{}`",
+                view.name
+            )))
         }
     }
 }
@@ -210,16 +229,10 @@ impl args::NetQuestion {
 impl args::Record {
     fn meaning(self) -> Result<Record, clap::Error> {
         let all = self.domains.is_empty();
-        let domains = [
-            (args::Domain::Mem, observer_mem::views::MEM),
-            (args::Domain::Disk, observer_disk::views::DISK),
-            (args::Domain::Net, observer_net::views::NET),
-        ];
+        let chosen = |name| all || self.domains.iter().any(|chosen| chosen == name);
+        let domains = domains::ALL.iter().filter(|domain| chosen(domain.declaration().name));
         Ok(Record {
-            domains: domains
-                .into_iter()
-                .filter_map(|(name, view)| (all || self.domains.contains(&name)).then_some(view))
-                .collect(),
+            domains: domains.map(|domain| domain.recorded()).collect(),
             file: self.file,
             cmdline: self.cmdline,
             resolve: !self.numeric,
@@ -230,28 +243,8 @@ impl args::Record {
 }
 
 impl args::Shape {
-    fn meaning(self, view: View, extra_key: Option<GroupBy>) -> Result<Request, clap::Error> {
-        let by = match self.by {
-            None | Some(args::Key::Process) => GroupBy::Process,
-            Some(args::Key::Unit) => GroupBy::Unit,
-            Some(args::Key::Container) => GroupBy::Container,
-            Some(args::Key::Comm) => GroupBy::Comm,
-            // The view's own rows.
-            Some(args::Key::Connection) if view == observer_net::views::CONNECTIONS => GroupBy::Process,
-            Some(args::Key::Connection) => {
-                return Err(wrong(format!(
-                    "`--by connection` is for `observer net`; choose process, unit, container or comm for `{}`",
-                    view.name
-                )));
-            }
-            Some(args::Key::Remote) => extra_key.ok_or_else(|| {
-                wrong(format!(
-                    "`--by remote` needs the other end of a connection, which `{}` does not have: \
-                     use it with `observer net`, or choose process, unit, container or comm here",
-                    view.name
-                ))
-            })?,
-        };
+    fn meaning(self, view: View) -> Result<Request, clap::Error> {
+        let (view, by) = self.by.map_or(Ok((view, GroupBy::Process)), |key| rows(view, key))?;
         let sort = self.sort.map(|args| match args.strip_prefix('-') {
             Some(column) => Sort { column: column.to_owned(), ascending: true },
             None => Sort { column: args, ascending: false },
@@ -337,7 +330,7 @@ impl args::LiveArgs {
 }
 
 fn wrong(text: String) -> clap::Error {
-    args::CommandLine::command().error(ErrorKind::ValueValidation, text)
+    args::command_line().error(ErrorKind::ValueValidation, text)
 }
 
 #[cfg(test)]

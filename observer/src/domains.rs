@@ -12,6 +12,33 @@ use observer_net::Net;
 /// Every domain that there is.
 pub const ALL: &[&dyn Domain] = &[&Mem, &Disk, &Net];
 
+/// What one may ask, at the end of `--help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  observer mem                            who grows, how fast, and until when the memory lasts
+  observer disk --deleted-open            what takes space that du cannot find
+  observer net --top                      who hogs the network, biggest first
+  observer mem --by unit --sort growth    the same by systemd unit
+  observer net --once --json              one report, for a script
+  observer record -o night.obs            everything, written down; later, anywhere:
+  observer replay night.obs mem           the same views without root
+  observer doctor                         what this kernel and these privileges allow
+
+Observing needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE); replaying needs nothing.
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 answered with something missing or lost,
+77 privilege or kernel feature lacking.";
+
+/// The names of all, in the order of [`ALL`].
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|domain| domain.declaration().name)
+}
+
+/// The domain of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static dyn Domain> {
+    ALL.iter().copied().find(|domain| domain.declaration().name == name)
+}
+
 /// The domain that answers `view`.
 #[must_use]
 pub fn of(view: View) -> &'static dyn Domain {

@@ -17,9 +17,9 @@ use pipeline::Pipeline;
 mod allocation;
 mod attach;
 pub mod commands;
-mod live;
+pub mod live;
 mod pace;
-mod pipeline;
+pub mod pipeline;
 mod replay;
 
 /// Does what was asked; how complete the answer is.
@@ -29,7 +29,7 @@ mod replay;
 pub fn run(command: Command) -> Result<Exit, Error> {
     allocation::at_start();
     match command {
-        Command::Watch(watch) => self::watch(watch),
+        Command::Watch(watch) => self::watch(*watch),
         Command::Record(record) => self::record(record),
         Command::Doctor(options) => examine(&options),
         Command::Survey(options) => survey(&options),
@@ -65,10 +65,8 @@ fn record(record: Record) -> Result<Exit, Error> {
     let domains: Vec<_> = record.domains.iter().map(|view| domains::of(*view)).collect();
     // Without a view there is still an engine a domain: what its rows would lack is what belongs into the recording.
     let engines = record.domains.iter().map(|view| {
-        let view =
-            if *view == observer_disk::views::DISK { observer_disk::views::DELETED_OPEN } else { *view };
         let (cmdline, resolve) = (record.cmdline, record.resolve);
-        domains::engine(Request { cmdline, resolve, records: true, ..Request::new(view) })
+        domains::engine(Request { cmdline, resolve, records: true, ..Request::new(*view) })
     });
     let mut pipeline = Pipeline::new(engines.collect(), None);
     wait(live::observe(&domains, &record.live, record.timing, Some(&record.file), None, &mut pipeline))?;

@@ -47,6 +47,9 @@ pub trait Views {
     /// The views, the domain's main one first.
     fn views(&self) -> &'static [View];
 
+    /// The view whose rows ask for most: what they lack is asked for while a recording is made.
+    fn recorded(&self) -> View;
+
     /// The kinds of notes in its reports, beside [`crate::report::CommonNote`].
     fn notes(&self) -> &'static [NoteKind];
 

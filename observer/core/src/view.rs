@@ -2,18 +2,26 @@
 
 use regex::Regex;
 
-/// A question that a domain answers. The domain declares it; two views of one name are the same.
+/// A question that a domain answers. The domain declares it, one of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// Its name in JSON.
     pub name: &'static str,
+    /// Its flag on the command line, without dashes. `None` for the main view, which the name of the domain asks for.
+    pub flag: Option<&'static str>,
+    /// What `--help` says of the flag; of the command, for the main view.
+    pub help: &'static str,
+    /// What `--by` calls the rows of this view, where that asks for it in place of the main view of its domain.
+    pub by: Option<&'static str>,
+    /// Whether its rows have the other end of a connection: only then can they be merged by it.
+    pub remotes: bool,
 }
 
 impl View {
-    /// The view that has this name in JSON.
+    /// A main view that has this name in JSON.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name }
+        Self { name, flag: None, help: "", by: None, remotes: false }
     }
 }
 

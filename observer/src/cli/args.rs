@@ -2,47 +2,51 @@
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Arg, ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser,
+};
+use observer_core::domain::Domain;
 use regex::Regex;
 
-const EXAMPLES: &str = "\
-Examples:
-  observer mem                            who grows, how fast, and until when the memory lasts
-  observer disk --deleted-open            what takes space that du cannot find
-  observer net --top                      who hogs the network, biggest first
-  observer mem --by unit --sort growth    the same by systemd unit
-  observer net --once --json              one report, for a script
-  observer record -o night.obs            everything, written down; later, anywhere:
-  observer replay night.obs mem           the same views without root
-  observer doctor                         what this kernel and these privileges allow
-
-Observing needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE); replaying needs nothing.
-Exit codes: 0 done, 1 failed, 2 wrong command line, 3 answered with something missing or lost,
-77 privilege or kernel feature lacking.";
+use crate::domains;
 
 /// Who eats the memory, what fills the disk, who hogs the network: answered from the kernel, exactly.
 #[derive(Debug, Parser)]
-#[command(name = "observer", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "observer", version, after_help = domains::EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, max_term_width = 110)]
-pub struct CommandLine {
-    #[command(subcommand)]
-    pub command: Command,
-}
+struct Program;
 
+// The commands that are of no domain. A doc comment would become the text at the top of `--help`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Which processes grow, how fast, and whether it is a leak
-    Mem(Watch),
-    /// Which filesystems fill, when they are full, who writes; which deleted files still take space
-    Disk(Disk),
-    /// Each process's traffic and each link's use; connections; listening sockets
-    Net(Net),
     /// Write everything observed into a file
     Record(Record),
     /// The same views from a recording, with no root and no kernel
     Replay(Replay),
     /// What this kernel and these privileges allow, each hook with the alternative chosen and why
     Doctor(Doctor),
+}
+
+/// The whole command line: a command for each domain, live and replayed, and the others.
+pub fn command_line() -> clap::Command {
+    let live = domains::ALL.iter().map(|domain| question::<Watch>(*domain));
+    let replayed = domains::ALL.iter().map(|domain| question::<Shape>(*domain));
+    Command::augment_subcommands(Program::command().subcommands(live))
+        .mut_subcommand("replay", |replay| replay.subcommands(replayed))
+}
+
+/// The command that asks a domain: a flag for each view, and the flags that all have.
+fn question<A: Args>(domain: &dyn Domain) -> clap::Command {
+    let views = domain.views();
+    let flags = || views.iter().filter_map(|view| Some((view.flag?, view.help)));
+    let arguments = flags().map(|(flag, help)| {
+        let others = flags().map(|(other, _)| other).filter(|other| *other != flag);
+        let argument = Arg::new(flag).long(flag).help(help).action(ArgAction::SetTrue);
+        argument.conflicts_with_all(others).help_heading("What to show")
+    });
+    let command = clap::Command::new(domain.declaration().name).args(arguments);
+    A::augment_args(command).about(views.first().map_or("", |main| main.help)).long_about(None)
 }
 
 #[derive(Debug, Args)]
@@ -52,39 +56,6 @@ pub struct Doctor {
     /// What this kernel's types say of all that observer relies on, for the tests of plans
     #[arg(long, hide = true)]
     pub survey: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Disk {
-    #[command(flatten)]
-    pub question: DiskQuestion,
-    #[command(flatten)]
-    pub watch: Watch,
-}
-
-#[derive(Debug, Args)]
-pub struct DiskQuestion {
-    /// Deleted files that still take space, who holds them, which still grow
-    #[arg(long, help_heading = "What to show")]
-    pub deleted_open: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Net {
-    #[command(flatten)]
-    pub question: NetQuestion,
-    #[command(flatten)]
-    pub watch: Watch,
-}
-
-#[derive(Debug, Args)]
-pub struct NetQuestion {
-    /// Each connection: bytes, rates, round-trip time, retransmits, what limits it
-    #[arg(long, conflicts_with = "listen", help_heading = "What to show")]
-    pub connections: bool,
-    /// Each listening socket: owner, queue, limit, overflows
-    #[arg(long, help_heading = "What to show")]
-    pub listen: bool,
 }
 
 /// A view of the running kernel.
@@ -105,8 +76,8 @@ pub struct Record {
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub file: PathBuf,
     /// What to record [default: all of them]
-    #[arg(value_name = "DOMAIN")]
-    pub domains: Vec<Domain>,
+    #[arg(value_name = "DOMAIN", value_parser = PossibleValuesParser::new(domains::names()))]
+    pub domains: Vec<String>,
     /// Record command lines too; they can hold secrets
     #[arg(long, help_heading = "Observing")]
     pub cmdline: bool,
@@ -119,46 +90,12 @@ pub struct Record {
     pub live: LiveArgs,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Domain {
-    Mem,
-    Disk,
-    Net,
-}
-
 #[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Replay {
     /// A recording, made by `observer record` or with `--record`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    #[command(subcommand)]
-    pub view: Replayed,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Replayed {
-    /// Which processes grow, how fast, and whether it is a leak
-    Mem(Shape),
-    /// Which filesystems fill, when they are full, who writes; which deleted files still take space
-    Disk(ReplayedDisk),
-    /// Each process's traffic and each link's use; connections; listening sockets
-    Net(ReplayedNet),
-}
-
-#[derive(Debug, Args)]
-pub struct ReplayedDisk {
-    #[command(flatten)]
-    pub question: DiskQuestion,
-    #[command(flatten)]
-    pub shape: Shape,
-}
-
-#[derive(Debug, Args)]
-pub struct ReplayedNet {
-    #[command(flatten)]
-    pub question: NetQuestion,
-    #[command(flatten)]
-    pub shape: Shape,
 }
 
 /// What shapes a report and its output, live or replayed.
@@ -184,7 +121,7 @@ pub struct Shape {
     /// Only processes in containers whose id or name matches
     #[arg(long, value_name = "REGEX", value_parser = expression, help_heading = "What to show")]
     pub container: Option<Regex>,
-    /// What a row is made of; sums stay exact; `remote` in net only
+    /// What a row is made of; sums stay exact; the last two where there are connections
     #[arg(long, value_name = "KEY", help_heading = "What to show")]
     pub by: Option<Key>,
     /// The time that growth and trends look back over, in seconds [default: 60]

@@ -103,6 +103,10 @@ impl Views for Disk {
         views::ALL
     }
 
+    fn recorded(&self) -> View {
+        views::DELETED_OPEN
+    }
+
     fn notes(&self) -> &'static [NoteKind] {
         notes::DiskNote::ALL
     }

@@ -85,6 +85,10 @@ impl Views for Mem {
         views::ALL
     }
 
+    fn recorded(&self) -> View {
+        views::MEM
+    }
+
     fn notes(&self) -> &'static [NoteKind] {
         notes::MemNote::ALL
     }

@@ -3,7 +3,8 @@
 use observer_core::view::View;
 
 /// Which processes grow, how fast, and whether it is a leak.
-pub const MEM: View = View::new("mem");
+pub const MEM: View =
+    View { help: "Which processes grow, how fast, and whether it is a leak", ..View::new("mem") };
 
 /// All of them, the main one first.
 pub const ALL: &[View] = &[MEM];

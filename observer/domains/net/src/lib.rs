@@ -97,6 +97,10 @@ impl Views for Net {
         views::ALL
     }
 
+    fn recorded(&self) -> View {
+        views::NET
+    }
+
     fn notes(&self) -> &'static [NoteKind] {
         notes::NetNote::ALL
     }
