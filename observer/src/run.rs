@@ -74,7 +74,10 @@ fn record(record: Record) -> Result<Exit, Error> {
 }
 
 /// Runs one of the loops to its end.
-fn wait(task: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+///
+/// # Errors
+/// The loop's own, and if the event loop cannot be started.
+pub fn wait(task: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::failed("starting the event loop", error))?;
     runtime.block_on(task)

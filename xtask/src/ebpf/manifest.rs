@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{OBJECTS, read, toolchain::Versions};
+use super::{read, toolchain::Versions};
 
 const NAME: &str = "manifest.toml";
 const HEADER: &str = "# What these objects were built from and with: written by `cargo xtask ebpf`, compared by `--check`.\n\
@@ -54,9 +54,9 @@ impl Manifest {
     ///
     /// # Errors
     /// When an object differs or cannot be read.
-    pub fn verify(&self, folder: &Path) -> Result<()> {
-        let found = Hashes::of(folder)?;
-        for name in OBJECTS {
+    pub fn verify(&self, folder: &Path, objects: &[&str]) -> Result<()> {
+        let found = Hashes::of(folder, objects)?;
+        for name in objects {
             if found.of_object(name) != self.objects.of_object(name) {
                 bail!(
                     "{} does not match its manifest: run `cargo xtask ebpf`",
@@ -69,13 +69,13 @@ impl Manifest {
 }
 
 impl Hashes {
-    /// The hashes of the objects in `folder`.
+    /// The hashes of `objects` in `folder`.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn of(folder: &Path) -> Result<Self> {
+    pub fn of(folder: &Path, objects: &[&str]) -> Result<Self> {
         let hash = |name: &&str| Ok(((*name).to_owned(), sha256(&read(&folder.join(format!("{name}.o")))?)));
-        OBJECTS.iter().map(hash).collect::<Result<_>>().map(Self)
+        objects.iter().map(hash).collect::<Result<_>>().map(Self)
     }
 
     /// The hash of one object.

@@ -9,22 +9,28 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{OBJECTS, manifest::Hashes, read, strip, toolchain::Toolchain};
+use super::{EbpfCrate, manifest::Hashes, read, strip, toolchain::Toolchain};
 use crate::process;
 
 const TARGET: &str = "bpfel-unknown-none";
 
-/// Builds every object with the crate's `features` and writes it to `folder`.
+/// Builds every object of the crate `built` with its `features` and writes it to `folder`.
 ///
 /// # Errors
 /// When the build fails, or an object contains a path of this machine.
-pub fn build(root: &Path, toolchain: &Toolchain, features: &str, folder: &Path) -> Result<Hashes> {
+pub fn build(
+    root: &Path,
+    toolchain: &Toolchain,
+    built: &EbpfCrate,
+    features: &str,
+    folder: &Path,
+) -> Result<Hashes> {
     let target = root.join("target/ebpf");
     let paths = Paths::of(root, toolchain)?;
     process::run(
         clean(&toolchain.cargo)
             .current_dir(root)
-            .args(["build", "--package", "observer-ebpf", "--bins", "--release", "--features", features])
+            .args(["build", "--package", built.package, "--bins", "--release", "--features", features])
             .args(["--target", TARGET, "-Z", "build-std=core"])
             .env("RUSTC", &toolchain.rustc)
             .env("RUSTC_BOOTSTRAP", "1")
@@ -34,14 +40,14 @@ pub fn build(root: &Path, toolchain: &Toolchain, features: &str, folder: &Path) 
             .env("CARGO_ENCODED_RUSTFLAGS", paths.flags().join("\u{1f}")),
     )?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for name in OBJECTS {
-        let built = read(&target.join(TARGET).join("release").join(name))?;
-        let object = strip::strip(&built).with_context(|| format!("object {name}"))?;
+    for name in built.objects {
+        let linked = read(&target.join(TARGET).join("release").join(name))?;
+        let object = strip::strip(&linked).with_context(|| format!("object {name}"))?;
         paths.must_not_be_in(&object).with_context(|| format!("object {name}"))?;
         let path = folder.join(format!("{name}.o"));
         fs::write(&path, object).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Hashes::of(folder)
+    Hashes::of(folder, built.objects)
 }
 
 /// cargo without settings from the environment: xtask is built by another toolchain, and a profile or flag would change

@@ -13,17 +13,18 @@ use std::{
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
-use super::{manifest::sha256, read};
+use super::{EbpfCrate, manifest::sha256, read};
 
-const CRATES: &[&str] = &["observer-ebpf", "observer-common"];
+/// Part of the source of every object.
+const SHARED: &[&str] = &["observer-ebpf", "observer-common"];
 
 /// The hash of the current sources.
 ///
 /// # Errors
 /// When a file cannot be read, or the workspace's manifest or lock file is not of the known form.
-pub fn hash(root: &Path) -> Result<String> {
+pub fn hash(root: &Path, built: &EbpfCrate) -> Result<String> {
     let mut files = BTreeSet::new();
-    for name in CRATES {
+    for name in SHARED.iter().chain([&built.source]) {
         collect(&root.join(name), &mut files)?;
     }
     let mut all = Vec::new();

@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn an_object_loses_dwarf_and_nothing_else() {
         let objects = Path::new(env!("CARGO_MANIFEST_DIR")).join("../observer/objects");
-        for name in crate::ebpf::OBJECTS {
+        for name in crate::ebpf::OBSERVER.objects {
             let whole = fs::read(objects.join(format!("{name}.o"))).unwrap();
             let stripped = strip(&whole).unwrap();
             let kept = sections(&stripped);
