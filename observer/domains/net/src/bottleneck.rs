@@ -2,21 +2,28 @@
 //!
 //! The questions are asked in this order, because each answer hides those after it:
 //!
-//! 1. The kernel counts for how long the receiver's window or the send buffer stopped the sender. A large part of the time
+//! 1. Data has arrived, and the process reads nothing of it.
+//! 2. The kernel counts for how long the receiver's window or the send buffer stopped the sender. A large part of the time
 //!    makes it the bottleneck.
-//! 2. Data waits to be sent all the time, so the network is the bottleneck: losses, where segments were lost without a queue
+//! 3. Data waits to be sent all the time, so the network is the bottleneck: losses, where segments were lost without a queue
 //!    in the path; otherwise the rate of the narrowest link.
-//! 3. No data waits. Where both sides send in turn, most of the time passes in round trips, on the peer's turn, or on this
+//! 4. No data waits. Where both sides send in turn, most of the time passes in round trips, on the peer's turn, or on this
 //!    side's turn. Where only this side sends, it is application-limited.
 //!
 //! What cannot be seen: why data that this side receives does not come faster. Only its sender knows that; here it is only
 //! known if this side reads too slowly.
 
+pub use self::measured::ReadingPair;
+use self::{exchange::Exchange, measured::Measured, turn_times::TurnTimes};
 use super::{
     diagnosis::{Bottleneck, Diagnosis, Remedy},
     history::Reading,
 };
 use observer_core::units::{bit_rate, bytes, counted, duration, share};
+
+mod exchange;
+mod measured;
+mod turn_times;
 
 /// The part of the time that the receiver's window must have stopped the sender. It never stops a sender with another
 /// bottleneck; with this one, the rest of the time passes while data and window updates are in flight.
@@ -36,26 +43,8 @@ const BURST: f64 = 3.0;
 /// The part of the segments that is lost at a link with a full queue. Where more is lost with hardly any queue, the queue
 /// is not the reason.
 const FEW_LOST: f64 = 0.0005;
-/// The part of the time that round trips take of an exchange that waits for nothing else.
-const TRAVELS: f64 = 0.5;
-/// Seconds that programs on a busy machine wait for a processor: no exchange is faster than that and its round trip.
-const SCHEDULED: f64 = 0.010;
 /// A queue of fewer seconds is there in any case, because packets wait for each other.
 const STANDING: f64 = 0.001;
-
-/// The readings of one connection that its bottleneck follows from.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadingPair<'a> {
-    /// The reading that times and bytes are counted from.
-    pub from: &'a Reading,
-    pub to: &'a Reading,
-    /// Those of the last seconds, `from` and `to` included, oldest first.
-    pub all: &'a [Reading],
-    /// Jiffies a second.
-    pub hz: f64,
-    /// Seconds that a queue in its path is known to add, because another connection fills it.
-    pub beside: f64,
-}
 
 /// The bottleneck of a connection between these readings.
 #[must_use]
@@ -64,64 +53,34 @@ pub fn judge(span: ReadingPair<'_>) -> Diagnosis {
     let Some(measured) = measured.filter(|measured| measured.elapsed > 0.0) else {
         return Diagnosis::unknown("it was read once only");
     };
-    let found = stopped(span, &measured)
+    let found = unread(span)
+        .or_else(|| stopped(span, &measured))
         .or_else(|| receives(span, &measured))
         .or_else(|| network(span, &measured))
         .unwrap_or_else(|| turns(span, &measured));
     Diagnosis { queue: found.queue.or_else(|| seen_queue(span, &measured, found.limit)), ..found }
 }
 
-/// Numbers of a span that several questions need.
-#[derive(Clone, Copy, Debug)]
-struct Measured {
-    /// Seconds.
-    elapsed: f64,
-    /// The parts of them with data in flight, stopped by the receiver's window, and stopped by the send buffer.
-    busy: f64,
-    window: f64,
-    buffer: f64,
-    tx: f64,
-    rx: f64,
-    /// Round-trip times in seconds: the smallest of the recent smoothed ones, and the smallest ever.
-    round_trip: Option<f64>,
-    least: Option<f64>,
-    /// Segments with data that were sent and received.
-    sent: u32,
-    received: u32,
+/// Whether the process reads nothing of what has arrived: what it has read is what arrived less what waits.
+fn unread(ReadingPair { from, to, all, hz, .. }: ReadingPair<'_>) -> Option<Diagnosis> {
+    let read = |reading: &Reading| reading.counters.rx.saturating_sub(reading.measures.unread.into());
+    let waits = |reading: &&Reading| reading.measures.unread > 0 && read(reading) == read(to);
+    if !waits(&from) {
+        return None;
+    }
+    let first = all.iter().rev().take_while(|reading| waits(reading)).last().unwrap_or(from);
+    // What waited at that moment had come before it.
+    let arrived = first.jiffies.wrapping_sub(first.times.last_received).cast_signed().max(0);
+    let seconds = to.at.saturating_sub(first.at) as f64 / 1e9 + f64::from(arrived) / hz;
+    Some(not_reading(to.measures.unread, seconds))
 }
 
-impl Measured {
-    fn of(ReadingPair { from, to, all, hz, .. }: ReadingPair<'_>) -> Option<Self> {
-        let elapsed = to.at.saturating_sub(from.at) as f64 / 1e9;
-        let spent = |at: usize| {
-            // A reading without the socket's lock can be of the moment at which one counter goes on for another.
-            let jiffies = to.measures.chrono[at].wrapping_sub(from.measures.chrono[at]).cast_signed().max(0);
-            f64::from(jiffies) / hz / elapsed
-        };
-        let recent = all.iter().rev().take(2).map(|reading| reading.measures.srtt).filter(|srtt| *srtt > 0);
-        Some(Self {
-            elapsed,
-            busy: (spent(0) + spent(1) + spent(2)).min(1.0),
-            window: spent(1).min(1.0),
-            buffer: spent(2).min(1.0),
-            tx: to.counters.tx.saturating_sub(from.counters.tx) as f64,
-            rx: to.counters.rx.saturating_sub(from.counters.rx) as f64,
-            round_trip: recent.min().map(|micros| f64::from(micros) / 1e6),
-            least: to.measures.rtt_min.map(|micros| f64::from(micros) / 1e6),
-            sent: to.times.segments_out.wrapping_sub(from.times.segments_out),
-            received: to.times.segments_in.wrapping_sub(from.times.segments_in),
-        })
-        .filter(|measured| measured.elapsed > 0.0)
-    }
-
-    /// Seconds that round trips take beyond the shortest.
-    fn queue(&self) -> Option<f64> {
-        Some((self.round_trip? - self.least?).max(0.0))
-    }
-
-    fn rate(&self) -> f64 {
-        self.tx / self.elapsed
-    }
+/// Its process reads nothing, for so many seconds at least.
+pub fn not_reading(unread: u32, seconds: f64) -> Diagnosis {
+    let (waiting, since) = (bytes(u64::from(unread)), duration(seconds));
+    let evidence =
+        format!("{waiting} have arrived that its process has not read, and it has read nothing for {since}");
+    Diagnosis::of(Bottleneck::Reader, format!("itself: does not read, {waiting} wait"), evidence)
 }
 
 /// Whether the kernel has counted what stopped the sender.
@@ -181,9 +140,10 @@ fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     if f64::from(measured.received) <= 4.0 * f64::from(measured.sent) {
         return None;
     }
-    Some(Diagnosis::unknown(
-        "it receives, and reads what arrives: why no more does is known where it is sent",
-    ))
+    let found = Exchange::of(span, measured).and_then(|exchange| exchange.of_long_answers(span));
+    Some(found.unwrap_or_else(|| {
+        Diagnosis::unknown("it receives, and reads what arrives: why no more does is known where it is sent")
+    }))
 }
 
 /// Whether data waits for the network.
@@ -254,40 +214,20 @@ fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
         let evidence = "the other side sends seldom, and all that came has been read".to_owned();
         return Diagnosis::of(Bottleneck::Peer, "the other side sends seldom".to_owned(), evidence);
     }
-    let least = measured.least.or(measured.round_trip).unwrap_or(0.0);
-    // A longer round trip may be a slow answer. Only a queue that a process is known to fill counts as one.
-    let travels = least + span.beside.min(measured.queue().unwrap_or(0.0));
-    let seconds = to.at.saturating_sub(first.at) as f64 / 1e9;
-    let exchanges = came.min(went);
-    let takes = seconds / f64::from(exchanges.max(1));
-    if exchanges > 0 && (travels >= TRAVELS * takes || takes - travels < SCHEDULED) {
+    let Some(exchange) = Exchange::of(span, measured) else {
+        return TurnTimes::of(span, measured.travels(span)).judged(span, measured.travels(span));
+    };
+    if exchange.is_of_round_trips() {
+        let round_trip = if exchange.waits > exchange.travels { measured.least } else { measured.round_trip };
+        let round_trip = duration(round_trip.or(measured.least).unwrap_or(0.0));
         let evidence = format!(
-            "one small request at a time, {} a second, and a round trip takes {}",
-            counted((f64::from(exchanges) / seconds).round() as u64, "exchange", "exchanges"),
-            duration(measured.round_trip.unwrap_or(least))
+            "one small request at a time, {} a second, and a round trip takes {round_trip}",
+            counted((f64::from(exchange.count) / exchange.seconds).round() as u64, "exchange", "exchanges"),
         );
-        let brief = format!("latency: {} a round trip", duration(measured.round_trip.unwrap_or(least)));
+        let brief = format!("latency: {round_trip} a round trip");
         return Diagnosis::of(Bottleneck::Latency, brief, evidence).gaining(Remedy::Nearness);
     }
-    let turns = TurnTimes::of(span, travels);
-    if turns.own == 0.0 && turns.other == 0.0 {
-        return Diagnosis::unknown(
-            "both sides speak within one tick of the kernel's clock: whose turn it is cannot be told",
-        );
-    }
-    if turns.other >= turns.own {
-        let evidence = format!(
-            "the other side takes {} to answer, beside a round trip of {}",
-            duration(turns.other),
-            duration(least)
-        );
-        let brief = format!("the other side: {} to answer", duration(turns.other));
-        Diagnosis::of(Bottleneck::Peer, brief, evidence)
-    } else {
-        let evidence = format!("its process takes {} before it speaks again", duration(turns.own));
-        let brief = format!("itself: {} between requests", duration(turns.own));
-        Diagnosis::of(Bottleneck::Application, brief, evidence)
-    }
+    exchange.judged(span)
 }
 
 /// Whether this side sent last, after the peer had sent too: it may wait for an answer.
@@ -301,43 +241,6 @@ fn usual_round_trip(span: ReadingPair<'_>) -> f64 {
     let mut sorted: Vec<u32> = readings.collect();
     sorted.sort_unstable();
     sorted.get(sorted.len() / 2).map_or(0.0, |micros| f64::from(*micros) / 1e6)
-}
-
-/// How long each side takes on its turn, seconds.
-#[derive(Clone, Copy, Debug, Default)]
-struct TurnTimes {
-    own: f64,
-    other: f64,
-}
-
-impl TurnTimes {
-    /// From the times of the last data in each direction: a reading shows one turn that has ended, and one that has not.
-    fn of(ReadingPair { all, hz, .. }: ReadingPair<'_>, round_trip: f64) -> Self {
-        let mut turns = Self::default();
-        for reading in all.iter().filter(|reading| reading.times.segments_in > 0) {
-            let times = &reading.times;
-            let after =
-                |later: u32, earlier: u32| f64::from(later.wrapping_sub(earlier).cast_signed().max(0)) / hz;
-            let (sent, received) = (times.last_sent, times.last_received);
-            let now = reading.jiffies;
-            let order = received.wrapping_sub(sent).cast_signed();
-            // Within one jiffy: a fast answer, or a question that followed an answer. If each is one segment, their numbers
-            // show which; if not, it is unknown.
-            let ahead = times.segments_out.wrapping_sub(times.segments_in);
-            let soon = order == 0 && round_trip * hz < 2.0;
-            if soon && ahead > 1 {
-                continue;
-            }
-            if order > 0 || (soon && ahead == 0) {
-                turns.other = turns.other.max(after(received, sent) - round_trip);
-                turns.own = turns.own.max(after(now, received));
-            } else {
-                turns.own = turns.own.max(after(sent, received));
-                turns.other = turns.other.max(after(now, sent) - round_trip);
-            }
-        }
-        turns
-    }
 }
 
 /// Seconds that a queue adds for a connection that does not fill it. Only for one that round trips limit: in others answers

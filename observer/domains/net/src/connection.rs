@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use observer_common::net::{STATE_CLOSE_WAIT, STATE_CLOSING};
+
 use super::{
     bottleneck::{self, ReadingPair},
     bytes::{ByteCorrection, Bytes},
@@ -12,8 +14,11 @@ use super::{
 };
 use observer_core::facts::{
     TaskId,
-    net::{ClosedFact, ConnectionFact, Counters, Packed, StreamBytes},
+    net::{ClosedFact, ConnectionFact, Counters, Packed, StreamBytes, TcpMeasures},
 };
+
+/// `TCP_LAST_ACK`.
+const STATE_LAST_ACK: u8 = 9;
 
 /// A connection that is open, or that closed since the last report. There can be very many, most of them idle.
 #[derive(Clone, Debug)]
@@ -139,11 +144,13 @@ impl Connection {
         Self { fact, packed: Some(packed), account: None, phase: Phase::Open, counted: true, arrived: true }
     }
 
-    /// Its packed fact, if that is all to remember: it is open, does not change, and its bytes are attributed.
+    /// Its packed fact, if that is all to remember: it is open, does not change, its process has read what came, and its
+    /// bytes are attributed.
     #[must_use]
     pub fn idle_form(&self) -> Option<&Packed> {
         let settled = self.account.as_ref().is_none_or(|account| account.is_settled(&self.fact));
-        let idle = self.phase == Phase::Open && self.counted && self.arrived && settled;
+        let read = unread(&self.fact) == 0;
+        let idle = self.phase == Phase::Open && self.counted && self.arrived && settled && read;
         self.packed.as_ref().filter(|_| idle)
     }
 
@@ -284,12 +291,14 @@ impl Connection {
     /// Whether it has not changed for so long that it has no bottleneck.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        let still = self.account.as_ref().is_none_or(|account| account.history.is_empty());
+        let still =
+            unread(&self.fact) == 0 && self.account.as_ref().is_none_or(|account| account.history.is_empty());
         still && self.fact.times.is_some()
     }
 
     fn reading(&self, Clocks { at, jiffies, .. }: Clocks) -> Option<Reading> {
-        let (counters, measures) = (self.fact.counters, self.fact.measures);
+        let counters = self.fact.counters;
+        let measures = TcpMeasures { unread: unread(&self.fact), ..self.fact.measures };
         Some(Reading { at, jiffies: jiffies?, counters, measures, times: self.fact.times? })
     }
 
@@ -301,10 +310,22 @@ impl Connection {
         };
         let history = self.account.as_ref().map(|account| &account.history);
         let Some(history) = history.filter(|history| !history.is_empty()) else {
-            return Diagnosis::unknown(STILL);
+            return self.not_read(clocks, hz).unwrap_or_else(|| Diagnosis::unknown(STILL));
         };
         let (all, from) = history.with(now);
-        bottleneck::judge(ReadingPair { from: &all[from], to: &now, all: &all, hz, beside })
+        let ends = &self.fact.ends;
+        let local =
+            ends.remote.is_some_and(|remote| remote.ip() == ends.local.ip() || remote.ip().is_loopback());
+        let answers = self.fact.passive;
+        bottleneck::judge(ReadingPair { from: &all[from], to: &now, all: &all, hz, beside, answers, local })
+    }
+
+    /// Whether data has arrived that its process does not read, where nothing has changed since: the last of it has waited
+    /// since then.
+    fn not_read(&self, clocks: Clocks, hz: f64) -> Option<Diagnosis> {
+        let (unread, times) = (unread(&self.fact), self.fact.times?);
+        let waited = clocks.jiffies?.wrapping_sub(times.last_received).cast_signed().max(0);
+        (unread > 0).then(|| bottleneck::not_reading(unread, f64::from(waited) / hz))
     }
 
     /// Bytes per second of the kernel's latest sample of deliveries; `None` before the first.
@@ -322,4 +343,10 @@ impl Connection {
     pub fn round_trip(&self) -> Option<f64> {
         (self.fact.measures.srtt > 0).then(|| f64::from(self.fact.measures.srtt) / 1e6)
     }
+}
+
+/// Bytes that the process has not read. The kernel counts a FIN as one.
+fn unread(fact: &ConnectionFact) -> u32 {
+    let ended = matches!(fact.state, STATE_CLOSE_WAIT | STATE_LAST_ACK | STATE_CLOSING);
+    fact.measures.unread.saturating_sub(ended.into())
 }

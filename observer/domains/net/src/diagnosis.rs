@@ -7,6 +7,8 @@ pub const STILL: &str = "nothing flows";
 /// What limits a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bottleneck {
+    /// The process at this end does not read.
+    Reader,
     Link,
     Receiver,
     SendBuffer,
@@ -23,6 +25,7 @@ impl Bottleneck {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Reader => "reader",
             Self::Link => "link",
             Self::Receiver => "receiver",
             Self::SendBuffer => "send_buffer",

@@ -17,6 +17,7 @@ mod processes;
 mod scenario;
 mod sharing;
 mod tcp;
+mod turns;
 mod udp;
 mod uring;
 mod zerocopy;
@@ -36,6 +37,7 @@ pub fn run(words: &[&str]) -> Result<()> {
         }
         ["scenario", limit, seed, range] => scenario::run(limit, seed, range),
         ["bloat", seed] => scenario::bloat(seed),
+        ["turns", seed, count, longest] => turns::run(seed, count, longest),
         ["lossy", percent] => lossy::run(percent),
         [kind] => once(kind),
         _ => bail!("no such workload"),

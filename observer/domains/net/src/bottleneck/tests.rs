@@ -32,7 +32,15 @@ impl Pair {
         before.times.segments_out -= self.segments.0;
         before.times.segments_in -= self.segments.1;
         let all = [before, self.now];
-        judge(ReadingPair { from: &all[0], to: &all[1], all: &all, hz: 250.0, beside: self.beside })
+        judge(ReadingPair {
+            from: &all[0],
+            to: &all[1],
+            all: &all,
+            hz: 250.0,
+            beside: self.beside,
+            answers: false,
+            local: false,
+        })
     }
 }
 
@@ -312,6 +320,14 @@ fn round_trips_behind_a_queue_that_another_fills_are_round_trips() {
 #[test]
 fn a_single_reading_shows_no_bottleneck() {
     let now = link().now;
-    let judgement = judge(ReadingPair { from: &now, to: &now, all: &[now], hz: 250.0, beside: 0.0 });
+    let judgement = judge(ReadingPair {
+        from: &now,
+        to: &now,
+        all: &[now],
+        hz: 250.0,
+        beside: 0.0,
+        answers: false,
+        local: false,
+    });
     assert_eq!(judgement.limit, Bottleneck::Unknown);
 }
