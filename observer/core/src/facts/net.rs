@@ -64,6 +64,21 @@ pub enum NetFact {
     /// The control group of the process that has been in a network namespace the longest; `None` if observer may not
     /// look at any process in it. An event: it is queried.
     Namespace { netns: u32, cgroup: Option<Vec<u8>> },
+    /// Queues of a network namespace's sockets as `sock_diag` reports them; `None` where it does not. `refuses`: a
+    /// connection that finds a full accept queue is refused, and otherwise has to try again. An event: it is asked for each
+    /// report.
+    SocketQueues { netns: u32, sockets: Option<Vec<SocketQueueFact>>, refuses: Option<bool> },
+}
+
+/// The queue of one socket: one for datagrams, or an MPTCP listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketQueueFact {
+    pub cookie: u64,
+    /// Connections that wait to be accepted, and the most that may; `None` of datagrams.
+    pub queued: Option<u32>,
+    pub queue_limit: Option<u32>,
+    /// Datagrams or connections that found no room since the socket was opened; `None` where that is not known.
+    pub drops: Option<u32>,
 }
 
 /// Limited resources of connections other than memory.

@@ -39,6 +39,7 @@ impl State for NetState {
             remotes: remotes.map(|(ip, _)| ip).filter(|ip| self.names.lack(*ip)).collect(),
             descriptors: capacity::asked(self.tally.processes()),
             namespaces: self.namespaces.lacking(),
+            queues: self.queues_wanted(context.request.view == views::LISTEN),
         };
         let names = processes.filter(|id| context.processes.unread(*id)).collect();
         HostQueries::of_names(names, context.request.cmdline).with(queries)

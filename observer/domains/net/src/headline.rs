@@ -120,7 +120,8 @@ fn listening(state: &NetState) -> String {
     let sockets = counted(all, "socket listens", "sockets listen");
     match (full.is_empty(), waiting) {
         (false, _) => {
-            format!("{sockets}; the queue of {} is full: connections are refused.", full.join(", "))
+            let then = if state.refuses { "are refused" } else { "get no answer and time out" };
+            format!("{sockets}; the queue of {} is full: more connections {then}.", full.join(", "))
         }
         (true, 0) => format!("{sockets}; no connection waits to be accepted."),
         (true, _) => format!("{sockets}; {}.", counted(waiting, "connection waits", "connections wait")),

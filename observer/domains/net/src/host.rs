@@ -10,16 +10,19 @@ use observer_core::{
 };
 use observer_host::process::Clock;
 
+mod netlink;
 mod netns;
 mod network;
 mod queues;
 mod remotes;
+mod socket_queues;
 
 /// The reader, and what it keeps between two reports.
 pub(crate) struct NetReader {
     root: PathBuf,
     clock: Clock,
     network: network::Network,
+    queues: socket_queues::SocketQueues,
     /// Started when a name is first asked for.
     remotes: Option<remotes::Remotes>,
 }
@@ -30,6 +33,7 @@ impl NetReader {
             root: root.to_owned(),
             clock: Clock::of(root),
             network: network::Network::new(root),
+            queues: socket_queues::SocketQueues::default(),
             remotes: None,
         }
     }
@@ -44,6 +48,7 @@ impl ReadHost for NetReader {
         if let Some(queries) = queries.own::<NetQueries>() {
             network::answer(&self.root, self.clock, queries, out);
             netns::answer(&self.root, queries, out);
+            self.queues.answer(&self.root, queries, out);
             if self.remotes.is_none() && !queries.remotes.is_empty() {
                 self.remotes = remotes::Remotes::start();
             }

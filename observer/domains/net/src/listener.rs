@@ -1,12 +1,12 @@
 //! Sockets that connections arrive at.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use hashbrown::HashMap;
 
 use observer_core::facts::{
     TaskId,
-    net::{Endpoint, SocketFact},
+    net::{Endpoint, SocketFact, SocketQueueFact},
 };
 
 /// A listener, and what arrived at it while observed.
@@ -16,6 +16,8 @@ pub struct Listener {
     pub fact: Option<Arc<SocketFact>>,
     /// Connections that a process took over since observation began.
     pub accepted: u64,
+    /// The same by process.
+    accepted_by: HashMap<TaskId, u64>,
     /// Connections that had found no room at the last report.
     reported: Option<u32>,
 }
@@ -41,6 +43,14 @@ impl Listeners {
         self.by_cookie.entry(fact.cookie).or_default().fact = Some(Arc::clone(fact));
     }
 
+    /// What the kernel reports of its queue, where it reports more than a scan finds.
+    pub fn amend(&mut self, queue: &SocketQueueFact) {
+        if let Some(fact) = self.by_cookie.get_mut(&queue.cookie).and_then(|listener| listener.fact.as_mut())
+        {
+            amend(fact, queue);
+        }
+    }
+
     /// No scan finds it any longer.
     pub fn forget(&mut self, cookie: u64) {
         self.by_cookie.remove(&cookie);
@@ -58,6 +68,7 @@ impl Listeners {
             let nearest = fitting.max_by_key(|(cookie, listener)| (listener.nearness(&arrival), **cookie));
             if let Some((_, listener)) = nearest {
                 listener.accepted += 1;
+                *listener.accepted_by.entry(arrival.owner).or_default() += 1;
             }
         }
     }
@@ -77,7 +88,24 @@ impl Listeners {
     }
 }
 
+/// The same socket with its queue as the kernel reports it.
+pub fn amend(fact: &mut Arc<SocketFact>, queue: &SocketQueueFact) {
+    let fact = Arc::make_mut(fact);
+    fact.queued = queue.queued.unwrap_or(fact.queued);
+    fact.queue_limit = queue.queue_limit.or(fact.queue_limit);
+    fact.drops = queue.drops.unwrap_or(fact.drops);
+}
+
 impl Listener {
+    /// Its holders: those that accept first, the most first, then the youngest, which others have made to do it.
+    #[must_use]
+    pub fn holders(&self) -> Vec<TaskId> {
+        let mut holders = self.fact.as_ref().map(|fact| fact.holders.to_vec()).unwrap_or_default();
+        let accepted = |id: &TaskId| self.accepted_by.get(id).copied().unwrap_or_default();
+        holders.sort_by_key(|id| Reverse((accepted(id), id.start, id.tgid)));
+        holders
+    }
+
     /// Connections that found no room since the last report.
     #[must_use]
     pub fn dropped(&self) -> u64 {

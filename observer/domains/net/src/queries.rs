@@ -13,6 +13,8 @@ pub struct NetQueries {
     pub remotes: BTreeSet<IpAddr>,
     /// Network namespaces, by their inode numbers, whose owner is wanted.
     pub namespaces: BTreeSet<u32>,
+    /// Network namespaces of which the queues of listeners and datagram sockets are wanted.
+    pub queues: BTreeSet<u32>,
 }
 
 impl DomainQueries for NetQueries {
@@ -20,5 +22,6 @@ impl DomainQueries for NetQueries {
         self.descriptors.extend(other.descriptors);
         self.remotes.extend(other.remotes);
         self.namespaces.extend(other.namespaces);
+        self.queues.extend(other.queues);
     }
 }

@@ -162,17 +162,21 @@ fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: R
 
 /// Listeners and bound datagram sockets, those with a queue first.
 pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
-    let tcp = state
-        .listeners
-        .iter()
-        .filter_map(|listener| Some((listener.fact.as_deref()?, Some(listener.accepted))));
+    let arriving = state.listeners.iter().filter_map(|listener| {
+        Some((listener.fact.as_deref()?, Some(listener.accepted), listener.holders()))
+    });
     let bound = state
         .sockets
         .values()
         .map(Arc::as_ref)
         .filter(|socket: &&SocketFact| socket.ends.remote.is_none() && socket.ends.local.port() != 0);
-    let mut found: Vec<(&SocketFact, Option<u64>)> = tcp.chain(bound.map(|socket| (socket, None))).collect();
-    found.sort_by_key(|(socket, _)| {
+    let bound = bound.map(|socket| {
+        let mut holders = socket.holders.to_vec();
+        holders.sort_by_key(|id| (id.start, id.tgid));
+        (socket, None, holders)
+    });
+    let mut found: Vec<(&SocketFact, Option<u64>, Vec<TaskId>)> = arriving.chain(bound).collect();
+    found.sort_by_key(|(socket, ..)| {
         let waiting = if socket.listening { socket.queued } else { 0 };
         (Reverse(waiting), socket.ends.local, socket.cookie)
     });
@@ -184,11 +188,10 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
         Column::gauge("queue_limit", Unit::Count).shown("OF", 2),
         Column::counter("overflows", Unit::Count).shown("OVERFLOWS", 1),
         Column::counter("accepted", Unit::Count).shown("ACCEPTED", 3),
+        Column::text("holders"),
     ]);
     all.extend(NAMESPACE);
-    let rows = found.into_iter().map(|(socket, accepted)| {
-        let mut holders = socket.holders.clone();
-        holders.sort_by_key(|id| (id.start, id.tgid));
+    let rows = found.into_iter().map(|(socket, accepted, holders)| {
         let mut cells = process_cells(holders.first().copied(), context);
         let (queued, limit) = (u64::from(socket.queued), socket.queue_limit.map(u64::from));
         cells.extend([
@@ -196,8 +199,9 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
             Value::Text(socket.ends.local.to_string()),
             Value::unsigned(socket.listening.then_some(queued)),
             Value::unsigned(limit),
-            Value::Unsigned(u64::from(socket.drops)),
+            Value::unsigned(state.drops(socket)),
             Value::unsigned(accepted),
+            Value::text((!holders.is_empty()).then(|| labels(&holders, context))),
         ]);
         cells.extend(namespace(Some(socket.ends.netns), state));
         let emphasis = match limit {
@@ -206,9 +210,14 @@ pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
             _ => Emphasis::Plain,
         };
         let subject = Subject::Listener { cookie: socket.cookie };
-        Row { subject, processes: holders.into_vec(), cells, emphasis, ..Row::default() }
+        Row { subject, processes: holders, cells, emphasis, ..Row::default() }
     });
     Table::of_processes("rows", all, rows.collect())
+}
+
+/// Processes in words.
+fn labels(ids: &[TaskId], context: &Context<'_>) -> String {
+    ids.iter().map(|id| context.processes.label(*id)).collect::<Vec<_>>().join(", ")
 }
 
 /// Where a socket is: the network namespace, and the container whose that is.

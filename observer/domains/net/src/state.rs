@@ -3,9 +3,9 @@
 //! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
 //! Its bytes are attributed each time there is a new fact about the connection.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeSet, sync::Arc};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     bytes::Bytes,
@@ -15,7 +15,7 @@ use super::{
     diagnoses::Diagnoses,
     hooks::LIFE,
     link::Links,
-    listener::Listeners,
+    listener::{self, Listeners},
     namespace::Namespaces,
     peer_names::{self, PeerNames},
     peer_totals::{PeerTotals, Tally},
@@ -27,7 +27,7 @@ use observer_core::{
         TaskId,
         net::{
             CapacityFact, ClosedFact, ClosedTotalsFact, ConnectionHandle, Counters, Descriptors, Endpoint,
-            FlowFact, FlowSlot, NetFact, Protocol, SocketFact,
+            FlowFact, FlowSlot, NetFact, Protocol, SocketFact, SocketQueueFact,
         },
         session::{SessionFact, Timestamp},
     },
@@ -75,6 +75,10 @@ pub struct NetState {
     pub(super) unwatched: u64,
     pub(super) room: Option<CapacityFact>,
     pub(super) namespaces: Namespaces,
+    /// Network namespaces whose socket queues the kernel does not report.
+    queues_unknown: HashSet<u32>,
+    /// Whether a connection that finds a full accept queue is refused, where that is known.
+    pub(super) refuses: bool,
     /// What was answered for the report that is due.
     pub(super) descriptors: HashMap<TaskId, Descriptors>,
 }
@@ -230,6 +234,10 @@ impl NetState {
                 self.namespaces.met(fact.ends.netns);
                 self.sockets.insert(fact.cookie, Arc::clone(fact));
             }
+            NetFact::SocketQueues { netns, sockets, refuses } => {
+                self.refuses = refuses.unwrap_or(self.refuses);
+                self.queues(*netns, sockets.as_deref());
+            }
             NetFact::Links(facts) => self.links.update(facts, self.started),
             NetFact::Saturation(facts) => self.links.saturate(facts),
         }
@@ -251,6 +259,34 @@ impl NetState {
             }
         }
         self.settle(cookie);
+    }
+
+    /// The kernel has reported the queues of a namespace's sockets.
+    fn queues(&mut self, netns: u32, sockets: Option<&[SocketQueueFact]>) {
+        match sockets {
+            Some(_) => self.queues_unknown.remove(&netns),
+            None => self.queues_unknown.insert(netns),
+        };
+        for queue in sockets.unwrap_or_default() {
+            match self.sockets.get_mut(&queue.cookie) {
+                Some(fact) => listener::amend(fact, queue),
+                None => self.listeners.amend(queue),
+            }
+        }
+    }
+
+    /// What found no room at a socket. Where the kernel does not report it, a scan may find none where there are some.
+    pub(super) fn drops(&self, socket: &SocketFact) -> Option<u64> {
+        let unknown = self.queues_unknown.contains(&socket.ends.netns) && socket.protocol != Protocol::Tcp;
+        (!unknown || socket.drops > 0).then_some(socket.drops.into())
+    }
+
+    /// Network namespaces whose queues only the kernel's report shows: of MPTCP listeners, and with `datagrams` of sockets
+    /// for datagrams.
+    pub(super) fn queues_wanted(&self, datagrams: bool) -> BTreeSet<u32> {
+        let multipath = self.listeners.facts().filter(|fact| fact.protocol == Protocol::Mptcp);
+        let bound = self.sockets.values().filter(|_| datagrams);
+        multipath.chain(bound).map(|fact| fact.ends.netns).collect()
     }
 
     fn closed(&mut self, fact: &ClosedFact) {

@@ -31,6 +31,7 @@ impl NetFact {
             Self::Room(_) => Some(NetSlot::Room),
             Self::Saturation(_) => Some(NetSlot::Saturation),
             Self::Namespace { .. }
+            | Self::SocketQueues { .. }
             | Self::Descriptors { .. }
             | Self::RemoteName { .. }
             | Self::Closed(_)

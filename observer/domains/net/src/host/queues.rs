@@ -13,19 +13,16 @@ use rustix::{
     },
 };
 
+use super::netlink::{MESSAGE, attribute, half, word};
 use observer_core::facts::net::QueueFact;
 
 /// The kernel answers in pieces of at most so many bytes: what it makes room for where pages are large, and fills two pages
 /// of the usual size with what it needs besides.
 const PIECE: usize = 8192 - 320;
-/// Lengths of the headers that a message, a traffic control message and an attribute begin with.
-const MESSAGE: usize = 16;
+/// Length of the header of a traffic control message.
 const CONTROL: usize = 20;
-const ATTRIBUTE: usize = 4;
 /// `TC_H_ROOT`: the discipline that a packet meets first. One of several queues counts what waits in all of them.
 const ROOT: u32 = u32::MAX;
-/// Two bits of an attribute's type are flags.
-const TYPE: u16 = 0x3fff;
 /// `TCA_STATS_QUEUE`, within `TCA_STATS2`.
 const STATS_QUEUE: u16 = 3;
 
@@ -111,29 +108,9 @@ fn queue(attributes: &[u8]) -> Option<QueueFact> {
     Some(QueueFact { packets: word(of, 0)?, bytes: word(of, 4)?, drops: word(of, 8)? })
 }
 
-/// What the attribute of this type holds.
-fn attribute(mut rest: &[u8], kind: u16) -> Option<&[u8]> {
-    loop {
-        let (length, found) = (usize::from(half(rest, 0)?), half(rest, 2)? & TYPE);
-        let value = rest.get(ATTRIBUTE..length)?;
-        if found == kind {
-            return Some(value);
-        }
-        rest = rest.get(length.next_multiple_of(4)..)?;
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::netlink::ATTRIBUTE, *};
 
     fn attribute_of(kind: u16, value: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::from(((value.len() + ATTRIBUTE) as u16).to_ne_bytes());

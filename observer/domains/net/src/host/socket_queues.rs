@@ -1,0 +1,213 @@
+//! Queues of listeners and of sockets for datagrams, as the kernel's `sock_diag` reports them: the drops of a datagram
+//! socket, which newer kernels count apart from the socket, and the accept queue of an MPTCP listener, which is its first
+//! subflow's.
+//!
+//! A netlink socket belongs to the network namespace in which it was made, so there is one for each namespace, made by a
+//! thread that enters it.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use rustix::{
+    io,
+    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with},
+};
+
+use super::{
+    netlink::{MESSAGE, attribute, half, word},
+    netns::namespace,
+};
+use crate::queries::NetQueries;
+use observer_core::facts::{
+    Fact,
+    net::{NetFact, SocketQueueFact},
+};
+
+/// The kernel answers in pieces of at most so many bytes.
+const PIECE: usize = 32_768;
+/// `SOCK_DIAG_BY_FAMILY`.
+const BY_FAMILY: u16 = 20;
+/// Lengths of `inet_diag_req_v2` and `inet_diag_msg`.
+const REQUEST: usize = 56;
+const ANSWER: usize = 72;
+/// Places in `inet_diag_msg`.
+const STATE: usize = 1;
+const LOCAL: std::ops::Range<usize> = 4..6;
+const LOCAL_ADDRESS: std::ops::Range<usize> = 8..24;
+const COOKIE: usize = 44;
+const QUEUED: usize = 56;
+const LIMIT: usize = 60;
+/// `INET_DIAG_SKMEMINFO`, and the drops in it.
+const MEMORY: u16 = 7;
+const DROPS: usize = 32;
+/// `INET_DIAG_REQ_PROTOCOL`: for a protocol that does not fit in a byte.
+const PROTOCOL: u16 = 3;
+const LISTEN: u8 = 10;
+
+/// The sockets that it asks through, by network namespace.
+#[derive(Debug, Default)]
+pub struct SocketQueues {
+    sockets: HashMap<u32, OwnedFd>,
+}
+
+impl SocketQueues {
+    /// Answers for every namespace that was asked about.
+    pub fn answer(&mut self, root: &Path, wants: &NetQueries, out: &mut Vec<Fact>) {
+        self.sockets.retain(|netns, _| wants.queues.contains(netns));
+        for &netns in &wants.queues {
+            let sockets = self.read(root, netns);
+            let refuses = fs::read_to_string(root.join("proc/sys/net/ipv4/tcp_abort_on_overflow"));
+            let refuses = refuses.ok().map(|text| text.trim() != "0");
+            out.push(Fact::Net(NetFact::SocketQueues { netns, sockets, refuses }));
+        }
+    }
+
+    /// `None` where the kernel does not answer.
+    fn read(&mut self, root: &Path, netns: u32) -> Option<Vec<SocketQueueFact>> {
+        let socket = match self.sockets.remove(&netns) {
+            Some(socket) => socket,
+            None => socket_in(root, netns)?,
+        };
+        let found = all(&socket).ok()?;
+        // One whose answer was not understood may have more of it.
+        self.sockets.insert(netns, socket);
+        Some(found)
+    }
+}
+
+/// A socket of this namespace.
+fn socket_in(root: &Path, netns: u32) -> Option<OwnedFd> {
+    let open = || {
+        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))
+    };
+    if namespace(&root.join("proc/self")) == Some(netns) {
+        return open().ok();
+    }
+    let folders = fs::read_dir(root.join("proc")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let inside: PathBuf = folders.into_iter().find(|folder| namespace(folder) == Some(netns))?;
+    let file = File::open(inside.join("ns/net")).ok()?;
+    let enter = move || {
+        // SAFETY: a plain call with a descriptor that is open; it moves this thread alone, which ends.
+        (unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) } == 0).then(open)?.ok()
+    };
+    thread::spawn(enter).join().ok()?
+}
+
+/// Listeners of MPTCP, and every socket for datagrams.
+fn all(socket: &OwnedFd) -> io::Result<Vec<SocketQueueFact>> {
+    let (mut found, mut listeners) = (Vec::new(), HashMap::<Vec<u8>, Vec<u32>>::new());
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for protocol in [libc::IPPROTO_UDP, libc::IPPROTO_UDPLITE] {
+            // A kernel can lack one of them.
+            let _ = ask(socket, family, protocol, u32::MAX, |answer| found.extend(datagrams(answer)));
+        }
+        let listening = 1 << LISTEN;
+        ask(socket, family, libc::IPPROTO_TCP, listening, |answer| {
+            if let (Some(local), Some(drops)) = (local(answer), drops(answer)) {
+                listeners.entry(local).or_default().push(drops);
+            }
+        })?;
+        let _ = ask(socket, family, libc::IPPROTO_MPTCP, listening, |answer| {
+            // Its first subflow listens at the same address; where others do as well, which it is is not known.
+            let drops = local(answer).and_then(|local| match listeners.get(&local)?[..] {
+                [drops] => Some(drops),
+                _ => None,
+            });
+            found.extend(multipath(answer, drops));
+        });
+    }
+    Ok(found)
+}
+
+fn datagrams(answer: &[u8]) -> Option<SocketQueueFact> {
+    Some(SocketQueueFact { cookie: cookie(answer)?, queued: None, queue_limit: None, drops: drops(answer) })
+}
+
+fn multipath(answer: &[u8], drops: Option<u32>) -> Option<SocketQueueFact> {
+    let (queued, queue_limit) = (word(answer, QUEUED), word(answer, LIMIT));
+    (*answer.get(STATE)? == LISTEN).then_some(())?;
+    Some(SocketQueueFact { cookie: cookie(answer)?, queued, queue_limit, drops })
+}
+
+fn cookie(answer: &[u8]) -> Option<u64> {
+    Some(u64::from(word(answer, COOKIE)?) | u64::from(word(answer, COOKIE + 4)?) << 32)
+}
+
+fn local(answer: &[u8]) -> Option<Vec<u8>> {
+    Some([answer.get(LOCAL)?, answer.get(LOCAL_ADDRESS)?].concat())
+}
+
+fn drops(answer: &[u8]) -> Option<u32> {
+    word(attribute(answer.get(ANSWER..)?, MEMORY)?, DROPS)
+}
+
+/// Passes `each` socket of this kind in one of these `states`.
+fn ask(
+    socket: &OwnedFd,
+    family: i32,
+    protocol: i32,
+    states: u32,
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    send(socket, &request(family, protocol, states), SendFlags::empty())?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        let (_, length) = recv(socket, &mut piece[..], RecvFlags::TRUNC)?;
+        let mut rest = piece.get(..length).ok_or(io::Errno::MSGSIZE)?;
+        while !rest.is_empty() {
+            let length = word(rest, 0).ok_or(io::Errno::BADMSG)? as usize;
+            let message = rest.get(MESSAGE..length).ok_or(io::Errno::BADMSG)?;
+            match half(rest, 4).map(i32::from) {
+                Some(libc::NLMSG_DONE) => return Ok(()),
+                Some(libc::NLMSG_ERROR) => return Err(io::Errno::BADMSG),
+                _ => each(message),
+            }
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+    }
+}
+
+fn request(family: i32, protocol: i32, states: u32) -> Vec<u8> {
+    let mut bytes = vec![0; MESSAGE + REQUEST];
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
+    bytes[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    bytes[MESSAGE] = family as u8;
+    bytes[MESSAGE + 1] = u8::try_from(protocol).unwrap_or(u8::MAX);
+    bytes[MESSAGE + 2] = 1 << (MEMORY - 1);
+    bytes[MESSAGE + 4..MESSAGE + 8].copy_from_slice(&states.to_ne_bytes());
+    if protocol > i32::from(u8::MAX) {
+        bytes.extend(8u16.to_ne_bytes());
+        bytes.extend(PROTOCOL.to_ne_bytes());
+        bytes.extend(protocol.to_ne_bytes());
+    }
+    let length = (bytes.len() as u32).to_ne_bytes();
+    bytes[..4].copy_from_slice(&length);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_reports_the_drops_of_a_socket_for_datagrams() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let local = receiver.local_addr().unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..1000 {
+            sender.send_to(&[7; 1000], local).unwrap();
+        }
+        let mut queues = SocketQueues::default();
+        let netns = namespace(Path::new("/proc/self")).unwrap();
+        let found = queues.read(Path::new("/"), netns).unwrap();
+        assert!(found.iter().any(|socket| socket.drops.is_some_and(|drops| drops > 0)), "{found:?}");
+    }
+}
