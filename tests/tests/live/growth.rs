@@ -24,14 +24,19 @@ fn watch() -> Observer {
 
 /// A workload in the folder `point` of `folder`, where the script `make` mounts a filesystem in a new mount namespace, and an
 /// observer in that namespace.
-fn on(folder: &TempDir, make: &str) -> (Workload, Observer) {
+pub fn on(folder: &TempDir, make: &str) -> (Workload, Observer) {
+    on_with(folder, make, &[&ARGUMENTS[..], &["600"]].concat())
+}
+
+/// The same with these arguments for observer.
+pub fn on_with(folder: &TempDir, make: &str, arguments: &[&str]) -> (Workload, Observer) {
     require_root();
     let script =
         format!("set -e; cd \"$0\"; mkdir point; {{ {make}; }} >&2; exec \"$1\" disk files \"$0/point\"");
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", &script]).arg(folder.path()).arg(workload_path());
     let workload = Workload::spawn(command);
-    let inner = Observer::command(&[&ARGUMENTS[..], &["600"]].concat());
+    let inner = Observer::command(arguments);
     let mut command = Command::new("nsenter");
     command.args(["-t", &workload.pid().to_string(), "-m"]).arg(inner.get_program()).args(inner.get_args());
     (workload, Observer::spawn(command))
@@ -52,7 +57,8 @@ pub fn file_of<'a>(report: &'a Value, pid: u32, truth: &Value) -> Option<&'a Val
     writer["files"].as_array()?.iter().find(|file| file["inode"] == truth["inode"])
 }
 
-fn filesystem<'a>(report: &'a Value, point: &Path) -> Option<&'a Value> {
+/// The row about the filesystem that is mounted at `point`.
+pub fn filesystem<'a>(report: &'a Value, point: &Path) -> Option<&'a Value> {
     let point = point.to_str().unwrap();
     table(report, "filesystems").iter().find(|row| row["mount"] == point)
 }

@@ -5,17 +5,20 @@
 
 mod capacity;
 mod disk;
+mod fullness;
 mod growth;
 mod holder_kinds;
 mod holders;
 mod hostile;
 mod leak;
 mod limits;
+mod links;
 mod long_scans;
 mod mem;
 mod mem_machine;
 mod mem_objects;
 mod net;
+mod pinned;
 mod queues;
 mod recent;
 mod recording;

@@ -53,6 +53,10 @@ pub enum DiskFact {
     Shared { inode: InodeId, bytes: Option<u64> },
     /// Mounts of filesystems that observer's own mount namespace lacks.
     OtherMounts(OtherMounts),
+    /// What limits a filesystem beside its blocks and its inodes, by its device.
+    Limits { dev: u32, limits: Vec<Limit> },
+    /// What keeps blocks of a deleted file, and what its compressed blocks take.
+    Pinned { inode: InodeId, pins: Pins },
 }
 
 /// What is mounted in other mount namespaces only: one mount for each filesystem, with a path that leads there from here,
@@ -123,8 +127,35 @@ pub enum Found {
     Unreached,
     /// The file no longer exists.
     Gone,
-    /// Its numbers, and its path if that is visible to observer.
+    /// Its numbers, and its path if that is visible to observer. In recordings that do not have its link count.
     File { stat: Stat, path: Option<Vec<u8>> },
+    /// The same of a file with at least one name.
+    Named { stat: Stat, path: Option<Vec<u8>> },
+    /// The same of a file without a name.
+    Nameless { stat: Stat, path: Option<Vec<u8>> },
+}
+
+impl Found {
+    /// The numbers and the path of a file that was reached.
+    #[must_use]
+    pub const fn file(&self) -> Option<(Stat, &Option<Vec<u8>>)> {
+        match self {
+            Self::File { stat, path } | Self::Named { stat, path } | Self::Nameless { stat, path } => {
+                Some((*stat, path))
+            }
+            Self::Unreached | Self::Gone => None,
+        }
+    }
+
+    /// Whether the file has no name; `None` if that is not known.
+    #[must_use]
+    pub const fn unlinked(&self) -> Option<bool> {
+        match self {
+            Self::Named { .. } => Some(false),
+            Self::Nameless { .. } => Some(true),
+            Self::Unreached | Self::Gone | Self::File { .. } => None,
+        }
+    }
 }
 
 /// The inode's own numbers, as the iterators read them.
@@ -216,6 +247,37 @@ pub struct Space {
     pub inodes_used: u64,
 }
 
+/// What the filesystem has about the blocks of a deleted file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pins {
+    /// If some of its blocks are compressed: bytes of all of its blocks on the device that no other file shares.
+    pub compressed: Option<u64>,
+    /// Paths of files that share its blocks, from the root of the filesystem: those that could be found.
+    pub sharers: Vec<Vec<u8>>,
+}
+
+/// What limits a filesystem beside its blocks and its inodes. All numbers are bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    pub kind: LimitKind,
+    /// What the limit belongs to: the quota group, or the mount of the filesystem with the image. May be empty.
+    pub of: Vec<u8>,
+    pub used: u64,
+    /// What can still be used.
+    pub left: u64,
+}
+
+/// The kind of a [`Limit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum LimitKind {
+    /// btrfs keeps metadata in chunks of its own: these, and the space that new ones can have.
+    Metadata,
+    /// A quota group of btrfs.
+    Quota,
+    /// The filesystem is in a sparse image, and the filesystem with the image has less left than this one promises.
+    Backing,
+}
+
 /// Slots of the disk domain's state-like facts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DiskSlot {
@@ -235,12 +297,20 @@ pub enum DiskSlot {
     Freed(u32),
     Shared(InodeId),
     OtherMounts,
+    Limits(u32),
+    Pinned(InodeId),
 }
 
 impl DiskSlot {
     /// Slots of a file other than its numbers and holders.
-    const fn beside(inode: InodeId) -> [Self; 4] {
-        [Self::Deleted(inode), Self::Writers(inode), Self::Asked(inode), Self::Shared(inode)]
+    const fn beside(inode: InodeId) -> [Self; 5] {
+        [
+            Self::Deleted(inode),
+            Self::Writers(inode),
+            Self::Asked(inode),
+            Self::Shared(inode),
+            Self::Pinned(inode),
+        ]
     }
 }
 
@@ -277,6 +347,8 @@ impl DiskFact {
             Self::Freed { dev, .. } => DiskSlot::Freed(*dev),
             Self::Shared { inode, .. } => DiskSlot::Shared(*inode),
             Self::OtherMounts(_) => DiskSlot::OtherMounts,
+            Self::Limits { dev, .. } => DiskSlot::Limits(*dev),
+            Self::Pinned { inode, .. } => DiskSlot::Pinned(*inode),
             Self::FileGone { .. }
             | Self::HolderGone { .. }
             | Self::WriterGone { .. }
@@ -313,9 +385,10 @@ impl DiskFact {
         match self {
             Self::File { inode, .. } => DiskSlot::beside(*inode).to_vec(),
             Self::FileGrowth { inode, .. } => vec![DiskSlot::Found(*inode)],
-            Self::Mounts(mounts) | Self::OtherMounts(OtherMounts { mounts, .. }) => {
-                mounts.iter().map(|mount| DiskSlot::Space(mount.dev)).collect()
-            }
+            Self::Mounts(mounts) | Self::OtherMounts(OtherMounts { mounts, .. }) => mounts
+                .iter()
+                .flat_map(|mount| [DiskSlot::Space(mount.dev), DiskSlot::Limits(mount.dev)])
+                .collect(),
             _ => Vec::new(),
         }
     }

@@ -79,11 +79,11 @@ impl Slot {
     /// Whether its value is remembered only while another fact [`Fact::keeps`] it.
     #[must_use]
     pub const fn needs_keeping(&self) -> bool {
-        use disk::DiskSlot::{Asked, Deleted, Found, Space, Writers};
+        use disk::DiskSlot::{Asked, Deleted, Found, Limits, Space, Writers};
         matches!(
             self,
             Self::Mem(mem::MemSlot::Limit(_) | mem::MemSlot::PressureTotals(Some(_)))
-                | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Found(_) | Space(_))
+                | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Found(_) | Space(_) | Limits(_))
         )
     }
 }

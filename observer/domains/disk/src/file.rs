@@ -9,7 +9,7 @@ use super::{
 use observer_core::{
     facts::{
         TaskId,
-        disk::{Answer, Descriptor, File, FileGrowth, Hold, HoldKind, InodeId, ListedInode},
+        disk::{Answer, Descriptor, File, FileGrowth, Hold, HoldKind, InodeId, ListedInode, Pins},
     },
     trend::window::Window,
 };
@@ -17,6 +17,9 @@ use observer_core::{
 /// Nanoseconds after which an unchanged file is queried again for shared extents; the same for one that had some.
 const EXTENTS_EVERY: u64 = 10_000_000_000;
 const SHARED_EVERY: u64 = 2_000_000_000;
+
+/// The most bytes of blocks of a file whose data is in its inode: a block of extended attributes.
+const XATTR: u64 = 1 << 16;
 
 /// What is known of a deleted file.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub struct HeldFile {
     answer: Answer,
     /// Bytes of its shared extents, if known.
     shared: Option<u64>,
+    /// What keeps its shared blocks, and what its compressed ones take.
+    pub pins: Pins,
     /// Its size at the last query for shared extents, and when that was.
     extents_queried: Option<(Option<u64>, u64)>,
     /// What an inode list has about it, if no holder has its path.
@@ -91,6 +96,7 @@ impl HeldFile {
             before: BTreeMap::new(),
             answer: Answer::default(),
             shared: None,
+            pins: Pins::default(),
             extents_queried: None,
             listing: None,
             early,
@@ -167,7 +173,11 @@ impl HeldFile {
     pub fn reclaimable(&self) -> Option<u64> {
         let allocated = self.allocated()?;
         let shared = if self.magic().frees() { Some(0) } else { self.shared };
-        if allocated == 0 { Some(0) } else { shared.map(|shared| allocated.saturating_sub(shared)) }
+        match self.pins.compressed {
+            _ if allocated == 0 => Some(0),
+            Some(compressed) => Some(compressed),
+            None => shared.map(|shared| allocated.saturating_sub(shared)),
+        }
     }
 
     /// Takes in an answer. A known path stays.
@@ -278,7 +288,9 @@ impl HeldFile {
         };
         let alternatives = self.holders.iter().filter_map(|(id, holder)| Some((*id, through(holder)?)));
         let (holder, through) = alternatives.min_by_key(|(_, through)| *through)?;
-        Some(FileHandle { inode, holder, through, ask: self.magic().ask() })
+        let may_be_inline =
+            self.file.is_some_and(|file| Magic(file.magic) == EXT4 && file.allocated <= XATTR);
+        Some(FileHandle { inode, holder, through, ask: self.magic().ask(), may_be_inline })
     }
 
     /// Whether it has no descriptor, so that only on-demand scans read its numbers.

@@ -42,13 +42,10 @@ impl GrowingFiles {
 
     pub fn take(&mut self, inode: InodeId, growing: &FileGrowth) {
         let file = self.files.entry(inode).or_default();
-        let is_now_unlinked = growing.unlinked && !file.growing.unlinked;
-        if is_now_unlinked && let (Some(first), Some(counted)) = (file.first_allocated(), file.counted) {
-            self.accounting.change(inode.dev, false, counted, first);
-            self.accounting.change(inode.dev, true, first, counted);
-        }
+        let counted = file.counted_as();
         let before = std::mem::take(&mut file.growing.writers);
         file.take(growing);
+        self.relink(inode, counted);
         if before.len() != growing.writers.len()
             || before.iter().zip(&growing.writers).any(|(a, b)| a.0 != b.0)
         {
@@ -72,10 +69,21 @@ impl GrowingFiles {
     pub fn found(&mut self, inode: InodeId, found: &Found) {
         // The answer may be about a file that is no longer watched.
         let Some(file) = self.files.get_mut(&inode) else { return };
+        let counted = file.counted_as();
         if file.found(found) {
             self.leave(inode, true);
         } else {
+            self.relink(inode, counted);
             self.count(inode);
+        }
+    }
+
+    /// Moves the growth of a file that lost its name, or got one, to the other part of the accounting.
+    fn relink(&mut self, inode: InodeId, (was_unlinked, growth): (bool, Option<(u64, u64)>)) {
+        let Some(file) = self.files.get(&inode).filter(|file| file.unlinked != was_unlinked) else { return };
+        if let Some((first, counted)) = growth {
+            self.accounting.change(inode.dev, was_unlinked, counted, first);
+            self.accounting.change(inode.dev, file.unlinked, first, counted);
         }
     }
 
@@ -83,7 +91,7 @@ impl GrowingFiles {
     pub fn leave(&mut self, inode: InodeId, freed: bool) {
         let Some(file) = self.files.get_mut(&inode) else { return };
         if freed && let Some(counted) = file.counted.or(file.first_allocated()) {
-            self.accounting.change(inode.dev, file.growing.unlinked, counted, 0);
+            self.accounting.change(inode.dev, file.unlinked, counted, 0);
             file.counted = Some(0);
         }
         self.gone.insert(inode);
@@ -94,7 +102,7 @@ impl GrowingFiles {
         let Some(file) = self.files.get_mut(&inode) else { return };
         let (Some(first), Some(now)) = (file.first_allocated(), file.allocated()) else { return };
         let before = file.counted.unwrap_or(first);
-        self.accounting.change(inode.dev, file.growing.unlinked, before, now);
+        self.accounting.change(inode.dev, file.unlinked, before, now);
         file.counted = Some(now);
     }
 

@@ -12,9 +12,11 @@ use observer_core::{
 };
 use observer_host::{mounted::Mounted, process::Clock};
 
+mod btrfs;
 mod extents;
 mod files;
 mod growing;
+mod limits;
 mod loops;
 mod mappings;
 mod namespaces;
@@ -47,6 +49,7 @@ impl ReadHost for DiskReader {
     fn tick(&mut self, now: u64, out: &mut Vec<Fact>) {
         let Some(mounts) = self.mounted.now() else { return };
         files::tick(&self.root, mounts, out);
+        limits::tick(&self.root, mounts, out);
         self.namespaces.tell(&self.root, mounts, now, out);
     }
 

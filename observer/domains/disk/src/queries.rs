@@ -49,6 +49,8 @@ pub struct FileHandle {
     pub holder: TaskId,
     pub through: ReachedBy,
     pub ask: StatMode,
+    /// Whether its data may be in the inode: then `statx` counts its size as blocks, whatever that is.
+    pub may_be_inline: bool,
 }
 
 /// A file that is known by its number, and how it may be reached.

@@ -7,6 +7,7 @@ use observer_core::{domain::Context, report::Report};
 mod deleted;
 mod filesystem;
 mod holders;
+mod limits;
 mod patterns;
 mod reclaim;
 mod usage;

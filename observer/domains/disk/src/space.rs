@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use observer_core::{facts::disk::Space, trend::window::Window};
+use observer_core::{
+    facts::disk::{Limit, Space},
+    trend::window::Window,
+};
 
 /// Every filesystem whose space is known, by its device.
 #[derive(Debug, Default)]
@@ -16,6 +19,17 @@ pub struct Spaces {
 pub struct Filesystem {
     pub space: Space,
     pub used: Window,
+    pub inodes_used: Window,
+    /// What limits it beside its blocks and its inodes.
+    pub limits: Vec<Limited>,
+}
+
+/// A limit over time.
+#[derive(Debug)]
+pub struct Limited {
+    pub limit: Limit,
+    /// The negated rest: it rises while the rest is used up.
+    pub rest: Window,
 }
 
 impl Spaces {
@@ -30,8 +44,25 @@ impl Spaces {
 
     pub fn take(&mut self, dev: u32, space: Space) {
         let window = self.window;
-        let new = || Filesystem { space, used: Window::new(window) };
+        let new = || Filesystem {
+            space,
+            used: Window::new(window),
+            inodes_used: Window::new(window),
+            limits: Vec::new(),
+        };
         self.known.entry(dev).or_insert_with(new).space = space;
+    }
+
+    /// Takes in the limits of a filesystem whose space is known.
+    pub fn limit(&mut self, dev: u32, limits: &[Limit]) {
+        let window = self.window;
+        let Some(filesystem) = self.known.get_mut(&dev) else { return };
+        let mut before = std::mem::take(&mut filesystem.limits);
+        filesystem.limits.extend(limits.iter().map(|limit| {
+            let is_same = |known: &Limited| known.limit.kind == limit.kind && known.limit.of == limit.of;
+            let known = before.iter().position(is_same).map(|place| before.swap_remove(place).rest);
+            Limited { limit: limit.clone(), rest: known.unwrap_or_else(|| Window::new(window)) }
+        }));
     }
 
     /// A report is due at `at`; filesystems that are no longer mounted are forgotten.
@@ -39,6 +70,10 @@ impl Spaces {
         self.known.retain(|dev, _| mounted.contains(dev));
         for filesystem in self.known.values_mut() {
             filesystem.used.push(at, filesystem.space.used as f64);
+            filesystem.inodes_used.push(at, filesystem.space.inodes_used as f64);
+            for Limited { limit, rest } in &mut filesystem.limits {
+                rest.push(at, -(limit.left as f64));
+            }
         }
     }
 }

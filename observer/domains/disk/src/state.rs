@@ -17,7 +17,7 @@ use super::{
 use observer_core::{
     facts::{
         TaskId,
-        disk::{DiskFact, Found, InodeId, LoopDevice, Mount, OtherMounts},
+        disk::{DiskFact, InodeId, LoopDevice, Mount, OtherMounts},
         session::{SessionFact, Timestamp},
     },
     view::{Request, View},
@@ -192,10 +192,16 @@ impl DiskState {
             DiskFact::GrowingGone { inode, freed } => self.growth.leave(*inode, *freed),
             DiskFact::Found { inode, found } => {
                 self.growth.found(*inode, found);
-                if let (Some(file), Found::File { stat, .. }) = (self.files.get_mut(inode), found) {
+                if let (Some(file), Some((stat, _))) = (self.files.get_mut(inode), found.file()) {
                     file.found(stat.size);
                 }
             }
+            DiskFact::Pinned { inode, pins } => {
+                if let Some(file) = self.files.get_mut(inode) {
+                    file.pins.clone_from(pins);
+                }
+            }
+            DiskFact::Limits { dev, limits } => self.spaces.limit(*dev, limits),
             DiskFact::Freed { dev, bytes } => self.growth.accounting.freed(*dev, *bytes),
             DiskFact::Shared { inode, bytes } => {
                 if let Some(file) = self.files.get_mut(inode) {

@@ -4,6 +4,9 @@
 //!
 //! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: creates one without a name in the folder
 //! - `deep NAME LENGTH`: creates it in nested folders with a path of this length, opens and deletes it, and answers with the path
+//! - `many NAME COUNT BYTES`: makes so many files of so many bytes, called NAME and a number; the answer has how many it has
+//!   `made` in all, and why no more (`refused`)
+//! - `name NAME`: gives a file without a name this one
 //! - `recreate NAME`: creates another file with that name
 //! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (adds a second name and removes the first)
 //! - `write NAME WAY BYTES`: see [`write_paths`]; `try NAME WAY BYTES`: the same, or the reason as `refused`
@@ -60,7 +63,7 @@ pub fn run(words: &[&str]) -> Result<()> {
 }
 
 fn files(folder: PathBuf) -> Result<()> {
-    let mut holder = Holder { folder, files: BTreeMap::new(), child: None };
+    let mut holder = Holder { folder, files: BTreeMap::new(), child: None, many: 0 };
     tell(json!({"ready": true}));
     while let Some(words) = hear() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -74,6 +77,8 @@ struct Holder {
     folder: PathBuf,
     files: BTreeMap<String, Held>,
     child: Option<Child>,
+    /// Files made by `many`.
+    many: u64,
 }
 
 /// A holder of a file.
@@ -104,6 +109,16 @@ impl Holder {
                 let file = open(&self.folder, libc::O_TMPFILE | libc::O_RDWR)?;
                 self.keep(name, file)
             }
+            ["name", name] => {
+                let link = CString::new(format!("/proc/self/fd/{}", self.file(name)?.as_raw_fd()))?;
+                let path = CString::new(self.path(name).as_os_str().as_bytes())?;
+                let (here, follow) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
+                // SAFETY: both are C strings.
+                let linked = unsafe { libc::linkat(here, link.as_ptr(), here, path.as_ptr(), follow) };
+                ensure!(linked == 0, "linkat: {}", std::io::Error::last_os_error());
+                self.truth(name)
+            }
+            ["many", name, count, bytes] => self.many(name, count.parse()?, bytes.parse()?),
             ["memfd", name] => {
                 // SAFETY: the name is a C string, and the result is checked before it is owned.
                 let file = owned(unsafe { libc::memfd_create(c"deleted".as_ptr(), 0) })?;
@@ -189,6 +204,19 @@ impl Holder {
     fn open(&mut self, name: &str, flags: i32) -> Result<Value> {
         let file = open(&self.path(name), flags)?;
         self.keep(name, file)
+    }
+
+    fn many(&mut self, name: &str, count: u64, bytes: usize) -> Result<Value> {
+        let before = self.many;
+        let content = vec![7; bytes];
+        while self.many < before + count {
+            let path = self.path(&format!("{name}{}", self.many));
+            if let Err(error) = fs::write(path, &content) {
+                return Ok(json!({"made": self.many, "refused": error.to_string()}));
+            }
+            self.many += 1;
+        }
+        Ok(json!({"made": self.many}))
     }
 
     /// Folder by folder, because no system call accepts such a long path.

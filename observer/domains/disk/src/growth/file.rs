@@ -36,11 +36,17 @@ pub struct GrowingFile {
     last_size: Option<u64>,
     /// Whether it was empty at its first event: it was made, or emptied, while observed.
     pub made: bool,
+    /// Whether it has no name, by its events and its link count, whichever was seen last.
+    pub unlinked: bool,
 }
 
 impl GrowingFile {
     /// Takes in the totals of its events.
     pub fn take(&mut self, growing: &FileGrowth) {
+        // A file that got its name after its last event stays named.
+        if growing.unlinked != self.growing.unlinked {
+            self.unlinked = growing.unlinked;
+        }
         self.growing.clone_from(growing);
         self.queries_left = QUERIES;
         self.made = growing.first_size == 0;
@@ -48,18 +54,27 @@ impl GrowingFile {
 
     /// Takes in the answer to a query. Returns whether the file is gone.
     pub fn found(&mut self, found: &Found) -> bool {
-        self.reached = matches!(found, Found::File { .. });
-        if let Found::File { stat, path } = found {
-            self.stat = Some(*stat);
-            if path.is_some() {
+        let file = found.file();
+        self.reached = file.is_some();
+        let was_unlinked = self.unlinked;
+        self.unlinked = found.unlinked().unwrap_or(self.unlinked);
+        if let Some((stat, path)) = file {
+            self.stat = Some(stat);
+            // The path of a file without a name does not lead to the name that it has now.
+            if path.is_some() || was_unlinked && !self.unlinked {
                 self.path.clone_from(path);
             }
         }
         *found == Found::Gone
     }
 
-    /// Whether a query may find something new.
+    /// Whether a query may find something new: after an event; and a name, which no event reports.
     pub fn needs_query(&self) -> bool {
+        self.has_news() || self.unlinked
+    }
+
+    /// Whether an event has come since its last queries.
+    pub fn has_news(&self) -> bool {
         self.queries_left > 0
     }
 
@@ -97,6 +112,11 @@ impl GrowingFile {
     /// Bytes of its blocks, delayed allocation included; `None` before the first answer.
     pub fn allocated(&self) -> Option<u64> {
         self.stat.map(|stat| stat.allocated)
+    }
+
+    /// Whether it counts as unlinked in the accounting, and its bytes there: before its first event, and now.
+    pub fn counted_as(&self) -> (bool, Option<(u64, u64)>) {
+        (self.unlinked, self.first_allocated().zip(self.counted))
     }
 
     /// Bytes of its blocks before its first event; `None` while that cannot be estimated.

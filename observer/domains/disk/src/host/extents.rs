@@ -4,30 +4,42 @@
 //! opened, so no lease is broken and nobody who watches opens is asked. Only filesystems that this machine's own kernel
 //! serves are asked, which the caller sees to.
 //!
-//! Not known: the part of a file that is held by mappings alone, that is in more extents than are asked for, or whose
-//! extents do not say how much of the disk they take (compressed ones).
+//! Not known: the part of a file that is held by mappings alone, or that is in more extents than are asked for.
 
-use std::{os::fd::AsFd, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
 
 use rustix::{
     fs::{AtFlags, StatxFlags, statx},
     process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
 
+use super::btrfs;
 use crate::queries::{DiskQueries, FileHandle, ReachedBy, StatMode};
-use observer_core::facts::{Fact, disk::DiskFact};
+use observer_core::facts::{
+    Fact,
+    disk::{DiskFact, InodeId, Pins},
+};
 use observer_host::process::Clock;
 
 /// `FS_IOC_FIEMAP` of `linux/fs.h`.
 const FIEMAP: libc::c_ulong = 0xc020_660b;
-/// `FIEMAP_EXTENT_LAST`, `…_ENCODED`, `…_SHARED` of `linux/fiemap.h`.
+/// `FIEMAP_EXTENT_LAST`, `…_ENCODED`, `…_DATA_INLINE`, `…_SHARED` of `linux/fiemap.h`.
 const LAST: u32 = 0x1;
 const ENCODED: u32 = 0x8;
+const INLINE: u32 = 0x200;
 const SHARED: u32 = 0x2000;
 
 /// Extents that one call tells of, and calls a file: a file in more pieces is not asked to its end.
 const A_CALL: usize = 128;
 const CALLS: usize = 8;
+
+/// Shared extents whose sharers are asked for, and sharers that are named.
+const SHARED_ASKED: usize = 4;
+const SHARERS: usize = 4;
 
 /// `struct fiemap_extent`.
 #[repr(C)]
@@ -55,33 +67,76 @@ struct Map {
 
 /// Answers what the report asked of the blocks of single files.
 pub fn answer(root: &Path, clock: Clock, wants: &DiskQueries, out: &mut Vec<Fact>) {
-    out.extend(wants.extents.iter().map(|handle| {
-        let bytes = ask(root, clock, handle);
-        Fact::Disk(DiskFact::Shared { inode: handle.inode, bytes })
-    }));
+    for handle in &wants.extents {
+        let file = open(handle).filter(|file| is_meant(root, clock, handle, file));
+        let extents = file.as_ref().and_then(extents);
+        let pins = match (&file, &extents) {
+            (Some(file), Some(extents)) => pins(file, handle.inode, extents),
+            _ => Pins::default(),
+        };
+        let bytes = extents.and_then(|extents| shared(&extents));
+        out.push(Fact::Disk(DiskFact::Shared { inode: handle.inode, bytes }));
+        out.push(Fact::Disk(DiskFact::Pinned { inode: handle.inode, pins }));
+    }
 }
 
-fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<u64> {
+/// A copy of the holder's descriptor.
+fn open(handle: &FileHandle) -> Option<OwnedFd> {
     let ReachedBy::Descriptor { thread, fd } = handle.through else { return None };
     // `PIDFD_THREAD`: before Linux 6.9 a thread that is not its process's first cannot be asked for a table of its own.
     let by_thread = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
     let flags = if thread == handle.holder.pid() { PidfdFlags::empty() } else { by_thread };
     let process = pidfd_open(Pid::from_raw(thread.cast_signed())?, flags).ok()?;
-    let file = pidfd_getfd(&process, fd.cast_signed(), PidfdGetfdFlags::empty()).ok()?;
-    // Whatever the descriptor stands for by now, no server is asked: it may hang.
-    let unasked = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let stat = statx(&file, "", unasked, StatxFlags::BASIC_STATS).ok()?;
-    let is_meant =
-        stat.stx_nlink == 0 && (stat.stx_ino == handle.inode.ino || handle.ask == StatMode::Unnumbered);
-    let folder = root.join("proc").join(handle.holder.pid().to_string());
-    if !is_meant || !clock.is(&folder, handle.holder) {
-        return None;
-    }
-    shared(&file)
+    pidfd_getfd(&process, fd.cast_signed(), PidfdGetfdFlags::empty()).ok()
 }
 
-/// Bytes of a file's blocks that other files share; `None` where its filesystem cannot say, or not of all of them.
-fn shared(file: impl AsFd) -> Option<u64> {
+fn is_meant(root: &Path, clock: Clock, handle: &FileHandle, file: &OwnedFd) -> bool {
+    // Whatever the descriptor stands for by now, no server is asked: it may hang.
+    let unasked = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let Ok(stat) = statx(file, "", unasked, StatxFlags::BASIC_STATS) else { return false };
+    let folder = root.join("proc").join(handle.holder.pid().to_string());
+    stat.stx_nlink == 0
+        && (stat.stx_ino == handle.inode.ino || handle.ask == StatMode::Unnumbered)
+        && clock.is(&folder, handle.holder)
+}
+
+/// Whether the data of a file is in its inode.
+pub fn is_inline(handle: &FileHandle) -> bool {
+    let extents = open(handle).and_then(|file| extents(&file));
+    extents.is_some_and(|extents| extents.first().is_some_and(|extent| extent.flags & INLINE != 0))
+}
+
+/// Bytes of extents that stay when the file is gone: those that other files share, and data in the filesystem's own
+/// structures. `None` where some do not say how much of the device they take.
+fn shared(extents: &[Extent]) -> Option<u64> {
+    if extents.iter().any(|extent| extent.flags & ENCODED != 0) {
+        return None;
+    }
+    let shared = extents.iter().filter(|extent| extent.flags & (SHARED | INLINE) != 0);
+    Some(shared.fold(0, |sum, extent| sum.saturating_add(extent.length)))
+}
+
+/// What btrfs has about compressed extents, and about who shares them.
+fn pins(file: &OwnedFd, inode: InodeId, extents: &[Extent]) -> Pins {
+    let is_compressed = extents.iter().any(|extent| extent.flags & ENCODED != 0);
+    let sizes = if is_compressed { btrfs::sizes(file, inode.ino) } else { None };
+    let compressed = sizes.map(|sizes| {
+        let own = extents.iter().filter(|extent| extent.flags & (SHARED | INLINE) == 0);
+        let own: BTreeMap<u64, u64> = own
+            .map(|extent| (extent.physical, sizes.get(&extent.physical).copied().unwrap_or(extent.length)))
+            .collect();
+        own.into_values().fold(0, u64::saturating_add)
+    });
+    let shared = extents.iter().filter(|extent| extent.flags & SHARED != 0);
+    let mut sharers = BTreeSet::new();
+    for extent in shared.take(SHARED_ASKED) {
+        sharers.extend(btrfs::sharers(file, extent.physical));
+    }
+    Pins { compressed, sharers: sharers.into_iter().take(SHARERS).collect() }
+}
+
+/// The extents of a file; `None` where its filesystem cannot say, or not of all of them.
+fn extents(file: impl AsFd) -> Option<Vec<Extent>> {
     use std::os::fd::AsRawFd as _;
     let mut map = Map {
         start: 0,
@@ -92,25 +147,20 @@ fn shared(file: impl AsFd) -> Option<u64> {
         reserved: 0,
         extents: [Extent::default(); A_CALL],
     };
-    let mut sum = 0_u64;
+    let mut all: Vec<Extent> = Vec::new();
     for _ in 0..CALLS {
         // SAFETY: the kernel reads the head of the map, and writes into it and as many extents as it says there are.
         let result = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), FIEMAP as _, &raw mut map) };
         if result != 0 {
             return None;
         }
-        let told = map.extents.get(..map.mapped as usize)?;
-        if told.iter().any(|extent| extent.flags & ENCODED != 0) {
-            return None;
-        }
-        let shared = told.iter().filter(|extent| extent.flags & SHARED != 0);
-        sum = shared.fold(sum, |sum, extent| sum.saturating_add(extent.length));
-        match told.last() {
-            Some(last) if last.flags & LAST == 0 => {
+        all.extend(map.extents.get(..map.mapped as usize)?);
+        match all.last() {
+            Some(last) if map.mapped > 0 && last.flags & LAST == 0 => {
                 map.start = last.logical.saturating_add(last.length);
                 map.length = u64::MAX - map.start;
             }
-            _ => return Some(sum),
+            _ => return Some(all),
         }
     }
     None
@@ -126,8 +176,11 @@ mod tests {
         let path = std::env::temp_dir().join(format!("observer-extents-{}", std::process::id()));
         std::fs::write(&path, [1; 100_000]).unwrap();
         // A filesystem in memory has no extents.
-        assert!(matches!(shared(std::fs::File::open(&path).unwrap()), Some(0) | None));
+        assert!(matches!(
+            extents(std::fs::File::open(&path).unwrap()).and_then(|all| shared(&all)),
+            Some(0) | None
+        ));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(shared(std::fs::File::open("/proc/self/stat").unwrap()), None);
+        assert!(extents(std::fs::File::open("/proc/self/stat").unwrap()).is_none());
     }
 }

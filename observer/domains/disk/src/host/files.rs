@@ -14,6 +14,7 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
+use super::extents;
 use crate::queries::{DiskQueries, FileHandle, ReachedBy, StatMode};
 use observer_core::facts::{
     Fact,
@@ -67,6 +68,7 @@ fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
         StatMode::Path => None,
         StatMode::Everything | StatMode::Unnumbered => Some(stat(&link, handle)?),
     };
+    let stat = stat.map(|stat| if handle.may_be_inline { without_inline(stat, handle) } else { stat });
     let process = root.join("proc").join(handle.holder.pid().to_string());
     clock.is(&process, handle.holder).then_some(Answer { stat, path })
 }
@@ -97,6 +99,15 @@ fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
         StatMode::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
         StatMode::Path => None,
     }
+}
+
+/// ext4 counts the size of a file whose data is in its inode as blocks, though it takes none.
+fn without_inline(stat: Stat, handle: &FileHandle) -> Stat {
+    let size = stat.size.next_multiple_of(512);
+    if stat.allocated < size || stat.size == 0 || !extents::is_inline(handle) {
+        return stat;
+    }
+    Stat { allocated: stat.allocated - size, ..stat }
 }
 
 /// The space of each local filesystem that can be reached by one of its mounts.
@@ -170,6 +181,7 @@ mod tests {
             holder: this_process(),
             through: ReachedBy::Descriptor { thread: std::process::id(), fd: file.as_raw_fd() as u32 },
             ask: StatMode::Everything,
+            may_be_inline: true,
         };
         let root = Path::new("/");
         let answer = ask(root, Clock::of(root), &handle).unwrap();

@@ -92,7 +92,7 @@ impl<'a> GrowingFileReader<'a> {
         if let Some(path) = &file.path
             && let Some(stat) = self.at(path, file)
         {
-            return Found::File { stat: numbers(&stat), path: Some(path.clone()) };
+            return found(&stat, Some(path.clone()));
         }
         if file.has_handle {
             match self.by_handle(file) {
@@ -126,7 +126,7 @@ impl<'a> GrowingFileReader<'a> {
         let path = fs::read_link(link).ok().map(|path| path.into_os_string().into_encoded_bytes());
         let process = process_of(&file.mount).map(str::to_owned);
         let path = path.and_then(|path| self.believed(path, &stat, file, process));
-        Ok(Found::File { stat: numbers(&stat), path })
+        Ok(found(&stat, path))
     }
 
     /// A path that the kernel gave, if it leads to the file, or is the last that it had.
@@ -170,7 +170,7 @@ impl<'a> GrowingFileReader<'a> {
                 let stat = stat.filter(|stat| stat.stx_mnt_id == mount && is(stat, file));
                 let Some(stat) = stat else { continue };
                 let path = self.believed(target, &stat, file, Some(worker.pid().to_string()));
-                return Some(Found::File { stat: numbers(&stat), path });
+                return Some(found(&stat, path));
             }
         }
         None
@@ -238,9 +238,15 @@ fn is(stat: &Statx, file: &GrowingFileQuery) -> bool {
     stat.stx_ino == file.inode.ino && (same_device || !file.is_numbered)
 }
 
-fn numbers(stat: &Statx) -> Stat {
+/// The answer about a file that was reached.
+fn found(stat: &Statx, path: Option<Vec<u8>>) -> Found {
     // Blocks are counted in sectors of 512 bytes, whatever the filesystem's own are.
-    Stat { size: stat.stx_size, allocated: stat.stx_blocks * 512 }
+    let numbers = Stat { size: stat.stx_size, allocated: stat.stx_blocks * 512 };
+    if stat.stx_nlink == 0 {
+        Found::Nameless { stat: numbers, path }
+    } else {
+        Found::Named { stat: numbers, path }
+    }
 }
 
 /// `struct file_handle` with the handle of most filesystems: `FILEID_INO32_GEN`.
@@ -300,7 +306,7 @@ mod tests {
         let mut seeker = GrowingFileReader::new(root, Clock::of(root), &mounts);
         let path = Some(name.as_os_str().as_bytes().to_vec());
         let file = GrowingFileQuery { path: path.clone(), ..numbered(&name) };
-        let Found::File { stat, path: found } = seeker.find(&file) else { panic!("it is there") };
+        let Found::Named { stat, path: found } = seeker.find(&file) else { panic!("it is there") };
         assert_eq!((stat.size, found), (5000, path));
 
         let other = folder.join("other");
@@ -321,7 +327,7 @@ mod tests {
         let file = GrowingFileQuery { workers: vec![worker], is_numbered: false, ..numbered(&name) };
         let (root, mounts) = (Path::new("/"), Mounts::of(Path::new("/proc/self")).unwrap());
         let mut seeker = GrowingFileReader::new(root, Clock::of(root), &mounts);
-        let Found::File { stat, path } = seeker.find(&file) else { panic!("it is open") };
+        let Found::Named { stat, path } = seeker.find(&file) else { panic!("it is open") };
         assert_eq!((stat.size, path.as_deref()), (4711, Some(name.as_os_str().as_bytes())));
         // The same number on a filesystem that is mounted at `/` as well as far as is known.
         let other = GrowingFileQuery { inode: InodeId { dev: 0xfff, ..file.inode }, ..file };

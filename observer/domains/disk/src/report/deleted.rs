@@ -25,7 +25,9 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let mut files: Vec<_> = state.held().collect();
     files.sort_by_key(|(inode, file)| (std::cmp::Reverse(file.allocated()), *inode));
     let rows = files.iter().map(|(inode, file)| row(*inode, file, state, context)).collect();
-    let mut report = context.report(vec![Table::of_processes("rows", columns(), rows)]);
+    let differs =
+        files.iter().any(|(_, file)| file.reclaimable().is_some_and(|bytes| Some(bytes) != file.allocated()));
+    let mut report = context.report(vec![Table::of_processes("rows", columns(differs), rows)]);
     report.headline = headline(&files, state, context);
     report.totals = totals(&files);
     report.notes = notes(&files, state, context);
@@ -38,7 +40,10 @@ pub fn inodes(report: &Report) -> Vec<InodeId> {
     rows.filter_map(|row| if let Subject::Inode(inode) = row.subject { Some(inode) } else { None }).collect()
 }
 
-fn columns() -> Vec<Column> {
+/// The columns. What the end of a file gives back has a place in tables where it differs from what the file takes.
+fn columns(differs: bool) -> Vec<Column> {
+    let reclaimable = Column::gauge("reclaimable", Unit::Bytes).adding();
+    let reclaimable = if differs { reclaimable.shown("FREES", 2) } else { reclaimable };
     vec![
         Column::label("dev"),
         Column::label("inode"),
@@ -48,7 +53,7 @@ fn columns() -> Vec<Column> {
         Column::label("medium").same(),
         Column::gauge("size", Unit::Bytes).adding(),
         Column::gauge("allocated", Unit::Bytes).shown("ALLOCATED", 0).adding(),
-        Column::gauge("reclaimable", Unit::Bytes).adding(),
+        reclaimable,
         Column::gauge("growth", Unit::Bytes).adding(),
         Column::gauge("rate", Unit::BytesPerSecond).shown("GROWS", 3).noted(Notation::Signed).adding(),
         Column::text("growing"),
@@ -159,7 +164,8 @@ fn headline(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context
         share.allocated = share.allocated.saturating_add(file.allocated().unwrap_or(0));
         share.in_ram = file.magic().in_ram();
         let allocated = file.allocated().unwrap_or(0);
-        let holders = file.holders.keys().filter(|_| allocated >= WORTH_A_LINE);
+        let frees = allocated >= WORTH_A_LINE && file.reclaimable() != Some(0);
+        let holders = file.holders.keys().filter(|_| frees);
         share.services.extend(holders.filter_map(|id| reclaim::service(*id, context)));
     }
     let mut shares: Vec<_> = shares.into_iter().collect();

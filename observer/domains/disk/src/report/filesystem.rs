@@ -1,20 +1,18 @@
 //! The rows of the view `disk` about filesystems: how full, how fast, until when, and what files explain of it.
 
+use super::limits::{self, Bound};
 use crate::{mounted, space::Filesystem, state::DiskState};
 use observer_core::{
     domain::Context,
     facts::disk::Mount,
     report::{Column, Emphasis, Notation, Row, Subject, Unit, Value},
     text::printable,
-    trend::slope::{Trend, trend},
+    trend::slope,
     units,
 };
 
 /// A filesystem that is full within this many seconds is an alarm.
 const SOON: f64 = 3600.0;
-
-/// A filesystem that takes longer to fill than this many seconds, ten years, does not fill.
-const NEVER: f64 = 10.0 * 365.25 * 86400.0;
 
 /// The metric of OpenTelemetry's conventions for space, and its attribute.
 const USAGE: &str = "system.filesystem.usage";
@@ -25,7 +23,7 @@ const OVERLAY: &[u8] = b"overlay";
 /// One filesystem's row, and what headline and notes need.
 pub struct FilesystemRow {
     pub row: Row,
-    /// How full it is, relative to what a user without privileges can use.
+    /// How full it is: how near the nearest of its limits is, 0 to 1.
     pub full: f64,
     /// A sentence about it.
     pub sentence: String,
@@ -65,6 +63,9 @@ pub fn columns() -> Vec<Column> {
         bytes("available").shown("AVAILABLE", 0).adding().otel(USAGE, Some((STATE, "free"))),
         Column::gauge("inodes", Unit::Count).adding(),
         Column::gauge("inodes_used", Unit::Count).adding(),
+        Column::gauge("inodes_full", Unit::Ratio).shown("INODES", 4),
+        Column::gauge("inodes_rate", Unit::Count).adding(),
+        bytes("reserved").adding(),
         bytes("deleted_open").shown("DELETED", 5).adding(),
         bytes("growth").shown("GREW", 3).noted(Notation::Signed).adding(),
         bytes("growth_files").adding(),
@@ -74,40 +75,13 @@ pub fn columns() -> Vec<Column> {
         rate("rate_low"),
         rate("rate_high"),
         Column::text("full").human("FULL IN", 0),
+        Column::label("limit"),
+        Column::label("limit_of"),
+        Column::gauge("limit_full", Unit::Ratio),
         seconds("full_in"),
         seconds("full_in_low"),
         seconds("full_in_high"),
     ]
-}
-
-/// When a filesystem is full: seconds, and the earliest and latest that the trend allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Full {
-    expected: Option<f64>,
-    earliest: Option<f64>,
-    latest: Option<f64>,
-}
-
-impl Full {
-    /// There is a time only for a trend that certainly rises: its interval does not contain zero.
-    fn of(available: u64, trend: Option<Trend>) -> Self {
-        let Some(trend) = trend.filter(|trend| trend.low > 0.0) else { return Self::default() };
-        let within = |rate: f64| Some(available as f64 / rate).filter(|seconds| *seconds < NEVER);
-        Self { expected: within(trend.rate), earliest: within(trend.high), latest: within(trend.low) }
-    }
-
-    fn words(self, trend: Option<Trend>) -> String {
-        match (self.expected, self.earliest, self.latest) {
-            (Some(_), Some(earliest), Some(latest))
-                if units::duration(earliest) != units::duration(latest) =>
-            {
-                format!("{} to {}", units::duration(earliest), units::duration(latest))
-            }
-            (Some(seconds), ..) => units::duration(seconds),
-            _ if trend.is_some() => "not filling".to_owned(),
-            _ => units::NOTHING.to_owned(),
-        }
-    }
 }
 
 /// The row about the filesystem of `mount`.
@@ -115,10 +89,17 @@ pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyste
     let known = state.spaces.get(mount.dev);
     let space = known.map(|known| known.space).unwrap_or_default();
     let now = context.now.boot;
-    let trend = known.and_then(|known| trend(&known.used, now));
+    let trend = known.and_then(|known| slope::trend(&known.used, now));
     // Before there is a trend: the rate of the last interval, which is too little to say when it is full.
     let last = known.and_then(|known| known.used.rate(context.previous.boot, now));
-    let full_in = Full::of(space.available, trend);
+    let inodes_rate = known.filter(|_| space.inodes > 0).and_then(|known| {
+        let trend = slope::trend(&known.inodes_used, now).map(|trend| trend.rate);
+        trend.or(known.inodes_used.rate(context.previous.boot, now))
+    });
+    let reserved = space.size.saturating_sub(space.used).saturating_sub(space.available);
+    let bounds = known.map(|known| limits::bounds(known, now)).unwrap_or_default();
+    let first = bounds.first();
+    let full_in = first.map(|bound| bound.full_in).unwrap_or_default();
     let held = state.held().filter(|(inode, _)| inode.dev == mount.dev);
     let held = state
         .holders_by_scan
@@ -133,6 +114,9 @@ pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyste
         Value::Unsigned(space.available),
         Value::unsigned(Some(space.inodes).filter(|inodes| *inodes > 0)),
         Value::unsigned(Some(space.inodes_used).filter(|_| space.inodes > 0)),
+        Value::real((space.inodes > 0).then(|| space.inodes_used as f64 / space.inodes as f64)),
+        Value::real(inodes_rate),
+        Value::Unsigned(reserved),
         Value::unsigned(held),
         Value::signed(account.all),
         Value::signed(account.files.map(|(named, _)| named)),
@@ -141,28 +125,22 @@ pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyste
         Value::real(trend.map(|trend| trend.rate).or(last)),
         Value::real(trend.map(|trend| trend.low)),
         Value::real(trend.map(|trend| trend.high)),
-        Value::Text(full_in.words(trend)),
+        Value::Text(first.map_or_else(|| units::NOTHING.to_owned(), Bound::words)),
+        Value::text(first.map(|bound| bound.kind.name().to_owned())),
+        Value::text(first.and_then(|bound| bound.of.clone())),
+        Value::real(first.map(Bound::full)),
         Value::real(full_in.expected),
         Value::real(full_in.earliest),
         Value::real(full_in.latest),
     ];
-    // As `df` counts it: relative to what a user without privileges can use.
-    let usable = space.used.saturating_add(space.available);
-    let full = if usable == 0 { 0.0 } else { space.used as f64 / usable as f64 };
+    let full = bounds.iter().map(Bound::full).fold(0.0, f64::max);
     let emphasis = match full_in.expected {
         Some(seconds) if seconds < SOON => Emphasis::Alarm,
         _ if full > 0.95 => Emphasis::Alarm,
         _ if full > 0.85 => Emphasis::Notice,
         _ => Emphasis::Plain,
     };
-    let when = full_in.expected.map(|_| format!(", full in {}", full_in.words(trend)));
-    let sentence = format!(
-        "{} is {} full, {} left{}.",
-        printable(&mount.point),
-        units::share(full),
-        units::bytes(space.available),
-        when.unwrap_or_default()
-    );
+    let sentence = first.map(|bound| bound.sentence(mount, reserved)).unwrap_or_default();
     FilesystemRow {
         row: Row { subject: Subject::Filesystem { dev: mount.dev }, cells, emphasis, ..Row::default() },
         full,

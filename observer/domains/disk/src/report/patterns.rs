@@ -53,7 +53,7 @@ struct Left {
 pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
     let (mut restarted, mut appended) = (Vec::new(), Vec::new());
     let mut left: BTreeMap<&[u8], Left> = BTreeMap::new();
-    for file in state.growth.files.values().filter(|file| !file.growing.unlinked) {
+    for file in state.growth.files.values().filter(|file| !file.unlinked) {
         let Some(path) = file.path.as_deref() else { continue };
         restarted.extend(restarts(file, path, state, context));
         appended.extend(appends(file, path, context));

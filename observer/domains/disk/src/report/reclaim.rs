@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     file::{HeldFile, Holder},
     kernel_holder::KernelHolder,
+    mounted,
     state::DiskState,
 };
 use observer_core::{
@@ -13,13 +14,54 @@ use observer_core::{
         TaskId,
         disk::{Descriptor, InodeId},
     },
+    text::printable,
+    units,
 };
 
 /// How many are named; the rest is counted.
 const NAMED: usize = 3;
 
-/// One sentence: what gives the space back.
+/// One sentence: what gives the space back, and what stays.
 pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
+    let frees = release(inode, file, state, context);
+    let (Some(allocated), Some(reclaimable)) = (file.allocated(), file.reclaimable()) else { return frees };
+    let stays = allocated.saturating_sub(reclaimable);
+    if stays == 0 {
+        return frees;
+    }
+    let sharers = &file.pins.sharers;
+    let sharers = sharers.iter().map(|path| {
+        printable(&mounted::below(&state.mounts, inode.dev, path).unwrap_or_else(|| path.clone()))
+    });
+    let sharers: Vec<String> = sharers.collect();
+    match (file.pins.compressed, sharers.is_empty()) {
+        (Some(_), true) if reclaimable > 0 => {
+            format!("{frees}; this gives back {}: it is compressed", units::bytes(reclaimable))
+        }
+        (_, false) if reclaimable == 0 => {
+            format!("nothing comes back while {} shares its blocks", listed(&sharers))
+        }
+        (_, true) if reclaimable == 0 => {
+            "nothing comes back: a reflinked copy or a snapshot shares its blocks, \
+                                          or they are among the filesystem's metadata"
+                .to_owned()
+        }
+        (_, false) => format!(
+            "{frees}; this gives back {}, and {} stay with {}",
+            units::bytes(reclaimable),
+            units::bytes(stays),
+            listed(&sharers)
+        ),
+        (_, true) => format!(
+            "{frees}; this gives back {}, and {} stay with a reflinked copy or a snapshot",
+            units::bytes(reclaimable),
+            units::bytes(stays)
+        ),
+    }
+}
+
+/// What makes the holders release the file.
+fn release(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
     match state.kernel_holder(inode, file) {
         Some(KernelHolder::Swap) => {
             return "swapped to, and no path leads to it any more: only a restart of the machine frees it"
@@ -31,7 +73,9 @@ pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Co
             );
         }
         Some(KernelHolder::Unknown) => {
-            return "held by the kernel: nothing is known that frees it safely".to_owned();
+            return "held by the kernel: `accton off` releases it if it is the file of process accounting, and \
+                    `echo -1` into its entry in /proc/sys/fs/binfmt_misc if it is an interpreter registered there"
+                .to_owned();
         }
         None => {}
     }

@@ -152,7 +152,7 @@ impl Writer<'_> {
                 ("inode", Value::Unsigned(inode.ino)),
                 ("written", Value::Unsigned(*written)),
                 ("rate", self.rate(file.recent(self.id).unwrap_or(0))),
-                ("deleted", Value::Flag(file.growing.unlinked)),
+                ("deleted", Value::Flag(file.unlinked)),
             ])
         });
         let list: Vec<Value> = list.collect();

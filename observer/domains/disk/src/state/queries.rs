@@ -70,9 +70,8 @@ impl DiskState {
 
     /// Growing files that need a query, in the order of their turns: the first [`FILES_A_REPORT`] are queried.
     fn in_turn(&self) -> Vec<InodeId> {
-        let concerns = |file: &GrowingFile| {
-            self.queries_for(views::DISK) || !self.holders_by_scan && file.growing.unlinked
-        };
+        let concerns =
+            |file: &GrowingFile| self.queries_for(views::DISK) || !self.holders_by_scan && file.unlinked;
         let files = self.growth.files.iter().filter(|(inode, file)| {
             concerns(file) && file.needs_query() && self.spaces.get(inode.dev).is_some()
         });
@@ -84,10 +83,11 @@ impl DiskState {
     /// Notes which files were queried: no fact since the query has changed the order.
     pub(super) fn note_queries(&mut self, moment: Timestamp) {
         for (place, inode) in self.in_turn().into_iter().enumerate() {
-            if place >= FILES_A_REPORT {
-                self.late.insert(inode.dev, moment.boot);
-            } else if let Some(file) = self.growth.files.get_mut(&inode) {
+            let Some(file) = self.growth.files.get_mut(&inode) else { continue };
+            if place < FILES_A_REPORT {
                 file.queried(moment.boot);
+            } else if file.has_news() {
+                self.late.insert(inode.dev, moment.boot);
             }
         }
     }
