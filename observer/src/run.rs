@@ -12,6 +12,7 @@ use observer_core::{
 };
 use observer_faces::Output;
 use observer_kernel::{facts::KERNEL_TYPES, surveyed::Surveyed};
+use observer_sources::live::missing;
 use pipeline::Pipeline;
 
 mod allocation;
@@ -43,11 +44,17 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
     }
     watch.request.records = matches!(watch.source, Source::Kernel { record: Some(_), .. });
     let output = output(watch.format);
+    let pids = watch.request.pids.clone();
     let domain = domains::of(watch.request.view);
     let engine = domains::engine(watch.request);
     engine.check().map_err(|error| Error::usage("sorting", error))?;
     match watch.source {
         Source::Kernel { live, record } => {
+            if let [first, ..] = missing(Path::new("/"), &pids)[..] {
+                let why = format!("there is no process {first}");
+                return Err(Error::failed("selecting processes", why)
+                    .advise("It may have ended. -c selects processes by name."));
+            }
             let mut pipeline = Pipeline::new(vec![engine], Some(output));
             let record = record.as_deref();
             wait(live::observe(&[domain], &live, watch.timing, record, None, &mut pipeline))?;

@@ -98,10 +98,17 @@ impl ProcessReader {
         if !self.clock.started(&stat[..length], id) {
             return Err(Failure::Gone);
         }
+        let mut thread = None;
         // Kernel threads have none, and a process that ended and was not waited for has lost its own; both still have
         // a cgroup. A process that is gone has neither.
         let exe = match readlinkat(&directory, "exe", Vec::new()) {
             Ok(target) => Some(target.into_bytes()),
+            // Its main thread has ended, and others may live.
+            Err(Errno::NOENT) if is_zombie(&stat[..length]) => {
+                thread = self.living_thread(&directory);
+                let target = thread.as_ref().and_then(|thread| readlinkat(thread, "exe", Vec::new()).ok());
+                target.map(std::ffi::CString::into_bytes)
+            }
             Err(Errno::NOENT | Errno::ACCESS | Errno::PERM) => None,
             Err(error) => return Err(error.into()),
         };
@@ -113,10 +120,21 @@ impl ProcessReader {
             Err(failure) => return Err(failure),
         };
         let mut cmdline = None;
-        if self.cmdline && self.content(&directory, "cmdline", ARGUMENTS).is_ok() {
+        if self.cmdline && self.content(thread.as_ref().unwrap_or(&directory), "cmdline", ARGUMENTS).is_ok() {
             cmdline = Some(self.text.clone());
         }
         Ok(ProcessFact::Named { id, exe, cgroup, cmdline })
+    }
+
+    /// The folder of a thread of the process that has its memory.
+    fn living_thread(&self, directory: &OwnedFd) -> Option<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let threads = openat(directory, "task", flags | OFlags::RDONLY, Mode::empty()).ok()?;
+        let names = rustix::fs::Dir::read_from(&threads).ok()?;
+        names.flatten().filter(|entry| !entry.file_name().to_bytes().starts_with(b".")).find_map(|entry| {
+            let thread = openat(&threads, entry.file_name(), flags | OFlags::PATH, Mode::empty()).ok()?;
+            readlinkat(&thread, "exe", Vec::new()).is_ok().then_some(thread)
+        })
     }
 
     /// Reads up to `most` bytes of the file `name` into `text`.
@@ -126,6 +144,12 @@ impl ProcessReader {
         fs::File::from(file).take(most as u64).read_to_end(&mut self.text)?;
         Ok(())
     }
+}
+
+/// Whether the main thread has ended, by the text of `stat`: its state follows its name, which is in brackets.
+fn is_zombie(stat: &[u8]) -> bool {
+    let after = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+    matches!(after, Some(b'Z'))
 }
 
 /// The most informative path in the text of `cgroup`: that of version 2, unless all processes are in its root because

@@ -53,15 +53,34 @@ impl Clock {
     }
 }
 
-/// Those of `ids` that have ended. Empty if `/proc` does not show every process by the id that the kernel side uses:
-/// in another pid namespace than the initial one, or if it hides processes of other users.
+/// Those of `ids` that have ended; none where `/proc` does not [show every process](shows_all).
 pub fn ended(root: &Path, clock: Clock, ids: impl Iterator<Item = TaskId>) -> Vec<TaskId> {
     let processes = root.join("proc");
-    let namespace = fs::read_link(processes.join("self/ns/pid")).ok();
-    if namespace.is_none_or(|name| name != Path::new(INITIAL)) || started(&processes.join("1")).is_err() {
+    if !shows_all(&processes) {
         return Vec::new();
     }
     ids.filter(|id| clock.has_ended(&processes.join(id.pid().to_string()), *id)).collect()
+}
+
+/// Whether `/proc` shows every process by the number that the kernel side has: not in another pid namespace than the
+/// initial one, nor where it hides what others run.
+fn shows_all(processes: &Path) -> bool {
+    let namespace = fs::read_link(processes.join("self/ns/pid")).ok();
+    namespace.is_some_and(|name| name == Path::new(INITIAL)) && started(&processes.join("1")).is_ok()
+}
+
+/// Those of the process ids `pids` that no process has; none where `/proc` does not show every process.
+#[must_use]
+pub fn missing(root: &Path, pids: &[u32]) -> Vec<u32> {
+    let processes = root.join("proc");
+    if !shows_all(&processes) {
+        return Vec::new();
+    }
+    let is_missing = |pid: &&u32| {
+        let error = started(&processes.join(pid.to_string())).err();
+        matches!(error.and_then(|error| error.raw_os_error()), Some(libc::ENOENT | libc::ESRCH))
+    };
+    pids.iter().filter(is_missing).copied().collect()
 }
 
 /// The boot clock's offset in the text of `timens_offsets`, nanoseconds.

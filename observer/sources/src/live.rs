@@ -9,6 +9,7 @@ use observer_core::{
     facts::{Fact, loss::SkippedFact, process::ProcessFact, session::Timestamp},
     wants::HostQueries,
 };
+pub use observer_host::process::missing;
 use observer_host::{
     names,
     process::{Clock, ended},

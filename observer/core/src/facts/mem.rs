@@ -43,6 +43,34 @@ pub enum MemFact {
     Object(Box<MemoryObject>),
     /// A slab cache that the kernel shrinks when memory is needed.
     ReclaimableSlab { name: Vec<u8> },
+    /// What `/proc/PID/status` shows of a process and its counters do not.
+    Status { id: TaskId, status: Status },
+    /// What a walk over the pages of a process finds (`/proc/PID/smaps_rollup`).
+    Rollup { id: TaskId, rollup: Rollup },
+}
+
+/// Memory of a process that its counters do not contain, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Huge pages of the pool (`HugetlbPages`).
+    pub hugetlb: u64,
+    /// Pages that devices or io_uring use (`VmPin`), mapped or not.
+    pub pinned: u64,
+    /// Mappings that are locked in memory (`VmLck`), touched or not.
+    pub locked: u64,
+    /// The largest resident size so far (`VmHWM`).
+    pub peak: u64,
+}
+
+/// Sums over all pages of a process, in bytes; of a page that several processes map, its share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollup {
+    pub pss: u64,
+    pub pss_anon: u64,
+    pub pss_shmem: u64,
+    pub swap_pss: u64,
+    /// Freed with `MADV_FREE`: the kernel takes it back when it needs memory.
+    pub lazy_free: u64,
 }
 
 /// Accounts of the machine's memory that are not in [`Machine`]: from `/proc/meminfo`, `/proc/zoneinfo`, `/proc/vmstat` and
@@ -240,12 +268,21 @@ pub enum MemSlot {
     Accounts,
     Object(ObjectId),
     ReclaimableSlab(Vec<u8>),
+    Status(TaskId),
+    Rollup(TaskId),
 }
 
 impl MemSlot {
     /// All that is known of one process.
-    pub(super) const fn of(id: TaskId) -> [Self; 4] {
-        [Self::Counters(id), Self::Totals(id), Self::Exact(id), Self::Place(id)]
+    pub(super) const fn of(id: TaskId) -> [Self; 6] {
+        [
+            Self::Counters(id),
+            Self::Totals(id),
+            Self::Exact(id),
+            Self::Place(id),
+            Self::Status(id),
+            Self::Rollup(id),
+        ]
     }
 }
 
@@ -263,6 +300,8 @@ impl MemFact {
             Self::Accounts(_) => Some(MemSlot::Accounts),
             Self::Object(object) => Some(MemSlot::Object(object.id)),
             Self::ReclaimableSlab { name } => Some(MemSlot::ReclaimableSlab(name.clone())),
+            Self::Status { id, .. } => Some(MemSlot::Status(*id)),
+            Self::Rollup { id, .. } => Some(MemSlot::Rollup(*id)),
             Self::Gone { .. } | Self::OutOfMemory { .. } | Self::SlabsRead { .. } => None,
         }
     }

@@ -18,7 +18,7 @@ mod selection;
 mod tests;
 
 pub use order::{Candidate, cut};
-use selection::Selection;
+pub use selection::Selection;
 
 /// A column to sort by that the view does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,6 +25,10 @@ pub const NOISE_SHARE: f64 = 0.005;
 /// The smallest share of the growth that the second half of the window has if a series still grows. Steady growth has half.
 const STILL: f64 = 0.1;
 
+/// The second half of growth that becomes faster has at least so many times the first half's: a line has as much in both,
+/// give or take what its segments cut off.
+const FASTER: f64 = 1.25;
+
 /// Segments of a window whose low points are compared: ten seconds each in a minute.
 const LOW_POINTS: u64 = 6;
 
@@ -129,8 +133,8 @@ pub fn assess_life(series: &Series, now: u64, left: Option<f64>) -> Assessment {
 
 /// The evidence of a leak.
 fn lost(growth: &EnvelopeGrowth) -> String {
-    let EnvelopeGrowth { seconds: past, gain, rises, transitions, recent, asked, .. } = *growth;
-    let pace = if recent > 0.55 * gain { "ever faster" } else { "no slower in the second half" };
+    let EnvelopeGrowth { seconds: past, gain, rises, transitions, early, recent, asked, .. } = *growth;
+    let pace = if recent > FASTER * early { "ever faster" } else { "no slower in the second half" };
     let asks = match asked / gain {
         share if share < 0.3 => "; it fills what it had asked for before",
         _ => "; it keeps asking for more",
@@ -343,6 +347,23 @@ mod tests {
             let assessment = after(60, |second| (growth * second * second) as f64 * 1000.0);
             assert!(!matches!(assessment.verdict, Verdict::Leak | Verdict::Warmup));
         }
+    }
+
+    #[test]
+    fn only_a_curve_grows_ever_faster() {
+        let reason = |value: &dyn Fn(f64) -> f64| {
+            let mut series = Series::new(60.0);
+            for second in 0..=1800u64 {
+                // Steps of a page allocator, and a little unrest.
+                let bytes = value(second as f64) * MIB + (second * 7 % 5) as f64 * 0.1 * MIB;
+                series.push(second * SECOND, bytes, bytes);
+            }
+            assess_life(&series, 1800 * SECOND, None).reason
+        };
+        let line = reason(&|second| 50.0 + 0.1 * second);
+        assert!(line.contains("no slower in the second half"), "{line}");
+        let curve = reason(&|second| 50.0 + 0.0001 * second * second);
+        assert!(curve.contains("ever faster"), "{curve}");
     }
 
     #[test]

@@ -13,13 +13,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::objects::{Levels, Objects};
+use self::{
+    beyond::{Rollups, status},
+    objects::{Levels, Objects},
+};
 use crate::{decode::LeftToProc, machine::unaccounted, queries::MemQueries};
 use observer_core::{
     domain::ReadHost,
     facts::{
         Fact, TaskId,
-        mem::{KernelPart, Machine, MemFact, Memory},
+        mem::{KernelPart, Machine, MemFact, Memory, Status},
     },
     wants::HostQueries,
 };
@@ -30,6 +33,7 @@ use observer_host::{
 };
 
 mod accounts;
+mod beyond;
 mod descriptors;
 mod objects;
 mod socket_diag;
@@ -47,6 +51,7 @@ pub(crate) struct MemReader {
     objects: Objects,
     /// Slab caches, and whether the kernel shrinks them when memory is needed.
     reclaimable: HashMap<Vec<u8>, bool>,
+    rollups: Rollups,
 }
 
 impl MemReader {
@@ -57,6 +62,7 @@ impl MemReader {
             unsettled: HashMap::new(),
             objects: Objects::default(),
             reclaimable: HashMap::new(),
+            rollups: Rollups::default(),
         }
     }
 }
@@ -81,6 +87,7 @@ impl ReadHost for MemReader {
         let before = out.len();
         answer(&self.root, self.clock, queries, out);
         self.reclaimable_slabs(before, out);
+        self.rollups.answer(&self.root, self.clock, &queries.details, out);
         settle(&self.unsettled, &mut out[before..]);
     }
 }
@@ -198,7 +205,7 @@ fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
     let mut text = Text::default();
     for id in &wants.counters {
         let folder = root.join("proc").join(id.pid().to_string());
-        let Some(memory) = counters(&mut text, &folder) else { continue };
+        let Some((memory, status)) = counters(&mut text, &folder) else { continue };
         // Without any hierarchy that could limit memory it is in the root of one.
         let place = text.of(&folder.join("cgroup")).map(|lines| place(lines).unwrap_or(b"/".to_vec()));
         // Last, so that what was read before belongs to it.
@@ -206,6 +213,9 @@ fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
             continue;
         }
         out.push(Fact::Mem(MemFact::Exact { id: *id, memory }));
+        if wants.details.contains(id) || (status.hugetlb, status.pinned, status.locked) != (0, 0, 0) {
+            out.push(Fact::Mem(MemFact::Status { id: *id, status }));
+        }
         if let Some(cgroup) = place {
             groups.insert(cgroup.clone());
             out.push(Fact::Mem(MemFact::Place { id: *id, cgroup }));
@@ -248,7 +258,7 @@ fn count(root: &Path, clock: Clock, processes: &[(TaskId, u64)], out: &mut Vec<F
     let mut text = Text::default();
     for (id, page_tables) in processes {
         let folder = root.join("proc").join(id.pid().to_string());
-        let Some(memory) = counters(&mut text, &folder) else { continue };
+        let Some((memory, _)) = counters(&mut text, &folder) else { continue };
         if !clock.is(&folder, *id) {
             continue;
         }
@@ -257,8 +267,11 @@ fn count(root: &Path, clock: Clock, processes: &[(TaskId, u64)], out: &mut Vec<F
 }
 
 /// What the process holds. One whose main thread has ended tells it by any other thread.
-fn counters(text: &mut Text, folder: &Path) -> Option<Memory> {
-    let mut of = |folder: &Path| memory(text.str(&folder.join("status"))?);
+fn counters(text: &mut Text, folder: &Path) -> Option<(Memory, Status)> {
+    let mut of = |folder: &Path| {
+        let text = text.str(&folder.join("status"))?;
+        Some((memory(text)?, status(text)))
+    };
     of(folder)
         .or_else(|| fs::read_dir(folder.join("task")).ok()?.flatten().find_map(|thread| of(&thread.path())))
 }

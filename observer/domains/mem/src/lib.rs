@@ -3,7 +3,8 @@
 //! Resident, swapped and virtual memory of every process are the kernel's own counters, read by an iterator at each report.
 //! From 6.2 on they lack per-CPU remainders; exact counters are read from `/proc` for the rows that are shown. Before 6.2
 //! they include what each thread still holds, which `/proc` lacks. Mapped and unmapped bytes are added up by events. The
-//! assessed series is anonymous memory and swap: what only the process can give back.
+//! assessed series is all memory that the machine cannot take back without swap. What no counter of the iterator has (huge
+//! pages, pinned and locked memory, what `MADV_FREE` freed) is read for rows that are shown and for processes that change.
 //!
 //! `mapped` is private writable anonymous memory, by mmap, mremap and brk. `unmapped` is what left the kernel's account of
 //! private writable memory, by munmap, mremap, brk, or a `MAP_FIXED` over it. `mapped_file` are file mappings of any kind,
@@ -44,6 +45,7 @@ mod process;
 pub mod queries;
 pub mod report;
 mod restart;
+mod shared;
 pub mod state;
 pub mod views;
 

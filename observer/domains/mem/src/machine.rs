@@ -81,6 +81,16 @@ impl MachineMemory {
         }
     }
 
+    /// Bytes of shared memory and tmpfs, if known.
+    pub(super) fn shmem(&self) -> Option<u64> {
+        self.latest.map(|machine| machine.shmem)
+    }
+
+    /// Whether it has any huge pages of a pool.
+    pub(super) fn has_huge_pages(&self) -> bool {
+        self.latest.is_some_and(|machine| machine.hugetlb > 0)
+    }
+
     pub(super) fn take_part(&mut self, part: &KernelPart, bytes: u64) {
         if let Some(known) = self.parts.get_mut(part) {
             known.bytes = bytes;

@@ -5,10 +5,10 @@
 
 use std::{cell::RefCell, ops::Deref, rc::Rc};
 
-use super::machine::MachineMemory;
+use super::{machine::MachineMemory, shared::SharedPart};
 use observer_core::{
     facts::{
-        mem::{Limit, Memory, Totals},
+        mem::{Limit, Memory, Rollup, Status, Totals},
         process::Comm,
     },
     trend::{
@@ -40,11 +40,26 @@ pub struct ProcessMemory {
     /// Most processes map nothing while observed.
     pub totals: Option<Box<Totals>>,
     pub group: Option<Rc<Group>>,
-    /// Anonymous memory and swap, in bytes.
+    /// The part of its shared memory that counts as its own.
+    pub shared: SharedPart,
+    /// Known for rows that are shown, and for processes that have memory beyond their counters.
+    pub beyond: Option<Box<Beyond>>,
+    /// What [`ProcessMemory::assessed_bytes`] gives.
     pub series: Series,
     /// The last assessment of the series; `None` if the series was flat.
     pub assessment: Option<Box<Assessment>>,
     pub ended: bool,
+}
+
+/// Memory of a process beyond its counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beyond {
+    pub status: Option<Status>,
+    pub rollup: Option<Rollup>,
+    /// Bytes of `lazy_free` that do not count: they were there before it grew.
+    lazy_before: u64,
+    /// Anonymous bytes at the time of `rollup`.
+    anon_then: u64,
 }
 
 /// Exact counters, and the counters of the last scan before them.
@@ -88,6 +103,8 @@ impl ProcessMemory {
             exact: None,
             totals: None,
             group: None,
+            shared: SharedPart::default(),
+            beyond: None,
             series: Series::new(window),
             assessment: None,
             ended: false,
@@ -98,6 +115,49 @@ impl ProcessMemory {
     pub fn read(&mut self, memory: Memory, page_tables: u64) {
         self.counters = Some(memory);
         self.page_tables = Some(page_tables);
+    }
+
+    /// `status` was read.
+    pub fn read_status(&mut self, status: Status) {
+        self.beyond.get_or_insert_default().status = Some(status);
+    }
+
+    /// A walk over its pages was made. What `MADV_FREE` has freed before it grew is left out of the series from its
+    /// beginning: its first reading is no fall.
+    pub fn read_rollup(&mut self, rollup: Rollup) {
+        let rise = self.series.history.rise().max(0.0) as u64;
+        let anon_then = self.memory().map_or(0, |memory| memory.anon.max(0) as u64);
+        let beyond = self.beyond.get_or_insert_default();
+        if beyond.rollup.is_none() {
+            beyond.lazy_before = rollup.lazy_free.saturating_sub(rise);
+        }
+        (beyond.rollup, beyond.anon_then) = (Some(rollup), anon_then);
+    }
+
+    /// Bytes that were freed with `MADV_FREE` and are still resident. Between two walks over its pages, the part of
+    /// anonymous memory stays the same.
+    pub fn reclaimable(&self) -> Option<u64> {
+        let beyond = self.beyond.as_ref()?;
+        let (lazy, then) = (beyond.rollup?.lazy_free, beyond.anon_then);
+        let anon = self.memory()?.anon.max(0) as u64;
+        Some(if then == 0 { lazy } else { (lazy as f64 / then as f64 * anon as f64) as u64 }.min(anon))
+    }
+
+    /// What is assessed if its counters are `memory`: bytes that the machine cannot take back without swap. These are
+    /// anonymous memory that is not free for the taking, swap, its part of shared memory, huge pages, pinned and locked
+    /// memory, and page tables beyond those of dense memory.
+    pub fn assessed_bytes(&self, memory: Memory) -> f64 {
+        let dense = (memory.anon.max(0) as u64).saturating_add(memory.shmem.max(0) as u64) / DENSE;
+        let tables = self.page_tables.unwrap_or(0).saturating_sub(dense.saturating_add(SPARSE));
+        let beyond = self.beyond.as_ref().map_or(0.0, |beyond| beyond.bytes(memory));
+        let lazy_before = self.beyond.as_ref().map_or(0, |beyond| beyond.lazy_before);
+        let lazy = self.reclaimable().map_or(0, |lazy| lazy.saturating_sub(lazy_before));
+        process_bytes(memory) + self.shared.bytes(memory.shmem) + tables as f64 + beyond - lazy as f64
+    }
+
+    /// What is assessed besides anonymous memory and swap.
+    pub fn beyond_private(&self) -> f64 {
+        self.memory().map_or(0.0, |memory| self.assessed_bytes(memory) - process_bytes(memory))
     }
 
     /// Its exact counters, read after the last scan. Before the first scan they have no meaning.
@@ -174,7 +234,30 @@ impl ProcessMemory {
     }
 }
 
-/// Bytes that only the process can give back: what is assessed.
+impl Beyond {
+    /// Bytes of `status` that `memory` does not contain. Pinned pages are usually mapped, and then they are in it.
+    fn bytes(&self, memory: Memory) -> f64 {
+        let Some(status) = self.status else { return 0.0 };
+        let mapped = memory.anon.saturating_add(memory.shmem).max(0) as u64;
+        let locked_files = status.locked.saturating_sub(mapped).min(memory.file.max(0) as u64);
+        status.hugetlb as f64
+            + status.pinned.saturating_sub(mapped.saturating_add(status.hugetlb)) as f64
+            + locked_files as f64
+    }
+
+    /// Whether it has memory that its counters do not contain.
+    pub fn is_relevant(&self) -> bool {
+        self.status.is_some_and(|status| (status.hugetlb, status.pinned, status.locked) != (0, 0, 0))
+    }
+}
+
+/// Bytes of memory for each byte of the page tables that map it, if it is dense: 4 KiB map 2 MiB.
+const DENSE: u64 = 512;
+
+/// Page tables that every process may have beyond that: its mappings are far apart.
+const SPARSE: u64 = 1 << 20;
+
+/// Anonymous memory and swap, in bytes.
 pub fn process_bytes(memory: Memory) -> f64 {
     memory.anon as f64 + memory.swap as f64
 }

@@ -9,6 +9,8 @@ use observer_core::{facts::TaskId, wants::DomainQueries};
 pub struct MemQueries {
     /// Processes whose exact memory counters are wanted: what the iterator reads lacks per-CPU parts from 6.2 on.
     pub counters: BTreeSet<TaskId>,
+    /// Those of them whose memory beyond the counters is wanted too, by a walk over their pages.
+    pub details: BTreeSet<TaskId>,
     /// cgroup paths whose memory limit and use are wanted.
     pub limits: BTreeSet<Vec<u8>>,
     /// The slab caches are wanted, one by one: the kernel counts their pages for every reader. These are known; of those
@@ -19,6 +21,7 @@ pub struct MemQueries {
 impl DomainQueries for MemQueries {
     fn extend(&mut self, other: Self) {
         self.counters.extend(other.counters);
+        self.details.extend(other.details);
         self.limits.extend(other.limits);
         if let Some(known) = other.slabs {
             self.slabs.get_or_insert_default().extend(known);

@@ -13,7 +13,7 @@ use observer_core::{
     domain::Context,
     facts::{
         TaskId,
-        mem::{Memory, Totals},
+        mem::{Memory, Rollup, Status, Totals},
     },
     report::{
         Column, Merge, Notation, Note, Report, Row, Subject, Table, Unit, Value, process,
@@ -154,7 +154,19 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
         (counter("reserved"), |process| total(process, |totals| totals.reserved)),
         (gauge("protected"), |process| Value::signed(process.totals.map(|totals| totals.protected))),
         (Column::gauge("peak", Unit::Bytes), |process| {
-            Value::unsigned(process.totals.and_then(|totals| totals.peak))
+            let own = process.totals.and_then(|totals| totals.peak);
+            let status = process.process.beyond.as_ref().and_then(|beyond| beyond.status);
+            Value::unsigned(own.or(status.map(|status| status.peak)))
+        }),
+        (gauge("hugetlb"), |process| status(process, |status| status.hugetlb)),
+        (gauge("pinned"), |process| status(process, |status| status.pinned)),
+        (gauge("pss"), |process| rollup(process, |rollup| rollup.pss)),
+        (gauge("frees"), |process| {
+            let tables = process.process.page_tables.unwrap_or(0);
+            rollup(process, |rollup| rollup.pss_anon + rollup.pss_shmem + rollup.swap_pss + tables)
+        }),
+        (gauge("reclaimable"), |process| {
+            Value::unsigned(process.memory.and_then(|_| process.process.reclaimable()))
         }),
     ];
     let trend: [Cell; 6] = [
@@ -171,7 +183,7 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
             Value::Text(living(process).map_or("unknown", |assessment| assessment.verdict.name()).to_owned())
         }),
         (Column::text("reason").shown("WHY", 5), |process| {
-            Value::Text(living(process).map_or_else(|| process.end(), |assessment| assessment.reason.clone()))
+            Value::Text(if process.process.ended { process.end() } else { process.reason() })
         }),
         (Column::gauge("limit", Unit::Bytes), |process| {
             Value::unsigned(living(process).and_then(|_| process.limit()).map(|room| room.limit))
@@ -194,6 +206,16 @@ fn held(process: &RankedProcess<'_>, bytes: impl Fn(&Memory) -> i64) -> Value {
 
 fn total(process: &RankedProcess<'_>, bytes: impl Fn(&Totals) -> u64) -> Value {
     Value::unsigned(process.totals.map(bytes))
+}
+
+fn status(process: &RankedProcess<'_>, bytes: impl Fn(&Status) -> u64) -> Value {
+    let beyond = process.process.beyond.as_ref().filter(|_| process.memory.is_some());
+    Value::unsigned(beyond.and_then(|beyond| beyond.status).as_ref().map(bytes))
+}
+
+fn rollup(process: &RankedProcess<'_>, bytes: impl Fn(&Rollup) -> u64) -> Value {
+    let beyond = process.process.beyond.as_ref().filter(|_| process.memory.is_some());
+    Value::unsigned(beyond.and_then(|beyond| beyond.rollup).as_ref().map(bytes))
 }
 
 /// The assessment of a process that lives.

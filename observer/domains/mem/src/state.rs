@@ -1,7 +1,7 @@
 //! From the facts of the mem domain to its state.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
@@ -15,6 +15,7 @@ use super::{
     process::{AssessmentSource, Group, LimitState, ProcessMemory, Program, process_bytes},
     queries::MemQueries,
     restart::Predecessors,
+    shared::SharedGrowth,
 };
 use observer_core::{
     domain::Context,
@@ -26,7 +27,7 @@ use observer_core::{
     report::Report,
     trend::{
         leak,
-        verdict::{Assessment, assess},
+        verdict::{Assessment, NOISE_BYTES, assess},
     },
     view::Request,
     wants::HostQueries,
@@ -35,6 +36,12 @@ use observer_core::{
 /// Up to this many rows, exact counters are queried for every report; beyond, for processes that a scan saw change. A scan
 /// lacks per-CPU remainders, so a process that it does not see change can have changed.
 const ALWAYS_EXACT: usize = 64;
+
+/// While the machine has huge pages, so many processes a report are asked for theirs: no counter has them.
+const HUGE_TURN: usize = 256;
+
+/// So many processes that changed most are asked, in every report, for memory that their counters do not have.
+const CHANGED: usize = 32;
 
 /// What is known in the mem domain.
 #[derive(Debug)]
@@ -47,6 +54,9 @@ pub struct MemState {
     pub(super) machine: MachineMemory,
     pub(super) objects: MemoryObjects,
     pub(super) pressure: MemoryPressure,
+    shared: SharedGrowth,
+    /// How many processes were asked for huge pages so far: they take turns.
+    turn: Cell<usize>,
     pub(super) predecessors: Predecessors,
     /// The programs of processes that were met and have no memory so far, until the next report.
     met: HashMap<TaskId, Program>,
@@ -69,6 +79,8 @@ impl MemState {
             machine: MachineMemory::new(request.window),
             objects: MemoryObjects::default(),
             pressure: MemoryPressure::default(),
+            shared: SharedGrowth::default(),
+            turn: Cell::new(0),
             predecessors: Predecessors::default(),
             met: HashMap::new(),
             assessed: None,
@@ -119,6 +131,8 @@ impl MemState {
             }
             MemFact::Gone { id } => self.end(*id, self.assessed.unwrap_or(0)),
             MemFact::Totals { id, totals } => self.process(*id).totals = Some(Box::new(*totals)),
+            MemFact::Status { id, status } => self.process(*id).read_status(*status),
+            MemFact::Rollup { id, rollup } => self.process(*id).read_rollup(*rollup),
             MemFact::Exact { id, memory } => self.process(*id).read_exactly(*memory),
             MemFact::Place { id, cgroup } => {
                 let group = self.group(cgroup);
@@ -154,10 +168,11 @@ impl MemState {
             .map(|memory| known.map_or_else(|| memory.without_negatives(), |known| known.killed(at, memory)));
         let held = reported.or_else(|| known?.memory()).map(process_bytes);
         let others = self.processes.iter().filter(|(id, process)| **id != victim && !process.ended);
-        let growths =
-            others.filter_map(|(id, process)| Some((*id, grew(process, process_bytes(process.memory()?))?)));
+        let growths = others.filter_map(|(id, process)| {
+            Some((*id, grew(process, process.assessed_bytes(process.memory()?))?))
+        });
         let most = growths.max_by(|(_, left), (_, right)| left.total_cmp(right));
-        let own = known.zip(held).and_then(|(process, held)| grew(process, held));
+        let own = known.zip(held).and_then(|(process, held)| grew(process, process.beyond_private() + held));
         let limit = known.and_then(|process| {
             let nearest = process.group.as_ref()?.nearest.borrow();
             let limit = nearest.as_ref()?.as_ref()?;
@@ -178,11 +193,12 @@ impl MemState {
     pub(super) fn sample(&mut self, now: Timestamp) {
         let now = now.boot;
         self.flat.clear();
+        self.share();
         let machine = &self.machine;
         for process in self.processes.values_mut().filter(|process| !process.ended) {
             if let Some(memory) = process.memory() {
                 let asked = process.totals.as_ref().map_or(0.0, |totals| totals.asked());
-                process.series.push(now, process_bytes(memory), asked);
+                process.series.push(now, process.assessed_bytes(memory), asked);
             }
             let window = &process.series.window;
             process.assessment = None;
@@ -193,6 +209,23 @@ impl MemState {
             }
         }
         self.assessed = Some(now);
+    }
+
+    /// Decides which part of the shared memory that processes have touched counts as their own.
+    fn share(&mut self) {
+        let living = |process: &&mut ProcessMemory| !process.ended;
+        let (mut touched, mut touching) = (0.0, 0);
+        for process in self.processes.values_mut().filter(living) {
+            let bytes = process.memory().map_or(0.0, |memory| process.shared.touched(memory.shmem));
+            touched += bytes;
+            touching += usize::from(bytes > 0.0);
+        }
+        let part = self.shared.part(self.machine.shmem(), touched, touching);
+        for process in self.processes.values_mut().filter(living) {
+            if let Some(memory) = process.memory() {
+                process.shared.push(memory.shmem, part);
+            }
+        }
     }
 
     /// The last assessment of `process`, if any.
@@ -232,6 +265,9 @@ impl MemState {
             if process.is_outdated() || (few && process.is_met()) {
                 queries.counters.insert(*id);
             }
+            if process.is_met() && queries.details.len() < ALWAYS_EXACT {
+                queries.details.insert(*id);
+            }
             queries.limits.extend(process.group.as_ref().map(|group| group.name.clone()));
         }
         // Once for every process, so that a row that is shown later has no step at its first exact counters.
@@ -241,7 +277,32 @@ impl MemState {
                 .filter(|(_, process)| !process.was_exact() && process.is_met() && !process.ended)
                 .map(|(id, _)| *id),
         );
+        queries.counters.extend(self.beyond_counters(context.now.boot));
         HostQueries::of_names(names, context.request.cmdline).with(queries)
+    }
+
+    /// Processes that may have memory which no counter has: those that have some, those that changed much (memory that is
+    /// unmapped can stay pinned), and, while the machine has huge pages, all of them in turn.
+    fn beyond_counters(&self, now: u64) -> impl Iterator<Item = TaskId> {
+        let known = self.processes.iter().filter(|(_, process)| process.is_met() && !process.ended);
+        let mut changed = Vec::new();
+        let mut having = Vec::new();
+        for (id, process) in known {
+            if process.beyond.as_ref().is_some_and(|beyond| beyond.is_relevant()) {
+                having.push(*id);
+            }
+            if !process.series.window.is_flat(now) {
+                let growth = process.series.window.growth(now).unwrap_or(0.0).abs();
+                changed.extend((growth >= 8.0 * NOISE_BYTES).then_some((growth as u64, *id)));
+            }
+        }
+        changed.sort_unstable_by(|one, other| other.cmp(one));
+        changed.truncate(CHANGED);
+        let count = if self.machine.has_huge_pages() { HUGE_TURN.min(self.processes.len()) } else { 0 };
+        let first = self.turn.get();
+        self.turn.set((first + count) % self.processes.len().max(1));
+        let turn: Vec<TaskId> = self.processes.keys().cycle().skip(first).take(count).copied().collect();
+        having.into_iter().chain(changed.into_iter().map(|(_, id)| id)).chain(turn)
     }
 
     /// A report was delivered: what ended leaves.

@@ -2,7 +2,8 @@
 //!
 //! `mappings` makes system calls by command and sums the requested bytes: `map`, `unmap`,
 //! `replace`, `grow`, `shrink`, `heap`, `file`, `reserve`, `protect`, `compat`, `vfork`, `wander` (one CPU adds
-//! pages, another removes them) and `threads`, each with a number of KiB. The other workloads start and exit differently.
+//! pages, another removes them) and `threads`, each with a number of KiB. `kinds`
+//! takes memory of other kinds. The other workloads start and exit differently.
 
 mod objects;
 
@@ -16,6 +17,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
 use serde_json::json;
 
+mod kinds;
+
 /// Runs the workload with the name in the first word.
 pub fn run(words: &[&str]) -> Result<()> {
     match words {
@@ -27,6 +30,7 @@ pub fn run(words: &[&str]) -> Result<()> {
         ["brief", count] => brief(count.parse()?),
         ["again"] => again(),
         ["child"] => child(),
+        ["kinds"] => kinds::run(),
         _ => bail!("no such workload"),
     }
 }

@@ -4,6 +4,7 @@ use super::{accounts, ranked_process::RankedProcess};
 use crate::state::MemState;
 use observer_core::{
     domain::Context,
+    report::{Value, shape::Selection},
     trend::verdict::{Verdict, assess},
     units,
 };
@@ -54,6 +55,16 @@ fn course(state: &MemState, context: &Context<'_>) -> String {
 
 /// Which processes grow, or have grown so far.
 fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<String> {
+    let selection = Selection::new(context.request, &[], context.processes);
+    let is_selected = |process: &&RankedProcess<'_>| {
+        let has = |selection: &Selection<'_>| selection.has(&[process.id], |_| Value::Missing);
+        selection.as_ref().is_none_or(has)
+    };
+    let (process, among) = match selection {
+        Some(_) => ("selected process", " among selected processes"),
+        None => ("process", ""),
+    };
+    let processes: Vec<&RankedProcess<'_>> = processes.iter().filter(is_selected).collect();
     let living = || processes.iter().filter(|process| process.memory.is_some());
     let grow = processes.iter().filter(|process| process.grows()).count();
     let first = processes.iter().filter(|process| process.grows() || process.early() > 0.0);
@@ -61,9 +72,9 @@ fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<Str
         living().next()?;
         let open = living().filter(|process| process.assessment.verdict == Verdict::Unknown).count();
         return Some(match open {
-            0 => "No process grows.".to_owned(),
+            0 => format!("No {process} grows."),
             _ => format!(
-                "No process is known to grow; of {} it cannot be told yet.",
+                "No {process} is known to grow; of {} it cannot be told yet.",
                 units::count(open as u64)
             ),
         });
@@ -81,15 +92,15 @@ fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<Str
     let leaks = processes.iter().filter(|process| process.leaks()).count();
     if leaks > 0 {
         return Some(match leaks {
-            1 => format!("One leak suspected: {who}, {rate} a minute."),
+            1 => format!("One leak suspected{among}: {who}, {rate} a minute."),
             _ => format!(
-                "{} leaks suspected, first of all {who}, {rate} a minute.",
+                "{} leaks suspected{among}, first of all {who}, {rate} a minute.",
                 units::count(leaks as u64)
             ),
         });
     }
     Some(match grow {
-        1 => format!("One process grows: {who}, {rate} a minute."),
-        _ => format!("{} processes grow, most of all {who}, {rate} a minute.", units::count(grow as u64)),
+        1 => format!("One {process} grows: {who}, {rate} a minute."),
+        _ => format!("{} {process}es grow, most of all {who}, {rate} a minute.", units::count(grow as u64)),
     })
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::{
-    process::{AssessmentSource, LimitState, ProcessMemory, process_bytes},
+    process::{AssessmentSource, LimitState, ProcessMemory},
     state::MemState,
 };
 use observer_core::{
@@ -13,7 +13,10 @@ use observer_core::{
         mem::{Memory, Totals},
     },
     report::Emphasis,
-    trend::verdict::{Assessment, Verdict},
+    trend::{
+        envelope::MIN_GROWTH,
+        verdict::{Assessment, Verdict},
+    },
     units,
 };
 
@@ -84,7 +87,7 @@ impl<'a> RankedProcess<'a> {
             AssessmentStage::Draft => {
                 let series = &process.series.window;
                 let began = series.begin(now).and_then(|begin| series.value_at(begin));
-                let growth = memory.zip(began).map(|(memory, began)| process_bytes(memory) - began);
+                let growth = memory.zip(began).map(|(memory, began)| process.assessed_bytes(memory) - began);
                 (AssessmentSource::Stored(state.last_assessment(process).unwrap_or(&UNJUDGED)), growth)
             }
         };
@@ -164,6 +167,17 @@ impl<'a> RankedProcess<'a> {
             Verdict::Growing | Verdict::Warmup if soon => Emphasis::Alarm,
             Verdict::Growing | Verdict::Warmup => Emphasis::Notice,
             Verdict::Shrinking | Verdict::Stable | Verdict::Unknown => Emphasis::Plain,
+        }
+    }
+
+    /// The reason of a process that lives, with memory that it has freed and the kernel has not taken back yet.
+    pub(super) fn reason(&self) -> String {
+        let reason = &self.assessment.reason;
+        match self.process.reclaimable() {
+            Some(bytes) if bytes as f64 >= MIN_GROWTH => {
+                format!("{reason}; not counting {} that it has freed (MADV_FREE)", units::bytes(bytes))
+            }
+            _ => reason.clone(),
         }
     }
 

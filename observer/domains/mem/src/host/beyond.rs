@@ -1,0 +1,95 @@
+//! Memory of a process beyond its counters: `status` has huge pages, pinned and locked memory, `smaps_rollup` has shares of
+//! shared pages and what was freed with `MADV_FREE`.
+//!
+//! For `smaps_rollup` the kernel walks all page tables of the process. A process is therefore read again after many times
+//! the time that its last reading took.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::field;
+use observer_core::facts::{
+    Fact, TaskId,
+    mem::{MemFact, Rollup, Status},
+};
+use observer_host::{process::Clock, text::Text};
+
+/// A process is not read again before this long …
+const PAUSE: Duration = Duration::from_secs(2);
+/// … or this many times the time that the last reading took.
+const PAUSE_FACTOR: u32 = 500;
+
+/// When each process may be read again.
+#[derive(Debug, Default)]
+pub(super) struct Rollups {
+    due: HashMap<TaskId, Instant>,
+}
+
+impl Rollups {
+    /// The sums of those of `processes` that are due. A process that is gone by now, or that this user may not read, has
+    /// none.
+    pub(super) fn answer(
+        &mut self,
+        root: &Path,
+        clock: Clock,
+        processes: &BTreeSet<TaskId>,
+        out: &mut Vec<Fact>,
+    ) {
+        let mut text = Text::default();
+        self.due.retain(|id, _| processes.contains(id));
+        for id in processes {
+            let began = Instant::now();
+            if self.due.get(id).is_some_and(|due| began < *due) {
+                continue;
+            }
+            let folder = root.join("proc").join(id.pid().to_string());
+            let read = text.str(&folder.join("smaps_rollup")).and_then(rollup);
+            self.due.insert(*id, began + PAUSE.max(began.elapsed() * PAUSE_FACTOR));
+            if let Some(rollup) = read.filter(|_| clock.is(&folder, *id)) {
+                out.push(Fact::Mem(MemFact::Rollup { id: *id, rollup }));
+            }
+        }
+    }
+}
+
+fn rollup(smaps: &str) -> Option<Rollup> {
+    let field = |name| field(smaps, name);
+    // The shares by kind exist since Linux 5.9.
+    Some(Rollup {
+        pss: field("Pss")?,
+        pss_anon: field("Pss_Anon")?,
+        pss_shmem: field("Pss_Shmem")?,
+        swap_pss: field("SwapPss").unwrap_or(0),
+        lazy_free: field("LazyFree").unwrap_or(0),
+    })
+}
+
+/// What the text of `status` has beyond the counters; a kernel without huge pages has no line of them.
+pub(super) fn status(text: &str) -> Status {
+    let field = |name| field(text, name).unwrap_or(0);
+    Status {
+        hugetlb: field("HugetlbPages"),
+        pinned: field("VmPin"),
+        locked: field("VmLck"),
+        peak: field("VmHWM"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sums_of_a_walk_over_pages_are_read() {
+        let text = "00400000-7ffc [rollup]\nRss: 9 kB\nPss: 8 kB\nPss_Anon: 3 kB\nPss_File: 1 kB\n\
+                    Pss_Shmem: 4 kB\nLazyFree: 2 kB\nSwapPss: 1 kB\n";
+        let kib = 1024;
+        let sums =
+            Rollup { pss: 8 * kib, pss_anon: 3 * kib, pss_shmem: 4 * kib, swap_pss: kib, lazy_free: 2 * kib };
+        assert_eq!(rollup(text), Some(sums));
+        assert_eq!(rollup("Rss: 9 kB\n"), None);
+    }
+}
