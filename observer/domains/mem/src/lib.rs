@@ -32,6 +32,7 @@ use observer_core::{
 };
 
 pub mod accounts;
+mod births;
 mod decode;
 mod domain;
 pub mod hooks;

@@ -155,6 +155,14 @@ impl ProcessMemory {
         process_bytes(memory) + self.shared.bytes(memory.shmem) + tables as f64 + beyond - lazy as f64
     }
 
+    /// Anonymous memory and swap that no other process shares, and all of it, at the last walk over its pages.
+    pub fn own_part(&self) -> Option<(f64, f64)> {
+        let beyond = self.beyond.as_ref()?;
+        let rollup = beyond.rollup?;
+        let swap = self.memory()?.swap.max(0) as f64;
+        Some(((rollup.pss_anon + rollup.swap_pss) as f64, beyond.anon_then as f64 + swap))
+    }
+
     /// What is assessed besides anonymous memory and swap.
     pub fn beyond_private(&self) -> f64 {
         self.memory().map_or(0.0, |memory| self.assessed_bytes(memory) - process_bytes(memory))

@@ -24,6 +24,7 @@ use observer_core::{
 };
 
 mod accounts;
+mod births;
 mod headline;
 mod kernel;
 mod ranked_process;
@@ -35,13 +36,20 @@ const SPARKLINE: usize = 8;
 /// The report.
 pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     let processes = assessed(state, context, AssessmentStage::Final);
-    let (headline, mut notes) = (headline(state, &processes, context), notes(&processes));
+    let (mut headline, mut notes) = (headline(state, &processes, context), notes(&processes));
     notes.extend(restart::notes(&state.predecessors, &processes, context));
     notes.extend(state.pressure.notes(context));
     notes.extend(state.machine.note(context.now));
     let table = process_table(processes, context, AssessmentStage::Final);
-    let objects = objects(state, context);
-    let mut report = context.report(vec![table, objects, kernel(state, context), accounts(state, context)]);
+    let (objects, groups) = (objects(state, context), births::growing(state, context));
+    headline.extend(births::headline(&groups));
+    let mut report = context.report(vec![
+        table,
+        objects,
+        kernel(state, context),
+        accounts(state, context),
+        births::table(&groups),
+    ]);
     report.totals = state.machine.totals(context.now);
     report.headline = headline;
     report.notes = notes;

@@ -9,6 +9,7 @@ use std::{
 use hashbrown::HashMap;
 
 use super::{
+    births::Births,
     machine::MachineMemory,
     objects::MemoryObjects,
     pressure::{Kill, MemoryPressure},
@@ -55,6 +56,7 @@ pub struct MemState {
     pub(super) objects: MemoryObjects,
     pub(super) pressure: MemoryPressure,
     shared: SharedGrowth,
+    pub(super) births: Births,
     /// How many processes were asked for huge pages so far: they take turns.
     turn: Cell<usize>,
     pub(super) predecessors: Predecessors,
@@ -80,6 +82,7 @@ impl MemState {
             objects: MemoryObjects::default(),
             pressure: MemoryPressure::default(),
             shared: SharedGrowth::default(),
+            births: Births::default(),
             turn: Cell::new(0),
             predecessors: Predecessors::default(),
             met: HashMap::new(),
@@ -111,6 +114,7 @@ impl MemState {
         self.leaving = true;
         if let Some((program, memory)) = process.program.as_ref().zip(process.memory()) {
             let grew = process.assessment.as_ref().is_some_and(|last| last.verdict.grows());
+            self.births.end(program, id, process.assessed_bytes(memory));
             self.predecessors.end(program, id, process_bytes(memory), grew, at);
         }
     }
@@ -208,6 +212,8 @@ impl MemState {
                 process.assessment = Some(Box::new(process.assess(machine, now)));
             }
         }
+        let living = self.processes.iter().filter(|(_, process)| !process.ended);
+        self.births.sample(living.map(|(id, process)| (*id, process)), now, self.window);
         self.assessed = Some(now);
     }
 
@@ -278,6 +284,9 @@ impl MemState {
                 .map(|(id, _)| *id),
         );
         queries.counters.extend(self.beyond_counters(context.now.boot));
+        let examples: Vec<TaskId> = self.births.examples(context.now.boot).take(ALWAYS_EXACT).collect();
+        queries.counters.extend(&examples);
+        queries.details.extend(examples);
         HostQueries::of_names(names, context.request.cmdline).with(queries)
     }
 

@@ -75,11 +75,14 @@ fn child(first: impl FnOnce()) -> Result<i32> {
     // SAFETY: two descriptors are written to the array.
     ensure!(unsafe { libc::pipe(pipe.as_mut_ptr()) } == 0, "pipe");
     let pid = clone_as(None, || {
-        // SAFETY: constant arguments, and one byte for each byte read.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-        unsafe { libc::prctl(libc::PR_SET_NAME, c"born-child".as_ptr()) };
+        // SAFETY: constant arguments.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            libc::prctl(libc::PR_SET_NAME, c"born-child".as_ptr());
+        }
         first();
         let mut byte = 0_u8;
+        // SAFETY: one byte from one byte, and one byte into it.
         unsafe {
             libc::write(pipe[1], (&raw const byte).cast(), 1);
             libc::pause();
