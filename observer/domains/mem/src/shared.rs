@@ -25,6 +25,12 @@ impl SharedPart {
         shmem.saturating_sub(self.seen.unwrap_or(0)).max(0) as f64
     }
 
+    /// Bytes of its own that it no longer has.
+    pub fn released(&self, shmem: i64) -> f64 {
+        let fall = self.seen.map_or(0, |seen| seen.saturating_sub(shmem)).max(0) as f64;
+        fall.min(self.own)
+    }
+
     /// The counter is `shmem`; the share `part`, 0 to 1, of its growth counts.
     pub fn push(&mut self, shmem: i64, part: f64) {
         let change = shmem.saturating_sub(self.seen.unwrap_or(0)) as f64;
@@ -44,17 +50,19 @@ pub struct SharedGrowth {
 }
 
 impl SharedGrowth {
-    /// The machine has `shmem` bytes of shared memory now, if that is known, and `processes` have touched `touched` bytes
-    /// since the last report. Returns the share of them that was new.
-    pub fn part(&mut self, shmem: Option<u64>, touched: f64, processes: usize) -> f64 {
+    /// The machine has `shmem` bytes of shared memory now, if that is known. Since the last report processes have touched
+    /// `touched` bytes, and no longer map `released` bytes of their own, which may be free. Returns the share of what was
+    /// touched that was new.
+    pub fn part(&mut self, shmem: Option<u64>, touched: f64, released: f64) -> f64 {
         let (Some(now), Some(before)) = (shmem, std::mem::replace(&mut self.seen, shmem)) else {
             return 1.0;
         };
         let gained = now as f64 - before as f64;
-        let new = (gained + self.left).max(0.0);
+        // What was freed hides what was gained, but only that.
+        let hidden = if gained < touched { released.min(touched - gained) } else { 0.0 };
+        let new = (gained + hidden + self.left).max(0.0);
         self.left = gained.max(0.0).min((new - touched).max(0.0));
-        // What was freed meanwhile hides what was gained. One process alone counts no page twice.
-        if touched <= new || (gained < 0.0 && processes <= 1) { 1.0 } else { new / touched }
+        if touched <= new { 1.0 } else { new / touched }
     }
 }
 
@@ -65,14 +73,14 @@ mod tests {
     #[test]
     fn a_page_that_two_processes_touch_counts_once() {
         let mut growth = SharedGrowth::default();
-        growth.part(Some(100), 0.0, 0);
+        growth.part(Some(100), 0.0, 0.0);
         let (mut creator, mut reader) = (SharedPart::default(), SharedPart::default());
         creator.push(0, 1.0);
         reader.push(0, 1.0);
         let touched = creator.touched(50);
-        creator.push(50, growth.part(Some(150), touched, 1));
+        creator.push(50, growth.part(Some(150), touched, 0.0));
         let touched = reader.touched(50);
-        reader.push(50, growth.part(Some(150), touched, 1));
+        reader.push(50, growth.part(Some(150), touched, 0.0));
         assert_eq!((creator.bytes(50), reader.bytes(50)), (50.0, 0.0));
     }
 
@@ -87,10 +95,18 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_another_process_gives_back_hides_no_growth() {
+        let mut growth = SharedGrowth::default();
+        growth.part(Some(100), 0.0, 0.0);
+        assert_eq!(growth.part(Some(40), 30.0, 90.0), 1.0);
+        assert_eq!(growth.part(Some(40), 30.0, 0.0), 0.0);
+    }
+
+    #[test]
     fn growth_that_is_seen_a_report_earlier_counts() {
         let mut growth = SharedGrowth::default();
-        growth.part(Some(100), 0.0, 0);
-        growth.part(Some(150), 20.0, 1);
-        assert_eq!(growth.part(Some(150), 30.0, 1), 1.0);
+        growth.part(Some(100), 0.0, 0.0);
+        growth.part(Some(150), 20.0, 0.0);
+        assert_eq!(growth.part(Some(150), 30.0, 0.0), 1.0);
     }
 }

@@ -219,15 +219,14 @@ impl MemState {
 
     /// Decides which part of the shared memory that processes have touched counts as their own.
     fn share(&mut self) {
-        let living = |process: &&mut ProcessMemory| !process.ended;
-        let (mut touched, mut touching) = (0.0, 0);
-        for process in self.processes.values_mut().filter(living) {
-            let bytes = process.memory().map_or(0.0, |memory| process.shared.touched(memory.shmem));
-            touched += bytes;
-            touching += usize::from(bytes > 0.0);
+        let (mut touched, mut released) = (0.0, 0.0);
+        for process in self.processes.values() {
+            let shmem = process.memory().filter(|_| !process.ended).map_or(0, |memory| memory.shmem);
+            touched += process.shared.touched(shmem);
+            released += process.shared.released(shmem);
         }
-        let part = self.shared.part(self.machine.shmem(), touched, touching);
-        for process in self.processes.values_mut().filter(living) {
+        let part = self.shared.part(self.machine.shmem(), touched, released);
+        for process in self.processes.values_mut().filter(|process| !process.ended) {
             if let Some(memory) = process.memory() {
                 process.shared.push(memory.shmem, part);
             }
