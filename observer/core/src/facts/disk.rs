@@ -52,7 +52,7 @@ pub enum DiskFact {
     /// Bytes of a deleted file's shared extents; `None` if its filesystem did not answer.
     Shared { inode: InodeId, bytes: Option<u64> },
     /// Mounts of filesystems that observer's own mount namespace lacks.
-    OtherMounts(OtherMounts),
+    ForeignMounts(ForeignMounts),
     /// What limits a filesystem beside its blocks and its inodes, by its device.
     Limits { dev: u32, limits: Vec<Limit> },
     /// What keeps blocks of a deleted file, and what its compressed blocks take.
@@ -62,7 +62,7 @@ pub enum DiskFact {
 /// What is mounted in other mount namespaces only: one mount for each filesystem, with a path that leads there from here,
 /// through the `/proc` of a process in that namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OtherMounts {
+pub struct ForeignMounts {
     pub mounts: Vec<Mount>,
     /// Namespaces that were not read, because there are too many.
     pub unread: u64,
@@ -296,7 +296,7 @@ pub enum DiskSlot {
     Found(InodeId),
     Freed(u32),
     Shared(InodeId),
-    OtherMounts,
+    ForeignMounts,
     Limits(u32),
     Pinned(InodeId),
 }
@@ -346,7 +346,7 @@ impl DiskFact {
             Self::Found { inode, .. } => DiskSlot::Found(*inode),
             Self::Freed { dev, .. } => DiskSlot::Freed(*dev),
             Self::Shared { inode, .. } => DiskSlot::Shared(*inode),
-            Self::OtherMounts(_) => DiskSlot::OtherMounts,
+            Self::ForeignMounts(_) => DiskSlot::ForeignMounts,
             Self::Limits { dev, .. } => DiskSlot::Limits(*dev),
             Self::Pinned { inode, .. } => DiskSlot::Pinned(*inode),
             Self::FileGone { .. }
@@ -385,7 +385,7 @@ impl DiskFact {
         match self {
             Self::File { inode, .. } => DiskSlot::beside(*inode).to_vec(),
             Self::FileGrowth { inode, .. } => vec![DiskSlot::Found(*inode)],
-            Self::Mounts(mounts) | Self::OtherMounts(OtherMounts { mounts, .. }) => mounts
+            Self::Mounts(mounts) | Self::ForeignMounts(ForeignMounts { mounts, .. }) => mounts
                 .iter()
                 .flat_map(|mount| [DiskSlot::Space(mount.dev), DiskSlot::Limits(mount.dev)])
                 .collect(),

@@ -15,7 +15,7 @@ use observer_host::{mounted::Mounted, process::Clock};
 mod btrfs;
 mod extents;
 mod files;
-mod growing;
+mod growth;
 mod limits;
 mod loops;
 mod mappings;
@@ -66,6 +66,6 @@ impl ReadHost for DiskReader {
         }
         files::answer(root, clock, queries, out);
         extents::answer(root, clock, queries, out);
-        growing::answer(root, clock, &mut self.mounted, queries, out);
+        growth::answer(root, clock, &mut self.mounted, queries, out);
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use observer_core::{
     facts::{
         TaskId,
-        disk::{DiskFact, InodeId, LoopDevice, Mount, OtherMounts},
+        disk::{DiskFact, ForeignMounts, InodeId, LoopDevice, Mount},
         session::{SessionFact, Timestamp},
     },
     view::{Request, View},
@@ -38,7 +38,7 @@ pub struct DiskState {
     /// All mounts, those of observer's own namespace first.
     pub mounts: Vec<Mount>,
     own_mounts: Vec<Mount>,
-    pub other_mounts: OtherMounts,
+    pub other_mounts: ForeignMounts,
     pub spaces: Spaces,
     pub writers: Writers,
     pub lists: InodeScanSchedule,
@@ -76,7 +76,7 @@ impl DiskState {
             files: BTreeMap::new(),
             mounts: Vec::new(),
             own_mounts: Vec::new(),
-            other_mounts: OtherMounts::default(),
+            other_mounts: ForeignMounts::default(),
             spaces: Spaces::new(request.window),
             writers: Writers::default(),
             lists: InodeScanSchedule::default(),
@@ -158,7 +158,7 @@ impl DiskState {
                 self.own_mounts.clone_from(mounts);
                 self.mount();
             }
-            DiskFact::OtherMounts(mounts) => {
+            DiskFact::ForeignMounts(mounts) => {
                 self.other_mounts.clone_from(mounts);
                 self.mount();
             }

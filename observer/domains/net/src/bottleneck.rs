@@ -185,7 +185,7 @@ fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
         let evidence = format!("it sends all that its path takes, {rate}; the queue on it adds {adds}");
         (format!("the link; its queue holds {adds}"), evidence)
     } else {
-        let evidence = format!("it sends all that its path takes, {rate}, and no queue stands on it");
+        let evidence = format!("it sends all that its path takes, {rate}, and no queue builds up");
         ("the link".to_owned(), evidence)
     };
     let judgement = Diagnosis::of(Bottleneck::Link, brief, evidence).gaining(Remedy::Bandwidth);
@@ -208,7 +208,11 @@ fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
         } else {
             format!("its process gives {sent} to send, and nothing of it has to wait")
         };
-        return Diagnosis::of(Bottleneck::Application, "itself: has no more to send".to_owned(), evidence);
+        return Diagnosis::of(
+            Bottleneck::Application,
+            "application-limited: no more data to send".to_owned(),
+            evidence,
+        );
     }
     if went == 0 && to.measures.unread == 0 {
         let evidence = "the other side sends seldom, and all that came has been read".to_owned();

@@ -13,8 +13,8 @@ use observer_host::process::Clock;
 mod netlink;
 mod netns;
 mod network;
+mod peer_names;
 mod queues;
-mod remotes;
 mod socket_queues;
 
 /// The reader, and what it keeps between two reports.
@@ -24,7 +24,7 @@ pub(crate) struct NetReader {
     network: network::Network,
     queues: socket_queues::SocketQueues,
     /// Started when a name is first asked for.
-    remotes: Option<remotes::Remotes>,
+    remotes: Option<peer_names::Remotes>,
 }
 
 impl NetReader {
@@ -50,7 +50,7 @@ impl ReadHost for NetReader {
             netns::answer(&self.root, queries, out);
             self.queues.answer(&self.root, queries, out);
             if self.remotes.is_none() && !queries.remotes.is_empty() {
-                self.remotes = remotes::Remotes::start();
+                self.remotes = peer_names::Remotes::start();
             }
             if let Some(remotes) = &mut self.remotes {
                 remotes.ask(queries.remotes.iter().copied());

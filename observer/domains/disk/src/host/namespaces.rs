@@ -19,7 +19,7 @@ use std::{
 use super::files::statvfs;
 use observer_core::facts::{
     Fact,
-    disk::{DiskFact, Mount, OtherMounts},
+    disk::{DiskFact, ForeignMounts, Mount},
 };
 use observer_host::mounts::{Mounts, is_local};
 
@@ -94,7 +94,7 @@ impl Namespaces {
             out.push(Fact::Disk(DiskFact::Space { dev, space }));
             mounts.push(mount);
         }
-        out.push(Fact::Disk(DiskFact::OtherMounts(OtherMounts { mounts, unread: known.unread })));
+        out.push(Fact::Disk(DiskFact::ForeignMounts(ForeignMounts { mounts, unread: known.unread })));
     }
 }
 
