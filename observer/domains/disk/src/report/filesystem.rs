@@ -25,6 +25,8 @@ pub struct FilesystemRow {
     pub row: Row,
     /// How full it is: how near the nearest of its limits is, 0 to 1.
     pub full: f64,
+    /// Whether it is nearly full, or has a time at which it will be.
+    pub fills: bool,
     /// A sentence about it.
     pub sentence: String,
     /// Whether its growth accounting lacks events.
@@ -144,6 +146,7 @@ pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyste
     FilesystemRow {
         row: Row { subject: Subject::Filesystem { dev: mount.dev }, cells, emphasis, ..Row::default() },
         full,
+        fills: emphasis != Emphasis::Plain || full_in.expected.is_some(),
         sentence,
         unaccounted: !account.has_events && mount.fs != OVERLAY,
         late: account.has_events && account.is_late,

@@ -71,6 +71,7 @@ impl Bound {
             if self.left == 0 && self.used > 0 { "full".to_owned() } else { self.full_in.words(self.trend) };
         match self.kind {
             BoundKind::Space => words,
+            _ if words == units::NOTHING => words,
             kind => format!("{words} ({})", kind.name()),
         }
     }

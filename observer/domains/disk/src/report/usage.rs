@@ -20,7 +20,10 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let mut filesystems: Vec<filesystem::FilesystemRow> =
         filesystem::mounts(state).map(|mount| filesystem::row(mount, state, context)).collect();
     filesystems.sort_by(|left, right| right.full.total_cmp(&left.full));
-    let headline = filesystems.iter().take(2).map(|filesystem| filesystem.sentence.clone()).collect();
+    // The fullest one, and the next if there is something to say about it.
+    let next = filesystems.iter().skip(1).take(1).filter(|next| next.fills);
+    let headline =
+        filesystems.iter().take(1).chain(next).map(|filesystem| filesystem.sentence.clone()).collect();
     let (writers, pathless) = writing::table(state, context, false);
     let unattributed = state.growth.unattributed();
     let mut notes = Vec::new();
