@@ -1,4 +1,4 @@
-//! From the bytes of the disk object to facts.
+//! Decodes the records of the disk object into facts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,19 +20,19 @@ use observer_core::{
 mod growth;
 mod holders;
 
-/// A process that wrote fewer bytes since it started is not reported: most processes of a busy machine live for a moment
-/// and write a few lines.
+/// A process that wrote fewer bytes since it started is not reported: most processes of a busy machine are short-lived
+/// and write little.
 const LITTLE: u64 = 1 << 20;
 
-/// How often the deletion of an inode is looked up. The last name is gone before the program that reports it has run, and
-/// the deleting process may be preempted in between.
+/// The number of lookups for the deletion of an inode. The last name is gone before the program that reports it has
+/// run, and the deleting process may be preempted in between.
 const LOOKS: u8 = 3;
 
-/// Decodes what the disk object writes.
+/// The decoder of the disk object's records.
 #[derive(Debug, Default)]
 pub struct DiskDecoder {
     holders: HolderDecoder,
-    /// How often the deletion of each inode was looked up. Once found, its entry no longer changes.
+    /// The number of lookups for the deletion of each inode. An entry that was found no longer changes.
     looked_up: BTreeMap<InodeId, u8>,
     growth: GrowthDecoder,
     /// Whether the latest scan of descriptor tables reported all of them.
@@ -49,7 +49,7 @@ impl Decode for DiskDecoder {
             names::DESCRIPTOR_TABLE => {
                 out.instead_of = Some(names::DESCRIPTOR);
                 self.tables_are_complete = !holders::are_too_many(program, bytes)?;
-                // Otherwise the scan of descriptors follows, and reports these too.
+                // Otherwise the scan of descriptors follows, and reports these files too.
                 if self.tables_are_complete {
                     let found = self.holders.held(names::DESCRIPTOR, bytes, out)?.clone();
                     self.look_up_all(found, out);
@@ -80,7 +80,7 @@ impl Decode for DiskDecoder {
         let asked = |of: fn(&DiskQueries) -> bool| plan.queries.own().is_some_and(of);
         match kind {
             HookKind::Scan if program == names::DESCRIPTOR => !self.tables_are_complete,
-            // The first scan is where what is counted begins.
+            // The first scan gives the baseline.
             HookKind::Scan if program == names::WRITER => plan.first || asked(|queries| queries.writers),
             HookKind::ScanOnDemand => plan.usual(kind) || asked(|queries| queries.mappings),
             HookKind::ScanRarely => plan.usual(kind) || asked(|queries| queries.inodes),
@@ -100,7 +100,7 @@ impl Decode for DiskDecoder {
     fn passed(&mut self, out: &mut Decoded) {
         let held = |inode: &InodeId| self.holders.has(inode);
         self.growth.passed(held, out);
-        // Without a scan of holders, nothing is known to be gone.
+        // Without a scan of holders, no file is known to be gone.
         if self.holders.has_scanned() {
             self.looked_up.retain(|inode, _| held(inode));
         }
@@ -127,7 +127,7 @@ impl Decode for DiskDecoder {
 }
 
 impl DiskDecoder {
-    /// Asks which process deleted an inode, unless that is known or was asked often enough.
+    /// Looks up which process deleted an inode, unless that is known or the limit of lookups is reached.
     fn look_up(&mut self, inode: InodeId, out: &mut Decoded) {
         let looks = self.looked_up.entry(inode).or_default();
         if *looks < LOOKS {

@@ -1,4 +1,4 @@
-//! The domain as the engine sees it: facts go into the state, reports come out.
+//! The interface between the disk domain and the engine: facts update the state, and reports come from the state.
 
 use super::{report, state::DiskState};
 use observer_core::{

@@ -1,4 +1,5 @@
-//! A deleted file that is held: its numbers over time, its holders, and which processes deleted it and made it grow.
+//! A held deleted file: its numbers over time, its holders, the process that deleted it, and the processes that made it
+//! grow.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,43 +15,43 @@ use observer_core::{
     trend::window::Window,
 };
 
-/// Nanoseconds after which an unchanged file is queried again for shared extents; the same for one that had some.
+/// The interval of queries for shared extents, in nanoseconds, for an unchanged file and for one that had some.
 const EXTENTS_EVERY: u64 = 10_000_000_000;
 const SHARED_EVERY: u64 = 2_000_000_000;
 
-/// The most bytes of blocks of a file whose data is in its inode: a block of extended attributes.
+/// The largest size of the blocks, in bytes, of a file with its data in the inode: a block of extended attributes.
 const XATTR: u64 = 1 << 16;
 
-/// What is known of a deleted file.
+/// The state of a deleted file.
 #[derive(Debug)]
 pub struct HeldFile {
-    /// The inode's own numbers; `None` if it is known from events only.
+    /// The inode's own numbers; `None` if the file is known from events only.
     pub file: Option<File>,
     pub holders: BTreeMap<TaskId, Holder>,
     pub deleted: Option<Deletion>,
-    /// Bytes by which each process made it grow, by its events, up to the size `attributed`.
+    /// Bytes by which each process made the file grow, by its events, up to the size `attributed`.
     pub writers: BTreeMap<TaskId, u64>,
     attributed: u64,
-    /// The last writer: the growth since then is its.
+    /// The last writer: later growth is attributed to it.
     owner: Option<TaskId>,
     /// Whether every growth has an event.
     exact: bool,
-    /// What each had written when its growth was first measured: that does not count.
+    /// Bytes that each process had written when its growth was first measured; they do not count.
     before: BTreeMap<TaskId, u64>,
-    /// Its size by a query for its number, if no scan finds it.
+    /// The size by a query for the inode number, if no scan finds the file.
     found: Option<u64>,
     answer: Answer,
     /// Bytes of its shared extents, if known.
     shared: Option<u64>,
-    /// What keeps its shared blocks, and what its compressed ones take.
+    /// What keeps its shared blocks allocated, and the bytes that its compressed extents take.
     pub pins: Pins,
-    /// Its size at the last query for shared extents, and when that was.
+    /// The size at the last query for shared extents, and the time of that query.
     extents_queried: Option<(Option<u64>, u64)>,
-    /// What an inode list has about it, if no holder has its path.
+    /// The record of the inode lists, if no holder provides the path.
     pub listing: Option<ListedInode>,
-    /// Whether it was there when observation began.
+    /// Whether the file existed when observation began.
     pub early: bool,
-    /// Every process that held it while observed: its growth can be attributed if there was only one.
+    /// Every process that held the file while observed: its growth can be attributed if there was only one.
     past: BTreeSet<TaskId>,
     size: Window,
     allocated: Window,
@@ -59,21 +60,21 @@ pub struct HeldFile {
     last_size: Option<u64>,
 }
 
-/// How a process holds it.
+/// How a process holds the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
     pub descriptors: Vec<Descriptor>,
-    /// The lowest mapping.
+    /// The lowest mapping: start and end address.
     pub mapping: Option<(u64, u64)>,
-    /// It runs it.
+    /// Whether the process executes the file.
     pub executable: bool,
-    /// The descriptor of the io_uring instance that it is registered with.
+    /// The descriptor of the io_uring instance with which the file is registered.
     pub ring: Option<u32>,
-    /// The descriptor of the socket that it is in flight to.
+    /// The descriptor of the socket to which a descriptor of the file is in flight.
     pub socket: Option<u32>,
 }
 
-/// The removal of its last name.
+/// The removal of the last name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deletion {
     pub by: TaskId,
@@ -82,7 +83,7 @@ pub struct Deletion {
 }
 
 impl HeldFile {
-    /// Nothing is known yet; growth looks back over `window` seconds.
+    /// A file without facts; growth looks back over `window` seconds.
     pub fn new(window: f64, early: bool) -> Self {
         Self {
             file: None,
@@ -139,7 +140,7 @@ impl HeldFile {
         }
     }
 
-    /// Takes in its growth.
+    /// Takes in the growth by events.
     pub fn grows(&mut self, growing: &FileGrowth) {
         self.attributed = growing.size;
         self.owner = growing.owner;
@@ -147,29 +148,29 @@ impl HeldFile {
         self.writers = growing.writers.iter().copied().collect();
     }
 
-    /// Takes in its size, from a query for its number.
+    /// Takes in the size from a query for the inode number.
     pub fn found(&mut self, size: u64) {
         self.found = Some(size);
     }
 
-    /// Takes in the bytes of its shared extents.
+    /// Takes in the bytes of shared extents.
     pub fn shares(&mut self, bytes: Option<u64>) {
         self.shared = bytes;
     }
 
-    /// Whether it is to be queried at `now` for shared extents: it has grown, or other files may share other extents.
+    /// Whether to query shared extents at `now`: the file has grown, or its shared extents may have changed.
     pub fn needs_extents_query(&self, now: u64) -> bool {
         let every = if self.shared.is_some_and(|shared| shared > 0) { SHARED_EVERY } else { EXTENTS_EVERY };
         let is_old = |(size, at): (Option<u64>, u64)| size != self.size() || now.saturating_sub(at) >= every;
         self.magic().reports_extents() && self.extents_queried.is_none_or(is_old)
     }
 
-    /// It is queried for shared extents at `at`.
+    /// Shared extents are queried at `at`.
     pub fn extents_queried(&mut self, at: u64) {
         self.extents_queried = Some((self.size(), at));
     }
 
-    /// Bytes that become free with its last holder: its blocks without shared extents.
+    /// Bytes that become free with the last holder: the blocks without shared extents.
     pub fn reclaimable(&self) -> Option<u64> {
         let allocated = self.allocated()?;
         let shared = if self.magic().frees() { Some(0) } else { self.shared };
@@ -188,7 +189,7 @@ impl HeldFile {
         }
     }
 
-    /// It is no longer queried: its last `statx` is out of date.
+    /// The file is no longer queried: its last `statx` is out of date.
     pub fn forget_stat(&mut self) {
         self.answer.stat = None;
     }
@@ -197,7 +198,7 @@ impl HeldFile {
         self.answer.path.as_deref()
     }
 
-    /// Bytes of its size. While a descriptor is open, the size in the scan is exact and newer.
+    /// The size in bytes. While a descriptor is open, the size of the scan is exact and newer.
     pub fn size(&self) -> Option<u64> {
         let described = self.holders.values().any(|holder| !holder.descriptors.is_empty());
         match (self.file, self.answer.stat) {
@@ -207,23 +208,23 @@ impl HeldFile {
         }
     }
 
-    /// Bytes of its blocks: those of `statx`, delayed allocation included; otherwise the inode's own, unless they mean
-    /// nothing.
+    /// Bytes of the blocks: those of `statx`, including delayed allocation; otherwise the inode's own, unless they have
+    /// no meaning.
     pub fn allocated(&self) -> Option<u64> {
         if let Some(stat) = self.answer.stat {
             return Some(stat.allocated);
         }
-        // A scan that knows the file below a stacked one has its blocks.
+        // A scan that knows the file below a stacked one has the blocks of that file.
         let file = self.file.filter(|file| file.allocated > 0 || !self.magic().has_no_blocks())?;
         (file.allocated > 0 || file.size == 0).then_some(file.allocated)
     }
 
-    /// Bytes that it may take at most: the largest files are queried first.
+    /// The most bytes that the file may take: the largest files are queried first.
     pub fn weight(&self) -> u64 {
         self.file.map_or(0, |file| file.size.max(file.allocated))
     }
 
-    /// A report is due at `at`: its series continue to it.
+    /// A report is due at `at`, and every series continues to it.
     pub fn sample(&mut self, at: u64) {
         if let Some(size) = self.size() {
             if self.last_size.is_none() {
@@ -238,7 +239,7 @@ impl HeldFile {
         }
     }
 
-    /// The series for growth: the size, or the blocks if only these changed (a hole that is filled, or reserved space).
+    /// The series of growth: the size, or the blocks if only they changed (a filled hole, or reserved space).
     fn growing_series(&self, now: u64) -> &Window {
         match (self.size.growth(now), self.allocated.growth(now)) {
             (Some(0.0), Some(blocks)) if blocks != 0.0 => &self.allocated,
@@ -246,7 +247,7 @@ impl HeldFile {
         }
     }
 
-    /// Bytes by which it grew over the window; by its events if no scan reads its size.
+    /// Bytes of growth over the window; by events if no scan reads the size.
     pub fn growth(&self, now: u64) -> Option<i64> {
         match self.file {
             Some(_) => self.growing_series(now).growth(now).map(|growth| growth as i64),
@@ -257,12 +258,12 @@ impl HeldFile {
         }
     }
 
-    /// Bytes per second, since `previous`.
+    /// Bytes per second since `previous`.
     pub fn rate(&self, previous: u64, now: u64) -> Option<f64> {
         self.growing_series(now).rate(previous, now)
     }
 
-    /// Bytes of its growth that `id` wrote. `by_event`: whether growth on ext4 has events.
+    /// Bytes of growth that `id` wrote. `by_event`: whether growth on ext4 has events.
     pub fn written(&self, id: TaskId, by_event: bool) -> Option<u64> {
         if self.exact || by_event && self.magic() == EXT4 {
             return Some(self.total(id).saturating_sub(self.before.get(&id).copied().unwrap_or(0)));
@@ -270,14 +271,14 @@ impl HeldFile {
         (self.past.len() == 1 && self.past.contains(&id) && self.file.is_some()).then_some(self.grown)
     }
 
-    /// Bytes by which `id` made it grow since the first event.
+    /// Bytes by which `id` made the file grow since the first event.
     fn total(&self, id: TaskId) -> u64 {
         let reported = self.writers.get(&id).copied().unwrap_or(0);
         let size = self.size().or(self.found).filter(|_| self.owner == Some(id));
         reported.saturating_add(size.map_or(0, |size| size.saturating_sub(self.attributed)))
     }
 
-    /// How to reach it: through a descriptor rather than a mapping.
+    /// The entry in `/proc` that leads to the file: a descriptor if there is one, else the executable, else a mapping.
     pub fn handle(&self, inode: InodeId) -> Option<FileHandle> {
         let through = |holder: &Holder| {
             let descriptor = holder.descriptors.first();
@@ -293,29 +294,29 @@ impl HeldFile {
         Some(FileHandle { inode, holder, through, ask: self.magic().ask(), may_be_inline })
     }
 
-    /// Whether it has no descriptor, so that only on-demand scans read its numbers.
+    /// Whether the file has no descriptor, so that only on-demand scans read its numbers.
     pub fn undescribed(&self) -> bool {
         self.holders.values().all(|holder| holder.descriptors.is_empty())
     }
 
-    /// Whether no holder allows a query for its numbers.
+    /// Whether no holder allows a query for the file's numbers.
     pub fn unreachable(&self) -> bool {
         self.undescribed()
             && self.holders.values().all(|holder| holder.mapping.is_none() && !holder.executable)
     }
 
-    /// Whether it is known from inode lists only.
+    /// Whether the file is known from inode lists only.
     pub fn is_listed_alone(&self) -> bool {
         self.listing.is_some() && self.holders.is_empty()
     }
 
-    /// Every process that holds it. Without a scan of holders, those that wrote to it.
+    /// Every process that holds the file. Without a scan of holders: every process that wrote to it.
     pub fn processes(&self) -> Vec<TaskId> {
         let unseen = self.writers.keys().filter(|_| self.file.is_none() && self.holders.is_empty());
         self.holders.keys().chain(unseen).copied().collect()
     }
 
-    /// Whether rows about it name `id`.
+    /// Whether rows about the file name `id`.
     pub fn concerns(&self, id: TaskId) -> bool {
         self.deleted.is_some_and(|deletion| deletion.by == id) || self.holders.contains_key(&id)
     }

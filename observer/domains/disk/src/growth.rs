@@ -1,4 +1,4 @@
-//! The growing files, and how much of it each process wrote.
+//! The growing files, and the bytes that each process wrote to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,26 +16,26 @@ pub mod file;
 pub struct GrowingFiles {
     pub files: BTreeMap<InodeId, GrowingFile>,
     pub accounting: GrowthAccounting,
-    /// What each process wrote to files that are no longer watched: in all, and since the last report.
+    /// Bytes that each process wrote to files that are no longer watched: in total, and since the last report.
     settled: BTreeMap<TaskId, (u64, u64)>,
-    /// Files that are gone, until the next report has been delivered.
+    /// Files that are gone. They stay until the next report has been delivered.
     gone: BTreeSet<InodeId>,
     /// The files that each process wrote to.
     written_by: BTreeMap<TaskId, BTreeSet<InodeId>>,
-    /// Processes that ended while their files are known, and whether a report has shown their end.
+    /// Processes that ended while their files are known, and whether a report has shown their exit.
     ended: BTreeMap<TaskId, bool>,
 }
 
-/// What one process wrote to files.
+/// The bytes that one process wrote to files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrowthShare {
-    /// Bytes by which it made files grow, and how much of that since the previous report.
+    /// Bytes by which it made files grow, in total and since the previous report.
     pub written: u64,
     pub recent: u64,
 }
 
 impl GrowingFiles {
-    /// Nothing is known yet; growth looks back over `window` seconds.
+    /// No files yet; growth looks back over `window` seconds.
     pub fn new(window: f64) -> Self {
         Self { accounting: GrowthAccounting::new(window), ..Self::default() }
     }
@@ -78,7 +78,7 @@ impl GrowingFiles {
         }
     }
 
-    /// Moves the growth of a file that lost its name, or got one, to the other part of the accounting.
+    /// Moves the growth of a file to the other part of the accounting, if the file lost its last name or got a new one.
     fn relink(&mut self, inode: InodeId, (was_unlinked, growth): (bool, Option<(u64, u64)>)) {
         let Some(file) = self.files.get(&inode).filter(|file| file.unlinked != was_unlinked) else { return };
         if let Some((first, counted)) = growth {
@@ -87,7 +87,7 @@ impl GrowingFiles {
         }
     }
 
-    /// The file is no longer watched; `freed` if that is because it was freed.
+    /// The file is no longer watched. `freed`: because it was freed.
     pub fn leave(&mut self, inode: InodeId, freed: bool) {
         let Some(file) = self.files.get_mut(&inode) else { return };
         if freed && let Some(counted) = file.counted.or(file.first_allocated()) {
@@ -97,7 +97,7 @@ impl GrowingFiles {
         self.gone.insert(inode);
     }
 
-    /// Adds what the file takes now to the accounting.
+    /// Adds the current bytes of the file to the accounting.
     fn count(&mut self, inode: InodeId) {
         let Some(file) = self.files.get_mut(&inode) else { return };
         let (Some(first), Some(now)) = (file.first_allocated(), file.allocated()) else { return };
@@ -106,7 +106,7 @@ impl GrowingFiles {
         file.counted = Some(now);
     }
 
-    /// What each process wrote to files while observed.
+    /// The bytes that each process wrote to files while observed.
     pub fn shares(&self) -> BTreeMap<TaskId, GrowthShare> {
         let settled = self.settled.iter().map(|(id, (written, recent))| (*id, *written, *recent));
         let mut shares: BTreeMap<TaskId, GrowthShare> = BTreeMap::new();
@@ -121,7 +121,7 @@ impl GrowingFiles {
         shares
     }
 
-    /// The files that `id` made grow, and by how many bytes.
+    /// The files that `id` made grow, each with its bytes of growth.
     pub fn files_of(&self, id: TaskId) -> impl Iterator<Item = (InodeId, &GrowingFile, u64)> {
         let files = self.written_by.get(&id).into_iter().flatten().filter_map(move |inode| {
             let file = self.files.get(inode)?;
@@ -145,19 +145,19 @@ impl GrowingFiles {
         self.settled.contains_key(&id) || self.written_by.contains_key(&id)
     }
 
-    /// A process has ended.
+    /// The process `id` has ended.
     pub fn ended(&mut self, id: TaskId) {
         if self.concerns(id) {
             self.ended.entry(id).or_insert(false);
         }
     }
 
-    /// `None` while `id` lives; then whether a report has shown its end.
+    /// `None` until `id` ends; then whether a report has shown its exit.
     pub fn end_of(&self, id: TaskId) -> Option<bool> {
         self.ended.get(&id).copied()
     }
 
-    /// A report was delivered: rates start again, files that are gone leave.
+    /// A report was delivered: rates start again, and files that are gone are removed.
     pub fn delivered(&mut self) {
         for (_, recent) in self.settled.values_mut() {
             *recent = 0;
@@ -170,7 +170,7 @@ impl GrowingFiles {
                 *sum = sum.saturating_add(written.unwrap_or(0));
             }
         }
-        // Once a report has shown an end, only the files that are still watched keep the process.
+        // Once a report has shown the exit of a process, only its watched files keep the process.
         self.ended.values_mut().for_each(|shown| *shown = true);
         let ended = &self.ended;
         self.settled.retain(|id, _| !ended.contains_key(id));
@@ -203,7 +203,7 @@ mod tests {
         };
         assert_eq!((files(&growth, id(1)), files(&growth, id(2))), (vec![(1, 5)], vec![(1, 6), (2, 7)]));
         assert_eq!(growth.writers(), [id(1), id(2)].into());
-        // Watched again: its earlier writers are no longer known.
+        // The file is watched again: its earlier writers are no longer known.
         growth.take(inode(1), &growing(&[(id(2), 1)]));
         assert_eq!((files(&growth, id(1)), growth.concerns(id(1))), (vec![], false));
         for _ in 0..2 {

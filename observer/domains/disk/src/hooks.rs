@@ -1,4 +1,4 @@
-//! What the disk domain attaches, alternatives in order.
+//! The hooks of the disk domain, each with its alternatives, best first.
 
 use observer_common::names::disk as names;
 use observer_core::hook::{Alternative, Hook, HookKind, Need, fexit, iterator, tracepoint};
@@ -37,7 +37,7 @@ pub const HOOKS: &[Hook] = &[
             Alternative::new("BPF iterator task, mappings from /proc", &[iterator(names::MAPPER, "task")]).blind("a mapped overlay file without a descriptor is not seen, nor a mapped file on a filesystem that \
                         its process no longer sees"),
         ],
-        // Rows whose only holder is a mapping are missing without it; no column is.
+        // Without it, rows with a mapping as the only holder are missing, but no column is.
         columns: &[],
     },
     Hook {

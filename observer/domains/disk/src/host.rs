@@ -1,4 +1,4 @@
-//! What the disk domain reads of `/proc`, `/sys` and filesystems.
+//! Reads the disk domain's part of `/proc`, `/sys` and filesystems.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ mod loops;
 mod mappings;
 mod namespaces;
 
-/// The reader, and what it keeps between two reports.
+/// The reader, with its state between two reports.
 #[derive(Debug)]
 pub(crate) struct DiskReader {
     root: PathBuf,

@@ -1,52 +1,53 @@
-//! When the inode lists are read: they may be long, so the time that it takes decides.
+//! Decides when the inode lists are read: they may be long, so the reading time matters.
 
 use observer_core::facts::disk::InodeScanResult;
 
-/// Nanoseconds after which they are read again without a sign of a change.
+/// Nanoseconds between two readings without a sign of a change.
 const EVERY: u64 = 10_000_000_000;
 
-/// The same after a file was released, because the kernel may still hold it, or while a file known from them only changes.
+/// The same, in nanoseconds, after a file was released, because the kernel may still hold it, and while a file that is
+/// known only from the lists changes.
 const SOON: u64 = 1_000_000_000;
 
-/// Nanoseconds between two readings for each inode, which takes a seventh of a microsecond: a quarter of a percent of a
-/// processor, and one percent while a file that is known from the lists only changes.
+/// Nanoseconds between two readings for each inode. Reading one takes a seventh of a microsecond. This makes a quarter
+/// of a percent of a processor, and one percent while a file that is known only from the lists changes.
 const PER_INODE: u64 = 60_000;
 const PER_INODE_WHILE_CHANGING: u64 = 15_000;
 
-/// Doublings up to the longest pause.
+/// The number of doublings up to the longest pause.
 const DOUBLINGS: u32 = 4;
 
-/// What needs the lists.
+/// The reason to read the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// No known file.
     None,
-    /// A file is known from them only: the longer it does not change, the less often they are read.
+    /// A file is known from the lists only: the longer it does not change, the less often they are read.
     Known,
-    /// A file was found whose path only they can have.
+    /// The path of a file that was found can only be in the lists.
     Sought,
 }
 
-/// What is known of the lists and when they were last read.
+/// The state of the lists, and the times of their last readings.
 #[derive(Debug, Default)]
 pub struct InodeScanSchedule {
-    /// How the last reading went; `None` before the first was finished.
+    /// The result of the last reading; `None` before the first one was complete.
     pub walk: Option<InodeScanResult>,
-    /// A file was released since then.
+    /// Whether a file was released since then.
     pub released: bool,
-    /// A file that is known from them only has changed since the last query.
+    /// Whether a file that is known from the lists only has changed since the last query.
     pub changed: bool,
-    /// Consecutive readings without a change.
+    /// The number of consecutive readings without a change.
     unchanged: u32,
-    /// When they were last queried: they are read for the next report.
+    /// The time of the last query: the lists are read for the next report.
     at: u64,
-    /// The reports that the last two readings were for.
+    /// The times of the reports that had the last two readings.
     read: Option<(u64, u64)>,
     queried: bool,
 }
 
 impl InodeScanSchedule {
-    /// Whether they are to be read at `now`.
+    /// Whether the lists are to be read at `now`.
     pub fn due(&self, now: u64, need: Need) -> bool {
         let doublings = match need {
             Need::None => DOUBLINGS,
@@ -59,8 +60,8 @@ impl InodeScanSchedule {
         now >= self.at.saturating_add(every.max(inodes.saturating_mul(pause)))
     }
 
-    /// A report is due at `now`; with `query`, they are read for the next one. For the first report they are read without a
-    /// query, unless it is shown at once.
+    /// A report is due at `now`. With `query`, the lists are read for the next report. For the first report they are
+    /// read without a query, unless it is shown at once.
     pub fn report(&mut self, now: u64, query: bool) {
         if self.queried || self.read.is_none() && self.walk.is_some() {
             self.read = Some((self.read.map_or(now, |(_, last)| last), now));
@@ -74,7 +75,7 @@ impl InodeScanSchedule {
         }
     }
 
-    /// The times of the reports that the last two readings were for, nanoseconds of the boot clock.
+    /// The times of the reports that had the last two readings, nanoseconds of the boot clock.
     pub fn readings(&self) -> Option<(u64, u64)> {
         self.read
     }

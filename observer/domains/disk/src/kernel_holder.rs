@@ -1,4 +1,4 @@
-//! What holds a deleted file that no process holds.
+//! The kernel holder of a deleted file that no process holds.
 
 use observer_core::facts::disk::{InodeId, LoopDevice};
 
@@ -7,7 +7,7 @@ use super::file::HeldFile;
 /// A part of the kernel that holds a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelHolder {
-    /// The kernel swaps to it.
+    /// The file is swap space.
     Swap,
     /// `/dev/loopN`
     LoopDevice(u32),
@@ -20,7 +20,7 @@ impl KernelHolder {
     pub fn of(inode: InodeId, file: &HeldFile, loops: &[LoopDevice]) -> Option<Self> {
         let listing = file.listing.as_ref().filter(|_| file.holders.is_empty())?;
         let is_its = |device: &&LoopDevice| {
-            // Where `statx` gives other devices than the superblock's, inode numbers alone must do.
+            // If `statx` and the superblock have different devices, only the inode numbers are compared.
             device.ino == inode.ino && (device.dev == inode.dev || !file.magic().has_own_device())
         };
         Some(match loops.iter().find(is_its) {

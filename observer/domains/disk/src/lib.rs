@@ -1,16 +1,17 @@
-//! The disk domain: which deleted files still take space, which processes hold them and make them grow; which filesystems
-//! fill, and which processes write.
+//! The disk domain: which deleted files still take space, which processes hold them and make them grow; which
+//! filesystems fill, and which processes write.
 //!
-//! Visible: holders by descriptor (also in threads with their own table), by mapping, as the running executable, by an
-//! io_uring instance that the file is registered with, by a unix socket that it is in flight to. If the inode lists can be
-//! read: also files that none of these holds, behind loop devices, swapped to, opened by the kernel itself. Every unlinked
-//! inode counts, in RAM as on disk, those that never had a name (`O_TMPFILE`) included. Sizes are the inode's own. Which
-//! process made a file grow is known by events on ext4 and xfs, elsewhere if there is a single writer.
+//! Visible: holders by descriptor (including threads with their own descriptor table), by mapping, as the running
+//! executable, by an io_uring instance with which the file is registered, and by a unix socket to which a descriptor is
+//! in flight. If the inode lists can be read, also files without any of these holders: behind loop devices, used as
+//! swap space, or opened by the kernel itself. Every unlinked inode counts, in RAM and on disk, including those that
+//! never had a name (`O_TMPFILE`). Sizes are the inode's own. The process that made a file grow is known by events on
+//! ext4 and xfs, and on other filesystems if there is a single writer.
 //!
-//! Not visible: which part of the kernel holds a file that is neither swapped to nor behind a loop device; which process
-//! deleted a file before observation began; the shared extents of a file without a descriptor; what is overwritten in
-//! place, while the file takes no more space; the process for which a kernel thread writes what was queued in an io_uring
-//! instance, before Linux 5.12.
+//! Not visible: the part of the kernel that holds a file that is neither swap space nor behind a loop device; the
+//! process that deleted a file before observation began; the shared extents of a file without a descriptor; data that
+//! is overwritten in place, while the file takes no more space; and, before Linux 5.12, the process for which a kernel
+//! thread writes data that was queued in an io_uring instance.
 
 #![deny(unsafe_code)]
 
@@ -45,13 +46,13 @@ mod writer;
 
 /// Kernel fields that a kernel may lack without harm.
 const OPTIONAL_FIELDS: &[&str] = &[
-    // Files of a stacked filesystem have their own type since Linux 6.5, operations of iomap since 5.15; locks of a
+    // Files of a stacked filesystem have their own type since Linux 6.5, and operations of iomap since 5.15. Locks of a
     // real-time kernel have no owner. The table of registered files of io_uring has changed more than once.
     "BACKING_DENTRY",
     "ITER_INODE",
     "ITER_FLAGS",
     "INODE_LOCKER",
-    // The types of filesystems that are modules are not in the kernel's BTF.
+    // The kernel's BTF lacks the types of filesystems that are modules.
     "EXT4_INODE",
     "EXT4_PROMISED",
     "XFS_INODE",
@@ -65,7 +66,7 @@ const OPTIONAL_FIELDS: &[&str] = &[
     "RING_FILES",
 ];
 
-/// What the domain attaches.
+/// The hooks, kernel objects and kernel fields of the domain.
 const DECLARATION: Declaration = Declaration {
     name: "disk",
     objects: &[kernel_object!("disk", "../../../objects/disk.o", &[])],
@@ -78,7 +79,7 @@ const DECLARATION: Declaration = Declaration {
     ends: None,
 };
 
-/// The domain.
+/// The disk domain, for the engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Disk;
 

@@ -1,8 +1,9 @@
-//! What a filesystem's magic number implies: its name, where its bytes are, whether they may be shared, how to query it.
+//! Properties of a filesystem by its magic number: its name, where its data is, whether extents may be shared, how to
+//! query it.
 
 use crate::queries::StatMode;
 
-/// A kind of filesystem, by `super_block.s_magic`.
+/// A type of filesystem, by `super_block.s_magic`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Magic(pub u64);
 
@@ -23,7 +24,7 @@ const NILFS2: Magic = Magic(0x3434);
 /// Filesystems without shared extents.
 const UNSHARED: &[Magic] = &[EXT4, TMPFS, RAMFS, HUGETLBFS, F2FS, VFAT, EXFAT, JFS, NILFS2];
 
-/// Filesystems that ask a server: NFS, SMB in three dialects, FUSE, 9P, Ceph, AFS twice, Coda, OCFS2, GFS2.
+/// Filesystems that query a server: NFS, SMB in three dialects, FUSE, 9P, Ceph, AFS twice, Coda, OCFS2, GFS2.
 const REMOTE: &[u64] = &[
     0x6969,
     0x517b,
@@ -40,7 +41,7 @@ const REMOTE: &[u64] = &[
 ];
 
 impl Magic {
-    /// Its name if there is no mount; ext2, ext3 and ext4 share one number.
+    /// Its name, for a filesystem without a mount; ext2, ext3 and ext4 share one number.
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
             EXT4 => "ext4",
@@ -61,22 +62,22 @@ impl Magic {
         matches!(self, TMPFS | RAMFS | HUGETLBFS)
     }
 
-    /// Whether the end of a file frees all of its blocks, because none can be shared.
+    /// Whether the deletion of a file frees all of its blocks, because none can be shared.
     pub fn frees(self) -> bool {
         UNSHARED.contains(&self)
     }
 
-    /// Whether it has shared extents, and can be queried for them without a server that may not answer.
+    /// Whether it has shared extents, and a query for them needs no server that may not answer.
     pub fn reports_extents(self) -> bool {
         matches!(self, BTRFS | XFS | OVERLAY | BCACHEFS)
     }
 
-    /// Whether the inode's own blocks mean nothing: the data of an overlay's file is in another one.
+    /// Whether the inode's own blocks have no meaning: the data of an overlay file is in another file.
     pub fn has_no_blocks(self) -> bool {
         self == OVERLAY
     }
 
-    /// Whether `statx` has the device of its superblock.
+    /// Whether `statx` reports the device of the superblock.
     pub fn has_own_device(self) -> bool {
         self.ask() != StatMode::Unnumbered
     }
@@ -86,7 +87,7 @@ impl Magic {
         matches!(self, EXT4 | XFS | F2FS | JFS)
     }
 
-    /// What its files may be queried for.
+    /// The queries that its files allow.
     pub fn ask(self) -> StatMode {
         match self {
             BTRFS | OVERLAY | BCACHEFS => StatMode::Unnumbered,

@@ -1,8 +1,8 @@
-//! Where a filesystem is mounted.
+//! Finds where a filesystem is mounted.
 
 use observer_core::{facts::disk::Mount, text::printable};
 
-/// The mount of `dev` that `path` is below. If there is none: the first that shows the whole filesystem, or any.
+/// The mount of `dev` that contains `path`. If there is none: the first that shows the whole filesystem, or any.
 pub fn of<'a>(mounts: &'a [Mount], dev: u32, path: Option<&[u8]>) -> Option<&'a Mount> {
     let own = || mounts.iter().filter(|mount| mount.dev == dev);
     let above = own().filter(|mount| path.is_some_and(|path| beneath(path, &mount.point)));
@@ -12,7 +12,8 @@ pub fn of<'a>(mounts: &'a [Mount], dev: u32, path: Option<&[u8]>) -> Option<&'a 
         .or_else(|| own().next())
 }
 
-/// Where a path from the root of the filesystem `dev` is found here. Of the mounts that show it, the one that shows most.
+/// The local path of `path`, which starts at the root of the filesystem `dev`. Among the mounts that show it, the one
+/// that shows most is used.
 pub fn below(mounts: &[Mount], dev: u32, path: &[u8]) -> Option<Vec<u8>> {
     let mut shown = mounts.iter().filter(|mount| mount.dev == dev && beneath(path, &mount.root));
     let first = shown.next()?;
@@ -23,7 +24,7 @@ pub fn below(mounts: &[Mount], dev: u32, path: &[u8]) -> Option<Vec<u8>> {
     Some([point, rest].concat())
 }
 
-/// The name of a filesystem for readers: where it is mounted, or its device.
+/// The name of a filesystem for readers: its mount point, or its device.
 pub fn title(mount: Option<&Mount>, dev: u32) -> String {
     mount.map_or_else(|| format!("device {}", device(dev)), |mount| printable(&mount.point))
 }

@@ -3,49 +3,49 @@
 observer_core::notes! {
     /// Notes of `disk` and `disk --deleted-open`; docs/notes.md describes each.
     pub enum DiskNote {
-        /// Which files processes write to is not known.
+        /// The files that processes write to are unknown.
         FilesUnknown = "files-unknown", Info, incomplete;
-        /// Filesystems on which writes are not seen.
+        /// Writes to some filesystems have no events.
         UnexplainedUnknown = "unexplained-unknown", Info, incomplete;
-        /// Overlays, whose growth is counted on the filesystem below.
+        /// Overlays: their growth counts on the filesystem below.
         UnexplainedOverlay = "unexplained-overlay", Info;
-        /// Files of btrfs take blocks that are not counted as used yet.
+        /// Files of btrfs take blocks that do not count as used yet.
         UnexplainedPromised = "unexplained-promised", Info;
-        /// More files grew than are read for one report.
+        /// More files grew than can be queried for one report.
         GrowthLate = "growth-late", Info;
         /// There is no trend yet.
         Trend = "disk-trend", Info;
         /// Some mount namespaces were not read.
         NamespacesUnread = "namespaces-unread", Info;
-        /// The path of a file is not known.
+        /// The path of a file is unknown.
         PathUnknown = "path-unknown", Info;
-        /// A program is started again and again and writes each time.
+        /// A program restarts again and again and writes each time.
         RestartedWriter = "restarted-writer", Watch;
         /// A log grows line by line.
         SmallAppends = "small-appends", Watch;
         /// Temporary files whose creators have exited.
         LeftBehind = "left-behind", Watch;
-        /// Which of several writers wrote how much is not known.
+        /// The bytes of each of several writers are unknown.
         WritersUnknown = "writers-unknown", Info;
         /// Files that were deleted before observation began.
         DeletedBefore = "deleted-before", Info;
-        /// No event reported who deleted a file.
+        /// No event reported the process that deleted a file.
         DeleterUnknown = "deleter-unknown", Info;
-        /// The blocks that a file takes are not known.
+        /// The blocks that a file takes are unknown.
         AllocatedUnknown = "allocated-unknown", Info;
-        /// How much of a file's blocks other files share is not known.
+        /// The bytes of a file's blocks that other files share are unknown.
         BlocksShared = "blocks-shared", Info;
-        /// Files that were seen for the first time.
+        /// Some files were seen for the first time.
         GrowthUnknown = "growth-unknown", Info;
-        /// Which of several holders wrote is not known.
+        /// The writer among several holders is unknown.
         WrittenUnknown = "written-unknown", Info;
         /// The kernel itself holds a file.
         KeptByKernel = "kept-by-kernel", Info;
-        /// Files as an earlier reading of the inode lists showed them.
+        /// Files have the values of an earlier reading of the inode lists.
         InodesReadBefore = "inodes-read-before", Info;
         /// The inode lists were not read completely.
         InodesUnread = "inodes-unread", Info;
-        /// Files are known from their writers alone.
+        /// Files are known from their writers only.
         HoldersUnknown = "holders-unknown", Info;
     }
 }

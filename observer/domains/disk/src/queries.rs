@@ -1,4 +1,4 @@
-//! What the disk domain's report asks its own reader and its own scans.
+//! The queries of the disk domain's report, for its host reader and for its scans.
 
 use std::collections::BTreeSet;
 
@@ -7,24 +7,25 @@ use observer_core::{
     wants::DomainQueries,
 };
 
-/// Questions about files, and what the next scans are to find.
+/// Queries about files, and the on-demand scans for the next report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskQueries {
-    /// Deleted files whose `statx` and last known path are wanted.
+    /// Deleted files to query for `statx` and their last known path.
     pub files: BTreeSet<FileHandle>,
-    /// Deleted files of which it is wanted how much of their blocks other files share.
+    /// Deleted files to query for the bytes that they share with other files.
     pub extents: BTreeSet<FileHandle>,
-    /// Files that grow, whose `statx` and path are wanted; where any is, the space of filesystems is read after them.
+    /// Growing files to query for `statx` and their path. If there are any, the space of filesystems is read after
+    /// them.
     pub growing: BTreeSet<GrowingFileQuery>,
-    /// Processes of which it is wanted whether they have ended.
+    /// Processes to look up: whether they have ended.
     pub alive: BTreeSet<TaskId>,
-    /// Whether the mappings of all processes must be read in the next pass.
+    /// Whether the next scan reads the mappings of all processes.
     pub mappings: bool,
-    /// Whether the lists of all inodes must be read with it.
+    /// Whether the next scan reads the lists of all inodes.
     pub inodes: bool,
-    /// Whether it is wanted how much each process writes.
+    /// Whether the next scan reads the bytes that each process writes.
     pub writers: bool,
-    /// Whether the files of loop devices are wanted.
+    /// Whether to read the files of loop devices.
     pub loops: bool,
 }
 
@@ -41,50 +42,51 @@ impl DomainQueries for DiskQueries {
     }
 }
 
-/// A way to reach a file that has no name any more.
+/// A path in `/proc` to an unlinked file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileHandle {
-    /// As the kernel counts it (`s_dev`, `i_ino`): the answer is checked against it.
+    /// The kernel's numbers (`s_dev`, `i_ino`): the answer is checked against them.
     pub inode: InodeId,
     pub holder: TaskId,
     pub through: ReachedBy,
     pub ask: StatMode,
-    /// Whether its data may be in the inode: then `statx` counts its size as blocks, whatever that is.
+    /// Whether its data may be in the inode: then `statx` counts its size as blocks, whatever the size is.
     pub may_be_inline: bool,
 }
 
-/// A file that is known by its number, and how it may be reached.
+/// A file known by its inode number, and how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrowingFileQuery {
-    /// As the kernel counts it (`s_dev`, `i_ino`, `i_generation`): the answer is checked against it.
+    /// The kernel's numbers (`s_dev`, `i_ino`, `i_generation`): the answer is checked against them.
     pub inode: InodeId,
-    /// Where its filesystem is mounted.
+    /// The mount point of its filesystem.
     pub mount: Vec<u8>,
     /// Whether number and generation are a file handle of its filesystem.
     pub has_handle: bool,
-    /// Whether `statx` gives the device and the number that the kernel has.
+    /// Whether `statx` gives the kernel's device and inode number.
     pub is_numbered: bool,
-    /// The path that it had when last asked.
+    /// The path in the last answer.
     pub path: Option<Vec<u8>>,
-    /// Who may have it open.
+    /// Processes that may have it open.
     pub workers: Vec<TaskId>,
 }
 
-/// What a file may be asked, which its filesystem decides.
+/// The queries that a file allows; its filesystem decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StatMode {
-    /// Its path and `statx`, which must name its device and inode.
+    /// Its path and `statx`, which must return the device and inode of the file.
     Everything,
-    /// The same, where `statx` gives another device than the superblock's (btrfs) or other numbers (overlay).
+    /// The same, for filesystems on which `statx` gives another device than the superblock's (btrfs) or other inode
+    /// numbers (overlay).
     Unnumbered,
-    /// Its path only: `statx` would ask a server that may not answer.
+    /// Its path only: `statx` would query a server that may not answer.
     Path,
 }
 
-/// Where in `/proc/PID` the file is reached.
+/// The entry of `/proc/PID` that leads to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReachedBy {
-    /// `/proc/THREAD/fd/N`: the process's leader, or a thread with a table of its own.
+    /// `/proc/THREAD/fd/N`. The thread is the process's leader, or one with a descriptor table of its own.
     Descriptor { thread: u32, fd: u32 },
     /// `/proc/PID/exe`
     Executable,

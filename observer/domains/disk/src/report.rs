@@ -1,4 +1,4 @@
-//! From the state of the disk domain to rows and columns.
+//! Builds the report of the disk domain from its state.
 
 use super::state::DiskState;
 use crate::views;
@@ -23,7 +23,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     }
 }
 
-/// As much of it as shows what it lacks.
+/// The draft of the requested view, for its host queries.
 pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
     match context.request.view {
         views::DISK => usage::draft(state, context),

@@ -7,7 +7,7 @@ use observer_core::{
     trend::window::Window,
 };
 
-/// Every filesystem whose space is known, by its device.
+/// Every filesystem with known space, by device.
 #[derive(Debug, Default)]
 pub struct Spaces {
     window: f64,
@@ -20,7 +20,7 @@ pub struct Filesystem {
     pub space: Space,
     pub used: Window,
     pub inodes_used: Window,
-    /// What limits it beside its blocks and its inodes.
+    /// Its limits other than blocks and inodes.
     pub limits: Vec<Limited>,
 }
 
@@ -28,7 +28,7 @@ pub struct Filesystem {
 #[derive(Debug)]
 pub struct Limited {
     pub limit: Limit,
-    /// The negated rest: it rises while the rest is used up.
+    /// The negated rest, which rises while the rest is used up.
     pub rest: Window,
 }
 
@@ -53,7 +53,7 @@ impl Spaces {
         self.known.entry(dev).or_insert_with(new).space = space;
     }
 
-    /// Takes in the limits of a filesystem whose space is known.
+    /// Takes in the limits of a filesystem with known space.
     pub fn limit(&mut self, dev: u32, limits: &[Limit]) {
         let window = self.window;
         let Some(filesystem) = self.known.get_mut(&dev) else { return };
@@ -65,7 +65,7 @@ impl Spaces {
         }));
     }
 
-    /// A report is due at `at`; filesystems that are no longer mounted are forgotten.
+    /// A report is due at `at`. Filesystems that are no longer mounted are removed.
     pub fn sample(&mut self, at: u64, mounted: &BTreeSet<u32>) {
         self.known.retain(|dev, _| mounted.contains(dev));
         for filesystem in self.known.values_mut() {

@@ -1,4 +1,4 @@
-//! From the facts of the disk domain to its state.
+//! Builds the state of the disk domain from facts.
 
 use std::{
     borrow::Cow,
@@ -27,7 +27,7 @@ mod queries;
 
 pub use self::queries::FILES_A_REPORT;
 
-/// What is known in the disk domain.
+/// The state of the disk domain.
 #[derive(Debug)]
 pub struct DiskState {
     window: f64,
@@ -35,7 +35,7 @@ pub struct DiskState {
     /// Whether the queries of all views are made.
     records: bool,
     pub files: BTreeMap<InodeId, HeldFile>,
-    /// All mounts, those of observer's own namespace first.
+    /// All mounts, those of observer's own mount namespace first.
     pub mounts: Vec<Mount>,
     own_mounts: Vec<Mount>,
     pub other_mounts: ForeignMounts,
@@ -45,28 +45,28 @@ pub struct DiskState {
     /// Loop devices with a file.
     pub loops: Vec<LoopDevice>,
     pub growth: GrowingFiles,
-    /// When a filesystem last had more growing files than are queried for a report, by device.
+    /// The last time at which a filesystem had more growing files than are queried for a report, by device.
     late: BTreeMap<u32, u64>,
     /// Whether growth on ext4 has events.
     pub growth_by_event: bool,
-    /// Whether growth on other filesystems has events, and growth in RAM.
+    /// Whether growth on other filesystems, and growth in RAM, has events.
     pub work_by_event: bool,
     pub work_in_ram: bool,
     /// Whether scans find holders.
     pub holders_by_scan: bool,
     /// Whether the inode lists can be read.
     pub lists_by_scan: bool,
-    /// Reports that were due so far.
+    /// The number of reports that were due so far.
     reports: u64,
-    /// When mappings were last queried.
+    /// The time of the last query for mappings, nanoseconds of the boot clock.
     mapped_at: u64,
-    /// A mapping could not be reached: it may be gone, so mappings are read for the next report.
+    /// Whether a mapping could not be reached: it may be gone, so mappings are read for the next report.
     recheck: bool,
     unreached: bool,
 }
 
 impl DiskState {
-    /// Nothing is known yet.
+    /// A state without facts.
     #[must_use]
     pub fn new(request: &Request) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl DiskState {
         }
     }
 
-    /// The files of the view: held ones, or, without scans of holders, growing ones.
+    /// The files of the view: held ones or, without scans of holders, growing ones.
     pub fn held(&self) -> impl Iterator<Item = (InodeId, &HeldFile)> {
         let held = |file: &HeldFile| {
             !file.holders.is_empty()
@@ -116,7 +116,7 @@ impl DiskState {
         let growth = &self.growth;
         self.files.entry(inode).or_insert_with(|| {
             let mut file = HeldFile::new(window, early);
-            // Its growth before it was deleted is known, and does not count.
+            // The growth before the deletion is known, and does not count.
             if let Some(known) = growth.files.get(&inode).filter(|known| known.growing.exact) {
                 file.grows(&known.growing);
             }
@@ -168,7 +168,7 @@ impl DiskState {
             }
             DiskFact::WriterGone { id } => self.writers.gone(*id),
             DiskFact::Listed { inode, listing } => {
-                // A file in the first reading existed before, although the reading may be later than the first report.
+                // A file in the first reading existed before, although that reading may be later than the first report.
                 let early = self.lists.walk.is_none();
                 let file = self.file(*inode);
                 file.early |= early;
@@ -211,7 +211,7 @@ impl DiskState {
         }
     }
 
-    /// Puts the mounts of all namespaces together. Filesystems of observer's own namespace are taken from there.
+    /// Merges the mounts of all namespaces. Filesystems of observer's own namespace are taken from there.
     fn mount(&mut self) {
         self.mounts.clone_from(&self.own_mounts);
         let own: BTreeSet<u32> = self.own_mounts.iter().map(|mount| mount.dev).collect();
@@ -229,7 +229,7 @@ impl DiskState {
         self.lists_by_scan = has("disk.inodes");
     }
 
-    /// A report is due at `now`: every series continues to it, and what was queried is noted.
+    /// A report is due at `now`: every series continues to it, and the queried files are noted.
     pub(super) fn sample(&mut self, now: Timestamp) {
         self.note_queries(now);
         for handle in self.extents(now) {
@@ -244,7 +244,7 @@ impl DiskState {
             }
             file.sample(now.boot);
         }
-        // Written to, and not held for a whole interval: it is gone, or its holder is not visible.
+        // A file that was written to and not held for a whole interval: it is gone, or its holder is not visible.
         if self.holders_by_scan {
             self.files.retain(|_, file| file.file.is_some());
         }
@@ -261,18 +261,18 @@ impl DiskState {
         self.reports += 1;
     }
 
-    /// Whether, within the window, more files of `dev` grew than were queried: what they take is known later.
+    /// Whether, within the window, more files of `dev` grew than were queried: their blocks are known later.
     pub fn is_late(&self, dev: u32, now: u64) -> bool {
         self.late.get(&dev).is_some_and(|at| now.saturating_sub(*at) as f64 <= self.window * 1e9)
     }
 
-    /// What holds a file that no process holds.
+    /// The holder of a file that no process holds.
     #[must_use]
     pub fn kernel_holder(&self, inode: InodeId, file: &HeldFile) -> Option<KernelHolder> {
         KernelHolder::of(inode, file, &self.loops)
     }
 
-    /// The last path of a file: from its holder's `/proc`, or from where its filesystem is mounted here.
+    /// The last path of a file: from its holder's `/proc`, or from the mount of its filesystem in observer's namespace.
     #[must_use]
     pub fn path<'a>(&'a self, inode: InodeId, file: &'a HeldFile) -> Option<Cow<'a, [u8]>> {
         let listed = || file.listing.as_ref()?.path.as_deref();
@@ -282,7 +282,7 @@ impl DiskState {
         }
     }
 
-    /// Whether a row still to come names `id`.
+    /// Whether a future row names `id`.
     pub(super) fn names(&self, id: TaskId) -> bool {
         self.files.values().any(|file| file.concerns(id))
             || self.growth.concerns(id)

@@ -1,19 +1,19 @@
-//! The questions that the disk domain answers.
+//! The views of the disk domain.
 
 use observer_core::view::View;
 
-/// Which filesystems fill, when they are full, and who writes.
+/// The filesystems that fill, the times at which they are full, and the processes that write.
 pub const DISK: View = View {
     help: "Which filesystems fill, when they are full, who writes; which deleted files still take space",
     ..View::new("disk")
 };
 
-/// Deleted files that still take space, and who holds them.
+/// The deleted files that still take space, and their holders.
 pub const DELETED_OPEN: View = View {
     flag: Some("deleted-open"),
     help: "Deleted files that still take space, who holds them, which still grow",
     ..View::new("deleted-open")
 };
 
-/// All of them, the main one first.
+/// All views, the main one first.
 pub const ALL: &[View] = &[DISK, DELETED_OPEN];

@@ -1,33 +1,33 @@
-//! How much each process writes to storage.
+//! The bytes that each process writes to storage.
 
 use std::collections::BTreeMap;
 
 use observer_core::facts::TaskId;
 
-/// Every process whose writing is known, with what it wrote since it started.
+/// Every process with known writes, and its bytes since it started.
 #[derive(Debug, Default)]
 pub struct Writers {
     known: BTreeMap<TaskId, WriterState>,
-    /// When observation began, nanoseconds of the boot clock.
+    /// The start of observation, nanoseconds of the boot clock.
     pub began: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct WriterState {
     now: u64,
-    /// When observation of it began, and at the previous report.
+    /// Bytes when observation of it began, and at the previous report.
     first: u64,
     previous: u64,
     ended: bool,
 }
 
-/// What one process wrote while observed.
+/// The bytes that one process wrote while observed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct WriteTotals {
-    /// Bytes in all, and since the previous report.
+    /// Bytes in total, and since the previous report.
     pub bytes: u64,
     pub recent: u64,
-    /// It ended since the previous report.
+    /// Whether it ended since the previous report.
     pub ended: bool,
 }
 
@@ -35,8 +35,8 @@ impl Writers {
     pub fn take(&mut self, id: TaskId, bytes: u64) {
         let began = self.began;
         let written = self.known.entry(id).or_insert_with(|| {
-            // What a process wrote before observation began does not count. A process that wrote little has no facts until it
-            // has written more.
+            // Bytes from before observation began do not count. A process that wrote little has no facts until it has
+            // written more.
             let before = if id.start >= began { 0 } else { bytes };
             WriterState { now: bytes, first: before, previous: before, ended: false }
         });
@@ -64,7 +64,7 @@ impl Writers {
         self.known.contains_key(&id)
     }
 
-    /// A report was delivered: rates start again, what ended leaves.
+    /// A report was delivered: rates start again, and ended processes are removed.
     pub fn delivered(&mut self) {
         self.known.retain(|_, written| !written.ended);
         for written in self.known.values_mut() {

@@ -1,7 +1,7 @@
-//! The machine's memory by account: parts that add up to all of it, with their trends.
+//! The accounts of the machine's memory, with their trends. They add up to the whole.
 //!
-//! Some accounts of the kernel overlap with others or are counted at another time. Such a part is at most what the others
-//! leave, so the sum is always the machine's memory.
+//! Some kernel accounts overlap with others or are counted at another time. Such a part is limited to what the other
+//! parts leave, so the sum never exceeds the machine's memory.
 
 use observer_core::{
     facts::mem::{Accounts, Machine},
@@ -30,7 +30,7 @@ pub(super) const NAMES: [&str; 18] = [
     "unaccounted",
 ];
 
-/// Bytes in each account; `None` if this kernel does not show it. `unread`: kernel memory of objects.
+/// Bytes in each account; `None` if this kernel does not report it. `unread`: bytes of unread data and rings.
 pub(super) fn parts(machine: &Machine, accounts: Option<&Accounts>, unread: u64) -> [Option<u64>; 18] {
     let mut rest = machine.total;
     let mut part = |bytes: u64| {
@@ -54,7 +54,7 @@ pub(super) fn parts(machine: &Machine, accounts: Option<&Accounts>, unread: u64)
     let vmalloc = machine.vmalloc.map(|vmalloc| part(vmalloc.max(machine.kernel_stack)));
     let huge_used = part(machine.hugetlb.saturating_sub(huge_free));
     let huge_free = accounts.map(|_| part(huge_free));
-    // From here on accounts can overlap with others, or change while the others are read.
+    // The accounts from here on can overlap with others, or change while the others are read.
     let listed = listed.map(&mut part);
     let zram = accounts.map(|accounts| part(accounts.zram));
     let zswap = accounts.map(|accounts| part(accounts.zswap));
@@ -83,7 +83,7 @@ pub(super) fn parts(machine: &Machine, accounts: Option<&Accounts>, unread: u64)
     ]
 }
 
-/// The accounts over time.
+/// The machine's accounts over time.
 #[derive(Debug)]
 pub(super) struct AccountSeries {
     latest: [Option<u64>; 18],

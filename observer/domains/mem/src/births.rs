@@ -1,9 +1,9 @@
-//! Programs with more and more processes, each of which holds memory that does not grow.
+//! Programs that keep starting processes, each of which holds memory that does not grow.
 //!
-//! Of each program, the memory of processes that started while observed is added up, less what processes held that were
-//! there before and ended: a worker that replaces another is no growth. A fork shares the pages of its parent, which its
-//! counters contain. How much is its own is known of a few members by a walk over their pages, and assumed of the others;
-//! without any, no group is reported.
+//! The memory of a program is the sum over the processes that started while observed. The memory of older processes
+//! that have ended is subtracted: a worker that replaces another is no growth. A forked process shares pages of its
+//! parent, and its counters contain them. A page walk measures, for a few members, which part of their memory is their
+//! own. The same part is assumed for the others. A group without such a measurement is not reported.
 
 use hashbrown::HashMap;
 
@@ -16,35 +16,36 @@ use observer_core::{
     },
 };
 
-/// A program with fewer new processes is not reported: their own rows show them.
+/// A program with fewer new processes is not reported: each process has its own row.
 const FEW: usize = 5;
 
-/// Nor is growth of fewer bytes.
+/// Growth of fewer bytes is not reported.
 const LITTLE: f64 = 8.0 * 1024.0 * 1024.0;
 
-/// So many members of a group are asked for what is their own.
+/// The number of members of a group that are queried for the part of their memory that is their own.
 const EXAMPLES: usize = 3;
 
-/// Every program that has started processes while observed.
+/// Every program with processes that started while observed.
 #[derive(Debug, Default)]
 pub(super) struct Births {
-    /// When observation began, nanoseconds of the boot clock.
+    /// The start of observation, nanoseconds of the boot clock.
     began: Option<u64>,
     groups: HashMap<Program, BornGroup>,
-    /// Bytes that processes held which had started before and ended.
+    /// Bytes held by processes that started before observation and have ended.
     ended: HashMap<Program, f64>,
 }
 
-/// The new processes of one program.
+/// The processes of one program that started while observed.
 #[derive(Debug)]
 struct BornGroup {
     members: usize,
-    /// Bytes, by the counters.
+    /// Bytes by the counters.
     series: Series,
     total: f64,
-    /// The largest members, with what they hold.
+    /// The largest members: bytes held, process.
     largest: Vec<(u64, TaskId)>,
-    /// What is their own, as a share of what their counters have; `None` if it is not known of any.
+    /// The part of the bytes in the counters that is the members' own, 0 to 1; `None` while it is not known for any
+    /// member.
     own: Option<f64>,
 }
 
@@ -52,24 +53,24 @@ struct BornGroup {
 pub(super) struct GrowingGroup<'a> {
     pub program: &'a Program,
     pub members: usize,
-    /// Bytes.
+    /// Bytes of the group's own memory.
     pub growth: f64,
-    /// Seconds in which it grew.
+    /// Seconds of the series.
     pub seconds: f64,
-    /// Of what its counters have, which is [`Self::own`] times too much.
+    /// By the counters, which include shared pages: multiply its rates by [`Self::own`].
     pub assessment: Assessment,
     pub own: f64,
 }
 
 impl Births {
-    /// A process of `program` has ended that held `held` bytes.
+    /// A process of `program` has ended; it held `held` bytes.
     pub(super) fn end(&mut self, program: &Program, id: TaskId, held: f64) {
         if self.began.is_some_and(|began| id.start <= began) {
             *self.ended.entry(program.clone()).or_default() += held;
         }
     }
 
-    /// Adds up what `processes` hold at `now`; trends look back over `window` seconds.
+    /// Adds up the bytes that `processes` hold at `now`. Trends look back over `window` seconds.
     pub(super) fn sample<'a>(
         &mut self,
         processes: impl Iterator<Item = (TaskId, &'a ProcessMemory)>,
@@ -115,12 +116,12 @@ impl Births {
         })
     }
 
-    /// Members of groups that may be reported, to be asked for what is their own.
+    /// The largest members of groups that may be reported, to query the part of their memory that is their own.
     pub(super) fn examples(&self, now: u64) -> impl Iterator<Item = TaskId> {
         self.many(now).flat_map(|(_, group, _)| group.largest.iter().map(|(_, id)| *id))
     }
 
-    /// The groups that grow, the most first; `left` bytes are left of the machine's memory.
+    /// The growing groups, the largest growth first. `left`: available bytes of the machine's memory.
     pub(super) fn growing(&self, now: u64, left: Option<f64>) -> Vec<GrowingGroup<'_>> {
         let groups = self.many(now).filter_map(|(program, group, growth)| {
             let own = group.own?;
@@ -139,7 +140,7 @@ impl Births {
 }
 
 impl BornGroup {
-    /// Until now the program had no new process.
+    /// The program had no new process until now.
     fn new(now: u64, window: f64) -> Self {
         let mut series = Series::new(window);
         series.push(now.saturating_sub(1_000_000_000), 0.0, 0.0);

@@ -1,4 +1,4 @@
-//! From the bytes of the mem object to facts.
+//! Decodes the records of the mem object into facts.
 
 use std::collections::HashMap;
 
@@ -19,29 +19,30 @@ use observer_core::{
     },
 };
 
-/// Decodes what the mem object writes.
+/// The decoder of the mem object's records.
 #[derive(Debug)]
 pub struct MemDecoder {
     page_size: i64,
-    /// Processes that this scan has met. Threads that outlive their leader are met one by one, with the same memory.
+    /// Processes found by the current scan. A scan finds each thread that outlives its leader, all with the same
+    /// memory.
     seen: HashSet<TaskId>,
-    /// How many the last scan had met, and some more.
+    /// The expected number of processes: that of the last scan and some more.
     expected: usize,
     left: LeftToProc,
 }
 
-/// What a scan leaves to the reader of `/proc`.
+/// Results of a scan that the reader of `/proc` needs.
 #[derive(Debug, Default)]
 pub struct LeftToProc {
-    /// What threads of a process keep of changes to the kernel's counters, in bytes: file, anonymous, swap, shared. What
-    /// `/proc` reports of the process is without it.
+    /// Per-thread remainders of the kernel's counters, in bytes: file, anonymous, swap, shared. The values in `/proc`
+    /// lack them.
     pub unsettled: HashMap<TaskId, [i64; 4]>,
-    /// Processes that the scan met without being able to read their counters, and the bytes of their page tables.
+    /// Processes that the scan found without being able to read their counters, and the bytes of their page tables.
     pub uncounted: Vec<(TaskId, u64)>,
 }
 
 impl MemDecoder {
-    /// For a machine with pages of `page_size` bytes.
+    /// `page_size`: bytes.
     #[must_use]
     pub fn new(page_size: u64) -> Self {
         Self { page_size: page_size as i64, seen: HashSet::new(), expected: 0, left: LeftToProc::default() }
@@ -52,7 +53,7 @@ impl MemDecoder {
         Memory { file, anon, swap, shmem, virt: (total_vm as i64).saturating_mul(self.page_size) }
     }
 
-    /// Takes whole records of a scan.
+    /// Decodes complete records of a scan.
     fn take(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         let uncounted = program == names::TASK_UNCOUNTED;
         if !(uncounted || program == names::TASK) {
@@ -62,7 +63,7 @@ impl MemDecoder {
             out.facts.reserve_exact(2 * self.expected);
         }
         for record in bytes::records::<MemTaskRecord>(program, bytes)? {
-            // A process with memory has address space. Without any, this is what a thread keeps of the counters.
+            // A process with memory has address space. A record without address space holds the remainders of a thread.
             if record.total_vm == 0 {
                 let kept = self.left.unsettled.entry(record.task.id).or_default();
                 for (sum, pages) in kept.iter_mut().zip(record.rss) {
@@ -84,7 +85,7 @@ impl MemDecoder {
 
     fn out_of_memory(&self, record: &OomRecord, out: &mut Decoded) {
         let OomRecord { header, victim, trigger, rss } = record;
-        // Before Linux 6.9 only a thread's number is known.
+        // Before Linux 6.9 only the number of a thread is known.
         let whole = victim.id.start != 0;
         out.facts.push(met(trigger));
         if whole {
@@ -149,7 +150,7 @@ impl Decode for MemDecoder {
     }
 }
 
-/// The final facts of a process. If both the ring buffer and a sweep report its end, they are the same.
+/// The final facts of a process. If both the ring buffer and a scan report its exit, the facts are equal.
 fn end(totals: &MemTotals, out: &mut Decoded) {
     let ended = ProcessFact::Ended { id: totals.task.id, at: totals.ended };
     out.facts.extend([met(&totals.task), fact(totals), Fact::Process(ended)]);
@@ -157,7 +158,7 @@ fn end(totals: &MemTotals, out: &mut Decoded) {
 }
 
 fn fact(totals: &MemTotals) -> Fact {
-    // Negative only while a thread of the process is between a change and its record.
+    // A value is negative only while a thread of the process is between a change and its record.
     let positive = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
     Fact::Mem(MemFact::Totals {
         id: totals.task.id,
@@ -167,7 +168,7 @@ fn fact(totals: &MemTotals) -> Fact {
             mapped_file: positive(totals.mapped_file),
             reserved: positive(totals.reserved),
             protected: totals.protected,
-            // 0 if this kernel does not keep it.
+            // 0 if this kernel does not record the peak.
             peak: (totals.ended != 0 && totals.peak != 0).then_some(totals.peak),
         },
     })
@@ -227,7 +228,8 @@ mod tests {
 
     #[test]
     fn private_writable_memory_that_is_gone_was_unmapped() {
-        // It held 100, mapped 64 and 10 of a private file, mprotect added 5. 150 are left, so 29 are gone.
+        // It held 100 bytes, mapped 64 and 10 of a private file, and mprotect added 5. 150 are left, so 29 were
+        // unmapped.
         let mut out = Decoded::default();
         let changes =
             MemTotals { mapped_file: 20, reserved: 32, private_file: 10, protected: 5, now: 150, ..totals() };
@@ -275,14 +277,14 @@ mod tests {
         let fact = MemFact::OutOfMemory { at: 7, victim: ID, trigger: ID, memory };
         assert_eq!(out.facts.last(), Some(&Fact::Mem(fact)));
         assert_eq!(out.facts.len(), 3, "both were met");
-        // A kernel that lets no program read the counters.
+        // A kernel on which no program can read the counters.
         let mut uncounted = bytes.clone();
         uncounted[96..].fill(0);
         let mut out = Decoded::default();
         MemDecoder::new(4096).record(&uncounted, &mut out).expect("a whole record");
         let fact = MemFact::OutOfMemory { at: 7, victim: ID, trigger: ID, memory: None };
         assert_eq!(out.facts.last(), Some(&Fact::Mem(fact)));
-        // A kernel that gives a number only.
+        // A kernel that reports only the thread number.
         bytes[16..24].fill(0);
         let mut out = Decoded::default();
         MemDecoder::new(4096).record(&bytes, &mut out).expect("a whole record");

@@ -1,12 +1,12 @@
-//! What the mem domain attaches, alternatives in order.
+//! The hooks of the mem domain, each with its alternatives, best first.
 
 use observer_common::names::mem as names;
 use observer_core::hook::{Alternative, Hook, HookKind, Need, fexit, iterator, tracepoint};
 
-/// Resident counters of the type before 6.2.
+/// The type of the resident counters in kernels before 6.2.
 const COUNTERS: Need = Need::ProbingWhere { global: "MM_RSS_STRIDE", is: Some(8) };
 
-/// The limitation if a victim's counters cannot be read when it is chosen.
+/// The limitation of alternatives that cannot read the victim's counters when the kernel chooses it.
 const HELD_BEFORE: &str = "the memory of the victim is that of the last report before it was chosen";
 
 /// The domain's hooks.

@@ -1,8 +1,8 @@
-//! What the mem domain needs of `/proc`: the machine's memory, the exact counters of single processes, and the control
-//! groups that limit them.
+//! Reads the mem domain's part of `/proc`: the machine's memory, the exact counters of single processes, and the
+//! control groups that limit them.
 //!
-//! `/proc/PID/status` sums what each CPU holds of the counters; on kernels 6.2 to 6.15 it does not and can be off by a
-//! batch a CPU.
+//! `/proc/PID/status` adds the per-CPU remainders to the counters. On kernels 6.2 to 6.15 it does not, and a counter
+//! can be off by one batch per CPU.
 
 use std::{
     any::Any,
@@ -38,15 +38,15 @@ mod descriptors;
 mod objects;
 mod socket_diag;
 
-/// Whether the kernel shrinks a cache is asked from this many bytes on.
+/// The smallest slab cache, in bytes, that is looked up: whether the kernel can shrink it.
 const RECLAIMABLE_FROM: u64 = 1 << 20;
 
-/// The reader, and what it keeps between two reports.
+/// The reader, with its state between two reports.
 #[derive(Debug)]
 pub(crate) struct MemReader {
     root: PathBuf,
     clock: Clock,
-    /// What threads keep of the kernel's counters, as the last scan found it.
+    /// Per-thread remainders of the kernel's counters, by the last scan, in bytes.
     unsettled: HashMap<TaskId, [i64; 4]>,
     objects: Objects,
     /// Slab caches, and whether the kernel shrinks them when memory is needed.
@@ -93,7 +93,7 @@ impl ReadHost for MemReader {
 }
 
 impl MemReader {
-    /// Adds which of the caches in the facts from `begin` on the kernel shrinks. Each large cache is asked about once.
+    /// Adds which caches in the facts from `begin` on the kernel can shrink. Each large cache is looked up once.
     fn reclaimable_slabs(&mut self, begin: usize, out: &mut Vec<Fact>) {
         let mut found = Vec::new();
         for fact in out.get(begin..).unwrap_or_default() {
@@ -114,8 +114,8 @@ impl MemReader {
     }
 }
 
-/// Facts of the machine that every report needs, read once a report. What this kernel or this user's rights do not show
-/// is not said.
+/// Facts about the machine for every report. Values that this kernel lacks, or that this user may not read, have no
+/// fact.
 fn tick(root: &Path, out: &mut Vec<Fact>) -> Option<Levels> {
     let mut text = Text::default();
     let mut tell = |fact| out.push(Fact::Mem(fact));
@@ -140,8 +140,8 @@ fn tick(root: &Path, out: &mut Vec<Fact>) -> Option<Levels> {
     levels
 }
 
-/// The slab caches that hold anything, each with its bytes; those of the `known` that are gone or empty hold nothing.
-/// Where this user may not read them none is said.
+/// The bytes of each slab cache that is not empty. Caches in `known` that are gone or empty get 0 bytes. There are no
+/// facts if this user may not read the caches.
 fn slab_caches(root: &Path, known: &BTreeSet<Vec<u8>>, out: &mut Vec<Fact>) {
     let page_size = rustix::param::page_size() as u64;
     let mut text = Text::default();
@@ -162,13 +162,13 @@ fn slab_caches(root: &Path, known: &BTreeSet<Vec<u8>>, out: &mut Vec<Fact>) {
     known.iter().filter(|name| !caches.contains_key(name.as_slice())).for_each(|name| tell(name, 0));
 }
 
-/// Nanoseconds of processor time that this thread has used.
+/// Nanoseconds of processor time used by this thread.
 fn processor_time() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Pages in buffers of TCP and UDP sockets, of the text of `sockstat`: of all network namespaces.
+/// Pages in buffers of TCP and UDP sockets, from the text of `sockstat`. The counts cover all network namespaces.
 fn socket_pages(sockstat: &str) -> Option<u64> {
     let of = |protocol: &str| -> Option<u64> {
         let line = sockstat.lines().find_map(|line| line.strip_prefix(protocol)?.strip_prefix(':'))?;
@@ -177,8 +177,8 @@ fn socket_pages(sockstat: &str) -> Option<u64> {
     of("TCP")?.checked_add(of("UDP").unwrap_or(0))
 }
 
-/// Each slab cache and its pages, of the text of `slabinfo`, version 2.1. A cache that was merged with others of its
-/// kind stands under one of their names.
+/// Each slab cache and its pages, from the text of `slabinfo`, version 2.1. Merged caches have one entry, under one of
+/// their names.
 fn slabs(slabinfo: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
     slabinfo.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#")).filter_map(|line| {
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
@@ -190,7 +190,7 @@ fn slabs(slabinfo: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
     })
 }
 
-/// Answers what the mem domain's report asked for. A process that is gone by now has no answer.
+/// Answers the queries of the mem domain's report. A process that is gone has no answer.
 fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
     if let Some(known) = &wants.slabs {
         let began = processor_time();
@@ -206,9 +206,9 @@ fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
     for id in &wants.counters {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some((memory, status)) = counters(&mut text, &folder) else { continue };
-        // Without any hierarchy that could limit memory it is in the root of one.
+        // A process without a hierarchy that can limit memory is in the root of one.
         let place = text.of(&folder.join("cgroup")).map(|lines| place(lines).unwrap_or(b"/".to_vec()));
-        // Last, so that what was read before belongs to it.
+        // The identity is checked last, so that it also covers the values read before.
         if !clock.is(&folder, *id) {
             continue;
         }
@@ -232,7 +232,7 @@ fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
     }
 }
 
-/// Adds what threads keep of the counters to what the kernel said of their processes.
+/// Adds the per-thread remainders to the kernel's values of the processes.
 fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Fact]) {
     if unsettled.is_empty() {
         return;
@@ -249,8 +249,8 @@ fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Fact]) {
     }
 }
 
-/// What each of `processes` holds, with the page tables that a pass found: for kernels whose passes cannot read the
-/// counters. A process that is gone by now has none.
+/// The counters of each of `processes`, with the bytes of page tables from the scan. For kernels on which scans cannot
+/// read the counters. A process that is gone has none.
 fn count(root: &Path, clock: Clock, processes: &[(TaskId, u64)], out: &mut Vec<Fact>) {
     if processes.is_empty() {
         return;
@@ -266,7 +266,7 @@ fn count(root: &Path, clock: Clock, processes: &[(TaskId, u64)], out: &mut Vec<F
     }
 }
 
-/// What the process holds. One whose main thread has ended tells it by any other thread.
+/// The counters of a process. If its main thread has ended, any other thread provides them.
 fn counters(text: &mut Text, folder: &Path) -> Option<(Memory, Status)> {
     let mut of = |folder: &Path| {
         let text = text.str(&folder.join("status"))?;
@@ -276,14 +276,14 @@ fn counters(text: &mut Text, folder: &Path) -> Option<(Memory, Status)> {
         .or_else(|| fs::read_dir(folder.join("task")).ok()?.flatten().find_map(|thread| of(&thread.path())))
 }
 
-/// The value of `name` in a file of lines like `VmSize:   1364 kB`, in bytes.
+/// The value of `name` in a file with lines like `VmSize:   1364 kB`, in bytes.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kilobytes.checked_mul(1024)
 }
 
-/// What a process holds; `None` for one without memory: a kernel thread, or one that is ending.
+/// The counters in the text of `status`; `None` for a process without memory: a kernel thread, or one that is exiting.
 fn memory(status: &str) -> Option<Memory> {
     let field = |name| field(status, name).and_then(|bytes| i64::try_from(bytes).ok());
     Some(Memory {
@@ -304,7 +304,7 @@ fn machine(meminfo: &str) -> Option<Machine> {
         available: field("MemAvailable"),
         buffers: field("Buffers")?,
         cached: field("Cached")?,
-        // A kernel without swap or huge pages says nothing of them, and has none.
+        // A kernel without swap or huge pages lacks these lines; the values are 0.
         swap_cached: or_none("SwapCached"),
         anon: field("AnonPages")?,
         shmem: or_none("Shmem"),
@@ -327,7 +327,7 @@ mod tests {
     use super::*;
     use observer_core::facts::mem::{Limit, PressureTotals};
 
-    /// A made-up root of files, removed when dropped.
+    /// A temporary root folder for test files, removed when dropped.
     struct Root(PathBuf);
 
     impl Root {

@@ -1,23 +1,24 @@
-//! The mem domain: which processes hold memory, which grow and how fast, and when what is left will be full.
+//! The mem domain: which processes hold memory, which grow and how fast, and when memory will be full.
 //!
-//! Resident, swapped and virtual memory of every process are the kernel's own counters, read by an iterator at each report.
-//! From 6.2 on they lack per-CPU remainders; exact counters are read from `/proc` for the rows that are shown. Before 6.2
-//! they include what each thread still holds, which `/proc` lacks. Mapped and unmapped bytes are added up by events. The
-//! assessed series is all memory that the machine cannot take back without swap. What no counter of the iterator has (huge
-//! pages, pinned and locked memory, what `MADV_FREE` freed) is read for rows that are shown and for processes that change.
+//! Resident, swapped and virtual memory of every process are the kernel's own counters. An iterator reads them for each
+//! report. From 6.2 on they lack per-CPU remainders; rows that are shown get exact counters from `/proc`. Before 6.2
+//! they include per-thread remainders, which `/proc` lacks. Events count mapped and unmapped bytes. The assessed series
+//! is all memory that the machine cannot take back without swap. Memory that the iterator's counters lack (huge pages,
+//! pinned and locked memory, memory freed by `MADV_FREE`) is read for rows that are shown and for processes that
+//! change.
 //!
-//! `mapped` is private writable anonymous memory, by mmap, mremap and brk. `unmapped` is what left the kernel's account of
-//! private writable memory, by munmap, mremap, brk, or a `MAP_FIXED` over it. `mapped_file` are file mappings of any kind,
-//! `reserved` mappings without access. Memory that mprotect makes writable, as allocators do with what they reserved (glibc
-//! for threads), is in `protected` only: `mapped + protected - unmapped` is the growth of the private writable memory of a
-//! process, files aside.
+//! `mapped` is private writable anonymous memory, by mmap, mremap and brk. `unmapped` is memory that left the kernel's
+//! account of private writable memory, by munmap, mremap, brk, or a `MAP_FIXED` over it. `mapped_file` is file mappings
+//! of any kind. `reserved` is mappings without access. `protected` is memory that mprotect makes writable; allocators
+//! do that with reserved memory (glibc for threads), and it is in no other total. The growth of the private writable
+//! memory of a process, without files, is `mapped + protected - unmapped`.
 //!
-//! Not visible: what was mapped before observation began, and what a process unmapped by its first event before the first
-//! scan. Shared anonymous memory is in `shmem` once it is touched, not in `mapped`. A private writable file mapping that is
-//! unmapped in part, or together with others as the dynamic loader does, counts as unmapped. The growth of stacks is not
-//! counted. What one thread unmaps while another calls mprotect can be attributed to that call: it is then missing from
-//! `unmapped` and from `protected`. Of a process that ends between two reports, its totals and its peak are known, not what
-//! it held.
+//! Not visible: mappings from before observation began, and memory that a process unmapped by its first event before
+//! the first scan. Shared anonymous memory is in `shmem` once it is touched, not in `mapped`. A private writable file
+//! mapping counts as unmapped if it is unmapped in part, or together with others as the dynamic loader does. The growth
+//! of stacks is not counted. Memory that one thread unmaps while another calls mprotect can be attributed to that call;
+//! it is then missing from `unmapped` and from `protected`. For a process that ends between two reports, the totals and
+//! the peak are known, but not the memory that it held.
 
 #![forbid(unsafe_code)]
 
@@ -50,7 +51,7 @@ mod shared;
 pub mod state;
 pub mod views;
 
-/// What the domain attaches.
+/// The hooks, kernel objects and kernel fields of the domain.
 const DECLARATION: Declaration = Declaration {
     name: "mem",
     objects: &[kernel_object!("mem", "../../../objects/mem.o", &[])],
@@ -63,7 +64,7 @@ const DECLARATION: Declaration = Declaration {
     ends: None,
 };
 
-/// The domain.
+/// The mem domain, for the engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Mem;
 

@@ -1,6 +1,6 @@
-//! The whole machine's memory: where it is, how fast it fills, and kernel memory that grows.
+//! The memory of the whole machine: its accounts, how fast it fills, and kernel memory that grows.
 //!
-//! `unaccounted` is the rest that no account of the kernel names: pages of drivers, balloons, firmware.
+//! `unaccounted` is memory that no account of the kernel contains: pages of drivers, balloons, firmware.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,41 +18,42 @@ use observer_core::{
     units::duration,
 };
 
-/// Slab caches are queried when all of them together changed by this many bytes since the last query, …
+/// The slab caches are queried if their sum has changed by this many bytes since the last query.
 const SLAB_STEP: u64 = 1 << 20;
-/// … or this many nanoseconds have passed: for one reading the kernel walks the lists of every cache, under their locks.
+/// They are also queried after this many nanoseconds. One reading makes the kernel walk the lists of every cache, under
+/// their locks.
 const SLAB_AGE: u64 = 10_000_000_000;
-/// The next query waits this many times the processor time of the last answer: a tenth of the default budget. After much
-/// was freed the lists are long, and each reading takes milliseconds. …
+/// The pause before the next query, as a multiple of the processor time of the last answer. It limits the cost to a
+/// tenth of the default budget. After large frees the lists are long, and each reading takes milliseconds.
 const SLAB_PAUSE: u64 = 1000;
-/// … But it waits at most this many nanoseconds, or growth over a minute would not be known.
+/// The longest pause, in nanoseconds. With a longer one, growth over a minute would not be known.
 const SLAB_PAUSE_MOST: u64 = 30_000_000_000;
-/// Nanoseconds: the age of a reading from which a note reports it.
+/// A reading of at least this age, in nanoseconds, gets a note.
 const SECOND: u64 = 1_000_000_000;
 
-/// The machine's accounts over time.
+/// The memory of the machine over time.
 #[derive(Debug)]
 pub(super) struct MachineMemory {
     latest: Option<Machine>,
     accounts: Option<Accounts>,
     /// Kernel memory of unread data, in bytes.
     unread: u64,
-    /// Where memory is.
+    /// The series of the accounts.
     series: AccountSeries,
     /// Slab caches that the kernel shrinks when memory is needed.
     reclaimable: BTreeSet<Vec<u8>>,
-    /// When slab caches were last queried, in nanoseconds since boot, and the bytes in all of them then. The answer does
-    /// not show it: there are no facts about caches that did not change.
+    /// The time of the last query for slab caches, in nanoseconds since boot, and the bytes in all of them at that
+    /// time. The answer does not contain that time: caches that did not change have no facts.
     slabs_queried: Option<(u64, u64)>,
-    /// Nanoseconds of processor time that the last answer took.
+    /// Nanoseconds of processor time of the last answer.
     slabs_took: u64,
-    /// Bytes that are not available to processes, swap in use included.
+    /// Bytes that are not available to processes, including used swap.
     pub(super) used: Window,
     /// Kinds of kernel memory, in bytes.
     kinds: [(&'static str, Series); 6],
-    /// Parts of them.
+    /// Parts of these kinds, in bytes.
     parts: BTreeMap<KernelPart, PartState>,
-    /// Seconds that growth looks back over.
+    /// The window of growth, in seconds.
     window: f64,
 }
 
@@ -86,7 +87,7 @@ impl MachineMemory {
         self.latest.map(|machine| machine.shmem)
     }
 
-    /// Whether it has any huge pages of a pool.
+    /// Whether the machine has huge pages in a pool.
     pub(super) fn has_huge_pages(&self) -> bool {
         self.latest.is_some_and(|machine| machine.hugetlb > 0)
     }
@@ -99,7 +100,7 @@ impl MachineMemory {
         }
     }
 
-    /// Whether the last reading of slab caches is too old, or they have changed since.
+    /// Whether slab caches are to be queried: the last reading is too old, or they have changed since.
     pub(super) fn slabs_due(&self, now: Timestamp) -> bool {
         match (self.slabs_queried, self.latest) {
             (Some((asked, bytes)), Some(machine)) => {
@@ -111,12 +112,12 @@ impl MachineMemory {
         }
     }
 
-    /// The slab caches were read, which took `took` nanoseconds of processor time.
+    /// The slab caches were read in `took` nanoseconds of processor time.
     pub(super) const fn slabs_read(&mut self, took: u64) {
         self.slabs_took = took;
     }
 
-    /// A note if slab caches are read less often because reading them is expensive.
+    /// A note if the slab caches are read less often because a reading is expensive.
     pub(super) fn note(&self, now: Timestamp) -> Option<Note> {
         let ((asked, bytes), machine) = self.slabs_queried.zip(self.latest)?;
         let age = now.boot.saturating_sub(asked);
@@ -130,7 +131,7 @@ impl MachineMemory {
         })
     }
 
-    /// The slab caches that are known to hold anything.
+    /// The slab caches that are not empty, as far as known.
     pub(super) fn slabs(&self) -> BTreeSet<Vec<u8>> {
         let name = |(part, known): (&KernelPart, &PartState)| match part {
             KernelPart::Slab(name) if known.bytes > 0 => Some(name.clone()),
@@ -139,7 +140,7 @@ impl MachineMemory {
         self.parts.iter().filter_map(name).collect()
     }
 
-    /// Every kind of kernel memory, with the name of the slab cache if it is one, and its series.
+    /// Every kind of kernel memory: its name, the name of the slab cache if it is one, its series.
     pub(super) fn kernel(&self) -> impl Iterator<Item = (&'static str, Option<&[u8]>, &Series)> {
         let kinds = self.kinds.iter().map(|(kind, series)| (*kind, None, series));
         kinds.chain(self.parts.iter().map(|(part, known)| match part {
@@ -160,7 +161,8 @@ impl MachineMemory {
         self.reclaimable.insert(name.to_vec());
     }
 
-    /// Whether the kernel frees most of this kind of its memory when it is needed: of a cache, or of what all slabs grew.
+    /// Whether the kernel can free most of this kind of memory when needed. Without a slab cache `name`, the growth of
+    /// all slabs decides.
     pub(super) fn is_reclaimable(&self, kind: &str, name: Option<&[u8]>, now: u64) -> bool {
         let grew = |account| {
             let (_, _, window) = self.series.all().find(|(known, _, _)| *known == account)?;
@@ -172,12 +174,12 @@ impl MachineMemory {
         }
     }
 
-    /// The machine's accounts, with bytes and series.
+    /// The machine's accounts: name, bytes, series.
     pub(super) fn accounts(&self) -> impl Iterator<Item = (&'static str, Option<u64>, &Window)> {
         self.series.all()
     }
 
-    /// Bytes in one of them.
+    /// Bytes in the account `name`.
     pub(super) fn account(&self, name: &str) -> Option<u64> {
         self.series.bytes(name)
     }
@@ -190,7 +192,7 @@ impl MachineMemory {
         for part in self.parts.values_mut() {
             part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
         }
-        // A cache that was destroyed leaves when its end has left the window.
+        // A destroyed cache is removed once its end has left the window.
         self.parts.retain(|part, known| {
             *part == KernelPart::Sockets || known.bytes > 0 || !known.series.window.is_flat(now.boot)
         });
@@ -213,7 +215,7 @@ impl MachineMemory {
         ];
         for ((_, series), value) in self.kinds.iter_mut().zip(values) {
             if let Some(value) = value {
-                // The kernel asks for all memory that it takes for itself.
+                // All memory that the kernel uses for itself counts as requested.
                 series.push(now.boot, value as f64, value as f64);
             }
         }
@@ -223,13 +225,13 @@ impl MachineMemory {
         self.latest?.available
     }
 
-    /// Bytes of memory, and the share of them that is in use.
+    /// Bytes of memory, and the share in use, 0 to 1.
     pub(super) fn size(&self) -> Option<(u64, f64)> {
         let machine = self.latest?;
         Some((machine.total, 1.0 - machine.available? as f64 / machine.total.max(1) as f64))
     }
 
-    /// Where the machine's memory is, in bytes.
+    /// The totals of the report, in bytes.
     pub(super) fn totals(&self, now: Timestamp) -> Vec<Total> {
         let machine = self.latest;
         let parts = machine.as_ref().map(|machine| parts(machine, self.accounts.as_ref(), self.unread));
@@ -295,7 +297,7 @@ impl MachineMemory {
     }
 }
 
-/// Page cache: files, and shared memory.
+/// Bytes of page cache: files, and shared memory.
 const fn file(machine: &Machine) -> u64 {
     machine.cached.saturating_add(machine.buffers)
 }
@@ -308,12 +310,12 @@ fn kernel_other(machine: &Machine) -> Option<u64> {
     Some(sum(&[machine.page_tables, secondary, machine.per_cpu?, vmalloc]))
 }
 
-/// Saturates: a recording can contain any number.
+/// A sum that saturates: a recording can contain any number.
 fn sum(accounts: &[u64]) -> u64 {
     accounts.iter().copied().fold(0, u64::saturating_add)
 }
 
-/// Memory that no account names. Objects that hold kernel memory are not subtracted.
+/// Memory in no account, in bytes. Objects that hold kernel memory are not subtracted.
 pub(super) fn unaccounted(machine: &Machine, accounts: &Accounts) -> Option<u64> {
     parts(machine, Some(accounts), 0).last().copied().flatten()
 }

@@ -3,17 +3,17 @@
 observer_core::notes! {
     /// Notes of `mem`; docs/notes.md describes each.
     pub enum MemNote {
-        /// Some rates are growth over the time observed so far.
+        /// Some rates are growth over a time shorter than the window.
         Trend = "mem-trend", Info;
-        /// Some limits are not known.
+        /// Some limits are unknown.
         Limit = "mem-limit", Info;
-        /// Rows of ended processes hold totals only.
+        /// Rows of ended processes have only totals.
         Ended = "mem-ended", Info;
         /// Memory ran out and the kernel killed a process.
         OomKill = "mem-oom", Watch;
         /// A program was restarted and needs as much memory as before.
         Restart = "mem-restart", Info;
-        /// The slab caches are older than the rest.
+        /// The slab caches were read earlier than the other values.
         SlabsReadBefore = "mem-slabs-read-before", Info;
         /// Tasks waited for memory.
         Stall = "mem-stall", Watch;

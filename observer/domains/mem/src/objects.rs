@@ -1,4 +1,4 @@
-//! Memory beside processes, object by object, over time.
+//! Memory objects that are not in processes, each with its series.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use observer_core::{
     trend::series::Series,
 };
 
-/// What is known of all objects.
+/// All objects.
 #[derive(Debug, Default)]
 pub(super) struct MemoryObjects {
     known: BTreeMap<ObjectId, ObjectState>,
-    /// Nanoseconds of the boot clock: the last sample.
+    /// The time of the last sample, nanoseconds of the boot clock.
     sampled: Option<u64>,
 }
 
-/// One object.
+/// One object with its series.
 #[derive(Debug)]
 pub(super) struct ObjectState {
     pub object: MemoryObject,
@@ -26,7 +26,7 @@ pub(super) struct ObjectState {
 }
 
 impl MemoryObjects {
-    /// A scan found the object, or no longer finds it.
+    /// Takes in the result of a scan: the object, with 0 bytes if it is gone.
     pub(super) fn take(&mut self, object: &MemoryObject, window: f64) {
         if object.bytes == 0 {
             self.known.remove(&object.id);
@@ -34,7 +34,7 @@ impl MemoryObjects {
             known.object.clone_from(object);
         } else {
             let mut series = Series::new(window);
-            // The scan before did not find it: all of it has grown since.
+            // The previous scan did not find the object, so all of its bytes are growth.
             if let Some(before) = self.sampled.filter(|_| object.appeared) {
                 series.push(before, 0.0, 0.0);
             }
@@ -54,14 +54,14 @@ impl MemoryObjects {
         self.known.values()
     }
 
-    /// Bytes of unread data and rings, which no account of the kernel contains.
+    /// Bytes of unread data and rings. No account of the kernel contains them.
     pub(super) fn unread(&self) -> u64 {
         use ObjectKind::{PacketRing, Pipe, UdpSocket, UnixSocket};
         let unread = self.all().map(|known| &known.object);
         let unread =
             unread.filter(|object| matches!(object.id.kind, PacketRing | Pipe | UdpSocket | UnixSocket));
         let pages = |object: &MemoryObject| match object.id.kind {
-            // A full buffer of 32 KiB has a head of 768 bytes, which is in a slab.
+            // The header of a full 32 KiB buffer takes 768 bytes, which are in a slab.
             UnixSocket | UdpSocket => object.bytes / 131 * 128,
             _ => object.bytes,
         };
@@ -69,7 +69,7 @@ impl MemoryObjects {
     }
 }
 
-/// The name of a kind in JSON.
+/// The JSON name of `kind`.
 pub(super) const fn kind_name(kind: ObjectKind) -> &'static str {
     match kind {
         ObjectKind::TmpfsFile => "tmpfs_file",

@@ -12,49 +12,49 @@ use observer_core::{
     units,
 };
 
-/// The share of the time from which waiting is reported.
+/// The least share of time with waiting tasks that is reported.
 const SHARE: f64 = 0.01;
 
-/// How many nanoseconds notes about a kill stay.
+/// Notes about a kill stay for this many nanoseconds.
 const SHOWN: u64 = 60 * SECOND;
 
-/// In nanoseconds.
+/// Nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
-/// How many kills are remembered, those of the largest victims; the others are counted. A control group that restarts what
-/// is killed in it has thousands.
+/// The number of kills that are kept, those of the largest victims; the others are counted. A control group that
+/// restarts its killed processes has thousands of kills.
 const KEPT: usize = 32;
 
 /// Recent kills and stalls.
 #[derive(Debug, Default)]
 pub(super) struct MemoryPressure {
     kills: Vec<Kill>,
-    /// How many others there were in each second of the boot clock.
+    /// The number of other kills in each second of the boot clock.
     others: BTreeMap<u64, u64>,
-    /// Of the machine (`None`) and of control groups.
+    /// Stalls of the machine (`None`) and of control groups.
     stalls: BTreeMap<Option<Vec<u8>>, StalledGroup>,
 }
 
-/// An OOM kill. Growth is that of anonymous memory and swap over the window.
+/// An OOM kill. Growth means anonymous memory and swap over the window.
 #[derive(Clone, Debug)]
 pub(super) struct Kill {
     /// Nanoseconds of the boot clock.
     pub at: u64,
     pub victim: TaskId,
     pub trigger: TaskId,
-    /// Bytes that only its end gives back.
+    /// Bytes that only the exit of the victim frees.
     pub held: Option<f64>,
     pub grew: Option<f64>,
-    /// The process that had grown most, and by how much, if it is not the victim.
+    /// The process with the largest growth, and its bytes of growth, if it is not the victim.
     pub most: Option<(TaskId, f64)>,
-    /// The nearest limit of a control group: the group's path, the limit.
+    /// The nearest limit of a control group: path of the group, bytes.
     pub limit: Option<(Vec<u8>, u64)>,
 }
 
 #[derive(Debug)]
 struct StalledGroup {
     latest: PressureTotals,
-    /// Microseconds since boot.
+    /// Microseconds since boot in which some task waited.
     some: Window,
     full: Window,
 }
@@ -83,7 +83,7 @@ impl MemoryPressure {
         }
     }
 
-    /// Whether a note names the process.
+    /// Whether a note names the process `id`.
     pub(super) fn names(&self, id: TaskId) -> bool {
         let of = |kill: &Kill| {
             kill.victim == id || kill.trigger == id || kill.most.is_some_and(|(most, _)| most == id)
@@ -91,7 +91,7 @@ impl MemoryPressure {
         self.kills.iter().any(of)
     }
 
-    /// A report was delivered: old kills leave, and groups without a known process.
+    /// A report was delivered: old kills are removed, and groups without a known process.
     pub(super) fn delivered(&mut self, now: Timestamp, known: impl Fn(&[u8]) -> bool) {
         self.kills.retain(|kill| now.boot.saturating_sub(kill.at) < SHOWN);
         self.others.retain(|second, _| now.boot.saturating_sub(second.saturating_mul(SECOND)) < SHOWN);
@@ -127,7 +127,7 @@ impl MemoryPressure {
 }
 
 impl Kill {
-    /// The largest victim first, then the latest.
+    /// The order of kills: the largest victim first, then the latest.
     fn by_size(&self, other: &Self) -> Ordering {
         let held = |kill: &Self| kill.held.unwrap_or(0.0);
         held(other).total_cmp(&held(self)).then_with(|| other.at.cmp(&self.at))
@@ -135,7 +135,7 @@ impl Kill {
 
     fn text(&self, context: &Context<'_>) -> String {
         let name = |id: TaskId| {
-            // If the kernel gives a number only, it means the latest process that had it.
+            // If the kernel reports only a number, it means the latest process with that number.
             let latest = if id.start == 0 { context.processes.latest(id.pid()) } else { None };
             context.processes.label(latest.unwrap_or(id))
         };
@@ -165,10 +165,10 @@ impl Kill {
 }
 
 impl StalledGroup {
-    /// The share of the time in which some task waited, and the text of its note; `None` if that is too little.
+    /// The share of time in which some task waited, and the text of its note; `None` below the threshold.
     fn text(&self, group: Option<&[u8]>, context: &Context<'_>) -> Option<(f64, String)> {
         let share = |window: &Window| {
-            // Microseconds a second.
+            // In microseconds per second.
             window.rate(context.previous.boot, context.now.boot).map(|rate| (rate / 1e6).min(1.0))
         };
         let (some, full) = (share(&self.some)?, share(&self.full).unwrap_or(0.0));

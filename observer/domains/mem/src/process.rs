@@ -1,7 +1,7 @@
-//! What is known of one process's memory.
+//! The state of one process's memory.
 //!
-//! A scan reads the kernel's counters without their per-CPU remainders. Exact counters are read now and then; their
-//! difference is added to what scans read from then on.
+//! A scan reads the kernel's counters without their per-CPU remainders. Exact counters are read from time to time.
+//! Their difference to the scan is added to later scans.
 
 use std::{cell::RefCell, ops::Deref, rc::Rc};
 
@@ -17,7 +17,7 @@ use observer_core::{
     },
 };
 
-/// A program: its name and the number of the user that runs it.
+/// A program: its name and the user ID that runs it.
 pub type Program = (Comm, u32);
 
 /// A control group.
@@ -28,35 +28,35 @@ pub struct Group {
     pub nearest: RefCell<Option<Option<Limit>>>,
 }
 
-/// What is known of one process's memory.
+/// The state of one process's memory.
 #[derive(Debug)]
 pub struct ProcessMemory {
-    /// What it runs, if known.
+    /// The program that it runs, if known.
     pub program: Option<Program>,
     /// The counters of the last scan.
     counters: Option<Memory>,
     pub page_tables: Option<u64>,
     exact: Option<Exact>,
-    /// Most processes map nothing while observed.
+    /// `None` for most processes: they map nothing while observed.
     pub totals: Option<Box<Totals>>,
     pub group: Option<Rc<Group>>,
-    /// The part of its shared memory that counts as its own.
+    /// The part of its shared memory that is attributed to it.
     pub shared: SharedPart,
-    /// Known for rows that are shown, and for processes that have memory beyond their counters.
+    /// Known for rows that are shown, and for processes with memory that their counters lack.
     pub beyond: Option<Box<Beyond>>,
-    /// What [`ProcessMemory::assessed_bytes`] gives.
+    /// The series of [`ProcessMemory::assessed_bytes`].
     pub series: Series,
     /// The last assessment of the series; `None` if the series was flat.
     pub assessment: Option<Box<Assessment>>,
     pub ended: bool,
 }
 
-/// Memory of a process beyond its counters.
+/// Memory of a process that its counters lack.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Beyond {
     pub status: Option<Status>,
     pub rollup: Option<Rollup>,
-    /// Bytes of `lazy_free` that do not count: they were there before it grew.
+    /// Bytes of `lazy_free` that do not count: they were there before the process grew.
     lazy_before: u64,
     /// Anonymous bytes at the time of `rollup`.
     anon_then: u64,
@@ -69,7 +69,7 @@ struct Exact {
     counters: Memory,
 }
 
-/// An assessment: the one made for this report, or, if there is none, one made now.
+/// An assessment: the one of this report, or one made on demand.
 pub enum AssessmentSource<'a> {
     Stored(&'a Assessment),
     Fresh(Box<Assessment>),
@@ -86,7 +86,7 @@ impl Deref for AssessmentSource<'_> {
     }
 }
 
-/// A limit and what is left of it, in bytes.
+/// A limit and the rest below it, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitState {
     pub limit: u64,
@@ -94,7 +94,7 @@ pub struct LimitState {
 }
 
 impl ProcessMemory {
-    /// Nothing is known yet of its memory; its trends look back over `window` seconds.
+    /// A process without known memory. Its trends look back over `window` seconds.
     pub fn new(program: Option<Program>, window: f64) -> Self {
         Self {
             program,
@@ -111,19 +111,19 @@ impl ProcessMemory {
         }
     }
 
-    /// A scan has read its counters.
+    /// Takes in the counters of a scan, and the bytes of page tables.
     pub fn read(&mut self, memory: Memory, page_tables: u64) {
         self.counters = Some(memory);
         self.page_tables = Some(page_tables);
     }
 
-    /// `status` was read.
+    /// Takes in the values of `status`.
     pub fn read_status(&mut self, status: Status) {
         self.beyond.get_or_insert_default().status = Some(status);
     }
 
-    /// A walk over its pages was made. What `MADV_FREE` has freed before it grew is left out of the series from its
-    /// beginning: its first reading is no fall.
+    /// Takes in the values of `smaps_rollup`. Memory that `MADV_FREE` freed before the process grew is excluded from
+    /// the whole series, so that the first reading is no fall.
     pub fn read_rollup(&mut self, rollup: Rollup) {
         let rise = self.series.history.rise().max(0.0) as u64;
         let anon_then = self.memory().map_or(0, |memory| memory.anon.max(0) as u64);
@@ -134,8 +134,8 @@ impl ProcessMemory {
         (beyond.rollup, beyond.anon_then) = (Some(rollup), anon_then);
     }
 
-    /// Bytes that were freed with `MADV_FREE` and are still resident. Between two walks over its pages, the part of
-    /// anonymous memory stays the same.
+    /// Bytes that were freed with `MADV_FREE` and are still resident. Between two page walks, they are assumed to stay
+    /// the same share of anonymous memory.
     pub fn reclaimable(&self) -> Option<u64> {
         let beyond = self.beyond.as_ref()?;
         let (lazy, then) = (beyond.rollup?.lazy_free, beyond.anon_then);
@@ -143,9 +143,9 @@ impl ProcessMemory {
         Some(if then == 0 { lazy } else { (lazy as f64 / then as f64 * anon as f64) as u64 }.min(anon))
     }
 
-    /// What is assessed if its counters are `memory`: bytes that the machine cannot take back without swap. These are
-    /// anonymous memory that is not free for the taking, swap, its part of shared memory, huge pages, pinned and locked
-    /// memory, and page tables beyond those of dense memory.
+    /// The assessed bytes for the counters `memory`: those that the machine cannot take back without swap. These are
+    /// anonymous memory without lazily freed pages, swap, the process's part of shared memory, huge pages, pinned and
+    /// locked memory, and page tables in excess of those of dense memory.
     pub fn assessed_bytes(&self, memory: Memory) -> f64 {
         let dense = (memory.anon.max(0) as u64).saturating_add(memory.shmem.max(0) as u64) / DENSE;
         let tables = self.page_tables.unwrap_or(0).saturating_sub(dense.saturating_add(SPARSE));
@@ -155,7 +155,7 @@ impl ProcessMemory {
         process_bytes(memory) + self.shared.bytes(memory.shmem) + tables as f64 + beyond - lazy as f64
     }
 
-    /// Anonymous memory and swap that no other process shares, and all of it, at the last walk over its pages.
+    /// Bytes of anonymous memory and swap at the last page walk: the process's proportional share, and all of it.
     pub fn own_part(&self) -> Option<(f64, f64)> {
         let beyond = self.beyond.as_ref()?;
         let rollup = beyond.rollup?;
@@ -163,17 +163,17 @@ impl ProcessMemory {
         Some(((rollup.pss_anon + rollup.swap_pss) as f64, beyond.anon_then as f64 + swap))
     }
 
-    /// What is assessed besides anonymous memory and swap.
+    /// The assessed bytes that are not anonymous memory or swap.
     pub fn beyond_private(&self) -> f64 {
         self.memory().map_or(0.0, |memory| self.assessed_bytes(memory) - process_bytes(memory))
     }
 
-    /// Its exact counters, read after the last scan. Before the first scan they have no meaning.
+    /// Takes in exact counters, read after the last scan. Before the first scan they are ignored.
     pub fn read_exactly(&mut self, memory: Memory) {
         self.exact = self.counters.map(|counters| Exact { memory, counters });
     }
 
-    /// The nearest limit above it, its group's or the machine's; `None` while its group's is not known.
+    /// The nearest limit above the process, its group's or the machine's; `None` while the group's is not known.
     pub fn limit(&self, machine: &MachineMemory) -> Option<LimitState> {
         let nearest = self.group.as_ref()?.nearest.borrow();
         let group = nearest
@@ -184,24 +184,25 @@ impl ProcessMemory {
         group.into_iter().chain(machine).min_by_key(|limit| limit.left)
     }
 
-    /// The assessment of its series. If its group's limit is not known, the machine's memory is the limit.
+    /// Assesses the series. If the group's limit is not known, the machine's memory is the limit.
     pub fn assess(&self, machine: &MachineMemory, now: u64) -> Assessment {
         let left = self.limit(machine).map(|limit| limit.left).or_else(|| machine.available());
         assess_life(&self.series, now, left.map(|left| left as f64))
     }
 
-    /// What the process holds: the counters of the last scan, with the difference that exact counters had to a scan.
-    /// `None` for a process that no scan has met.
+    /// The memory of the process: the counters of the last scan, corrected by the last exact ones. `None` if no scan
+    /// has found the process.
     pub fn memory(&self) -> Option<Memory> {
         self.counters.map(|now| self.corrected(now))
     }
 
-    /// Counters as a scan reads them, with the difference that exact counters had to a scan; never negative.
+    /// The counters `now` of a scan, plus the difference between the last exact counters and their scan; never
+    /// negative.
     fn corrected(&self, now: Memory) -> Memory {
         self.by_exact(now, |exact, then, now| exact.saturating_add(now.saturating_sub(then)).max(0))
     }
 
-    /// Combines each counter: the last exact one, the scan's before it, and the one in `now`.
+    /// Combines each counter: the last exact one, that of the scan before it, and the one in `now`.
     fn by_exact(&self, now: Memory, combine: impl Fn(i64, i64, i64) -> i64) -> Memory {
         let Some(Exact { memory, counters }) = self.exact else { return now.without_negatives() };
         Memory {
@@ -213,9 +214,9 @@ impl ProcessMemory {
         }
     }
 
-    /// Counters as a scan reads them, at `at`, when the process is killed. A process that is killed usually grows. Then a
-    /// part of the difference to exact counters was growth between the scan and their reading: at most what has changed
-    /// since. The least possible difference is used.
+    /// Corrects `now`, the scan counters of a process that is killed at `at`. Such a process usually grows. A part of
+    /// the difference between the exact counters and the scan was then growth between the two readings, but at most the
+    /// change since. The smallest possible difference is used.
     pub fn killed(&self, at: u64, now: Memory) -> Memory {
         if self.series.window.is_flat(at) {
             return self.corrected(now);
@@ -226,7 +227,7 @@ impl ProcessMemory {
         })
     }
 
-    /// Whether a scan has met it.
+    /// Whether a scan has found the process.
     pub const fn is_met(&self) -> bool {
         self.counters.is_some()
     }
@@ -236,14 +237,14 @@ impl ProcessMemory {
         self.exact.is_some()
     }
 
-    /// Whether a scan has seen a change since the exact counters were read.
+    /// Whether a scan has seen a change since exact counters were read.
     pub fn is_outdated(&self) -> bool {
         self.counters.is_some_and(|now| self.exact.is_none_or(|exact| exact.counters != now))
     }
 }
 
 impl Beyond {
-    /// Bytes of `status` that `memory` does not contain. Pinned pages are usually mapped, and then they are in it.
+    /// Bytes of `status` that `memory` lacks. Pinned pages are usually mapped, and then `memory` contains them.
     fn bytes(&self, memory: Memory) -> f64 {
         let Some(status) = self.status else { return 0.0 };
         let mapped = memory.anon.saturating_add(memory.shmem).max(0) as u64;
@@ -253,16 +254,16 @@ impl Beyond {
             + locked_files as f64
     }
 
-    /// Whether it has memory that its counters do not contain.
+    /// Whether the process has memory that its counters lack.
     pub fn is_relevant(&self) -> bool {
         self.status.is_some_and(|status| (status.hugetlb, status.pinned, status.locked) != (0, 0, 0))
     }
 }
 
-/// Bytes of memory for each byte of the page tables that map it, if it is dense: 4 KiB map 2 MiB.
+/// Bytes of dense memory that one byte of page tables maps: 4 KiB map 2 MiB.
 const DENSE: u64 = 512;
 
-/// Page tables that every process may have beyond that: its mappings are far apart.
+/// Bytes of page tables that any process may have in addition, because its mappings are far apart.
 const SPARSE: u64 = 1 << 20;
 
 /// Anonymous memory and swap, in bytes.

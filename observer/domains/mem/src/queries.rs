@@ -1,20 +1,20 @@
-//! What the mem domain's report asks its own reader.
+//! The host queries of the mem domain's report.
 
 use std::collections::BTreeSet;
 
 use observer_core::{facts::TaskId, wants::DomainQueries};
 
-/// Questions about processes, their control groups and the kernel's own memory.
+/// Queries about processes, their control groups and the kernel's own memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemQueries {
-    /// Processes whose exact memory counters are wanted: what the iterator reads lacks per-CPU parts from 6.2 on.
+    /// Processes to read exact counters for: from 6.2 on, the iterator's counters lack per-CPU remainders.
     pub counters: BTreeSet<TaskId>,
-    /// Those of them whose memory beyond the counters is wanted too, by a walk over their pages.
+    /// Processes among `counters` to read further memory for, by a page walk.
     pub details: BTreeSet<TaskId>,
-    /// cgroup paths whose memory limit and use are wanted.
+    /// cgroup paths to read the memory limit and use for.
     pub limits: BTreeSet<Vec<u8>>,
-    /// The slab caches are wanted, one by one: the kernel counts their pages for every reader. These are known; of those
-    /// among them that are gone it is wanted that they are.
+    /// Whether to read each slab cache: the kernel counts their pages for every reader. The value is the set of known
+    /// caches; those that are gone are reported as gone.
     pub slabs: Option<BTreeSet<Vec<u8>>>,
 }
 

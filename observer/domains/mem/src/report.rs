@@ -1,4 +1,4 @@
-//! From the state of the mem domain to rows and columns.
+//! Builds the report of the mem domain from its state.
 
 use std::borrow::Cow;
 
@@ -30,10 +30,10 @@ mod kernel;
 mod ranked_process;
 mod restart;
 
-/// Points of a sparkline.
+/// The number of points of a sparkline.
 const SPARKLINE: usize = 8;
 
-/// The report.
+/// The report of the view `mem`.
 pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     let processes = assessed(state, context, AssessmentStage::Final);
     let (mut headline, mut notes) = (headline(state, &processes, context), notes(&processes));
@@ -56,7 +56,7 @@ pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     report
 }
 
-/// The rows of processes without cells, unless they must be merged.
+/// The draft: rows of processes, without cells unless rows must be merged.
 pub(super) fn draft(state: &MemState, context: &Context<'_>) -> Report {
     let processes = assessed(state, context, AssessmentStage::Draft);
     context.report(vec![process_table(processes, context, AssessmentStage::Draft)])
@@ -88,9 +88,9 @@ fn process_table(processes: Vec<RankedProcess<'_>>, context: &Context<'_>, stage
 
 type Cell = fn(&RankedProcess<'_>) -> Value;
 
-/// How the row of a process is made.
+/// The inputs for the row of a process.
 struct RowContext<'a> {
-    /// How many columns identify it; the others follow.
+    /// The number of columns that identify the process; the other columns follow them.
     identity: usize,
     cells: Vec<Cell>,
     empty: bool,
@@ -141,7 +141,7 @@ impl Candidate for ProcessCandidate<'_> {
     }
 }
 
-/// Each column that does not identify a process, with its cells.
+/// Each column that does not identify a process, with its cell.
 fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
     let gauge = |name| Column::gauge(name, Unit::Bytes).adding();
     let counter = |name| Column::counter(name, Unit::Bytes).adding();
@@ -226,12 +226,12 @@ fn rollup(process: &RankedProcess<'_>, bytes: impl Fn(&Rollup) -> u64) -> Value 
     Value::unsigned(beyond.and_then(|beyond| beyond.rollup).as_ref().map(bytes))
 }
 
-/// The assessment of a process that lives.
+/// The assessment of a process that has not ended.
 fn living<'a>(process: &'a RankedProcess<'_>) -> Option<&'a Assessment> {
     (!process.process.ended).then_some(&*process.assessment)
 }
 
-/// Growth, rate and sparkline; their cells are [`trend_value`].
+/// The columns of growth, rate and sparkline. [`trend_value`] gives their cells.
 fn trend_columns(context: &Context<'_>) -> [Column; 6] {
     [
         Column::gauge("growth", Unit::Bytes)
@@ -250,11 +250,11 @@ fn trend_cell<const AT: usize>(process: &RankedProcess<'_>) -> Value {
     trend_value(AT, living(process), &process.process.series.window, process.now)
 }
 
-/// The cell in the column at `at` of [`trend_columns`].
+/// The cell of the column at `at` of [`trend_columns`].
 fn trend_value(at: usize, assessment: Option<&Assessment>, series: &Window, now: u64) -> Value {
     let Some(assessment) = assessment else { return Value::Missing };
     let trend = assessment.trend;
-    // Before there is a trend: the growth over the known time, without an interval.
+    // Without a trend: the growth over the known time, without an interval.
     let known = series.known(now);
     let so_far = assessment.growth.filter(|_| known > 0.0).map(|growth| growth / known);
     match at {
@@ -271,7 +271,7 @@ fn trend_value(at: usize, assessment: Option<&Assessment>, series: &Window, now:
     }
 }
 
-/// The window as a column's title.
+/// The title of a column for a window of `seconds`.
 const fn window_title(seconds: f64) -> &'static str {
     match seconds as u64 {
         10 => "10 S",

@@ -1,37 +1,38 @@
-//! The part of shared memory that counts as a process's own.
+//! The part of shared memory that is attributed to a process.
 //!
-//! A process's counter of shared memory grows when it touches pages, also pages that another process has brought. Only the
-//! first touch takes memory from the machine. Shared memory counts as its own if the machine's shared memory grew with it:
-//! if several processes touched more than the machine gained, each has its share of what was gained.
+//! A process's counter of shared memory grows when the process touches a page, even if another process has allocated
+//! it. Only the first touch takes memory from the machine. So shared memory is attributed to a process only if the
+//! machine's shared memory grew at the same time. If processes touched more than the machine gained, each gets its
+//! share of the gain.
 
 /// Shared memory of one process, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SharedPart {
-    /// What counts as its own.
+    /// Bytes attributed to the process.
     own: f64,
-    /// The counter when that was last known; `None` before the first time.
+    /// The counter at the last report; `None` before the first one.
     seen: Option<i64>,
 }
 
 impl SharedPart {
-    /// What counts as its own if the counter is `shmem` now.
+    /// Bytes attributed to the process if the counter is `shmem` now.
     pub fn bytes(&self, shmem: i64) -> f64 {
         let grown = self.seen.map_or(0, |seen| shmem.saturating_sub(seen)) as f64;
         (self.own + grown).clamp(0.0, shmem.max(0) as f64)
     }
 
-    /// Bytes that the counter has grown by; all of it for a process that is new.
+    /// Bytes by which the counter has grown; the whole counter for a new process.
     pub fn touched(&self, shmem: i64) -> f64 {
         shmem.saturating_sub(self.seen.unwrap_or(0)).max(0) as f64
     }
 
-    /// Bytes of its own that it no longer has.
+    /// Attributed bytes that the process no longer maps.
     pub fn released(&self, shmem: i64) -> f64 {
         let fall = self.seen.map_or(0, |seen| seen.saturating_sub(shmem)).max(0) as f64;
         fall.min(self.own)
     }
 
-    /// The counter is `shmem`; the share `part`, 0 to 1, of its growth counts.
+    /// The counter is now `shmem`. `part`: the attributed share of its growth, 0 to 1.
     pub fn push(&mut self, shmem: i64, part: f64) {
         let change = shmem.saturating_sub(self.seen.unwrap_or(0)) as f64;
         let counted = if change > 0.0 { change * part } else { change };
@@ -40,25 +41,25 @@ impl SharedPart {
     }
 }
 
-/// The growth of the machine's shared memory from one report to the next.
+/// The growth of the machine's shared memory between two reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SharedGrowth {
-    /// The machine's shared memory at the last report.
+    /// The machine's shared memory at the last report, in bytes.
     seen: Option<u64>,
-    /// Growth of the last report that no process had touched: counters and `meminfo` are not read at the same moment.
+    /// Bytes of the last growth that no process had touched: the counters and `meminfo` are not read at the same time.
     left: f64,
 }
 
 impl SharedGrowth {
-    /// The machine has `shmem` bytes of shared memory now, if that is known. Since the last report processes have touched
-    /// `touched` bytes, and no longer map `released` bytes of their own, which may be free. Returns the share of what was
-    /// touched that was new.
+    /// Returns the share, 0 to 1, of the touched memory that is new to the machine. `shmem`: bytes of the machine's
+    /// shared memory now, if known. `touched`: bytes that processes have touched since the last report. `released`:
+    /// attributed bytes that processes no longer map, and that may be free.
     pub fn part(&mut self, shmem: Option<u64>, touched: f64, released: f64) -> f64 {
         let (Some(now), Some(before)) = (shmem, std::mem::replace(&mut self.seen, shmem)) else {
             return 1.0;
         };
         let gained = now as f64 - before as f64;
-        // What was freed hides what was gained, but only that.
+        // Freed memory hides gained memory, but no more than that.
         let hidden = if gained < touched { released.min(touched - gained) } else { 0.0 };
         let new = (gained + hidden + self.left).max(0.0);
         self.left = gained.max(0.0).min((new - touched).max(0.0));

@@ -1,4 +1,4 @@
-//! From the facts of the mem domain to its state.
+//! Builds the state of the mem domain from facts.
 
 use std::{
     cell::{Cell, RefCell},
@@ -34,44 +34,44 @@ use observer_core::{
     wants::HostQueries,
 };
 
-/// Up to this many rows, exact counters are queried for every report; beyond, for processes that a scan saw change. A scan
-/// lacks per-CPU remainders, so a process that it does not see change can have changed.
+/// Up to this many rows, exact counters are queried for every report; above it, only for processes that a scan saw
+/// change. Scans lack per-CPU remainders, so a process can change without a scan seeing it.
 const ALWAYS_EXACT: usize = 64;
 
-/// While the machine has huge pages, so many processes a report are asked for theirs: no counter has them.
+/// If the machine has huge pages, this many processes per report are queried for theirs: no counter has them.
 const HUGE_TURN: usize = 256;
 
-/// So many processes that changed most are asked, in every report, for memory that their counters do not have.
+/// In every report, this many processes with the largest changes are queried for memory that their counters lack.
 const CHANGED: usize = 32;
 
-/// What is known in the mem domain.
+/// The state of the mem domain.
 #[derive(Debug)]
 pub struct MemState {
-    /// Seconds that growth and trends look back over.
+    /// The window of growth and trends, in seconds.
     window: f64,
     pub(super) processes: HashMap<TaskId, ProcessMemory>,
-    /// By name, as in [`MemFact::Place`]; forgotten with the last process in it.
+    /// Groups by path, as in [`MemFact::Place`]; a group is removed with its last process.
     groups: HashMap<Vec<u8>, Rc<Group>>,
     pub(super) machine: MachineMemory,
     pub(super) objects: MemoryObjects,
     pub(super) pressure: MemoryPressure,
     shared: SharedGrowth,
     pub(super) births: Births,
-    /// How many processes were asked for huge pages so far: they take turns.
+    /// The number of processes queried for huge pages so far: processes take turns.
     turn: Cell<usize>,
     pub(super) predecessors: Predecessors,
-    /// The programs of processes that were met and have no memory so far, until the next report.
+    /// The programs of found processes without memory so far, until the next report.
     met: HashMap<TaskId, Program>,
-    /// When series were last assessed, nanoseconds of the boot clock.
+    /// The time of the last assessment of the series, nanoseconds of the boot clock.
     assessed: Option<u64>,
     /// Assessments of flat series, by the time from which they are known: on most machines most series are flat.
     flat: BTreeMap<Option<u64>, Assessment>,
-    /// Whether the state still has a process that ended.
+    /// Whether the state still contains an ended process.
     leaving: bool,
 }
 
 impl MemState {
-    /// Nothing is known yet.
+    /// A state without facts.
     #[must_use]
     pub fn new(request: &Request) -> Self {
         Self {
@@ -106,9 +106,9 @@ impl MemState {
         group
     }
 
-    /// A process has ended, not before `at`.
+    /// A process has ended, at `at` or later.
     pub(super) fn end(&mut self, id: TaskId, at: u64) {
-        // A process that ended earlier has left.
+        // A process that ended earlier is no longer in the map.
         let Some(process) = self.processes.get_mut(&id).filter(|process| !process.ended) else { return };
         process.ended = true;
         self.leaving = true;
@@ -158,7 +158,7 @@ impl MemState {
         }
     }
 
-    /// Remembers a kill with what is known at its time: the victim leaves, and its growth with it.
+    /// Keeps a kill with the values at its time: the victim and its growth are removed.
     fn killed(&mut self, at: u64, victim: TaskId, trigger: TaskId, memory: Option<Memory>) {
         let numbered = |id: &&TaskId| victim.start == 0 && id.tgid == victim.tgid;
         let victim = self.processes.keys().filter(numbered).max().copied().unwrap_or(victim);
@@ -193,7 +193,7 @@ impl MemState {
         });
     }
 
-    /// Every series continues to `now` and is assessed: flat ones together, each of the others alone.
+    /// Continues every series to `now` and assesses it: all flat series together, each other one separately.
     pub(super) fn sample(&mut self, now: Timestamp) {
         let now = now.boot;
         self.flat.clear();
@@ -217,7 +217,7 @@ impl MemState {
         self.assessed = Some(now);
     }
 
-    /// Decides which part of the shared memory that processes have touched counts as their own.
+    /// Decides how much of the touched shared memory is attributed to each process.
     fn share(&mut self) {
         let (mut touched, mut released) = (0.0, 0.0);
         for process in self.processes.values() {
@@ -248,12 +248,12 @@ impl MemState {
         )
     }
 
-    /// The nearest limit above `process`; `None` while its group's limit is not known.
+    /// The nearest limit above `process`; `None` while the limit of its group is not known.
     pub(super) fn limit(&self, process: &ProcessMemory) -> Option<LimitState> {
         process.limit(&self.machine)
     }
 
-    /// What the rows of `shown` still lack.
+    /// The host queries for the rows of `shown`.
     pub(super) fn queries(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         let rows = || shown.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.processes);
         let few = rows().count() <= ALWAYS_EXACT;
@@ -275,7 +275,7 @@ impl MemState {
             }
             queries.limits.extend(process.group.as_ref().map(|group| group.name.clone()));
         }
-        // Once for every process, so that a row that is shown later has no step at its first exact counters.
+        // Every process is queried once, so that a row that is shown later has no step at its first exact counters.
         queries.counters.extend(
             self.processes
                 .iter()
@@ -289,8 +289,8 @@ impl MemState {
         HostQueries::of_names(names, context.request.cmdline).with(queries)
     }
 
-    /// Processes that may have memory which no counter has: those that have some, those that changed much (memory that is
-    /// unmapped can stay pinned), and, while the machine has huge pages, all of them in turn.
+    /// Processes that may have memory that no counter contains: those that have some, those with large changes
+    /// (unmapped memory can stay pinned), and, if the machine has huge pages, all of them in turn.
     fn beyond_counters(&self, now: u64) -> impl Iterator<Item = TaskId> {
         let known = self.processes.iter().filter(|(_, process)| process.is_met() && !process.ended);
         let mut changed = Vec::new();
@@ -313,7 +313,7 @@ impl MemState {
         having.into_iter().chain(changed.into_iter().map(|(_, id)| id)).chain(turn)
     }
 
-    /// A report was delivered: what ended leaves.
+    /// A report was delivered: ended processes are removed.
     pub(super) fn forget_ended(&mut self, now: Timestamp) {
         if std::mem::take(&mut self.leaving) {
             self.processes.retain(|_, process| !process.ended);

@@ -1,4 +1,4 @@
-//! The questions that the mem domain answers.
+//! The views of the mem domain.
 
 use observer_core::view::View;
 
@@ -6,5 +6,5 @@ use observer_core::view::View;
 pub const MEM: View =
     View { help: "Which processes grow, how fast, and whether it is a leak", ..View::new("mem") };
 
-/// All of them, the main one first.
+/// All views, the main one first.
 pub const ALL: &[View] = &[MEM];

@@ -1,4 +1,5 @@
-//! From the maps `FILES`, `WRITTEN` and `FREED` to facts: which process made which file grow, and what deletions freed.
+//! Decodes the maps `FILES`, `WRITTEN` and `FREED` into facts: which process made which file grow, and what deletions
+//! freed.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +20,18 @@ use observer_core::{
     },
 };
 
-/// A file without an event for so many nanoseconds is no longer watched, here and in the kernel; the next event begins
-/// again. This is twice as long as ext4 delays allocation.
+/// A file without an event for this many nanoseconds is no longer watched, here and in the kernel; its next event
+/// starts a new count. This is twice as long as ext4 delays allocation.
 const IDLE: u64 = 60_000_000_000;
 
-/// If there are more files than this, those whose last event is oldest are no longer watched.
+/// The limit of watched files; above it, those with the oldest last events are no longer watched.
 const MANY: usize = 1 << 15;
 
-/// Every file that processes write to.
+/// Every watched file that processes write to.
 #[derive(Debug, Default)]
 pub struct GrowthDecoder {
     known: BTreeMap<InodeId, WatchedFile>,
-    /// The time of the latest record, nanoseconds of the boot clock. Without records nothing gets older.
+    /// The time of the latest record, nanoseconds of the boot clock. Without records, no file becomes idle.
     now: u64,
 }
 
@@ -38,12 +39,12 @@ pub struct GrowthDecoder {
 struct WatchedFile {
     total: FileTotal,
     writers: BTreeMap<TaskId, u64>,
-    /// When its last event was.
+    /// The time of its last event, nanoseconds of the boot clock.
     heard: u64,
 }
 
 impl GrowthDecoder {
-    /// A record of the ring buffer: the entries that it announces are to be read.
+    /// Takes an announcement of the ring buffer: the announced map entries are to be read.
     pub fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         let what = "disk record";
         let header = bytes::header(what, bytes)?;
@@ -69,7 +70,7 @@ impl GrowthDecoder {
         Ok(())
     }
 
-    /// An entry of one of the maps. Returns its inode if that is unlinked.
+    /// Takes an entry of one of the maps. Returns its inode if that is unlinked.
     pub fn entry(
         &mut self,
         map: MapName,
@@ -91,10 +92,10 @@ impl GrowthDecoder {
             names::WRITTEN => {
                 let WriterKey { inode, task } = bytes::read("key of WRITTEN", key)?;
                 let WriterTotal { bytes, .. } = bytes::read(map, value)?;
-                // The entry of the file is read first. If that is gone, this one has no meaning.
+                // The entry of the file is read first. Without it, this entry has no meaning.
                 let Some(known) = self.known.get_mut(&inode) else { return Ok(None) };
-                // The entry of the file has the bytes of its owner. This one has more only if another process is the owner
-                // by now, and then the growth would count twice.
+                // The entry of the file has the bytes of its owner. This entry has more only if another process has
+                // become the owner, and then the growth would count twice.
                 if known.total.owner != task {
                     known.wrote(task, bytes);
                 }
@@ -116,7 +117,7 @@ impl GrowthDecoder {
         Ok(unlinked.then_some(inode))
     }
 
-    /// The scans of a report are over: files that are freed, or idle and not `held`, are no longer watched.
+    /// The scans of a report are complete. Files that are freed, or idle and not `held`, are no longer watched.
     pub fn passed(&mut self, held: impl Fn(&InodeId) -> bool, out: &mut Decoded) {
         let now = self.now;
         let keeps = |inode: &InodeId, known: &WatchedFile, idle: u64| {
@@ -144,7 +145,7 @@ impl GrowthDecoder {
 }
 
 impl WatchedFile {
-    /// Totals only grow; an older one may be read later.
+    /// Takes a total of the process. Totals only grow, and an older one may be read later.
     fn wrote(&mut self, task: TaskId, bytes: u64) {
         let total = self.writers.entry(task).or_default();
         *total = bytes.max(*total);

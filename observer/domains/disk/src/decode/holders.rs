@@ -1,4 +1,4 @@
-//! From scans of holders to facts: which process holds which file how, and which files no process holds.
+//! Decodes scans of holders into facts: how each process holds each file, and which files no process holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,27 +20,28 @@ use observer_core::{
     },
 };
 
-/// `O_APPEND`, as the kernel has it on every architecture that it runs on with BPF.
+/// `O_APPEND`, with the value of every architecture on which the kernel runs BPF.
 const APPEND: u32 = 0o2000;
 
-/// What the latest scan of each program found.
+/// The results of the latest scan of each program.
 #[derive(Debug, Default)]
 pub struct HolderDecoder {
     found: BTreeMap<ProgramName, BTreeSet<InodeId>>,
-    /// Files below stacked ones: the row is the stacked file's.
+    /// Files below stacked ones: the row belongs to the stacked file.
     backing: BTreeMap<ProgramName, BTreeSet<InodeId>>,
-    /// Listed so far: several runs of the iterator read the inode lists together.
+    /// Files listed so far: one reading of the inode lists takes several runs of the iterator.
     listed: BTreeMap<InodeId, (File, ListedInode)>,
-    /// The files that hold the data of the listed ones.
+    /// The files that contain the data of the listed ones.
     below: BTreeSet<InodeId>,
-    /// Filesystems whose number of files was passed to the programs.
+    /// Filesystems for which the number of files was passed to the programs.
     accounted: BTreeSet<u32>,
 }
 
-/// More files than there are: the lists of such a filesystem are read.
+/// The number of files that is passed if it is unknown. It exceeds any real number, so the list of the filesystem is
+/// read.
 pub const UNKNOWN: u64 = u64::MAX;
 
-/// Scans whose holders have the path in `/proc`.
+/// Scans of holders that have a path in `/proc`.
 const REACHABLE: [ProgramName; 5] =
     [names::DESCRIPTOR, names::MAPPING, names::MAPPING_STACKED, names::MAPPER, names::EXECUTABLE];
 
@@ -61,7 +62,7 @@ impl HolderDecoder {
                 backing.insert(record.backing);
             }
             if program == names::INDIRECT && record.how == HELD_DESCRIPTOR {
-                // The scan of descriptors has reported it.
+                // The scan of descriptors has reported this file.
                 continue;
             }
             if known.insert(record.task.id) {
@@ -86,7 +87,7 @@ impl HolderDecoder {
         }
         for ((inode, id, _), mut hold) in holds {
             if let Hold::Descriptors(descriptors) = &mut hold {
-                // Threads that outlive their leader show one descriptor table several times: one of them is enough.
+                // Threads that outlive their leader report one descriptor table several times; one copy is enough.
                 descriptors.sort_unstable();
                 descriptors.dedup_by_key(|descriptor| descriptor.fd);
             }
@@ -98,8 +99,8 @@ impl HolderDecoder {
         Ok(found)
     }
 
-    /// Takes a scan of the inode lists: files that no other scan found, or found at a holder without a path in `/proc`.
-    /// Without the record of the end there are no facts yet: another run continues.
+    /// Takes a scan of the inode lists: files that no other scan found, or found only with a holder that has no path in
+    /// `/proc`. There are no facts until the record of the end arrives: before it, another run continues.
     pub fn listed(
         &mut self,
         program: ProgramName,
@@ -145,8 +146,9 @@ impl HolderDecoder {
         Ok(found)
     }
 
-    /// By filesystem, how many files are found with their paths by other scans, so that its list need not be read. A
-    /// filesystem with a file that only its list has is always read: other files may have come and gone meanwhile.
+    /// By filesystem, the number of files that other scans find with their paths, so that its list need not be read. A
+    /// filesystem with a file that only its list contains is always read: other files may have come and gone in the
+    /// meantime.
     pub fn accounted(&mut self) -> BTreeMap<u32, u64> {
         let reached = REACHABLE.iter().filter_map(|scan| self.found.get(scan)).flatten();
         let files: BTreeSet<&InodeId> = reached.chain(self.backing.values().flatten()).collect();
@@ -167,7 +169,7 @@ impl HolderDecoder {
         self.found.contains_key(&names::DESCRIPTOR)
     }
 
-    /// Whether the latest scan of any program found it.
+    /// Whether the latest scan of any program found the inode.
     pub fn has(&self, inode: &InodeId) -> bool {
         self.found.values().any(|found| found.contains(inode))
     }
@@ -177,7 +179,7 @@ impl HolderDecoder {
     }
 }
 
-/// Whether some process holds more files than the scan could report.
+/// Whether a process holds more files than the scan could report.
 pub fn are_too_many(program: ProgramName, bytes: &[u8]) -> Result<bool, Malformed> {
     Ok(bytes::records::<HeldRecord>(program, bytes)?.any(|record| record.how == HELD_TOO_MANY))
 }
@@ -202,7 +204,7 @@ fn descriptor(record: &HeldRecord) -> Descriptor {
     }
 }
 
-/// The path below the root of its filesystem, from components in reverse order, a NUL after each.
+/// The path below the root of its filesystem. `components`: in reverse order, each followed by a NUL.
 fn path(components: &[u8]) -> Option<Vec<u8>> {
     let components = components.strip_suffix(b"\0")?;
     let mut path = Vec::with_capacity(components.len() + 1);

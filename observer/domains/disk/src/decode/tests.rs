@@ -1,4 +1,4 @@
-//! What the kernel side writes becomes facts: whole, once, and nothing from bytes of another version.
+//! Records of the kernel side become complete facts, once. Bytes of another version become no facts.
 
 use std::sync::LazyLock;
 
@@ -21,7 +21,7 @@ use observer_core::{
 const HOLDER: TaskId = TaskId { start: 5_000, tgid: 42 };
 const INODE: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
 
-/// No inode.
+/// The absence of an inode.
 const NONE: InodeId = InodeId { dev: 0, generation: 0, ino: 0 };
 
 const TASK: TaskRecord =
@@ -66,7 +66,7 @@ fn writer_key(task: TaskId) -> Vec<u8> {
     key(&WriterKey { inode: INODE, task })
 }
 
-/// A file that `HOLDER` made `bytes` bigger than its 100 bytes were.
+/// A file of 100 bytes that `HOLDER` made `bytes` longer.
 fn total(bytes: u64, flags: u64) -> Vec<u8> {
     key(&FileTotal {
         owner: HOLDER,
@@ -203,10 +203,10 @@ fn programs_get_the_number_of_known_files_unless_a_list_alone_has_one() {
     pass(&mut decoder, names::DESCRIPTOR, &[FD, HeldRecord { thread: 43, ..FD }]);
     pass(&mut decoder, names::MAPPING, &[MAPPING]);
     assert_eq!(told(&mut decoder), [(dev, 1)], "one file, however it is held");
-    // An overlay's file has its data in another file, which no process leads to.
+    // An overlay file has its data in another file, which no process refers to.
     pass(&mut decoder, names::INDIRECT, &[HeldRecord { backing: inode(5, 1), ..FD }]);
     assert_eq!(told(&mut decoder), [(5, 1), (dev, 1)]);
-    // What is carried has no path but the one in the lists.
+    // The only path of a file with an indirect holder is that of the inode lists.
     pass(&mut decoder, names::INDIRECT, &[HeldRecord { how: HELD_RING, ..FD }]);
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
     let list = [listed(inode(INODE.dev, 9), LISTED_FILE, [1, 0], b""), listed(NONE, LISTED_END, [9, 1], b"")];
@@ -222,7 +222,7 @@ fn inode_lists_add_what_no_other_scan_found_once_they_were_read_to_their_end() {
     let inode = |ino| InodeId { ino, ..INODE };
     let mut decoder = DiskDecoder::default();
     pass(&mut decoder, names::DESCRIPTOR, &[FD]);
-    // The overlay's file 20 is held by a descriptor; its data is in file 21.
+    // A descriptor holds file 20 of the overlay; its data is in file 21.
     let overlay = HeldRecord { backing: inode(21), ..FD };
     pass(&mut decoder, names::INDIRECT, &[overlay]);
     let mut out = Decoded::default();
@@ -299,7 +299,7 @@ fn an_unlinked_file_is_reported_and_its_deletion_looked_up() {
 #[test]
 fn a_deletion_is_looked_up_until_it_is_known_a_few_times_at_most() {
     let mut decoder = DiskDecoder::default();
-    // Its last name is gone before the program that tells of it has run.
+    // The last name is gone before the program that reports it has run.
     for asked in [1, 1, 1, 0] {
         assert_eq!(pass(&mut decoder, names::DESCRIPTOR, &[FD]).read.len(), asked);
     }
@@ -376,7 +376,7 @@ fn bytes_of_another_version_are_an_error() {
     assert_eq!(out.facts, []);
 }
 
-/// Of a report that asks for nothing.
+/// The plan of a report without queries.
 fn plan() -> ScanPlan<'static> {
     static NOTHING: LazyLock<HostQueries> = LazyLock::new(HostQueries::default);
     ScanPlan { first: false, whole: true, attended: false, missed: false, queries: &NOTHING }

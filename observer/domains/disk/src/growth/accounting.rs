@@ -1,14 +1,14 @@
-//! How much of a filesystem's growth files explain, named and unlinked ones apart.
+//! The part of a filesystem's growth that files explain, separately for named and unlinked files.
 //!
-//! Each file counts with what it takes now, less what it took at its first event; a freed file counts with what it gave
-//! back. The rest of the filesystem's own growth are metadata, journals, files without events, and files that could not be
-//! asked for their blocks.
+//! A file counts with the bytes that it takes now, less those at its first event. A freed file counts with the bytes
+//! that it gave back. The rest of the filesystem's growth is metadata, journals, files without events, and files whose
+//! blocks could not be queried.
 
 use std::collections::BTreeMap;
 
 use observer_core::trend::window::Window;
 
-/// Every filesystem by device.
+/// Every filesystem, by device.
 #[derive(Debug, Default)]
 pub struct GrowthAccounting {
     window: f64,
@@ -20,7 +20,7 @@ pub struct GrowthAccounting {
 struct FilesystemGrowth {
     named: i64,
     unlinked: i64,
-    /// Freed by deletions of files without events.
+    /// Bytes freed by deletions of files without events.
     freed: u64,
     named_series: Window,
     unlinked_series: Window,
@@ -43,7 +43,7 @@ impl GrowthAccounting {
         })
     }
 
-    /// A file of `dev` takes `now` bytes where it took `before`.
+    /// A file of `dev` now takes `now` bytes; it took `before` bytes.
     pub fn change(&mut self, dev: u32, unlinked: bool, before: u64, now: u64) {
         let change = now.cast_signed().saturating_sub(before.cast_signed());
         let growth = self.of(dev);

@@ -1,4 +1,4 @@
-//! A growing file: by how much each process made it grow, what it takes, where it is.
+//! A growing file: its growth by process, its size and blocks, and its path.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -8,42 +8,42 @@ use observer_core::facts::{
     disk::{FileGrowth, Found, Stat},
 };
 
-/// The smallest block, for a file whose first blocks must be estimated.
+/// The smallest block in bytes, for a file with an estimate of its first blocks.
 const PAGE: u64 = 4096;
 
-/// How often a file is queried after each event: an event may precede the change that it reports.
+/// The number of queries after each event: an event may precede the change that it reports.
 const QUERIES: u8 = 2;
 
-/// What is known of a growing file.
+/// The state of a growing file.
 #[derive(Debug, Default)]
 pub struct GrowingFile {
     pub growing: FileGrowth,
     stat: Option<Stat>,
     pub path: Option<Vec<u8>>,
-    /// Bytes of its blocks in the growth accounting; `None` until it is known what it took at first.
+    /// Bytes of its blocks in the growth accounting; `None` until its first bytes are known.
     pub counted: Option<u64>,
-    /// What each process had written when the previous report was delivered.
+    /// Bytes that each process had written when the previous report was delivered.
     previous: BTreeMap<TaskId, u64>,
-    /// Queries that are still to be made.
+    /// The number of queries still to be made.
     queries_left: u8,
-    /// When it was last queried, nanoseconds of the boot clock.
+    /// The time of the last query, nanoseconds of the boot clock.
     queried_at: u64,
-    /// Whether the last answer had its numbers.
+    /// Whether the last answer contained its numbers.
     reached: bool,
-    /// Reports in which it had grown.
+    /// The number of reports in which it had grown.
     pub grew: u64,
     /// Its size in the previous report.
     last_size: Option<u64>,
-    /// Whether it was empty at its first event: it was made, or emptied, while observed.
+    /// Whether it was empty at its first event: it was created or emptied while observed.
     pub made: bool,
-    /// Whether it has no name, by its events and its link count, whichever was seen last.
+    /// Whether it is unlinked: by its events or its link count, the later of the two.
     pub unlinked: bool,
 }
 
 impl GrowingFile {
     /// Takes in the totals of its events.
     pub fn take(&mut self, growing: &FileGrowth) {
-        // A file that got its name after its last event stays named.
+        // A file that got a name after its last event stays named.
         if growing.unlinked != self.growing.unlinked {
             self.unlinked = growing.unlinked;
         }
@@ -60,7 +60,7 @@ impl GrowingFile {
         self.unlinked = found.unlinked().unwrap_or(self.unlinked);
         if let Some((stat, path)) = file {
             self.stat = Some(stat);
-            // The path of a file without a name does not lead to the name that it has now.
+            // The path of an unlinked file is not that of the name that it has now.
             if path.is_some() || was_unlinked && !self.unlinked {
                 self.path.clone_from(path);
             }
@@ -68,23 +68,23 @@ impl GrowingFile {
         *found == Found::Gone
     }
 
-    /// Whether a query may find something new: after an event; and a name, which no event reports.
+    /// Whether a query may find something new: after an event, or for a name, which no event reports.
     pub fn needs_query(&self) -> bool {
         self.has_news() || self.unlinked
     }
 
-    /// Whether an event has come since its last queries.
+    /// Whether an event has come since the last queries.
     pub fn has_news(&self) -> bool {
         self.queries_left > 0
     }
 
-    /// Its place among the files to query, the smallest first: new events before old ones, then the longest wait. So each
-    /// has its turn, however many files grow all the time.
+    /// The sort key of files to query, ascending: new events first, then the longest wait. So every file gets its turn,
+    /// however many files grow all the time.
     pub fn turn(&self) -> (Reverse<u8>, u64) {
         (Reverse(self.queries_left), self.queried_at)
     }
 
-    /// It was queried at `at`. Answers are not counted, because an answer that equals the last one does not arrive.
+    /// The file was queried at `at`. Answers are not counted: one that equals the last answer does not arrive.
     pub fn queried(&mut self, at: u64) {
         self.queries_left = self.queries_left.saturating_sub(1);
         self.queried_at = at;
@@ -94,7 +94,7 @@ impl GrowingFile {
         Magic(self.growing.magic)
     }
 
-    /// Bytes of its size, as far as is known.
+    /// Its size in bytes, as far as known.
     pub fn size(&self) -> u64 {
         let seen = self.growing.size;
         match self.stat {
@@ -109,20 +109,20 @@ impl GrowingFile {
         self.queries_left == QUERIES || !self.reached
     }
 
-    /// Bytes of its blocks, delayed allocation included; `None` before the first answer.
+    /// Bytes of its blocks, including delayed allocation; `None` before the first answer.
     pub fn allocated(&self) -> Option<u64> {
         self.stat.map(|stat| stat.allocated)
     }
 
-    /// Whether it counts as unlinked in the accounting, and its bytes there: before its first event, and now.
+    /// Its entry in the accounting: whether it counts as unlinked, and its bytes before the first event and now.
     pub fn counted_as(&self) -> (bool, Option<(u64, u64)>) {
         (self.unlinked, self.first_allocated().zip(self.counted))
     }
 
-    /// Bytes of its blocks before its first event; `None` while that cannot be estimated.
+    /// Bytes of its blocks before its first event; `None` if they cannot be estimated.
     ///
-    /// An inode's own count lacks ext4's delayed allocation, and some filesystems do not count at all. If the file has no
-    /// holes now, and none was seen being filled, it had none then: all of its size was allocated.
+    /// The block count of an inode lacks ext4's delayed allocation, and some filesystems do not count at all. If the
+    /// file has no holes now, and none was seen being filled, it had none then: its whole size was allocated.
     pub fn first_allocated(&self) -> Option<u64> {
         let growing = &self.growing;
         if growing.first_size == 0 && growing.first_allocated == 0 {
@@ -149,12 +149,12 @@ impl GrowingFile {
         self.growing.exact || self.growing.writers.len() <= 1
     }
 
-    /// Every process that wrote to it, with the bytes by which it made it grow; `None` if these are unknown.
+    /// Every process that wrote to it, with the bytes by which it made the file grow; `None` if they are unknown.
     pub fn writers(&self) -> impl Iterator<Item = (TaskId, Option<u64>)> {
         self.growing.writers.iter().map(|(id, _)| (*id, self.written(*id)))
     }
 
-    /// Bytes by which `id` made it grow.
+    /// Bytes by which `id` made the file grow.
     pub fn written(&self, id: TaskId) -> Option<u64> {
         if !self.is_attributed() {
             return None;
@@ -164,7 +164,7 @@ impl GrowingFile {
             growing.writers.iter().find(|(writer, _)| *writer == id).map_or(0, |(_, bytes)| *bytes);
         let since = self.size().saturating_sub(growing.size);
         let written = if growing.owner == Some(id) { reported.saturating_add(since) } else { reported };
-        // If a hole is filled or space is reserved, the size stays. A single writer is known without events.
+        // The size stays if a hole is filled or space is reserved. A single writer is known without events.
         if written == 0 && growing.writers.len() == 1 && self.size() == growing.first_size {
             let taken = self.allocated()?.saturating_sub(self.first_allocated()?);
             return Some(taken);
@@ -172,7 +172,7 @@ impl GrowingFile {
         Some(written)
     }
 
-    /// What `id` wrote since the previous report.
+    /// Bytes that `id` wrote since the previous report.
     pub fn recent(&self, id: TaskId) -> Option<u64> {
         let before = self.previous.get(&id).copied().unwrap_or(0);
         self.written(id).map(|written| written.saturating_sub(before))
@@ -194,7 +194,7 @@ impl GrowingFile {
 }
 
 impl Magic {
-    /// Whether an inode counts its blocks, delayed allocation aside.
+    /// Whether an inode of this filesystem counts its blocks, apart from delayed allocation.
     fn counts_blocks(self) -> bool {
         self == EXT4 || self.in_ram()
     }

@@ -1,6 +1,6 @@
-//! What btrfs has about extents in its trees: how much of the device compressed ones take, and which files share one.
+//! Reads extents from btrfs trees: the size of compressed extents on the device, and the files that share an extent.
 //!
-//! This needs CAP_SYS_ADMIN. A descriptor of any file of the filesystem does; no file is opened.
+//! This needs CAP_SYS_ADMIN. A descriptor of any file of the filesystem is enough; no file is opened.
 
 use std::{
     collections::BTreeMap,
@@ -19,11 +19,11 @@ const ROOT_BACKREF: u32 = 144;
 const ROOT_TREE: u64 = 1;
 const TOP: u64 = 5;
 
-/// Tree searches for the extents of one file, and subvolumes above one another.
+/// The limits of tree searches for the extents of one file, and of nested subvolumes.
 const SEARCHES: usize = 64;
 const DEPTH: usize = 32;
 
-/// `struct btrfs_ioctl_search_args`: a key of 13 words, and room for items.
+/// `struct btrfs_ioctl_search_args`: a key of 13 words, and space for items.
 #[repr(C)]
 struct Search {
     key: Key,
@@ -79,12 +79,12 @@ fn search(file: &OwnedFd, tree: u64, object: u64, kind: u32, offset: u64) -> Opt
     Some(items)
 }
 
-/// Bytes on the device of each extent of the file `ino`, by its address; `None` if they cannot be read to their end.
+/// Bytes on the device of each extent of the file `ino`, by address; `None` if not all of them can be read.
 pub fn sizes(file: &OwnedFd, ino: u64) -> Option<BTreeMap<u64, u64>> {
     let mut sizes = BTreeMap::new();
     let mut from = 0;
     for _ in 0..SEARCHES {
-        // Tree 0 stands for the tree of the descriptor's own subvolume.
+        // Tree 0 is the tree of the descriptor's own subvolume.
         let items = search(file, 0, ino, EXTENT_DATA, from)?;
         let Some((last, _)) = items.last() else { return Some(sizes) };
         from = last.checked_add(1)?;
@@ -94,12 +94,12 @@ pub fn sizes(file: &OwnedFd, ino: u64) -> Option<BTreeMap<u64, u64>> {
     None
 }
 
-/// Paths, from the root of the filesystem, of files with the extent at `address`.
+/// Paths, from the root of the filesystem, of files that share the extent at `address`.
 pub fn sharers(file: &OwnedFd, address: u64) -> Vec<Vec<u8>> {
     // `struct btrfs_data_container`: four counts, then (inode, offset, root) of each.
     let mut found = vec![0_u64; 512];
     let mut arguments = [address, (found.len() * 8) as u64, 0, 0, 0, 0, found.as_mut_ptr() as u64];
-    // SAFETY: the kernel reads one `btrfs_ioctl_logical_ino_args`, and writes no more into `found` than that says.
+    // SAFETY: the kernel reads one `btrfs_ioctl_logical_ino_args`, and writes no more into `found` than the size in it.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), LOGICAL_INO as _, arguments.as_mut_ptr()) };
     if result != 0 {
         return Vec::new();
@@ -109,7 +109,7 @@ pub fn sharers(file: &OwnedFd, address: u64) -> Vec<Vec<u8>> {
     owners.filter_map(|owner| path(file, owner[2], owner[0])).collect()
 }
 
-/// The path of an inode of a subvolume, from the root of the filesystem; `None` if it has none.
+/// The path of an inode of a subvolume, from the root of the filesystem; `None` if it has no path.
 fn path(file: &OwnedFd, subvolume: u64, ino: u64) -> Option<Vec<u8>> {
     let mut path = within(file, subvolume, ino)?;
     let mut root = subvolume;
@@ -119,7 +119,7 @@ fn path(file: &OwnedFd, subvolume: u64, ino: u64) -> Option<Vec<u8>> {
         }
         let backrefs = search(file, ROOT_TREE, root, ROOT_BACKREF, 0)?;
         let (parent, item) = backrefs.first()?;
-        // `struct btrfs_root_ref`: the folder, a sequence number, and a name behind its length.
+        // `struct btrfs_root_ref`: the folder, a sequence number, the length of the name, the name.
         let folder = word(item, 0)?;
         let name = item.get(18..)?;
         let above = if folder == FIRST_INODE { Vec::new() } else { within(file, *parent, folder)? };
@@ -129,12 +129,12 @@ fn path(file: &OwnedFd, subvolume: u64, ino: u64) -> Option<Vec<u8>> {
     None
 }
 
-/// The inode of a subvolume's own folder.
+/// The inode of a subvolume's root folder.
 const FIRST_INODE: u64 = 256;
 
-/// The path of an inode within its subvolume. That of a folder ends with a slash.
+/// The path of an inode within its subvolume. The path of a folder ends with a slash.
 fn within(file: &OwnedFd, subvolume: u64, ino: u64) -> Option<Vec<u8>> {
-    // `struct btrfs_ioctl_ino_lookup_args`: tree, object, and room for the path.
+    // `struct btrfs_ioctl_ino_lookup_args`: tree, object, and space for the path.
     let mut lookup = vec![0_u64; 512];
     lookup[0] = subvolume;
     lookup[1] = ino;

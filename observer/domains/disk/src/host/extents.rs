@@ -1,10 +1,10 @@
-//! Which part of a file's blocks other files share (reflinks, snapshots), and so does not come back with the file's end.
+//! Finds the blocks of a file that other files share (reflinks, snapshots). They do not become free with the file.
 //!
-//! The filesystem is asked for the file's extents (`FIEMAP`), through a copy of the holder's own descriptor: nothing is
-//! opened, so no lease is broken and nobody who watches opens is asked. Only filesystems that this machine's own kernel
-//! serves are asked, which the caller sees to.
+//! A query (`FIEMAP`) for the file's extents goes to the filesystem through a copy of the holder's own descriptor. No
+//! file is opened, so no lease is broken and no monitor of opens is triggered. Only filesystems that the kernel of this
+//! machine serves are queried; the caller ensures that.
 //!
-//! Not known: the part of a file that is held by mappings alone, or that is in more extents than are asked for.
+//! Not known: the shared part of a file that only mappings hold, or that has more extents than the limit.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,11 +33,11 @@ const ENCODED: u32 = 0x8;
 const INLINE: u32 = 0x200;
 const SHARED: u32 = 0x2000;
 
-/// Extents that one call tells of, and calls a file: a file in more pieces is not asked to its end.
+/// The limits of extents per call, and of calls per file: a file with more extents is not read to its end.
 const A_CALL: usize = 128;
 const CALLS: usize = 8;
 
-/// Shared extents whose sharers are asked for, and sharers that are named.
+/// The limits of shared extents with a query for their sharers, and of sharers with a name.
 const SHARED_ASKED: usize = 4;
 const SHARERS: usize = 4;
 
@@ -65,7 +65,7 @@ struct Map {
     extents: [Extent; A_CALL],
 }
 
-/// Answers what the report asked of the blocks of single files.
+/// Answers the report's queries for the blocks of single files.
 pub fn answer(root: &Path, clock: Clock, wants: &DiskQueries, out: &mut Vec<Fact>) {
     for handle in &wants.extents {
         let file = open(handle).filter(|file| is_meant(root, clock, handle, file));
@@ -83,7 +83,8 @@ pub fn answer(root: &Path, clock: Clock, wants: &DiskQueries, out: &mut Vec<Fact
 /// A copy of the holder's descriptor.
 fn open(handle: &FileHandle) -> Option<OwnedFd> {
     let ReachedBy::Descriptor { thread, fd } = handle.through else { return None };
-    // `PIDFD_THREAD`: before Linux 6.9 a thread that is not its process's first cannot be asked for a table of its own.
+    // `PIDFD_THREAD`: before Linux 6.9, the descriptor table of a thread other than the first of its process cannot be
+    // read.
     let by_thread = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
     let flags = if thread == handle.holder.pid() { PidfdFlags::empty() } else { by_thread };
     let process = pidfd_open(Pid::from_raw(thread.cast_signed())?, flags).ok()?;
@@ -91,7 +92,7 @@ fn open(handle: &FileHandle) -> Option<OwnedFd> {
 }
 
 fn is_meant(root: &Path, clock: Clock, handle: &FileHandle, file: &OwnedFd) -> bool {
-    // Whatever the descriptor stands for by now, no server is asked: it may hang.
+    // The descriptor may refer to another file by now, so no server is queried: it may hang.
     let unasked = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     let Ok(stat) = statx(file, "", unasked, StatxFlags::BASIC_STATS) else { return false };
     let folder = root.join("proc").join(handle.holder.pid().to_string());
@@ -106,8 +107,8 @@ pub fn is_inline(handle: &FileHandle) -> bool {
     extents.is_some_and(|extents| extents.first().is_some_and(|extent| extent.flags & INLINE != 0))
 }
 
-/// Bytes of extents that stay when the file is gone: those that other files share, and data in the filesystem's own
-/// structures. `None` where some do not say how much of the device they take.
+/// Bytes of extents that remain when the file is gone: those that other files share, and data in the filesystem's own
+/// structures. `None` if the size of some of them on the device is unknown.
 fn shared(extents: &[Extent]) -> Option<u64> {
     if extents.iter().any(|extent| extent.flags & ENCODED != 0) {
         return None;
@@ -116,7 +117,7 @@ fn shared(extents: &[Extent]) -> Option<u64> {
     Some(shared.fold(0, |sum, extent| sum.saturating_add(extent.length)))
 }
 
-/// What btrfs has about compressed extents, and about who shares them.
+/// Reads from btrfs the size of compressed extents, and the files that share extents.
 fn pins(file: &OwnedFd, inode: InodeId, extents: &[Extent]) -> Pins {
     let is_compressed = extents.iter().any(|extent| extent.flags & ENCODED != 0);
     let sizes = if is_compressed { btrfs::sizes(file, inode.ino) } else { None };
@@ -135,7 +136,7 @@ fn pins(file: &OwnedFd, inode: InodeId, extents: &[Extent]) -> Pins {
     Pins { compressed, sharers: sharers.into_iter().take(SHARERS).collect() }
 }
 
-/// The extents of a file; `None` where its filesystem cannot say, or not of all of them.
+/// The extents of a file; `None` if its filesystem does not report all of them.
 fn extents(file: impl AsFd) -> Option<Vec<Extent>> {
     use std::os::fd::AsRawFd as _;
     let mut map = Map {
@@ -149,7 +150,8 @@ fn extents(file: impl AsFd) -> Option<Vec<Extent>> {
     };
     let mut all: Vec<Extent> = Vec::new();
     for _ in 0..CALLS {
-        // SAFETY: the kernel reads the head of the map, and writes into it and as many extents as it says there are.
+        // SAFETY: the kernel reads the header of the map, and writes the header and at most as many extents as the
+        // header says.
         let result = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), FIEMAP as _, &raw mut map) };
         if result != 0 {
             return None;

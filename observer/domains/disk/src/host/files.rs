@@ -1,8 +1,7 @@
-//! What the disk domain needs of `/proc` and of filesystems: mounts, free space, and what `statx` says of files that
-//! have no name any more.
+//! Reads the disk domain's part of `/proc` and of filesystems: mounts, free space, and `statx` of unlinked files.
 //!
-//! A network or FUSE filesystem whose server does not answer would hang whoever asks it: such filesystems are never
-//! asked for their space, and their files only for their last path, which the kernel knows by itself.
+//! A query to a network or FUSE filesystem hangs if its server does not answer. So such filesystems are never queried
+//! for their space, and their files only for their last path, which the kernel has without the server.
 
 use std::{
     collections::BTreeMap,
@@ -25,24 +24,24 @@ use observer_host::{
     process::Clock,
 };
 
-/// What the kernel puts behind the path of a file without a name. Exactly one goes: a file may have been called
-/// `x (deleted)` itself.
+/// The suffix that the kernel appends to the path of an unlinked file. Exactly one is removed: the name of the file
+/// itself may have been `x (deleted)`.
 pub(super) const MARK: &[u8] = b" (deleted)";
 
-/// The mounts that there are, and the space of local filesystems.
+/// All mounts, and the space of local filesystems.
 pub fn tick(root: &Path, mounts: &Mounts, out: &mut Vec<Fact>) {
     space(root, mounts, out);
     out.push(Fact::Disk(DiskFact::Mounts(mounts.all().cloned().collect())));
 }
 
-/// The space of local filesystems alone.
+/// The space of local filesystems only.
 pub fn space(root: &Path, mounts: &Mounts, out: &mut Vec<Fact>) {
     out.extend(
         spaces(root, mounts).into_iter().map(|(dev, space)| Fact::Disk(DiskFact::Space { dev, space })),
     );
 }
 
-/// Answers what the report asked of single files. What has gone by now has an empty answer.
+/// Answers the report's queries for single files. A file that is gone has an empty answer.
 pub fn answer(root: &Path, clock: Clock, wants: &DiskQueries, out: &mut Vec<Fact>) {
     out.extend(wants.files.iter().map(|handle| {
         let answer = ask(root, clock, handle).unwrap_or_default();
@@ -50,13 +49,13 @@ pub fn answer(root: &Path, clock: Clock, wants: &DiskQueries, out: &mut Vec<Fact
     }));
 }
 
-/// The path first, then `statx`, then the holder: what is verified later vouches for what was read before.
+/// Reads the path first, then `statx`, then the holder: each later check also covers the values read before.
 fn ask(root: &Path, clock: Clock, handle: &FileHandle) -> Option<Answer> {
     let link = link(root, handle);
     let path = match fs::read_link(&link) {
-        // A live file's link has no mark: the number is another file's by now.
+        // The link of a live file has no suffix: the descriptor number belongs to another file by now.
         Ok(path) => Some(path.as_os_str().as_bytes().strip_suffix(MARK)?.to_vec()),
-        // Longer than what the kernel writes into one page: the file is there all the same.
+        // The path is longer than the one page that the kernel writes; the file exists.
         Err(error)
             if error.raw_os_error() == Some(libc::ENAMETOOLONG) && handle.ask == StatMode::Everything =>
         {
@@ -86,7 +85,7 @@ fn link(root: &Path, handle: &FileHandle) -> PathBuf {
 /// Size and blocks; `None` if the link leads to another file by now.
 fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
     let stat = rustix::fs::statx(CWD, link, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS).ok()?;
-    // Blocks are counted in sectors of 512 bytes, whatever the filesystem's own are.
+    // `statx` counts blocks in sectors of 512 bytes, whatever the block size of the filesystem.
     let answer = |blocks: u64| Some(Stat { size: stat.stx_size, allocated: blocks * 512 });
     let named = stat.stx_nlink > 0;
     match handle.ask {
@@ -95,13 +94,13 @@ fn stat(link: &Path, handle: &FileHandle) -> Option<Stat> {
             let same = found == (handle.inode.major(), handle.inode.minor(), handle.inode.ino);
             if same && !named { answer(stat.stx_blocks) } else { None }
         }
-        // An overlay forgets a file of its lower layer, which keeps its name there: nothing waits to be freed.
+        // An overlay drops a file of its lower layer, where the file keeps its name: no space becomes free.
         StatMode::Unnumbered => answer(if named { 0 } else { stat.stx_blocks }),
         StatMode::Path => None,
     }
 }
 
-/// ext4 counts the size of a file whose data is in its inode as blocks, though it takes none.
+/// ext4 counts the size of a file with its data in the inode as blocks, although the file takes none.
 fn without_inline(stat: Stat, handle: &FileHandle) -> Stat {
     let size = stat.size.next_multiple_of(512);
     if stat.allocated < size || stat.size == 0 || !extents::is_inline(handle) {
@@ -110,7 +109,7 @@ fn without_inline(stat: Stat, handle: &FileHandle) -> Stat {
     Stat { allocated: stat.allocated - size, ..stat }
 }
 
-/// The space of each local filesystem that can be reached by one of its mounts.
+/// The space of each local filesystem that one of its mounts makes reachable.
 fn spaces(root: &Path, mounts: &Mounts) -> BTreeMap<u32, Space> {
     let mut spaces = BTreeMap::new();
     for (_, mount) in mounts.visible() {
@@ -158,7 +157,7 @@ mod tests {
         assert!(below.is_empty(), "what is mounted over it would be asked instead");
     }
 
-    /// This process, as the kernel side knows it: with the resolution that `/proc` has.
+    /// This process, as the kernel side identifies it, with the resolution of `/proc`.
     fn this_process() -> TaskId {
         let stat = fs::read_to_string("/proc/self/stat").unwrap();
         let ticks: u64 = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();

@@ -1,8 +1,9 @@
-//! What files that grow are and take: `statx` and the path of a file of which the kernel side told the number.
+//! Reads the size, blocks and path of growing files, which the kernel side identifies by inode number.
 //!
-//! Number and generation are a file handle on the filesystems that most machines have, so a file is found whoever wrote
-//! to it, and whether it is open or not. Elsewhere it is looked for among the descriptors of who worked on it, and known
-//! by its path from then on. Only filesystems that this machine's own kernel serves are asked, which the caller sees to.
+//! On the most common filesystems, number and generation are a file handle. It finds the file whichever process wrote
+//! to it, and whether or not it is open. On other filesystems, the file is searched among the descriptors of its
+//! writers, and then found by its path. Only filesystems that the kernel of this machine serves are queried; the caller
+//! ensures that.
 
 use std::{
     collections::HashMap,
@@ -30,10 +31,10 @@ use observer_host::{
     process::{Clock, ended},
 };
 
-/// So many descriptors of a process are looked at for one that leads to a file.
+/// The limit of descriptors per process that are searched for a file.
 const DESCRIPTORS: usize = 4096;
 
-/// Answers what the report asked of files that grow, and of those who make them grow.
+/// Answers the report's queries for growing files and for the processes that write to them.
 pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &DiskQueries, out: &mut Vec<Fact>) {
     if !wants.growing.is_empty()
         && let Some(mounts) = mounted.known()
@@ -43,7 +44,7 @@ pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &DiskQuer
             let found = seeker.find(file);
             Fact::Disk(DiskFact::Found { inode: file.inode, found })
         }));
-        // Space that is read after the files adds up with them.
+        // Space is read after the files, so that the two add up.
         space(root, mounts, out);
     }
     if !wants.alive.is_empty() {
@@ -54,32 +55,32 @@ pub fn answer(root: &Path, clock: Clock, mounted: &mut Mounted, wants: &DiskQuer
     }
 }
 
-/// What all files of one answer are looked for with.
+/// The inputs for all files of one answer.
 struct GrowingFileReader<'a> {
     root: &'a Path,
     clock: Clock,
     mounts: &'a Mounts,
-    /// A descriptor of a mount of each device.
+    /// A descriptor of a mount, by device.
     opened: HashMap<u32, Option<OwnedFd>>,
-    /// What the descriptors of each process lead to.
+    /// The targets of the descriptors of each process.
     descriptors: HashMap<TaskId, Vec<Descriptor>>,
 }
 
-/// A descriptor of a process that leads to something with a path.
+/// A descriptor of a process, with a path as its target.
 #[derive(Clone)]
 struct Descriptor {
     link: PathBuf,
     target: Vec<u8>,
-    /// The number of the mount that it was opened by, and the device of that.
+    /// The ID of the mount through which the file was opened, and the device of that mount.
     mount: u64,
     dev: u32,
 }
 
-/// Why a handle leads nowhere.
+/// The reason why a handle opens no file.
 enum Failure {
     /// The file is freed.
     Gone,
-    /// Handles are not for this filesystem, or this user.
+    /// This filesystem has no handles, or this user may not open them.
     Unreached,
 }
 
@@ -104,8 +105,7 @@ impl<'a> GrowingFileReader<'a> {
         self.by_descriptor(file).unwrap_or(Found::Unreached)
     }
 
-    /// The file at `path`, if it is the one that is meant. Nothing is asked of what lies on another filesystem here: it
-    /// may hang.
+    /// The file at `path`, if it is the right one. A path on another filesystem is not queried: the query may hang.
     fn at(&self, path: &[u8], file: &GrowingFileQuery) -> Option<Statx> {
         self.mounts.at(path).filter(|mount| mount.dev == file.inode.dev)?;
         let path = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/")?));
@@ -129,8 +129,8 @@ impl<'a> GrowingFileReader<'a> {
         Ok(found(&stat, path))
     }
 
-    /// A path that the kernel gave, if it leads to the file, or is the last that it had.
-    /// Where it is in another mount namespace than observer's, the path goes through the root of `process` there.
+    /// A path from the kernel, if it leads to the file or is the last path of an unlinked file. In another mount
+    /// namespace, the path goes through the root of `process` there.
     fn believed(
         &self,
         path: Vec<u8>,
@@ -141,7 +141,7 @@ impl<'a> GrowingFileReader<'a> {
         if stat.stx_nlink == 0 {
             return Some(path.strip_suffix(MARK)?.to_vec());
         }
-        // What is not in the cache of names has none; what lies outside this mount is not reached by its path.
+        // A file that is not in the name cache has no path. A path outside this mount does not lead to the file.
         if self.at(&path, file).is_some() {
             return Some(path);
         }
@@ -160,13 +160,13 @@ impl<'a> GrowingFileReader<'a> {
             let (root, clock) = (self.root, self.clock);
             let descriptors =
                 self.descriptors.entry(*worker).or_insert_with(|| descriptors(root, clock, *worker));
-            // Nothing is asked of what lies on other filesystems: it may hang.
+            // Other filesystems are not queried: they may hang.
             let own = descriptors.iter().filter(|descriptor| descriptor.dev == file.inode.dev);
             for Descriptor { link, target, mount, .. } in own.cloned().collect::<Vec<_>>() {
                 let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
                 let asked = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
                 let stat = rustix::fs::statx(CWD, &link, flags, asked).ok();
-                // The number may be another file's by now.
+                // The descriptor number may belong to another file by now.
                 let stat = stat.filter(|stat| stat.stx_mnt_id == mount && is(stat, file));
                 let Some(stat) = stat else { continue };
                 let path = self.believed(target, &stat, file, Some(worker.pid().to_string()));
@@ -177,14 +177,14 @@ impl<'a> GrowingFileReader<'a> {
     }
 }
 
-/// The links of a process's descriptors, and where they lead.
+/// The links of a process's descriptors, and their targets.
 fn descriptors(root: &Path, clock: Clock, id: TaskId) -> Vec<Descriptor> {
     let process = root.join("proc").join(id.pid().to_string());
     let Some(mounts) = Mounts::of(&process) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(process.join("fd")) else { return Vec::new() };
     let links = entries.flatten().take(DESCRIPTORS).filter_map(|entry| {
         let target = fs::read_link(entry.path()).ok()?.into_os_string().into_encoded_bytes();
-        // Before anything is asked of what it leads to: a network filesystem may hang.
+        // Read before any query about the target: a network filesystem may hang.
         let mount = Some(entry.file_name()).filter(|_| target.starts_with(b"/"));
         let mount = mount_number(&fs::read(process.join("fdinfo").join(mount?)).ok()?)?;
         Some(Descriptor { link: entry.path(), target, mount, dev: mounts.device(mount)? })
@@ -193,15 +193,15 @@ fn descriptors(root: &Path, clock: Clock, id: TaskId) -> Vec<Descriptor> {
     if clock.is(&process, id) { links } else { Vec::new() }
 }
 
-/// The number of the mount in the text of a `fdinfo`.
+/// The mount ID in the text of a `fdinfo` file.
 fn mount_number(text: &[u8]) -> Option<u64> {
     let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
     std::str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
-/// A mount of the file's filesystem that a path leads to: the one that is shown, else any.
+/// A mount of the file's filesystem that a path leads to: the one that is shown, otherwise any.
 fn open_mount(root: &Path, mounts: &Mounts, file: &GrowingFileQuery) -> Option<OwnedFd> {
-    // In another mount namespace than observer's, the point is given through the root of a process there.
+    // In another mount namespace, the mount point contains the root of a process there.
     if let Some(process) = process_of(&file.mount) {
         let theirs = Mounts::of(&root.join("proc").join(process))?;
         let point = match file.mount.strip_prefix(format!("/proc/{process}/root").as_bytes())? {
@@ -217,18 +217,18 @@ fn open_mount(root: &Path, mounts: &Mounts, file: &GrowingFileQuery) -> Option<O
     open_point(root, &mount.point, number)
 }
 
-/// The process through whose root a point in another mount namespace is given.
+/// The process in `/proc/PROCESS/root/…`, a mount point in another mount namespace.
 fn process_of(point: &[u8]) -> Option<&str> {
     let (process, rest) = std::str::from_utf8(point.strip_prefix(b"/proc/")?).ok()?.split_once('/')?;
     (rest == "root" || rest.starts_with("root/")).then_some(process)
 }
 
-/// The folder at `point`, if it is still the mount of this number.
+/// The folder at `point`, if it is still the mount with the ID `number`.
 fn open_point(root: &Path, point: &[u8], number: u64) -> Option<OwnedFd> {
     let point = root.join(OsStr::from_bytes(point.strip_prefix(b"/")?));
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(point, flags, Mode::empty()).ok()?;
-    // Another may have been mounted over it meanwhile.
+    // Another filesystem may have been mounted over it in the meantime.
     let stat = rustix::fs::statx(&opened, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
     (stat.stx_mnt_id == number).then_some(opened)
 }
@@ -240,7 +240,7 @@ fn is(stat: &Statx, file: &GrowingFileQuery) -> bool {
 
 /// The answer about a file that was reached.
 fn found(stat: &Statx, path: Option<Vec<u8>>) -> Found {
-    // Blocks are counted in sectors of 512 bytes, whatever the filesystem's own are.
+    // `statx` counts blocks in sectors of 512 bytes, whatever the block size of the filesystem.
     let numbers = Stat { size: stat.stx_size, allocated: stat.stx_blocks * 512 };
     if stat.stx_nlink == 0 {
         Found::Nameless { stat: numbers, path }
@@ -262,7 +262,7 @@ fn open_by_handle(mount: impl AsFd, inode: InodeId) -> Result<OwnedFd, Failure> 
     let number = u32::try_from(inode.ino).map_err(|_| Failure::Unreached)?;
     let handle = Handle { bytes: 8, kind: 1, inode: number, generation: inode.generation };
     let flags = libc::O_PATH | libc::O_CLOEXEC;
-    // SAFETY: the handle lives through the call and is as long as it says; the result is checked before it is owned.
+    // SAFETY: the handle lives through the call and has the stated length; the result is checked before it is owned.
     let fd = unsafe {
         libc::syscall(libc::SYS_open_by_handle_at, mount.as_fd().as_raw_fd(), &raw const handle, flags)
     };
@@ -329,7 +329,7 @@ mod tests {
         let mut seeker = GrowingFileReader::new(root, Clock::of(root), &mounts);
         let Found::Named { stat, path } = seeker.find(&file) else { panic!("it is open") };
         assert_eq!((stat.size, path.as_deref()), (4711, Some(name.as_os_str().as_bytes())));
-        // The same number on a filesystem that is mounted at `/` as well as far as is known.
+        // The same inode number on another filesystem, which the query also expects at `/`.
         let other = GrowingFileQuery { inode: InodeId { dev: 0xfff, ..file.inode }, ..file };
         assert_eq!(seeker.find(&other), Found::Unreached);
         fs::remove_file(&name).unwrap();

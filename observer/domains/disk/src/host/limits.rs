@@ -1,7 +1,7 @@
-//! What limits a filesystem beside its blocks and its inodes: btrfs's chunks for metadata and its quota groups, as sysfs has
-//! them, and the filesystem below a sparse image.
+//! Reads limits of a filesystem other than its blocks and inodes: btrfs's metadata chunks and quota groups, from sysfs,
+//! and the filesystem that contains a sparse image.
 //!
-//! Nothing waits for a server: the image of a loop device is asked for only where the path to it is local.
+//! No query waits for a server: the image of a loop device is read only if the path to it is local.
 
 use std::{
     collections::BTreeSet,
@@ -20,17 +20,17 @@ use observer_core::facts::{
 };
 use observer_host::mounts::Mounts;
 
-/// Quota groups that are read of one filesystem.
+/// The limit of quota groups per filesystem.
 const GROUPS: usize = 1024;
 
-/// Bytes for metadata that btrfs keeps back beside its reserve: `btrfs_statfs` counts no space as available without them.
+/// Bytes for metadata that btrfs keeps besides its reserve: below that, `btrfs_statfs` reports no available space.
 const KEPT_BACK: u64 = 4 << 20;
 
 /// `BTRFS_QGROUP_LIMIT_MAX_RFER` and `…_EXCL` of `linux/btrfs_tree.h`.
 const REFERENCED: u64 = 1;
 const EXCLUSIVE: u64 = 2;
 
-/// The limits of the filesystems whose space is among `out`.
+/// The limits of the filesystems with a space fact in `out`.
 pub fn tick(root: &Path, mounts: &Mounts, out: &mut Vec<Fact>) {
     let spaces = out.iter().filter_map(|fact| match fact {
         Fact::Disk(DiskFact::Space { dev, space }) => Some((*dev, *space)),
@@ -50,7 +50,7 @@ pub fn tick(root: &Path, mounts: &Mounts, out: &mut Vec<Fact>) {
     out.extend(limits);
 }
 
-/// The name in `/sys/class/block` of the device that is mounted.
+/// The name in `/sys/class/block` of the mounted device.
 fn device(root: &Path, mount: &Mount) -> Option<String> {
     let source = OsStr::from_bytes(mount.source.strip_prefix(b"/dev/")?);
     let path = root.join("dev").join(source);
@@ -68,7 +68,8 @@ fn of_btrfs(root: &Path, device: &str, space: Space) -> Vec<Limit> {
     metadata(&folder, space).into_iter().chain(quotas(&folder)).collect()
 }
 
-/// What metadata takes and can still take: the rest of its chunks, and the space that is in no chunk yet.
+/// Bytes used by metadata, and bytes still available to it: the rest of its chunks, and the space that is in no chunk
+/// yet.
 fn metadata(folder: &Path, space: Space) -> Option<Limit> {
     let allocation = folder.join("allocation");
     let of = |kind: &str, name: &str| number(&allocation.join(kind).join(name));
@@ -78,12 +79,12 @@ fn metadata(folder: &Path, space: Space) -> Option<Limit> {
     let kinds = ["data", "metadata", "system", "mixed"].iter();
     let chunks = kinds.filter_map(|kind| of(kind, "disk_total")).fold(0, u64::saturating_add);
     let (total, disk_total) = (of("metadata", "total_bytes")?, of("metadata", "disk_total")?);
-    // With two copies of each chunk, half of the rest.
+    // With two copies of each chunk, only half of the rest counts.
     let copies = disk_total.checked_div(total)?.max(1);
-    // What is kept back is no space for a user; the kernel gives none out when only that and 4 MiB are left.
+    // The reserve is no space for users; the kernel allocates nothing once only the reserve and 4 MiB are left.
     let reserve = number(&allocation.join("global_rsv_size")).unwrap_or(0).saturating_add(KEPT_BACK);
     let used = of("metadata", "bytes_used")?.saturating_add(reserve).min(total);
-    // A rest that is too small for a chunk is none.
+    // A rest that is too small for a chunk counts as 0.
     let is_full = used == total && space.available == 0;
     let unallocated = if is_full { 0 } else { size.saturating_sub(chunks) / copies };
     let left = (total - used).saturating_add(unallocated);
@@ -114,8 +115,8 @@ fn quotas(folder: &Path) -> Vec<Limit> {
     limits
 }
 
-/// What the filesystem with the image behind a loop device has left, if that is less than what `space` promises and than
-/// the holes in the image.
+/// The free space of the filesystem that contains the image of a loop device, if it is less than `space` promises and
+/// less than the holes in the image.
 fn of_image(root: &Path, device: &str, mounts: &Mounts, space: Space) -> Option<Limit> {
     let path = fs::read(root.join("sys/class/block").join(device).join("loop/backing_file")).ok()?;
     let path = path.strip_suffix(b"\n").unwrap_or(&path);
@@ -134,7 +135,7 @@ fn of_image(root: &Path, device: &str, mounts: &Mounts, space: Space) -> Option<
     })
 }
 
-/// A number that a file of sysfs has, in decimal or hexadecimal.
+/// The number in a file of sysfs, decimal or hexadecimal.
 fn number(path: &Path) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim();

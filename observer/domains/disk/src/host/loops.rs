@@ -1,7 +1,7 @@
-//! Which deleted files are behind loop devices.
+//! Finds the deleted files behind loop devices.
 //!
-//! sysfs tells the path without asking anybody; which file it was, only the device does, and it asks the file's
-//! filesystem. So that is done where the path is in a local filesystem, and nowhere else.
+//! sysfs reports the path without a query to a filesystem. Only the device reports the inode, and for that it queries
+//! the file's filesystem. So the device is queried only if the path is in a local filesystem.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use observer_host::mounts::{Mounts, is_local};
 /// `LOOP_GET_STATUS64` of `linux/loop.h`.
 const STATUS: libc::c_ulong = 0x4c05;
 
-/// `struct loop_info64`, of which the first two members count: the device and the inode number of the file.
+/// `struct loop_info64`. Only its first two members are used: the device and the inode number of the file.
 type Status = [u64; 29];
 
-/// Loop devices whose file has no name any more.
+/// Loop devices with an unlinked file.
 pub fn deleted(root: &Path, mounts: &Mounts) -> Vec<LoopDevice> {
     let Ok(devices) = fs::read_dir(root.join("sys/block")) else { return Vec::new() };
     let devices = devices.flatten().filter_map(|device| {
@@ -52,7 +52,7 @@ fn file_of(device: &Path) -> Option<(u32, u64)> {
     Some((packed(device), ino))
 }
 
-/// A device number as system calls write it, as the kernel packs it in memory.
+/// Converts a device number from the format of system calls to the format in kernel memory.
 fn packed(device: u64) -> u32 {
     let major = device >> 8 & 0xfff;
     let minor = device & 0xff | device >> 12 & 0xfff00;
@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn device_numbers_are_packed_as_in_memory() {
-        // 259:300 of system calls: 12 bits of major above 8 of minor, the rest of it above both.
+        // 259:300 in system calls: 12 bits of the major number above 8 bits of the minor, and the other minor bits
+        // above both.
         assert_eq!(packed(259 << 8 | 300 & 0xff | (300 & !0xff) << 12), 259 << 20 | 300);
     }
 }

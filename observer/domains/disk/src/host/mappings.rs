@@ -1,11 +1,11 @@
-//! Which deleted files processes have mapped, read from `/proc/PID/maps`: for kernels that no program can ask for it, which
-//! then tells of each process only that it is there.
+//! Finds the deleted files that processes have mapped, from `/proc/PID/maps`. This is for kernels on which no program
+//! can read mappings: there, the scan reports only each process.
 //!
-//! It costs some microseconds for each process, and a fraction of one for each of its mappings, whatever they map.
+//! The cost is some microseconds per process, and a fraction of a microsecond per mapping, whatever is mapped.
 //!
-//! What cannot be seen: files of an overlay, of filesystems that this machine does not serve itself, and of those that the
-//! process sees no mount of any more; processes whose mappings may not be looked at. What is mapped or unmapped meanwhile
-//! may be told of or not.
+//! Not visible: files of an overlay, of filesystems that this machine does not serve itself, and of filesystems without
+//! a mount in the namespace of the process; and processes with mappings that may not be read. A mapping that changes
+//! during the scan may or may not be reported.
 
 use std::{ffi::CString, mem::offset_of, os::unix::ffi::OsStrExt as _, path::Path};
 
@@ -22,14 +22,14 @@ use observer_host::{
     text::Text,
 };
 
-/// `OVERLAYFS_SUPER_MAGIC`: what is mapped is a file of the filesystem below, and its name leads to another.
+/// `OVERLAYFS_SUPER_MAGIC`: the mapped file belongs to the filesystem below, and its name leads to another file.
 const OVERLAY: u64 = 0x794c_7630;
 
-/// Of a record of the kernel side.
+/// The bytes of a record of the kernel side.
 type Bytes = [u8; size_of::<HeldRecord>()];
 
-/// Turns what the kernel wrote, a [`HeldRecord`] a process that names no file, into those of the deleted files that each
-/// has mapped.
+/// Takes one [`HeldRecord`] per process, without a file, from the kernel. Returns one record for each deleted file that
+/// a process has mapped.
 pub fn of(root: &Path, clock: Clock, processes: &[u8]) -> Vec<u8> {
     let mut text = Text::default();
     let mut records = Vec::new();
@@ -43,7 +43,7 @@ pub fn of(root: &Path, clock: Clock, processes: &[u8]) -> Vec<u8> {
     records
 }
 
-/// A mapping of a file whose name has been taken, as `maps` tells of it.
+/// A mapping of an unlinked file, from one line of `maps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mapped {
     start: u64,
@@ -52,7 +52,8 @@ struct Mapped {
     ino: u64,
 }
 
-/// What a process has mapped, all but who it is, by a thread of it that lives; nothing where it is another process by now.
+/// The mapped deleted files of a process, without the process itself, by a live `thread`; empty if the process was
+/// replaced.
 fn held(root: &Path, clock: Clock, text: &mut Text, id: TaskId, thread: u32) -> Vec<HeldRecord> {
     let processes = root.join("proc");
     let process = processes.join(thread.to_string());
@@ -60,7 +61,7 @@ fn held(root: &Path, clock: Clock, text: &mut Text, id: TaskId, thread: u32) -> 
     if mapped.is_empty() {
         return Vec::new();
     }
-    // Nothing is asked of what lies elsewhere: it may hang; and what the kernel mounts for itself has no deleted files.
+    // Other filesystems are not queried: they may hang. The kernel's internal mounts have no deleted files.
     let mounts = Mounts::of(&process).unwrap_or_default();
     let is_here = |dev| mounts.all().any(|mount| mount.dev == dev && is_local(mount));
     let records = mapped.into_iter().filter(|mapped| is_here(mapped.dev));
@@ -68,7 +69,7 @@ fn held(root: &Path, clock: Clock, text: &mut Text, id: TaskId, thread: u32) -> 
     if clock.is(&processes.join(id.pid().to_string()), id) { records } else { Vec::new() }
 }
 
-/// The lines of `maps` that end with the mark of a deleted file; of several mappings of one file the lowest.
+/// The lines of `maps` that end with the mark of a deleted file. Of several mappings of one file, the lowest is kept.
 ///
 /// `7f1c-7f1d r--s 00000000 08:01 1234    /path (deleted)`
 fn deleted(maps: &[u8]) -> Vec<Mapped> {
@@ -96,13 +97,13 @@ fn mapped(line: &[u8]) -> Option<Mapped> {
     })
 }
 
-/// What the file itself says, by the link that leads to it.
+/// The record of a mapped file, from the link that leads to it.
 fn record(process: &Path, mapped: Mapped) -> Option<HeldRecord> {
     let Mapped { start, end, dev, ino } = mapped;
     let link = process.join(format!("map_files/{start:x}-{end:x}"));
     let stat = rustix::fs::statx(CWD, &link, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS).ok()?;
     let is_file = u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFREG;
-    // A file may have been called `x (deleted)` itself; and the place may be another mapping's by now.
+    // A file may have been called `x (deleted)` itself, and the address may belong to another mapping by now.
     if !is_file || stat.stx_nlink != 0 || stat.stx_ino != ino {
         return None;
     }
@@ -113,7 +114,7 @@ fn record(process: &Path, mapped: Mapped) -> Option<HeldRecord> {
     Some(HeldRecord {
         inode: InodeId { dev, generation: generation(&link).unwrap_or_default(), ino },
         size: stat.stx_size,
-        // Blocks are counted in sectors of 512 bytes, whatever the filesystem's own are.
+        // `statx` counts blocks in sectors of 512 bytes, whatever the block size of the filesystem.
         allocated: stat.stx_blocks * 512,
         magic,
         start,
@@ -123,7 +124,7 @@ fn record(process: &Path, mapped: Mapped) -> Option<HeldRecord> {
     })
 }
 
-/// `struct file_handle`, with room for the longest.
+/// `struct file_handle`, with space for the longest handle.
 #[repr(C)]
 struct Handle {
     bytes: u32,
@@ -131,12 +132,12 @@ struct Handle {
     words: [u32; 32],
 }
 
-/// The generation of the file that `link` leads to: part of the handle that its filesystem gives.
+/// The generation of the file that `link` leads to: a part of the handle from its filesystem.
 fn generation(link: &Path) -> Option<u32> {
     let path = CString::new(link.as_os_str().as_bytes()).ok()?;
     let mut handle = Handle { bytes: 128, kind: 0, words: [0; 32] };
     let mut mount = 0_i32;
-    // SAFETY: the path ends with a NUL, and the handle is as long as it says.
+    // SAFETY: the path ends with a NUL, and the handle has the stated length.
     let result = unsafe {
         libc::syscall(
             libc::SYS_name_to_handle_at,
@@ -150,23 +151,23 @@ fn generation(link: &Path) -> Option<u32> {
     if result == 0 { generation_in(&handle) } else { None }
 }
 
-/// Where each kind of handle has it.
+/// The generation, at the position that depends on the type of the handle.
 fn generation_in(handle: &Handle) -> Option<u32> {
     let place = match (handle.kind, handle.bytes) {
-        // tmpfs, before the number of the inode.
+        // tmpfs: before the inode number.
         (1, 12) => 0,
-        // `FILEID_INO32_GEN`, as most filesystems have it.
+        // `FILEID_INO32_GEN`, the type of most filesystems.
         (1, _) => 1,
-        // `FILEID_INO32_GEN` with the flag by which xfs says that the number takes 64 bits.
+        // `FILEID_INO32_GEN` with the flag of xfs for 64-bit inode numbers.
         (0x81, _) => 2,
-        // `FILEID_BTRFS_WITHOUT_PARENT`, behind the numbers of the file and its subvolume.
+        // `FILEID_BTRFS_WITHOUT_PARENT`: after the numbers of the file and its subvolume.
         (0x4d, _) => 4,
         _ => return None,
     };
     handle.words.get(place).copied()
 }
 
-/// Which process a record is about, and a thread of it that has its memory.
+/// The process that a record is about, and a thread of it that has its memory.
 fn subject(record: &Bytes) -> (TaskId, u32) {
     let long = |at: usize| record[at..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
     let thread = record[offset_of!(HeldRecord, thread)..].first_chunk();
@@ -174,7 +175,7 @@ fn subject(record: &Bytes) -> (TaskId, u32) {
     (id, thread.map_or(0, |bytes| u32::from_ne_bytes(*bytes)))
 }
 
-/// Writes what follows the process in a record, as the kernel side would.
+/// Writes the part of a record after the process, in the format of the kernel side.
 fn write(record: &HeldRecord, to: &mut Vec<u8>) {
     for inode in [record.inode, record.backing] {
         to.extend([inode.dev, inode.generation].iter().flat_map(|word| word.to_ne_bytes()));

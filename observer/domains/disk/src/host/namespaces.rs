@@ -1,11 +1,12 @@
-//! Filesystems that are mounted in other mount namespaces only: those of containers, of services with private mounts.
+//! Finds filesystems that are mounted only in other mount namespaces: those of containers, and of services with private
+//! mounts.
 //!
-//! They are reached through `/proc/PID/root` of a process in the namespace. Which namespaces there are is looked for now and
-//! then; those that have a filesystem that observer's own has not are asked at every report.
+//! They are reached through `/proc/PID/root` of a process in the namespace. A search for namespaces runs from time to
+//! time. Those with a filesystem that observer's own namespace lacks are queried for every report.
 //!
-//! Never asked is what could hang: a filesystem that is no local one, and one that a path leads to through a mount of a
-//! network or FUSE filesystem. Not seen: a filesystem that came since the last look, in a namespace that had none of its
-//! own; filesystems below a root that the process has left, or that another is mounted over.
+//! A query that could hang is never made: for a filesystem that is not local, or for a path through a mount of a
+//! network or FUSE filesystem. Not visible: a filesystem mounted since the last search, in a namespace that had none of
+//! its own; and filesystems below a root that the process has left, or below another mount.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,38 +24,39 @@ use observer_core::facts::{
 };
 use observer_host::mounts::{Mounts, is_local};
 
-/// Nanoseconds between two looks for namespaces: a link is read of each process, two microseconds each.
+/// Nanoseconds between two searches for namespaces. A search reads one link per process, at two microseconds each.
 const LOOK_AGAIN: u64 = 10_000_000_000;
 
-/// So many namespaces are looked into, and so many with filesystems of their own are asked at each report.
+/// The limits of namespaces per search, and of namespaces with filesystems of their own that are queried for each
+/// report.
 const LOOKED_INTO: usize = 1024;
 const ASKED: usize = 64;
 
-/// A mount namespace, by the number that its link in `/proc` has.
+/// A mount namespace, by the number in its link in `/proc`.
 type Number = Vec<u8>;
 
-/// The namespaces that have filesystems of their own.
+/// The namespaces with filesystems of their own.
 #[derive(Debug, Default)]
 pub struct Namespaces {
     known: Option<Known>,
-    /// When they were last looked for, nanoseconds of the boot clock; `None` before the first report.
+    /// The time of the last search, nanoseconds of the boot clock; `None` before the first report.
     looked: Option<u64>,
-    /// A look that is under way.
+    /// The running search.
     looking: Option<JoinHandle<Known>>,
 }
 
-/// What a look has found.
+/// The results of a search.
 #[derive(Debug, Default)]
 struct Known {
-    /// A process of each namespace, as it is called in `/proc`.
+    /// One process of each namespace, by its name in `/proc`.
     processes: BTreeMap<Number, String>,
-    /// How many were not looked into, or are not asked.
+    /// The number of namespaces that were not searched, or are not queried.
     unread: u64,
 }
 
 impl Namespaces {
-    /// Begins to look, if it is time to, beside what else is done for the report. Not for the first report: that comes before
-    /// all else is known.
+    /// Starts a search if one is due, in parallel with the other work for the report. The first report has no search:
+    /// it comes before everything else is known.
     pub fn begin(&mut self, root: &Path, now: u64) {
         match self.looked {
             None => self.looked = Some(now.saturating_sub(LOOK_AGAIN)),
@@ -63,7 +65,7 @@ impl Namespaces {
                 let folder = root.to_owned();
                 match std::thread::Builder::new().spawn(move || look(&folder)) {
                     Ok(looking) => self.looking = Some(looking),
-                    // There may be no more threads.
+                    // The limit of threads may be reached.
                     Err(_) => self.known = Some(look(root)),
                 }
             }
@@ -71,7 +73,7 @@ impl Namespaces {
         }
     }
 
-    /// Mounts and space of what is mounted elsewhere, once they have been looked for.
+    /// Mounts and space of filesystems in other mount namespaces, once a search is complete.
     pub fn tell(&mut self, root: &Path, own: &Mounts, now: u64, out: &mut Vec<Fact>) {
         if let Some(looking) = self.looking.take() {
             self.known = looking.join().ok();
@@ -84,7 +86,7 @@ impl Namespaces {
             for (dev, told) in only_there(&folder, &own) {
                 others.entry(dev).or_insert(told);
             }
-            // It has ended, or its number is another process's by now.
+            // The process has ended, or its number belongs to another process by now.
             if namespace(&folder).as_ref() != Some(number) {
                 self.looked = Some(now.saturating_sub(LOOK_AGAIN));
             }
@@ -98,7 +100,7 @@ impl Namespaces {
     }
 }
 
-/// Looks for namespaces, and into each of them.
+/// Searches for namespaces, and reads the mounts of each.
 fn look(root: &Path) -> Known {
     let processes = root.join("proc");
     let own = namespace(&processes.join("self"));
@@ -127,19 +129,19 @@ fn namespace(process: &Path) -> Option<Number> {
     Some(fs::read_link(process.join("ns/mnt")).ok()?.into_os_string().into_encoded_bytes())
 }
 
-/// The devices of all that observer's own namespace has.
+/// The devices of all mounts in observer's own namespace.
 fn devices(own: &Mounts) -> BTreeSet<u32> {
     own.all().map(|mount| mount.dev).collect()
 }
 
-/// What a namespace has that `own` has not, and what may be asked.
+/// The local mounts of a namespace that `own` lacks and that may be queried.
 fn others<'a>(mounts: &'a Mounts, own: &'a BTreeSet<u32>) -> impl Iterator<Item = &'a Mount> {
     mounts.reached_locally().filter(|mount| is_local(mount) && !mount.read_only && !own.contains(&mount.dev))
 }
 
 type MountSpace = (Mount, observer_core::facts::disk::Space);
 
-/// The filesystems that only the process with this folder sees, each by the first of its mounts that can be asked.
+/// The filesystems that only the process with this folder sees, each by its first mount that can be queried.
 fn only_there(process: &Path, own: &BTreeSet<u32>) -> BTreeMap<u32, MountSpace> {
     let mut told = BTreeMap::new();
     let Some(mounts) = Mounts::of(process) else { return told };
@@ -149,7 +151,7 @@ fn only_there(process: &Path, own: &BTreeSet<u32>) -> BTreeMap<u32, MountSpace> 
         }
         let Some(below) = mount.point.strip_prefix(b"/") else { continue };
         let point: PathBuf = process.join("root").join(OsStr::from_bytes(below));
-        // What is in RAM and empty is the folder of devices of some service: there is one of each.
+        // An empty filesystem in RAM is the private `/dev` of a service: every such service has one.
         if let Some(space) = statvfs(&point).filter(|space| space.used > 0) {
             let point = point.into_os_string().into_encoded_bytes();
             told.insert(mount.dev, (Mount { point, ..mount.clone() }, space));

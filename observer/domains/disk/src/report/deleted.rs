@@ -1,4 +1,4 @@
-//! The view `deleted-open`: one row for each inode.
+//! The view `deleted-open`: one row per inode.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use observer_core::{
     units,
 };
 
-/// The smallest file in bytes that gets a line about freeing it, if it does not grow.
+/// The smallest file, in bytes, that gets a line about freeing it if it does not grow.
 const WORTH_A_LINE: u64 = 1 << 20;
 
-/// Filesystems that the headline names.
+/// The limit of filesystems in the headline.
 const NAMED: usize = 3;
 
 /// The report of the view.
@@ -34,13 +34,13 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     report
 }
 
-/// The inodes that the rows of a report are about.
+/// The inodes of the rows of a report.
 pub fn inodes(report: &Report) -> Vec<InodeId> {
     let rows = report.tables.iter().flat_map(|table| &table.rows);
     rows.filter_map(|row| if let Subject::Inode(inode) = row.subject { Some(inode) } else { None }).collect()
 }
 
-/// The columns. What the end of a file gives back has a place in tables where it differs from what the file takes.
+/// The columns. `differs`: whether tables show the bytes that a deletion frees, because they differ from the blocks.
 fn columns(differs: bool) -> Vec<Column> {
     let reclaimable = Column::gauge("reclaimable", Unit::Bytes).adding();
     let reclaimable = if differs { reclaimable.shown("FREES", 2) } else { reclaimable };
@@ -75,7 +75,7 @@ fn row(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>
     let path = known.as_deref().map(printable);
     let allocated = file.allocated();
     let growth = file.growth(now);
-    // The growth of a file known from inode lists only is that between their last two readings.
+    // The growth of a file that is known from inode lists only is that between their last two readings.
     let (from, to) = match state.lists.readings().filter(|_| file.is_listed_alone()) {
         Some(readings) => readings,
         None => (context.previous.boot, now),
@@ -126,7 +126,7 @@ fn emphasis(grows: bool, worth: bool, magic: Magic) -> Emphasis {
     }
 }
 
-/// Seconds of the Unix epoch at a time of the boot clock, to the millisecond.
+/// Seconds of the Unix epoch for the boot-clock time `at`, to the millisecond.
 fn wall(at: u64, context: &Context<'_>) -> f64 {
     let ago = context.now.boot.saturating_sub(at);
     (context.now.wall.saturating_sub(ago) / 1_000_000) as f64 / 1e3
@@ -144,7 +144,7 @@ fn deleted(file: &HeldFile, context: &Context<'_>) -> String {
     }
 }
 
-/// What the deleted files of one filesystem take.
+/// The bytes that the deleted files of one filesystem take.
 #[derive(Default)]
 struct Share {
     files: u64,
@@ -213,7 +213,7 @@ fn totals(files: &[(InodeId, &HeldFile)]) -> Vec<Total> {
     ]
 }
 
-/// Why values are missing.
+/// Notes that explain missing values.
 fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
     let pathless: BTreeSet<InodeId> = files

@@ -1,4 +1,4 @@
-//! The rows of the view `disk` about filesystems: how full, how fast, until when, and what files explain of it.
+//! The rows about filesystems in the view `disk`: how full, how fast, until when, and the growth that files explain.
 
 use super::limits::{self, Bound};
 use crate::{mounted, space::Filesystem, state::DiskState};
@@ -11,21 +11,21 @@ use observer_core::{
     units,
 };
 
-/// A filesystem that is full within this many seconds is an alarm.
+/// A filesystem raises an alarm if it is full within this many seconds.
 const SOON: f64 = 3600.0;
 
-/// The metric of OpenTelemetry's conventions for space, and its attribute.
+/// The space metric of OpenTelemetry's conventions, and its attribute.
 const USAGE: &str = "system.filesystem.usage";
 const STATE: &str = "system.filesystem.state";
 
 const OVERLAY: &[u8] = b"overlay";
 
-/// One filesystem's row, and what headline and notes need.
+/// The row of one filesystem, and the values for headline and notes.
 pub struct FilesystemRow {
     pub row: Row,
-    /// How full it is: how near the nearest of its limits is, 0 to 1.
+    /// How near its nearest limit is, 0 to 1.
     pub full: f64,
-    /// Whether it is nearly full, or has a time at which it will be.
+    /// Whether it is nearly full, or a time is known at which it will be full.
     pub fills: bool,
     /// A sentence about it.
     pub sentence: String,
@@ -33,15 +33,15 @@ pub struct FilesystemRow {
     pub unaccounted: bool,
     /// Whether more of its files grew than were queried in time.
     pub late: bool,
-    /// Whether it does not yet count the delayed allocation of its files as used.
+    /// Whether the delayed allocation of its files does not count as used yet.
     pub promised: bool,
-    /// Whether its files are those of another filesystem, which accounts for them.
+    /// Whether its files belong to another filesystem, which counts their growth.
     pub stacked: bool,
     /// Whether there is no trend yet.
     pub early: bool,
 }
 
-/// One mount of each filesystem whose space is known.
+/// One mount for each filesystem with known space.
 pub fn mounts(state: &DiskState) -> impl Iterator<Item = &Mount> {
     let mut seen = std::collections::BTreeSet::new();
     let has_space = |dev| state.spaces.get(dev).is_some_and(|known| known.space.size > 0);
@@ -92,7 +92,7 @@ pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyste
     let space = known.map(|known| known.space).unwrap_or_default();
     let now = context.now.boot;
     let trend = known.and_then(|known| slope::trend(&known.used, now));
-    // Before there is a trend: the rate of the last interval, which is too little to say when it is full.
+    // Without a trend: the rate of the last interval, which is too little to predict a time.
     let last = known.and_then(|known| known.used.rate(context.previous.boot, now));
     let inodes_rate = known.filter(|_| space.inodes > 0).and_then(|known| {
         let trend = slope::trend(&known.inodes_used, now).map(|trend| trend.rate);
@@ -156,7 +156,7 @@ pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyste
     }
 }
 
-/// By how much a filesystem grew over the window, and which part files explain.
+/// The growth of a filesystem over the window, and the part that files explain.
 struct Growths {
     /// Whether writes to it have events.
     has_events: bool,
@@ -165,7 +165,7 @@ struct Growths {
     /// Whether delayed allocation counts as used only when it is written.
     counts_later: bool,
     all: Option<i64>,
-    /// Named files, and unlinked ones.
+    /// Bytes of growth of named and of unlinked files.
     files: Option<(i64, i64)>,
 }
 
@@ -190,12 +190,12 @@ impl Growths {
         }
     }
 
-    /// The rest: metadata, and writes without events.
+    /// The unexplained growth: metadata, and writes without events.
     fn unexplained(&self) -> Option<i64> {
         self.left().filter(|_| !self.is_promised())
     }
 
-    /// Whether the rest is negative because of delayed allocation.
+    /// Whether the unexplained growth is negative because of delayed allocation.
     fn is_promised(&self) -> bool {
         self.counts_later && self.left().is_some_and(|left| left < 0)
     }

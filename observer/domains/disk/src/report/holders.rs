@@ -1,4 +1,4 @@
-//! What holds a deleted file, for JSON and for readers: processes, and the kernel.
+//! The holders of a deleted file, for JSON and for readers: processes, and the kernel.
 
 use super::reclaim;
 use crate::{
@@ -12,7 +12,7 @@ use observer_core::{
     report::{Value, process},
 };
 
-/// All holders as JSON has them: an object for each kind of hold.
+/// All holders for JSON: an object for each kind of hold.
 pub fn list(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> Value {
     let processes = file.processes();
     let by_processes = processes.iter().flat_map(|id| holds(*id, file, state, context));
@@ -38,7 +38,7 @@ fn holds(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) 
         let Value::Object(fields) = process::object(id, context.processes, context.request) else {
             return Value::Missing;
         };
-        // A process with two kinds of hold wrote once: the sum over holders stays the sum.
+        // A process with two kinds of hold has its written bytes only once, so that the sum over holders is right.
         let written = if place == 0 { Value::unsigned(written) } else { Value::Missing };
         hold(fields, how, &fds, written, how == "fd" && reclaim::appends(holder))
     };
@@ -70,7 +70,7 @@ fn hold(
     Value::Object(fields)
 }
 
-/// All holders for readers.
+/// All holders, as text for readers.
 pub fn named(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
     match state.kernel_holder(inode, file) {
         Some(KernelHolder::Swap) => return "the kernel, as swap".to_owned(),

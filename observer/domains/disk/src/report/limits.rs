@@ -1,4 +1,4 @@
-//! What fills a filesystem first: its blocks, its inodes, or another limit; and when.
+//! Finds the limit that a filesystem reaches first (blocks, inodes, or another limit), and the time.
 
 use crate::space::{Filesystem, Limited};
 use observer_core::{
@@ -11,14 +11,14 @@ use observer_core::{
     units,
 };
 
-/// A filesystem that takes longer to fill than this many seconds, ten years, does not fill.
+/// A filesystem does not count as filling if it takes longer than this many seconds (ten years).
 const NEVER: f64 = 10.0 * 365.25 * 86400.0;
 
 /// One limit of a filesystem, and how near it is.
 #[derive(Debug)]
 pub struct Bound {
     pub kind: BoundKind,
-    /// What the limit belongs to, if that is not the filesystem.
+    /// The owner of the limit, if that is not the filesystem.
     pub of: Option<String>,
     used: u64,
     left: u64,
@@ -59,13 +59,14 @@ impl Bound {
         Self { of, ..Self::new(BoundKind::Other(limit.kind), limit.used, limit.left, &limited.rest, now) }
     }
 
-    /// Which part is used, 0 to 1. For blocks as `df` counts it: relative to what a user without privileges can use.
+    /// The used part, 0 to 1. For blocks as `df` counts it: relative to the space that a user without privileges can
+    /// use.
     pub fn full(&self) -> f64 {
         let usable = self.used.saturating_add(self.left);
         if usable == 0 { 0.0 } else { self.used as f64 / usable as f64 }
     }
 
-    /// When it is reached, for readers.
+    /// The time until the limit is reached, as text for readers.
     pub fn words(&self) -> String {
         let words =
             if self.left == 0 && self.used > 0 { "full".to_owned() } else { self.full_in.words(self.trend) };
@@ -76,7 +77,7 @@ impl Bound {
         }
     }
 
-    /// A sentence about the filesystem of `mount`, of which `reserved` bytes are for privileged users.
+    /// A sentence about the filesystem of `mount`. `reserved`: its bytes for privileged users.
     pub fn sentence(&self, mount: &Mount, reserved: u64) -> String {
         let point = printable(&mount.point);
         let full = units::share(self.full());
@@ -110,7 +111,7 @@ impl Bound {
     }
 }
 
-/// When a limit is reached: seconds, and the earliest and latest that the trend allows.
+/// The time until a limit is reached, in seconds: expected, earliest and latest by the trend.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Full {
     pub expected: Option<f64>,
@@ -119,7 +120,7 @@ pub struct Full {
 }
 
 impl Full {
-    /// There is a time only for a trend that certainly rises: its interval does not contain zero.
+    /// Only a trend that certainly rises gives a time: its interval does not contain zero.
     fn of(left: u64, trend: Option<Trend>) -> Self {
         let Some(trend) = trend.filter(|trend| trend.low > 0.0) else { return Self::default() };
         let within = |rate: f64| Some(left as f64 / rate).filter(|seconds| *seconds < NEVER);
@@ -140,8 +141,8 @@ impl Full {
     }
 }
 
-/// The limits of a filesystem, the one that is reached first at the front: by its time, or else by how full it is. Blocks
-/// come first among equals, unless nothing is left.
+/// The limits of a filesystem, sorted by the time at which they are reached, or else by how full they are. Among
+/// equals, blocks come first, unless nothing is left.
 pub fn bounds(filesystem: &Filesystem, now: u64) -> Vec<Bound> {
     let space = filesystem.space;
     let mut bounds = vec![Bound::new(BoundKind::Space, space.used, space.available, &filesystem.used, now)];
@@ -155,7 +156,7 @@ pub fn bounds(filesystem: &Filesystem, now: u64) -> Vec<Bound> {
         Some(seconds) => seconds,
         None => f64::INFINITY,
     };
-    // Where nothing is left, a limit beside the blocks is why.
+    // If nothing is left, a limit other than the blocks is the reason.
     let is_why = |bound: &Bound| time(bound) == 0.0 && bound.kind != BoundKind::Space;
     bounds.sort_by(|left, right| {
         let by_time = time(left).total_cmp(&time(right)).then(is_why(right).cmp(&is_why(left)));

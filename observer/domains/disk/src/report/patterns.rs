@@ -1,5 +1,5 @@
-//! What fills disks, if the facts show it: a service that restarts again and again and logs each time, a log that grows by
-//! many small appends, temporary files left by processes that have ended.
+//! Common causes of a full disk, if the facts show them: a service that restarts again and again and logs each time, a
+//! log that grows by many small appends, and temporary files of ended processes.
 //!
 //! Only watched files count: a file is no longer watched a minute after its last event.
 
@@ -12,13 +12,14 @@ use super::reclaim;
 use crate::{growth::file::GrowingFile, notes::DiskNote, state::DiskState};
 use observer_core::{domain::Context, facts::TaskId, report::Note, text::printable, units};
 
-/// How many processes of one name must have ended after writing to a file to count as one that restarts.
+/// A program counts as restarting if this many processes of its name wrote to one file and ended.
 const STARTS: u64 = 3;
 /// Folders for temporary files.
 const TEMPORARY: [&[u8]; 3] = [b"tmp", b"temp", b"shm"];
 
-/// A file that grew by so many bytes, in so many appends and reports, is a log if an append is a line: on average at most
-/// so many bytes. A file that is written in blocks is none, nor one that is overwritten in place or written at once.
+/// A file is a log if it grew by this many bytes, in at least these numbers of appends and reports, and if an append is
+/// a line: on average at most this many bytes. A file that is written in blocks, overwritten in place, or written at
+/// once is no log.
 const LOG: u64 = 1 << 20;
 const LINES: u64 = 1000;
 const REPORTS: u64 = 5;
@@ -33,23 +34,23 @@ struct Restarted<'a> {
 
 /// A file that grew by many small appends.
 struct Appended<'a> {
-    /// Bytes by which it grew, and by how many appends.
+    /// Bytes by which it grew, and the number of appends.
     bytes: u64,
     appends: u64,
     path: &'a [u8],
     by: Vec<String>,
 }
 
-/// The files in one folder that were left by ended processes.
+/// The files in one folder that ended processes left.
 #[derive(Default)]
 struct Left {
     files: u64,
-    /// Of their blocks.
+    /// Bytes of their blocks.
     bytes: u64,
     makers: BTreeSet<String>,
 }
 
-/// Notes about each pattern: the largest few, and how many others there are.
+/// Notes about each pattern: the largest few, and the number of the others.
 pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
     let (mut restarted, mut appended) = (Vec::new(), Vec::new());
     let mut left: BTreeMap<&[u8], Left> = BTreeMap::new();
@@ -146,10 +147,10 @@ fn restarts<'a>(
     many.map(move |(name, starts)| Restarted { starts, path, name })
 }
 
-/// A file that grows by many small appends. Their number is known if each has an event.
+/// A file that grows by many small appends. Their number is known if each append has an event.
 fn appends<'a>(file: &GrowingFile, path: &'a [u8], context: &Context<'_>) -> Option<Appended<'a>> {
     let growing = &file.growing;
-    // Appends are counted a little later than the size is known, so the shown size of an append is never too large.
+    // Appends are counted a little later than the size is read, so the shown size of an append is never too large.
     let (bytes, appends) = (file.size().saturating_sub(growing.first_size), growing.appends);
     let is_log =
         growing.exact && bytes >= LOG && appends >= LINES && bytes / appends <= LINE && file.grew >= REPORTS;
@@ -157,7 +158,7 @@ fn appends<'a>(file: &GrowingFile, path: &'a [u8], context: &Context<'_>) -> Opt
     is_log.then(|| Appended { bytes, appends, path, by: by.into_iter().collect() })
 }
 
-/// Whether a file was made while observed, is not empty, and all of its writers have ended.
+/// Whether a file was created while observed, is not empty, and all of its writers have ended.
 fn is_left(file: &GrowingFile, state: &DiskState) -> bool {
     let ended = |(id, _): &(TaskId, u64)| state.growth.end_of(*id).is_some();
     file.made
@@ -166,14 +167,14 @@ fn is_left(file: &GrowingFile, state: &DiskState) -> bool {
         && file.growing.writers.iter().all(ended)
 }
 
-/// The folder of a path below one for temporary files.
+/// The folder of `path`, if it is in a folder for temporary files.
 fn folder(path: &[u8]) -> Option<&[u8]> {
     let end = path.iter().rposition(|byte| *byte == b'/')?;
     let folder = path.get(..end)?;
     folder.split(|byte| *byte == b'/').any(|part| TEMPORARY.contains(&part)).then_some(folder)
 }
 
-/// The name of a process in a sentence: its unit if known, or its command.
+/// The name of a process in a sentence: its unit if known, otherwise its command.
 fn name(id: TaskId, context: &Context<'_>) -> Option<String> {
     let command = context.processes.get(id)?.command()?;
     Some(match context.processes.unit(id) {

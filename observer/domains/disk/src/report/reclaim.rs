@@ -1,4 +1,4 @@
-//! What frees a deleted file safely.
+//! How to free a deleted file safely.
 
 use std::collections::BTreeSet;
 
@@ -18,10 +18,10 @@ use observer_core::{
     units,
 };
 
-/// How many are named; the rest is counted.
+/// The limit of names in a list; the others are counted.
 const NAMED: usize = 3;
 
-/// One sentence: what gives the space back, and what stays.
+/// One sentence: what frees the space, and which part stays.
 pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
     let frees = release(inode, file, state, context);
     let (Some(allocated), Some(reclaimable)) = (file.allocated(), file.reclaimable()) else { return frees };
@@ -60,7 +60,7 @@ pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Co
     }
 }
 
-/// What makes the holders release the file.
+/// The action that makes the holders release the file.
 fn release(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
     match state.kernel_holder(inode, file) {
         Some(KernelHolder::Swap) => {
@@ -98,9 +98,9 @@ fn release(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context
     }
 }
 
-/// A descriptor through which the file can be truncated, and whether all writers append; otherwise the next write leaves a
-/// hole as long as the file was. `None` if a holder only reads, because it would find nothing, or if it is not known how a
-/// holder writes.
+/// A descriptor through which the file can be truncated, and whether all writers append; if one does not, its next
+/// write leaves a hole as long as the file was. `None` if a holder only reads, because it would find no data, or if it
+/// is unknown how a holder writes.
 fn truncatable(file: &HeldFile) -> Option<(Descriptor, bool)> {
     let only_described = file
         .holders
@@ -114,8 +114,8 @@ fn truncatable(file: &HeldFile) -> Option<(Descriptor, bool)> {
     Some((*first, descriptors().all(|descriptor| descriptor.append)))
 }
 
-/// What to restart: services by name, other processes by number. A service that writes to the file may open it again on a
-/// reload, as most do with their logs. What a service runs or maps stays until it is restarted.
+/// What to restart: services by name, other processes by number. A service that writes to the file may reopen it on a
+/// reload, as most do with their logs. A file that a service executes or maps stays until the service restarts.
 fn restart(file: &HeldFile, context: &Context<'_>) -> String {
     let (mut reload, mut restart) = (BTreeSet::new(), BTreeSet::new());
     let mut processes = Vec::new();
@@ -142,12 +142,12 @@ fn restart(file: &HeldFile, context: &Context<'_>) -> String {
     if parts.is_empty() { "who holds it is not known".to_owned() } else { parts.join(", and ") }
 }
 
-/// The systemd service that a process belongs to: what can be restarted by that name.
+/// The systemd service of a process, by the name with which it can be restarted.
 pub fn service(id: TaskId, context: &Context<'_>) -> Option<String> {
     context.processes.unit(id).filter(|unit| unit.ends_with(".service"))
 }
 
-/// The first names of a list, and how many more there are.
+/// The first names of a list, and the number of the others.
 pub fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {

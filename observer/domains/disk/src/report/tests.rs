@@ -1,4 +1,4 @@
-//! Reports of invented facts.
+//! Reports from invented facts.
 
 use crate::views;
 use crate::{
@@ -100,7 +100,7 @@ impl Fixture {
         self.take(DiskFact::Asked { inode, answer: Answer { stat, path: Some(path.into()) } });
     }
 
-    /// A second passes, and a report is due.
+    /// One second passes, and a report is due.
     fn due(&mut self) -> Report {
         self.previous = self.now;
         self.now.boot += SECOND;
@@ -481,7 +481,7 @@ fn each_of_many_growing_files_has_its_turn_and_is_not_queried_afterwards() {
         for file in wants.growing {
             let known = &mut asked[file.inode.ino as usize];
             let stat = Stat { size: MIB, allocated: MIB };
-            // An answer that is equal to the last one is dropped on its way.
+            // An answer that equals the last one is not delivered.
             if *known == 0 {
                 fixture.take(DiskFact::Found { inode: file.inode, found: Found::File { stat, path: None } });
             }
@@ -489,7 +489,7 @@ fn each_of_many_growing_files_has_its_turn_and_is_not_queried_afterwards() {
         }
         shown = fixture.due();
     }
-    // The first was due before anything was asked.
+    // The first report was due before the first query.
     assert!(asked.iter().all(|times| (1..=2).contains(times)), "{asked:?}");
     assert!(fixture.queries(&shown).growing.is_empty());
     fixture.now.boot += 60 * SECOND;
@@ -547,7 +547,7 @@ fn rows_of_writers_that_are_not_shown_are_not_made_and_the_report_is_the_same() 
         let id = TaskId { start: 101 * SECOND, tgid: 5000 + number };
         let comm = format!("writer-{}", number % 7).into_bytes();
         fixture.processes.apply(&ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false });
-        // Neither by number nor in its reverse.
+        // The order by bytes is neither the order by number nor its reverse.
         let written = (number * 17 % 41) * MIB;
         fixture.take(DiskFact::Written { id, written, cancelled: 0 });
     }
@@ -555,7 +555,7 @@ fn rows_of_writers_that_are_not_shown_are_not_made_and_the_report_is_the_same() 
     fixture.take(DiskFact::Space { dev: LOG.dev, space });
     let whole = fixture.due();
     assert_eq!(whole.tables[1].rows.len(), 40);
-    // The last two are columns of filesystems, by which writers are not sorted, whether they have them or not.
+    // `rate` and `used` are columns of filesystems. Writers are not sorted by them, even if they have such a column.
     for sort in
         [None, Some(("written", false)), Some(("pid", true)), Some(("rate", true)), Some(("used", false))]
     {
@@ -582,7 +582,7 @@ fn rows_of_writers_that_are_not_shown_are_not_made_and_the_report_is_the_same() 
     }
 }
 
-/// What notes of this code say.
+/// The texts of the notes with the code `code`.
 fn texts(report: &Report, code: &str) -> Vec<String> {
     report.notes.iter().filter(|note| note.kind.code == code).map(|note| note.text.clone()).collect()
 }
@@ -623,7 +623,7 @@ fn the_largest_few_of_many_folders_and_files_are_named_and_the_others_counted() 
     };
     for number in 1..=50 {
         grown(&mut fixture, number, format!("/var/tmp/{number}/a"), of(number, 6));
-        // The more often it is started over, the higher the number.
+        // Higher numbers have more restarts.
         grown(&mut fixture, 100 + number, format!("/var/log/{number}"), of(100 + number, 2 + number));
     }
     let report = fixture.due();

@@ -20,7 +20,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let mut filesystems: Vec<filesystem::FilesystemRow> =
         filesystem::mounts(state).map(|mount| filesystem::row(mount, state, context)).collect();
     filesystems.sort_by(|left, right| right.full.total_cmp(&left.full));
-    // The fullest one, and the next if there is something to say about it.
+    // The fullest filesystem, and the next one if it fills.
     let next = filesystems.iter().skip(1).take(1).filter(|next| next.fills);
     let headline =
         filesystems.iter().take(1).chain(next).map(|filesystem| filesystem.sentence.clone()).collect();
@@ -88,7 +88,7 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     report
 }
 
-/// The rows of processes without cells, unless they must be merged.
+/// The draft: rows of processes, without cells unless rows must be merged.
 pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
     let (writers, _) = writing::table(state, context, true);
     context.report(vec![Table::new(FILESYSTEMS, filesystem::columns(), Vec::new()), writers])

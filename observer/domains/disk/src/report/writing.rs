@@ -1,4 +1,4 @@
-//! The rows of the view `disk` about processes that write, with the files that they make grow.
+//! The rows about writing processes in the view `disk`, with the files that they make grow.
 
 use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
 
@@ -16,7 +16,7 @@ use observer_core::{
     view::{GroupBy, Request, Sort},
 };
 
-/// How many files of a process are listed, the largest first.
+/// The limit of files listed for a process, the largest first.
 const FILES: usize = 10;
 
 /// The columns, in the order of the cells.
@@ -34,41 +34,41 @@ fn columns(context: &Context<'_>) -> Vec<Column> {
     columns
 }
 
-/// A process that wrote while observed: it may get a row.
+/// A process that wrote while observed. It may get a row.
 struct Writer<'a> {
     id: TaskId,
     wrote: WriteTotals,
     making: RowContext<'a>,
 }
 
-/// How the row of a process is made.
+/// The inputs for the row of a process.
 #[derive(Clone, Copy)]
 struct RowContext<'a> {
     state: &'a DiskState,
     context: &'a Context<'a>,
-    /// Rows have no cells.
+    /// Whether rows have no cells.
     empty: bool,
 }
 
-/// The rows of processes that wrote while observed, without cells in a draft unless they must be merged; and whether a file
-/// that a row lists has no path.
+/// The rows of processes that wrote while observed; in a draft without cells, unless rows must be merged. Also returns
+/// whether a listed file has no path.
 pub fn table(state: &DiskState, context: &Context<'_>, is_draft: bool) -> (Table, bool) {
     let making = RowContext { state, context, empty: is_draft && context.request.by == GroupBy::Process };
     let writers = writers(state).into_iter().map(|(id, wrote)| Writer { id, wrote, making });
     let writers: Vec<Writer<'_>> = writers.collect();
     let pathless = !is_draft && writers.iter().any(Writer::is_pathless);
     let rank = |Writer { id, wrote, .. }: &Writer<'_>| (Reverse((wrote.recent, wrote.bytes)), *id);
-    // A column that filesystems have as well sorts those.
+    // A column that filesystems also have sorts their table.
     let is_theirs = |sort: &Sort| filesystem::columns().iter().any(|column| column.name == sort.column);
     let sort = context.request.sort.clone().filter(|sort| !is_theirs(sort));
     let request = Request { sort, ..context.request.clone() };
     (shape::table("writers", columns(context), writers, rank, &request, context.processes), pathless)
 }
 
-/// What each process wrote.
+/// The bytes that each process wrote.
 fn writers(state: &DiskState) -> BTreeMap<TaskId, WriteTotals> {
     let mut writers: BTreeMap<TaskId, WriteTotals> = state.writers.iter().collect();
-    // Writes that never reach storage (to a file in RAM), and small ones, are known from the files only.
+    // Small writes, and writes that never reach storage (to a file in RAM), are known from the files only.
     for (id, work) in state.growth.shares() {
         let wrote = writers.entry(id).or_default();
         wrote.bytes = wrote.bytes.max(work.written);
@@ -76,7 +76,7 @@ fn writers(state: &DiskState) -> BTreeMap<TaskId, WriteTotals> {
     }
     for (id, wrote) in &mut writers {
         match state.growth.end_of(*id) {
-            // A report has shown its end.
+            // A report has shown its exit.
             Some(true) if !wrote.ended => *wrote = WriteTotals::default(),
             Some(_) => wrote.ended = true,
             None => {}
@@ -129,7 +129,7 @@ impl Writer<'_> {
         Value::real((elapsed > 0.0).then(|| bytes as f64 / elapsed))
     }
 
-    /// The files that it made grow and by how many bytes, the largest first.
+    /// The files that the process made grow and their bytes of growth, the largest first.
     fn files(&self) -> Vec<(InodeId, &GrowingFile, u64)> {
         let mut files: Vec<_> = self.making.state.growth.files_of(self.id).collect();
         files.sort_by_key(|(inode, file, written)| (Reverse((file.recent(self.id), *written)), *inode));

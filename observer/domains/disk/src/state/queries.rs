@@ -1,6 +1,7 @@
-//! The host queries of the disk domain for its next report: files by their turns, mappings, inode lists, names.
+//! The host queries of the disk domain for its next report: files in their turns, mappings, inode lists, names.
 //!
-//! No fact between a query and its report changes which files were queried. So the state knows them when the report is due.
+//! No fact between a query and its report changes which files were queried. So the state knows them when the report is
+//! due.
 
 use crate::views;
 use std::collections::BTreeSet;
@@ -20,21 +21,22 @@ use observer_core::{
     wants::HostQueries,
 };
 
-/// How many files are queried for their exact blocks for each report: each costs some ten microseconds. Of deleted files
-/// these are the largest, of growing files each in its turn.
+/// The limit of files per report that are queried for their exact blocks; each query costs about ten microseconds.
+/// Among deleted files the largest are queried; growing files take turns.
 pub const FILES_A_REPORT: usize = 1000;
 
-/// How many files are queried for shared extents for each report: with many of them, each may cost as much as all else.
+/// The limit of files per report that are queried for shared extents. A file with many extents may cost as much as all
+/// other queries.
 const EXTENTS: usize = 16;
 
-/// Nanoseconds after which mappings are read again without a sign of a change.
+/// Nanoseconds between two readings of mappings without a sign of a change.
 const MAPPINGS_EVERY: u64 = 10_000_000_000;
 
 /// The same while no holder of a file allows a query for its numbers.
 const UNREACHABLE_EVERY: u64 = 2_000_000_000;
 
 impl DiskState {
-    /// What the rows of `shown`, which are about `inodes`, still lack.
+    /// The host queries for the rows of `shown`, which are about `inodes`.
     pub(crate) fn queries(&self, shown: &Report, inodes: &[InodeId], context: &Context<'_>) -> HostQueries {
         let mut queries = DiskQueries {
             mappings: self.wants_mappings(context.now),
@@ -68,7 +70,7 @@ impl DiskState {
         HostQueries::of_names(names, context.request.cmdline).with(queries)
     }
 
-    /// Growing files that need a query, in the order of their turns: the first [`FILES_A_REPORT`] are queried.
+    /// Growing files that need a query, sorted by turn: the first [`FILES_A_REPORT`] are queried.
     fn in_turn(&self) -> Vec<InodeId> {
         let concerns =
             |file: &GrowingFile| self.queries_for(views::DISK) || !self.holders_by_scan && file.unlinked;
@@ -108,8 +110,8 @@ impl DiskState {
         files.collect()
     }
 
-    /// Whether holders without a descriptor are scanned: now and then, often while no other scan reads a file's numbers, and
-    /// with the inode lists, of which only files without a holder count.
+    /// Whether to scan holders without a descriptor: from time to time, often while no other scan reads a file's
+    /// numbers, and with the inode lists, which count only for files without a holder.
     pub(super) fn wants_mappings(&self, now: Timestamp) -> bool {
         let unreachable = self.held().any(|(_, file)| !file.holders.is_empty() && file.unreachable());
         let every = if unreachable { UNREACHABLE_EVERY } else { MAPPINGS_EVERY };
@@ -130,7 +132,7 @@ impl DiskState {
         self.lists.due(now.boot, need)
     }
 
-    /// The files that are queried for shared extents, the largest first. No fact after the query changes which they are.
+    /// The files that are queried for shared extents, the largest first. No fact after the query changes the selection.
     pub(super) fn extents(&self, now: Timestamp) -> BTreeSet<FileHandle> {
         if !self.queries_for(views::DELETED_OPEN) {
             return BTreeSet::new();

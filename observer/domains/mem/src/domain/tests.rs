@@ -1,4 +1,4 @@
-//! Reports of facts, without a kernel.
+//! Reports from facts, without a kernel.
 
 use crate::views;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ const SECOND: u64 = 1_000_000_000;
 const GROWING: TaskId = TaskId { start: 1, tgid: 10 };
 const RESTING: TaskId = TaskId { start: 2, tgid: 20 };
 
-/// A state, and what a report of it is made with.
+/// A state, and the context of its reports.
 struct Fixture {
     state: MemState,
     session: SessionFact,
@@ -103,7 +103,7 @@ impl Fixture {
         self.apply(MemFact::Limit { cgroup: b"/a".to_vec(), nearest });
     }
 
-    /// A minute of one process that grows by a MiB a second, and one that does not.
+    /// One minute in which one process grows by 1 MiB a second and another does not grow.
     fn minute(&mut self) {
         self.counters(RESTING, 500 * MIB);
         for second in 1..=60 {
@@ -271,7 +271,7 @@ fn the_headline_names_the_growing_process() {
     assert!(headline[1].starts_with("One process grows: 10 worker.py, +60 MiB a minute."), "{headline:?}");
 }
 
-/// Processes of which some grow, some rest, some have just come, one has ended.
+/// Processes: some grow, some are flat, some are new, and one has ended.
 fn crowd() -> Fixture {
     let mut fixture = Fixture::new();
     let id = |tgid| TaskId { start: tgid, tgid };
@@ -308,7 +308,7 @@ fn rows_that_are_not_shown_are_not_made_and_add_up_all_the_same() {
 #[test]
 fn sums_are_exact_by_every_key() {
     let id = |tgid: u32| TaskId { start: 7, tgid: tgid.into() };
-    // Who shares a program shares neither unit nor container with all of its kind.
+    // The three periods differ, so the groups by program, unit and container overlap.
     let comm = |tgid: u32| format!("worker-{}", tgid % 3);
     let unit = |tgid: u32| format!("job-{}.service", tgid % 4);
     let container = |tgid: u32| (tgid % 5 < 2).then(|| format!("{:064x}", tgid % 5));
@@ -367,7 +367,7 @@ fn sums_are_exact_by_every_key() {
                 assert_eq!(row.cells[at("mapped")], Value::Unsigned(asked), "mapped of {group:?}");
             }
             assert_eq!(table.rows.len(), top.unwrap_or(usize::MAX).min(truth.len()), "by {name}");
-            // People see what is resident: file, anonymous and shared memory.
+            // Readers see resident memory: file, anonymous and shared memory.
             let rss = |row: &Row| row.cells[at("rss")].number().expect("it is known");
             let shown: f64 = table.rows.iter().map(rss).sum();
             let hidden =
@@ -388,7 +388,7 @@ fn a_draft_names_the_processes_that_the_report_will_show() {
     let draft = fixture.state.draft(&fixture.context());
     assert_eq!(shown(&draft), shown(&fixture.report()));
     assert!(draft.tables[0].rows.iter().all(|row| row.cells.is_empty()));
-    // What jumps just before the first report is shown by it, and so is in its draft.
+    // The first report and its draft show a jump just before it.
     fixture.counters(TaskId { start: 55, tgid: 55 }, 900 * MIB);
     fixture.now.boot += SECOND;
     let draft = shown(&fixture.state.draft(&fixture.context()));
@@ -447,7 +447,7 @@ fn a_kill_is_reported_with_its_trigger_and_the_process_that_grew_most() {
     fixture.state.delivered(fixture.now);
     assert_eq!(text(&fixture), [""; 0]);
     assert!(!fixture.state.remembers(RESTING));
-    // Of a kernel that tells a number only.
+    // A kernel that reports only the thread number.
     fixture.apply(killed(TaskId { start: 0, ..GROWING }, None));
     assert!(
         text(&fixture)[0].contains(": 10 leaky was killed as 30 asked for more; it held 60 MiB"),
@@ -531,7 +531,7 @@ fn a_restarted_process_that_holds_as_much_again_is_reported() {
           back so soon is needed, which points away from a leak."
         ]
     );
-    // Another that began long after is no successor.
+    // A process that started much later is no successor.
     let other = TaskId { start: 300 * SECOND, tgid: 12 };
     start(&mut fixture, other);
     fixture.counters(other, 60 * MIB);
@@ -589,7 +589,7 @@ fn a_few_of_a_thousand_kills_are_named_and_the_others_counted_for_a_minute() {
     assert_eq!(told[Note::FEW], "Out of memory: 995 more processes were killed in the last minute.");
     let remembered = (1000..2000).filter(|tgid| fixture.state.remembers(TaskId { start: 1, tgid: *tgid }));
     assert!(remembered.count() < 100, "what is remembered has a bound");
-    // Those of the first second leave before those of the second one.
+    // Kills of the first second are forgotten before those of the second one.
     fixture.due(61);
     fixture.state.delivered(fixture.now);
     assert_eq!(
@@ -605,7 +605,7 @@ fn a_few_of_a_thousand_kills_are_named_and_the_others_counted_for_a_minute() {
 fn per_cpu_remainders_are_part_of_what_a_killed_process_held() {
     let mut fixture = Fixture::new();
     fixture.met(GROWING, b"leaky");
-    // A CPU holds back 30 MiB of what the process has.
+    // The per-CPU remainder of the process is 30 MiB.
     fixture.counters(GROWING, 10 * MIB);
     fixture.exact(GROWING, 40 * MIB);
     fixture.due(1);
@@ -617,7 +617,7 @@ fn per_cpu_remainders_are_part_of_what_a_killed_process_held() {
     fixture.apply(killed(GROWING, 12 * MIB));
     let text = kills(&fixture).remove(0);
     assert!(text.contains("it held 42 MiB, +2 MiB in the time looked back over"), "{text}");
-    // Of a process that no pass has met there is nothing to correct its counters by.
+    // No scan has found this process, so nothing corrects its counters.
     let mut fixture = Fixture::new();
     fixture.due(60);
     fixture.apply(killed(RESTING, -8192));
@@ -632,7 +632,7 @@ fn growth_of_a_killed_process_while_it_was_read_does_not_count_twice() {
     fixture.counters(GROWING, 10 * MIB);
     fixture.exact(GROWING, 10 * MIB);
     fixture.due(1);
-    // It grows by 2 MiB between the pass and the exact reading, and on to 48 MiB, where it is killed.
+    // It grows by 2 MiB between the scan and the exact reading, and then to 48 MiB, where it is killed.
     fixture.counters(GROWING, 20 * MIB);
     fixture.exact(GROWING, 22 * MIB);
     fixture.due(2);

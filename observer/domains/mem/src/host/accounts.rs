@@ -1,4 +1,4 @@
-//! Accounts of the machine's memory beside those that every kernel has: `/proc/zoneinfo`, `/proc/vmstat`, zram.
+//! Accounts of the machine's memory that only some kernels have: `/proc/zoneinfo`, `/proc/vmstat`, zram.
 
 use std::{fs, path::Path};
 
@@ -6,11 +6,11 @@ use super::field;
 use observer_core::facts::mem::Accounts;
 use observer_host::text::Text;
 
-/// The accounts, with `meminfo` as the text of that file.
+/// Reads the accounts. `meminfo`: the text of that file.
 pub(super) fn accounts(root: &Path, meminfo: &str) -> Accounts {
     let page = rustix::param::page_size() as u64;
     let mut text = Text::default();
-    // First: pages move between these lists and those of `meminfo` all the time.
+    // Read first: pages constantly move between these lists and those of `meminfo`.
     let unused = text.str(&root.join("proc/zoneinfo")).map(|zones| unused_pages(zones).saturating_mul(page));
     let count = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
@@ -33,7 +33,7 @@ pub(super) fn accounts(root: &Path, meminfo: &str) -> Accounts {
     }
 }
 
-/// Free pages of all zones, those on the lists of single CPUs included, of the text of `zoneinfo`.
+/// Free pages of all zones, including those on per-CPU lists, from the text of `zoneinfo`.
 fn unused_pages(zoneinfo: &str) -> u64 {
     let number = |line: &str| {
         let line = line.trim_start();
@@ -43,7 +43,7 @@ fn unused_pages(zoneinfo: &str) -> u64 {
     zoneinfo.lines().filter_map(number).fold(0, u64::saturating_add)
 }
 
-/// Pages that are pinned, of the text of `vmstat`: the kernel counts both directions.
+/// Pinned pages, from the text of `vmstat`: pages pinned so far less pages unpinned so far.
 fn pinned_pages(vmstat: &str) -> Option<u64> {
     let of = |name: &str| {
         vmstat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.trim().parse::<u64>().ok()
@@ -51,7 +51,7 @@ fn pinned_pages(vmstat: &str) -> Option<u64> {
     Some(of("nr_foll_pin_acquired")?.saturating_sub(of("nr_foll_pin_released")?))
 }
 
-/// What all compressed block devices hold: the third number of `mm_stat`.
+/// Bytes of memory used by all compressed block devices: the third number of `mm_stat`.
 fn zram(root: &Path) -> u64 {
     let devices = fs::read_dir(root.join("sys/block")).into_iter().flatten().flatten();
     let devices = devices.filter(|device| device.file_name().as_encoded_bytes().starts_with(b"zram"));

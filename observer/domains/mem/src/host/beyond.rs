@@ -1,8 +1,8 @@
-//! Memory of a process beyond its counters: `status` has huge pages, pinned and locked memory, `smaps_rollup` has shares of
-//! shared pages and what was freed with `MADV_FREE`.
+//! Memory of a process that its counters lack. `status` has huge pages, pinned and locked memory; `smaps_rollup` has
+//! the process's share of shared pages, and memory freed with `MADV_FREE`.
 //!
-//! For `smaps_rollup` the kernel walks all page tables of the process. A process is therefore read again after many times
-//! the time that its last reading took.
+//! For `smaps_rollup` the kernel walks all page tables of the process. The pause before the next reading of a process
+//! is therefore many times the duration of its last reading.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -17,20 +17,20 @@ use observer_core::facts::{
 };
 use observer_host::{process::Clock, text::Text};
 
-/// A process is not read again before this long …
+/// The shortest pause between two readings of a process.
 const PAUSE: Duration = Duration::from_secs(2);
-/// … or this many times the time that the last reading took.
+/// The pause is also at least this many times the duration of the last reading.
 const PAUSE_FACTOR: u32 = 500;
 
-/// When each process may be read again.
+/// The time from which each process may be read again.
 #[derive(Debug, Default)]
 pub(super) struct Rollups {
     due: HashMap<TaskId, Instant>,
 }
 
 impl Rollups {
-    /// The sums of those of `processes` that are due. A process that is gone by now, or that this user may not read, has
-    /// none.
+    /// Reads the processes in `processes` that are due. A process that is gone, or that this user may not read, has no
+    /// result.
     pub(super) fn answer(
         &mut self,
         root: &Path,
@@ -67,7 +67,7 @@ fn rollup(smaps: &str) -> Option<Rollup> {
     })
 }
 
-/// What the text of `status` has beyond the counters; a kernel without huge pages has no line of them.
+/// Parses the text of `status`. A kernel without huge pages lacks their line.
 pub(super) fn status(text: &str) -> Status {
     let field = |name| field(text, name).unwrap_or(0);
     Status {

@@ -1,6 +1,6 @@
-//! Which processes have memory objects open: one scan over the links in `/proc/PID/fd`.
+//! Finds the processes that have memory objects open: one scan over the links in `/proc/PID/fd`.
 //!
-//! Only a pipe is asked through a copy of its descriptor: opening it by its link would make another reader or writer of it.
+//! Only a pipe is queried through a copy of its descriptor: opening its link would add a reader or writer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,32 +12,32 @@ use std::{
 use observer_core::facts::mem::{ObjectId, ObjectKind, ObjectProcess};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-/// What a scan looks for beside memfds, pipes and maps.
+/// What a scan looks for, besides memfds, pipes and BPF maps.
 pub(super) struct Sought {
     /// Inodes of sockets.
     pub sockets: BTreeSet<u64>,
-    /// Devices of filesystems in RAM, and where these are mounted.
+    /// Devices of filesystems in RAM, and their mount points.
     pub devices: BTreeSet<u64>,
     pub points: Vec<Vec<u8>>,
 }
 
-/// What a scan found. Of several processes with one object, the first one.
+/// The results of a scan. If several processes have one object, the first one is kept.
 #[derive(Default)]
 pub(super) struct Descriptors {
     /// Files by device and inode.
     pub files: BTreeMap<(u64, u64), u32>,
     /// Sockets by inode.
     pub sockets: BTreeMap<u64, u32>,
-    /// Objects that only descriptors lead to: bytes, name, process.
+    /// Objects reachable only through descriptors: bytes, name, process.
     pub objects: BTreeMap<ObjectId, (u64, Vec<u8>, u32)>,
-    /// Descriptors of sockets, by process.
+    /// Descriptors of sockets: process, descriptor.
     pub unix_like: Vec<(u32, u32)>,
     pipes: BTreeSet<u64>,
     maps: BTreeSet<u64>,
 }
 
 impl Descriptors {
-    /// Adds what the process with this folder has open.
+    /// Adds the open files of the process with this folder.
     pub(super) fn read(&mut self, folder: &Path, sought: &Sought) {
         let number = |name: &std::ffi::OsStr| name.to_str()?.parse::<u32>().ok();
         let Some(pid) = folder.file_name().and_then(number) else { return };
@@ -72,7 +72,7 @@ impl Descriptors {
         }
     }
 
-    /// A file of a filesystem in RAM. One without a name is found here alone.
+    /// A file of a filesystem in RAM. An unlinked file is found only here.
     fn file(&mut self, path: &Path, link: &[u8], pid: u32, sought: &Sought) {
         let Ok(metadata) = fs::metadata(path) else { return };
         if !sought.devices.contains(&metadata.dev()) || !metadata.is_file() {
@@ -85,7 +85,7 @@ impl Descriptors {
         }
     }
 
-    /// A map of BPF programs, by its number.
+    /// A BPF map. Several descriptors of one map count once, by `map_id`.
     fn map(&mut self, folder: &Path, pid: u32, descriptor: u32) {
         let info = fs::read_to_string(folder.join(format!("fdinfo/{descriptor}"))).unwrap_or_default();
         let of = |name: &str| -> Option<u64> {
@@ -98,7 +98,7 @@ impl Descriptors {
         }
     }
 
-    /// All objects of this kind of one process are one.
+    /// All objects of one kind and one process count as one object.
     fn add(&mut self, kind: ObjectKind, pid: u32, bytes: u64, name: &[u8]) {
         let id = ObjectId { kind, device: 0, number: pid.into() };
         let (sum, _, _) = self.objects.entry(id).or_insert_with(|| (0, name.to_vec(), pid));
@@ -106,7 +106,7 @@ impl Descriptors {
     }
 }
 
-/// The process, with its name while it lives.
+/// The process, with its name while it exists.
 pub(super) fn process(root: &Path, pid: u32) -> ObjectProcess {
     let mut comm = fs::read(root.join(format!("proc/{pid}/comm"))).unwrap_or_default();
     if comm.last() == Some(&b'\n') {

@@ -1,8 +1,8 @@
-//! Memory beside processes: files in RAM, shared memory, and what waits unread.
+//! Memory that is not in processes: files in RAM, shared memory, and unread data.
 //!
-//! A scan visits every process's descriptors, so it runs only when the machine's shared or unnamed memory has changed, and
-//! seldom where it is expensive. What cannot be seen: queues of sockets in other network namespaces, segments of other IPC
-//! namespaces, files that only a mapping keeps.
+//! A scan visits the descriptors of every process. It runs only when the machine's shared or unaccounted memory has
+//! changed, and rarely if it is expensive. Not visible: queues of sockets in other network namespaces, segments of
+//! other IPC namespaces, and files that only a mapping holds.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,39 +21,41 @@ use observer_core::facts::{
 };
 use observer_host::{cgroup::place, mounts::Mounts, text::Text};
 
-/// Bytes from which an object is worth a row.
+/// The smallest object that gets a row, in bytes.
 const LEAST: u64 = 1 << 20;
-/// A scan is due when shared memory changed by this many bytes since the last one, …
+/// A scan is due if shared memory has changed by this many bytes since the last scan.
 const SHARED_STEP: u64 = 1 << 20;
-/// … or memory that no account names: its accounts are off by some pages a CPU.
+/// A scan is also due if unaccounted memory has changed by this many bytes. The accounts behind it are off by some
+/// pages per CPU.
 const UNNAMED_STEP: u64 = 4 << 20;
-/// The next scan waits this many times the processor time of the last one, at most this many nanoseconds.
+/// The pause before the next scan, as a multiple of the processor time of the last one. The pause has an upper limit,
+/// in nanoseconds.
 const PAUSE: u64 = 400;
 const PAUSE_MOST: u64 = 30_000_000_000;
-/// After this many nanoseconds an object with an estimated size is looked at again: other memory may have changed during the
+/// An object with an estimated size is read again after this many nanoseconds: other memory may have changed during the
 /// scan.
 const ESTIMATE_AGE: u64 = 5_000_000_000;
-/// A first scan includes processes if this much shared memory is in no file and no segment.
+/// The first scan includes processes if this many bytes of shared memory are in no file and no segment.
 const UNEXPLAINED: u64 = 64 << 20;
 /// Limits of one scan: objects, files of one filesystem, mount namespaces.
 const MOST_OBJECTS: usize = 256;
 const MOST_FILES: usize = 50_000;
 const MOST_NAMESPACES: usize = 256;
 
-/// What decides about a scan.
+/// The values that decide whether a scan is due.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Levels {
-    /// Shared memory of the machine.
+    /// Bytes of shared memory of the machine.
     pub shared: u64,
-    /// Memory that no account names, and slabs that are not reclaimable.
+    /// Bytes of unaccounted memory and of slabs that are not reclaimable.
     pub unnamed: u64,
 }
 
-/// Finds objects, and remembers those of the last scan.
+/// Finds objects, and keeps those of the last scan.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     last: Option<Scan>,
-    /// Whether a scan included processes.
+    /// Whether a scan has included processes.
     whole: bool,
     known: BTreeSet<ObjectId>,
 }
@@ -65,7 +67,7 @@ struct Scan {
     levels: Levels,
 }
 
-/// A tmpfs: the number of its device, where it is mounted, and the path by which observer reaches it.
+/// A tmpfs: its device number, its mount point, and the path by which observer reaches it.
 struct Tmpfs {
     device: u64,
     point: Vec<u8>,
@@ -73,7 +75,7 @@ struct Tmpfs {
 }
 
 impl Objects {
-    /// Scans if something changed, and appends a fact for each object; those that are gone have 0 bytes.
+    /// Scans if something has changed, and appends a fact for each object. An object that is gone has 0 bytes.
     pub(super) fn tick(&mut self, root: &Path, now: u64, levels: Levels, out: &mut Vec<Fact>) {
         if !self.due(now, levels) {
             return;
@@ -92,7 +94,7 @@ impl Objects {
                 filesystems.push(tmpfs);
             }
             of_processes(root, levels, &filesystems, &mut found);
-            // What existed before the first complete scan has not appeared since.
+            // Objects in the first complete scan are not marked as new: they may have existed before.
             let whole = std::mem::replace(&mut self.whole, true);
             if !whole && levels.shared.saturating_sub(named) >= UNEXPLAINED && first {
                 self.known.extend(found.keys());
@@ -127,13 +129,13 @@ impl Objects {
     }
 }
 
-/// Every tmpfs that this mount namespace shows.
+/// Every tmpfs mounted in observer's mount namespace.
 fn own_tmpfs(root: &Path) -> Vec<Tmpfs> {
     let mounts = Mounts::of(&root.join("proc/self"));
     mounts.iter().flat_map(|mounts| tmpfs_of(mounts, &BTreeSet::new(), root)).collect()
 }
 
-/// Those that only other mount namespaces show, each by a process in it.
+/// Every tmpfs mounted only in other mount namespaces, each reached through a process there.
 fn foreign_tmpfs(root: &Path, own: &[Tmpfs]) -> Vec<Tmpfs> {
     let mut known: BTreeSet<u64> = own.iter().map(|tmpfs| tmpfs.device).collect();
     let namespace = |folder: &Path| fs::read_link(folder.join("ns/mnt")).ok();
@@ -156,7 +158,7 @@ fn foreign_tmpfs(root: &Path, own: &[Tmpfs]) -> Vec<Tmpfs> {
     found
 }
 
-/// Each tmpfs of `mounts` that is not `known`, once, as reached below `root`.
+/// Each tmpfs of `mounts` that is not in `known`, once, with its path below `root`.
 fn tmpfs_of(mounts: &Mounts, known: &BTreeSet<u64>, root: &Path) -> Vec<Tmpfs> {
     let mut seen = known.clone();
     let mut found = Vec::new();
@@ -171,7 +173,7 @@ fn tmpfs_of(mounts: &Mounts, known: &BTreeSet<u64>, root: &Path) -> Vec<Tmpfs> {
     found
 }
 
-/// The files of `tmpfs`. A filesystem with very many is not read to its end.
+/// The files of `tmpfs`. In a very large filesystem, only a part of them is read.
 fn files(tmpfs: &Tmpfs, found: &mut BTreeMap<ObjectId, MemoryObject>) {
     let used = rustix::fs::statvfs(&tmpfs.path)
         .map_or(0, |space| space.f_blocks.saturating_sub(space.f_bfree).saturating_mul(space.f_frsize));
@@ -187,7 +189,7 @@ fn files(tmpfs: &Tmpfs, found: &mut BTreeMap<ObjectId, MemoryObject>) {
                 return;
             }
             let Ok(metadata) = entry.metadata() else { continue };
-            // Something else can be mounted here.
+            // Another filesystem can be mounted here.
             if metadata.dev() != tmpfs.device {
                 continue;
             }
@@ -209,7 +211,7 @@ fn files(tmpfs: &Tmpfs, found: &mut BTreeMap<ObjectId, MemoryObject>) {
     }
 }
 
-/// Segments of System V shared memory of this IPC namespace.
+/// Segments of System V shared memory in observer's IPC namespace.
 fn segments(root: &Path, found: &mut BTreeMap<ObjectId, MemoryObject>) {
     let text = fs::read_to_string(root.join("proc/sysvipc/shm")).unwrap_or_default();
     for (id, segment) in text.lines().skip(1).filter_map(|line| segment(root, line)) {
@@ -229,7 +231,7 @@ fn segment(root: &Path, line: &str) -> Option<(ObjectId, MemoryObject)> {
     Some((id, object))
 }
 
-/// What descriptors of processes lead to.
+/// Objects found through the descriptors of processes.
 fn of_processes(
     root: &Path,
     levels: Levels,
@@ -264,7 +266,7 @@ fn of_processes(
         object.holder = Some(process(root, *pid));
         found.insert(*id, object);
     }
-    // Many small queues of one process are one object: the pair of processes is what matters.
+    // Many small queues between two processes are one object, identified by the two processes.
     let holder = |inode: &u64| held.sockets.get(inode).map(|pid| process(root, *pid));
     let mut pairs: BTreeMap<(Option<u32>, Option<u32>), u64> = BTreeMap::new();
     for queue in &queues {
@@ -304,7 +306,7 @@ fn of_processes(
     }
 }
 
-/// Shared memory that is in no file, no segment and no process, if descriptors wait in a socket: it is theirs.
+/// An estimate of the memory of in-flight descriptors: shared memory that is in no file, no segment and no process.
 fn in_flight(root: &Path, levels: Levels, held: &Descriptors, found: &mut BTreeMap<ObjectId, MemoryObject>) {
     use ObjectKind::{Memfd, SysV, TmpfsFile};
     let shared = found.values().filter(|object| matches!(object.id.kind, Memfd | SysV | TmpfsFile));
@@ -338,7 +340,7 @@ fn in_flight(root: &Path, levels: Levels, held: &Descriptors, found: &mut BTreeM
     }
 }
 
-/// Sockets of datagrams with unread bytes: inode, bytes.
+/// UDP sockets with unread bytes: inode, bytes.
 fn udp_queues(root: &Path) -> Vec<(u64, u64)> {
     let of = |file: &str| fs::read_to_string(root.join("proc/net").join(file)).unwrap_or_default();
     ["udp", "udp6", "udplite", "udplite6"]
@@ -348,14 +350,14 @@ fn udp_queues(root: &Path) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// One line: number, addresses, state, `sent:received` in hexadecimal, …, the inode at the tenth place.
+/// One line: number, addresses, state, `sent:received` in hexadecimal, …; the inode is the tenth word.
 fn udp_queue(line: &str) -> Option<(u64, u64)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (_, received) = words.get(4)?.split_once(':')?;
     Some((words.get(9)?.parse().ok()?, u64::from_str_radix(received, 16).ok()?))
 }
 
-/// The folders of all processes.
+/// The folders of all processes in `/proc`.
 fn process_folders(root: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(root.join("proc")).into_iter().flatten().flatten();
     entries

@@ -1,4 +1,4 @@
-//! What waits in sockets of this network namespace, as the kernel's socket monitoring (`sock_diag`) reports it.
+//! Unread data in sockets of observer's network namespace, from the kernel's socket monitoring (`sock_diag`).
 
 use rustix::{
     io,
@@ -8,35 +8,35 @@ use rustix::{
     },
 };
 
-/// The kernel answers in pieces of at most this many bytes.
+/// The size of the buffer for answers, in bytes: the kernel sends no larger piece.
 const PIECE: usize = 32_768;
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
-/// Length of a message's header.
+/// Bytes of a message header.
 const MESSAGE: usize = 16;
 /// `UDIAG_SHOW_PEER | UDIAG_SHOW_MEMINFO`, and the attributes of the answer.
 const SHOW_UNIX: u32 = 0x4 | 0x20;
 const UNIX_PEER: u16 = 2;
 const UNIX_MEMINFO: u16 = 5;
-/// `PACKET_SHOW_RING_CFG`, and the attributes of the answer: ring to receive, ring to send.
+/// `PACKET_SHOW_RING_CFG`, and the attributes of the answer: the receive ring and the send ring.
 const SHOW_RINGS: u32 = 0x4;
 const PACKET_RINGS: [u16; 2] = [2, 3];
-/// `SK_MEMINFO_WMEM_ALLOC`: bytes of memory of all that was sent and not read, by number in `UNIX_MEMINFO`.
+/// `SK_MEMINFO_WMEM_ALLOC`: the position in `UNIX_MEMINFO` of the memory of all sent and unread data, in bytes.
 const WRITTEN: usize = 2;
 
-/// Memory of what a unix socket has sent and its peer has not read, in bytes.
+/// Memory of the data that a unix socket has sent and its peer has not read, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnixQueue {
-    /// Inode of the socket that sent.
+    /// Inode of the sending socket.
     pub writer: u64,
-    /// Inode of the socket that should read; `None` without a connection.
+    /// Inode of the receiving socket; `None` without a connection.
     pub reader: Option<u64>,
     pub bytes: u64,
 }
 
-/// Every unix socket that has sent something that is not read yet.
+/// Every unix socket that has sent data that is still unread.
 pub(super) fn unix_queues() -> io::Result<Vec<UnixQueue>> {
-    // unix_diag_req: family, protocol, padding, states, inode, what to show, cookie.
+    // unix_diag_req: family, protocol, padding, states, inode, attributes to show, cookie.
     let request = [1_u32, u32::MAX, 0, SHOW_UNIX, u32::MAX, u32::MAX];
     let mut queues = Vec::new();
     dump(&request, |message| {
@@ -55,9 +55,9 @@ pub(super) fn unix_queues() -> io::Result<Vec<UnixQueue>> {
     Ok(queues)
 }
 
-/// Every packet socket with rings: its inode, and the bytes of its rings.
+/// Every packet socket with rings: inode, bytes of its rings.
 pub(super) fn packet_rings() -> io::Result<Vec<(u64, u64)>> {
-    // packet_diag_req: family, protocol, padding, inode, what to show, cookie.
+    // packet_diag_req: family, protocol, padding, inode, attributes to show, cookie.
     let request = [17_u32, 0, SHOW_RINGS, u32::MAX, u32::MAX];
     let mut rings = Vec::new();
     dump(&request, |message| {
@@ -75,7 +75,7 @@ pub(super) fn packet_rings() -> io::Result<Vec<(u64, u64)>> {
     Ok(rings)
 }
 
-/// Sends `request` and passes every message of the answer, without its header, to `each`.
+/// Sends `request`, and passes each message of the answer, without its header, to `each`.
 fn dump(request: &[u32], mut each: impl FnMut(&[u8])) -> io::Result<()> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
@@ -84,7 +84,7 @@ fn dump(request: &[u32], mut each: impl FnMut(&[u8])) -> io::Result<()> {
     bytes.extend(BY_FAMILY.to_ne_bytes());
     bytes.extend(flags.to_ne_bytes());
     bytes.extend([0; 8]);
-    // The first word is the family in its lowest byte, on every kind of machine.
+    // The family is the first byte of the request, on machines of either byte order.
     if let Some((family, rest)) = request.split_first() {
         bytes.extend([*family as u8, 0, 0, 0]);
         bytes.extend(rest.iter().flat_map(|word| word.to_ne_bytes()));
@@ -107,7 +107,7 @@ fn dump(request: &[u32], mut each: impl FnMut(&[u8])) -> io::Result<()> {
     }
 }
 
-/// The value of the first attribute of this kind.
+/// The value of the first attribute of type `kind`.
 fn attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
     loop {
         let length = usize::from(half(bytes, 0)?);

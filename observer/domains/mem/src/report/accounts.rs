@@ -1,4 +1,4 @@
-//! Where the machine's memory is: its accounts, and the objects beside processes.
+//! The tables of the machine's accounts and of memory objects.
 
 use super::{trend_columns, trend_value};
 use crate::{
@@ -14,14 +14,14 @@ use observer_core::{
     units,
 };
 
-/// An account has a row from this share of the machine's memory on, …
+/// An account gets a row from this share of the machine's memory on.
 const SHARE: f64 = 0.01;
-/// … or if it changed by this many bytes in the window.
+/// An account also gets a row if it changed by this many bytes in the window.
 const CHANGE: f64 = 1_048_576.0;
-/// Objects that have a row; the others are counted.
+/// The number of objects with a row; the others are counted.
 const OBJECTS: usize = 30;
 
-/// The machine's accounts that matter, each with its trend.
+/// The machine's relevant accounts, each with its trend.
 pub(super) fn accounts(state: &MemState, context: &Context<'_>) -> Table {
     let now = context.now.boot;
     let mut columns = vec![
@@ -47,7 +47,7 @@ pub(super) fn accounts(state: &MemState, context: &Context<'_>) -> Table {
     Table::new("accounts", columns, rows)
 }
 
-/// Memory beside processes: what grew most first, then the largest.
+/// Memory objects: the largest growth first, then the largest size.
 pub(super) fn objects(state: &MemState, context: &Context<'_>) -> Table {
     let now = context.now.boot;
     let mut columns = vec![
@@ -78,7 +78,7 @@ pub(super) fn objects(state: &MemState, context: &Context<'_>) -> Table {
     table
 }
 
-/// Bytes of growth that matter to a machine.
+/// Bytes of growth, 0 below the amount that matters to a machine.
 fn grown(known: &ObjectState, now: u64) -> f64 {
     known.series.window.growth(now).filter(|growth| *growth >= CHANGE).unwrap_or(0.0)
 }
@@ -140,7 +140,7 @@ fn owner(known: &ObjectState) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// The object that grows fastest, as a sentence with its rate in bytes a second.
+/// The fastest-growing object: bytes per second, sentence.
 pub(super) fn fastest(state: &MemState, context: &Context<'_>) -> Option<(f64, String)> {
     let now = context.now.boot;
     let known = state.objects.all().max_by(|one, other| grown(one, now).total_cmp(&grown(other, now)))?;
@@ -157,7 +157,7 @@ pub(super) fn fastest(state: &MemState, context: &Context<'_>) -> Option<(f64, S
     Some((rate, format!("Growing outside processes: {kind} {name}, {rate_text} a minute{owner}.")))
 }
 
-/// The largest accounts in words.
+/// The largest accounts, as text.
 pub(super) fn places(state: &MemState) -> Option<String> {
     let words = |name| match name {
         "anon" => "processes",

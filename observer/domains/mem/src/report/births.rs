@@ -1,4 +1,4 @@
-//! Programs whose new processes together grow.
+//! The table of programs with new processes that grow together.
 
 use crate::{births::GrowingGroup, state::MemState};
 use observer_core::{
@@ -10,12 +10,12 @@ use observer_core::{
     view::GroupBy,
 };
 
-/// The groups that grow, the most first.
+/// The growing groups, the largest growth first.
 pub(super) fn growing<'a>(state: &'a MemState, context: &Context<'_>) -> Vec<GrowingGroup<'a>> {
     state.births.growing(context.now.boot, state.machine.available().map(|bytes| bytes as f64))
 }
 
-/// One row a group.
+/// One row per group.
 pub(super) fn table(groups: &[GrowingGroup<'_>]) -> Table {
     let columns = vec![
         Column::label("comm").shown("STARTED", 0),

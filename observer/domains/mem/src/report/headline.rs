@@ -1,4 +1,4 @@
-//! The answer in words: how full the machine is, when it will be full, and which processes grow.
+//! The headline: how full the machine is, when it will be full, and which processes grow.
 
 use super::{accounts, ranked_process::RankedProcess};
 use crate::state::MemState;
@@ -9,7 +9,7 @@ use observer_core::{
     units,
 };
 
-/// One sentence a line.
+/// One sentence per line.
 pub(super) fn headline(
     state: &MemState,
     processes: &[RankedProcess<'_>],
@@ -23,7 +23,7 @@ pub(super) fn headline(
     let rates = processes.iter().filter_map(|process| process.assessment.trend).map(|trend| trend.rate);
     let fastest_process = rates.fold(0.0, f64::max);
     let object = accounts::fastest(state, context);
-    // First what grows fastest: a process that grows a little beside an object is a bystander.
+    // The fastest growth comes first: beside a growing object, a slightly growing process is not the cause.
     let (before, after) = match object {
         Some((rate, line)) if rate > fastest_process => (Some(line), None),
         other => (None, other.map(|(_, line)| line)),
@@ -35,7 +35,7 @@ pub(super) fn headline(
     lines
 }
 
-/// The trend of the machine's memory, as the rest of a sentence.
+/// The trend of the machine's memory, as the end of a sentence.
 fn course(state: &MemState, context: &Context<'_>) -> String {
     let assessment = assess(&state.machine.used, context.now.boot);
     let (Some(trend), Some(available)) = (assessment.trend, state.machine.available()) else {
@@ -53,7 +53,7 @@ fn course(state: &MemState, context: &Context<'_>) -> String {
     }
 }
 
-/// Which processes grow, or have grown so far.
+/// The processes that grow, or that have grown before a verdict is possible.
 fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<String> {
     let selection = Selection::new(context.request, &[], context.processes);
     let is_selected = |process: &&RankedProcess<'_>| {

@@ -1,4 +1,4 @@
-//! Kernel memory that grows: by kind, slabs by cache.
+//! The table of growing kernel memory: by kind, and slabs by cache.
 
 use super::{trend_columns, trend_value};
 use crate::state::MemState;
@@ -9,7 +9,7 @@ use observer_core::{
     trend::verdict::{NOISE_BYTES, Verdict, assess_life},
 };
 
-/// Kinds of kernel memory that grow, and slab caches. Those that grew by less than matters to a machine are not assessed.
+/// The growing kinds of kernel memory and slab caches. A growth too small to matter to a machine is not assessed.
 pub(super) fn kernel(state: &MemState, context: &Context<'_>) -> Table {
     let now = context.now.boot;
     let mut columns = vec![

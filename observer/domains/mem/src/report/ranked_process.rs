@@ -1,4 +1,4 @@
-//! A process and its assessment: what it is ranked by, before any row is made.
+//! A process with its assessment: the keys that rank it, before its row is made.
 
 use std::cmp::Reverse;
 
@@ -20,43 +20,44 @@ use observer_core::{
     units,
 };
 
-/// Growth that fills what is left within this many seconds is an alarm.
+/// A process raises an alarm if it fills the rest of the memory within this many seconds.
 const SOON: f64 = 3600.0;
 
 /// The assessment of a process that was never assessed, in a draft.
 static UNJUDGED: Assessment =
     Assessment { growth: None, trend: None, verdict: Verdict::Unknown, reason: String::new() };
 
-/// What a process without events has mapped.
+/// The totals of a process without events.
 static NOTHING: Totals =
     Totals { mapped: 0, unmapped: 0, mapped_file: 0, reserved: 0, protected: 0, peak: None };
 
-/// A process and its assessment. There is one of every process, and few are shown: what only these need is looked up.
+/// A process with its assessment. Every process has one and few are shown, so values that only shown rows need are
+/// computed on demand.
 pub(super) struct RankedProcess<'a> {
     pub id: TaskId,
     pub process: &'a ProcessMemory,
-    /// What it holds; `None` for one that has ended, or that no scan has met.
+    /// Its memory; `None` if the process has ended, or no scan has found it.
     pub memory: Option<Memory>,
     pub assessment: AssessmentSource<'a>,
-    /// `None` if there are no events.
+    /// `None` without events.
     pub totals: Option<&'a Totals>,
-    /// Growth over the window, or as far as it is known, in bytes.
+    /// Growth over the window, or over the known time, in bytes.
     growth: Option<f64>,
     /// Nanoseconds of the boot clock.
     pub now: u64,
     state: &'a MemState,
 }
 
-/// Which assessment of the processes is used.
+/// The assessment that ranks the processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AssessmentStage {
-    /// The one of the previous report: what processes hold is new, what that means is not yet assessed.
+    /// The assessment of the previous report, with the current memory: series are not assessed yet.
     Draft,
-    /// The one of this report.
+    /// The assessment of this report.
     Final,
 }
 
-/// Every process, in no order.
+/// Every process, unordered.
 pub(super) fn assessed<'a>(
     state: &'a MemState,
     context: &Context<'_>,
@@ -108,17 +109,17 @@ impl<'a> RankedProcess<'a> {
         self.state.limit(self.process)
     }
 
-    /// Whether it lives and grows.
+    /// Whether the process exists and grows.
     pub(super) fn grows(&self) -> bool {
         !self.process.ended && self.assessment.verdict.grows()
     }
 
-    /// Whether it lives and is called a leak.
+    /// Whether the process exists and its verdict is a leak.
     pub(super) fn leaks(&self) -> bool {
         !self.process.ended && self.assessment.verdict == Verdict::Leak
     }
 
-    /// Bytes by which it grew before a verdict is possible; 0 otherwise.
+    /// Bytes of growth while no verdict is possible yet; 0 otherwise.
     pub(super) fn early(&self) -> f64 {
         let open = !self.process.ended && self.assessment.verdict == Verdict::Unknown;
         self.growth.filter(|growth| open && *growth > 0.0).unwrap_or(0.0)
@@ -128,20 +129,20 @@ impl<'a> RankedProcess<'a> {
         self.assessment.trend.map_or(0.0, |trend| trend.rate)
     }
 
-    /// Bytes resident.
+    /// Resident bytes.
     pub(super) fn rss(&self) -> Option<i64> {
         let memory = self.memory?;
         Some(memory.file.saturating_add(memory.anon).saturating_add(memory.shmem))
     }
 
-    /// The order of rows, the smallest first: leaks, then growing processes by rate, then those that grew and have no
-    /// verdict yet, then by resident memory, then ended ones by what they mapped.
+    /// The sort key of rows, ascending: leaks, then growing processes by rate, then processes that grew and have no
+    /// verdict yet, then by resident memory, then ended processes by mapped bytes.
     pub(super) fn order(&self) -> impl Ord + use<> {
         let grows = self.grows();
         (
             Reverse(self.leaks()),
             Reverse(grows),
-            // Whole bytes a second: less is no difference.
+            // In whole bytes per second: smaller differences do not count.
             Reverse(if grows { self.rate() as i64 } else { 0 }),
             Reverse(self.early() as i64),
             self.process.ended,
@@ -151,7 +152,7 @@ impl<'a> RankedProcess<'a> {
         )
     }
 
-    /// Seconds until what is left is full: by the trend, and by the ends of its interval.
+    /// Seconds until memory is full: by the trend, and by the two ends of its interval.
     pub(super) fn full_in(&self) -> [Option<f64>; 3] {
         let (Some(trend), true) = (self.assessment.trend, self.grows()) else { return [None; 3] };
         let Some(limit) = self.limit() else { return [None; 3] };
@@ -170,7 +171,8 @@ impl<'a> RankedProcess<'a> {
         }
     }
 
-    /// The reason of a process that lives, with memory that it has freed and the kernel has not taken back yet.
+    /// The reason for a process that has not ended, with the memory that it freed and the kernel has not taken back
+    /// yet.
     pub(super) fn reason(&self) -> String {
         let reason = &self.assessment.reason;
         match self.process.reclaimable() {
@@ -181,7 +183,7 @@ impl<'a> RankedProcess<'a> {
         }
     }
 
-    /// The reason of a process that has ended.
+    /// The reason for a process that has ended.
     pub(super) fn end(&self) -> String {
         match self.totals.and_then(|totals| Some((totals.mapped, totals.peak?))) {
             Some((mapped, peak)) => {

@@ -1,4 +1,4 @@
-//! Notes about processes that replaced an ended one and hold as much.
+//! Notes about processes that replaced an ended one and hold as much memory.
 
 use super::ranked_process::RankedProcess;
 use crate::{
@@ -8,10 +8,10 @@ use crate::{
 };
 use observer_core::{domain::Context, facts::TaskId, report::Note, units};
 
-/// The share of the predecessor's memory from which a process holds as much.
+/// The share of the predecessor's memory from which on a process holds as much.
 const SHARE: f64 = 0.9;
 
-/// A process that took the place of an ended one, and holds as much.
+/// A process that replaced an ended one, and holds as much memory.
 struct Successor<'a> {
     id: TaskId,
     /// Bytes.
