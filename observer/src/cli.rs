@@ -73,7 +73,8 @@ pub struct LiveOptions {
     pub budget: f64,
     /// Kernel types from this file in place of the kernel's own.
     pub btf: Option<PathBuf>,
-    /// Tell what the kernel side does; from 2 also what its programs log, of objects that were built to.
+    /// 1 and above: report what the kernel side does. 2 and above: also print the log of its programs, if the objects
+    /// were built with logging.
     pub verbose: u8,
     /// Whether iterators are attached; tests switch them off to see what events alone deliver.
     pub iterators: bool,
@@ -148,7 +149,7 @@ pub fn parse(
 
 /// Prints what [`parse`] gave in place of a command: help as it is, an error without what was typed raw.
 pub fn print(message: &clap::Error) {
-    // Whoever closed the stream does not want the message.
+    // A closed stream needs no message.
     let _ = if message.use_stderr() {
         write!(io::stderr(), "{}", harmless(&message.render().to_string()))
     } else {
@@ -190,7 +191,7 @@ fn watch(
     })))
 }
 
-/// The view of `domain` whose flag was given, else its main one.
+/// The view of `domain` that was selected by its flag, else the main view.
 fn view(domain: &dyn Domain, asked: &ArgMatches) -> View {
     let given = |view: &&View| view.flag.is_some_and(|flag| asked.get_flag(flag));
     let mut views = domain.views().iter();

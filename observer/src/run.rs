@@ -38,7 +38,7 @@ pub fn run(command: Command) -> Result<Exit, Error> {
 }
 
 fn watch(mut watch: Watch) -> Result<Exit, Error> {
-    // A script is told addresses; names are for people, and for a recording that people may look at.
+    // A script gets addresses. Names are for humans, and for a recording that a human may read later.
     if matches!((watch.format, &watch.source), (Format::Json, Source::Kernel { record: None, .. })) {
         watch.request.resolve = false;
     }

@@ -38,7 +38,7 @@ pub trait KernelSide {
 
 /// What a domain reads of `/proc`, `/sys` and filesystems.
 pub trait HostSide {
-    /// A reader of the machine whose filesystem has this root.
+    /// A reader of the machine with the filesystem root `root`.
     fn reader(&self, root: &Path) -> Box<dyn ReadHost>;
 }
 
@@ -47,7 +47,7 @@ pub trait Views {
     /// The views, the domain's main one first.
     fn views(&self) -> &'static [View];
 
-    /// The view whose rows ask for most: what they lack is asked for while a recording is made.
+    /// The view with the most host queries: a recording answers the queries of this view.
     fn recorded(&self) -> View;
 
     /// The kinds of notes in its reports, beside [`crate::report::CommonNote`].
@@ -62,8 +62,8 @@ pub trait Views {
 pub struct Declaration {
     /// `mem`, `disk`, `net`.
     pub name: &'static str,
-    /// The kernel objects, best first: the first whose needs are met is loaded. All of them have the same maps and the
-    /// same programs, as far as hooks name them.
+    /// The kernel objects, best first: the first one with all its needs met is loaded. All of them have the same maps,
+    /// and the same programs as far as hooks name them.
     pub objects: &'static [KernelObject],
     /// The signals, in the order in which they are attached.
     pub hooks: &'static [Hook],
@@ -74,8 +74,9 @@ pub struct Declaration {
     pub optional_fields: &'static [&'static str],
     /// Maps that hold cumulative totals: swept whole when a ring lost records.
     pub totals: &'static [MapName],
-    /// Those of them that say whose work is what scans and answers find. What was announced of them is read again after a
-    /// scan, or the work of a process that came in between would be attributed to the one before.
+    /// Those of `totals` that attribute what scans and host queries find to a process. Announced entries of these maps
+    /// are read again after a scan. Otherwise work that happened in between would be attributed to the previous
+    /// process.
     pub attributing: &'static [MapName],
     /// Whether records report the end of every process that they name; else the source looks for itself.
     pub reports_exits: bool,
@@ -152,7 +153,7 @@ pub trait Decode {
         plan.usual(kind)
     }
 
-    /// What the programs are told before the scans of a kind: entries of maps.
+    /// Map entries to write before the scans of a kind: (map, key, value).
     fn control_entries(&mut self, _kind: HookKind, _plan: ScanPlan<'_>) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
         Vec::new()
     }
@@ -202,13 +203,13 @@ pub struct Decoded {
     pub after_sockets: Vec<Fact>,
     /// Map entries that were announced: (map, key).
     pub read: Vec<(MapName, Vec<u8>)>,
-    /// Map entries whose final value has been taken: (map, key).
+    /// Map entries to remove, because their final value has been read: (map, key).
     pub remove: Vec<(MapName, Vec<u8>)>,
     /// The program that counts as the one that ran, where two find the same things.
     pub instead_of: Option<ProgramName>,
     /// What the domain's own reader is to complete: see [`ReadHost::take`].
     pub left: Option<Box<dyn Any>>,
-    /// The pass stopped on its way: another one goes on, and only then there is something to tell.
+    /// The scan stopped before its end, and another run continues it. Only the last run has something to report.
     pub partial: bool,
 }
 
@@ -275,13 +276,13 @@ pub trait State {
     /// What the rows that will be shown (`shown` is a draft, shaped already) still lack.
     fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries;
 
-    /// Whether rows still to come tell of the process `id` though it has ended: who deleted a file, for one. Its names
-    /// are kept for as long.
+    /// Whether later rows may name the process `id` although it has ended: the process that deleted a file, for
+    /// example. Its names are kept for as long.
     fn remembers(&self, _id: TaskId) -> bool {
         false
     }
 
-    /// The report has been delivered: rates start anew, rows of what ended leave.
+    /// The report has been delivered: rates start from zero, and rows of ended things are removed.
     fn delivered(&mut self, now: Timestamp);
 }
 

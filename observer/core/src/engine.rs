@@ -158,7 +158,8 @@ impl Engine {
         Ok(queries)
     }
 
-    /// The report of `now` has been delivered (or was only the base line): what ended leaves, rates start anew.
+    /// The report of `now` has been delivered (or was only the baseline): ended things are removed, rates start from
+    /// zero.
     pub fn delivered(&mut self, now: Timestamp) {
         self.domain.delivered(now);
         let domain = &self.domain;

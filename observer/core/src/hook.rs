@@ -17,7 +17,8 @@ pub struct Hook {
     pub columns: &'static [&'static str],
 }
 
-/// Whether a hook reads what exists or tells what happens: either kind can be switched off to see what the other knows.
+/// Whether a hook reads what exists or reports what happens. Each kind can be switched off, to see what the other one
+/// finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookKind {
     /// An iterator: one pass over what exists, when a report is due.
@@ -29,12 +30,12 @@ pub enum HookKind {
     ScanRarely,
     /// Programs that run when something happens.
     Event,
-    /// The same, attached only while there is something for them to tell of.
+    /// The same, attached only while there is something to report.
     EventOnDemand,
 }
 
 impl HookKind {
-    /// Whether it tells what happens, and does not read what exists.
+    /// Whether it reports what happens, instead of reading what exists.
     pub const fn is_event(self) -> bool {
         matches!(self, Self::Event | Self::EventOnDemand)
     }

@@ -53,11 +53,11 @@ pub struct Request {
     pub sort: Option<Sort>,
     /// Only these process ids; empty for all.
     pub pids: Vec<u32>,
-    /// Only processes whose `comm` matches.
+    /// Only processes with a matching `comm`.
     pub comm: Option<Regex>,
-    /// Only processes of a systemd unit whose name matches.
+    /// Only processes of a systemd unit with a matching name.
     pub unit: Option<Regex>,
-    /// Only processes in a container whose id or name matches.
+    /// Only processes in a container with a matching id or name.
     pub container: Option<Regex>,
     pub by: GroupBy,
     /// Seconds that growth and trends look back over.

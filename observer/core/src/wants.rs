@@ -9,7 +9,7 @@ use crate::facts::TaskId;
 /// Questions for the source. Asking twice is asking once; what was answered before is not asked again.
 #[derive(Debug, Default)]
 pub struct HostQueries {
-    /// Processes whose names (executable, cgroup) are not known yet.
+    /// Processes without known names (executable, cgroup).
     pub names: BTreeSet<TaskId>,
     /// Whether their command lines are wanted too.
     pub cmdline: bool,
@@ -27,7 +27,7 @@ pub trait DomainQueries: Any + Debug + Send + Sync {
         Self: Sized;
 }
 
-/// The questions of a domain whose type is not known here.
+/// The queries of a domain, of a type that is not known here.
 trait AnyQueries: Any + Debug + Send + Sync {
     fn extend_any(&mut self, other: Box<dyn AnyQueries>) -> Option<Box<dyn AnyQueries>>;
 }

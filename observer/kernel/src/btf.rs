@@ -179,7 +179,8 @@ impl Btf {
     /// its width in bits or the type that it points to, such as `sock *, 32, 32 -> 64`.
     pub fn prototype(&self, named: Named, name: &str) -> Option<String> {
         let mut at = self.begin(self.id(named, name)?)?;
-        // A tracepoint's type is a pointer to a function whose first argument is the program's own data.
+        // The type of a tracepoint is a pointer to a function. The first argument of that function is the program's own
+        // data.
         let own = usize::from(named == Named::Typedef);
         for _ in 0..MAX_DEPTH {
             let info = self.word(at + 4);

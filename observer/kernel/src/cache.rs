@@ -29,7 +29,7 @@ const FORMAT: u32 = 3;
 pub struct Key(String);
 
 impl Key {
-    /// For these domains on the kernel `build` whose types are in the file `types`.
+    /// The key for these domains on the kernel `build`, with its types in the file `types`.
     pub fn new(domains: &[&Declaration], build: &str, types: &Path) -> Self {
         let mut hasher = DefaultHasher::new();
         for field in fields(domains) {

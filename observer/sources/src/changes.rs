@@ -15,8 +15,9 @@
 //! - with the report at which nothing [`Fact::keeps`] it: the limit of a group without processes, the space of an unmounted
 //!   filesystem, the deletion and the writers of a file for which no holder was found.
 //!
-//! The number of the other slots is fixed (the machine, its links and mounts, the losses of each object), or bounded
-//! by the size of a map in the kernel (totals of connections whose closes did not fit into the ring buffer).
+//! The number of the other slots is fixed (the machine, its links and mounts, the losses of each object), or bounded by
+//! the size of a map in the kernel (totals of connections that closed without a record, because the ring buffer was
+//! full).
 
 use std::borrow::Cow;
 

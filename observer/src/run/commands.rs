@@ -1,4 +1,4 @@
-//! What the loop is told to do while it runs: by signals, and by the part of the program that reads keys.
+//! Commands to the loop while it runs: from signals, and from the part of the program that reads keys.
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},

@@ -49,7 +49,7 @@ pub async fn observe(
     // Before anything is attached, so that no signal finds the default of ending the process at once.
     let mut commands = Commands::new(sent)?;
     let plan = decide(&domains::declarations(domains), options)?;
-    // The kernel counts the programs' runs and time only while somebody holds this descriptor.
+    // The kernel counts the runs and the time of programs only while this descriptor is open.
     let counting = (options.verbose > 0).then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
     let loaded = attach(&plan, options)?;
     if loaded.outcomes.iter().all(|outcome| outcome.alternative.is_none()) {

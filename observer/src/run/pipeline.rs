@@ -27,7 +27,7 @@ use observer_sources::record::Recorder;
 /// Where observations flow.
 pub struct Pipeline {
     engines: Vec<Engine>,
-    /// The engine whose reports are shown, by its place.
+    /// Index of the engine that makes the reports on display.
     shown: usize,
     /// None when only a recording is made.
     output: Option<Box<dyn Output>>,
@@ -76,7 +76,7 @@ impl Pipeline {
     /// When a report cannot be shaped as was asked.
     pub fn wants(&self, now: Timestamp) -> Result<HostQueries, Error> {
         let mut wants = HostQueries::default();
-        // A recording is for questions that nobody has asked yet: it holds what every row needs.
+        // A recording is for later questions: it holds what every row needs.
         let rows = match (&self.output, &self.recorder) {
             (Some(output), None) => output.rows_that_fit(),
             _ => None,
@@ -196,7 +196,7 @@ impl Pipeline {
         self.lost = true;
     }
 
-    /// Whether nobody reads the output any more.
+    /// Whether the output has no reader any longer.
     #[must_use]
     pub const fn closed(&self) -> bool {
         self.closed
@@ -255,7 +255,7 @@ fn unshapable(error: UnknownColumn) -> Error {
     Error::usage("showing the report", error)
 }
 
-/// Says on standard error what a user should know; whoever closed it does not want to.
+/// Writes a warning to standard error. A closed standard error is not an error.
 pub fn warn(what: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "observer: {}", harmless(&what.to_string()));
 }

@@ -1,4 +1,4 @@
-//! What `disk` says of files whose link count changes after they grew.
+//! What `disk` reports about growing files when their link count changes later.
 
 use observer_tests::{
     place::TempDir,

@@ -1,5 +1,5 @@
-//! What `disk --deleted-open` says of files whose end gives back less than they take: reflinked, in a snapshot, compressed, or in
-//! their inode.
+//! What `disk --deleted-open` reports about files that free less space than they take: reflinked, in a snapshot,
+//! compressed, or stored in their inode.
 
 use observer_tests::{
     place::TempDir,

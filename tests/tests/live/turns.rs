@@ -1,4 +1,4 @@
-//! Whose turn it is on a connection over which both sides send in turn, and which end does not read: over the loopback
+//! Which side limits a connection over which both sides send in turn, and which end does not read: over the loopback
 //! interface, at its speed.
 
 use observer_tests::{Observer, Workload, require_root, rows};

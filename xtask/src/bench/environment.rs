@@ -126,7 +126,7 @@ impl BenchEnvironment {
     }
 }
 
-/// Removes the folders of killed benchmarks, whose processes no longer exist.
+/// Removes the folders that killed benchmarks left behind, if their processes no longer exist.
 fn remove_stale_folders(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();

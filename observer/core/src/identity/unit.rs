@@ -72,7 +72,7 @@ fn lxc(above: &[&[u8]], part: &[u8]) -> Option<Vec<u8>> {
     (!name.is_empty()).then(|| name.to_vec())
 }
 
-/// A container of a Fargate task, whose id is 32 digits and a number: `/ecs/TASK/ID`.
+/// A container of a Fargate task: `/ecs/TASK/ID`, where `ID` is 32 digits, a hyphen and a number.
 fn fargate(above: &[&[u8]], part: &[u8]) -> Option<Vec<u8>> {
     let (id, number) = part.split_at_checked(32)?;
     let digits = number.strip_prefix(b"-")?;

@@ -6,8 +6,8 @@
 //! whole observed life of the process, or over most of it, evenly ([`continues`]).
 //!
 //! This does not separate a leak from a cache that fills at a steady rate and is not full yet, or from a collected heap
-//! whose garbage is not worth collecting yet: only time does. How long to wait depends on the cost of waiting
-//! ([`confirmation_time`]): the sooner the memory will be full, the sooner the verdict.
+//! with garbage that is not worth collecting yet. Only time separates them. How long to wait depends on the cost of
+//! waiting ([`confirmation_time`]): the sooner the memory will be full, the sooner the verdict.
 //!
 //! Nor does a leak always rise in many steps. A heap with a collector, and a vector, grow by a share of what they hold. If
 //! their content grows steadily, each step is higher than the last and each pause longer, so there are only a few. They

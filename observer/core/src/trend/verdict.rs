@@ -29,7 +29,7 @@ const STILL: f64 = 0.1;
 /// give or take what its segments cut off.
 const FASTER: f64 = 1.25;
 
-/// Segments of a window whose low points are compared: ten seconds each in a minute.
+/// The number of segments in a window, for comparing their low points: ten seconds each in a window of a minute.
 const LOW_POINTS: u64 = 6;
 
 /// The answer in a word.

@@ -1,6 +1,6 @@
-//! The bottleneck of a TCP connection, found from readings of what the kernel knows about it.
+//! The bottleneck of a TCP connection, found from readings of the kernel's state of the connection.
 //!
-//! The questions are asked in this order, because each answer hides those after it:
+//! The checks run in this order, because each answer hides those after it:
 //!
 //! 1. Data has arrived, and the process reads nothing of it.
 //! 2. The kernel counts for how long the receiver's window or the send buffer stopped the sender. A large part of the time
@@ -10,8 +10,8 @@
 //! 4. No data waits. Where both sides send in turn, most of the time passes in round trips, on the peer's turn, or on this
 //!    side's turn. Where only this side sends, it is application-limited.
 //!
-//! What cannot be seen: why data that this side receives does not come faster. Only its sender knows that; here it is only
-//! known if this side reads too slowly.
+//! What cannot be seen: why received data does not come faster. Only its sender knows that. Here it is only known
+//! whether this side reads too slowly.
 
 pub use self::measured::ReadingPair;
 use self::{exchange::Exchange, measured::Measured, turn_times::TurnTimes};
@@ -25,28 +25,29 @@ mod exchange;
 mod measured;
 mod turn_times;
 
-/// The part of the time that the receiver's window must have stopped the sender. It never stops a sender with another
-/// bottleneck; with this one, the rest of the time passes while data and window updates are in flight.
+/// The receiver's window is the bottleneck if it stopped the sender for at least this part of the time. The window
+/// never stops a sender with another bottleneck. With this one, the rest of the time passes while data and window
+/// updates are in flight.
 const WINDOW: f64 = 0.25;
-/// The same for the send buffer, whose time the kernel misses where the buffer fills just after the last data was sent.
+/// The same for the send buffer. The kernel misses its time if the buffer fills just after the last data was sent.
 const BUFFER: f64 = 0.15;
-/// For the network to be the bottleneck: the part of the readings with data waiting, and of the time with data in flight.
+/// The network is the bottleneck if data waits in this part of the readings, and is in flight for [`BUSY`] of the time.
 const MOST: f64 = 0.5;
 const BUSY: f64 = 0.7;
-/// The part of the congestion window that a sender uses which it stops. Pacing keeps a little of it free.
+/// The congestion window stops a sender that uses this part of it. Pacing keeps a little of it free.
 const FULL: f64 = 0.8;
-/// The part of the smallest round-trip time that a queue adds at least while a sender fills its link: even just after it
-/// has backed off, CUBIC leaves more.
+/// While a sender fills its link, a queue adds at least this part of the smallest round-trip time. CUBIC leaves more
+/// than that, even just after it has backed off.
 const QUEUED: f64 = 0.1;
-/// A queue that holds fewer segments is the sender's own burst.
+/// A queue of fewer segments is the sender's own burst.
 const BURST: f64 = 3.0;
-/// The part of the segments that is lost at a link with a full queue. Where more is lost with hardly any queue, the queue
-/// is not the reason.
+/// A link with a full queue loses up to this part of the segments. If more is lost with hardly any queue, the queue is
+/// not the reason.
 const FEW_LOST: f64 = 0.0005;
-/// A queue of fewer seconds is there in any case, because packets wait for each other.
+/// A shorter queueing delay, in seconds, is normal, because packets wait for each other.
 const STANDING: f64 = 0.001;
 
-/// The bottleneck of a connection between these readings.
+/// The bottleneck of a connection during the time of these readings.
 #[must_use]
 pub fn judge(span: ReadingPair<'_>) -> Diagnosis {
     let measured = Measured::of(span);
@@ -61,7 +62,7 @@ pub fn judge(span: ReadingPair<'_>) -> Diagnosis {
     Diagnosis { queue: found.queue.or_else(|| seen_queue(span, &measured, found.limit)), ..found }
 }
 
-/// Whether the process reads nothing of what has arrived: what it has read is what arrived less what waits.
+/// Whether the process reads nothing of the data that has arrived. It has read what arrived minus what waits.
 fn unread(ReadingPair { from, to, all, hz, .. }: ReadingPair<'_>) -> Option<Diagnosis> {
     let read = |reading: &Reading| reading.counters.rx.saturating_sub(reading.measures.unread.into());
     let waits = |reading: &&Reading| reading.measures.unread > 0 && read(reading) == read(to);
@@ -69,13 +70,13 @@ fn unread(ReadingPair { from, to, all, hz, .. }: ReadingPair<'_>) -> Option<Diag
         return None;
     }
     let first = all.iter().rev().take_while(|reading| waits(reading)).last().unwrap_or(from);
-    // What waited at that moment had come before it.
+    // The data that waited in this reading had arrived before it.
     let arrived = first.jiffies.wrapping_sub(first.times.last_received).cast_signed().max(0);
     let seconds = to.at.saturating_sub(first.at) as f64 / 1e9 + f64::from(arrived) / hz;
     Some(not_reading(to.measures.unread, seconds))
 }
 
-/// Its process reads nothing, for so many seconds at least.
+/// The process of the connection has read nothing for at least `seconds`, while `unread` bytes wait.
 pub fn not_reading(unread: u32, seconds: f64) -> Diagnosis {
     let (waiting, since) = (bytes(u64::from(unread)), duration(seconds));
     let evidence =
@@ -83,7 +84,7 @@ pub fn not_reading(unread: u32, seconds: f64) -> Diagnosis {
     Diagnosis::of(Bottleneck::Reader, format!("itself: does not read, {waiting} wait"), evidence)
 }
 
-/// Whether the kernel has counted what stopped the sender.
+/// The receiver's window or the send buffer, if the kernel counted that one of them stopped the sender.
 fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let Reading { measures, times, .. } = span.to;
     if measured.window >= WINDOW && measured.window >= measured.buffer {
@@ -118,7 +119,7 @@ fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     None
 }
 
-/// Where this side does little but receive.
+/// This side does little but receive.
 fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let Reading { measures, times, .. } = span.to;
     let segment = f64::from(measures.mss.max(1));
@@ -146,7 +147,7 @@ fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     }))
 }
 
-/// Whether data waits for the network.
+/// Data waits for the network.
 fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let segment = span.to.measures.mss;
     let backlog = |reading: &&Reading| {
@@ -161,7 +162,7 @@ fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let lost = to.times.lost.wrapping_sub(first.times.lost);
     let delivered = to.measures.delivered.wrapping_sub(first.measures.delivered);
     let part_lost = f64::from(lost) / f64::from(delivered.max(1));
-    // A sender that is held by its congestion window, and not by its pacing rate, as BBR is.
+    // The congestion window stops the sender, and not its pacing rate, as with BBR.
     let held = |reading: &&Reading| {
         f64::from(reading.measures.packets_out) >= FULL * f64::from(reading.measures.cwnd)
     };
@@ -192,7 +193,7 @@ fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     Some(Diagnosis { queue: measured.queue(), ..judgement })
 }
 
-/// No data waits to be sent: whose turn is it?
+/// No data waits to be sent: the sides send in turn, or only one of them sends.
 fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
     let (first, to) = (span.all.first().unwrap_or(span.from), span.to);
     let came = to.times.segments_in.wrapping_sub(first.times.segments_in);
@@ -239,7 +240,7 @@ fn asked(Reading { times, .. }: &Reading) -> bool {
     times.segments_in > 0 && times.last_sent.wrapping_sub(times.last_received).cast_signed() >= 0
 }
 
-/// The median of the smoothed round-trip times, seconds.
+/// The median of the smoothed round-trip times, in seconds.
 fn usual_round_trip(span: ReadingPair<'_>) -> f64 {
     let readings = span.all.iter().map(|reading| reading.measures.srtt).filter(|srtt| *srtt > 0);
     let mut sorted: Vec<u32> = readings.collect();
@@ -247,8 +248,8 @@ fn usual_round_trip(span: ReadingPair<'_>) -> f64 {
     sorted.get(sorted.len() / 2).map_or(0.0, |micros| f64::from(*micros) / 1e6)
 }
 
-/// Seconds that a queue adds for a connection that does not fill it. Only for one that round trips limit: in others answers
-/// wait for something else.
+/// Queueing delay in seconds for a connection that does not fill the queue. Only for a connection that round trips
+/// limit: in other connections, answers wait for something else.
 fn seen_queue(_: ReadingPair<'_>, measured: &Measured, limit: Bottleneck) -> Option<f64> {
     matches!(limit, Bottleneck::Latency | Bottleneck::Loss).then(|| measured.queue()).flatten()
 }

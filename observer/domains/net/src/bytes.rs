@@ -20,8 +20,8 @@ impl Bytes {
     }
 }
 
-/// Bytes to add to the totals of a process. A counter that is read while the kernel changes it can be a byte too high (a FIN
-/// that is not yet recognized as one), so corrections go both ways.
+/// Bytes to add to the totals of a process. A counter that is read while the kernel changes it can be one byte too high
+/// (a FIN that is not recognized yet), so corrections can be negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByteCorrection {
     pub tx: i64,

@@ -1,8 +1,8 @@
-//! What is shared and near its limit: accept queues, ports that outgoing connections take, descriptors, and the
-//! connections that the firewall tracks.
+//! Shared capacity near its limit: accept queues, ports of outgoing connections, descriptors, and the connections that
+//! the firewall tracks.
 //!
-//! What cannot be seen: the range of ports of other network namespaces than observer's, and ports that connections in
-//! `TIME_WAIT` still take.
+//! What cannot be seen: the port range of network namespaces other than observer's, and ports that connections in
+//! `TIME_WAIT` still use.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -20,14 +20,15 @@ use observer_core::{
     units::{counted, share},
 };
 
-/// The part of a limit from which people should look at it.
+/// The part of a limit from which a note is made.
 const NEAR: f64 = 0.8;
-/// Connections from which a process's descriptors are looked at.
+/// Connections of a process from which its descriptors are counted.
 const MANY: u64 = 100;
-/// Of how many processes at most.
+/// The number of processes with counted descriptors, at most.
 const ASKED: usize = 16;
 
-/// What is near its limit, a note each; of accept queues and of processes a few, and one note that counts the others.
+/// One note for each resource near its limit. Accept queues and processes get a few notes, and one more that counts the
+/// others.
 pub(super) fn notes(state: &NetState, fullest: Option<Fullest>, context: &Context<'_>) -> Vec<Note> {
     let mut notes = queues(state, context);
     notes.extend(descriptors(state, context));
@@ -44,7 +45,7 @@ pub(super) fn notes(state: &NetState, fullest: Option<Fullest>, context: &Contex
     notes
 }
 
-/// The totals that tell how full the machine's own tables are.
+/// The totals that show how full the machine's own tables are.
 pub(super) fn totals(state: &NetState, fullest: Option<Fullest>) -> [Total; 4] {
     let tracked = state.room.and_then(|room| room.tracked);
     let limit = range(state).map(|(first, last)| size(first, last));
@@ -57,14 +58,14 @@ pub(super) fn totals(state: &NetState, fullest: Option<Fullest>) -> [Total; 4] {
     .map(|(name, number)| Total::new(Column::gauge(name, Unit::Count), Value::unsigned(number)))
 }
 
-/// The processes whose descriptors should be counted: those with many connections.
+/// The processes for which a report counts descriptors: those with many connections.
 pub(super) fn asked(open: impl Iterator<Item = (TaskId, u64)>) -> BTreeSet<TaskId> {
     let mut many: Vec<(TaskId, u64)> = open.filter(|(_, connections)| *connections >= MANY).collect();
     many.sort_by_key(|(id, connections)| (Reverse(*connections), *id));
     many.into_iter().take(ASKED).map(|(id, _)| id).collect()
 }
 
-/// An accept queue that is nearly full, or in which connections found no room since the last report.
+/// An accept queue that is nearly full, or that dropped connections since the last report.
 struct Queue<'a> {
     fact: &'a SocketFact,
     dropped: u64,
@@ -135,7 +136,7 @@ fn ports(state: &NetState, fullest: Option<Fullest>) -> Option<String> {
     })
 }
 
-/// The route that takes most of the ports that the kernel gives out, with how many.
+/// The route with the most of the ports that the kernel assigns, with their number.
 pub(super) fn fullest_route(state: &NetState) -> Option<Fullest> {
     state.tally.fullest_route(state.room?.netns?)
 }

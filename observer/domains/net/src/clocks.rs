@@ -1,21 +1,21 @@
-//! The clocks that the times of a connection are measured with.
+//! The clocks that measure the times of a connection.
 
-/// A moment on the clocks that the times of a connection are measured with.
+/// One moment on the clocks that measure the times of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clocks {
-    /// Nanoseconds of the boot clock.
+    /// Nanoseconds on the boot clock.
     pub at: u64,
-    /// The kernel's own clock, where it is known.
+    /// The kernel's own clock, if it is known.
     pub jiffies: Option<u32>,
-    /// Jiffies a second, once that is known.
+    /// Jiffies per second, once known.
     pub hz: Option<f64>,
 }
 
 impl Clocks {
-    /// The numbers of jiffies a second that Linux can be built with.
+    /// Jiffies per second that Linux can be built with.
     const RATES: [f64; 4] = [100.0, 250.0, 300.0, 1000.0];
 
-    /// A later moment. Both together show how many jiffies a second has.
+    /// The clocks at a later moment. Both moments together show the number of jiffies per second.
     #[must_use]
     pub fn later(self, at: u64, jiffies: Option<u32>) -> Self {
         let passed = jiffies.zip(self.jiffies).map(|(now, before)| f64::from(now.wrapping_sub(before)));
@@ -25,7 +25,7 @@ impl Clocks {
         let hz = measured.and_then(|hz| {
             Self::RATES.into_iter().min_by(|a, b| distance(hz, a).total_cmp(&distance(hz, b)))
         });
-        // A scan reports no time if nothing has changed, but time passes all the same.
+        // A scan reports no time if nothing has changed, but time has passed.
         let passed = self.hz.map(|hz| (seconds * hz) as u32);
         let jiffies = jiffies.or_else(|| Some(self.jiffies?.wrapping_add(passed?)));
         Self { at, jiffies, hz: self.hz.or(hz) }

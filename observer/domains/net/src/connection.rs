@@ -1,4 +1,4 @@
-//! One TCP connection: the part of its counters that was observed, and its owner.
+//! One TCP connection: its counters under observation, and its owner.
 
 use std::sync::Arc;
 
@@ -25,9 +25,9 @@ const STATE_LAST_ACK: u8 = 9;
 pub struct Connection {
     /// The latest fact.
     pub fact: Arc<ConnectionFact>,
-    /// The same packed, if it came so.
+    /// The same fact in packed form, if it came packed.
     packed: Option<Packed>,
-    /// `None` for a connection from before observation until its second fact.
+    /// `None` for a connection from before observation, until its second fact.
     account: Option<Box<Account>>,
     pub phase: Phase,
     /// Whether it is counted among the open ones.
@@ -39,31 +39,31 @@ pub struct Connection {
 /// What was observed of a connection.
 #[derive(Clone, Debug)]
 struct Account {
-    /// Whether there was a fact about it since the last report.
+    /// Whether a fact about it came since the last report.
     moved: bool,
     history: History,
     /// The counters when observation of it began.
     base: Counters,
-    /// The owner's part that has been attributed.
+    /// The owner's part of the counters that has been attributed.
     credited: Counters,
     /// The counters at the last report.
     reported: Counters,
-    /// What its processes had written and read when the owner was last its only holder.
+    /// Bytes that its processes had written and read when the owner was last the only holder.
     certain: StreamBytes,
-    /// What they did from then on until the bytes of each were counted: these bytes stay unattributed.
+    /// Bytes from then on until the bytes of each holder were counted. They stay unattributed.
     unclear: Bytes,
     shared: bool,
-    /// When it vanished, where it has: boot-clock nanoseconds.
+    /// When it vanished, if it has: boot-clock nanoseconds.
     vanished: u64,
 }
 
 impl Account {
-    /// For a connection from before observation at its first fact: `seen` are its counters when observation of it began.
+    /// For a connection from before observation, at its first fact. `seen` are its counters when its observation began.
     fn of_earlier(fact: &ConnectionFact, seen: Option<Counters>) -> Self {
         Self::new(fact, seen.unwrap_or(fact.counters), fact.counters, u64::from(fact.measures.unsent))
     }
 
-    /// For one that was opened under observation.
+    /// For a connection that was opened under observation.
     fn of_new(fact: &ConnectionFact, seen: Option<Counters>) -> Self {
         let mut account = Self::new(fact, seen.unwrap_or_default(), Counters::default(), 0);
         account.moved = true;
@@ -72,7 +72,7 @@ impl Account {
 
     /// `unsent` bytes were written before observation and not sent yet.
     fn new(fact: &ConnectionFact, base: Counters, reported: Counters, unsent: u64) -> Self {
-        // What was written before observation does not count.
+        // Bytes written before observation do not count.
         let before = StreamBytes { tx: base.tx.saturating_add(unsent), rx: base.rx };
         Self {
             moved: false,
@@ -87,7 +87,7 @@ impl Account {
         }
     }
 
-    /// Whether all of it can be made again from the next fact, because all bytes have been attributed.
+    /// Whether the next fact is enough to rebuild the whole account, because all bytes have been attributed.
     fn is_settled(&self, fact: &ConnectionFact) -> bool {
         !self.moved
             && self.history.is_empty()
@@ -95,7 +95,8 @@ impl Account {
             && !fact.has_foreign_holder()
     }
 
-    /// The owner's part of what was observed, up to the counters `now`: without the bytes of others and the unclear ones.
+    /// The owner's part of the observed bytes, up to the counters `now`: without the bytes of others and the unclear
+    /// ones.
     fn own(&self, now: &Counters, others: Bytes) -> Counters {
         Counters {
             tx: now.tx.saturating_sub(self.base.tx).saturating_sub(others.tx).saturating_sub(self.unclear.tx),
@@ -109,23 +110,23 @@ impl Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Open,
-    /// No scan finds it; its close has not been reported by the kernel.
+    /// No scan finds it, but the kernel has not reported its close.
     Vanished,
     /// It has closed since the last report.
     Closed,
-    /// Its close is in a report; the last bytes of its other holders can still come.
+    /// A report contains its close, but the last bytes of its other holders can still come.
     Settling,
 }
 
 impl Connection {
-    /// A connection at its first fact. If it is `new`, it was opened under observation, and all of its bytes were observed.
-    /// Otherwise those before `seen` (this fact, if that is unknown) were not.
+    /// A connection at its first fact. If it is `new`, it was opened under observation, and all of its bytes were
+    /// observed. Otherwise bytes before `seen` were not observed; if `seen` is unknown, bytes before this fact.
     #[must_use]
     pub fn new(fact: Arc<ConnectionFact>, packed: Option<Packed>, new: bool, seen: Option<Counters>) -> Self {
         let account = match (new, seen) {
             (true, _) => {
                 let mut account = Account::of_new(&fact, seen);
-                // There is no bottleneck for one that is known from its close alone.
+                // A connection that is known from its close alone has no bottleneck.
                 if fact.opened != 0 && seen.is_none() && fact.times.is_some() {
                     account.history.keep(Reading { at: fact.opened, ..Reading::default() });
                 }
@@ -137,15 +138,15 @@ impl Connection {
         Self { fact, packed, account, phase: Phase::Open, counted: false, arrived: false }
     }
 
-    /// One that was idle, with its latest fact.
+    /// An idle connection, with its latest fact.
     #[must_use]
     pub fn from_idle(packed: Packed) -> Self {
         let fact = Arc::new(packed.unpack());
         Self { fact, packed: Some(packed), account: None, phase: Phase::Open, counted: true, arrived: true }
     }
 
-    /// Its packed fact, if that is all to remember: it is open, does not change, its process has read what came, and its
-    /// bytes are attributed.
+    /// Its packed fact, if nothing else must be remembered: the connection is open, does not change, its process has
+    /// read all data, and its bytes are attributed.
     #[must_use]
     pub fn idle_form(&self) -> Option<&Packed> {
         let settled = self.account.as_ref().is_none_or(|account| account.is_settled(&self.fact));
@@ -154,24 +155,24 @@ impl Connection {
         self.packed.as_ref().filter(|_| idle)
     }
 
-    /// What was observed of it, created if necessary.
+    /// The account of the connection, created if necessary.
     fn account(&mut self) -> &mut Account {
         self.account.get_or_insert_with(|| Box::new(Account::of_earlier(&self.fact, None)))
     }
 
-    /// The process that its bytes belong to: the first that acted on it, else its only holder.
+    /// The process that its bytes are attributed to: the first that acted on it, else its only holder.
     #[must_use]
     pub fn owner(&self) -> Option<TaskId> {
         self.fact.attributed()
     }
 
-    /// Whether `fact` is about the same connection, and not about a later one of the same socket.
+    /// Whether `fact` is about this connection, and not about a later one over the same socket.
     #[must_use]
     pub fn is(&self, fact: &ConnectionFact) -> bool {
         self.fact.opened == fact.opened
     }
 
-    /// A scan has found it; its previous fact.
+    /// A scan has found it. Returns its previous fact.
     pub fn update(
         &mut self,
         fact: Arc<ConnectionFact>,
@@ -180,7 +181,7 @@ impl Connection {
     ) -> Arc<ConnectionFact> {
         let earlier = self.reading(before);
         let account = self.account();
-        // There are no readings of an idle connection: its last fact was still true at the last report.
+        // An idle connection has no readings: its last fact was still true at the last report.
         if account.history.is_empty() {
             account.history.extend(earlier);
         }
@@ -193,7 +194,7 @@ impl Connection {
         std::mem::replace(&mut self.fact, fact)
     }
 
-    /// No scan finds it any longer since `before`, boot-clock nanoseconds.
+    /// No scan has found it since `before`, boot-clock nanoseconds.
     pub fn vanish(&mut self, before: u64) {
         self.account().vanished = before;
         self.phase = Phase::Vanished;
@@ -206,7 +207,7 @@ impl Connection {
         self.phase == Phase::Vanished && now.saturating_sub(since) >= nanoseconds
     }
 
-    /// From now on the bytes of each holder are counted; returns the bytes before that which stay unattributed. A second
+    /// From now on the bytes of each holder are counted. Returns the earlier bytes that stay unattributed. A second
     /// call changes nothing.
     pub fn share(&mut self, since: StreamBytes) -> u64 {
         let account = self.account();
@@ -220,7 +221,7 @@ impl Connection {
         account.unclear.both()
     }
 
-    /// It has closed; its previous fact. Its holders are remembered, for connections without owner.
+    /// It has closed. Returns its previous fact. Its holders are remembered, for connections without owner.
     pub fn close(&mut self, closed: &ClosedFact) -> Arc<ConnectionFact> {
         self.account().moved = true;
         let holders = self.fact.holders.clone();
@@ -230,7 +231,7 @@ impl Connection {
         std::mem::replace(&mut self.fact, Arc::new(last))
     }
 
-    /// Its arrival, once: when the peer opened it under observation, and a process has accepted it.
+    /// Its arrival, returned once: if the peer opened it under observation, and a process has accepted it.
     pub fn arrival(&mut self) -> Option<Arrival> {
         let owner = self.fact.owner.or_else(|| self.fact.holders.first().copied())?;
         let new = self.fact.passive && self.fact.opened != 0 && !self.arrived;
@@ -238,7 +239,7 @@ impl Connection {
         new.then_some(Arrival { netns: self.fact.ends.netns, local: self.fact.ends.local, owner })
     }
 
-    /// The owner and its bytes since the last call, given the bytes of `others`; `None` while there is no owner.
+    /// The owner and its bytes since the last call, without the bytes of `others`. `None` while there is no owner.
     pub fn settle(&mut self, others: Bytes) -> Option<(TaskId, ByteCorrection)> {
         let owner = self.owner()?;
         let Some(account) = &mut self.account else { return Some((owner, ByteCorrection::default())) };
@@ -270,7 +271,7 @@ impl Connection {
 
     /// A report has been delivered.
     pub fn delivered(&mut self, clocks: Clocks) {
-        // Most have none, and stay untouched.
+        // Most connections have no account, and are not changed.
         if !self.account.as_ref().is_some_and(|account| account.moved) {
             if let Some(account) = &mut self.account {
                 account.history.forget(clocks.at);
@@ -288,7 +289,7 @@ impl Connection {
         account.history.forget(clocks.at);
     }
 
-    /// Whether it has not changed for so long that it has no bottleneck.
+    /// Whether it has been idle for so long that it has no bottleneck.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let still =
@@ -302,7 +303,8 @@ impl Connection {
         Some(Reading { at, jiffies: jiffies?, counters, measures, times: self.fact.times? })
     }
 
-    /// Its bottleneck now, where other connections fill a queue in its path that adds `beside` seconds.
+    /// Its bottleneck now. `beside` is the queueing delay, in seconds, of a queue in its path that other connections
+    /// fill.
     #[must_use]
     pub fn judge(&self, clocks: Clocks, beside: f64) -> Diagnosis {
         let (Some(hz), Some(now)) = (clocks.hz, self.reading(clocks)) else {
@@ -320,8 +322,8 @@ impl Connection {
         bottleneck::judge(ReadingPair { from: &all[from], to: &now, all: &all, hz, beside, answers, local })
     }
 
-    /// Whether data has arrived that its process does not read, where nothing has changed since: the last of it has waited
-    /// since then.
+    /// Its process as the bottleneck, if data has arrived that the process does not read. Nothing has changed since, so
+    /// the last data has waited from its arrival until now.
     fn not_read(&self, clocks: Clocks, hz: f64) -> Option<Diagnosis> {
         let (unread, times) = (unread(&self.fact), self.fact.times?);
         let waited = clocks.jiffies?.wrapping_sub(times.last_received).cast_signed().max(0);
@@ -345,7 +347,7 @@ impl Connection {
     }
 }
 
-/// Bytes that the process has not read. The kernel counts a FIN as one.
+/// Bytes that the process has not read. The kernel counts a FIN as one byte.
 fn unread(fact: &ConnectionFact) -> u32 {
     let ended = matches!(fact.state, STATE_CLOSE_WAIT | STATE_LAST_ACK | STATE_CLOSING);
     fact.measures.unread.saturating_sub(ended.into())

@@ -1,8 +1,8 @@
-//! Connections that are open, or that ended since the last report.
+//! Connections that are open, or that closed since the last report.
 //!
-//! There can be a hundred thousand, and most of them are idle. If the fact about an idle connection is packed, and nothing
-//! else must be remembered, only that fact is kept, shared with the source, and no report visits the connection. The next
-//! fact makes it active again.
+//! There can be a hundred thousand, and most of them are idle. An idle connection is reduced to its packed fact, which
+//! is shared with the source, if nothing else must be remembered. No report visits such a connection. The next fact
+//! makes it active again.
 
 use std::{borrow::Cow, hash::BuildHasher as _};
 
@@ -11,7 +11,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use super::{connection::Connection, peer_totals::Tally};
 use observer_core::facts::{TaskId, net::Packed};
 
-/// Connections by the kernel's numbers of their sockets.
+/// Connections by the cookies of their sockets.
 #[derive(Debug, Default)]
 pub struct Connections {
     active: HashMap<u64, Connection>,
@@ -26,9 +26,9 @@ impl Connections {
         self.active.contains_key(&cookie) || is_idle(self.hasher.hash_one(cookie))
     }
 
-    /// The connection, which is active from here on.
+    /// The connection, which is active from now on.
     pub fn activate(&mut self, cookie: u64) -> Option<&mut Connection> {
-        // Where there are few, none is idle.
+        // No connection is idle while there are few; then no hash is needed.
         let hash = (!self.idle.is_empty()).then(|| self.hasher.hash_one(cookie));
         let idle = hash.map(|hash| self.idle.find_entry(hash, |fact| fact.cookie() == cookie));
         if let Some(Ok(entry)) = idle {
@@ -38,15 +38,15 @@ impl Connections {
         self.active.get_mut(&cookie)
     }
 
-    /// Keeps a connection; an earlier one over the same socket.
+    /// Adds a connection. Returns an earlier one over the same socket.
     pub fn insert(&mut self, connection: Connection) -> Option<Connection> {
         let cookie = connection.fact.cookie;
-        // It would be there twice.
+        // Otherwise the map would contain it twice.
         self.activate(cookie);
         self.active.insert(cookie, connection)
     }
 
-    /// Makes the connection idle, if it can be.
+    /// Makes the connection idle, if possible.
     pub fn make_idle(&mut self, cookie: u64) {
         if let Some(fact) = self.active.get(&cookie).and_then(Connection::idle_form).cloned() {
             self.active.remove(&cookie);
@@ -59,30 +59,31 @@ impl Connections {
         self.active().map(Cow::Borrowed).chain(self.idle().map(Cow::Owned))
     }
 
-    /// Those that are not idle.
+    /// The active connections.
     pub fn active(&self) -> impl Iterator<Item = &Connection> {
         self.active.values()
     }
 
-    /// Those that are, each as it is when it becomes active.
+    /// The idle connections, each as it would be when active.
     pub fn idle(&self) -> impl Iterator<Item = Connection> {
         self.idle.iter().map(|fact| Connection::from_idle(fact.clone()))
     }
 
-    /// The owners of connections. Others than those `asked` may be left out, where that saves a walk over many.
+    /// The owners of connections. Processes that are not `asked` for may be left out, where that avoids a walk over
+    /// many connections.
     pub fn owners(&self, asked: &[TaskId], tally: &Tally) -> HashSet<TaskId> {
         let mut owners = HashSet::new();
         if !asked.is_empty() {
             owners.extend(self.active().filter_map(Connection::owner));
         }
-        // Idle ones are open.
+        // Idle connections are open.
         if asked.iter().any(|id| tally.counts(*id)) {
             owners.extend(self.idle().filter_map(|connection| connection.owner()));
         }
         owners
     }
 
-    /// Forgets active connections that `keep` rejects, and makes those idle that can be.
+    /// Removes active connections that `keep` rejects. Makes the others idle, if possible.
     pub fn retain_active(&mut self, mut keep: impl FnMut(u64, &mut Connection) -> bool) {
         let Self { active, idle, hasher } = self;
         active.retain(|cookie, connection| {

@@ -1,7 +1,7 @@
-//! From the bytes of the net object to facts.
+//! Decodes the bytes of the net object to facts.
 //!
-//! A socket with several descriptors or holders is one fact. The scan of sockets without descriptor does not report one
-//! that has a descriptor.
+//! A socket with several descriptors or holders is one fact. The scan of sockets without descriptor leaves out sockets
+//! that have a descriptor.
 
 use hashbrown::{HashMap, HashSet};
 use observer_common::{
@@ -29,15 +29,15 @@ use observer_core::{
 mod meaning;
 mod partial_scan;
 
-/// Records, in errors.
+/// The name of a record in errors.
 const NAME: &str = "net record";
-/// Scans without socket and without announcement after which the entry of a flow is removed: one may have been running
-/// while the last bytes were counted.
+/// The entry of a flow is removed after this many scans that found no holder of its socket, and without announcement.
+/// One scan may have been running while the last bytes were counted.
 const IDLE_SCANS: u64 = 2;
-/// Scans for which the end of a reported process is remembered, after the last scan that found a socket of it: the last
-/// bytes of its sockets are reported after its end.
+/// The end of a reported process is remembered for this many scans after the last scan that found one of its sockets,
+/// because the last bytes of its sockets are reported after its end.
 const LINGERING_SCANS: u64 = 64;
-/// Scans of descriptors between two scans of sockets without, while none of those is known to be in use.
+/// Scans of descriptors between two scans of sockets without descriptor, while none of these is known to be in use.
 const LOOK_EVERY: u64 = 5;
 /// Bytes of one record of a scan.
 const RECORD: usize = size_of::<HeldRecord>();
@@ -45,21 +45,23 @@ const RECORD: usize = size_of::<HeldRecord>();
 /// Decodes what the net object writes.
 #[derive(Debug, Default)]
 pub struct NetDecoder {
-    /// Processes that were reported, until they end.
+    /// Reported processes that have not ended.
     met: HashMap<TaskId, TaskRecord>,
-    /// Processes that ended, as long as they may have to be reported again.
+    /// Ended processes, as long as they may have to be reported again.
     ended: HashMap<TaskId, End>,
-    /// Entries of [`CLOSED`], with their last value and the number of the scan before which it was read.
+    /// Entries of [`CLOSED`], with their last value and the number of scans before it was read.
     closed: HashMap<TaskId, (ClosedTotalsFact, u64)>,
-    /// Entries of [`FLOWS`], with the number of the scan before which each was last announced.
+    /// Entries of [`FLOWS`], with the number of scans before the last announcement of each.
     flows: HashMap<FlowSlot, u64>,
     scans: u64,
-    /// Whether the last scan of descriptors found sockets that only send and receive report on: for datagrams, or shared.
+    /// Whether the last scan of descriptors found sockets that only the send and receive hooks report on: datagram
+    /// sockets and shared connections.
     uncounted: bool,
-    /// Whether the last scan of sockets without descriptor found one that is in use, and one of those without owner.
+    /// Whether the last scan of sockets without descriptor found one that is in use, and whether it found one without
+    /// owner.
     hidden: bool,
     unowned: bool,
-    /// The number of scans before that one.
+    /// The number of scans before that scan.
     looked: u64,
     partial_scan: PartialScan,
 }
@@ -69,9 +71,9 @@ pub struct NetDecoder {
 struct End {
     /// Boot-clock nanoseconds.
     at: u64,
-    /// The record with which it was reported, if it was.
+    /// The record that reported the process, if it was reported.
     reported: Option<TaskRecord>,
-    /// The number of the last scan that found something of it.
+    /// The number of the last scan at which something of it was found.
     last_seen: u64,
 }
 
@@ -113,7 +115,7 @@ impl Decode for NetDecoder {
         if program == names::SOCKET {
             self.scans += 1;
             self.uncounted = met.uncounted;
-            // Only records of TCP connections contain the time.
+            // Only records of TCP connections contain the kernel's clock.
             let jiffies = (met.jiffies != 0).then_some(NetFact::Jiffies(met.jiffies));
             out.facts.extend(jiffies.map(Fact::Net));
             self.retire_flows(&met, out);
@@ -168,7 +170,7 @@ impl Decode for NetDecoder {
 }
 
 impl NetDecoder {
-    /// Takes whole records of a scan: each socket once, with all its holders.
+    /// Takes whole records of a scan. Each socket becomes one fact, with all its holders.
     fn take(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         for record in records::<HeldRecord>(program.as_str(), bytes)? {
             self.meet(&record.holder, out);
@@ -177,8 +179,8 @@ impl NetDecoder {
         Ok(())
     }
 
-    /// Reports a process once, and again after an exec. Of one that has ended it also reports the end again: the process
-    /// may have been forgotten with its end, and nothing else would end it.
+    /// Reports a process once, and again after an exec. If the process has ended, its end is also reported again: the
+    /// engine may have removed the process at its end, and nothing else would end it.
     fn meet(&mut self, task: &TaskRecord, out: &mut Decoded) {
         if task.id.tgid == 0 {
             return;
@@ -193,14 +195,15 @@ impl NetDecoder {
         }
     }
 
-    /// Reports a process with the name that it had when it acted first, unless a newer record of it is known.
+    /// Reports a process under the name that it had at its first action, unless a newer record of it is known.
     fn introduce(&mut self, task: &TaskRecord, out: &mut Decoded) {
         if !self.met.contains_key(&task.id) {
             self.meet(task, out);
         }
     }
 
-    /// A scan found a socket of a process: as [`Self::introduce`], unless its end was reported.
+    /// A scan found a socket of the process: the same as [`Self::introduce`], unless the end of the process was
+    /// reported.
     fn find_owner(&mut self, task: &TaskRecord, out: &mut Decoded) {
         match self.ended.get_mut(&task.id) {
             Some(end) if end.reported.is_some() => end.last_seen = self.scans,
@@ -208,7 +211,7 @@ impl NetDecoder {
         }
     }
 
-    /// A process has ended. Its end is reported if the process was.
+    /// A process has ended. Its end is reported if the process was reported.
     fn end(&mut self, id: TaskId, at: u64, out: &mut Decoded) {
         let reported = self.met.remove(&id);
         if reported.is_some() {
@@ -232,7 +235,7 @@ impl NetDecoder {
         let Flow { created, tx, rx, remote, remote_port, family, .. } = *flow;
         let protocol = meaning::protocol(flow.protocol)
             .ok_or_else(|| Malformed { text: format!("a flow of the unknown protocol {}", flow.protocol) })?;
-        // Its last bytes are read after its end.
+        // The last bytes of the process are read after its end.
         if let Some(task) = self.ended.get(&task).and_then(|end| end.reported) {
             self.meet(&task, out);
         }
@@ -265,8 +268,7 @@ impl NetDecoder {
         }
     }
 
-    /// Forgets ends that are long ago, and reads the last totals of processes that ended again: they are final if they have
-    /// not changed.
+    /// Removes old ends. Reads the last totals of ended processes again: they are final if they have not changed.
     fn retire_processes(&mut self, out: &mut Decoded) {
         let scans = self.scans;
         self.ended.retain(|_, end| {
@@ -279,8 +281,8 @@ impl NetDecoder {
         out.read.extend(quiet.map(|(id, _)| (names::CLOSED, bytes::key(id))));
     }
 
-    /// Removes the entries of flows without a holder of their socket and without announcement: their values were read after
-    /// their last announcement, and are final.
+    /// Removes the entries of flows without announcement and without a holder of their socket. Their values were read
+    /// after the last announcement, so they are final.
     fn retire_flows(&mut self, open: &PartialScan, out: &mut Decoded) {
         let (scans, mut quiet) = (self.scans, HashSet::new());
         self.flows.retain(|key, announced| {

@@ -12,11 +12,11 @@ use super::{
 };
 use observer_core::{facts::TaskId, units::share};
 
-/// What limits the connections at one moment, and the processes.
+/// The bottlenecks of connections and processes at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnoses {
     clocks: Clocks,
-    /// Those that are not quiet.
+    /// By cookie, without quiet connections.
     connections: HashMap<u64, Diagnosis>,
     processes: HashMap<TaskId, ProcessDiagnosis>,
     filled: Vec<FilledQueue>,
@@ -36,7 +36,8 @@ impl Diagnoses {
             let both = open.iter().zip(diagnoses);
             both.filter_map(|(connection, diagnosis)| QueueUser::of(connection, diagnosis)).collect()
         };
-        // A connection that fills a queue shows it by itself. Which others wait in it is known only after that.
+        // A connection that fills a queue shows this without knowledge of others. Only then it is known which others
+        // wait in the queue.
         for filled in queue::filled(&users(&first)) {
             for (connection, diagnosis) in open.iter().zip(&mut first) {
                 if filled.is_in_path_of(connection) && diagnosis.limit == Bottleneck::Peer {
@@ -56,7 +57,7 @@ impl Diagnoses {
         all
     }
 
-    /// What limits the connection.
+    /// The bottleneck of the connection.
     #[must_use]
     pub fn connection(&self, connection: &Connection) -> Diagnosis {
         if let Some(diagnosis) = self.connections.get(&connection.fact.cookie) {
@@ -94,24 +95,24 @@ impl Diagnoses {
     }
 }
 
-/// The diagnoses of the connections of one process, each with its bytes of the interval.
+/// The diagnoses of the connections of one process, each with its bytes in the interval.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessDiagnosis {
     limits: BTreeMap<Bottleneck, Limited>,
     bytes: u64,
 }
 
-/// The connections that one thing limits.
+/// The connections with one bottleneck.
 #[derive(Clone, Debug)]
 struct Limited {
     bytes: u64,
-    /// What the one that moves most moves, and its cookie: of several, the one with the least.
+    /// The bytes and the cookie of the connection that moves most bytes; the lowest cookie if several do.
     most: (u64, Reverse<u64>),
     diagnosis: Diagnosis,
 }
 
 impl ProcessDiagnosis {
-    /// Adds a connection; the order does not matter.
+    /// Adds a connection. The order of calls does not matter.
     pub fn add(&mut self, cookie: u64, diagnosis: &Diagnosis, bytes: u64) {
         let this = (bytes, Reverse(cookie));
         let new = || Limited { bytes: 0, most: this, diagnosis: diagnosis.clone() };
@@ -123,10 +124,11 @@ impl ProcessDiagnosis {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// The bottleneck of most bytes of the process, with the evidence of the connection that moves most of them.
+    /// The bottleneck of most bytes of the process, with the evidence of the connection that moves most of these bytes.
     #[must_use]
     pub fn judged(&self) -> Option<Diagnosis> {
-        // Among bottlenecks without bytes a known one says more; among equals, the first in the order of the questions.
+        // A known bottleneck comes before an unknown one with equal bytes. After that, the first in the order of the
+        // checks wins.
         let rank = |(limit, limited): &(&Bottleneck, &Limited)| {
             (limited.bytes, **limit != Bottleneck::Unknown, Reverse(**limit))
         };

@@ -1,6 +1,6 @@
 //! The bottleneck of a connection or a process, with its evidence.
 
-/// The evidence where the bottleneck is not known yet, and where there is none.
+/// The evidence while the bottleneck is not known yet, and if there is none.
 pub const UNREAD: &str = "its pace is not observed, or was read once only";
 pub const STILL: &str = "nothing flows";
 
@@ -21,7 +21,7 @@ pub enum Bottleneck {
 }
 
 impl Bottleneck {
-    /// As `limited_by` spells it.
+    /// The value of `limited_by` in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -44,21 +44,21 @@ pub struct Diagnosis {
     pub limit: Bottleneck,
     /// A few words for a table; empty where nothing is known.
     pub brief: String,
-    /// One sentence, without its full stop.
+    /// One sentence without full stop.
     pub evidence: String,
-    /// Seconds of queueing delay in each round trip; `None` where it is not known.
+    /// Seconds of queueing delay in each round trip; `None` if unknown.
     pub queue: Option<f64>,
     pub gains: Remedy,
 }
 
-/// What would make it faster.
+/// What would make the connection faster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Remedy {
-    /// A shorter path, and no faster link.
+    /// A shorter path, but no faster link.
     Nearness,
     /// A larger buffer, or a shorter path.
     Buffer,
-    /// A faster link, and no shorter path.
+    /// A faster link, but no shorter path.
     Bandwidth,
     /// Neither.
     #[default]
@@ -72,13 +72,13 @@ impl Diagnosis {
         Self { limit, brief, evidence, queue: None, gains: Remedy::Neither }
     }
 
-    /// The same, and what would make the connection faster.
+    /// The same diagnosis, with what would make the connection faster.
     #[must_use]
     pub fn gaining(self, gains: Remedy) -> Self {
         Self { gains, ..self }
     }
 
-    /// The bottleneck is not known, for the reason in `evidence`.
+    /// An unknown bottleneck, for the reason in `evidence`.
     #[must_use]
     pub fn unknown(evidence: &str) -> Self {
         Self::of(Bottleneck::Unknown, String::new(), evidence.to_owned())

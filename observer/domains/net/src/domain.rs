@@ -1,4 +1,4 @@
-//! What the engine asks of the domain.
+//! The state of the net domain as the engine drives it.
 
 use crate::views;
 use observer_core::{

@@ -1,4 +1,4 @@
-//! The answer in words.
+//! The headline: the answer in words.
 
 use super::{
     diagnosis::{Bottleneck, Remedy},
@@ -18,10 +18,11 @@ use observer_core::{
     units::{bit_rate, bits, counted, duration, share},
 };
 
-/// The part of its speed from which an interface is worth naming.
+/// The headline names an interface from this part of its speed on.
 const BUSY: f64 = 0.3;
 
-/// How full the fullest link is, who takes most, in one sentence; two while rates are not known yet.
+/// The use of the fullest link and the process with most traffic, in one sentence; two sentences while rates are not
+/// known yet.
 pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rates: Rates) -> Vec<String> {
     if context.request.view == views::LISTEN {
         return vec![listening(state)];
@@ -57,8 +58,8 @@ pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rate
     with_lesson(answer, *id, state, context)
 }
 
-/// The answer, and what would make that process faster: more bandwidth does nothing for what waits for round trips, and a
-/// nearer server nothing for what fills its link.
+/// The answer, with what would make that process faster: more bandwidth does not help a process that waits for round
+/// trips, and a nearer server does not help one that fills its link.
 fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'_>) -> Vec<String> {
     let judged = state.judgements(context.now);
     let filled = judged.filled().iter().find(|filled| filled.by == id).map(|filled| {
@@ -85,7 +86,8 @@ fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'
     std::iter::once(answer).chain(filled).chain(lesson).collect()
 }
 
-/// Who fills a queue, and who waits in it: the longest few, and one note that counts the others.
+/// Processes that fill a queue, and connections that wait in it: one note for each of the longest few, and one that
+/// counts the others.
 pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     let text = |filled: &FilledQueue| {
         let waiting =
@@ -105,7 +107,7 @@ pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     })
 }
 
-/// How many sockets listen, and where connections wait.
+/// The number of listening sockets, and where connections wait to be accepted.
 fn listening(state: &NetState) -> String {
     let listeners = state.listeners.facts();
     let (mut all, mut waiting, mut full) = (0, 0, Vec::new());

@@ -1,20 +1,20 @@
-//! The recent readings of one connection, from which its bottleneck follows.
+//! The recent readings of one connection, which show its bottleneck.
 
 use std::collections::VecDeque;
 
 use observer_core::facts::net::{Counters, TcpMeasures, TcpTimes};
 
-/// Nanoseconds that readings are kept: losses can be seconds apart, and a side can take as long to answer.
+/// Nanoseconds that readings are kept: losses can be seconds apart, and one side can take as long to answer.
 const KEPT: u64 = 8_000_000_000;
-/// Nanoseconds between two that are kept.
+/// The shortest time between two kept readings, nanoseconds.
 const APART: u64 = 450_000_000;
-/// Nanoseconds that times and bytes are counted over at least, where there are readings so old.
+/// Times and bytes are counted over at least this many nanoseconds, if there are readings that old.
 const COUNTED: u64 = 900_000_000;
 
-/// What the kernel knew about a connection at one moment.
+/// The kernel's state of a connection at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// Nanoseconds of the boot clock.
+    /// Nanoseconds on the boot clock.
     pub at: u64,
     /// The kernel's own clock.
     pub jiffies: u32,
@@ -23,12 +23,12 @@ pub struct Reading {
     pub times: TcpTimes,
 }
 
-/// Readings, oldest first; none of an idle connection.
+/// Readings, oldest first. An idle connection has none.
 #[derive(Clone, Debug, Default)]
 pub struct History(VecDeque<Reading>);
 
 impl History {
-    /// Keeps a reading that differs from the one before.
+    /// Keeps a reading if it differs from the previous one.
     pub fn keep(&mut self, reading: Reading) {
         let same = |last: &Reading| last.counters == reading.counters && last.measures == reading.measures;
         let near = |last: &Reading| reading.at.saturating_sub(last.at) < APART;
@@ -37,7 +37,7 @@ impl History {
         }
     }
 
-    /// Forgets what is too old at `now`, nanoseconds of the boot clock.
+    /// Removes readings that are too old at `now`, nanoseconds on the boot clock.
     pub fn forget(&mut self, now: u64) {
         if self.0.front().is_none_or(|first| now.saturating_sub(first.at) <= KEPT) {
             return;
@@ -50,17 +50,17 @@ impl History {
         }
     }
 
-    /// Keeps what may be there.
+    /// Keeps the reading, if there is one.
     pub fn extend(&mut self, reading: Option<Reading>) {
         self.0.extend(reading);
     }
 
-    /// Whether none are kept.
+    /// Whether there are no readings.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The readings with `now` at the end, and the place of the one from which times and bytes are counted.
+    /// The readings with `now` at the end, and the index of the reading from which times and bytes are counted.
     pub fn with(&self, now: Reading) -> (Vec<Reading>, usize) {
         let old = |reading: &Reading| now.at.saturating_sub(reading.at) >= COUNTED;
         let from = self.0.iter().rposition(old).unwrap_or(0);

@@ -1,21 +1,21 @@
-//! What the net domain attaches, alternatives in order.
+//! The hooks of the net domain, with their alternatives, best first.
 
 use observer_common::names::net as names;
 use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, fexit, iterator, tracepoint};
 
-/// The hook without which connections are only known from scans.
+/// Without this hook, connections are only known from scans.
 pub const LIFE: &str = "net.connections";
 
-/// The helper that came with Linux 5.12.
+/// A helper that Linux 5.12 added.
 const LATEST: &str = "check_mtu";
 
-/// Storage in the socket itself, claimed by an atomic exchange. Programs of these types have both since Linux 5.12. No list
-/// of the kernel contains that; a helper that came with 5.12 shows it.
+/// Storage in the socket itself, claimed by an atomic exchange. Programs of these types can use both since Linux 5.12.
+/// The kernel has no list of these features; a helper from 5.12 shows that they exist.
 pub const STORAGE: &[Need] =
     &[Need::Helper("get_current_task_btf"), Need::Helper("sock_from_file"), Need::Helper(LATEST)];
 
-/// Where that is missing: a map remembers sockets, and the members on the path from a task or a descriptor to a socket are
-/// read by probe reads. Both are never used together, because each must know what the other remembers.
+/// For kernels without socket storage: a map remembers sockets, and probe reads follow the members from a task or a
+/// descriptor to a socket. The two are never used together, because each must know what the other one remembers.
 pub const OLDER: &[Need] = &[Need::NoHelper(LATEST), Need::Probing];
 
 /// The limitation of the map.

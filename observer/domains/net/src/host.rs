@@ -1,4 +1,4 @@
-//! What the net domain reads of `/proc`, `/sys`, the kernel's routing socket and the resolver.
+//! The reader of the net domain: `/proc`, `/sys`, the kernel's routing socket and the resolver.
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +17,13 @@ mod peer_names;
 mod queues;
 mod socket_queues;
 
-/// The reader, and what it keeps between two reports.
+/// The reader, with what it keeps between two reports.
 pub(crate) struct NetReader {
     root: PathBuf,
     clock: Clock,
     network: network::Network,
     queues: socket_queues::SocketQueues,
-    /// Started when a name is first asked for.
+    /// Started with the first query for a name.
     remotes: Option<peer_names::Remotes>,
 }
 

@@ -1,14 +1,15 @@
 //! The net domain: which process sends and receives how much, over which connections, and how full each link is.
 //!
-//! Bytes are payload, as processes write and read them; those of TCP are the kernel's own counters and exact, also for
-//! connections that live shorter than an interval and for sockets that several processes share. Over the loopback
-//! interface each byte is sent once and received once.
+//! Bytes are payload, as processes write and read them. Bytes of TCP come from the kernel's own counters and are exact,
+//! also for connections that are shorter than an interval and for sockets that several processes share. Over the
+//! loopback interface each byte is sent once and received once.
 //!
 //! What cannot be seen: protocols other than TCP, UDP, UDP-Lite and MPTCP; the peer of a datagram socket that is not
-//! connected; connections in other network namespaces that no descriptor holds, until they end; Unix sockets, which are
+//! connected; connections in other network namespaces without any descriptor, until they close; Unix sockets, which are
 //! no network traffic; the receiver of data on a connection that no process accepted. A connection that was opened and
-//! closed between two scans, and that no process acted on, belongs to the process that closed it: that can be another
-//! program that looked at the descriptors in that moment (for example a second observer) and released the last reference.
+//! closed between two scans, and that no process acted on, belongs to the process that closed it. That can be another
+//! program that looked at the descriptors at that moment (for example a second observer) and released the last
+//! reference.
 
 #![cfg_attr(not(test), deny(unsafe_code))]
 
@@ -56,7 +57,7 @@ mod tests;
 mod traffic;
 pub mod views;
 
-/// What the domain attaches.
+/// The kernel side of the domain.
 const DECLARATION: Declaration = Declaration {
     name: "net",
     objects: &[

@@ -1,4 +1,4 @@
-//! Network interfaces: what each carries on the wire, and what it could not.
+//! Network interfaces: the traffic of each on the wire, and its drops and errors.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use observer_core::facts::net::{LinkFact, QueueFact, SaturationFact};
 pub struct Links(BTreeMap<Vec<u8>, Link>);
 
 impl Links {
-    /// The interfaces now. One that appears after observation has `started` has carried nothing before.
+    /// Updates the interfaces. An interface that appears after observation has `started` began with empty counters.
     pub fn update(&mut self, facts: &[LinkFact], started: bool) {
         self.0.retain(|name, _| facts.iter().any(|fact| fact.name == *name));
         for fact in facts {
@@ -18,7 +18,7 @@ impl Links {
         }
     }
 
-    /// What they could not carry.
+    /// Updates their queues, drops and errors.
     pub fn saturate(&mut self, facts: &[SaturationFact]) {
         for fact in facts {
             if let Some(link) = self.0.get_mut(&fact.name) {
@@ -27,7 +27,7 @@ impl Links {
         }
     }
 
-    /// Each of them.
+    /// All interfaces.
     pub fn iter(&self) -> impl Iterator<Item = &Link> {
         self.0.values()
     }
@@ -38,29 +38,29 @@ impl Links {
     }
 }
 
-/// An interface, with what it had carried at the last report.
+/// An interface, with its counters at the last report.
 #[derive(Clone, Debug)]
 pub struct Link {
     pub fact: LinkFact,
-    /// `None` until its first report: how much of its counters belongs to this interval is not known.
+    /// `None` until its first report: the part of its counters that belongs to this interval is unknown.
     reported: Option<LinkFact>,
     /// Packets dropped before observation.
     dropped_before: u64,
-    /// It was made under observation.
+    /// Whether it was created under observation.
     fresh: bool,
     /// `None` in recordings of versions that did not read it.
     saturation: Option<Saturation>,
-    /// Packets lost until the last report.
+    /// Packets lost before the last report.
     lost_before: u64,
 }
 
-/// What an interface holds back and has lost.
+/// The queue of an interface, and its losses.
 #[derive(Clone, Copy, Debug)]
 struct Saturation {
     errors: u64,
     errors_before: u64,
     queue: Option<QueueFact>,
-    /// The kernel's counter of drops when it was last known.
+    /// The kernel's last known counter of drops.
     counter: Option<u32>,
     /// Packets that its queue dropped under observation.
     queue_drops: u64,
@@ -89,13 +89,13 @@ impl Link {
         });
         (before.errors, before.queue) = (fact.errors, fact.queue);
         let Some(now) = fact.queue.map(|queue| queue.drops) else { return };
-        // A new queueing discipline counts from 0; its counter also wraps.
+        // A new queueing discipline counts from 0. Its counter can also wrap.
         let dropped = before.counter.map_or(0, |counter| now.wrapping_sub(counter).cast_signed().max(0));
         before.queue_drops = before.queue_drops.saturating_add(dropped.cast_unsigned().into());
         before.counter = Some(now);
     }
 
-    /// Bytes on the wire since the last report: sent, received.
+    /// Bytes on the wire since the last report: (sent, received).
     pub fn interval(&self) -> Option<(u64, u64)> {
         let before = self.reported.as_ref()?;
         Some((self.fact.tx.saturating_sub(before.tx), self.fact.rx.saturating_sub(before.rx)))
@@ -106,22 +106,22 @@ impl Link {
         self.fact.drops.saturating_sub(self.dropped_before)
     }
 
-    /// Packets that were damaged since observation began.
+    /// Damaged packets since observation began.
     pub fn errors(&self) -> Option<u64> {
         self.saturation.map(|saturation| saturation.errors.saturating_sub(saturation.errors_before))
     }
 
-    /// What waits to be sent now.
+    /// Bytes and packets that wait to be sent now.
     pub fn queue(&self) -> Option<QueueFact> {
         self.saturation?.queue
     }
 
-    /// Packets that found no room in its queue since observation began.
+    /// Packets that its full queue dropped since observation began.
     pub fn queue_drops(&self) -> Option<u64> {
         self.queue().and(self.saturation).map(|saturation| saturation.queue_drops)
     }
 
-    /// Packets that were dropped or damaged since the last report.
+    /// Packets dropped or damaged since the last report.
     pub fn lost(&self) -> u64 {
         self.all_lost().saturating_sub(self.lost_before)
     }

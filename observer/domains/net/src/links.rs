@@ -1,4 +1,4 @@
-//! The table of interfaces, and what is said of those that can carry no more.
+//! The table of interfaces, and the notes about full or lossy ones.
 
 use std::cmp::Reverse;
 
@@ -13,9 +13,9 @@ use observer_core::{
     units::{bits, bytes, counted, share},
 };
 
-/// The part of its speed from which the use of an interface is an alarm.
+/// From this part of its speed, the use of an interface is an alarm.
 const SATURATED: f64 = 0.8;
-/// The part of its speed from which an interface is near its limit.
+/// From this part of its speed, an interface is near its limit.
 const FULL: f64 = 0.9;
 
 /// The interfaces, the busiest first.
@@ -34,7 +34,7 @@ pub(super) fn table(links: &Links, rates: Rates) -> Table {
         Column::gauge("queued_packets", Unit::Count),
         Column::counter("drops", Unit::Count),
         Column::counter("queue_drops", Unit::Count),
-        // What an interface dropped and what its queue did are two counters, and one question.
+        // Drops of the interface and drops of its queue are two counters, but one question to the reader.
         Column::counter("dropped", Unit::Count).human("DROPS", 3),
         Column::counter("errors", Unit::Count).shown("ERRORS", 6),
     ];
@@ -71,14 +71,14 @@ fn row(link: &Link, rates: Rates) -> Row {
     Row { subject, cells, emphasis, ..Row::default() }
 }
 
-/// The part of its speed that an interface uses in its busier direction; `None` where either is unknown.
+/// The part of its speed that an interface uses in its busier direction; `None` if either is unknown.
 pub(super) fn usage(link: &Link, rates: Rates) -> Option<f64> {
     let (tx, rx) = link.interval()?;
     Some(rates.per_second(tx.max(rx))? * 8.0 / link.fact.speed? as f64)
 }
 
-/// Interfaces that are full or lose packets, the worst few, and one note that counts the others; and that their queues are
-/// not known, where they are not.
+/// One note for each of the worst few interfaces that are full or lose packets, and one note that counts the others.
+/// Another note if the queues are not known.
 pub(super) fn notes(links: &Links, rates: Rates) -> Vec<Note> {
     let full = |link: &Link| usage(link, rates).filter(|usage| *usage >= FULL);
     let mut found: Vec<&Link> = links.iter().filter(|link| link.lost() > 0 || full(link).is_some()).collect();

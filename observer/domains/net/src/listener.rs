@@ -1,4 +1,4 @@
-//! Sockets that connections arrive at.
+//! Listening sockets and the connections that arrive at them.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -9,16 +9,16 @@ use observer_core::facts::{
     net::{Endpoint, SocketFact, SocketQueueFact},
 };
 
-/// A listener, and what arrived at it while observed.
+/// A listener, and the connections that arrived at it under observation.
 #[derive(Clone, Debug, Default)]
 pub struct Listener {
-    /// `None` only while it is being made.
+    /// `None` only during construction.
     pub fact: Option<Arc<SocketFact>>,
-    /// Connections that a process took over since observation began.
+    /// Connections that processes accepted since observation began.
     pub accepted: u64,
-    /// The same by process.
+    /// The same, by process.
     accepted_by: HashMap<TaskId, u64>,
-    /// Connections that had found no room at the last report.
+    /// Drops of its full accept queue, as counted at the last report.
     reported: Option<u32>,
 }
 
@@ -38,12 +38,12 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// A scan has found one.
+    /// A scan has found a listener.
     pub fn meet(&mut self, fact: &Arc<SocketFact>) {
         self.by_cookie.entry(fact.cookie).or_default().fact = Some(Arc::clone(fact));
     }
 
-    /// What the kernel reports of its queue, where it reports more than a scan finds.
+    /// Replaces its queue with the kernel's report, which has more than a scan finds.
     pub fn amend(&mut self, queue: &SocketQueueFact) {
         if let Some(fact) = self.by_cookie.get_mut(&queue.cookie).and_then(|listener| listener.fact.as_mut())
         {
@@ -56,12 +56,12 @@ impl Listeners {
         self.by_cookie.remove(&cookie);
     }
 
-    /// A connection was accepted, if there is one.
+    /// Adds an accepted connection, if there is one.
     pub fn accept(&mut self, arrival: Option<Arrival>) {
         self.arrivals.extend(arrival);
     }
 
-    /// Counts connections at the listeners that they arrived at: those of a report are known only with it.
+    /// Counts each arrival at its listener. All listeners are known only when the report is due.
     pub fn match_arrivals(&mut self) {
         for arrival in self.arrivals.drain(..) {
             let fitting = self.by_cookie.iter_mut().filter(|(_, listener)| listener.fits(&arrival));
@@ -82,13 +82,13 @@ impl Listeners {
         self.by_cookie.values()
     }
 
-    /// The last fact about each.
+    /// The last fact about each listener.
     pub fn facts(&self) -> impl Iterator<Item = &Arc<SocketFact>> {
         self.iter().filter_map(|listener| listener.fact.as_ref())
     }
 }
 
-/// The same socket with its queue as the kernel reports it.
+/// Replaces the queue in the fact with the kernel's report.
 pub fn amend(fact: &mut Arc<SocketFact>, queue: &SocketQueueFact) {
     let fact = Arc::make_mut(fact);
     fact.queued = queue.queued.unwrap_or(fact.queued);
@@ -97,7 +97,8 @@ pub fn amend(fact: &mut Arc<SocketFact>, queue: &SocketQueueFact) {
 }
 
 impl Listener {
-    /// Its holders: those that accept first, the most first, then the youngest, which others have made to do it.
+    /// Its holders, by accepted connections, most first; then the youngest first, because older processes started them
+    /// to accept.
     #[must_use]
     pub fn holders(&self) -> Vec<TaskId> {
         let mut holders = self.fact.as_ref().map(|fact| fact.holders.to_vec()).unwrap_or_default();
@@ -106,7 +107,7 @@ impl Listener {
         holders
     }
 
-    /// Connections that found no room since the last report.
+    /// Connections that its full accept queue dropped since the last report.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let now = self.fact.as_ref().map_or(0, |fact| fact.drops);
@@ -118,7 +119,7 @@ impl Listener {
         self.reported = self.fact.as_ref().map(|fact| fact.drops);
     }
 
-    /// Whether the connection can have arrived here.
+    /// Whether the connection can have arrived at this listener.
     fn fits(&self, arrival: &Arrival) -> bool {
         self.fact.as_ref().is_some_and(|fact| {
             let here = fact.ends.local;
@@ -128,8 +129,8 @@ impl Listener {
         })
     }
 
-    /// How likely it arrived here and not at another that fits: several can share a port, and the most specific address
-    /// wins in the kernel too.
+    /// How well the listener fits, compared to others that fit: several can share a port, and as in the kernel the most
+    /// specific address wins.
     fn nearness(&self, arrival: &Arrival) -> (bool, bool) {
         self.fact.as_ref().map_or((false, false), |fact| {
             (!fact.ends.local.ip().is_unspecified(), fact.holders.contains(&arrival.owner))

@@ -1,21 +1,22 @@
-//! The containers of the network namespaces of sockets: a process in another container, or in none, can hold a socket.
+//! The containers of the network namespaces of sockets. They can differ from the container of the process that holds a
+//! socket.
 //!
-//! A namespace counts as that of the container of the process that has been in it the longest: the one that it was made
-//! for, if several containers share it.
+//! A namespace belongs to the container of the oldest process in it. If several containers share the namespace, this is
+//! the one that it was created for.
 
 use std::collections::{BTreeSet, HashMap};
 
 use observer_core::identity::unit;
 
-/// Nanoseconds after which it is asked again: a number is used again, and a process moves to its container's control group
-/// after it was started.
+/// Nanoseconds after which a namespace is asked for again: inode numbers are reused, and a process moves to the control
+/// group of its container only after its start.
 const LASTS: u64 = 60_000_000_000;
 
-/// Every network namespace that a socket was met in, and its container.
+/// The network namespaces of all sockets, with their containers.
 #[derive(Debug, Default)]
 pub struct Namespaces {
     known: HashMap<u32, Namespace>,
-    /// When it was last seen which of them are still in use, nanoseconds of the boot clock.
+    /// When the namespaces in use were last determined: nanoseconds on the boot clock.
     looked: u64,
 }
 
@@ -26,30 +27,30 @@ struct Namespace {
 }
 
 impl Namespaces {
-    /// A socket is in this one.
+    /// A socket is in this namespace.
     pub fn met(&mut self, netns: u32) {
         self.known.entry(netns).or_default();
     }
 
-    /// The control group of the process that has been in it the longest.
+    /// The control group of the oldest process in the namespace.
     pub fn answer(&mut self, netns: u32, cgroup: Option<&[u8]>) {
         let container = cgroup.and_then(|cgroup| unit::place(cgroup).container);
         self.known.insert(netns, Namespace { answered: true, container });
     }
 
-    /// The container that it is.
+    /// The container of the namespace.
     pub fn container(&self, netns: u32) -> Option<&[u8]> {
         self.known.get(&netns)?.container.as_deref()
     }
 
-    /// Those without an answer.
+    /// Namespaces without an answer.
     pub fn lacking(&self) -> BTreeSet<u32> {
         let lacking = self.known.iter().filter(|(_, namespace)| !namespace.answered);
         lacking.map(|(netns, _)| *netns).collect()
     }
 
-    /// The report of `now` was delivered. Once a minute namespaces without sockets are forgotten, and the others are asked
-    /// for again.
+    /// The report of `now` has been delivered. Once a minute, namespaces without sockets are removed, and the others
+    /// are asked for again.
     pub fn delivered(&mut self, now: u64, in_use: impl FnOnce() -> BTreeSet<u32>) {
         if now.saturating_sub(self.looked) < LASTS {
             return;

@@ -7,7 +7,7 @@ observer_core::notes! {
         QueueFilled = "queue-filled", Watch;
         /// The queues of some interfaces are not known.
         LinkQueuesUnknown = "link-queues-unknown", Info;
-        /// Datagrams passed while senders and receivers were not watched.
+        /// Datagrams were sent or received while send and receive hooks were not attached.
         DatagramsUnseen = "datagrams-unseen", Info, incomplete;
     }
 }

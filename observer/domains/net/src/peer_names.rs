@@ -1,4 +1,4 @@
-//! Peers as they are shown.
+//! Peers in words: names and addresses.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 use super::traffic::To;
 use observer_core::text::printable;
 
-/// Names that are kept at once: more than a human reads. Beyond that all are forgotten, and asked for again.
+/// The number of names to keep: more than a human reads. Beyond that all are removed, and asked for again.
 const KEPT: usize = 4096;
 
 /// The names of addresses.
@@ -16,7 +16,7 @@ const KEPT: usize = 4096;
 pub struct PeerNames(HashMap<IpAddr, Option<String>>);
 
 impl PeerNames {
-    /// The answer for an address.
+    /// Stores the answer for an address; `None` if it has no name.
     pub fn answer(&mut self, address: IpAddr, name: Option<&[u8]>) {
         if self.0.len() >= KEPT {
             self.0.clear();

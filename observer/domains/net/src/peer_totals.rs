@@ -1,5 +1,5 @@
-//! How many connections are open by process and peer, kept up to date as connections change: there can be very many,
-//! and a report must not walk over all of them.
+//! Numbers of open connections by process and peer. They are updated as connections change, because there can be very
+//! many, and a report must not walk over all of them.
 
 use std::{hash::Hash, net::IpAddr};
 
@@ -11,27 +11,28 @@ use super::{
 };
 use observer_core::facts::{TaskId, net::ConnectionFact};
 
-/// One process and one address of a peer; `None` where the peer is not known.
+/// One process and the address of one peer; `None` if the peer is not known.
 pub type PeerTotals = (TaskId, Option<IpAddr>);
 
-/// Open connections.
+/// Numbers of open connections.
 #[derive(Debug, Default)]
 pub struct Tally {
     open: u64,
-    /// By process, and by its peer.
+    /// By process.
     by_process: HashMap<TaskId, u64>,
-    /// Kept only where rows are grouped by peer.
+    /// By process and peer; only if rows are grouped by peer.
     by_part: Option<HashMap<PeerTotals, u64>>,
     routes: Routes,
 }
 
 impl Tally {
-    /// Nothing is counted yet. By peer it is only counted with `by_remote`.
+    /// Empty numbers. They are counted by peer only with `by_remote`.
     pub fn new(by_remote: bool) -> Self {
         Self { by_part: by_remote.then(HashMap::new), ..Self::default() }
     }
 
-    /// Counts `connection` as it is now. `before` is the fact with which it was counted last, if that is not its fact now.
+    /// Counts `connection` in its current state. `before` is the fact with which it was counted last, if that has
+    /// changed.
     pub fn count(&mut self, connection: &mut Connection, before: Option<&ConnectionFact>) {
         let was_counted = std::mem::replace(&mut connection.counted, connection.phase == Phase::Open);
         let fact: &ConnectionFact = &connection.fact;
@@ -73,22 +74,22 @@ impl Tally {
         self.by_process.contains_key(&id)
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub const fn open(&self) -> u64 {
         self.open
     }
 
-    /// Each process that owns or holds open connections, with how many.
+    /// Each process that owns or holds open connections, with their number.
     pub fn processes(&self) -> impl Iterator<Item = (TaskId, u64)> + '_ {
         self.by_process.iter().map(|(id, open)| (*id, *open))
     }
 
-    /// The same by the address of the peer; `None` where that is not counted.
+    /// The same by the address of the peer; `None` if that is not counted.
     pub fn parts(&self) -> Option<impl Iterator<Item = (PeerTotals, u64)> + '_> {
         Some(self.by_part.as_ref()?.iter().map(|(part, open)| (*part, *open)))
     }
 
-    /// The route in a network namespace that most connections take.
+    /// The route in a network namespace with the most connections.
     pub fn fullest_route(&self, netns: u32) -> Option<Fullest> {
         self.routes.fullest(netns)
     }

@@ -1,19 +1,19 @@
-//! What the net domain's report asks its own reader.
+//! The host queries of the net domain.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use observer_core::{facts::TaskId, wants::DomainQueries};
 
-/// Questions about addresses, processes and namespaces.
+/// Queries for addresses, processes and namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetQueries {
-    /// Processes whose descriptors should be counted, against their limit.
+    /// Processes with descriptors to count, against their limit.
     pub descriptors: BTreeSet<TaskId>,
-    /// Remote addresses whose names are wanted; they come when they are known.
+    /// Peer addresses to resolve. Their names arrive once they are resolved.
     pub remotes: BTreeSet<IpAddr>,
-    /// Network namespaces, by their inode numbers, whose owner is wanted.
+    /// Inode numbers of network namespaces, to find their owners.
     pub namespaces: BTreeSet<u32>,
-    /// Network namespaces of which the queues of listeners and datagram sockets are wanted.
+    /// Inode numbers of network namespaces, to read the queues of their listeners and datagram sockets.
     pub queues: BTreeSet<u32>,
 }
 

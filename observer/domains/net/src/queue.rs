@@ -1,8 +1,8 @@
-//! Which process fills a queue, and which connections wait in it.
+//! Queues in the path: which process fills one, and which connections wait in it.
 //!
-//! Connections of one local address are taken to share their first link. They see its queue as round trips that take
-//! longer than the shortest. The process that sends most of what the link limits fills it. Data in the other direction
-//! waits in a queue at the far end of the link, which only its sender sees.
+//! Connections with the same local address are assumed to share their first link. Its queue makes their round trips
+//! longer than the shortest one. The process that sends most bytes of connections limited by the link fills the queue.
+//! Data in the other direction waits in a queue at the far end of the link, which only its sender sees.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -12,10 +12,10 @@ use super::{
 };
 use observer_core::facts::TaskId;
 
-/// A queue shorter than this, in seconds, does not matter.
+/// A queueing delay below this, in seconds, does not matter.
 const NOTICED: f64 = 0.010;
-/// The part of the filler's delay that another connection must see to be in the same queue: readings are of different
-/// moments, and a queue falls by a third each time that its filler falls back.
+/// Another connection is in the same queue if it sees at least this part of the filling connection's delay. Readings
+/// are from different moments, and a queue shrinks by a third each time that its sender backs off.
 const SAME: f64 = 0.3;
 
 /// A connection that sees a queue.
@@ -26,11 +26,11 @@ pub struct QueueUser {
     netns: u32,
     local: IpAddr,
     remote: IpAddr,
-    /// Seconds.
+    /// Queueing delay, seconds.
     queue: f64,
     /// Bytes sent in the interval.
     sent: u64,
-    /// Whether the link is what limits it.
+    /// Whether the link is its bottleneck.
     fills: bool,
 }
 
@@ -38,15 +38,15 @@ pub struct QueueUser {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FilledQueue {
     pub by: TaskId,
-    /// Its part of what the link limits, 0 to 1.
+    /// Its part of the bytes that the link limits, 0 to 1.
     pub share: f64,
-    /// Seconds that it adds to every round trip through it.
+    /// Seconds that the queue adds to every round trip through it.
     pub adds: f64,
-    /// Where most of it goes.
+    /// The peer that most of its bytes go to.
     pub to: IpAddr,
-    /// Connections of others that wait in it.
+    /// Cookies of other processes' connections that wait in it.
     pub waiting: Vec<u64>,
-    /// The network namespace and the local address of the link.
+    /// Network namespace and local address of the link.
     link: (u32, IpAddr),
 }
 
@@ -59,7 +59,7 @@ impl FilledQueue {
 }
 
 impl QueueUser {
-    /// `None` where no queue is seen, or the connection has no owner.
+    /// `None` if the connection sees no queue or has no owner.
     pub fn of(connection: &Connection, diagnosis: &Diagnosis) -> Option<Self> {
         let fact = &connection.fact;
         Some(Self {

@@ -1,11 +1,11 @@
-//! From bytes of an interval to bytes per second.
+//! Converts bytes of an interval to bytes per second.
 
 use observer_core::{domain::Context, report::Value};
 
 /// The length of an interval.
 #[derive(Clone, Copy)]
 pub struct Rates {
-    /// Seconds; `None` while there is no interval to speak of.
+    /// Seconds; `None` before the first interval.
     elapsed: Option<f64>,
 }
 
@@ -15,12 +15,12 @@ impl Rates {
         Self { elapsed: (!context.first && elapsed > 0.0).then_some(elapsed) }
     }
 
-    /// Bytes per second, as far as it is known.
+    /// Bytes per second; `None` if the length of the interval is not known.
     pub fn per_second(self, bytes: u64) -> Option<f64> {
         self.elapsed.map(|elapsed| bytes as f64 / elapsed)
     }
 
-    /// The same as a cell.
+    /// The same rate as a cell.
     pub fn rate(self, bytes: u64) -> Value {
         Value::real(self.per_second(bytes))
     }

@@ -23,15 +23,15 @@ use observer_core::{
     view::GroupBy,
 };
 
-/// A share of the traffic from which a process stands out.
+/// From this share of the traffic, a process is highlighted.
 const NOTABLE: f64 = 0.5;
 
-/// The metric of OpenTelemetry's conventions for the bytes of a process, and its attributes.
+/// The metric in OpenTelemetry's conventions for the bytes of a process, and its attributes.
 const IO: &str = "process.network.io";
 const TRANSMIT: (&str, &str) = ("network.io.direction", "transmit");
 const RECEIVE: (&str, &str) = ("network.io.direction", "receive");
 
-/// The report of the view that was asked for.
+/// The report of the requested view.
 pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     let rates = Rates::of(context);
     let mut report = match context.request.view {
@@ -68,8 +68,8 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     report
 }
 
-/// Processes with traffic or connections, the busiest first; where rows are made of remotes, each process with each of
-/// them.
+/// Processes with traffic or connections, the busiest first. If rows are grouped by peer, each process has one row for
+/// each peer.
 fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let all = Overall::of(state.left, state.processes.values());
     let open = open_connections(state);
@@ -168,7 +168,7 @@ fn object(bytes: Bytes) -> Value {
     Value::Object(vec![("tx", Value::Unsigned(bytes.tx)), ("rx", Value::Unsigned(bytes.rx))])
 }
 
-/// Open TCP connections of each process that owns or holds them, by remote where rows are made of those.
+/// Open TCP connections of each process that owns or holds them; by peer if rows are grouped by peer.
 fn open_connections(state: &NetState) -> HashMap<PeerTotals, u64> {
     match state.tally.parts() {
         Some(parts) => parts.collect(),

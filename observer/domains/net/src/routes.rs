@@ -1,7 +1,7 @@
-//! How many connections share a route: each of them needs a port of its own.
+//! Numbers of connections on the same route: each connection needs its own port.
 //!
-//! Whether this side opened a connection from before observation is not known. The peer's port of an accepted connection
-//! is the peer's own, so that connection is the only one of its route. Little is stored of a route with one connection.
+//! For a connection from before observation, it is not known which side opened it. An accepted connection uses a port
+//! that its peer chose, so it is the only one of its route. A route with one connection is stored as a hash only.
 
 use std::{cmp::Reverse, hash::BuildHasher as _, net::IpAddr};
 
@@ -9,7 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 
 use observer_core::facts::net::{ConnectionFact, Endpoint};
 
-/// A peer, and the address that connections to it come from.
+/// A peer, and the local address of connections to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route {
     /// Inode number of the network namespace.
@@ -18,16 +18,16 @@ pub struct Route {
     pub remote: Endpoint,
 }
 
-/// The route that most connections take.
+/// The route with the most connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fullest {
     pub connections: u64,
-    /// `None` where no route has more than one connection: then the route does not matter.
+    /// `None` if no route has more than one connection: then the route does not matter.
     pub route: Option<Route>,
 }
 
 impl Route {
-    /// `None` where the peer opened the connection.
+    /// `None` if the peer opened the connection.
     pub fn of(fact: &ConnectionFact) -> Option<Self> {
         let ends = &fact.ends;
         let remote = ends.remote.filter(|_| !fact.passive)?;
@@ -38,15 +38,15 @@ impl Route {
 /// The routes of open connections.
 #[derive(Debug, Default)]
 pub struct Routes {
-    /// Those that several connections take, with how many.
+    /// Routes with several connections, and their number.
     shared: HashMap<Route, u64>,
-    /// Of those that one takes the hashes, by network namespace.
+    /// Hashes of the routes with one connection, by network namespace.
     single: HashMap<u32, HashSet<u64>>,
     hasher: DefaultHashBuilder,
 }
 
 impl Routes {
-    /// One more connection takes it.
+    /// Counts one more connection on the route.
     pub fn add(&mut self, route: Route) {
         if let Some(connections) = self.shared.get_mut(&route) {
             *connections += 1;
@@ -61,7 +61,7 @@ impl Routes {
         }
     }
 
-    /// One that took it no longer does.
+    /// Counts one connection less on the route.
     pub fn remove(&mut self, route: &Route) {
         let hash = self.hasher.hash_one(route);
         let single = self.single.entry(route.netns).or_default();
@@ -80,7 +80,7 @@ impl Routes {
         }
     }
 
-    /// That of most connections in a network namespace; of several the first.
+    /// The route with the most connections in a network namespace; the first one of several.
     pub fn fullest(&self, netns: u32) -> Option<Fullest> {
         let here = self.shared.iter().filter(|(route, _)| route.netns == netns);
         let most = here.max_by_key(|(route, connections)| (**connections, Reverse(**route)));

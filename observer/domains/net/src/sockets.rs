@@ -1,4 +1,4 @@
-//! The views of single sockets: connections and flows, listeners.
+//! The views with one row a socket: connections and flows, listeners.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -20,20 +20,20 @@ use observer_core::{
     view::GroupBy,
 };
 
-/// The evidence for what is no TCP connection.
+/// The evidence for a socket that is no TCP connection.
 const NO_PACE: &str = "only TCP keeps what would tell";
 
-/// A row with what it is sorted by.
+/// A row and its sort keys.
 struct Found {
-    /// Bytes of this interval, and all.
+    /// Bytes of this interval, and bytes in total.
     now: u64,
     total: u64,
-    /// Makes the order the same each time that the same is told.
+    /// Keeps the order stable for equal bytes.
     cookie: u64,
     row: Row,
 }
 
-/// Connections and flows, the busiest first. Bytes are those since the connection was opened.
+/// Connections and flows, the busiest first. Bytes are counted from the opening of the connection.
 pub fn connections(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
     let tcp = state.connections.iter().filter(|connection| {
         matches!(connection.phase, Phase::Open | Phase::Closed)
@@ -122,8 +122,8 @@ fn tcp_row(
     Found { now, total: fact.counters.tx.saturating_add(fact.counters.rx), cookie: fact.cookie, row }
 }
 
-/// What one process moved through a socket that does not count itself. The part of a shared TCP connection that is not
-/// its owner's has its row, and is in the connection's too.
+/// The bytes of one process through a socket that does not count them. `None` for a shared TCP connection: its own row
+/// has the bytes of all holders.
 fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: Rates) -> Option<Found> {
     let fact = &flow.fact;
     if fact.protocol == Protocol::Tcp {
@@ -160,7 +160,7 @@ fn flow_row(flow: &FlowTotals, state: &NetState, context: &Context<'_>, rates: R
     Some(Found { now, total: fact.tx.saturating_add(fact.rx), cookie, row })
 }
 
-/// Listeners and bound datagram sockets, those with a queue first.
+/// Listeners and bound datagram sockets; those with waiting data or connections come first.
 pub fn listeners(state: &NetState, context: &Context<'_>) -> Table {
     let arriving = state.listeners.iter().filter_map(|listener| {
         Some((listener.fact.as_deref()?, Some(listener.accepted), listener.holders()))
@@ -220,7 +220,7 @@ fn labels(ids: &[TaskId], context: &Context<'_>) -> String {
     ids.iter().map(|id| context.processes.label(*id)).collect::<Vec<_>>().join(", ")
 }
 
-/// Where a socket is: the network namespace, and the container whose that is.
+/// The network namespace of a socket, and its container.
 const NAMESPACE: [Column; 2] =
     [Column::label("netns").same(), Column::label("netns_container").same().key_of(GroupBy::Container)];
 
@@ -230,7 +230,7 @@ fn namespace(netns: Option<u32>, state: &NetState) -> [Value; 2] {
     [Value::unsigned(netns.map(u64::from)), Value::text(container)]
 }
 
-/// Words for people, where there are any.
+/// A cell for humans only; empty if there is no text.
 pub(super) fn human(brief: String) -> Value {
     Value::text((!brief.is_empty()).then_some(brief))
 }
@@ -255,7 +255,7 @@ const fn protocol_name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// States as `ss` spells them in its filters.
+/// The name of a state, as in the filters of `ss`.
 const fn state_name(state: u8) -> &'static str {
     const NAMES: [&str; 13] = [
         "unknown",

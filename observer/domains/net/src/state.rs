@@ -1,7 +1,7 @@
-//! From the facts of the net domain to its state.
+//! The state of the net domain, made from its facts.
 //!
-//! A TCP connection's counters are cumulative, so a fact that is missed costs nothing once the next one has come.
-//! Its bytes are attributed each time there is a new fact about the connection.
+//! The counters of a TCP connection are cumulative, so the next fact makes up for a missed one. Its bytes are
+//! attributed with each new fact about the connection.
 
 use std::{cell::OnceCell, collections::BTreeSet, sync::Arc};
 
@@ -34,52 +34,53 @@ use observer_core::{
     view::{GroupBy, Request},
 };
 
-/// Nanoseconds that a vanished connection is remembered while its close is not reported.
+/// Nanoseconds that a vanished connection is remembered while its close has not been reported.
 const VANISHED: u64 = 60_000_000_000;
 
-/// What is known in the net domain.
+/// The state of the net domain.
 #[derive(Debug, Default)]
 pub struct NetState {
     /// Whether connections are only known from scans, without events.
     scans_only: bool,
-    /// Whether a report, or the base line, was delivered.
+    /// Whether a report, or the baseline, was delivered.
     started: bool,
     now: Timestamp,
-    /// The kernel's clock when the sockets were last read.
+    /// The kernel's clock at the last scan of sockets.
     jiffies: Option<u32>,
     /// The clocks at the last report.
     clocks: Clocks,
-    /// The bottlenecks at the time of the report, found when they are first needed.
+    /// The bottlenecks at the time of the report, found on first use.
     diagnoses: OnceCell<Diagnoses>,
     pub(super) names: PeerNames,
     pub(super) connections: Connections,
-    /// The open ones among them.
+    /// Numbers of open connections.
     pub(super) tally: Tally,
     pub(super) processes: HashMap<TaskId, Traffic>,
-    /// The same by peer, only where rows are grouped by peer: a server has more of them than a human reads.
+    /// Traffic by process and peer, only if rows are grouped by peer: a server has more peers than a human reads.
     pub(super) remotes: Option<HashMap<PeerTotals, Traffic>>,
-    /// Processes that have ended, until the second report after that: what they did last may be read after their end.
+    /// Ended processes, until the second report after their end: their last bytes may be read after the end.
     pub(super) ended: HashMap<TaskId, End>,
-    /// Bytes of processes that are no longer shown.
+    /// Bytes of processes that have left the report.
     pub(super) left: Bytes,
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
     pub(super) sockets: HashMap<u64, Arc<SocketFact>>,
     pub(super) listeners: Listeners,
     pub(super) links: Links,
-    /// Bytes of others than the owner through TCP connections, by cookie. They can be known before the connection.
+    /// Bytes of other processes than the owner through TCP connections, by cookie. They can be known before the
+    /// connection.
     shared: HashMap<u64, Bytes>,
-    /// The last totals of connections whose closes were not reported one by one.
+    /// The last totals of connections that closed without a record each, by owner.
     closed_totals: HashMap<TaskId, ClosedTotalsFact>,
     pub(super) unattributed: u64,
-    /// Datagrams while senders and receivers were not observed.
+    /// Datagrams that passed while the hooks for them were not attached.
     pub(super) unwatched: u64,
     pub(super) room: Option<CapacityFact>,
     pub(super) namespaces: Namespaces,
-    /// Network namespaces whose socket queues the kernel does not report.
+    /// Network namespaces without socket queues from the kernel.
     queues_unknown: HashSet<u32>,
-    /// Whether a connection that finds a full accept queue is refused, where that is known.
+    /// Whether the kernel refuses a connection if the accept queue is full, as far as known.
     pub(super) refuses: bool,
-    /// What was answered for the report that is due.
+    /// Answers to the host queries of the report that is due.
     pub(super) descriptors: HashMap<TaskId, Descriptors>,
 }
 
@@ -90,11 +91,11 @@ pub(super) enum End {
     Once,
 }
 
-/// What a process moved through a socket that does not count.
+/// Bytes of a process through a socket that does not count them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FlowTotals {
     pub fact: FlowFact,
-    /// At the last report.
+    /// Bytes at the last report.
     pub reported: (u64, u64),
 }
 
@@ -123,7 +124,7 @@ impl NetState {
         self.listeners.match_arrivals();
     }
 
-    /// Whether rows that are still to come may name the process.
+    /// Whether later rows may name the process.
     pub fn remembers(&self, id: TaskId) -> bool {
         self.processes.contains_key(&id) || self.ended.contains_key(&id)
     }
@@ -175,7 +176,7 @@ impl NetState {
         });
     }
 
-    /// Adds to the traffic of a process, and to that with the peer where rows are grouped by peer.
+    /// Adds to the traffic of a process; also to its traffic with the peer, if rows are grouped by peer.
     fn book(&mut self, id: TaskId, remote: Option<Endpoint>, entry: impl Fn(&mut Traffic)) {
         entry(self.processes.entry(id).or_default());
         if let Some(remotes) = &mut self.remotes {
@@ -183,12 +184,12 @@ impl NetState {
         }
     }
 
-    /// A peer as a human sees it: with its name, unless numbers were asked for.
+    /// A peer as a human sees it: with its name, unless only numbers were requested.
     pub(super) fn shown(&self, to: To, context: &Context<'_>) -> String {
         if context.request.resolve { self.names.shown(to) } else { peer_names::number(to) }
     }
 
-    /// What limits each connection at `now`.
+    /// The bottleneck of each connection at `now`.
     pub(super) fn judgements(&self, now: Timestamp) -> &Diagnoses {
         self.diagnoses.get_or_init(|| {
             let clocks = self.clocks.later(now.boot, self.jiffies);
@@ -261,7 +262,7 @@ impl NetState {
         self.settle(cookie);
     }
 
-    /// The kernel has reported the queues of a namespace's sockets.
+    /// The kernel has reported the socket queues of a namespace.
     fn queues(&mut self, netns: u32, sockets: Option<&[SocketQueueFact]>) {
         match sockets {
             Some(_) => self.queues_unknown.remove(&netns),
@@ -275,14 +276,15 @@ impl NetState {
         }
     }
 
-    /// What found no room at a socket. Where the kernel does not report it, a scan may find none where there are some.
+    /// Datagrams or connections that the full queue of a socket dropped. `None` if the kernel does not report the queue
+    /// and the scan found no drops: a scan can miss them.
     pub(super) fn drops(&self, socket: &SocketFact) -> Option<u64> {
         let unknown = self.queues_unknown.contains(&socket.ends.netns) && socket.protocol != Protocol::Tcp;
         (!unknown || socket.drops > 0).then_some(socket.drops.into())
     }
 
-    /// Network namespaces whose queues only the kernel's report shows: of MPTCP listeners, and with `datagrams` of sockets
-    /// for datagrams.
+    /// Network namespaces with queues that only the kernel's report shows: queues of MPTCP listeners and, with
+    /// `datagrams`, of datagram sockets.
     pub(super) fn queues_wanted(&self, datagrams: bool) -> BTreeSet<u32> {
         let multipath = self.listeners.facts().filter(|fact| fact.protocol == Protocol::Mptcp);
         let bound = self.sockets.values().filter(|_| datagrams);
@@ -291,8 +293,8 @@ impl NetState {
 
     fn closed(&mut self, fact: &ClosedFact) {
         let connection = &fact.connection;
-        // The first scan finds every connection that a descriptor refers to. One that no scan has found, and that a
-        // process acted on, was opened after it.
+        // The first scan finds every connection that a descriptor refers to. A connection that no scan has found, and
+        // that a process acted on, was opened later.
         let unmet = fact.seen.is_none() && connection.owner.is_some();
         let new = connection.opened != 0 || (self.started && unmet);
         match self.connections.activate(connection.cookie) {
@@ -324,7 +326,7 @@ impl NetState {
         }
     }
 
-    /// Keeps a connection, in place of an earlier one over the same socket.
+    /// Adds a connection, in place of an earlier one over the same socket.
     fn meet(&mut self, mut connection: Connection) {
         self.namespaces.met(connection.fact.ends.netns);
         self.tally.count(&mut connection, None);
@@ -343,7 +345,7 @@ impl NetState {
         let tx = fact.tx.saturating_sub(known.fact.tx);
         let rx = fact.rx.saturating_sub(known.fact.rx);
         known.fact = fact;
-        // Read again: its process may have left meanwhile, and nothing brings it back.
+        // The entry was read again. Its process may have left the report meanwhile, and nothing brings it back.
         if (tx, rx) == (0, 0) {
             return;
         }
@@ -357,7 +359,7 @@ impl NetState {
     }
 
     fn closed_totals(&mut self, fact: ClosedTotalsFact) {
-        // The last was taken: should more follow, it counts from 0.
+        // The entry was removed. A later entry counts from 0.
         if fact.connections == 0 {
             self.closed_totals.remove(&fact.owner);
             return;
@@ -389,7 +391,7 @@ impl NetState {
         }
     }
 
-    /// Connections leave one report after that of their close: the last bytes of other holders may be read after it.
+    /// Connections leave the report one report after their close: the last bytes of other holders may be read after it.
     fn leave_connections(&mut self, now: Timestamp) {
         let (scans_only, clocks, unattributed) = (self.scans_only, self.clocks, &mut self.unattributed);
         let shared = &mut self.shared;

@@ -1,4 +1,4 @@
-//! Truths of the net domain, told in facts.
+//! Tests of the net domain, with facts as input.
 
 use crate::views;
 use std::{net::IpAddr, sync::Arc};
@@ -25,7 +25,7 @@ const A: TaskId = TaskId { start: 1, tgid: 100 };
 const B: TaskId = TaskId { start: 2, tgid: 200 };
 const SECOND: u64 = 1_000_000_000;
 
-/// Facts go in, a report comes out each second.
+/// Takes facts, and makes a report each second.
 struct Scene {
     state: NetState,
     processes: Processes,
@@ -56,7 +56,7 @@ impl Scene {
         self.state.apply(&Fact::Process(fact));
     }
 
-    /// The report of the next second; the first one is the base line.
+    /// The report of the next second. The first one is the baseline.
     fn report(&mut self) -> Report {
         let previous = Timestamp { boot: self.now, wall: 0 };
         self.now += SECOND;
@@ -76,7 +76,7 @@ impl Scene {
         report
     }
 
-    /// A column of the row of `id` in the next report.
+    /// The cell of a column in the row of `id` in the next report.
     fn next(&mut self, id: TaskId, column: &str) -> Value {
         let report = self.report();
         cell(&report, id, column).unwrap_or_else(|| panic!("no row of {id:?}"))
@@ -271,7 +271,7 @@ fn a_shared_socket_is_split_whichever_is_known_first() {
         assert_eq!(cell(&report, A, "tx"), Some(Value::Unsigned(700)));
         assert_eq!(cell(&report, A, "rx"), Some(Value::Unsigned(80)));
         assert_eq!(cell(&report, B, "tx"), Some(Value::Unsigned(300)));
-        // What the sharer did last may be read after the end.
+        // The last bytes of the other holder may be read after the end.
         scene.say(closed(connection(1, 7, 1000, 100), None));
         scene.report();
         scene.say(flow(B, 1, Protocol::Tcp, 500, 20));
@@ -464,8 +464,8 @@ fn rows_of_remotes_add_up_to_the_process() {
     );
 }
 
-/// What is said of four connections over half a minute, with the kernel's clock or without; `form` puts each fact about
-/// one in its form.
+/// The reports about four connections over half a minute, with or without the kernel's clock. `form` sets the form of
+/// each fact about a connection.
 fn reports_of_a_life(
     view: View,
     clock: bool,
@@ -492,7 +492,7 @@ fn reports_of_a_life(
             rested = rested.max(scene.state.connections.idle().count());
         }
     };
-    // From before observation: its own, one that two hold, one of nobody.
+    // From before observation: one with an owner, one with two holders, one without holder.
     timed(&mut scene, connection(1, 0, 1000, 500));
     timed(&mut scene, with(&[A, B], connection(2, 0, 70, 7)));
     timed(&mut scene, ConnectionFact { owner: None, ..with(&[], connection(3, 0, 9, 9)) });
@@ -502,7 +502,7 @@ fn reports_of_a_life(
     timed(&mut scene, with(&[A, B], connection(2, 0, 80, 7)));
     scene.say(flow(B, 1, Protocol::Tcp, 5, 0));
     timed(&mut scene, ConnectionFact { owner: None, ..with(&[], connection(3, 0, 10, 9)) });
-    // Longer than readings are kept: what stands still has nothing to be judged by.
+    // Longer than readings are kept: without changes there is nothing to judge a connection by.
     report(&mut scene, 12);
     timed(&mut scene, connection(1, 0, 1700, 520));
     scene.say(NetFact::Shared { cookie: 2, since: StreamBytes { tx: 85, rx: 7 } });
@@ -582,7 +582,7 @@ fn a_link_shows_what_waits_and_what_was_lost_while_observed() {
     scene.say(saturation(7, 2, 8));
     let notes = "eth0: 13 packets were dropped or damaged since the last report; 2 packets wait in its queue, 2.0 KiB.";
     assert_eq!(shown(&mut scene), ([2000.0, 2.0, 1.0, 10.0, 11.0, 2.0], notes.to_owned()));
-    // Another discipline takes its place: it counts from nothing.
+    // Another discipline takes its place and counts from 0.
     scene.say(saturation(7, 0, 1));
     assert_eq!(shown(&mut scene), ([0.0, 0.0, 1.0, 10.0, 11.0, 2.0], String::new()));
     scene.say(saturation(7, 0, 4));
@@ -674,7 +674,7 @@ fn a_socket_is_in_the_container_of_its_network_namespace() {
     let mut report = scene.report();
     assert_eq!(cell(&report, A, "netns_container"), Some(Value::Text(ID.to_owned())));
     assert_eq!(wanted(&scene, &report), [0; 0], "asked for once");
-    // Its process is in no container: what it holds there counts to the namespace's.
+    // Its process is in no container: the socket counts for the container of its namespace.
     let request = Request { by: GroupBy::Container, ..Request::new(views::CONNECTIONS) };
     shape::shape(&mut report, &request, &scene.processes).unwrap();
     assert_eq!(report.tables[0].rows[0].cells[0], Value::Text(ID.to_owned()));
@@ -733,7 +733,7 @@ fn a_closed_connection_is_not_among_the_open_ones_of_the_first_answer() {
     for cookie in 1..=3 {
         scene.say(untimed(connection(cookie, 7, 0, 0)));
     }
-    // One that nobody is known to have is open all the same.
+    // A connection without a known holder is open too.
     scene.say(untimed(ConnectionFact { owner: None, holders: Holders::new(), ..connection(4, 7, 0, 0) }));
     scene.say(closed(connection(2, 7, 0, 0), None));
     scene.say(NetFact::Vanished { cookie: 3 });

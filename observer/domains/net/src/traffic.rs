@@ -1,4 +1,4 @@
-//! What one process has sent and received.
+//! The bytes that one process has sent and received.
 
 use std::net::IpAddr;
 
@@ -7,41 +7,41 @@ use hashbrown::HashMap;
 use super::bytes::{ByteCorrection, Bytes};
 use observer_core::facts::net::Endpoint;
 
-/// The totals of a process since observation began, and what the current interval has brought.
+/// The totals of a process since observation began, and its traffic in the current interval.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     pub tcp: Bytes,
     pub udp: Bytes,
     pub retransmitted: u64,
-    /// Connections that ended since the last report.
+    /// Connections that closed since the last report.
     pub ended_connections: u64,
     /// The totals at the last report.
     reported: Bytes,
     round_trip: RoundTrip,
     remotes: HashMap<IpAddr, Remote>,
-    /// The peer with most traffic in the last interval that had any.
+    /// The peer with most traffic, in the last interval with any.
     to: Option<To>,
-    /// Its end has been reported.
+    /// Whether its end has been reported.
     told: bool,
 }
 
-/// Round-trip times, each weighted by the bytes that it was measured on.
+/// Round-trip times, weighted by the bytes that each was measured on.
 #[derive(Clone, Copy, Debug, Default)]
 struct RoundTrip {
     bytes: f64,
     weighted: f64,
-    /// Of the last interval that had traffic.
+    /// From the last interval that had traffic.
     last: Option<f64>,
 }
 
-/// A peer; without a port if there were several.
+/// A peer; without a port if there are several ports.
 pub type To = (IpAddr, Option<u16>);
 
 /// Bytes to and from one address.
 #[derive(Clone, Copy, Debug)]
 struct Remote {
     bytes: u64,
-    /// `None` for several.
+    /// `None` for several ports.
     port: Option<u16>,
 }
 
@@ -59,7 +59,7 @@ impl Traffic {
         Bytes { tx: total.tx.saturating_sub(self.reported.tx), rx: total.rx.saturating_sub(self.reported.rx) }
     }
 
-    /// Adds what a TCP connection moved; `round_trip` in seconds.
+    /// Adds the bytes of a TCP connection; `round_trip` in seconds.
     pub fn credit(&mut self, credit: ByteCorrection, remote: Option<Endpoint>, round_trip: Option<f64>) {
         self.tcp.tx = self.tcp.tx.saturating_add_signed(credit.tx);
         self.tcp.rx = self.tcp.rx.saturating_add_signed(credit.rx);
@@ -92,18 +92,18 @@ impl Traffic {
         now.or(self.round_trip.last)
     }
 
-    /// The peer with most of the traffic.
+    /// The peer with most traffic.
     pub fn to(&self) -> Option<To> {
         let most = self.remotes.iter().max_by_key(|(ip, remote)| (remote.bytes, **ip));
         most.map(|(ip, remote)| (*ip, remote.port)).or(self.to)
     }
 
-    /// Whether a process that has ended has something new for this report.
+    /// Whether an ended process has something new for this report.
     pub fn has_news(&self) -> bool {
         !self.told || self.interval() != Bytes::default() || self.ended_connections > 0
     }
 
-    /// A report has been delivered, with its end if it has `ended`: the next interval begins.
+    /// A report has been delivered, and the next interval begins. The report contained its end if it has `ended`.
     pub fn delivered(&mut self, ended: bool) {
         self.to = self.to();
         self.round_trip = RoundTrip { last: self.round_trip(), ..RoundTrip::default() };
@@ -114,14 +114,14 @@ impl Traffic {
     }
 }
 
-/// Bytes that all processes together sent and received.
+/// Bytes of all processes together.
 pub struct Overall {
     pub total: Bytes,
     pub interval: Bytes,
 }
 
 impl Overall {
-    /// The traffic of `processes`, after others had sent and received `before` in all.
+    /// The traffic of `processes`, and of earlier processes with `before` bytes in total.
     pub fn of<'a>(before: Bytes, processes: impl Iterator<Item = &'a Traffic>) -> Self {
         let mut all = Self { total: before, interval: Bytes::default() };
         for traffic in processes {
@@ -131,7 +131,7 @@ impl Overall {
         all
     }
 
-    /// The part of this interval that `bytes` are, 0 to 1.
+    /// The part of this interval's bytes that `bytes` are, 0 to 1.
     pub fn share(&self, bytes: Bytes) -> f64 {
         let all = self.interval.both();
         if all == 0 { 0.0 } else { bytes.both() as f64 / all as f64 }

@@ -1,15 +1,15 @@
-//! The questions that the net domain answers.
+//! The views of the net domain.
 
 use observer_core::view::View;
 
-/// Each process's traffic, and each link's use.
+/// The traffic of each process, and the use of each link.
 pub const NET: View = View {
     help: "Each process's traffic and each link's use; connections; listening sockets",
     remotes: true,
     ..View::new("net")
 };
 
-/// Each connection, and what limits it.
+/// Each connection and its bottleneck.
 pub const CONNECTIONS: View = View {
     flag: Some("connections"),
     help: "Each connection: bytes, rates, round-trip time, retransmits, what limits it",
@@ -26,5 +26,5 @@ pub const LISTEN: View = View {
     ..View::new("listen")
 };
 
-/// All of them, the main one first.
+/// All views, the main one first.
 pub const ALL: &[View] = &[NET, CONNECTIONS, LISTEN];

@@ -1,4 +1,4 @@
-//! Data that both sides of a connection send in turn: where its time passes.
+//! Where the time passes on a connection over which both sides send in turn.
 
 use super::{
     super::diagnosis::Diagnosis,
@@ -6,37 +6,38 @@ use super::{
     turn_times::{TurnTimes, other_side, this_side},
 };
 
-/// The part of the time that round trips take of an exchange that waits for nothing else.
+/// An exchange that waits for nothing else spends at least this part of its time in round trips.
 const TRAVELS: f64 = 0.5;
-/// The same where the rest is so short that programs wait for a processor as long, seconds.
+/// The same, if the rest is shorter than [`SCHEDULED`] seconds: programs may wait as long for a processor.
 const TRAVELS_SHORT: f64 = 0.3;
 const SCHEDULED: f64 = 0.001;
-/// Jiffies that an exchange must take for the times of its data to show whose turn is the longer one.
+/// An exchange must take this many jiffies, so that the times of its data show which turn is the longer one.
 const RESOLVED: f64 = 3.0;
-/// Seconds that an acknowledgement waits for an answer to go with.
+/// Seconds for which an acknowledgement waits, to be sent together with an answer.
 const ACKNOWLEDGED: f64 = 0.040;
-/// Bytes a second that every path has whose round trips take less than [`SCHEDULED`]: a local network.
+/// Bytes per second that every path has if its round trips are shorter than [`SCHEDULED`]: a local network.
 const LOCAL_RATE: f64 = 12.5e6;
 
-/// Data that both sides send in turn, and where its time passes. Seconds, over all exchanges.
+/// Where the time of all exchanges passes, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
     pub count: u32,
     pub seconds: f64,
-    /// In round trips without load.
+    /// Time in round trips without load.
     pub travels: f64,
-    /// Beyond those with data in flight: a side that answers soon sends its acknowledgement with the answer.
+    /// Time with data in flight, beyond those round trips. A side that answers soon sends its acknowledgement with the
+    /// answer.
     pub waits: f64,
-    /// With nothing in flight.
+    /// Time with nothing in flight.
     pub rest: f64,
-    /// Bytes a second that came while nothing was in flight.
+    /// Bytes per second that arrived while nothing was in flight.
     pub flows: f64,
     /// Seconds of one round trip.
     pub round_trip: f64,
 }
 
 impl Exchange {
-    /// `None` where one side has sent nothing.
+    /// `None` if one side has sent nothing.
     pub fn of(span: ReadingPair<'_>, measured: &Measured) -> Option<Self> {
         let (first, to) = (span.all.first()?, span.to);
         let came = to.times.segments_in.wrapping_sub(first.times.segments_in);
@@ -70,7 +71,7 @@ impl Exchange {
         self.seconds / f64::from(self.count) * hz >= RESOLVED
     }
 
-    /// Whose turn takes the time.
+    /// The bottleneck: the side with the longer turn.
     pub fn judged(&self, span: ReadingPair<'_>) -> Diagnosis {
         let each = |seconds: f64| seconds / f64::from(self.count);
         if self.waits >= TRAVELS * self.seconds {
@@ -91,7 +92,7 @@ impl Exchange {
         }
     }
 
-    /// The same where an answer takes long to arrive, which its sender may know the reason of.
+    /// The same if an answer takes long to arrive: only its sender may know why.
     pub fn of_long_answers(&self, span: ReadingPair<'_>) -> Option<Diagnosis> {
         if span.local || self.waits >= TRAVELS * self.seconds {
             return Some(self.judged(span));

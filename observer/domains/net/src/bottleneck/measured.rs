@@ -1,31 +1,31 @@
-//! The readings that a bottleneck follows from, and what they measure together.
+//! The readings that show a bottleneck, and the numbers measured over all of them.
 
 use super::super::history::Reading;
 
-/// The readings of one connection that its bottleneck follows from.
+/// The readings of one connection that show its bottleneck.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadingPair<'a> {
-    /// The reading that times and bytes are counted from.
+    /// Times and bytes are counted from this reading.
     pub from: &'a Reading,
     pub to: &'a Reading,
-    /// Those of the last seconds, `from` and `to` included, oldest first.
+    /// The readings of the last seconds, from `from` to `to`, oldest first.
     pub all: &'a [Reading],
-    /// Jiffies a second.
+    /// Jiffies per second.
     pub hz: f64,
-    /// Seconds that a queue in its path is known to add, because another connection fills it.
+    /// Seconds that a queue in the path is known to add, because another connection fills it.
     pub beside: f64,
-    /// Whether the peer opened it, as far as that is known: this side answers.
+    /// Whether the peer opened the connection, as far as that is known: then this side answers.
     pub answers: bool,
     /// Whether both ends are on this machine.
     pub local: bool,
 }
 
-/// Numbers of a span that several questions need.
+/// Numbers of a span that several checks need.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
     /// Seconds.
     pub elapsed: f64,
-    /// The parts of them with data in flight, stopped by the receiver's window, and stopped by the send buffer.
+    /// Parts of `elapsed`, 0 to 1: with data in flight, stopped by the receiver's window, stopped by the send buffer.
     pub busy: f64,
     pub window: f64,
     pub buffer: f64,
@@ -43,7 +43,7 @@ impl Measured {
     pub fn of(ReadingPair { from, to, all, hz, .. }: ReadingPair<'_>) -> Option<Self> {
         let elapsed = to.at.saturating_sub(from.at) as f64 / 1e9;
         let spent = |at: usize| {
-            // A reading without the socket's lock can be of the moment at which one counter goes on for another.
+            // A reading without the socket's lock can fall between the stop of one counter and the start of the next.
             let jiffies = to.measures.chrono[at].wrapping_sub(from.measures.chrono[at]).cast_signed().max(0);
             f64::from(jiffies) / hz / elapsed
         };
@@ -63,7 +63,7 @@ impl Measured {
         .filter(|measured| measured.elapsed > 0.0)
     }
 
-    /// Seconds that round trips take beyond the shortest.
+    /// Seconds that round trips take beyond the shortest one.
     pub fn queue(&self) -> Option<f64> {
         Some((self.round_trip? - self.least?).max(0.0))
     }
@@ -72,8 +72,8 @@ impl Measured {
         self.tx / self.elapsed
     }
 
-    /// Seconds that a round trip takes on its path. A longer one may be a slow answer: only a queue that a process is known
-    /// to fill counts as one.
+    /// Seconds of a round trip on the path. A longer round trip may be a slow answer, so a queue only counts if a
+    /// process is known to fill it.
     pub fn travels(&self, span: ReadingPair<'_>) -> f64 {
         let least = self.least.or(self.round_trip).unwrap_or(0.0);
         least + span.beside.min(self.queue().unwrap_or(0.0))

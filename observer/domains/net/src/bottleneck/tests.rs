@@ -1,11 +1,11 @@
-//! Readings of connections whose limit was known by how they were made, on Linux 6.18 with 250 jiffies a second.
+//! Readings of connections with known bottlenecks, made on Linux 6.18 with 250 jiffies a second.
 
 use super::*;
 use observer_core::facts::net::{Counters, TcpMeasures, TcpTimes};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Two readings, a second apart: the second, and what has changed since the first.
+/// Two readings, one second apart: the second one, and the changes since the first.
 struct Pair {
     now: Reading,
     chrono: [u32; 3],
@@ -44,7 +44,7 @@ impl Pair {
     }
 }
 
-/// A reading late in a connection's life, with what every scenario has.
+/// A reading late in the life of a connection, with the values that all scenarios share.
 fn reading(measures: TcpMeasures, times: TcpTimes) -> Reading {
     Reading {
         at: 100 * SECOND,
@@ -103,7 +103,7 @@ fn link() -> Pair {
     }
 }
 
-/// 784 Mbit/s, 184 ms, of which 0.15 % of the packets are lost; CUBIC.
+/// 784 Mbit/s, 184 ms; 0.15 % of the packets are lost; CUBIC.
 fn loss() -> Pair {
     let measures = TcpMeasures {
         srtt: 186_006,
@@ -170,7 +170,7 @@ fn send_buffer() -> Pair {
     }
 }
 
-/// The same of a buffer whose time the kernel does not count: 57.8 Mbit/s, 14.4 ms, twice 11,733 bytes.
+/// The same for a buffer with time that the kernel does not count: 57.8 Mbit/s, 14.4 ms, twice 11,733 bytes.
 fn send_buffer_uncounted() -> Pair {
     let measures = TcpMeasures {
         srtt: 30_142,
@@ -293,10 +293,10 @@ fn an_answer_that_comes_at_once_leaves_the_turn_to_this_side() {
     pair.now.measures.rtt_min = Some(2200);
     (pair.now.times.last_sent, pair.now.times.last_received) = (49_920, 49_920);
     assert_eq!(pair.judged().limit, Bottleneck::Application);
-    // One question more than answers: it waits for one.
+    // One request more than answers: it waits for an answer.
     pair.now.times.segments_out += 1;
     assert_eq!(pair.judged().limit, Bottleneck::Peer);
-    // Where questions take several segments their numbers tell nothing, and within one jiffy nothing else does.
+    // If requests take several segments, their numbers show nothing, and within one jiffy nothing else does.
     pair.now.times.segments_out += 1;
     assert_eq!(pair.judged().limit, Bottleneck::Unknown);
     pair.now.times.last_received += 1;

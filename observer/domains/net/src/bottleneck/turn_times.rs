@@ -1,4 +1,4 @@
-//! Whose turn it is on a connection, as the times of its data show.
+//! The time that each side of a connection takes on its turn, from the times of its data.
 
 use super::{
     super::{
@@ -9,7 +9,7 @@ use super::{
 };
 use observer_core::units::duration;
 
-/// How long each side takes on its turn, seconds.
+/// Seconds that each side takes on its turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TurnTimes {
     own: f64,
@@ -17,7 +17,8 @@ pub struct TurnTimes {
 }
 
 impl TurnTimes {
-    /// From the times of the last data in each direction: a reading shows one turn that has ended, and one that has not.
+    /// From the times of the last data in each direction: a reading shows one turn that has ended, and one that has
+    /// not.
     pub fn of(span: ReadingPair<'_>, round_trip: f64) -> Self {
         let mut turns = Self::default();
         let ahead = own_turn(span);
@@ -29,8 +30,8 @@ impl TurnTimes {
             let (sent, received) = (times.last_sent, times.last_received);
             let now = reading.jiffies;
             let order = order(reading);
-            // Within one jiffy: a fast answer, or a question that followed an answer. If each is one segment, their numbers
-            // show which; if not, it is unknown.
+            // Within one jiffy: a fast answer, or a request that followed an answer. If each is one segment, their
+            // numbers show which; if not, it is unknown.
             let soon = order == 0 && round_trip * span.hz < 2.0;
             let own = ahead.map(|own| lead(reading).wrapping_sub(own));
             if soon && !matches!(own, Some(0 | 1)) {
@@ -47,7 +48,8 @@ impl TurnTimes {
         turns
     }
 
-    /// Where answers take long to arrive: while one arrives it is nobody's turn, and it arrives where the last of it is new.
+    /// For answers that take long to arrive. An answer is arriving if its last data is new; then neither side has its
+    /// turn. `None` if most readings show an arriving answer.
     pub fn of_long_answers(span: ReadingPair<'_>, round_trip: f64) -> Option<Diagnosis> {
         let (mut turns, mut own, mut other, mut arrive) = (Self::default(), 0, 0, 0);
         for reading in span.all.iter().filter(|reading| reading.times.segments_in > 0) {
@@ -71,7 +73,7 @@ impl TurnTimes {
         self.own == 0.0 && self.other == 0.0
     }
 
-    /// The longer turn.
+    /// The bottleneck: the side with the longer turn.
     pub fn judged(self, span: ReadingPair<'_>, round_trip: f64) -> Diagnosis {
         if self.are_unknown() {
             return Diagnosis::unknown(
@@ -86,7 +88,7 @@ impl TurnTimes {
     }
 }
 
-/// Above 0 where data was last received, below 0 where it was last sent, in jiffies between the two.
+/// Jiffies between the last data in each direction: above 0 if data was last received, below 0 if it was last sent.
 fn order(Reading { times, .. }: &Reading) -> i32 {
     times.last_received.wrapping_sub(times.last_sent).cast_signed()
 }
@@ -96,8 +98,8 @@ fn lead(Reading { times, .. }: &Reading) -> i32 {
     times.segments_out.wrapping_sub(times.segments_in).cast_signed()
 }
 
-/// [`lead`] on this side's turn, where each turn is one segment: as readings show whose order is clear, otherwise by which
-/// side asks. `None` where turns have several segments.
+/// [`lead`] on this side's turn, if each turn is one segment. It comes from readings with a clear order, otherwise from
+/// the side that asks. `None` if turns have several segments.
 fn own_turn(span: ReadingPair<'_>) -> Option<i32> {
     let clear = span.all.iter().filter(|reading| reading.times.segments_in > 0 && order(reading) != 0);
     let mut leads = clear.map(|reading| lead(reading) - i32::from(order(reading) < 0));
@@ -105,7 +107,7 @@ fn own_turn(span: ReadingPair<'_>) -> Option<i32> {
     leads.all(|other| other == first).then_some(first)
 }
 
-/// Where the other side takes so long on its turn.
+/// The other side takes `seconds` on its turn.
 pub fn other_side(span: ReadingPair<'_>, seconds: f64, round_trip: f64) -> Diagnosis {
     let (takes, round_trip) = (duration(seconds), duration(round_trip));
     let (act, brief) = if span.answers {
@@ -117,7 +119,7 @@ pub fn other_side(span: ReadingPair<'_>, seconds: f64, round_trip: f64) -> Diagn
     Diagnosis::of(Bottleneck::Peer, brief, evidence)
 }
 
-/// Where this side does.
+/// This side takes `seconds` on its turn.
 pub fn this_side(span: ReadingPair<'_>, seconds: f64) -> Diagnosis {
     let takes = duration(seconds);
     let evidence = format!("its process takes {takes} before it speaks again");

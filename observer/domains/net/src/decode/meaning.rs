@@ -1,4 +1,4 @@
-//! The facts that records of sockets stand for.
+//! Converts records of sockets to facts.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -17,7 +17,7 @@ use observer_core::facts::net::{
     TcpMeasures,
 };
 
-/// The protocol of a number.
+/// The protocol with this number.
 pub const fn protocol(number: u32) -> Option<Protocol> {
     const TCP: u32 = PROTOCOL_TCP as u32;
     const UDP: u32 = PROTOCOL_UDP as u32;
@@ -32,7 +32,7 @@ pub const fn protocol(number: u32) -> Option<Protocol> {
     }
 }
 
-/// An address in network order with its port; IPv4 mapped into IPv6 is IPv4.
+/// An address in network byte order with its port. IPv4 mapped into IPv6 becomes IPv4.
 pub fn address(family: u16, bytes: [u8; 16], port: u16) -> Endpoint {
     let ip = if family == FAMILY_V4 {
         let [a, b, c, d, ..] = bytes;
@@ -43,7 +43,7 @@ pub fn address(family: u16, bytes: [u8; 16], port: u16) -> Endpoint {
     Endpoint::new(ip, port)
 }
 
-/// The fact about an open socket. `None` for a protocol that this version does not know.
+/// The fact about an open socket. `None` for an unknown protocol.
 pub fn socket(record: &SocketRecord, holders: Holders) -> Option<SocketHandle> {
     let protocol = protocol(record.protocol.into())?;
     let listening = record.state == u32::from(STATE_LISTEN);
@@ -92,7 +92,7 @@ fn connection(record: &SocketRecord, holders: Holders) -> ConnectionFact {
     }
 }
 
-/// The fact about a closed connection, with those of its measures that still mean something.
+/// The fact about a closed connection, with the measures that are still valid after the close.
 pub fn closed(record: &ClosedRecord) -> ClosedFact {
     let seen = Counters { tx: record.seen_tx, rx: record.seen_rx, retransmitted: record.seen_retransmitted };
     let address = |bytes, port| address(record.family as u16, bytes, port);
@@ -126,7 +126,7 @@ fn owner(record: &TaskRecord) -> Option<TaskId> {
     (record.id.tgid != 0).then_some(record.id)
 }
 
-/// Microseconds, once there is a sample.
+/// Microseconds; `None` before the first sample.
 fn round_trip(micros: u32) -> Option<u32> {
     (micros != u32::MAX).then_some(micros)
 }

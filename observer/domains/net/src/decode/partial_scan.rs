@@ -1,4 +1,5 @@
-//! The sockets that a scan has found so far: each once, with all its holders, in whatever parts the scan is read.
+//! The sockets that a scan has found so far, each once, with all its holders. The output of the scan may be read in any
+//! parts.
 
 use std::hash::BuildHasher as _;
 
@@ -11,28 +12,28 @@ use observer_common::{
 use super::meaning;
 use observer_core::facts::net::{SocketHandle, StreamBytes};
 
-/// From this many sockets on the table grows at once to the expected size. If it grew by doubling, the memory that it leaves
-/// behind would stay with observer.
+/// From this many sockets on, the table grows to the expected size at once. If it grew by doubling, observer would keep
+/// the memory of the smaller tables.
 const MANY: usize = 4096;
 
-/// What a scan has found so far.
+/// The results of a scan so far.
 #[derive(Debug, Default)]
 pub(super) struct PartialScan {
-    /// Facts about sockets, in the order in which they were found.
+    /// Facts about sockets, in the order of the scan.
     pub sockets: Vec<SocketHandle>,
-    /// How many of them [`Self::fresh`] has returned.
+    /// The number of facts that [`Self::fresh`] has returned.
     returned: usize,
-    /// Indexes of sockets, by their cookies, which are in the facts.
+    /// Indexes in `sockets`, found by the cookies in the facts.
     indexes: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// The highest number of sockets to expect, after earlier scans.
+    /// The highest expected number of sockets, from earlier scans.
     expected: usize,
-    /// Those among them that are marked as shared, and since when.
+    /// Cookies of sockets that are marked as shared, with their bytes at that time.
     pub shared: Vec<(u64, StreamBytes)>,
-    /// Owners of sockets; some more than once.
+    /// Owners of sockets; some are in the list more than once.
     pub owners: Vec<TaskRecord>,
-    /// Whether it found a socket that only send and receive report on (datagrams, a shared connection), one that is in use
-    /// without descriptor, and one of those without owner.
+    /// Whether it found a socket that only the send and receive hooks report on (datagrams, a shared connection), one
+    /// that is in use without descriptor, and one of those without owner.
     pub uncounted: bool,
     pub hidden: bool,
     pub unowned: bool,
@@ -41,17 +42,17 @@ pub(super) struct PartialScan {
 }
 
 impl PartialScan {
-    /// Nothing is found yet.
+    /// The state before the first record.
     pub fn expecting(sockets: usize) -> Self {
         Self { expected: sockets, ..Self::default() }
     }
 
-    /// The number of sockets to expect in the next scan: those of this one, or of an earlier one that found more.
+    /// The expected number of sockets in the next scan: the number of this scan, or of an earlier scan that found more.
     pub fn next_expected(&self) -> usize {
         self.sockets.len().max(self.expected - self.expected / 64)
     }
 
-    /// Those found since the last call.
+    /// Facts found since the last call.
     pub fn fresh(&mut self) -> &mut [SocketHandle] {
         let returned = std::mem::replace(&mut self.returned, self.sockets.len());
         &mut self.sockets[returned..]
@@ -99,7 +100,7 @@ impl PartialScan {
         if self.owners.last() != Some(&socket.owner) {
             self.owners.push(socket.owner);
         }
-        // A protocol that this version does not know has no fact.
+        // A socket of an unknown protocol has no fact.
         let Some(fact) = meaning::socket(socket, holder.into_iter().collect()) else { return };
         index.insert(u32::try_from(sockets.len()).expect("so many sockets do not fit into memory"));
         self.uncounted |= fact.is_shared();

@@ -1,4 +1,4 @@
-//! What the net decoder makes of records, passes and entries of maps.
+//! The net decoder, with records, scans and map entries as input.
 
 use observer_common::{
     net::{FAMILY_V6, PROTOCOL_TCP, SOCKET_SEEN, SocketRecord, TcpTimes},
@@ -184,7 +184,7 @@ fn close(decoder: &mut NetDecoder, owner: u64, decoded: &mut Decoded) {
     decoder.record(&bytes(&record), decoded).unwrap();
 }
 
-/// Processes as the facts leave them: met, and whether ended.
+/// The reported processes, with whether each has ended.
 fn living(decoded: &Decoded) -> Vec<(TaskId, bool)> {
     let mut processes = observer_core::identity::process::Processes::default();
     for fact in &decoded.facts {
@@ -204,7 +204,7 @@ fn a_record_after_the_end_of_a_process_does_not_bring_it_to_life() {
             assert_eq!(living(&decoded), [(task(5).id, true)]);
         }
         end(&mut decoder, 5, &mut decoded);
-        // Whoever listens has forgotten it by now.
+        // The engine has removed the process by now.
         decoded = Decoded::default();
         close(&mut decoder, 5, &mut decoded);
         assert_eq!(living(&decoded), [(task(5).id, false)]);

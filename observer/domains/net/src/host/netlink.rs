@@ -1,12 +1,12 @@
-//! The form of what the kernel answers over netlink sockets: messages, and attributes in them.
+//! The format of netlink answers: messages, and the attributes in them.
 
-/// Lengths of the headers that a message and an attribute begin with.
+/// Lengths of the headers of a message and of an attribute.
 pub const MESSAGE: usize = 16;
 pub const ATTRIBUTE: usize = 4;
-/// Two bits of an attribute's type are flags.
+/// The type of an attribute without its two flag bits.
 const TYPE: u16 = 0x3fff;
 
-/// The value of the first attribute of this type.
+/// The value of the first attribute with this type.
 pub fn attribute(mut rest: &[u8], kind: u16) -> Option<&[u8]> {
     loop {
         let (length, found) = (usize::from(half(rest, 0)?), half(rest, 2)? & TYPE);
@@ -18,12 +18,12 @@ pub fn attribute(mut rest: &[u8], kind: u16) -> Option<&[u8]> {
     }
 }
 
-/// Four bytes at this place, in the machine's order.
+/// Four bytes at this offset, in native byte order.
 pub fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// Two bytes at this place, in the machine's order.
+/// Two bytes at this offset, in native byte order.
 pub fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }

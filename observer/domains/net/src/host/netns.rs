@@ -1,5 +1,5 @@
-//! Whose a network namespace is: the control group of the process that has been in it the longest, as far as `/proc` shows
-//! its processes to this user.
+//! The owner of a network namespace: the control group of the oldest process in it, as far as `/proc` shows its
+//! processes to this user.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use crate::queries::NetQueries;
 use observer_core::facts::{Fact, net::NetFact};
 use observer_host::{names::cgroup_path, process::started};
 
-/// Answers which namespaces a report asked for: one look at every process, whatever the number of namespaces.
+/// Answers the queries about namespaces. It reads every process once, for any number of namespaces.
 pub fn answer(root: &Path, wants: &NetQueries, out: &mut Vec<Fact>) {
     if wants.namespaces.is_empty() {
         return;
@@ -34,7 +34,7 @@ pub fn answer(root: &Path, wants: &NetQueries, out: &mut Vec<Fact>) {
     }
 }
 
-/// The inode number in `net:[4026531840]`, of the process whose folder in `/proc` this is.
+/// The inode number in `net:[4026531840]`, for the process with this folder in `/proc`.
 pub fn namespace(folder: &Path) -> Option<u32> {
     let number = folder.file_name()?.to_str()?;
     if number != "self" && !number.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,5 +1,5 @@
-//! What the net domain needs of `/proc` and `/sys`: the interfaces, what they carry and what they cannot, and how much
-//! room there is for connections.
+//! The network facts from `/proc` and `/sys`: the interfaces, their traffic and drops, and the capacity for
+//! connections.
 
 use std::{
     fs,
@@ -17,20 +17,20 @@ use observer_host::{
     text::{OpenFile, Text},
 };
 
-/// The network namespace that observer is in, which stays the same, and the files that tell of it.
+/// Observer's own network namespace, which stays the same, and the files that describe it.
 #[derive(Debug)]
 pub struct Network {
     root: PathBuf,
-    /// Its inode number.
+    /// The inode number of the namespace.
     netns: Option<u32>,
     devices: OpenFile,
     speed: Text,
     ports: OpenFile,
     tracked: OpenFile,
     tracked_limit: OpenFile,
-    /// What is counted of protocols, of IPv4 and of IPv6.
+    /// The counters of protocols, for IPv4 and for IPv6.
     counted: [OpenFile; 2],
-    /// A made-up file system has no kernel that could be asked.
+    /// `None` for the files of another root, which has no kernel to ask.
     queues: Option<Queues>,
 }
 
@@ -50,7 +50,7 @@ impl Network {
         }
     }
 
-    /// Facts of the machine that every report needs, read once a report. Nothing is said where they cannot be read.
+    /// Facts of the machine that every report needs, read once a report. A file that cannot be read gives no fact.
     pub fn tick(&mut self, out: &mut Vec<Fact>) {
         let Self { root, devices, speed, queues, .. } = self;
         let Some(table) = devices.read() else { return };
@@ -80,7 +80,7 @@ impl Network {
         }
     }
 
-    /// Datagrams that were sent and received in this network namespace since it was made; `None` where they are not counted.
+    /// Datagrams sent and received in this network namespace since it was created; `None` if they are not counted.
     pub fn datagrams(&mut self) -> Option<u64> {
         let [four, six] = &mut self.counted;
         let four = datagrams_v4(four.str()?);
@@ -88,7 +88,7 @@ impl Network {
     }
 }
 
-/// Answers what the net domain's report asked for.
+/// Answers the host queries of the net domain.
 pub fn answer(root: &Path, clock: Clock, wants: &NetQueries, out: &mut Vec<Fact>) {
     for id in &wants.descriptors {
         let folder = root.join("proc").join(id.pid().to_string());
@@ -97,13 +97,13 @@ pub fn answer(root: &Path, clock: Clock, wants: &NetQueries, out: &mut Vec<Fact>
     }
 }
 
-/// Descriptors of the process whose folder this is.
+/// The descriptors of the process with this folder.
 fn descriptors(folder: &Path) -> Option<Descriptors> {
     let limits = fs::read_to_string(folder.join("limits")).ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    // "unlimited" is still no more than the machine's own limit, which no process is near alone.
+    // "unlimited" still means the machine's own limit, which one process alone does not come near.
     let limit = line.split_ascii_whitespace().next()?.parse().ok()?;
-    // From 6.2 on the size of the folder is the number of what is in it; before, it is 0.
+    // From 6.2 on, the size of the folder is the number of its entries; before, it is 0.
     let used = fs::metadata(folder.join("fd")).ok().map(|fd| fd.len()).filter(|used| *used > 0);
     Some(Descriptors { used, limit })
 }
@@ -131,10 +131,10 @@ fn sum<'a>(values: impl Iterator<Item = &'a str>) -> u64 {
     values.filter_map(|value| value.parse::<u64>().ok()).fold(0, u64::saturating_add)
 }
 
-/// An interface's line of `/proc/net/dev`: `name: rx bytes, packets, errors, dropped, four more, and the same of tx`.
-/// The two lines of the heading have no colon. With its errors.
+/// A line of an interface in `/proc/net/dev`: `name: rx bytes, packets, errors, dropped, four more, and the same of
+/// tx`. The two lines of the heading have no colon. Returns the link and its errors.
 fn link(root: &Path, text: &mut Text, line: &[u8]) -> Option<(LinkFact, u64)> {
-    // A name may hold a colon (an alias), a number may not.
+    // A name can contain a colon (an alias), a number cannot.
     let colon = line.iter().rposition(|byte| *byte == b':')?;
     let name = line[..colon].trim_ascii();
     let numbers: Vec<u64> = std::str::from_utf8(&line[colon + 1..])
@@ -151,13 +151,13 @@ fn link(root: &Path, text: &mut Text, line: &[u8]) -> Option<(LinkFact, u64)> {
     Some((fact, rx_errors.saturating_add(tx_errors)))
 }
 
-/// Bits per second; `None` where the interface has no speed of its own (loopback, bridges, most virtual ones) or its
+/// Bits per second. `None` if the interface has no speed of its own (loopback, bridges, most virtual ones), or if its
 /// driver does not know it, which reads as -1 or as an error.
 fn speed(root: &Path, text: &mut Text, name: &[u8]) -> Option<u64> {
     let name = std::str::from_utf8(name).ok()?;
     let megabits = text.str(&root.join("sys/class/net").join(name).join("speed"))?;
     let megabits: i64 = megabits.trim().parse().ok()?;
-    // A driver that lacks the information says so as 65535 or u32::MAX.
+    // A driver without this information returns 65535 or `u32::MAX`.
     let known = megabits > 0 && megabits != 65_535 && megabits < i64::from(u32::MAX);
     known.then(|| megabits.cast_unsigned() * 1_000_000)
 }

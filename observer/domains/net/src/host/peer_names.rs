@@ -1,4 +1,4 @@
-//! Names of remote addresses, asked for in the background: a name server that does not answer holds up no report.
+//! Names of peer addresses, resolved in the background: a name server that does not answer delays no report.
 
 use std::{
     collections::HashSet,
@@ -10,12 +10,12 @@ use std::{
 
 use observer_core::facts::{Fact, net::NetFact};
 
-/// Answered addresses that are remembered as asked for; beyond, they may be asked for again.
+/// The number of answered addresses to remember. Addresses beyond that may be resolved again.
 const REMEMBERED: usize = 4096;
-/// Questions that wait for a slow name server; others are asked when there is room, where they are still wanted.
+/// Questions that wait for a slow name server. Others are asked later, if they are still needed.
 const WAITING: usize = 64;
 
-/// A thread that asks, one address at a time. It ends with this.
+/// A thread that resolves one address at a time. It ends when this value is dropped.
 pub struct Remotes {
     questions: SyncSender<IpAddr>,
     answers: Receiver<(IpAddr, Option<Vec<u8>>)>,
@@ -24,14 +24,14 @@ pub struct Remotes {
 }
 
 impl Remotes {
-    /// Starts the thread; `None` where there can be no more of them.
+    /// Starts the thread. `None` if the system allows no more threads.
     pub fn start() -> Option<Self> {
         Self::of(name)
     }
 
     fn of(name: impl Fn(IpAddr) -> Option<Vec<u8>> + Send + 'static) -> Option<Self> {
         let (questions, asked) = sync_channel(WAITING);
-        // As many at most as there are questions between two looks at it.
+        // The channel holds at most one answer for each question since the last read.
         let (answer, answers) = channel();
         let ask = move || {
             for address in asked {
@@ -44,7 +44,7 @@ impl Remotes {
         Some(Self { questions, answers, unanswered: HashSet::new(), answered: HashSet::new() })
     }
 
-    /// Asks for what was not asked for before, as far as there is room.
+    /// Asks for addresses that were not asked for before, until the queue of questions is full.
     pub fn ask(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
         for address in addresses {
             if self.unanswered.contains(&address) || self.answered.contains(&address) {
@@ -57,7 +57,7 @@ impl Remotes {
         }
     }
 
-    /// What has been answered meanwhile.
+    /// The answers since the last call.
     pub fn answered(&mut self) -> Vec<Fact> {
         let told: Vec<_> = self.answers.try_iter().collect();
         told.into_iter().map(|(address, name)| self.told(address, name)).collect()
@@ -73,11 +73,11 @@ impl Remotes {
     }
 }
 
-/// The name of an address as the machine's resolver knows it; `None` where it knows none.
+/// The name of an address from the machine's resolver; `None` if the resolver knows none.
 fn name(address: IpAddr) -> Option<Vec<u8>> {
     let mut host = [0_u8; 1025];
     let address = SocketAddr::new(address, 0);
-    // SAFETY: the address is a valid one of the length that is given, and so is the room for the name.
+    // SAFETY: the address is valid and has the given length, and so has the buffer for the name.
     let found = unsafe {
         let (v4, v6);
         let (place, length): (*const libc::sockaddr, usize) = match address {
@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// How long an answer may take; no sound run comes near.
+    /// The longest time for an answer; a correct run needs far less.
     const PATIENCE: Duration = Duration::from_secs(60);
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         remotes.ask([address]);
         let (told, name) = remotes.answers.recv_timeout(PATIENCE).unwrap();
         assert_eq!(told, address);
-        // The machine's own table of names says what it is called, if it has one.
+        // The machine's own hosts file has the name, if there is one.
         let table = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
         let line = table.lines().find(|line| line.split_whitespace().next() == Some("127.0.0.1"));
         if let Some(first) = line.and_then(|line| line.split_whitespace().nth(1)) {
@@ -152,7 +152,7 @@ mod tests {
         for _ in 0..10 {
             remotes.ask(all.iter().copied());
         }
-        // One is being asked for, the others wait.
+        // One address is being resolved, the others wait.
         assert!((WAITING..=WAITING + 1).contains(&remotes.unanswered.len()), "{}", remotes.unanswered.len());
         drop(release);
         let mut told = HashSet::new();

@@ -1,7 +1,7 @@
-//! The queueing discipline at the root of every interface of this network namespace, as the kernel's routing socket tells
-//! of it: what waits there to be sent, and what it dropped.
+//! The queueing discipline at the root of every interface of this network namespace, read from the kernel's routing
+//! socket: waiting bytes and packets, and drops.
 //!
-//! What cannot be seen: what waits in a device itself, and in the interfaces of other network namespaces.
+//! What cannot be seen: packets that wait in a device itself, and in the interfaces of other network namespaces.
 
 use std::{collections::HashMap, os::fd::OwnedFd};
 
@@ -16,29 +16,30 @@ use rustix::{
 use super::netlink::{MESSAGE, attribute, half, word};
 use observer_core::facts::net::QueueFact;
 
-/// The kernel answers in pieces of at most so many bytes: what it makes room for where pages are large, and fills two pages
-/// of the usual size with what it needs besides.
+/// The kernel answers in pieces of at most this many bytes. This is its own limit on machines with large pages; with
+/// its overhead, it fills two pages of the usual size.
 const PIECE: usize = 8192 - 320;
 /// Length of the header of a traffic control message.
 const CONTROL: usize = 20;
-/// `TC_H_ROOT`: the discipline that a packet meets first. One of several queues counts what waits in all of them.
+/// `TC_H_ROOT`: the discipline that a packet meets first. A discipline with several queues counts the packets of all of
+/// them.
 const ROOT: u32 = u32::MAX;
 /// `TCA_STATS_QUEUE`, within `TCA_STATS2`.
 const STATS_QUEUE: u16 = 3;
 
-/// Asks the kernel through one socket, again and again.
+/// Asks the kernel repeatedly through one socket.
 #[derive(Debug, Default)]
 pub struct Queues {
-    /// None before the first answer, and after one that was not understood: there may be more of it.
+    /// `None` before the first answer, and after a malformed answer, which may have more pieces to come.
     socket: Option<OwnedFd>,
     piece: Vec<u8>,
 }
 
 impl Queues {
-    /// Each interface that has a discipline, by its name.
+    /// The queue of each interface that has a discipline, by the interface's name.
     ///
     /// # Errors
-    /// When the kernel does not answer, or not with what was asked for.
+    /// When the kernel does not answer, or its answer is malformed.
     pub fn read(&mut self) -> io::Result<HashMap<Vec<u8>, QueueFact>> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
@@ -55,10 +56,10 @@ impl Queues {
         self.piece.resize(PIECE, 0);
         loop {
             let (_, length) = recv(socket, &mut self.piece[..], RecvFlags::TRUNC)?;
-            // A piece that was cut off has more in it than was read.
+            // A truncated piece is longer than the bytes that were read.
             let bytes = self.piece.get(..length).ok_or(io::Errno::MSGSIZE)?;
             let whole = roots(bytes, |interface, queue| {
-                // An interface may have gone since.
+                // The interface may have been removed since.
                 if let Ok(name) = index_to_name(socket, interface) {
                     found.insert(name.into_bytes(), queue);
                 }
@@ -70,7 +71,7 @@ impl Queues {
     }
 }
 
-/// A dump of every discipline there is.
+/// A request for all disciplines.
 fn request() -> [u8; MESSAGE + CONTROL] {
     let mut bytes = [0; MESSAGE + CONTROL];
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
@@ -80,7 +81,8 @@ fn request() -> [u8; MESSAGE + CONTROL] {
     bytes
 }
 
-/// Tells `each` root of one piece of the answer, with the number of its interface; whether this was the last piece.
+/// Calls `each` for every root in one piece of the answer, with the index of its interface. Returns whether this was
+/// the last piece.
 fn roots(piece: &[u8], mut each: impl FnMut(u32, QueueFact)) -> io::Result<bool> {
     let mut rest = piece;
     while !rest.is_empty() {
@@ -102,7 +104,7 @@ fn roots(piece: &[u8], mut each: impl FnMut(u32, QueueFact)) -> io::Result<bool>
     Ok(false)
 }
 
-/// What the attributes of a discipline say of its queue.
+/// The queue that the attributes of a discipline describe.
 fn queue(attributes: &[u8]) -> Option<QueueFact> {
     let of = attribute(attributes, libc::TCA_STATS2).and_then(|stats| attribute(stats, STATS_QUEUE))?;
     Some(QueueFact { packets: word(of, 0)?, bytes: word(of, 4)?, drops: word(of, 8)? })
@@ -169,7 +171,7 @@ mod tests {
     fn the_kernel_answers_with_loopback_at_least() {
         let mut queues = Queues::default();
         for _ in 0..2 {
-            // `noqueue` has an entry, too, while its interface is up.
+            // `noqueue` has an entry too, while its interface is up.
             let found = queues.read().unwrap();
             assert!(found.contains_key(&b"lo"[..]), "{found:?}");
         }

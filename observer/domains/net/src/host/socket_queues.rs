@@ -1,9 +1,9 @@
-//! Queues of listeners and of sockets for datagrams, as the kernel's `sock_diag` reports them: the drops of a datagram
-//! socket, which newer kernels count apart from the socket, and the accept queue of an MPTCP listener, which is its first
-//! subflow's.
+//! Queues of listeners and of datagram sockets, as the kernel's `sock_diag` reports them. It has the drops of a
+//! datagram socket, which newer kernels count apart from the socket, and the accept queue of an MPTCP listener, which
+//! is the accept queue of its first subflow.
 //!
-//! A netlink socket belongs to the network namespace in which it was made, so there is one for each namespace, made by a
-//! thread that enters it.
+//! A netlink socket belongs to the network namespace in which it was created. So there is one for each namespace,
+//! created by a thread that enters the namespace.
 
 use std::{
     collections::HashMap,
@@ -28,14 +28,14 @@ use observer_core::facts::{
     net::{NetFact, SocketQueueFact},
 };
 
-/// The kernel answers in pieces of at most so many bytes.
+/// The kernel answers in pieces of at most this many bytes.
 const PIECE: usize = 32_768;
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
 /// Lengths of `inet_diag_req_v2` and `inet_diag_msg`.
 const REQUEST: usize = 56;
 const ANSWER: usize = 72;
-/// Places in `inet_diag_msg`.
+/// Offsets in `inet_diag_msg`.
 const STATE: usize = 1;
 const LOCAL: std::ops::Range<usize> = 4..6;
 const LOCAL_ADDRESS: std::ops::Range<usize> = 8..24;
@@ -45,18 +45,18 @@ const LIMIT: usize = 60;
 /// `INET_DIAG_SKMEMINFO`, and the drops in it.
 const MEMORY: u16 = 7;
 const DROPS: usize = 32;
-/// `INET_DIAG_REQ_PROTOCOL`: for a protocol that does not fit in a byte.
+/// `INET_DIAG_REQ_PROTOCOL`, for a protocol number that does not fit in a byte.
 const PROTOCOL: u16 = 3;
 const LISTEN: u8 = 10;
 
-/// The sockets that it asks through, by network namespace.
+/// The netlink sockets, by network namespace.
 #[derive(Debug, Default)]
 pub struct SocketQueues {
     sockets: HashMap<u32, OwnedFd>,
 }
 
 impl SocketQueues {
-    /// Answers for every namespace that was asked about.
+    /// Answers for every namespace in `wants`.
     pub fn answer(&mut self, root: &Path, wants: &NetQueries, out: &mut Vec<Fact>) {
         self.sockets.retain(|netns, _| wants.queues.contains(netns));
         for &netns in &wants.queues {
@@ -67,20 +67,20 @@ impl SocketQueues {
         }
     }
 
-    /// `None` where the kernel does not answer.
+    /// `None` if the kernel does not answer.
     fn read(&mut self, root: &Path, netns: u32) -> Option<Vec<SocketQueueFact>> {
         let socket = match self.sockets.remove(&netns) {
             Some(socket) => socket,
             None => socket_in(root, netns)?,
         };
         let found = all(&socket).ok()?;
-        // One whose answer was not understood may have more of it.
+        // After a malformed answer the socket is not kept: more of that answer may come.
         self.sockets.insert(netns, socket);
         Some(found)
     }
 }
 
-/// A socket of this namespace.
+/// A netlink socket in this namespace.
 fn socket_in(root: &Path, netns: u32) -> Option<OwnedFd> {
     let open = || {
         socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))
@@ -92,18 +92,18 @@ fn socket_in(root: &Path, netns: u32) -> Option<OwnedFd> {
     let inside: PathBuf = folders.into_iter().find(|folder| namespace(folder) == Some(netns))?;
     let file = File::open(inside.join("ns/net")).ok()?;
     let enter = move || {
-        // SAFETY: a plain call with a descriptor that is open; it moves this thread alone, which ends.
+        // SAFETY: the call takes an open descriptor. It moves only this thread, which ends afterwards.
         (unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) } == 0).then(open)?.ok()
     };
     thread::spawn(enter).join().ok()?
 }
 
-/// Listeners of MPTCP, and every socket for datagrams.
+/// Listeners of MPTCP, and all datagram sockets.
 fn all(socket: &OwnedFd) -> io::Result<Vec<SocketQueueFact>> {
     let (mut found, mut listeners) = (Vec::new(), HashMap::<Vec<u8>, Vec<u32>>::new());
     for family in [libc::AF_INET, libc::AF_INET6] {
         for protocol in [libc::IPPROTO_UDP, libc::IPPROTO_UDPLITE] {
-            // A kernel can lack one of them.
+            // A kernel can lack one of these protocols.
             let _ = ask(socket, family, protocol, u32::MAX, |answer| found.extend(datagrams(answer)));
         }
         let listening = 1 << LISTEN;
@@ -113,7 +113,8 @@ fn all(socket: &OwnedFd) -> io::Result<Vec<SocketQueueFact>> {
             }
         })?;
         let _ = ask(socket, family, libc::IPPROTO_MPTCP, listening, |answer| {
-            // Its first subflow listens at the same address; where others do as well, which it is is not known.
+            // The first subflow listens at the same address. If other sockets do so too, it is unknown which one is the
+            // subflow.
             let drops = local(answer).and_then(|local| match listeners.get(&local)?[..] {
                 [drops] => Some(drops),
                 _ => None,
@@ -146,7 +147,7 @@ fn drops(answer: &[u8]) -> Option<u32> {
     word(attribute(answer.get(ANSWER..)?, MEMORY)?, DROPS)
 }
 
-/// Passes `each` socket of this kind in one of these `states`.
+/// Calls `each` for every socket of this kind in one of these `states`.
 fn ask(
     socket: &OwnedFd,
     family: i32,

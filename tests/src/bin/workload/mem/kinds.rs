@@ -63,7 +63,7 @@ pub fn run() -> Result<()> {
         tell(json!({"children": children}));
     }
     for pid in children {
-        // SAFETY: a child that nobody has waited for.
+        // SAFETY: the child has not been waited for, so its process id is still its own.
         unsafe { libc::kill(pid, libc::SIGKILL) };
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Connections over the loopback interface whose bottleneck is known: requests and answers in which one side takes its
+//! Connections over the loopback interface with known bottlenecks: requests and answers in which one side takes its
 //! time, and readers that stop.
 
 use std::{
@@ -19,7 +19,7 @@ use observer_tests::{
 };
 use serde_json::{Value, json};
 
-/// Begins when it is told `step`, and then says what limits each end of each connection, until the end.
+/// Starts on the command `step`, then reports the bottleneck of each end of each connection, until the end.
 pub fn run(seed: &str, count: &str, longest: &str) -> Result<()> {
     let mut numbers = Random::new(seed.parse().context("a seed is a number")?);
     let count: usize = count.parse().context("how many there are is a number")?;
