@@ -1,7 +1,7 @@
-//! What the command line means: from what was typed ([`args`]) to a [`Command`], plain data that `run` carries out.
+//! The meaning of the command line: converts arguments ([`args`]) to a [`Command`], plain data that `run` carries out.
 //!
-//! Everything that can be known to be wrong without looking at the machine is refused here, with exit code 2. Whether a
-//! column exists is known only to the view's report; `report::shape` says so then.
+//! Errors that are visible without looking at the machine are reported here, with exit code 2. Whether a column exists
+//! is known only to the view's report, so `report::shape` reports that error.
 
 use std::{
     ffi::OsString,
@@ -21,20 +21,20 @@ use observer_core::{
 
 mod args;
 
-/// What is to be done.
+/// What observer will do.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Show one view, report after report.
     Watch(Box<Watch>),
     /// Write everything observed into a file, and show nothing.
     Record(Record),
-    /// Say what this kernel and these privileges allow.
+    /// Report what this kernel and these privileges allow.
     Doctor(LiveOptions),
-    /// Print what this kernel's types say of all that observer relies on, as JSON.
+    /// Print what the types of this kernel have of everything that observer relies on, as JSON.
     Survey(LiveOptions),
 }
 
-/// A view and where it comes from and goes to.
+/// A view, its source and its output.
 #[derive(Clone, Debug)]
 pub struct Watch {
     pub request: Request,
@@ -43,10 +43,10 @@ pub struct Watch {
     pub format: Format,
 }
 
-/// Where observations come from.
+/// The source of facts.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The running kernel; with `record`, they are written there too.
+    /// The running kernel; with `record`, the facts are also written to that file.
     Kernel { live: LiveOptions, record: Option<PathBuf> },
     /// A recording.
     Recording(PathBuf),
@@ -56,11 +56,11 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct Record {
     pub file: PathBuf,
-    /// Of each domain to record the view that asks for most, without doubles, in the order of the list of domains.
+    /// For each domain, the view with the most host queries, without duplicates, in the order of the list of domains.
     pub domains: Vec<View>,
     /// Whether command lines go into the recording.
     pub cmdline: bool,
-    /// Whether remote addresses are resolved, so that a replay has their names.
+    /// Whether peer addresses are resolved, so that a replay has their names.
     pub resolve: bool,
     pub timing: Timing,
     pub live: LiveOptions,
@@ -82,47 +82,47 @@ pub struct LiveOptions {
     pub events: bool,
     /// Kernel objects from this directory in place of the embedded ones.
     pub objects: Option<PathBuf>,
-    /// Whether what was found about this kernel build may be read from and written to the cache.
+    /// Whether facts about this kernel build may be read from the cache and written to it.
     pub cache: bool,
-    /// Hooks that are attached in no other way than this one, counted from 1; tests force each way once.
+    /// Hooks that may use only this alternative, counted from 1. Tests force each alternative once.
     pub alternatives: Vec<(String, usize)>,
 }
 
-/// When reports are due, and when it is enough.
+/// When reports are due, and when to stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
     /// Time between reports. A recording keeps the interval that it was made with.
     pub interval: Duration,
-    /// The truth at the start, one interval, one report with rates, and the end.
+    /// Two reports: one baseline at the start, and one with rates after one interval.
     pub once: bool,
-    /// The end after so many reports, at least 1.
+    /// Stop after this number of reports, at least 1.
     pub count: Option<u64>,
-    /// The end after this time.
+    /// Stop after this time.
     pub duration: Option<Duration>,
 }
 
-/// How reports are written to standard output.
+/// The output format on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object a line.
     Json,
-    /// Tables as text, one below the other.
+    /// Tables as text, one after the other.
     Plain,
     /// Tables redrawn in place.
     Screen,
 }
 
-/// What is known about standard output before anything is written to it.
+/// What is known about standard output before the first write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terminal {
     /// Standard output is a terminal that can move its cursor.
     pub terminal: bool,
 }
 
-/// Reads a command line, the program's name included.
+/// Parses a command line, including the name of the program.
 ///
 /// # Errors
-/// With what to print and the exit code: 2 where the line is wrong, 0 where help or the version was asked for.
+/// With the text to print and the exit code: 2 for a wrong command line, 0 for help or the version.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     surroundings: Terminal,
@@ -147,7 +147,8 @@ pub fn parse(
     }
 }
 
-/// Prints what [`parse`] gave in place of a command: help as it is, an error without what was typed raw.
+/// Prints the message that [`parse`] returned: help unchanged, an error without control characters from the command
+/// line.
 pub fn print(message: &clap::Error) {
     // A closed stream needs no message.
     let _ = if message.use_stderr() {
@@ -199,7 +200,7 @@ fn view(domain: &dyn Domain, asked: &ArgMatches) -> View {
     *flagged.expect("a domain has a main view")
 }
 
-/// What rows are made of, and the view that has such rows: `view`, or the one that `key` asks for in its place.
+/// The kind of rows, and the view that has such rows: `view`, or the view that `key` requests instead.
 fn rows(view: View, key: args::Key) -> Result<(View, GroupBy), clap::Error> {
     let name = key.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
     let offers = |view: &View| match key {
@@ -214,7 +215,7 @@ fn rows(view: View, key: args::Key) -> Result<(View, GroupBy), clap::Error> {
         (args::Key::Container, _) => Ok((view, GroupBy::Container)),
         (args::Key::Comm, _) => Ok((view, GroupBy::Comm)),
         (args::Key::Remote, _) if view.remotes => Ok((view, GroupBy::Remote)),
-        // The own rows of the other view.
+        // The other view has such rows by itself.
         (args::Key::Connection, Some(own)) => Ok((own, GroupBy::Process)),
         (args::Key::Remote | args::Key::Connection, _) => {
             let offering = domains::ALL.iter().find(|domain| domain.views().iter().any(offers));
@@ -256,7 +257,7 @@ impl args::Shape {
                     .to_owned(),
             ));
         }
-        // A growth needs two reports within its window.
+        // Growth needs two reports within its window.
         let window = match self.window {
             Some(window) if window < self.timing.interval => {
                 return Err(wrong(format!(

@@ -1,5 +1,5 @@
-//! What this machine lets observer see: each privilege, each hook with the way chosen and why not the others, what
-//! cannot be seen and what would change it. Facts, plan and outcomes explained; nothing is decided here.
+//! What observer can see on this machine: each privilege, each hook with the chosen alternative and the reasons against
+//! the others, what cannot be seen, and what would change it. Explains facts, plan and outcomes, and decides nothing.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,8 @@ use observer_kernel::{
     rejection,
 };
 
-/// The whole answer as text. `outcomes` is what the kernel said when all was loaded for a trial, or why it was not.
+/// The whole answer as text. `outcomes` has the kernel's answers to a trial load of everything, or the reason why there
+/// was none.
 #[must_use]
 pub fn explain(plan: &LoadPlan, outcomes: &Result<Vec<Outcome>, Error>) -> String {
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The list of domains: the one place that names them all.
+//! The list of domains: the only place that names all of them.
 
 use observer_core::{
     domain::{Declaration, Domain},
@@ -9,10 +9,10 @@ use observer_disk::Disk;
 use observer_mem::Mem;
 use observer_net::Net;
 
-/// Every domain that there is.
+/// Every domain.
 pub const ALL: &[&dyn Domain] = &[&Mem, &Disk, &Net];
 
-/// What one may ask, at the end of `--help`.
+/// Examples at the end of `--help`.
 pub const EXAMPLES: &str = "\
 Examples:
   observer mem                            who grows, how fast, and until when the memory lasts
@@ -28,12 +28,12 @@ Observing needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE); replaying nee
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 answered with something missing or lost,
 77 privilege or kernel feature lacking.";
 
-/// The names of all, in the order of [`ALL`].
+/// The names of all domains, in the order of [`ALL`].
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|domain| domain.declaration().name)
 }
 
-/// The domain of this name.
+/// The domain with this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static dyn Domain> {
     ALL.iter().copied().find(|domain| domain.declaration().name == name)
@@ -47,7 +47,7 @@ pub fn of(view: View) -> &'static dyn Domain {
         .expect("every view belongs to a domain that is listed")
 }
 
-/// What all of `domains` attach.
+/// The declarations of `domains`.
 #[must_use]
 pub fn declarations(domains: &[&dyn Domain]) -> Vec<&'static Declaration> {
     domains.iter().map(|domain| domain.declaration()).collect()

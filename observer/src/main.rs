@@ -1,4 +1,4 @@
-//! Exit codes and closed pipes; nothing else.
+//! Handles exit codes and closed pipes.
 
 #![allow(
     clippy::disallowed_macros,
@@ -21,8 +21,8 @@ use observer::{
 use observer_core::error::Exit;
 
 fn main() -> ExitCode {
-    // SIGPIPE stays ignored, as the runtime sets it: a write to a closed pipe is an error that unwinds, so everything
-    // attached is detached in order, and the exit code is 0 and not a signal.
+    // SIGPIPE stays ignored, as the runtime sets it. A write to a closed pipe is then an error that unwinds: everything
+    // attached is detached in order, and the process exits with code 0 and not by a signal.
     let surroundings = Terminal { terminal: io::stdout().is_terminal() && cursor_moves() };
     let command = match cli::parse(env::args_os(), surroundings) {
         Ok(command) => command,
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the terminal, by its name, understands more than text.
+/// Whether the terminal, according to its name, supports more than plain text.
 fn cursor_moves() -> bool {
     env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
 }

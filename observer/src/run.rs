@@ -1,4 +1,4 @@
-//! Wiring: source → engine → output, as the command line asked. The only place that sees both ends.
+//! Connects source, engine and output according to the command line. Only this module uses both ends.
 
 use std::path::Path;
 
@@ -23,10 +23,10 @@ mod pace;
 pub mod pipeline;
 mod replay;
 
-/// Does what was asked; how complete the answer is.
+/// Carries out the command. Returns how complete the answer is.
 ///
 /// # Errors
-/// When it cannot be done; the error holds the exit code.
+/// When the command cannot be carried out. The error has the exit code.
 pub fn run(command: Command) -> Result<Exit, Error> {
     allocation::at_start();
     match command {
@@ -70,7 +70,7 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
 
 fn record(record: Record) -> Result<Exit, Error> {
     let domains: Vec<_> = record.domains.iter().map(|view| domains::of(*view)).collect();
-    // Without a view there is still an engine a domain: what its rows would lack is what belongs into the recording.
+    // Without a view, there is still one engine for each domain: the host queries of its rows belong in the recording.
     let engines = record.domains.iter().map(|view| {
         let (cmdline, resolve) = (record.cmdline, record.resolve);
         domains::engine(Request { cmdline, resolve, records: true, ..Request::new(*view) })
@@ -83,7 +83,7 @@ fn record(record: Record) -> Result<Exit, Error> {
 /// Runs one of the loops to its end.
 ///
 /// # Errors
-/// The loop's own, and if the event loop cannot be started.
+/// The error of the loop, or the failure to start the event loop.
 pub fn wait(task: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::failed("starting the event loop", error))?;

@@ -1,4 +1,5 @@
-//! What a domain is: one type that implements [`Domain`], and a place in the list of domains. Nothing else names it.
+//! A domain is one type that implements [`Domain`] and has an entry in the list of domains. Nothing else names the
+//! type.
 //!
 //! A domain has a kernel side ([`KernelSide`]), a host side ([`HostSide`]) and views ([`Views`]).
 
@@ -22,21 +23,21 @@ use crate::{
     wants::HostQueries,
 };
 
-/// A domain: all that observer needs to answer one kind of question.
+/// A domain: everything that observer needs to answer one kind of question.
 pub trait Domain: KernelSide + HostSide + Views + Sync {}
 
 impl<T: KernelSide + HostSide + Views + Sync> Domain for T {}
 
-/// What a domain attaches to the kernel, and how its bytes are read.
+/// The programs that a domain attaches to the kernel, and the decoder of their output.
 pub trait KernelSide {
-    /// What is loaded and attached.
+    /// The objects to load and the hooks to attach.
     fn declaration(&self) -> &'static Declaration;
 
     /// A decoder for a machine with pages of `page_size` bytes.
     fn decoder(&self, page_size: u64) -> Box<dyn Decode>;
 }
 
-/// What a domain reads of `/proc`, `/sys` and filesystems.
+/// The facts that a domain reads from `/proc`, `/sys` and filesystems.
 pub trait HostSide {
     /// A reader of the machine with the filesystem root `root`.
     fn reader(&self, root: &Path) -> Box<dyn ReadHost>;
@@ -50,10 +51,10 @@ pub trait Views {
     /// The view with the most host queries: a recording answers the queries of this view.
     fn recorded(&self) -> View;
 
-    /// The kinds of notes in its reports, beside [`crate::report::CommonNote`].
+    /// The kinds of notes in its reports, in addition to [`crate::report::CommonNote`].
     fn notes(&self) -> &'static [NoteKind];
 
-    /// The empty state; the request says how far back trends look.
+    /// The empty state. The request has the window of trends.
     fn state(&self, request: &Request) -> Box<dyn State>;
 }
 
@@ -67,25 +68,26 @@ pub struct Declaration {
     pub objects: &'static [KernelObject],
     /// The signals, in the order in which they are attached.
     pub hooks: &'static [Hook],
-    /// Kernel fields that the object reads, beside those of `observer_common::task`.
+    /// Kernel fields that the object reads, in addition to those of `observer_common::task`.
     pub fields: &'static [Field],
-    /// Global names of the fields that a kernel may lack without harm; any other that is missing makes the programs
-    /// that read it unavailable.
+    /// Global names of the fields that a kernel may lack without harm. Any other missing field makes the programs that
+    /// read it unavailable.
     pub optional_fields: &'static [&'static str],
-    /// Maps that hold cumulative totals: swept whole when a ring lost records.
+    /// Maps with cumulative totals. All their entries are read when a ring buffer lost records.
     pub totals: &'static [MapName],
     /// Those of `totals` that attribute what scans and host queries find to a process. Announced entries of these maps
     /// are read again after a scan. Otherwise work that happened in between would be attributed to the previous
     /// process.
     pub attributing: &'static [MapName],
-    /// Whether records report the end of every process that they name; else the source looks for itself.
+    /// Whether records report the end of every process that they name. Otherwise the source searches for ended
+    /// processes.
     pub reports_exits: bool,
-    /// The hook that reports every end of a thing that a scan over changes keeps silent about. `None` where every scan
-    /// reports everything.
+    /// The hook that reports the end of things that a scan of changes leaves out. `None` if every scan reports
+    /// everything.
     pub ends: Option<&'static str>,
 }
 
-/// A kernel object, and what it needs of a kernel.
+/// A kernel object, and what it needs from a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelObject {
     /// Its name without `.o`.
@@ -95,7 +97,7 @@ pub struct KernelObject {
     pub needs: &'static [Need],
 }
 
-/// Bytes at an address that a reader of ELF files needs.
+/// Bytes aligned for a reader of ELF files.
 #[doc(hidden)]
 #[derive(Debug)]
 #[repr(C, align(8))]
@@ -110,16 +112,17 @@ macro_rules! kernel_object {
     }};
 }
 
-/// From the bytes that cross the kernel boundary to facts, and which scan runs when.
+/// Decodes the bytes that cross the kernel boundary to facts, and decides which scan runs when.
 pub trait Decode {
-    /// One record of the ring buffer, its header included.
+    /// Takes one record of the ring buffer, including its header.
     ///
     /// # Errors
     /// When the bytes are not a record that this version knows.
     fn record(&mut self, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
-    /// Takes what it can of what a scan of `program` has written so far, from the front, and returns how many bytes that
-    /// is: the rest comes again, with more behind it. So a scan over very many things is never in memory as a whole.
+    /// Takes as much as possible from the front of what a scan of `program` has written so far. Returns the number of
+    /// bytes taken: the caller passes the others again, followed by more. So the output of a scan over very many things
+    /// is never in memory as a whole.
     ///
     /// # Errors
     /// When the bytes are not whole records.
@@ -127,25 +130,26 @@ pub trait Decode {
         Ok(0)
     }
 
-    /// What the scan under way has reported of sockets since the last call. The caller puts a known equal fact in the place
-    /// of each, so that a scan over what is known takes no memory.
+    /// The facts about sockets that the current scan has found since the last call. The caller replaces each by a known
+    /// equal fact, so that a scan without changes takes no memory.
     fn fresh(&mut self) -> &mut [SocketHandle] {
         &mut []
     }
 
-    /// Everything that the iterator program `program` wrote in one scan, but for what [`Self::part`] has taken of it.
+    /// Takes everything that the iterator program `program` wrote in one scan, except what [`Self::part`] has taken.
     ///
     /// # Errors
     /// When the bytes are not whole records.
     fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
-    /// Every scan of a report has run, each to its end: what none of them found may be forgotten.
+    /// Every scan of a report has reached its end: what no scan found may be forgotten.
     fn passed(&mut self, _out: &mut Decoded) {}
 
-    /// An entry of a map, asked for by [`Decoded::read`] or met when a map was swept after a loss.
+    /// Takes an entry of a map, which [`Decoded::read`] requested, or which was found when all entries were read after
+    /// a loss.
     ///
     /// # Errors
-    /// When key or value have another size than this version's.
+    /// When the key or the value has another size than in this version.
     fn entry(&mut self, map: MapName, key: &[u8], value: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
     /// Whether the scan of `program`, of a hook of this kind, runs for the report.
@@ -158,56 +162,56 @@ pub trait Decode {
         Vec::new()
     }
 
-    /// Whether the hooks of kind [`HookKind::EventOnDemand`] have something to report, as the scans found.
+    /// Whether the hooks of kind [`HookKind::EventOnDemand`] have something to report, according to the scans.
     fn needs_on_demand_hooks(&self) -> bool {
         true
     }
 }
 
-/// Reads what user space itself can see of the machine. What a domain does not need, it leaves out.
+/// Reads what user space can see of the machine. A domain implements only the methods that it needs.
 pub trait ReadHost {
-    /// Begins what a report at `now`, boot-clock nanoseconds, needs and what takes a while.
+    /// Starts slow work for a report at `now`, boot-clock nanoseconds.
     fn begin(&mut self, _now: u64) {}
 
-    /// Adds to `out` what every report needs, at `now`, boot-clock nanoseconds.
+    /// Adds to `out` the facts that every report needs, at `now`, boot-clock nanoseconds.
     fn tick(&mut self, _now: u64, _out: &mut Vec<Fact>) {}
 
-    /// What a scan of `program` wrote, with what its kernel let it leave to user space.
+    /// The output of a scan of `program`, completed with what this kernel left to user space.
     fn complete(&mut self, _program: ProgramName, bytes: Vec<u8>) -> Vec<u8> {
         bytes
     }
 
-    /// Takes what the domain's decoder left to its reader in a scan ([`Decoded::left`]), and adds what follows from it to
-    /// the facts of the scan.
+    /// Takes what the domain's decoder left to this reader in a scan ([`Decoded::left`]), and adds the resulting facts
+    /// to the facts of the scan.
     fn take(&mut self, _left: Box<dyn Any>, _facts: &mut Vec<Fact>) {}
 
-    /// Adds to `out` the answers to what a report lacks.
+    /// Adds the answers to host queries to `out`.
     fn answer(&mut self, queries: &HostQueries, out: &mut Vec<Fact>);
 
-    /// What the kernel has counted so far of what the domain's programs on demand report.
+    /// The kernel's own count, so far, of the events that the domain's on-demand programs report.
     fn counted(&mut self) -> Option<u64> {
         None
     }
 
-    /// Adds to `out` that the programs on demand have not seen `amount` of it.
+    /// Adds to `out` that the on-demand programs have missed `amount` of these events.
     fn missed(&self, _amount: u64, _out: &mut Vec<Fact>) {}
 }
 
-/// What decoding gave: facts, and what to read or remove in the kernel's maps next.
+/// The result of decoding: facts, and the map entries to read or remove next.
 #[derive(Debug, Default)]
 pub struct Decoded {
     pub facts: Vec<Fact>,
-    /// Facts about sockets: there can be so many that each must be small. They follow the others …
+    /// Facts about sockets, which follow the other facts. There can be very many, so each must be small.
     pub sockets: Vec<SocketHandle>,
-    /// … but for these, which mean nothing before them.
+    /// Facts that follow `sockets`, because they mean nothing before them.
     pub after_sockets: Vec<Fact>,
     /// Map entries that were announced: (map, key).
     pub read: Vec<(MapName, Vec<u8>)>,
     /// Map entries to remove, because their final value has been read: (map, key).
     pub remove: Vec<(MapName, Vec<u8>)>,
-    /// The program that counts as the one that ran, where two find the same things.
+    /// The program that counts as the one that ran, if two programs find the same things.
     pub instead_of: Option<ProgramName>,
-    /// What the domain's own reader is to complete: see [`ReadHost::take`].
+    /// Data for the domain's own reader to complete: see [`ReadHost::take`].
     pub left: Option<Box<dyn Any>>,
     /// The scan stopped before its end, and another run continues it. Only the last run has something to report.
     pub partial: bool,
@@ -222,23 +226,23 @@ impl Decoded {
     }
 }
 
-/// What is known when the scans of a report begin.
+/// The state at the beginning of a report's scans.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanPlan<'a> {
-    /// These are the first scans.
+    /// Whether these are the first scans.
     pub first: bool,
-    /// Everything is reported, not only changes.
+    /// Whether everything is reported, and not only changes.
     pub whole: bool,
-    /// Hooks on demand are attached.
+    /// Whether the on-demand hooks are attached.
     pub attended: bool,
-    /// Something is gone that another scan may find.
+    /// Whether something is missed that another scan may find.
     pub missed: bool,
-    /// What the previous report asked for.
+    /// The host queries of the previous report.
     pub queries: &'a HostQueries,
 }
 
 impl ScanPlan<'_> {
-    /// Whether a scan of a hook of this kind runs where its domain asks for nothing.
+    /// Whether a scan of a hook of this kind runs if its domain has no rule of its own.
     #[must_use]
     pub const fn usual(self, kind: HookKind) -> bool {
         match kind {
@@ -250,30 +254,30 @@ impl ScanPlan<'_> {
     }
 }
 
-/// Bytes that are not what this version's kernel side writes.
+/// Bytes that this version's kernel side does not write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// What was expected and what was found.
     pub text: String,
 }
 
-/// The state of a domain: facts go in, reports come out; no clock, no file, no kernel.
+/// The state of a domain: takes facts, makes reports. It uses no clock, no file and no kernel.
 pub trait State {
-    /// Takes a fact in. Facts of other domains are ignored.
+    /// Takes a fact. Facts of other domains are ignored.
     fn apply(&mut self, fact: &Fact);
 
-    /// A report is due at `now`: what is sampled for trends is sampled.
+    /// A report is due at `now`: samples the values for trends.
     fn tick(&mut self, now: Timestamp);
 
     /// The whole report of a view of this domain: every row, before filters, sorting and `--top`.
     fn report(&self, context: &Context<'_>) -> Report;
 
-    /// The same rows as [`Self::report`] for the same request, with no more in them than [`Self::wants`] looks at.
+    /// The same rows as [`Self::report`] for the same request, with only the cells that [`Self::wants`] reads.
     fn draft(&self, context: &Context<'_>) -> Report {
         self.report(context)
     }
 
-    /// What the rows that will be shown (`shown` is a draft, shaped already) still lack.
+    /// The host queries for the rows that will be shown. `shown` is a draft, already shaped.
     fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries;
 
     /// Whether later rows may name the process `id` although it has ended: the process that deleted a file, for
@@ -286,20 +290,20 @@ pub trait State {
     fn delivered(&mut self, now: Timestamp);
 }
 
-/// What a report is made with beside the domain's own state.
+/// The inputs of a report, in addition to the domain's own state.
 pub struct Context<'a> {
     pub session: &'a SessionFact,
     pub processes: &'a Processes,
     pub request: &'a Request,
     pub now: Timestamp,
-    /// The moment of the previous report, or of the start.
+    /// The time of the previous report, or of the start.
     pub previous: Timestamp,
-    /// Whether a report was delivered before: without one, rates since the start are not yet known.
+    /// Whether this is the first report: then rates since the start are not yet known.
     pub first: bool,
 }
 
 impl Context<'_> {
-    /// An otherwise empty report of the view that was asked for, with its times, and these tables.
+    /// An empty report of the requested view, with its times and these tables.
     #[must_use]
     pub fn report(&self, tables: Vec<crate::report::Table>) -> Report {
         Report {

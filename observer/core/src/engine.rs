@@ -1,4 +1,4 @@
-//! Takes facts in, gives reports out: the same code for the live kernel and for a recording.
+//! Takes facts, makes reports. The code is the same for the live kernel and for a recording.
 
 use std::collections::BTreeMap;
 
@@ -29,12 +29,12 @@ pub struct Engine {
     /// Runs of programs that the kernel skipped, by domain.
     skipped: BTreeMap<String, u64>,
     previous: Option<Timestamp>,
-    /// Intervals longer than what was asked for, to stay within the budget: the seconds of the last.
+    /// The last interval in seconds, if it is longer than requested, to stay within the budget.
     stretched: Option<f64>,
 }
 
 impl Engine {
-    /// Nothing is known yet: `domain` is the empty state of the domain that answers `request`.
+    /// The engine before any fact. `domain` is the empty state of the domain that answers `request`.
     #[must_use]
     pub fn new(request: Request, domain: Box<dyn State>) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Engine {
         }
     }
 
-    /// Takes a fact in.
+    /// Takes a fact.
     pub fn apply(&mut self, fact: &Fact) {
         match fact {
             Fact::Session(session) => self.session = Some(safe(session)),
@@ -66,19 +66,19 @@ impl Engine {
         self.domain.apply(fact);
     }
 
-    /// A report is due at `now`, and every fact that it is made of has been taken in.
+    /// A report is due at `now`, and all of its facts have been applied.
     pub fn tick(&mut self, now: Timestamp) {
         self.domain.tick(now);
     }
 
-    /// The view that it answers.
+    /// The view that the engine answers.
     #[must_use]
     pub const fn view(&self) -> View {
         self.request.view
     }
 
-    /// Answers `request` from now on. Gives it back where that takes another state: for another view, or for trends over
-    /// another window.
+    /// Answers `request` from now on. Returns the request if it needs another state: for another view, or for trends
+    /// over another window.
     pub fn change(&mut self, request: Request) -> Option<Request> {
         if (self.request.view, self.request.window) != (request.view, request.window) {
             return Some(request);
@@ -99,17 +99,17 @@ impl Engine {
         })
     }
 
-    /// What was asked for, where of each table only the first `rows` rows are looked at.
+    /// The request, limited to the first `rows` rows of each table.
     fn request(&self, rows: Option<usize>) -> Request {
         let top = self.request.top.into_iter().chain(rows).min();
         Request { top, ..self.request.clone() }
     }
 
-    /// The report of this moment, shaped as was asked, of each table about processes at most `rows` rows; `None` before
-    /// anything began.
+    /// The report of this moment, shaped as requested, with at most `rows` rows in each table about processes. `None`
+    /// before the first fact.
     ///
     /// # Errors
-    /// When what was asked for does not fit the view: an unknown column.
+    /// When the view has no such column.
     pub fn report(&self, now: Timestamp, rows: Option<usize>) -> Result<Option<Report>, UnknownColumn> {
         let request = self.request(rows);
         let Some(context) = self.context(&request, now) else { return Ok(None) };
@@ -120,10 +120,10 @@ impl Engine {
         Ok(Some(report))
     }
 
-    /// Whether what was asked for fits the view: known before anything is observed, by the report of nothing.
+    /// Whether the request fits the view. An empty report shows it, before anything is observed.
     ///
     /// # Errors
-    /// When what was asked for does not fit the view: an unknown column.
+    /// When the view has no such column.
     pub fn check(&self) -> Result<(), UnknownColumn> {
         let session = SessionFact::default();
         let context = Context {
@@ -137,7 +137,7 @@ impl Engine {
         shape::shape(&mut self.domain.report(&context), &self.request, &self.processes)
     }
 
-    /// What the rows that will be shown now still lack; of each table at most the first `rows` are.
+    /// The host queries for the rows that will be shown now: at most the first `rows` of each table.
     ///
     /// # Errors
     /// As for [`Self::report`].
@@ -151,7 +151,7 @@ impl Engine {
         }
         let mut queries = self.domain.wants(&report, &context);
         if request.unit.is_some() || request.container.is_some() {
-            // Which rows are requested is known only once the names of all processes are.
+            // The requested rows are known only when the names of all processes are known.
             let living = self.processes.iter().filter(|(_, process)| process.ended.is_none());
             queries.names.extend(living.map(|(id, _)| id).filter(|id| self.processes.unread(*id)));
         }
@@ -199,7 +199,7 @@ impl Engine {
     }
 }
 
-/// The session as outputs may show it: a recording's can hold anything.
+/// The session without control characters for outputs: a recording can contain any bytes.
 fn safe(session: &SessionFact) -> SessionFact {
     let mut session = session.clone();
     session.host = printable(session.host.as_bytes());

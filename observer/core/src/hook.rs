@@ -1,19 +1,21 @@
-//! What a hook is: a signal that a domain needs, and the ways to get it, best first.
+//! What a hook is: a signal that a domain needs, and the alternatives that deliver it, best first.
 //!
-//! Known to the domains, which declare hooks, and to the kernel layer, which chooses and attaches; knows neither.
+//! Used by the domains, which declare hooks, and by the kernel layer, which chooses and attaches them. This module
+//! depends on neither.
 
 use observer_common::names::ProgramName;
 
-/// A signal, and every way to it in order of precision and cost. The first way that the kernel accepts is attached.
+/// A signal with its alternatives, ordered by precision and cost. The first alternative that the kernel accepts is
+/// attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hook {
-    /// `domain.signal`: as doctor and the notes name it.
+    /// `domain.signal`, as in doctor and in the notes.
     pub name: &'static str,
-    /// What is known because of it, for people: "mapped and unmapped bytes of each process".
+    /// What the signal provides, in words for humans: "mapped and unmapped bytes of each process".
     pub provides: &'static str,
     pub kind: HookKind,
     pub alternatives: &'static [Alternative],
-    /// Columns, as JSON spells them, that are missing without it.
+    /// Columns that are missing without the signal, by their names in JSON.
     pub columns: &'static [&'static str],
 }
 
@@ -21,12 +23,12 @@ pub struct Hook {
 /// finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookKind {
-    /// An iterator: one pass over what exists, when a report is due.
+    /// An iterator: one scan of what exists, when a report is due.
     Scan,
-    /// An iterator that runs before the first report, and later only when a report wants it.
+    /// An iterator that runs before the first report, and later only when a report needs it.
     ScanOnDemand,
-    /// An iterator that runs before the first report, and later only when a report wants just this: it takes long, and may
-    /// take several passes.
+    /// An iterator that runs before the first report, and later only when a report needs exactly this scan: it takes
+    /// long, and may take several runs.
     ScanRarely,
     /// Programs that run when something happens.
     Event,
@@ -41,52 +43,52 @@ impl HookKind {
     }
 }
 
-/// One way to a signal: the programs that must all be attached for it.
+/// One alternative of a hook: programs that must all be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alternative {
-    /// Short and for people: "BTF tracepoint sys_exit".
+    /// Short, for humans: "BTF tracepoint sys_exit".
     pub name: &'static str,
     pub programs: &'static [Attachment],
-    /// What its programs ask of the kernel beside their places.
+    /// What its programs need of the kernel, beside their attach points.
     pub needs: &'static [Need],
-    /// What this way does not see that a better one would; empty if nothing.
+    /// The limitation: what this alternative cannot see and a better one could. Empty if there is none.
     pub blind: &'static str,
 }
 
 impl Alternative {
-    /// An alternative that needs nothing beside its places, and misses nothing.
+    /// An alternative without further needs and without limitation.
     pub const fn new(name: &'static str, programs: &'static [Attachment]) -> Self {
         Self { name, programs, needs: &[], blind: "" }
     }
 
-    /// The same with needs.
+    /// The same alternative, with needs.
     #[must_use]
     pub const fn needing(self, needs: &'static [Need]) -> Self {
         Self { needs, ..self }
     }
 
-    /// The same with a limitation.
+    /// The same alternative, with a limitation.
     #[must_use]
     pub const fn blind(self, blind: &'static str) -> Self {
         Self { blind, ..self }
     }
 
-    /// Whether its programs call something again and again: what the verifier looks at longest.
+    /// Whether its programs make repeated calls, which take the verifier longest.
     pub fn repeats(&self) -> bool {
         self.needs.contains(&Need::Helper("loop"))
     }
 }
 
-/// Something that programs call, and that a kernel may lack or refuse.
+/// A feature that programs use, and that a kernel may lack or forbid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// A helper function younger than Linux 5.10, by its name without `bpf_`.
+    /// A helper function that is newer than Linux 5.10, by its name without `bpf_`.
     Helper(&'static str),
-    /// That this helper is not there: what the kernel has in its stead is better.
+    /// That this helper is missing: a kernel with the helper has a better alternative.
     NoHelper(&'static str),
     /// Reading kernel memory at any address, which `lockdown=confidentiality` forbids.
     Probing,
-    /// The same, where the kernel has this field, by the name of its global, and at this offset if one is given: a shape
+    /// The same, for kernels that have this field (by the name of its global), at this offset if one is given: a layout
     /// that nothing else can read.
     ProbingWhere { global: &'static str, is: Option<u32> },
 }
@@ -94,10 +96,11 @@ pub enum Need {
 /// A program of the domain's kernel object and where it is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// The function's name in the object.
+    /// The name of the function in the object.
     pub program: ProgramName,
     pub point: Point,
-    /// With `true`, the way holds without this program where the kernel lacks the point (a compat entry, a module).
+    /// With `true`, the alternative does not need this program if the kernel lacks the attach point (a compat entry, a
+    /// module).
     pub optional: bool,
 }
 
@@ -117,14 +120,14 @@ pub const fn fexit(program: ProgramName, function: &'static str) -> Attachment {
 }
 
 impl Attachment {
-    /// The same where the kernel has the point.
+    /// The same attachment, for kernels that have the attach point.
     #[must_use]
     pub const fn optional(self) -> Self {
         Self { optional: true, ..self }
     }
 }
 
-/// A place in the kernel that a program can be attached to.
+/// A point in the kernel that a program can be attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Point {
     /// A BPF iterator's target: `task`, `task_file`, `task_vma`, `tcp`, `udp`.
@@ -138,7 +141,7 @@ pub enum Point {
 }
 
 impl Point {
-    /// The kernel's name of the place.
+    /// The kernel's name of the attach point.
     pub const fn target(self) -> &'static str {
         match self {
             Self::Iterator(name) | Self::BtfTracepoint(name) | Self::Fentry(name) | Self::Fexit(name) => name,

@@ -9,7 +9,7 @@ pub enum Severity {
     Soon,
     /// No harm yet. The trend, or the finding, is worth a look.
     Watch,
-    /// Only says how to read the numbers.
+    /// A note on how to read the numbers.
     Info,
 }
 

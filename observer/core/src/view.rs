@@ -1,4 +1,4 @@
-//! What was asked for: which view, of which processes, in which order.
+//! The request: which view, which processes, which order.
 
 use regex::Regex;
 
@@ -9,7 +9,7 @@ pub struct View {
     pub name: &'static str,
     /// Its flag on the command line, without dashes. `None` for the main view, which the name of the domain asks for.
     pub flag: Option<&'static str>,
-    /// What `--help` says of the flag; of the command, for the main view.
+    /// The help text of the flag; for the main view, of the command.
     pub help: &'static str,
     /// What `--by` calls the rows of this view, where that asks for it in place of the main view of its domain.
     pub by: Option<&'static str>,
@@ -48,7 +48,7 @@ pub struct Sort {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub view: View,
-    /// Only so many rows; `None` for all.
+    /// The maximum number of rows; `None` for all.
     pub top: Option<usize>,
     pub sort: Option<Sort>,
     /// Only these process ids; empty for all.
@@ -64,7 +64,7 @@ pub struct Request {
     pub window: f64,
     /// Whether command lines may be read and shown.
     pub cmdline: bool,
-    /// Whether remote addresses may be resolved to names.
+    /// Whether peer addresses may be resolved to names.
     pub resolve: bool,
     /// Whether what is asked for goes into a recording, which is for every view of its domain.
     pub records: bool,

@@ -28,7 +28,7 @@ pub enum Command {
     Doctor(Doctor),
 }
 
-/// The whole command line: a command for each domain, live and replayed, and the others.
+/// The whole command line: a command for each domain, live and replayed, and the other commands.
 pub fn command_line() -> clap::Command {
     let live = domains::ALL.iter().map(|domain| question::<Watch>(*domain));
     let replayed = domains::ALL.iter().map(|domain| question::<Shape>(*domain));
@@ -36,7 +36,7 @@ pub fn command_line() -> clap::Command {
         .mut_subcommand("replay", |replay| replay.subcommands(replayed))
 }
 
-/// The command that asks a domain: a flag for each view, and the flags that all have.
+/// The command of a domain: a flag for each view, and the flags that all domains have.
 fn question<A: Args>(domain: &dyn Domain) -> clap::Command {
     let views = domain.views();
     let flags = || views.iter().filter_map(|view| Some((view.flag?, view.help)));
@@ -207,10 +207,11 @@ pub enum WithoutArg {
     Events,
 }
 
-/// A hundredth of a second, below which observing is all that would be observed, to a year.
+/// From a hundredth of a second, below which observer would mostly observe itself, to a year.
 const SECONDS: RangeInclusive<f64> = 0.01..=31_536_000.0;
 
-/// One way of a hook, counted from 1 in the order of doctor; tests force each, so that none is code that never ran.
+/// One alternative of a hook, counted from 1 in the order of doctor. Tests force each alternative, so that each one
+/// runs somewhere.
 fn alternative(args: &str) -> Result<(String, usize), String> {
     let parts = args.split_once('=').and_then(|(hook, number)| Some((hook, number.parse().ok()?)));
     parts

@@ -1,4 +1,4 @@
-//! Every command and flag of the contract is understood, and what is wrong is refused with what to do.
+//! Every command and flag of the contract is accepted; an error advises what to do.
 
 use std::time::Duration;
 

@@ -1,28 +1,27 @@
-//! What is freed goes back to the machine, but for what the next report takes again: who watches memory should not keep it,
-//! nor have the kernel clear the same pages for each report.
+//! Returns freed memory to the machine, except for what the next report needs again. A program that watches memory
+//! should not keep it, and should not make the kernel clear the same pages for each report.
 
-/// Bytes from which a piece of memory is the kernel's own, and goes back to it at once, while observer starts: tables that
-/// grow leave behind what they were.
+/// While observer starts, a piece of memory of this many bytes is mapped by itself, and returns to the kernel when it
+/// is freed: growing tables leave their old memory behind.
 const LARGE_AT_START: libc::c_int = 1 << 18;
-/// The same from then on: what a report of everything among very many things takes for a moment, and nothing that each one
-/// does.
+/// The same after the start. Only a full report about very many things briefly needs as much, and no usual report does.
 const LARGE: libc::c_int = 1 << 21;
-/// Free bytes at the end of the heap from which they go back too.
+/// If at least this many bytes at the end of the heap are free, they are returned too.
 const FREE: libc::c_int = 4 << 20;
 
-/// At the start. Left to itself, the C library learns from the first large piece that is freed to keep such pieces.
+/// To be called at the start. By default, the C library keeps large pieces after the first one was freed.
 pub fn at_start() {
     set(LARGE_AT_START);
 }
 
-/// Once the first report is out.
+/// To be called after the first report.
 pub fn from_now_on() {
     set(LARGE);
 }
 
 fn set(large: libc::c_int) {
     #[cfg(target_env = "gnu")]
-    // SAFETY: plain calls that set two numbers of the C library, which has a lock for them.
+    // SAFETY: plain calls that set two numbers of the C library, which protects them with a lock.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, large);
         libc::mallopt(libc::M_TRIM_THRESHOLD, FREE);

@@ -1,4 +1,4 @@
-//! From the command line's wishes to what is attached: facts, plan, privileges, loading.
+//! Facts, plan, privileges, loading: from the options of the command line to attached programs.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use observer_kernel::{
     privilege::REQUIRED,
 };
 
-/// Gathers the facts and decides.
+/// Gathers the facts about the kernel and makes the plan.
 ///
 /// # Errors
-/// When the kernel's types cannot be read, or a way is chosen that there is not.
+/// When the kernel's types cannot be read, or a requested alternative does not exist.
 pub fn decide(domains: &[&'static Declaration], options: &cli::LiveOptions) -> Result<LoadPlan, Error> {
     let folder = Path::new(cache::FOLDER);
     let origin =
@@ -34,10 +34,10 @@ pub fn decide(domains: &[&'static Declaration], options: &cli::LiveOptions) -> R
     Ok(plan)
 }
 
-/// Loads and attaches what was decided.
+/// Loads and attaches the plan.
 ///
 /// # Errors
-/// When a capability is missing, or the kernel does not take the objects.
+/// When a capability is missing, or the kernel rejects the objects.
 pub fn attach(plan: &LoadPlan, options: &cli::LiveOptions) -> Result<Loaded, Error> {
     let missing = REQUIRED.iter().filter(|capability| !plan.facts.capabilities.has(capability));
     let missing: Vec<&str> = missing.map(|capability| capability.name).collect();

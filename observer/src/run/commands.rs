@@ -7,18 +7,19 @@ use tokio::{
 
 use observer_core::{error::Error, view::Request};
 
-/// What the loop does next, beside waiting for the next report.
+/// What the loop does next, instead of waiting for the next report.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// From the next report on, this is shown: another view of a domain that is observed, or the same one otherwise.
+    /// From the next report on, show this request: another view of an observed domain, or the same view with other
+    /// options.
     Show(Box<Request>),
-    /// The last report is drawn again: the terminal has another size.
+    /// Draw the last report again, because the size of the terminal has changed.
     Redraw,
-    /// The user, or the system, has seen enough.
+    /// The user or the system ends the observation.
     Stop,
 }
 
-/// Where commands come from.
+/// The sources of commands.
 pub struct Commands {
     resize: Signal,
     interrupt: Signal,
@@ -28,10 +29,11 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Signals, and what is sent through a channel. From now on no signal that is a command ends the process by itself.
+    /// Signals, and commands sent through a channel. From now on, signals that are commands no longer end the process
+    /// by themselves.
     ///
     /// # Errors
-    /// When the process has no descriptor left to learn of signals by.
+    /// When the process has no descriptor left for signals.
     pub fn new(sent: Option<UnboundedReceiver<Command>>) -> Result<Self, Error> {
         let listen = |kind| signal(kind).map_err(|error| Error::failed("listening for signals", error));
         Ok(Self {
@@ -43,7 +45,7 @@ impl Commands {
         })
     }
 
-    /// The next one.
+    /// Waits for the next command.
     pub async fn next(&mut self) -> Command {
         tokio::select! {
             _ = self.resize.recv() => Command::Redraw,
@@ -55,7 +57,7 @@ impl Commands {
     }
 }
 
-/// Never returns where there is no channel, or no sender any more.
+/// Never returns without a channel, or after its last sender is gone.
 async fn next_sent(sent: &mut Option<UnboundedReceiver<Command>>) -> Command {
     if let Some(channel) = sent
         && let Some(command) = channel.recv().await

@@ -1,5 +1,5 @@
-//! The live loop: waits for what comes first (a report is due, a ring fills, the terminal changes, the user has seen
-//! enough), collects, asks for what the report lacks, and feeds the pipeline.
+//! The live loop: waits for the first event (a report is due, a ring buffer fills, the terminal changes, the user
+//! stops), collects, answers host queries, and feeds the pipeline.
 
 use std::{
     os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
@@ -32,11 +32,11 @@ use observer_sources::{
     session::session,
 };
 
-/// Observes until the limit, a command to stop, or the end of the output's reader; `record` is where a recording goes, and
-/// `sent` where commands come from beside signals.
+/// Observes until the limit, a command to stop, or the end of the output's reader. `record` is the path of a recording;
+/// `sent` has commands from sources other than signals.
 ///
 /// # Errors
-/// When nothing can be attached, the recording cannot be begun, or the pipeline fails.
+/// When nothing can be attached, the recording cannot be started, or the pipeline fails.
 pub async fn observe(
     domains: &[&'static dyn Domain],
     options: &cli::LiveOptions,
@@ -46,7 +46,7 @@ pub async fn observe(
     pipeline: &mut Pipeline,
 ) -> Result<(), Error> {
     let began = Instant::now();
-    // Before anything is attached, so that no signal finds the default of ending the process at once.
+    // Before anything is attached: by default, a signal would end the process at once.
     let mut commands = Commands::new(sent)?;
     let plan = decide(&domains::declarations(domains), options)?;
     // The kernel counts the runs and the time of programs only while this descriptor is open.
@@ -60,7 +60,7 @@ pub async fn observe(
     if loaded.outcomes.iter().any(|outcome| outcome.faults().next().is_some()) {
         pipeline.incomplete();
     }
-    // Not before: a start that fails leaves the recording of an earlier one as it is.
+    // Not before: if the start fails, an earlier recording stays unchanged.
     if let Some(path) = record {
         let doing = || format!("recording to {}", printable(path.as_os_str().as_bytes()));
         pipeline.record(Recorder::create(path).map_err(|error| Error::failed(doing(), error))?);
@@ -89,12 +89,12 @@ async fn until_enough(
     let count = if timing.once { Some(1) } else { timing.count };
     let began = Instant::now();
     let end = timing.duration.map(|duration| began + duration);
-    // What is shown at once comes first; a script has time until its first report.
+    // A terminal shows the baseline at once; a script has time until its first report.
     let mut wants = HostQueries::default();
     wants.thorough = !pipeline.shows_base_line();
     report(live, &mut wants, pipeline)?;
     allocation::from_now_on();
-    // The start is not part of the budget: it is paid once.
+    // The start is not part of the budget, because it happens once.
     let mut pace = IntervalControl::new(timing.interval, budget, processor_time());
     let mut due = began + timing.interval;
     let rings = rings(live)?;
@@ -106,7 +106,7 @@ async fn until_enough(
                 if let Some(changed) = pace.after_report(processor_time()) {
                     pipeline.extend([Fact::Pace(changed)]);
                 }
-                // From the plan and not from the clock, so that lateness does not add up; but never in the past.
+                // Computed from the plan and not from the clock, so that delays do not add up; but never in the past.
                 due = (due + pace.interval()).max(Instant::now());
                 let counted = count.is_some_and(|count| pipeline.reported() >= count);
                 if counted || end.is_some_and(|end| Instant::now() >= end) {
@@ -152,7 +152,7 @@ fn rings(live: &LiveSource) -> Result<Vec<Ring>, Error> {
     rings.map_err(|error| failed(error.into()))
 }
 
-/// Returns when one of the rings asks to be emptied.
+/// Returns when one of the ring buffers should be read.
 async fn readable(rings: &[Ring]) {
     std::future::poll_fn(|context| {
         let mut asks = false;

@@ -1,24 +1,24 @@
-//! Keeps observer within its budget by letting reports come later.
+//! Keeps observer within its budget by increasing the interval between reports.
 
 use std::time::Duration;
 
 use observer_core::facts::session::IntervalFact;
 
-/// However small the budget: reports come at least so often.
+/// The longest interval, even for a very small budget.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// The pace of reports.
+/// The control of the interval between reports.
 pub struct IntervalControl {
     asked: Duration,
     interval: Duration,
     /// Fraction of one core.
     budget: f64,
-    /// Processor time that was used up to the last report.
+    /// Processor time used up to the last report.
     spent: Duration,
 }
 
 impl IntervalControl {
-    /// Starts at the pace that was asked for; `spent` is the processor time used so far, which does not count.
+    /// Starts with the requested interval. `spent` is the processor time used so far, which does not count.
     #[must_use]
     pub const fn new(asked: Duration, budget: f64, spent: Duration) -> Self {
         Self { asked, interval: asked, budget, spent }
@@ -30,10 +30,11 @@ impl IntervalControl {
         self.interval
     }
 
-    /// Looks at what the last interval cost, the processor time used up to now being `spent`; the pace if it changes.
+    /// Computes the interval from the cost of the last one. `spent` is the processor time used so far. Returns the
+    /// interval if it has changed.
     pub fn after_report(&mut self, spent: Duration) -> Option<IntervalFact> {
         let cost = spent.saturating_sub(std::mem::replace(&mut self.spent, spent));
-        // Whole tenths of a second, so that the pace does not change with every report.
+        // Whole tenths of a second, so that the interval does not change with every report.
         let needed = (cost.as_secs_f64() / self.budget * 10.0).ceil() / 10.0;
         let needed = Duration::try_from_secs_f64(needed).unwrap_or(LONGEST).min(LONGEST);
         let interval = self.asked.max(needed);

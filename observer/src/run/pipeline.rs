@@ -1,6 +1,6 @@
-//! From an observation to what the user sees: recorded, applied, and, when a report is due, reported and written.
+//! From facts to the user: records and applies facts and, when a report is due, makes and writes it.
 //!
-//! Live and replay differ only in who hands over facts and ticks.
+//! Live and replay differ only in the source of facts and ticks.
 
 use std::{
     borrow::Cow,
@@ -24,16 +24,16 @@ use observer_core::{
 use observer_faces::Output;
 use observer_sources::record::Recorder;
 
-/// Where observations flow.
+/// The engines, with an output and a recorder.
 pub struct Pipeline {
     engines: Vec<Engine>,
-    /// Index of the engine that makes the reports on display.
+    /// Index of the engine with the displayed reports.
     shown: usize,
-    /// None when only a recording is made.
+    /// `None` if there is only a recording.
     output: Option<Box<dyn Output>>,
     recorder: Option<Recorder>,
     session: Option<SessionFact>,
-    /// Reports that were due, the base line included.
+    /// Reports that were due, including the baseline.
     due: u64,
     last: Option<Report>,
     lost: bool,
@@ -41,7 +41,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// One engine a view, each fed with every fact; the output, if any, shows the first engine's reports until
+    /// One engine for each view; each gets every fact. The output, if any, shows the reports of the first engine until
     /// [`Self::show`].
     #[must_use]
     pub fn new(engines: Vec<Engine>, output: Option<Box<dyn Output>>) -> Self {
@@ -58,10 +58,10 @@ impl Pipeline {
         }
     }
 
-    /// A report of `now` is due, and every fact that it is made of has been taken in: makes it and writes it.
+    /// The report of `now` is due, and all of its facts have been applied: makes it and writes it.
     ///
     /// # Errors
-    /// When the output cannot be written, or the report cannot be shaped as was asked.
+    /// When the output cannot be written, or the view lacks the requested column.
     pub fn tick(&mut self, now: Timestamp) -> Result<(), Error> {
         if let Some(recorder) = &mut self.recorder {
             recorder.tick(now);
@@ -70,10 +70,10 @@ impl Pipeline {
         self.report(now)
     }
 
-    /// What the reports of `now` still lack.
+    /// The host queries of the reports of `now`.
     ///
     /// # Errors
-    /// When a report cannot be shaped as was asked.
+    /// When the view lacks the requested column.
     pub fn wants(&self, now: Timestamp) -> Result<HostQueries, Error> {
         let mut wants = HostQueries::default();
         // A recording is for later questions: it holds what every row needs.
@@ -82,7 +82,7 @@ impl Pipeline {
             _ => None,
         };
         for (place, engine) in self.engines.iter().enumerate() {
-            // What is not shown now still keeps up: of its rows nothing is asked.
+            // An engine that is not shown is kept up to date, but its rows need no host queries.
             let hidden = self.recorder.is_none() && place != self.shown;
             let rows = if hidden { Some(0) } else { rows };
             wants.extend(engine.wants(now, rows).map_err(unshapable)?);
@@ -91,7 +91,7 @@ impl Pipeline {
     }
 
     fn report(&mut self, now: Timestamp) -> Result<(), Error> {
-        // The first is the base line: rates are unknown in it. A terminal shows it at once, a script never sees it.
+        // The first report is the baseline, without rates. A terminal shows it at once, a script never gets it.
         let shown = self.due > 0 || self.shows_base_line();
         self.due += 1;
         let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
@@ -110,8 +110,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Shows what `request` asks for, from the next report on. Where that takes a state that no engine has, one is made of
-    /// `values`, the current value of every slot: its trends and rates begin now.
+    /// Shows `request` from the next report on. If no engine has the necessary state, a new one is made from `values`,
+    /// the current value of every slot: its trends and rates begin now.
     ///
     /// # Errors
     /// When the domain of the view is not observed, or the view has no such column.
@@ -147,13 +147,13 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Whether the report with which observation begins is shown.
+    /// Whether the baseline is shown.
     #[must_use]
     pub fn shows_base_line(&self) -> bool {
         self.output.as_ref().is_some_and(|output| output.shows_base_line())
     }
 
-    /// Draws the last report again: the terminal has another size.
+    /// Draws the last report again, because the size of the terminal has changed.
     ///
     /// # Errors
     /// When the output cannot be written.
@@ -179,7 +179,7 @@ impl Pipeline {
         }
     }
 
-    /// Reports that were due so far, the base line not counted.
+    /// Reports that were due so far, without the baseline.
     #[must_use]
     pub const fn reported(&self) -> u64 {
         self.due.saturating_sub(1)
@@ -191,7 +191,7 @@ impl Pipeline {
         self.last.as_ref().map_or(0.0, |report| report.observed)
     }
 
-    /// Part of what was observed is missing: remembered for the exit code.
+    /// Part of the observation is missing, which sets the exit code.
     pub const fn incomplete(&mut self) {
         self.lost = true;
     }
@@ -202,7 +202,7 @@ impl Pipeline {
         self.closed
     }
 
-    /// Writes everything from now on into a recording.
+    /// Writes all further facts to a recording.
     pub fn record(&mut self, recorder: Recorder) {
         self.recorder = Some(recorder);
     }
@@ -212,10 +212,10 @@ impl Pipeline {
         self.recorder.as_mut()
     }
 
-    /// Closes the recording; how complete the answer was.
+    /// Closes the recording. Returns how complete the answer was.
     ///
     /// # Errors
-    /// When the recording could not be written whole.
+    /// When the recording could not be written completely.
     pub fn finish(self) -> Result<Exit, Error> {
         if let Some(recorder) = self.recorder {
             recorder.finish().map_err(|error| Error::failed("finishing the recording", error))?;
@@ -226,7 +226,7 @@ impl Pipeline {
         if !missing && !self.lost {
             return Ok(Exit::Done);
         }
-        // A recording without a view has no report that says why.
+        // Without a view, no report gives the reason, so it is printed here.
         if self.output.is_none() {
             let notes = self.last.iter().flat_map(|report| &report.notes).map(|note| note.text.clone());
             let lost = self.last.as_ref().map(|report| format!("lost so far: {:?}", report.loss));
@@ -237,7 +237,7 @@ impl Pipeline {
 }
 
 impl Extend<Fact> for Pipeline {
-    /// Takes facts in: records them, and applies them to every engine.
+    /// Records facts and applies them to every engine.
     fn extend<T: IntoIterator<Item = Fact>>(&mut self, facts: T) {
         for fact in facts {
             if let Some(recorder) = &mut self.recorder {

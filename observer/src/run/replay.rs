@@ -1,4 +1,4 @@
-//! A recording in place of the kernel: the same facts through the same pipeline.
+//! Replays a recording in place of the kernel: the same facts, through the same pipeline.
 
 use std::{os::unix::ffi::OsStrExt as _, path::Path};
 
@@ -12,8 +12,8 @@ use crate::cli::Timing;
 use observer_core::{error::Error, facts::StreamItem, text::printable};
 use observer_sources::replay::Replay;
 
-/// Replays until the recording's end, the limit, a command to stop, or the end of the output's reader; `sent` is where
-/// commands come from beside signals.
+/// Replays until the end of the recording, the limit, a command to stop, or the end of the output's reader. `sent` has
+/// commands from sources other than signals.
 ///
 /// # Errors
 /// When the file is no recording that this version can read, or the pipeline fails.
@@ -33,7 +33,7 @@ pub async fn replay(
         match item {
             Ok(StreamItem::Fact(fact)) => pipeline.extend([fact]),
             Ok(StreamItem::Tick(now)) => pipeline.tick(now)?,
-            // What was delivered stands; the rest is missing, and the exit code says so.
+            // The reports before the loss are valid; the others are missing, which sets the exit code.
             Err(error) if error.is_loss() => {
                 warn(&error);
                 pipeline.incomplete();
@@ -44,14 +44,14 @@ pub async fn replay(
         if elapsed || count.is_some_and(|count| pipeline.reported() >= count) || pipeline.closed() {
             break;
         }
-        // A command is looked for once a report: facts come by the thousand.
+        // Commands are checked once a report, because there are thousands of facts between two reports.
         if pipeline.reported() > reported {
             reported = pipeline.reported();
             tokio::select! {
                 biased;
                 command = commands.next() => match command {
                     Command::Show(request) => pipeline.show(*request, replay.values())?,
-                    // The next report comes at once.
+                    // The next report comes immediately.
                     Command::Redraw => {}
                     Command::Stop => break,
                 },
@@ -76,7 +76,7 @@ mod tests {
     };
     use observer_faces::Output;
 
-    /// Keeps of each report its view, and the number of its rows.
+    /// Keeps the view and the number of rows of each report.
     struct Kept(Rc<RefCell<Vec<(&'static str, usize)>>>);
 
     impl Output for Kept {
@@ -86,7 +86,7 @@ mod tests {
         }
     }
 
-    /// Replays a minute of a machine, of which `views` are observed, with one command a report.
+    /// Replays a minute with `views` observed, and with one command after each report.
     fn replayed(
         views: &[View],
         commands: impl IntoIterator<Item = Command>,

@@ -46,8 +46,8 @@ pub enum NetFact {
     Connection(ConnectionHandle),
     /// The kernel's clock in jiffies when the sockets were read, wrapping: the unit of [`TcpTimes`].
     Jiffies(u32),
-    /// Several processes hold a TCP connection, or one that did not open it. The bytes of each of them are counted from
-    /// here on.
+    /// Several processes hold a TCP connection, or one that did not open it. The bytes of each holder are counted from
+    /// now on; `since` are the bytes before.
     Shared { cookie: u64, since: StreamBytes },
     /// Datagrams in observer's network namespace while senders and receivers were not observed, cumulative.
     Unwatched { datagrams: u64 },
@@ -61,23 +61,23 @@ pub enum NetFact {
     /// Packets that wait at, or were lost by, every interface of observer's network namespace; follows
     /// [`NetFact::Links`].
     Saturation(Vec<SaturationFact>),
-    /// The control group of the process that has been in a network namespace the longest; `None` if observer may not
-    /// look at any process in it. An event: it is queried.
+    /// The control group of the oldest process in a network namespace; `None` if observer may not read any process in
+    /// it. An event: it is queried.
     Namespace { netns: u32, cgroup: Option<Vec<u8>> },
-    /// Queues of a network namespace's sockets as `sock_diag` reports them; `None` where it does not. `refuses`: a
-    /// connection that finds a full accept queue is refused, and otherwise has to try again. An event: it is asked for each
-    /// report.
+    /// Queues of the sockets in a network namespace, as `sock_diag` reports them; `None` if it does not. `refuses`:
+    /// whether the kernel refuses a connection when the accept queue is full; otherwise the peer tries again. An event:
+    /// it is queried for each report.
     SocketQueues { netns: u32, sockets: Option<Vec<SocketQueueFact>>, refuses: Option<bool> },
 }
 
-/// The queue of one socket: one for datagrams, or an MPTCP listener.
+/// The queue of one socket: a datagram socket or an MPTCP listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketQueueFact {
     pub cookie: u64,
-    /// Connections that wait to be accepted, and the most that may; `None` of datagrams.
+    /// Connections that wait to be accepted, and their maximum; `None` for datagram sockets.
     pub queued: Option<u32>,
     pub queue_limit: Option<u32>,
-    /// Datagrams or connections that found no room since the socket was opened; `None` where that is not known.
+    /// Datagrams or connections dropped by a full queue since the socket was opened; `None` if unknown.
     pub drops: Option<u32>,
 }
 
@@ -147,7 +147,7 @@ pub struct ClosedTotalsFact {
     pub connections: u64,
 }
 
-/// A listener, or a socket for datagrams.
+/// A listener, or a datagram socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketFact {
     pub cookie: u64,
@@ -157,9 +157,9 @@ pub struct SocketFact {
     pub ends: Endpoints,
     /// Listener: connections that wait to be accepted. Otherwise bytes of memory of the receive queue.
     pub queued: u32,
-    /// Listener: the most that may wait.
+    /// Listener: the maximum of waiting connections.
     pub queue_limit: Option<u32>,
-    /// Datagrams or connections that did not fit into the queue since the socket was opened.
+    /// Datagrams or connections dropped by a full queue since the socket was opened.
     pub drops: u32,
 }
 

@@ -43,7 +43,7 @@ pub struct Row {
 /// How much a row matters, most first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Emphasis {
-    /// To look at first.
+    /// To be read first.
     Alarm,
     /// Worth a look.
     Notice,

@@ -37,7 +37,7 @@ const LOW_POINTS: u64 = 6;
 pub enum Verdict {
     /// It grows without bound, as far as is known.
     Leak,
-    /// It grows, and it is too early to say more.
+    /// It grows, and it is too early for another verdict.
     Growing,
     /// It grew, and is levelling off.
     Warmup,

@@ -73,7 +73,7 @@ pub struct Endpoints {
     pub netns: u32,
     /// IPv4 mapped into IPv6 is IPv4.
     pub local: Endpoint,
-    /// `None` where there is no peer.
+    /// `None` without peer.
     pub remote: Option<Endpoint>,
 }
 

@@ -1,5 +1,5 @@
-//! The fact about one socket behind a pointer. There can be hundreds of thousands, and a [`Fact`] takes as much memory as
-//! the largest of all facts.
+//! The fact about one socket, behind a pointer: there can be hundreds of thousands, and a [`Fact`] takes as much memory
+//! as the largest of all facts.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -11,7 +11,8 @@ use super::{
     slot::NetSlot,
 };
 
-/// A shared fact about a connection, as it was read or packed. Facts are equal if their members are, in either form.
+/// A shared fact about a connection, plain or packed. Two handles are equal if the members of their facts are, in
+/// either form.
 #[derive(Clone, Debug)]
 pub enum ConnectionHandle {
     Plain(Arc<ConnectionFact>),
@@ -35,7 +36,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// The same, to keep.
+    /// The fact as a shared value.
     pub fn shared(&self) -> Arc<ConnectionFact> {
         match self {
             Self::Plain(fact) => Arc::clone(fact),
@@ -43,7 +44,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// The packed form, if it has that.
+    /// The packed form, if the fact is packed.
     pub const fn packed(&self) -> Option<&Packed> {
         match self {
             Self::Plain(_) => None,
@@ -51,7 +52,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// Packs the fact. One without times, which no scan of this version makes, stays as it is.
+    /// Packs the fact. A fact without times, which no scan of this version makes, stays as it is.
     pub fn pack(&mut self, packer: &mut Packer) {
         if let Self::Plain(fact) = self
             && fact.times.is_some()
@@ -126,15 +127,15 @@ impl SocketHandle {
         }
     }
 
-    /// Whether the counters of a connection leave open which of several processes moved what: it has more than one holder,
-    /// or one that is not its owner.
+    /// Whether the counters of a connection do not show which process moved which bytes: it has more than one holder,
+    /// or a holder that is not its owner.
     pub fn is_shared(&self) -> bool {
         let Self::Connection(fact) = self else { return false };
         let fact = fact.fact();
         fact.ends.remote.is_some() && fact.has_foreign_holder()
     }
 
-    /// Another process has descriptors for it.
+    /// Adds a process with descriptors for the socket.
     pub fn add_holder(&mut self, id: TaskId) {
         match self {
             Self::Connection(fact) => fact.change(|fact| fact.holders.push(id)),
@@ -142,7 +143,7 @@ impl SocketHandle {
         }
     }
 
-    /// Packs the fact if it is about a connection: only of those there can be very many.
+    /// Packs the fact if it is about a connection: only connections can be very many.
     pub fn pack(&mut self, packer: &mut Packer) {
         if let Self::Connection(fact) = self {
             fact.pack(packer);
@@ -174,7 +175,7 @@ impl SocketHandle {
 impl TryFrom<Fact> for SocketHandle {
     type Error = Fact;
 
-    /// The fact itself where it is not about one socket.
+    /// Returns the fact itself if it is not about one socket.
     fn try_from(fact: Fact) -> Result<Self, Fact> {
         match fact {
             Fact::Net(NetFact::UntimedConnection(fact) | NetFact::Connection(fact)) => {

@@ -1,8 +1,9 @@
-//! A fact about a connection in a tenth of its bytes: its form where there are very many, most of them idle.
+//! Packs a fact about a connection into a tenth of its bytes, for very many connections that are mostly idle.
 //!
-//! A fact is a row of whole numbers. Stored is only how the row differs from that of an earlier fact, its model. Each eight
-//! numbers have a byte that says which of them differ. The differences follow, in either direction, seven bits a byte, the
-//! lowest first; the highest bit of a byte says that more follow. Zeroes at the end are left out.
+//! A fact is a row of whole numbers. Only the differences to the row of an earlier fact, the model, are stored. For
+//! each eight numbers, one byte marks the numbers that differ. Their differences follow, in either direction, with
+//! seven bits a byte, the lowest bits first; the highest bit of a byte marks that more bytes follow. Zeroes at the end
+//! are left out.
 
 use std::{
     fmt,
@@ -24,10 +25,10 @@ const ALIKE: usize = 16;
 /// them does.
 const LIKE_ONE: u32 = 512;
 
-/// The members of a fact. Those of a connection with ten holders fit in place.
+/// The members of a fact. The members of a connection with ten holders fit in place.
 type Row = SmallVec<[u64; 64]>;
 type Bytes = SmallVec<[u8; 128]>;
-/// The row of a fact that others are similar to.
+/// The row of a fact that other facts are similar to.
 type Model = ThinArc<(), u64>;
 
 /// A shared fact about a connection, with its times, in few bytes.
@@ -51,7 +52,7 @@ impl Packed {
 
     /// Whether it is this fact.
     pub fn is(&self, fact: &ConnectionFact) -> bool {
-        // Most differ in their first number, if at all.
+        // Most facts differ in their first number, if at all.
         self.cookie() == fact.cookie && self.unpack() == *fact
     }
 
@@ -62,7 +63,7 @@ impl Packed {
 
 impl PartialEq for Packed {
     fn eq(&self, other: &Self) -> bool {
-        // The same fact has other bytes beside another model.
+        // The same fact has other bytes with another model.
         std::ptr::eq(&raw const self.0.slice, &raw const other.0.slice) || self.is(&other.unpack())
     }
 }
@@ -75,17 +76,17 @@ impl fmt::Debug for Packed {
     }
 }
 
-/// Packs facts, each beside one that is similar.
+/// Packs facts, each with a similar model.
 #[derive(Debug, Default)]
 pub struct Packer {
-    /// The latest models. Of connections that follow each other in a scan, some were opened and some were accepted.
+    /// The latest two models: connections that follow each other in a scan are of two kinds, opened and accepted.
     models: [Option<Model>; 2],
-    /// How many more facts the latest is the model of.
+    /// The number of facts that the latest model can still be used for.
     left: u32,
 }
 
 impl Packer {
-    /// Packs a fact that has times, beside the model that makes its bytes the fewest.
+    /// Packs a fact that has times, with the model that gives the fewest bytes.
     pub(super) fn pack(&mut self, fact: &ConnectionFact) -> Packed {
         let mut row = Row::new();
         visit(&mut fact.clone(), &mut row);
@@ -104,7 +105,7 @@ impl Packer {
     }
 }
 
-/// Where a row differs from a model, as bytes.
+/// The differences between a row and a model, as bytes.
 fn differences(row: &[u64], model: &[u64]) -> Bytes {
     let mut bytes = Bytes::new();
     let model = model.iter().copied().chain(std::iter::repeat(0));
@@ -130,7 +131,7 @@ fn differences(row: &[u64], model: &[u64]) -> Bytes {
     bytes
 }
 
-/// The distance of a number from another, in either direction: small where they are near.
+/// The distance between two numbers, in either direction: small if they are close.
 const fn apart(number: u64, other: u64) -> u64 {
     let distance = number.wrapping_sub(other).cast_signed();
     ((distance << 1) ^ (distance >> 63)).cast_unsigned()
@@ -220,8 +221,8 @@ mod shape {
     pub const ROUND_TRIP: u64 = 1 << 5;
 }
 
-/// Visits every member of a fact with times. Those that differ most often come first, because they share a byte that says
-/// so.
+/// Visits every member of a fact with times. The members that change most often come first, so that they share one
+/// marking byte.
 fn visit(fact: &mut ConnectionFact, with: &mut impl Visit) {
     let ConnectionFact { cookie, opened, passive, owner, holders, ends, state, counters, measures, times } =
         fact;
@@ -242,7 +243,7 @@ fn visit(fact: &mut ConnectionFact, with: &mut impl Visit) {
 
     with.numbers([cookie, &mut counters.tx, &mut counters.rx, &mut measures.pacing_rate, &mut far.low]);
     with.halves([&mut near.port, &mut far.port, &mut measures.srtt, &mut rtt_min, &mut times.last_sent]);
-    // Most often both are of about the same moment.
+    // Usually both are from about the same moment.
     let mut later = times.last_received.wrapping_sub(times.last_sent);
     with.half(&mut later);
     times.last_received = times.last_sent.wrapping_add(later);
@@ -279,7 +280,7 @@ fn visit(fact: &mut ConnectionFact, with: &mut impl Visit) {
     with.number(&mut count);
     holders.resize(count as usize, TaskId::default());
     for holder in holders {
-        // Most often the owner alone holds it.
+        // Usually the owner alone holds it.
         let mut from_owner = [holder.start.wrapping_sub(id.start), holder.tgid.wrapping_sub(id.tgid)];
         with.numbers(from_owner.each_mut());
         let [start, tgid] = from_owner;

@@ -7,7 +7,7 @@ use super::{
     handle::ConnectionHandle,
 };
 
-/// In recordings of versions that did not read the times.
+/// For recordings of versions that did not read the times.
 pub mod untimed {
     use super::*;
 
@@ -20,7 +20,7 @@ pub mod untimed {
     }
 }
 
-/// Since then.
+/// For recordings of later versions.
 pub mod timed {
     use super::*;
 

@@ -52,7 +52,7 @@ impl NetFact {
     pub(in crate::facts) fn ends(&self) -> Vec<NetSlot> {
         match self {
             Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
-            // Scans leave out a connection that does not change: without this it would be known for ever.
+            // Scans leave out a connection that does not change. Without this, it would never be removed.
             Self::Closed(fact) => {
                 vec![NetSlot::Socket(fact.connection.cookie), NetSlot::Shared(fact.connection.cookie)]
             }

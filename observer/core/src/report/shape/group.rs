@@ -19,7 +19,7 @@ use crate::{
     view::GroupBy,
 };
 
-/// Merges the rows of `table` by `by`; groups come in the order of what matters, then of size.
+/// Merges the rows of `table` by `by`. Groups are ordered by emphasis, then by size.
 pub fn group(table: &mut Table, by: GroupBy, names: &Processes) {
     let (name, title) = match by {
         GroupBy::Process => return,
@@ -51,7 +51,7 @@ pub fn group(table: &mut Table, by: GroupBy, names: &Processes) {
             (key, processes.len(), merge(&table.columns, rows))
         })
         .collect();
-    // Two stable sorts: by size, then by what is to be looked at first.
+    // Two stable sorts: by size, then by emphasis.
     let size = table.columns.iter().position(Column::is_summed);
     merged.sort_by(|left, right| {
         let of = |row: &Row| size.and_then(|at| row.cells.get(at)?.number()).unwrap_or(f64::NEG_INFINITY);

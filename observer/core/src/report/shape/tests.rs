@@ -1,4 +1,4 @@
-//! Shaping moves, merges and hides; it never changes what the rows together say.
+//! Shaping moves, merges and hides rows. It never changes their sums.
 
 use regex::Regex;
 
