@@ -1,7 +1,7 @@
-//! A recording can contain any random, and every view must report without a panic.
+//! A recording can contain any numbers, and every view must report without a panic.
 //!
-//! The facts are synthetic, with few processes, files, sockets and groups, so that they refer to each other, and with random at
-//! the limits of their types. The tested binary checks its arithmetic.
+//! The facts are synthetic, with few processes, files, sockets and groups, so that they refer to each other, and with
+//! numbers at the limits of their types. The tested binary checks its arithmetic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,7 +25,7 @@ use observer_core::facts::{
 use observer_sources::record::Recorder;
 use observer_tests::{Observer, TempDir};
 
-/// Reproducible random random (xorshift).
+/// Reproducible random numbers (xorshift).
 struct Random(u64);
 
 impl Random {

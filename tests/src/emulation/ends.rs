@@ -51,7 +51,7 @@ pub fn connect(address: SocketAddr, settings: Settings) -> Result<TcpStream> {
 }
 
 fn socket_address(address: SocketAddr) -> libc::sockaddr_in {
-    // SAFETY: an address is plain numbers, of which zeroes are valid.
+    // SAFETY: an address is plain numbers, for which zeroes are valid.
     let mut result: libc::sockaddr_in = unsafe { std::mem::zeroed() };
     if let SocketAddr::V4(address) = address {
         result.sin_family = libc::AF_INET as libc::sa_family_t;
@@ -87,7 +87,7 @@ fn socket(settings: Settings) -> Result<libc::c_int> {
 /// The traffic of the side that opened the connection, until the peer closes it.
 ///
 /// # Errors
-/// When the connection ends in another way.
+/// When the connection ends for another reason.
 pub fn client(mut stream: TcpStream, exchange: Exchange) -> Result<()> {
     match exchange {
         Exchange::Bulk | Exchange::SlowReader { .. } => {
@@ -121,7 +121,7 @@ pub fn client(mut stream: TcpStream, exchange: Exchange) -> Result<()> {
 /// The traffic of the side that accepted the connection, until the peer closes it.
 ///
 /// # Errors
-/// When the connection ends in another way.
+/// When the connection ends for another reason.
 pub fn server(mut stream: TcpStream, exchange: Exchange) -> Result<()> {
     match exchange {
         Exchange::Bulk | Exchange::Stream { .. } => {

@@ -68,7 +68,7 @@ impl Namespace {
 }
 
 fn request(name: &str) -> libc::ifreq {
-    // SAFETY: an interface request is plain numbers, of which zeroes are valid.
+    // SAFETY: an interface request is plain numbers, for which zeroes are valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;

@@ -1,6 +1,6 @@
-//! What `disk` says of how full a filesystem is, whatever fills it: its blocks, its inodes, or a limit beside them.
+//! How full `disk` reports a filesystem to be, for each limit: its blocks, its inodes, or another limit.
 //!
-//! The truth is what `statvfs` and the filesystem's own tools say.
+//! The truth comes from `statvfs` and from the filesystem's own tools.
 
 use std::{path::PathBuf, process::Command};
 
@@ -19,12 +19,12 @@ use crate::{
 
 const ARGUMENTS: [&str; 6] = ["disk", "--json", "--interval", "0.2", "--window", "4"];
 
-/// A path of the workload's mount namespace, from here.
+/// A path in the workload's mount namespace, as seen from here.
 fn there(workload: &Workload, path: &std::path::Path) -> PathBuf {
     format!("/proc/{}/root{}", workload.pid(), path.display()).into()
 }
 
-/// What a reader sees of the filesystems in the workload's mount namespace.
+/// The text output about the filesystems in the workload's mount namespace.
 fn plain(workload: &Workload) -> String {
     let inner = Observer::command(&["disk", "--plain", "--once", "--interval", "0.2"]);
     let mut command = Command::new("nsenter");

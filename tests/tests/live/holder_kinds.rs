@@ -107,7 +107,7 @@ fn delete_files(workload: &mut Workload, fs: &'static str, number: usize) -> Vec
     let mut files = Vec::new();
     for (place, (way, how)) in HOLDS.into_iter().enumerate() {
         let name = format!("{fs}-{way}");
-        // The same test may run elsewhere at the same time.
+        // Another run of the same test may happen at the same time.
         let size = 70_000 + number * 100 + place + 1000 * (std::process::id() as usize % 500);
         let open = if way == "append" { "append" } else { "open" };
         workload.ask(&format!("{open} {name}"));
@@ -299,7 +299,7 @@ fn the_suggested_command_frees_the_file() {
             } else {
                 assert!(sentence.starts_with("end or restart"), "{sentence}");
                 assert!(sentence.contains("as a hole"), "{sentence}");
-                // As the warning says: the space is free, and the size returns with the next write.
+                // According to the warning, the space is free, and the size returns with the next write.
                 let fd = &truth["fds"][0];
                 run_command(&format!("`truncate -s 0 /proc/{}/fd/{fd}`", workload.pid()));
                 assert_eq!(workload.ask("stat f")["allocated"], 0);

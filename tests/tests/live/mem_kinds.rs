@@ -15,7 +15,7 @@ use crate::mem::rollup;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// An observer of the process `pid` that has seen what is there.
+/// An observer of the process `pid`, after its baseline.
 fn observe(pid: u32) -> Observer {
     require_root();
     let pid = pid.to_string();
@@ -39,7 +39,7 @@ fn grows_by(observer: &mut Observer, pid: u32, bytes: f64) -> Value {
     })
 }
 
-/// The workload takes memory of a `kind` by `step` until the row is called growing, and grew by what `truth` grew by.
+/// The workload takes memory of a `kind` in steps, until the row is called growing and has grown by as much as `truth`.
 fn counts(kind: &str, step: usize, truth: impl Fn(u32) -> f64) {
     let mut workload = Workload::start(&["mem", "kinds"]);
     let pid = workload.pid();
@@ -59,13 +59,13 @@ fn shared_memory_that_a_process_brings_is_growth() {
 
 #[test]
 fn page_tables_of_a_sparse_mapping_are_growth() {
-    // Less the page tables that any process may have.
+    // Minus the page tables that any process may have.
     counts("sparse", 512, |pid| status(pid, "VmPTE"));
 }
 
 #[test]
 fn memory_that_is_never_swapped_is_growth() {
-    // It is on no list of the kernel's: RssFile has it.
+    // No list of the kernel contains it, but RssFile does.
     counts("secret", 1, |pid| status(pid, "RssFile"));
 }
 
@@ -83,7 +83,7 @@ fn memory_that_stays_pinned_when_it_is_unmapped_is_held() {
         });
         assert!(truth >= 16.0 * MIB, "{row:#}");
     }
-    // Pinned pages that are mapped as well are in the resident ones, of which it has a few.
+    // Pinned pages that are also mapped are part of resident memory. The process has a few of them.
     let mapped = status(pid, "RssAnon") + status(pid, "RssShmem");
     grows_by(&mut observer, pid, status(pid, "VmPin") - mapped);
 }
@@ -111,7 +111,7 @@ fn huge_pages_of_a_process_are_growth() {
     drop(restored);
 }
 
-/// A file of /proc/sys that has its old content again in the end.
+/// A file of /proc/sys; its old content is restored on drop.
 struct Restored {
     path: &'static str,
     text: String,
@@ -132,7 +132,7 @@ fn a_process_that_reads_shared_memory_of_another_does_not_grow() {
     observer.report();
     let pid = workload.pid();
     observer.wait_for(|report| {
-        // Shared memory that another process gives back in the same moment hides some of it.
+        // Shared memory that another process releases at the same moment hides some of it.
         workload.ask("shared 4");
         (number(row_of(report, pid)?, "growth")? >= 60.0 * MIB).then_some(())
     });

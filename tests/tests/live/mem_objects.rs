@@ -1,9 +1,9 @@
-//! Memory that no process's counters contain has rows of its own, with the processes that hold it.
+//! Memory that no process's counters contain has its own rows, with the processes that hold it.
 
 use observer_tests::{Observer, Workload, number, require_root};
 use serde_json::Value;
 
-/// Grows one kind of object and waits for the rows that have all of it, and its growth; returns the first of them.
+/// Grows one kind of object and waits for the rows that have all of it, with its growth. Returns the first row.
 fn grows(kind: &str, words: &[&str], name: &str) -> Value {
     require_root();
     let mut workload = Workload::start(words);
@@ -13,7 +13,7 @@ fn grows(kind: &str, words: &[&str], name: &str) -> Value {
     let mut truth = 0.0;
     let mut steps = 0;
     let row = observer.wait_for(|report| {
-        // What grows is seen to grow: some steps more after the first ones.
+        // Growth is reported: some more steps follow the first ones.
         if steps < 24 {
             truth = number(&workload.ask("step"), "bytes").unwrap();
             steps += 1;
@@ -23,7 +23,7 @@ fn grows(kind: &str, words: &[&str], name: &str) -> Value {
         let mine: Vec<&Value> =
             mine.filter(|row| row["holder_pid"] == pid || row["writer_pid"] == pid).collect();
         let bytes: f64 = mine.iter().filter_map(|row| number(row, "bytes")).sum();
-        // Buffers have heads, and other shared memory can come and go meanwhile.
+        // Buffers have headers, and other shared memory can appear and disappear meanwhile.
         let exact = steps == 24 && bytes >= 0.98 * truth && bytes <= 1.04 * truth + 1_048_576.0;
         let growth = mine.iter().filter_map(|row| number(row, "growth")).sum::<f64>();
         let named =

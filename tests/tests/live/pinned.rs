@@ -12,7 +12,8 @@ use crate::{
     holder_kinds::{exists, on},
 };
 
-/// The row about the file of this size on this kind of filesystem: btrfs gives other numbers than the kernel has.
+/// The row about the file of this size on this kind of filesystem. It is not found by its numbers, because on btrfs
+/// those of `statx` are not those of the kernel.
 fn row<'a>(report: &'a Value, fs: &str, truth: &Value) -> Option<&'a Value> {
     report["rows"].as_array()?.iter().find(|row| row["fs"] == fs && row["size"] == truth["size"])
 }

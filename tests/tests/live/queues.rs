@@ -1,4 +1,4 @@
-//! Queues at sockets: what the kernel itself says of them is the truth.
+//! Queues at sockets, compared with the kernel's own counters.
 
 use std::{
     net::UdpSocket,
@@ -22,7 +22,7 @@ fn of<'a>(report: &'a Value, protocol: &str, port: u16) -> Option<&'a Value> {
     rows(report).iter().find(|row| row["local"] == *local && row["protocol"] == protocol)
 }
 
-/// The last column of `/proc/net/udp`: what the socket of this port dropped.
+/// The last column of `/proc/net/udp`: the drops of the socket with this port.
 fn dropped(port: u16) -> f64 {
     let table = std::fs::read_to_string("/proc/net/udp").unwrap();
     let local = format!("0100007F:{port:04X}");
@@ -58,7 +58,7 @@ fn stream(protocol: libc::c_int) -> Option<OwnedFd> {
 }
 
 fn loopback(port: u16) -> libc::sockaddr_in {
-    // SAFETY: an address is plain numbers, of which zeroes are valid.
+    // SAFETY: an address is plain numbers, for which zeroes are valid.
     let mut address: libc::sockaddr_in = unsafe { std::mem::zeroed() };
     address.sin_family = libc::AF_INET as libc::sa_family_t;
     address.sin_port = port.to_be();
@@ -86,7 +86,7 @@ fn a_full_accept_queue_of_a_multipath_listener_is_as_full_as_it_is() {
         // SAFETY: a plain call with an address that outlives it.
         unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) };
     }
-    // One more than the limit finds room.
+    // The queue accepts one more than its limit.
     observer.wait_for(|report| {
         let row = of(report, "mptcp", port)?;
         let is = |column, value| number(row, column) == Some(value);
@@ -108,7 +108,7 @@ fn a_listener_that_was_passed_on_is_of_the_process_that_should_accept_and_of_all
     let mut observer = listening();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    // SAFETY: the descriptor is open; a child inherits it from here on.
+    // SAFETY: the descriptor is open; a child inherits it from now on.
     unsafe { assert_eq!(libc::fcntl(listener.as_raw_fd(), libc::F_SETFD, 0), 0) };
     let service = Ended(Command::new("sleep").arg("60").spawn().unwrap());
     // SAFETY: as above; no other child inherits it.
@@ -120,7 +120,7 @@ fn a_listener_that_was_passed_on_is_of_the_process_that_should_accept_and_of_all
         let named = both.iter().all(|pid| holders.split([' ', ',']).any(|word| word == pid));
         (named && row["pid"] == service.0.id()).then_some(())
     });
-    // Once the other accepts, it is the one that does.
+    // The other process accepts, so it is named from now on.
     let _connection = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     let _accepted = listener.accept().unwrap();
     observer.wait_for(|report| (of(report, "tcp", port)?["pid"] == std::process::id()).then_some(()));

@@ -76,8 +76,9 @@ struct Calls {
     buffer: Vec<u8>,
 }
 
-/// A batch is long enough where each of so many is. One that was interrupted seems long: a batch of few calls would be taken
-/// for long enough, and each of them be charged with what a batch begins with, as the first page of a file.
+/// A batch is long enough if all of this many are long enough. An interrupted batch seems long. Otherwise a batch of
+/// few calls would be accepted, and each call would include its share of the fixed cost of a batch, such as the first
+/// page of a file.
 const TRIES: usize = 3;
 
 /// Pages that are released and touched again.
@@ -147,7 +148,7 @@ impl Calls {
                 for _ in 0..count.div_ceil(FAULTS) {
                     self.faults();
                 }
-                // Whole rounds only: the rest is taken off by what was really done.
+                // Only whole rounds: the time is scaled from the number of calls that were made.
                 let done = count.div_ceil(FAULTS) * FAULTS;
                 return Ok((spent() - began).mul_f64(count as f64 / done as f64));
             }
@@ -194,7 +195,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Some pages more and as many less, which the allocator does not notice.
+    /// Adds some pages and removes them again, without the allocator's knowledge.
     fn brk(&self) {
         // SAFETY: the heap ends where it ended before; nothing in this process allocates meanwhile.
         unsafe {
@@ -244,7 +245,7 @@ fn map_touch_unmap() -> Result<()> {
 }
 
 fn map(length: usize) -> Result<*mut u8> {
-    // SAFETY: a new private mapping touches nothing that is there.
+    // SAFETY: a new private mapping changes no existing memory.
     let address = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
@@ -256,14 +257,14 @@ fn map(length: usize) -> Result<*mut u8> {
         )
     };
     ensure!(address != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-    // Huge pages would make one fault of many, now and then.
+    // Huge pages would sometimes replace many faults by one.
     // SAFETY: the mapping was just made.
     unsafe { libc::madvise(address, length, libc::MADV_NOHUGEPAGE) };
     Ok(address.cast())
 }
 
 fn fork() -> Result<()> {
-    // SAFETY: the child does nothing but end, without any of this process's cleaning up.
+    // SAFETY: the child only exits, without running the exit handlers of this process.
     unsafe {
         let child = libc::fork();
         if child == 0 {

@@ -36,7 +36,7 @@ struct Truth {
 pub fn run(kind: &str, rate: &str, folder: &Path) -> Result<()> {
     let rate: u64 = rate.parse()?;
     let mut event = event(kind, folder)?;
-    // Started before it is ready, because a thread's own memory is not part of the truth.
+    // Started before the load is ready, because the memory of a thread is not part of the truth.
     let stop = Arc::new(AtomicBool::new(false));
     let stopper = Arc::clone(&stop);
     let (begin, begun) = std::sync::mpsc::sync_channel(1);
@@ -112,7 +112,7 @@ fn event(kind: &str, folder: &Path) -> Result<Event> {
             })
         }
         "processes" => Box::new(|| {
-            // SAFETY: the child maps a page and ends, without any of this process's cleaning up.
+            // SAFETY: the child maps a page and exits, without running the exit handlers of this process.
             unsafe {
                 let child = libc::fork();
                 if child == 0 {
@@ -128,12 +128,12 @@ fn event(kind: &str, folder: &Path) -> Result<Event> {
 
 /// Grows and shrinks the heap by a page in turns; the bytes are those of growth.
 fn heap() -> Event {
-    // SAFETY: asks for the present end of the heap.
+    // SAFETY: only returns the current end of the heap.
     let end = unsafe { libc::syscall(libc::SYS_brk, 0) } as usize;
     let mut longer = false;
     Box::new(move || {
         longer = !longer;
-        // SAFETY: the heap never ends before where it ended at first.
+        // SAFETY: the heap never ends before its first end.
         unsafe { libc::syscall(libc::SYS_brk, if longer { end + PAGE } else { end }) };
         Ok(if longer { PAGE as u64 } else { 0 })
     })

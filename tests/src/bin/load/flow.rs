@@ -17,8 +17,8 @@ const SHORT: usize = 100_000;
 /// Bytes of a ping.
 const PING: usize = 64;
 
-/// Answers every connection: what it begins with says how. `b` and `s` are only taken in, `p` comes back; `s` and `p` on the
-/// processor of who sends.
+/// Answers every connection; its first byte selects how. Data of `b` and `s` is only received, data of `p` is sent
+/// back. For `s` and `p`, the server runs on the sender's processor.
 pub fn serve(address: &str) -> Result<()> {
     let listener = TcpListener::bind(address)?;
     std::thread::spawn(move || {
@@ -50,7 +50,7 @@ fn answer(mut stream: TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// Sends to `address`: hears `KIND MILLISECONDS`, and answers with how many and how many bytes of payload were sent.
+/// Sends to `address`: reads `KIND MILLISECONDS`, and answers with the number of units and of payload bytes.
 pub fn send(kind: &str, address: &str) -> Result<()> {
     tell(json!({"ready": true}));
     let mut sent_before = 0;

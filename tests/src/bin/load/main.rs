@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words[..] {
-        // What `exec` starts: nothing at all.
+        // The program that `exec` starts: does nothing.
         ["nothing"] => Ok(()),
         ["calls", folder] => calls::run(folder.as_ref()),
         ["processes", count] => crowd::processes(count),

@@ -4,7 +4,8 @@ use anyhow::{Result, ensure};
 
 /// Pins this thread to the last processor.
 pub fn to_last_processor() -> Result<()> {
-    // SAFETY: the first asks a number, not of this thread alone, which may be kept to one already; the set is a plain value.
+    // SAFETY: the first call returns the number of processors of the machine, because this thread may already be pinned
+    // to one; the set is a plain value.
     let result = unsafe {
         let last = libc::sysconf(libc::_SC_NPROCESSORS_ONLN) as usize - 1;
         let mut set: libc::cpu_set_t = std::mem::zeroed();

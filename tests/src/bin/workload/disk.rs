@@ -4,8 +4,8 @@
 //!
 //! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: creates one without a name in the folder
 //! - `deep NAME LENGTH`: creates it in nested folders with a path of this length, opens and deletes it, and answers with the path
-//! - `many NAME COUNT BYTES`: makes so many files of so many bytes, called NAME and a number; the answer has how many it has
-//!   `made` in all, and why no more (`refused`)
+//! - `many NAME COUNT BYTES`: creates COUNT files of BYTES bytes, each called NAME and a number; the answer has the
+//!   number of files `made` so far, and the reason if it could not create all of them (`refused`)
 //! - `name NAME`: gives a file without a name this one
 //! - `recreate NAME`: creates another file with that name
 //! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (adds a second name and removes the first)

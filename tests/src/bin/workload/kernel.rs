@@ -35,13 +35,13 @@ pub fn run() -> Result<()> {
     let (mut sender, _receiver) = connection()?;
     // Before 5.11 BPF maps count as locked memory.
     let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: a structure of this kind, which the call only reads. Where it is refused, it is not needed.
+    // SAFETY: the call only reads a structure of this kind. If the kernel rejects it, the limit is not needed.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
     tell(json!({"ready": true}));
     while hear().is_some() {
         let apart = map(TABLES * TABLE)?;
         for place in 0..TABLES {
-            // SAFETY: within what was just mapped, and nothing else knows of it.
+            // SAFETY: within a new mapping that nothing else refers to.
             unsafe { ((apart + place * TABLE) as *mut u8).write_volatile(1) };
         }
         tables += TABLES * PAGE;
@@ -102,10 +102,10 @@ fn bpf_map(kind: u32, bytes: u32) -> Result<OwnedFd> {
     const VALUE: u32 = 4096;
     let mut attributes = [0_u32; 32];
     attributes[..4].copy_from_slice(&[kind, 4, VALUE, bytes / VALUE]);
-    // SAFETY: attributes of a map that is to be made, the rest of them zeroes.
+    // SAFETY: the attributes of a new map; all other attributes are zero.
     let number =
         unsafe { libc::syscall(libc::SYS_bpf, MAP_CREATE, attributes.as_ptr(), size_of_val(&attributes)) };
     ensure!(number >= 0, "bpf: {}", std::io::Error::last_os_error());
-    // SAFETY: a descriptor that the kernel has just made for this process.
+    // SAFETY: the kernel has just created the descriptor for this process.
     Ok(unsafe { OwnedFd::from_raw_fd(number as i32) })
 }

@@ -211,7 +211,7 @@ fn in_a_child_that_shares_memory(length: usize) -> Result<()> {
         i32::from(mapped.is_err())
     }
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: this process waits until the child has ended; its stack is used by nothing else.
+    // SAFETY: this process waits until the child has ended; nothing else uses its stack.
     let pid =
         unsafe { libc::clone(body, STACK.as_ptr_range().end.cast_mut().cast(), flags, length as *mut _) };
     ensure!(pid > 0, "clone: {}", std::io::Error::last_os_error());
@@ -233,7 +233,7 @@ fn orphan() -> Result<()> {
         }
         std::process::exit(0);
     });
-    // SAFETY: ends this thread alone; what it borrows is never used again.
+    // SAFETY: ends only this thread; its borrowed values are never used again.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     Ok(())
 }
@@ -328,12 +328,12 @@ fn clone_as(number: Option<i32>, body: impl FnOnce()) -> Result<i32> {
         arguments.set_tid = numbers.as_ptr() as u64;
         arguments.set_tid_size = 1;
     }
-    // SAFETY: as fork; the child calls nothing but what it was given, and leaves by `_exit`.
+    // SAFETY: as fork; the child only runs `body`, and exits by `_exit`.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) };
     match pid {
         0 => {
             body();
-            // SAFETY: ends the child without running what the parent has registered.
+            // SAFETY: ends the child without running the exit handlers of its parent.
             unsafe { libc::_exit(0) }
         }
         pid if pid > 0 => Ok(pid as i32),
@@ -342,7 +342,7 @@ fn clone_as(number: Option<i32>, body: impl FnOnce()) -> Result<i32> {
 }
 
 fn wait(pid: i32) -> Result<()> {
-    // SAFETY: a child of ours; its status is not asked for.
+    // SAFETY: a child of this process; its status is not needed.
     let waited = unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
     ensure!(waited == pid, "waitpid: {}", std::io::Error::last_os_error());
     Ok(())
@@ -373,7 +373,7 @@ fn remap(address: usize, old: usize, new: usize) -> Result<usize> {
 
 /// Moves the end of the heap without the allocator, which allocates nothing meanwhile.
 fn heap(by: isize) -> Result<()> {
-    // SAFETY: what is given back was taken before.
+    // SAFETY: the heap shrinks only by memory that it grew by before.
     ensure!(unsafe { libc::sbrk(by) } as isize != -1, "sbrk");
     Ok(())
 }
@@ -390,7 +390,7 @@ fn touch(address: usize, length: usize) {
 fn compat(number: u32, address: usize, length: usize, protection: i32) -> Result<usize> {
     let mut result = u64::from(number);
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
-    // SAFETY: mmap2 of new memory or munmap of the same; rbx is put back.
+    // SAFETY: mmap2 of new memory or munmap of the same; rbx is restored.
     unsafe {
         std::arch::asm!(
             "xchg {base}, rbx", "int 0x80", "xchg {base}, rbx",
@@ -405,7 +405,7 @@ fn compat(number: u32, address: usize, length: usize, protection: i32) -> Result
 
 /// Pins this thread to this CPU.
 fn run_on(cpu: usize) -> Result<()> {
-    // SAFETY: an array of bits, for which all zeroes are none.
+    // SAFETY: an array of bits, for which zeroes are valid.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: `cpu` is far below the size of the set.
     unsafe { libc::CPU_SET(cpu, &mut set) };

@@ -183,7 +183,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's own; what `shmat` mapped goes the same way.
+        // SAFETY: this value owns the mapping; memory mapped by `shmat` is unmapped in the same manner.
         unsafe { libc::munmap(self.address.cast(), self.length) };
     }
 }

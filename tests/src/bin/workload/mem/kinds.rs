@@ -1,8 +1,8 @@
-//! Memory that is not private anonymous memory in use: each word with a number takes some more of a kind.
+//! Memory that is not private anonymous memory in use: each word with a number takes more memory of one kind.
 //!
-//! `shared`, `lazy`, `secret` and `children` take MiB, `read` touches what was shared in a child, `sparse` reads one page in
-//! each of so many pieces of 2 MiB, `huge` touches so many huge pages, and `register` has io_uring pin so many MiB,
-//! which it unmaps then.
+//! `shared`, `lazy`, `secret` and `children` take this number of MiB; `read` touches the shared memory in a child;
+//! `sparse` reads one page in each of this number of pieces of 2 MiB; `huge` touches this number of huge pages;
+//! `register` lets io_uring pin this number of MiB, and then unmaps them.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::workload::{hear, tell};
@@ -13,7 +13,7 @@ use super::{clone_as, map, touch, unmap};
 const MIB: usize = 1 << 20;
 const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
 
-/// Does what it hears, and answers when it is done.
+/// Carries out commands, and answers each when it is done.
 pub fn run() -> Result<()> {
     tell(json!({"ready": true}));
     let mut shared = Vec::new();
@@ -69,7 +69,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// A child that does `first` and then waits for its end, or for this process's.
+/// A child that runs `first` and then waits for its end, or for the end of this process.
 fn child(first: impl FnOnce()) -> Result<i32> {
     let mut pipe = [0; 2];
     // SAFETY: two descriptors are written to the array.
@@ -130,7 +130,7 @@ fn register(length: usize) -> Result<i32> {
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // `struct io_uring_params` has 120 bytes.
     let mut params = [0_u64; 15];
-    // SAFETY: a structure of numbers; the kernel writes no more than the parameters have.
+    // SAFETY: a structure of numbers; the kernel writes at most the size of the parameters.
     let ring = unsafe {
         libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit);
         libc::syscall(libc::SYS_io_uring_setup, 4, params.as_mut_ptr())

@@ -1,4 +1,5 @@
-//! Memory beside processes: at each `step` 8 MiB more of one kind, with the kernel's own figure where it has one.
+//! Memory beside processes: each `step` adds 8 MiB of one kind. Each answer has the kernel's own figure, if there is
+//! one.
 
 use std::{
     fs::File,
@@ -29,7 +30,7 @@ pub fn run(kind: &str, path: Option<&str>) -> Result<()> {
 
 struct Objects {
     file: Option<File>,
-    /// What keeps memory by being open.
+    /// Open descriptors that keep memory.
     kept: Vec<OwnedFd>,
     segments: Vec<i32>,
     path: Option<String>,
@@ -51,7 +52,7 @@ impl Objects {
         Ok(Self { file, kept, segments: Vec::new(), path: path.map(str::to_owned), bytes: 0 })
     }
 
-    /// Adds a step; returns the bytes of all so far.
+    /// Adds a step. Returns the bytes of all steps so far.
     fn grow(&mut self, kind: &str) -> Result<u64> {
         if let Some(file) = &mut self.file {
             file.write_all(&vec![1; STEP])?;
@@ -82,7 +83,7 @@ impl Objects {
             let _ = std::fs::remove_file(path);
         }
         for segment in self.segments {
-            // SAFETY: a segment of this process's own, which nothing has attached.
+            // SAFETY: a segment of this process, which no process has attached.
             unsafe { libc::shmctl(segment, libc::IPC_RMID, std::ptr::null_mut()) };
         }
     }
@@ -92,7 +93,7 @@ fn memfd() -> Result<File> {
     // SAFETY: a constant name; the result is a descriptor or an error.
     let file = unsafe { libc::memfd_create(c"observed".as_ptr(), libc::MFD_CLOEXEC) };
     ensure!(file >= 0, "memfd_create: {}", std::io::Error::last_os_error());
-    // SAFETY: new, and nothing else has it.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { File::from_raw_fd(file) })
 }
 
@@ -121,7 +122,7 @@ fn send(socket: i32, descriptor: i32) -> Result<()> {
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control) as _;
-    // SAFETY: `control` has room for a header and one descriptor.
+    // SAFETY: `control` has space for a header and one descriptor.
     let sent = unsafe {
         let header = libc::CMSG_FIRSTHDR(&raw const message);
         (*header).cmsg_level = libc::SOL_SOCKET;

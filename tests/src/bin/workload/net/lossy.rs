@@ -107,7 +107,7 @@ fn stay(stream: TcpStream) {
 fn retransmitted(stream: &TcpStream) -> Result<u64> {
     let mut info = [0_u8; BYTES_RETRANS + 8];
     let mut size = info.len() as libc::socklen_t;
-    // SAFETY: as many bytes are written as there is room for.
+    // SAFETY: the kernel writes at most as many bytes as the buffer has.
     let result = unsafe {
         let to = info.as_mut_ptr().cast();
         libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut size)

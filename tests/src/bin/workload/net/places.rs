@@ -1,5 +1,5 @@
-//! Connections with socket numbers that share a place in observer's table of recent connections: while an older connection
-//! uses it, a newer one has none.
+//! Connections with cookies that share a place in observer's table of recent connections: while an older connection
+//! uses the place, a newer one has none.
 
 use std::{
     io::{Error, Read as _, Write as _},

@@ -165,7 +165,7 @@ fn take(from: &UnixDatagram) -> Result<TcpStream> {
     // SAFETY: a zeroed part is valid, and is filled in.
     let mut part = unsafe { std::mem::zeroed() };
     let mut header = message(&mut byte, &mut part, &mut control);
-    // SAFETY: the buffers outlive the call; the kernel says in the header what it wrote.
+    // SAFETY: the buffers outlive the call; the kernel writes their used lengths to the header.
     unsafe {
         let received = libc::recvmsg(from.as_raw_fd(), &raw mut header, 0);
         ensure!(received == 1, "recvmsg: {}", std::io::Error::last_os_error());

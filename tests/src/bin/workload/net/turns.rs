@@ -47,7 +47,7 @@ fn one(kind: usize, longest: f64, numbers: &mut Random) -> Result<Value> {
         0 | 2 => (Duration::ZERO, waits, ["peer", "application"]),
         1 | 3 => (waits, Duration::ZERO, ["application", "peer"]),
         _ => {
-            // Only the end that does not read is judged.
+            // Only the end that does not read is checked.
             thread::spawn(move || stop_reading(near, far));
             return Ok(json!({"ends": [[answers, asks, "reader"]], "what": "stops reading"}));
         }
@@ -62,7 +62,7 @@ fn one(kind: usize, longest: f64, numbers: &mut Random) -> Result<Value> {
     }))
 }
 
-/// Writes a little again and again to one that does not read it.
+/// Repeatedly writes a little to an end that does not read it.
 fn stop_reading(mut near: TcpStream, far: TcpStream) -> Result<()> {
     loop {
         near.write_all(&[7; 100])?;
