@@ -51,8 +51,8 @@ pub fn require_root() {
     assert!(user == 0, "live tests need root: `cargo xtask test` as root, or `--no-root` to leave them out");
 }
 
-/// A UDP socket. While it is open, observer keeps its on-demand hooks attached, so that datagrams of other processes do not
-/// pass unseen, which would change the exit code.
+/// A UDP socket. While it is open, observer keeps its on-demand hooks attached, so that datagrams of other processes do
+/// not pass unseen, which would change the exit code.
 ///
 /// # Panics
 /// Without a loopback address.

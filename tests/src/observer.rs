@@ -44,8 +44,8 @@ impl Observer {
 
     /// The command that [`Observer::start`] runs, for a test that changes its user, environment or descriptors.
     ///
-    /// A live one gets the budget of a whole core, so that reports come at the requested interval. It loads the kernel objects in
-    /// the folder `OBSERVER_OBJECTS`, if set.
+    /// A live one gets the budget of a whole core, so that reports come at the requested interval. It loads the kernel
+    /// objects in the folder `OBSERVER_OBJECTS`, if set.
     #[must_use]
     pub fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(observer_path());

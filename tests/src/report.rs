@@ -36,8 +36,8 @@ pub fn note<'a>(report: &'a Value, code: &str) -> Option<&'a Value> {
     report["notes"].as_array().and_then(|notes| notes.iter().find(|note| note["code"] == code))
 }
 
-/// Bytes over TCP and UDP that are in the truth of `process` but not in its row; `None` if it has no row, or if the row has
-/// more.
+/// Bytes over TCP and UDP that are in the truth of `process` but not in its row; `None` if it has no row, or if the row
+/// has more.
 #[must_use]
 pub fn missing_bytes(report: &Value, process: &Value) -> Option<u64> {
     let row = row_of(report, u32::try_from(process["pid"].as_u64()?).ok()?)?;

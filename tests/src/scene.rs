@@ -1,8 +1,8 @@
 //! Scenes: short recordings of workloads that count their own truth, checked live and in replays.
 //!
-//! `tests/data/NAME.recording` is the recording of a scene, without the rest of its machine. `tests/data/NAME.json` is the
-//! truth of its workloads. The live test of the scenes writes both again with `OBSERVER_KEEP_SCENES=1`, which is needed only if
-//! a recording of an earlier version lacks a fact.
+//! `tests/data/NAME.recording` is the recording of a scene, without the rest of its machine. `tests/data/NAME.json` is
+//! the truth of its workloads. The live test of the scenes writes both again with `OBSERVER_KEEP_SCENES=1`, which is
+//! needed only if a recording of an earlier version lacks a fact.
 
 use std::{fs, path::Path};
 
@@ -26,17 +26,17 @@ pub struct Scene {
     pub name: &'static str,
     /// The arguments of observer.
     pub view: &'static [&'static str],
-    /// Starts the workloads and, with `observe`, an observer after its first report. Runs them until the observer has seen
-    /// everything, and ends it before them. Returns its result and the truth: the values for [`Scene::check`], and `pids`, the
-    /// processes of the scene. `folder` is for files.
+    /// Starts the workloads and, with `observe`, an observer after its first report. Runs them until the observer has
+    /// seen everything, and ends it before them. Returns its result and the truth: the values for [`Scene::check`], and
+    /// `pids`, the processes of the scene. `folder` is for files.
     pub play: fn(observe: &dyn Fn() -> Observer, folder: &Path) -> (Finished, Value),
     /// Compares every report with the truth.
     pub check: fn(reports: &[Value], truth: &Value),
 }
 
 impl Scene {
-    /// Plays it on the running kernel, and checks that its recording replays to the truth and to the live output, byte for
-    /// byte. Writes recording and truth to `tests/data` if requested.
+    /// Plays it on the running kernel, and checks that its recording replays to the truth and to the live output, byte
+    /// for byte. Writes recording and truth to `tests/data` if requested.
     ///
     /// # Panics
     /// When a report differs from the truth.
@@ -93,8 +93,8 @@ fn end(observer: Observer) -> Finished {
     observer.finish()
 }
 
-/// The expected exit code. Events that the kernel skipped, because the program was already running on that CPU, change it, even
-/// if the scene does not need them.
+/// The expected exit code. Events that the kernel skipped, because the program was already running on that CPU, change
+/// it, even if the scene does not need them.
 fn expected(finished: &Finished) -> i32 {
     let last = finished.stdout.lines().last().expect("there are reports");
     let last: Value = serde_json::from_str(last).expect("a report is JSON");

@@ -8,8 +8,8 @@ use observer_kernel::{
     plan::{DisabledHooks, HookPlan, LoadPlan, plan},
 };
 
-/// Whether `program` is missing in a guest of the kernel matrix. The test then returns, and the matrix counts it as not run.
-/// Elsewhere `cargo xtask test` installs the program, and a test without it fails.
+/// Whether `program` is missing in a guest of the kernel matrix. The test then returns, and the matrix counts it as not
+/// run. Elsewhere `cargo xtask test` installs the program, and a test without it fails.
 #[must_use]
 pub fn missing(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -21,8 +21,9 @@ pub fn missing(program: &str) -> bool {
     true
 }
 
-/// Whether the reviewed plan for this kernel (`tests/data/kernels`) rules out every alternative of this hook. The test then skips
-/// the part that needs it. As for [`ruled_out`], this does not cover an alternative that the kernel rejects against the plan.
+/// Whether the reviewed plan for this kernel (`tests/data/kernels`) rules out every alternative of this hook. The test
+/// then skips the part that needs it. As for [`ruled_out`], this does not cover an alternative that the kernel rejects
+/// against the plan.
 #[must_use]
 pub fn unseen(hook: &str) -> bool {
     let unseen = hook_plan(hook).chosen().is_none();
@@ -32,8 +33,8 @@ pub fn unseen(hook: &str) -> bool {
     unseen
 }
 
-/// Whether the plan for this kernel rules out the alternative with this number, counted from 1 as in the declaration of `hook`.
-/// The test then returns. If the kernel rejects an alternative against the plan, the test must fail.
+/// Whether the plan for this kernel rules out the alternative with this number, counted from 1 as in the declaration of
+/// `hook`. The test then returns. If the kernel rejects an alternative against the plan, the test must fail.
 #[must_use]
 pub fn ruled_out(hook: &str, number: usize) -> bool {
     let (_, verdict) = hook_plan(hook).alternatives.get(number - 1).expect("no such alternative is declared");
@@ -49,8 +50,8 @@ pub fn has_alternative(hook: &str, number: usize) -> bool {
     hook_plan(hook).alternatives.get(number - 1).expect("no such alternative is declared").1.is_ok()
 }
 
-/// Whether the kernel's BTF has the field of this global. It lacks the types of modules, so for an inode of a module that statx
-/// cannot reach, only the common fields are known.
+/// Whether the kernel's BTF has the field of this global. It lacks the types of modules, so for an inode of a module
+/// that statx cannot reach, only the common fields are known.
 #[must_use]
 pub fn has_field(global: &str) -> bool {
     load_plan().facts.types.fields.get(global).expect("no such field is declared").is_ok()

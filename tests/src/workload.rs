@@ -1,7 +1,7 @@
 //! Starting workloads, and both sides of the protocol with them.
 //!
-//! A workload writes one JSON object a line: its truth so far, with its `pid`. It acts only on a line of its standard input,
-//! and exits at the end of the input. So a test knows the time and content of each action.
+//! A workload writes one JSON object a line: its truth so far, with its `pid`. It acts only on a line of its standard
+//! input, and exits at the end of the input. So a test knows the time and content of each action.
 
 use std::{
     io::{BufRead as _, Write as _},

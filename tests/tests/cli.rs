@@ -1,5 +1,5 @@
-//! The command line and its output, without root: errors contain advice, output fits its terminal, and a closed pipe is no
-//! error.
+//! The command line and its output, without root: errors contain advice, output fits its terminal, and a closed pipe is
+//! no error.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

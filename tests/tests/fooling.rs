@@ -1,5 +1,5 @@
-//! Memory curves that a straight line would misjudge, as replays of real processes of the corpus (see `tests/corpus/build.toml`
-//! and `second.toml`): the verdict in every report.
+//! Memory curves that a straight line would misjudge, as replays of real processes of the corpus (see
+//! `tests/corpus/build.toml` and `second.toml`): the verdict in every report.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

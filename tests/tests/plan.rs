@@ -1,5 +1,5 @@
-//! Plans for the kernels of the matrix, without these kernels. `cargo xtask vm` writes their surveys to `tests/data/kernels`. The
-//! plans next to them are committed, so that a review shows each change of a plan.
+//! Plans for the kernels of the matrix, without these kernels. `cargo xtask vm` writes their surveys to
+//! `tests/data/kernels`. The plans next to them are committed, so that a review shows each change of a plan.
 //!
 //! `OBSERVER_KEEP_PLANS=1` writes the plans again.
 

@@ -1,4 +1,5 @@
-//! Guarantees of recordings: every fact is replayed, damage loses no more than it must, and no file makes the reader panic.
+//! Guarantees of recordings: every fact is replayed, damage loses no more than it must, and no file makes the reader
+//! panic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -22,8 +22,8 @@ pub struct Package {
     pub reason: &'static str,
 }
 
-/// Packages for the tests, in addition to Rust and to every Debian's base. Workloads create namespaces, sockets and files by
-/// system calls, without tools.
+/// Packages for the tests, in addition to Rust and to every Debian's base. Workloads create namespaces, sockets and
+/// files by system calls, without tools.
 pub const TESTS: &[Package] = &[
     Package {
         provides: "cc",
@@ -142,7 +142,8 @@ pub fn install(packages: &[&str]) -> Result<()> {
     if !process::is_root() {
         bail!("installing needs root: apt-get install {}", packages.join(" "));
     }
-    // A fresh machine has no package lists. Old lists name versions that a mirror no longer has, so a failure is retried.
+    // A fresh machine has no package lists. Old lists name versions that a mirror no longer has, so a failure is
+    // retried.
     if !is_known(packages) {
         process::run(apt_get().arg("update"))?;
     }

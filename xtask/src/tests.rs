@@ -60,8 +60,8 @@ pub fn scenarios(root: &Path, runs: u32, seed: u64, parallel: u32) -> Result<()>
     process::run(cargo(root).args(["run", "--quiet", "--bin", "scenarios", "--"]).args(numbers))
 }
 
-/// Runs every test except the live ones. Those marked `#[ignore]` need root and run only with `include_ignored`. It builds
-/// all default members at once, because some of them alone would be built again with other features.
+/// Runs every test except the live ones. Those marked `#[ignore]` need root and run only with `include_ignored`. It
+/// builds all default members at once, because some of them alone would be built again with other features.
 fn not_live(root: &Path, include_ignored: bool) -> Result<()> {
     let mut command = cargo(root);
     command.args(["test", "--lib", "--bins"]);

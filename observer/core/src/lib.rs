@@ -1,7 +1,7 @@
 //! The pure part of observer: takes facts, makes reports. It uses no clock, no file and no kernel.
 //!
-//! [`facts`] are the one input, and what a recording holds. A domain ([`domain`]) keeps them as its state and answers with a
-//! [`report`]; [`engine`] drives one domain. What a report still lacks is a plain value, [`wants::HostQueries`].
+//! [`facts`] are the one input, and what a recording holds. A domain ([`domain`]) keeps them as its state and answers
+//! with a [`report`]; [`engine`] drives one domain. What a report still lacks is a plain value, [`wants::HostQueries`].
 
 #![forbid(unsafe_code)]
 

@@ -7,13 +7,13 @@
 //! again*; otherwise its equal value is dropped and the state never gets it. What no source reports any longer is
 //! forgotten too, so memory is bounded by what exists now. A slot is forgotten
 //!
-//! - when no scan of a report finds it any longer, with what [`Fact::ends`] names: what scans find (processes, counters, files,
-//!   holders, sockets);
-//! - a report after an end ([`Fact::ends`]): what is known of a process, a flow. The states forget earlier, on purpose: an
-//!   end that is reported twice must not bring back what ended;
+//! - when no scan of a report finds it any longer, with what [`Fact::ends`] names: what scans find (processes,
+//!   counters, files, holders, sockets);
+//! - a report after an end ([`Fact::ends`]): what is known of a process, a flow. The states forget earlier, on purpose:
+//!   an end that is reported twice must not bring back what ended;
 //! - when another process has its process id, which ends the process even if no end was reported;
-//! - with the report at which nothing [`Fact::keeps`] it: the limit of a group without processes, the space of an unmounted
-//!   filesystem, the deletion and the writers of a file for which no holder was found.
+//! - with the report at which nothing [`Fact::keeps`] it: the limit of a group without processes, the space of an
+//!   unmounted filesystem, the deletion and the writers of a file for which no holder was found.
 //!
 //! The number of the other slots is fixed (the machine, its links and mounts, the losses of each object), or bounded by
 //! the size of a map in the kernel (totals of connections that closed without a record, because the ring buffer was
@@ -72,8 +72,8 @@ enum Retention {
 }
 
 impl Changes {
-    /// Takes the facts of one complete scan of `program`. Those that differ from the last one of their slot go to `out`.
-    /// What this program's previous scan found and this one did not is missed until [`Self::settle`] decides.
+    /// Takes the facts of one complete scan of `program`. Those that differ from the last one of their slot go to
+    /// `out`. What this program's previous scan found and this one did not is missed until [`Self::settle`] decides.
     pub fn scan(
         &mut self,
         program: ProgramName,
@@ -83,8 +83,8 @@ impl Changes {
         self.replace(program, facts, Retention::Nothing, out);
     }
 
-    /// As [`Self::scan`], for a scan that leaves out what lasts and has not changed ([`Fact::lasts_unsaid`]): that counts as
-    /// found until its end is reported.
+    /// As [`Self::scan`], for a scan that leaves out what lasts and has not changed ([`Fact::lasts_unsaid`]): that
+    /// counts as found until its end is reported.
     pub fn scan_of_changes(
         &mut self,
         program: ProgramName,
@@ -94,8 +94,8 @@ impl Changes {
         self.replace(program, facts, Retention::WhatLasts, out);
     }
 
-    /// Makes a part of a scan smaller, before the scan is taken as a whole: replaces facts that are known by the known ones,
-    /// because one of two equal ones is enough, and packs the others where there are many.
+    /// Makes a part of a scan smaller, before the scan is taken as a whole: replaces facts that are known by the known
+    /// ones, because one of two equal ones is enough, and packs the others where there are many.
     pub fn compact(&mut self, facts: &mut [SocketHandle]) {
         self.scanned += facts.len();
         let many = self.scanned.max(self.values.sockets()) > FEW;
@@ -136,8 +136,8 @@ impl Changes {
         Some((index, self.values.fact(index)?))
     }
 
-    /// Takes the facts of a scan that failed midway. Nothing is gone, because the scan may not have reached what it did not
-    /// find.
+    /// Takes the facts of a scan that failed midway. Nothing is gone, because the scan may not have reached what it did
+    /// not find.
     pub fn interrupted_scan(
         &mut self,
         program: ProgramName,

@@ -37,8 +37,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The attach points of observer's events on this kernel, for all three commands, with on-demand hooks, which the benchmark's
-/// loads activate.
+/// The attach points of observer's events on this kernel, for all three commands, with on-demand hooks, which the
+/// benchmark's loads activate.
 fn points() -> Result<Vec<Point>> {
     let domains = domains::declarations(domains::ALL);
     let origin = Origin { root: Path::new("/"), btf: None, cache: None };

@@ -1,5 +1,5 @@
-//! Instructions that the verifier of the running kernel processes for each program of observer, for every possible alternative
-//! of every hook: `{"kernel": SERIES, "programs": {"OBJECT/PROGRAM": INSTRUCTIONS}}` on standard output.
+//! Instructions that the verifier of the running kernel processes for each program of observer, for every possible
+//! alternative of every hook: `{"kernel": SERIES, "programs": {"OBJECT/PROGRAM": INSTRUCTIONS}}` on standard output.
 
 use std::{collections::BTreeMap, path::Path};
 

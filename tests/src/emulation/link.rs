@@ -1,8 +1,8 @@
 //! The link between two devices: packets from one reach the other later, at the rate of the link, and some are lost.
 //!
-//! The time of a packet is calculated on arrival: the queue accepts or drops it, the link is free at a known time, sending
-//! takes the length divided by the rate, and then comes the delay. So a late wake-up delays packets, but changes neither the
-//! rate nor the order.
+//! The time of a packet is calculated on arrival: the queue accepts or drops it, the link is free at a known time,
+//! sending takes the length divided by the rate, and then comes the delay. So a late wake-up delays packets, but
+//! changes neither the rate nor the order.
 
 use std::{
     collections::VecDeque,

@@ -20,7 +20,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Creates one, with a device at `address`/24. The device is non-blocking, and reads and writes one packet at a time.
+    /// Creates one, with a device at `address`/24. The device is non-blocking, and reads and writes one packet at a
+    /// time.
     ///
     /// # Errors
     /// Without the privilege, or if the kernel has no tun devices.

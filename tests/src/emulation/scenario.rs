@@ -1,8 +1,8 @@
 //! Scenarios: path and ends of a connection are set up so that its bottleneck is known before it is opened.
 //!
-//! Each is drawn over round-trip times of 1 to 200 ms and links of 1 to 1000 Mbit/s, every order of magnitude equally likely.
-//! A draw with another possible bottleneck is repeated: loss that lets the sender fill the link, or a bandwidth-delay
-//! product that the sender does not reach during the test. The margins are documented at their use.
+//! Each is drawn over round-trip times of 1 to 200 ms and links of 1 to 1000 Mbit/s, every order of magnitude equally
+//! likely. A draw with another possible bottleneck is repeated: loss that lets the sender fill the link, or a
+//! bandwidth-delay product that the sender does not reach during the test. The margins are documented at their use.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ const HEADERS: f64 = 52.0;
 const LARGE_PACKETS_FROM: f64 = 100e6;
 /// The largest share of the link for a sender with another bottleneck.
 const WELL_BELOW: f64 = 0.4;
-/// The largest bandwidth-delay product that a sender reaches during a test, in segments: after an early end of slow start,
-/// CUBIC adds 0.4 t³ segments in t seconds.
+/// The largest bandwidth-delay product that a sender reaches during a test, in segments: after an early end of slow
+/// start, CUBIC adds 0.4 t³ segments in t seconds.
 const REACHED: f64 = 250.0;
 
 /// The bottleneck of a connection.
@@ -156,7 +156,8 @@ impl Scenario {
         };
         match limit {
             Limit::Link => {
-                // CUBIC falls to 70 % of the capacity of path and queue: with a queue of half the product, the link stays full.
+                // CUBIC falls to 70 % of the capacity of path and queue: with a queue of half the product, the link
+                // stays full.
                 let queue = random.between(0.6, 1.0) * product;
                 scenario.queue = queue.max(8.0 * mtu as f64) as usize;
                 (product / segment < REACHED).then_some(scenario)
@@ -281,7 +282,8 @@ fn exchange(random: &mut Random, client_waits: f64, server_waits: f64) -> Exchan
     }
 }
 
-/// Seconds between two actions of a mostly idle program: several round trips, and longer than any other wait of the connection.
+/// Seconds between two actions of a mostly idle program: several round trips, and longer than any other wait of the
+/// connection.
 fn idle_time(round_trip: f64, random: &mut Random) -> f64 {
     random.magnitude((4.0 * round_trip).max(0.02), 2.0)
 }

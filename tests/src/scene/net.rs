@@ -25,8 +25,8 @@ fn play(observe: &dyn Fn() -> Observer, _folder: &Path) -> (Finished, Value) {
     (end(observer), json!({"pids": pids, "processes": processes}))
 }
 
-/// Whether the row of each process equals its truth. A connection shorter than an interval is known only from its close, so one
-/// byte is missing for each close that the kernel skipped and counted.
+/// Whether the row of each process equals its truth. A connection shorter than an interval is known only from its
+/// close, so one byte is missing for each close that the kernel skipped and counted.
 fn agrees(report: &Value, processes: &[Value]) -> bool {
     let missing: Option<u64> = processes.iter().map(|process| missing_bytes(report, process)).sum();
     missing.is_some_and(|missing| Some(missing) <= report["loss"]["skipped"].as_u64())

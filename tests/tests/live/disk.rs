@@ -38,8 +38,8 @@ impl Drop for RamDir {
     }
 }
 
-/// Whether inode lists cannot be read on this kernel: before 5.17, and under lockdown. Otherwise asserts that the observer of
-/// `report` reads them.
+/// Whether inode lists cannot be read on this kernel: before 5.17, and under lockdown. Otherwise asserts that the
+/// observer of `report` reads them.
 pub fn without_inode_lists(report: &Value) -> bool {
     if ruled_out("disk.inodes", 1) {
         return true;
@@ -200,8 +200,8 @@ fn an_inode_has_one_row_with_all_its_holders() {
     gone(&mut observer, &truth);
 }
 
-/// For a kernel without an iterator over mappings. The file is known only from its mapping. Number and generation must match
-/// those in events, otherwise its deleter would be unknown.
+/// For a kernel without an iterator over mappings. The file is known only from its mapping. Number and generation must
+/// match those in events, otherwise its deleter would be unknown.
 #[test]
 fn mappings_are_found_in_proc_without_an_iterator() {
     let (disk, ram) = (TempDir::new("disk-mapper"), RamDir::new("mapper"));

@@ -22,8 +22,8 @@ fn watch() -> Observer {
     Observer::start(&[&ARGUMENTS[..], &["600"]].concat())
 }
 
-/// A workload in the folder `point` of `folder`, where the script `make` mounts a filesystem in a new mount namespace, and an
-/// observer in that namespace.
+/// A workload in the folder `point` of `folder`, where the script `make` mounts a filesystem in a new mount namespace,
+/// and an observer in that namespace.
 pub fn on(folder: &TempDir, make: &str) -> (Workload, Observer) {
     on_with(folder, make, &[&ARGUMENTS[..], &["600"]].concat())
 }

@@ -1,4 +1,5 @@
-//! Every kind of holder on every kind of filesystem: each file is found with the size of `statx`. Other tools are compared.
+//! Every kind of holder on every kind of filesystem: each file is found with the size of `statx`. Other tools are
+//! compared.
 
 use std::{collections::BTreeSet, io::Write as _, process::Command};
 
@@ -11,8 +12,8 @@ use serde_json::Value;
 
 use crate::disk::{holders, watch, without_inode_lists};
 
-/// Filesystems: name, the program that creates it, and a shell script for a new mount namespace, in the test's folder. The
-/// script mounts the filesystem at `point`.
+/// Filesystems: name, the program that creates it, and a shell script for a new mount namespace, in the test's folder.
+/// The script mounts the filesystem at `point`.
 pub const FILESYSTEMS: [(&str, &str, &str); 5] = [
     ("ext4", "mkfs.ext4", "mkfs.ext4 -q image; mount -o loop image point"),
     ("xfs", "mkfs.xfs", "mkfs.xfs -q image; mount -o loop image point"),
@@ -90,8 +91,8 @@ impl DeletedFile {
             && row["allocated"] == *self.allocated()
     }
 
-    /// The expected blocks. They are unknown if the filesystem is a module without type information and `statx` cannot reach the
-    /// file.
+    /// The expected blocks. They are unknown if the filesystem is a module without type information and `statx` cannot
+    /// reach the file.
     fn allocated(&self) -> &Value {
         let beside = match (self.fs, self.truth["way"].as_str().unwrap()) {
             ("xfs", "register" | "send" | "loop") => "XFS_BLOCKS",

@@ -19,8 +19,8 @@ fn synced(workload: &mut Workload, name: &str) -> Value {
     workload.ask(&format!("delete {name}"))
 }
 
-/// A deleted swap file would have a row with the kernel holder `swap`. Kernels with both rules do not allow one, so that row
-/// is tested with synthetic facts.
+/// A deleted swap file would have a row with the kernel holder `swap`. Kernels with both rules do not allow one, so
+/// that row is tested with synthetic facts.
 #[test]
 fn the_kernel_forbids_swapping_to_a_deleted_file() {
     if tool::missing("mkfs.ext4") {

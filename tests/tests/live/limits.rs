@@ -1,4 +1,5 @@
-//! Bottlenecks of connections over emulated links where the bottleneck is known: `cargo xtask scenarios` runs many more.
+//! Bottlenecks of connections over emulated links where the bottleneck is known: `cargo xtask scenarios` runs many
+//! more.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +35,8 @@ fn the_process_that_fills_a_queue_is_named_with_the_queueing_delay() {
     let pid = |conversation: usize| truth["conversations"][conversation][0].as_u64().unwrap() as u32;
     let (bulk, small) = (pid(0), pid(1));
     let named = format!("{bulk} workload fills the queue");
-    // The number of reports since the queue got noticeable, until the process that fills it and the delayed one were named.
+    // The number of reports since the queue got noticeable, until the process that fills it and the delayed one were
+    // named.
     let (mut since, mut named_after) = (0, None);
     observer.wait_for(|report| {
         let waited = workload.ask("link")["queue"].as_f64().unwrap_or(0.0);

@@ -31,7 +31,8 @@ fn observe_every(interval: &str, more: &[&str]) -> Observer {
     observer
 }
 
-/// Waits for a report in which the columns of the process equal its truth, and checks that they still do in the next one.
+/// Waits for a report in which the columns of the process equal its truth, and checks that they still do in the next
+/// one.
 fn agrees(observer: &mut Observer, pid: u32, truth: &Value, columns: &[&str]) {
     let equal = |report: &Value| {
         let row = row_of(report, pid)?;
@@ -129,8 +130,8 @@ fn concurrent_mappings_of_threads_are_all_counted() {
         let truth = workload.ask("threads 64");
         // A thread may preempt another one within a program. The kernel then skips the program of the former and counts
         // that. A skipped mapping is missing from both columns, because unmapped bytes follow from mapped bytes and the
-        // kernel's own size. A skipped unmapping is missing from the second column until the next call. Skipped runs may
-        // also belong to other processes.
+        // kernel's own size. A skipped unmapping is missing from the second column until the next call. Skipped runs
+        // may also belong to other processes.
         let whole = |report: &Value| {
             let row = row_of(report, pid)?;
             let missing = |column: &str| Some(truth[column].as_f64()? - number(row, column)?);
@@ -171,8 +172,8 @@ fn a_flood_of_short_processes_loses_only_freshness() {
     all_reported(&mut observer, &workload.ask("step"));
 }
 
-/// Waits until each process is reported as exited, once, with its mappings, except runs that the kernel skipped because the
-/// program was already running on that CPU.
+/// Waits until each process is reported as exited, once, with its mappings, except runs that the kernel skipped because
+/// the program was already running on that CPU.
 fn all_reported(observer: &mut Observer, truth: &Value) {
     let process = |process: &Value| (process["pid"].as_u64().unwrap(), process["mapped"].as_f64().unwrap());
     let mut missing: HashMap<u64, f64> = truth["processes"].as_array().unwrap().iter().map(process).collect();

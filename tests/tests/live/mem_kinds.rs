@@ -1,5 +1,5 @@
-//! Growth and verdicts of `mem` count every kind of memory that the machine cannot take back without swap, and none that
-//! it can. The truth is `/proc/PID/status`, `smaps_rollup`, or what the workload took.
+//! Growth and verdicts of `mem` count every kind of memory that the machine cannot take back without swap, and none
+//! that it can. The truth is `/proc/PID/status`, `smaps_rollup`, or what the workload took.
 
 use std::{
     fs,

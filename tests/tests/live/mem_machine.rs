@@ -63,8 +63,8 @@ fn growing_kernel_memory_is_reported_by_kind() {
         reported.extend(new);
         (reported.len() == 6).then_some(())
     });
-    // The machine has at least the workload's own amount. The kernel's count of socket buffers can lack up to 1 MiB per CPU
-    // since Linux 6.0 (3cd3399dd7a8, "net: implement per-cpu reserves for memory_allocated").
+    // The machine has at least the workload's own amount. The kernel's count of socket buffers can lack up to 1 MiB per
+    // CPU since Linux 6.0 (3cd3399dd7a8, "net: implement per-cpu reserves for memory_allocated").
     let truth = workload.ask("step");
     let cpus = std::thread::available_parallelism().unwrap().get() as f64;
     for (kind, lacking) in [("page_tables", 0.0), ("sockets", cpus * 1_048_576.0), ("vmalloc", 0.0)] {
@@ -107,8 +107,8 @@ impl Drop for Group {
     }
 }
 
-/// The largest error of a process's memory at its exit, MiB: the kernel's counter leaves up to 32 pages (or two per CPU, if
-/// that is more) with each CPU, now and at the last comparison with the exact sum.
+/// The largest error of a process's memory at its exit, MiB: the kernel's counter leaves up to 32 pages (or two per
+/// CPU, if that is more) with each CPU, now and at the last comparison with the exact sum.
 fn per_cpu_remainder() -> f64 {
     let cpus = std::thread::available_parallelism().unwrap().get();
     (2 * cpus * cpus.saturating_mul(2).max(32)) as f64 * 4096.0 / 1_048_576.0

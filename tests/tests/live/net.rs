@@ -33,8 +33,8 @@ pub fn observe(more: &[&str]) -> Observer {
 /// Runs the workload to its end, and waits until the report equals its truth.
 fn exact(workload: &[&str]) {
     let mut observer = observe(&[]);
-    // The most bytes that depend on a single event: a connection shorter than an interval on its close, a datagram on its
-    // call.
+    // The most bytes that depend on a single event: a connection shorter than an interval on its close, a datagram on
+    // its call.
     let most = match workload.last() {
         Some(&"tiny") => 1,
         Some(kind) if kind.starts_with("udp") => LARGEST_DATAGRAM,
@@ -51,13 +51,14 @@ fn exact_while_watched(workload: &[&str]) {
     exact(workload);
 }
 
-/// Waits for a report with each process's truth in both protocols and directions, and checks that the next one has no more.
+/// Waits for a report with each process's truth in both protocols and directions, and checks that the next one has no
+/// more.
 pub fn agree(observer: &mut Observer, truth: &Value) {
     assert_eq!(agree_but_for_losses(observer, truth, 0), 0);
 }
 
-/// As [`agree`]; returns the number of records lost in the ring buffer. An event that the kernel skipped, because the program
-/// was already running on that CPU, is counted; up to `most` bytes may be missing for each.
+/// As [`agree`]; returns the number of records lost in the ring buffer. An event that the kernel skipped, because the
+/// program was already running on that CPU, is counted; up to `most` bytes may be missing for each.
 fn agree_but_for_losses(observer: &mut Observer, truth: &Value, most: u64) -> u64 {
     let processes = truth["processes"].as_array().unwrap();
     assert!(!processes.is_empty());
@@ -285,7 +286,8 @@ fn zeroed(truth: &Value) -> Value {
 }
 
 /// The number of datagrams of `process` in the direction `way` before the hooks were attached. The first ones, of known
-/// `sizes`, have exactly the bytes that the report lacks, except those that the kernel skipped. `None` if no number fits.
+/// `sizes`, have exactly the bytes that the report lacks, except those that the kernel skipped. `None` if no number
+/// fits.
 fn before(report: &Value, process: &Value, way: &str, sizes: impl Iterator<Item = u64>) -> Option<u64> {
     let row = row_of(report, process["pid"].as_u64().unwrap() as u32);
     let bytes = row.map_or(0, |row| row["udp"][way].as_u64().unwrap());

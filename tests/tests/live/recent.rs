@@ -1,5 +1,5 @@
-//! Tests of `net`: recent connections that share a place in the table of recent connections with an older one. Observer is
-//! stopped meanwhile, so no scan sees them, and all data about them was kept outside the table.
+//! Tests of `net`: recent connections that share a place in the table of recent connections with an older one. Observer
+//! is stopped meanwhile, so no scan sees them, and all data about them was kept outside the table.
 
 use observer_tests::{
     Workload, number,

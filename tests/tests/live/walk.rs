@@ -1,5 +1,5 @@
-//! A walk through virtual filesystems: `/proc`, `/sys`, control groups, tracepoints. Each entry becomes an inode with a change
-//! time on first access, and none of them is a file with a writer.
+//! A walk through virtual filesystems: `/proc`, `/sys`, control groups, tracepoints. Each entry becomes an inode with a
+//! change time on first access, and none of them is a file with a writer.
 
 use std::{
     collections::BTreeMap,

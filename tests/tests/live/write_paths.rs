@@ -1,5 +1,5 @@
-//! Every write path on every kind of filesystem: the allocated bytes equal those of `statx`, and the shares of writers are
-//! exact or unknown.
+//! Every write path on every kind of filesystem: the allocated bytes equal those of `statx`, and the shares of writers
+//! are exact or unknown.
 
 use observer_tests::{
     TempDir, Workload, note,

@@ -24,15 +24,15 @@ const BPFTRACE: usize = 6;
 /// An additional time is above noise if the relative spread of floor and observer together is at most this.
 const NOISE_LIMIT: f64 = 0.25;
 
-/// Below this number of runs per call, no program runs in the call itself: the runs belong to other processes, or to the
-/// load between calls.
+/// Below this number of runs per call, no program runs in the call itself: the runs belong to other processes, or to
+/// the load between calls.
 const RARE: f64 = 0.1;
 
 /// How long each call is repeated while BPF statistics are on, milliseconds.
 const STATS_MILLISECONDS: u32 = 5;
 
-/// How often a call is timed with the same programs attached, each time after all other calls. Other work on the machine
-/// usually lasts a tenth of a second, and can only slow a call down.
+/// How often a call is timed with the same programs attached, each time after all other calls. Other work on the
+/// machine usually lasts a tenth of a second, and can only slow a call down.
 const REPETITIONS: usize = 4;
 
 /// The goal: observer against an empty program plus one map update.

@@ -1,8 +1,8 @@
 //! The kernel's BPF statistics: how often the BPF programs of processes ran, and for how long.
 //!
 //! The additional time of a call is small against the call itself, and noise of the machine can hide it. The statistics
-//! measure a program from its start to its end, so only noise within the run counts. They include one clock read per run.
-//! They do not include the kernel's path to the program and back.
+//! measure a program from its start to its end, so only noise within the run counts. They include one clock read per
+//! run. They do not include the kernel's path to the program and back.
 
 use std::{collections::HashMap, fs};
 
@@ -64,8 +64,8 @@ impl Drop for BpfStats {
     }
 }
 
-/// Reads `fdinfo`: the id of the program that a descriptor refers to, and its statistics; `None` if it refers to something
-/// else.
+/// Reads `fdinfo`: the id of the program that a descriptor refers to, and its statistics; `None` if it refers to
+/// something else.
 fn program(text: &str) -> Option<(u64, RunTime)> {
     let field = |name: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use crate::process::line;
 
-/// How long a process may take to write its next line, or to exit. Some detach one program at a time, and each time wait
-/// for all processors.
+/// How long a process may take to write its next line, or to exit. Some detach one program at a time, and each time
+/// wait for all processors.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A child process that writes and reads lines; killed on drop.

@@ -82,7 +82,8 @@ pub fn run(environment: &BenchEnvironment) -> Result<Table> {
         let truth = load.ask("stop")?;
         let (events, bytes) = (number(&truth, "events")?, number(&truth, "bytes")?);
         let pid = load.pid();
-        // The report after the one in which the flood ended contains all of it. More are read in case the machine is slow.
+        // The report after the one in which the flood ended contains all of it. More are read in case the machine is
+        // slow.
         let mut reported = 0;
         let mut last = Value::Null;
         observer.pending();

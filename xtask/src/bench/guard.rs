@@ -1,8 +1,8 @@
 //! Guard against regressions by instruction counts, which do not depend on how busy a machine is.
 //!
 //! callgrind counts the pure part: a minute of a busy machine through decoder, engine and report, and a recorded minute
-//! through replay, engine and report. The kernel's verifier counts each program. A count that is more than 3 % above the
-//! committed one fails, until `--write` commits the new one; the commit message gives the reason.
+//! through replay, engine and report. The kernel's verifier counts each program. A count that is more than 3 % above
+//! the committed one fails, until `--write` commits the new one; the commit message gives the reason.
 //!
 //! The first counts depend on the compiler, the second on the kernel. Each is compared only with counts of the same
 //! compiler, or of the same kernel series. Other counts are printed and marked as not compared.

@@ -1,9 +1,9 @@
-//! Comparison of observer with bcc's `memleak`, `filetop` and `tcptop`, which need a kernel with kprobes: in a guest of the
-//! kernel matrix.
+//! Comparison of observer with bcc's `memleak`, `filetop` and `tcptop`, which need a kernel with kprobes: in a guest of
+//! the kernel matrix.
 //!
-//! A guest is emulated, so only ratios are meaningful. Its clock counts the instructions of its one processor. Other work on
-//! this machine and the scheduling of the emulator's threads do not affect its times. Memory latency of a real processor is
-//! not included either.
+//! A guest is emulated, so only ratios are meaningful. Its clock counts the instructions of its one processor. Other
+//! work on this machine and the scheduling of the emulator's threads do not affect its times. Memory latency of a real
+//! processor is not included either.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! From repeated measurements to a figure: the median with its quartiles, and pairwise differences.
 //!
-//! A machine drifts: it warms up, and other work starts and ends. Compared measurements therefore take turns, and each is
-//! compared with the baselines just before and just after it.
+//! A machine drifts: it warms up, and other work starts and ends. Compared measurements therefore take turns, and each
+//! is compared with the baselines just before and just after it.
 
 use serde::Serialize;
 

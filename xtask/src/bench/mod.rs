@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: the cost of observer, compared with the tools that would be used instead, on one machine in one run.
+//! `cargo xtask bench`: the cost of observer, compared with the tools that would be used instead, on one machine in one
+//! run.
 //!
-//! The benchmark starts loads and tools itself. Compared measurements take turns. Goals are ratios, except for a few absolute
-//! times and sizes. The tables name what cannot be measured on a machine, with the reason. Times are for human readers;
-//! instruction counts (`--guard`), which do not depend on how busy a machine is, guard against regressions.
+//! The benchmark starts loads and tools itself. Compared measurements take turns. Goals are ratios, except for a few
+//! absolute times and sizes. The tables name what cannot be measured on a machine, with the reason. Times are for human
+//! readers; instruction counts (`--guard`), which do not depend on how busy a machine is, guard against regressions.
 
 use std::{fs, path::Path, time::Instant};
 

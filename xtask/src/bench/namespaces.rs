@@ -1,7 +1,7 @@
 //! Two network namespaces joined by a pair of veth interfaces, removed on drop.
 //!
-//! They have no name. Each exists as long as a process is in it, and that process exits when its input closes. So nothing is
-//! left behind, however the benchmark ends.
+//! They have no name. Each exists as long as a process is in it, and that process exits when its input closes. So
+//! nothing is left behind, however the benchmark ends.
 
 use std::process::Command;
 
@@ -37,8 +37,8 @@ impl Pair {
                 format!("ip addr add {address} dev {interface}"),
                 format!("ip link set {interface} up"),
                 "ip link set lo up".to_owned(),
-                // Ports of closed connections are free at once. Otherwise many short connections would run out of ports, and
-                // the search for one would dominate the measurement.
+                // Ports of closed connections are free at once. Otherwise many short connections would run out of
+                // ports, and the search for one would dominate the measurement.
                 "sysctl -qw net.ipv4.tcp_max_tw_buckets=0".to_owned(),
             ] {
                 let mut words = line.split(' ');

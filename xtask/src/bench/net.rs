@@ -1,4 +1,5 @@
-//! Comparison of observer with `nethogs`, `bandwhich`, `iftop` and `ss`: processor time, cost for the traffic, and error.
+//! Comparison of observer with `nethogs`, `bandwhich`, `iftop` and `ss`: processor time, cost for the traffic, and
+//! error.
 
 use std::{
     fs,

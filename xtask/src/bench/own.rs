@@ -15,8 +15,8 @@ use super::{
 };
 use crate::process;
 
-/// The goals: share of one core on an idle machine; resident bytes, maps included; ratio of the cost per item between two
-/// scales.
+/// The goals: share of one core on an idle machine; resident bytes, maps included; ratio of the cost per item between
+/// two scales.
 const IDLE: f64 = 0.002;
 const MEMORY: f64 = 40e6;
 const GROWTH: f64 = 1.25;

@@ -22,7 +22,8 @@ use super::{
 /// The goal: the largest share of throughput that the three commands together may cost.
 const GOAL: f64 = 0.05;
 
-/// A change is above noise if its spread is at most this, or if three quarters of the rounds lost more than the goal allows.
+/// A change is above noise if its spread is at most this, or if three quarters of the rounds lost more than the goal
+/// allows.
 const NOISE_LIMIT: f64 = GOAL / 2.0;
 
 /// How many measurements are made; the best counts, because other work on the machine can only reduce throughput.

@@ -1,7 +1,7 @@
 //! Rule: no two files import each other, directly or through others.
 //!
-//! A parent declares its children, and children may use what the parent shares: that alone is no cycle. With a third file it
-//! is one.
+//! A parent declares its children, and children may use what the parent shares: that alone is no cycle. With a third
+//! file it is one.
 
 use std::{
     collections::BTreeSet,

@@ -1,7 +1,7 @@
 //! `cargo xtask check`: the project's rules that neither Cargo nor clippy can check.
 //!
-//! Manifests limit which crate may use which, and `clippy.toml` limits what pure crates may call. The remaining rules are
-//! here: no two files import each other, and each file has a header, one purpose, and a name that states it.
+//! Manifests limit which crate may use which, and `clippy.toml` limits what pure crates may call. The remaining rules
+//! are here: no two files import each other, and each file has a header, one purpose, and a name that states it.
 
 use std::{
     collections::BTreeSet,

@@ -98,8 +98,8 @@ impl Tree {
         })
     }
 
-    /// Resolves a path in the module `own_path` to a module, and whether the path continues to an item there. `None` for paths
-    /// of other crates.
+    /// Resolves a path in the module `own_path` to a module, and whether the path continues to an item there. `None`
+    /// for paths of other crates.
     fn resolve(&self, own_path: &[String], path: &[String], depth: usize) -> Option<(ModulePath, bool)> {
         let mut at = own_path.to_vec();
         let mut rest = path;

@@ -1,7 +1,7 @@
 //! bpf-linker: finds a suitable one, or builds it.
 //!
-//! It links LLVM bitcode, so its LLVM must be at least as new as the compiler's. It is built against a shared LLVM of this
-//! machine, or Debian's if there is none.
+//! It links LLVM bitcode, so its LLVM must be at least as new as the compiler's. It is built against a shared LLVM of
+//! this machine, or Debian's if there is none.
 
 use std::{
     env,

@@ -1,8 +1,8 @@
 //! `cargo xtask ebpf`: builds the kernel objects from source.
 //!
-//! The objects are committed, so that a build of observer needs only stable Rust. This rebuilds them, and `--check` proves
-//! that the source gives the committed objects. Two builds with one toolchain are equal byte for byte on any machine. With
-//! another toolchain, only the live tests can check the source.
+//! The objects are committed, so that a build of observer needs only stable Rust. This rebuilds them, and `--check`
+//! proves that the source gives the committed objects. Two builds with one toolchain are equal byte for byte on any
+//! machine. With another toolchain, only the live tests can check the source.
 
 use std::{fs, path::Path};
 
@@ -41,8 +41,8 @@ impl EbpfCrate {
     }
 }
 
-/// The objects of observer: one per domain, a second one of net for older kernels, and the benchmark's floor, which observer
-/// does not embed.
+/// The objects of observer: one per domain, a second one of net for older kernels, and the benchmark's floor, which
+/// observer does not embed.
 pub const OBSERVER: EbpfCrate = EbpfCrate::of(
     "observer-ebpf",
     "observer-ebpf",
@@ -131,8 +131,8 @@ pub fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Rebuilds the objects in another folder, and returns the folder if they differ from the committed ones, because of another
-/// toolchain or changed source. The live tests must then run on them as well.
+/// Rebuilds the objects in another folder, and returns the folder if they differ from the committed ones, because of
+/// another toolchain or changed source. The live tests must then run on them as well.
 ///
 /// # Errors
 /// When the rebuild fails.

@@ -128,8 +128,8 @@ impl Paths {
     }
 }
 
-/// Whether `object` contains `path` or a path below it, but not as part of another name: `/observer` is in `/observer/src`,
-/// but neither in `./observer` nor in `/observer-ebpf`.
+/// Whether `object` contains `path` or a path below it, but not as part of another name: `/observer` is in
+/// `/observer/src`, but neither in `./observer` nor in `/observer-ebpf`.
 fn contains_path(object: &[u8], path: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
     object.windows(path.len()).enumerate().any(|(at, window)| {

@@ -1,8 +1,8 @@
 //! A hash of everything that the objects depend on, except the toolchain.
 //!
 //! It covers the kernel side, the crate that it shares with user space, their settings in the workspace, and their
-//! dependencies as pinned in the lock file. Lock entries of user space do not count, because a new crate there changes no
-//! object.
+//! dependencies as pinned in the lock file. Lock entries of user space do not count, because a new crate there changes
+//! no object.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -77,8 +77,8 @@ fn settings(workspace: &Table) -> Table {
     settings
 }
 
-/// The lock entries that the kernel side reaches, sorted by name. A dependency without a version includes every version of
-/// that crate; one too many is harmless.
+/// The lock entries that the kernel side reaches, sorted by name. A dependency without a version includes every version
+/// of that crate; one too many is harmless.
 fn pinned(lock: &Table) -> String {
     let packages =
         lock.get("package").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table);

@@ -1,9 +1,9 @@
 //! A compiler for the BPF target, and its installation.
 //!
-//! The target has no prebuilt `core`, so a compiler also needs the source of its library (`rust-src`), whatever its channel.
-//! The first choice is the toolchain of the committed objects, because only its output can be compared byte for byte. Then
-//! come rustup's nightly, if it has that source or can fetch it, and Debian's packages, which contain both.
-//! `RUSTC_BOOTSTRAP` enables unstable flags in a compiler of any channel.
+//! The target has no prebuilt `core`, so a compiler also needs the source of its library (`rust-src`), whatever its
+//! channel. The first choice is the toolchain of the committed objects, because only its output can be compared byte
+//! for byte. Then come rustup's nightly, if it has that source or can fetch it, and Debian's packages, which contain
+//! both. `RUSTC_BOOTSTRAP` enables unstable flags in a compiler of any channel.
 
 use std::{
     fmt,
@@ -85,8 +85,8 @@ impl Toolchain {
     }
 }
 
-/// The sources in order. The version of a distribution's compiler says that the distribution built it. If such a compiler is
-/// recorded, the distribution's packages come before rustup.
+/// The sources in order. The version of a distribution's compiler says that the distribution built it. If such a
+/// compiler is recorded, the distribution's packages come before rustup.
 fn compiler_sources(recorded: Option<&Versions>) -> Vec<CompilerSource<'_>> {
     let from_debian = recorded.is_some_and(|recorded| recorded.rustc.contains("built from a source tarball"));
     let mut sources: Vec<CompilerSource<'_>> = Vec::new();

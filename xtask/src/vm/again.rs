@@ -1,8 +1,8 @@
 //! A check that failed in an emulated machine is repeated in a fresh one.
 //!
-//! An emulator's clock stops and jumps while its host is busy, and no test can distinguish that from a fault. A check that
-//! fails twice has failed. One that fails once is unstable: it is reported with the reason, so that its cause can be found,
-//! but does not fail the run.
+//! An emulator's clock stops and jumps while its host is busy, and no test can distinguish that from a fault. A check
+//! that fails twice has failed. One that fails once is unstable: it is reported with the reason, so that its cause can
+//! be found, but does not fail the run.
 
 use super::{
     guest::GuestReport,

@@ -1,4 +1,5 @@
-//! Parser of the output of `observer doctor`: each hook with the alternative in use, and the reasons against the others.
+//! Parser of the output of `observer doctor`: each hook with the alternative in use, and the reasons against the
+//! others.
 
 /// Doctor's answer on one kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

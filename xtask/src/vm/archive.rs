@@ -1,5 +1,5 @@
-//! The cpio archive ("newc") that the kernel unpacks at its start. It is built in memory, so no folder needs device nodes,
-//! and no root is needed.
+//! The cpio archive ("newc") that the kernel unpacks at its start. It is built in memory, so no folder needs device
+//! nodes, and no root is needed.
 
 use std::io::{Result, Write as _};
 

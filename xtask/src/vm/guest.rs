@@ -24,16 +24,16 @@ const CLOCK: &str = "clocksource=tsc tsc=reliable no_timer_check";
 pub enum Time {
     /// The time of this machine.
     Real,
-    /// The instructions of its one processor, two nanoseconds each, independent of other work on this machine. Idle time passes
-    /// at once.
+    /// The instructions of its one processor, two nanoseconds each, independent of other work on this machine. Idle
+    /// time passes at once.
     Instructions,
 }
 
 impl Time {
     const fn arguments(self) -> &'static [&'static str] {
         match self {
-            // Both processors run in one thread of the emulator. With a thread each, a processor sometimes executed old code
-            // that the kernel had patched, and the guest hung or panicked.
+            // Both processors run in one thread of the emulator. With a thread each, a processor sometimes executed old
+            // code that the kernel had patched, and the guest hung or panicked.
             Self::Real => &["-accel", "tcg,thread=single", "-smp", "2"],
             Self::Instructions => {
                 &["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=1,sleep=off"]
@@ -91,8 +91,8 @@ impl Guest<'_> {
     /// Boots it and waits until it ends.
     ///
     /// # Errors
-    /// When the emulator cannot run, or the kernel does not reach the first step in two attempts. A guest that hangs or panics
-    /// later is no error here: its steps are unfinished.
+    /// When the emulator cannot run, or the kernel does not reach the first step in two attempts. A guest that hangs or
+    /// panics later is no error here: its steps are unfinished.
     pub fn run(&self) -> Result<GuestReport> {
         // A failed boot is not a fault of observer, which does not run yet.
         self.boot().or_else(|error| {

@@ -34,9 +34,9 @@ pub fn judge(report: &GuestReport, boot: &Boot) -> Vec<(String, Verdict)> {
     found
 }
 
-/// The verdicts of doctor itself and of each hook. An alternative that the plan expected to work and the kernel rejected is
-/// a failure, unless doctor reports that this machine lacks it. A signal that is impossible on this kernel is not a failure;
-/// the page shows whether that changed.
+/// The verdicts of doctor itself and of each hook. An alternative that the plan expected to work and the kernel
+/// rejected is a failure, unless doctor reports that this machine lacks it. A signal that is impossible on this kernel
+/// is not a failure; the page shows whether that changed.
 fn doctor(step: &Step) -> Vec<(String, Verdict)> {
     let answer = Answer::read(&step.output);
     let own = match step.exit {

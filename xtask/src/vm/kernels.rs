@@ -84,8 +84,8 @@ fn candidates<'a>(known: &'a [Package], series: &str) -> Vec<(&'a Package, Vec<&
     found
 }
 
-/// The packages with the image and modules of an image package; `None` for a package that only depends on the newest one,
-/// and if a part is not in the lists.
+/// The packages with the image and modules of an image package; `None` for a package that only depends on the newest
+/// one, and if a part is not in the lists.
 fn parts<'a>(known: &'a [Package], image: &'a Package) -> Option<Vec<&'a Package>> {
     let is_part = |name: &&String| {
         ["linux-binary-", "linux-modules-", "linux-image-"].iter().any(|prefix| name.starts_with(prefix))

@@ -1,5 +1,6 @@
-//! `cargo xtask vm`: the kernel matrix. It boots stock distribution kernels under software emulation, as many at a time as
-//! there are processors. On each it runs doctor, forces every alternative of every hook once, and runs the live tests.
+//! `cargo xtask vm`: the kernel matrix. It boots stock distribution kernels under software emulation, as many at a time
+//! as there are processors. On each it runs doctor, forces every alternative of every hook once, and runs the live
+//! tests.
 
 use std::{
     env::consts::ARCH,
@@ -241,7 +242,8 @@ pub fn alone(
     start(&kernel, &boot, &disk, &folder.join("logs"), Time::Instructions)
 }
 
-/// Writes the page if a hook changed. A newer kernel with the same hooks is no change, so a run leaves no irrelevant diff.
+/// Writes the page if a hook changed. A newer kernel with the same hooks is no change, so a run leaves no irrelevant
+/// diff.
 fn write_page(root: &Path, columns: &[Column]) -> Result<Verdict> {
     let path = root.join(PAGE);
     let before = fs::read_to_string(&path).unwrap_or_default();
@@ -269,8 +271,8 @@ fn kernels(options: &Options, folder: &Path) -> Result<Vec<Kernel>> {
     series.into_iter().map(|series| kernels::newest(&apt, &known, series, &cache)).collect()
 }
 
-/// Builds the programs of the guests: observer and, if requested, the live tests. Emulation makes unoptimised code very slow,
-/// so everything is optimised if observer starts more than once.
+/// Builds the programs of the guests: observer and, if requested, the live tests. Emulation makes unoptimised code very
+/// slow, so everything is optimised if observer starts more than once.
 fn binaries(root: &Path, wanted: &Wanted) -> Result<Binaries> {
     // Without the measuring programs, which no guest runs.
     const OPTIMISED: [&str; 3] = ["--profile", "guest", "--no-default-features"];
@@ -286,8 +288,8 @@ fn binaries(root: &Path, wanted: &Wanted) -> Result<Binaries> {
         process::run(build.args(OPTIMISED))?;
         return Ok(Binaries { observer: built.join("observer"), tests: None });
     }
-    // Both packages in one build, so that they get the same features. For a test, cargo also builds the package's programs,
-    // among them the workload.
+    // Both packages in one build, so that they get the same features. For a test, cargo also builds the package's
+    // programs, among them the workload.
     process::run(build.args(["--package", "observer-tests", "--bin", "workload"]).args(OPTIMISED))?;
     let mut command = process::cargo(root);
     command.args(["test", "--package", "observer-tests", "--test", "live", "--no-run"]).args(OPTIMISED);

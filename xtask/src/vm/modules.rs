@@ -56,7 +56,8 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Unpacks the needed modules among a kernel's `files` into `folder`, and writes their load order to its file `modules`.
+/// Unpacks the needed modules among a kernel's `files` into `folder`, and writes their load order to its file
+/// `modules`.
 ///
 /// # Errors
 /// When a module cannot be unpacked or copied.

@@ -71,8 +71,8 @@ pub fn needs_sockets(test: &str) -> bool {
         || test.contains("traffic_of_processes")
 }
 
-/// Series that also start under lockdown: the oldest kernel that is well supported, and a new one. Lockdown has the same
-/// effect on all.
+/// Series that also start under lockdown: the oldest kernel that is well supported, and a new one. Lockdown has the
+/// same effect on all.
 const LOCKED: &[&str] = &["6.1", "6.18"];
 
 const SMOKE: &str = "\

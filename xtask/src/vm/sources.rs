@@ -53,8 +53,8 @@ fn stanza(stanza: &Paragraph) -> Option<Source> {
     Some(Source { uris: words("URIs"), suites: words("Suites"), signed_by })
 }
 
-/// A sources list in the one-line format with every suite that has a kernel of the matrix, on the mirrors of the running
-/// release `codename`.
+/// A sources list in the one-line format with every suite that has a kernel of the matrix, on the mirrors of the
+/// running release `codename`.
 ///
 /// # Errors
 /// When the machine's sources name no mirror of the running release.

@@ -1,5 +1,5 @@
-//! Surveys of kernels, kept as data for the tests of plans: the output of `doctor --survey` for each start of a series, in
-//! one file.
+//! Surveys of kernels, kept as data for the tests of plans: the output of `doctor --survey` for each start of a series,
+//! in one file.
 
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -22,7 +22,8 @@ pub struct Check {
     pub verdict: Verdict,
 }
 
-/// Parses the output of a test binary that runs one test at a time without capture. A test without a verdict did not finish.
+/// Parses the output of a test binary that runs one test at a time without capture. A test without a verdict did not
+/// finish.
 pub fn of_tests(output: &str) -> Vec<(String, Verdict)> {
     let mut found: Vec<(String, Verdict)> = Vec::new();
     let mut open: Option<(String, Vec<&str>)> = None;

@@ -59,8 +59,8 @@ pub enum DiskFact {
     Pinned { inode: InodeId, pins: Pins },
 }
 
-/// What is mounted in other mount namespaces only: one mount for each filesystem, with a path that leads there from here,
-/// through the `/proc` of a process in that namespace.
+/// What is mounted in other mount namespaces only: one mount for each filesystem, with a path that leads there from
+/// here, through the `/proc` of a process in that namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignMounts {
     pub mounts: Vec<Mount>,

@@ -73,8 +73,8 @@ pub struct Rollup {
     pub lazy_free: u64,
 }
 
-/// Accounts of the machine's memory that are not in [`Machine`]: from `/proc/meminfo`, `/proc/zoneinfo`, `/proc/vmstat` and
-/// `/sys/block/zram*`. `None` if this kernel does not show them.
+/// Accounts of the machine's memory that are not in [`Machine`]: from `/proc/meminfo`, `/proc/zoneinfo`, `/proc/vmstat`
+/// and `/sys/block/zram*`. `None` if this kernel does not show them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounts {
     /// The part of the slabs that the kernel frees when memory is needed.

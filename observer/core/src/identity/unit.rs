@@ -43,8 +43,9 @@ fn container(above: &[&[u8]], part: &[u8]) -> Option<Vec<u8>> {
     id(part).or_else(|| machine(part)).or_else(|| lxc(above, part)).or_else(|| fargate(above, part))
 }
 
-/// An id of 64 hexadecimal digits: alone (`/docker/ID`, `/kubepods/…/ID`), or after the engine's name (`docker-ID.scope`,
-/// `cri-containerd-ID.scope`, `libpod-ID`, `…:cri-containerd:ID`). Slices with such an id are podman's pods.
+/// An id of 64 hexadecimal digits: alone (`/docker/ID`, `/kubepods/…/ID`), or after the engine's name
+/// (`docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID`, `…:cri-containerd:ID`). Slices with such an id are
+/// podman's pods.
 fn id(part: &[u8]) -> Option<Vec<u8>> {
     let name = part.strip_suffix(b".scope").unwrap_or(part);
     let (engine, id) = name.split_at_checked(name.len().checked_sub(64)?)?;

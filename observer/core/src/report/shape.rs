@@ -69,9 +69,9 @@ pub fn shape(report: &mut Report, request: &Request, processes: &Processes) -> R
     Ok(())
 }
 
-/// The table called `key` of `candidates`, filtered, sorted and cut as requested: the same as if all of them had been made
-/// rows and [`shape`] had done it. Without a requested order they come in that of `rank`, the smallest first. If rows are
-/// to be merged, all of them are made.
+/// The table called `key` of `candidates`, filtered, sorted and cut as requested: the same as if all of them had been
+/// made rows and [`shape`] had done it. Without a requested order they come in that of `rank`, the smallest first. If
+/// rows are to be merged, all of them are made.
 #[must_use]
 pub fn table<C: Candidate, K: Ord>(
     key: &'static str,

@@ -1,15 +1,15 @@
 //! The lower envelope of a series: growth that never came back.
 //!
-//! The examined time has [`SEGMENTS`]. The envelope of a segment is the lowest value in it and after it. The envelope of a
-//! leak rises all the time:
+//! The examined time has [`SEGMENTS`]. The envelope of a segment is the lowest value in it and after it. The envelope
+//! of a leak rises all the time:
 //!
 //! - *it does not level off*: the second half of the time has at least [`LATER_SHARE`] of the growth of the first half;
-//! - *it does not pause at the end* for longer than any time before: a cache that is just full pauses for the first time,
-//!   load that comes and goes pauses again and again;
+//! - *it does not pause at the end* for longer than any time before: a cache that is just full pauses for the first
+//!   time, load that comes and goes pauses again and again;
 //! - *it does not swing*: the growth is several times what the low points gave back meanwhile.
 //!
-//! The number of steps is returned, and not assessed. The effective number of rises (the square of their sum over the sum
-//! of their squares) is 1 for a single step of any height, and the number of segments for a line.
+//! The number of steps is returned, and not assessed. The effective number of rises (the square of their sum over the
+//! sum of their squares) is 1 for a single step of any height, and the number of segments for a line.
 
 use super::{
     history::{History, Segment},

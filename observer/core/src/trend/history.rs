@@ -1,12 +1,12 @@
 //! A series from its beginning, finer the newer it is: the basis of a verdict about minutes or hours.
 //!
 //! [`Window`](super::window::Window) is exact over the last minute. A history reaches back to the first value, at most
-//! [`REACH`], in a limited number of buckets. Of each bucket it keeps the lowest value, the last one, and how much had been
-//! asked of the kernel by then. A change that is undone within a bucket leaves no trace, which is intended: what a
+//! [`REACH`], in a limited number of buckets. Of each bucket it keeps the lowest value, the last one, and how much had
+//! been asked of the kernel by then. A change that is undone within a bucket leaves no trace, which is intended: what a
 //! collector gives back is not held.
 //!
-//! New buckets are two seconds wide. If there are more than [`BUCKETS`] of a width, the two oldest of them become one of
-//! twice that width (Datar, Gionis, Indyk and Motwani 2002, “exponential histogram”).
+//! New buckets are two seconds wide. If there are more than [`BUCKETS`] of a width, the two oldest of them become one
+//! of twice that width (Datar, Gionis, Indyk and Motwani 2002, “exponential histogram”).
 
 use std::collections::VecDeque;
 
@@ -62,8 +62,8 @@ pub struct Segment {
 const PAGE: f64 = 4096.0;
 
 impl History {
-    /// Adds that the series is `value` bytes at `at`, and that `asked` bytes have been asked of the kernel so far. A time
-    /// that is not later than the last one counts as the last one.
+    /// Adds that the series is `value` bytes at `at`, and that `asked` bytes have been asked of the kernel so far. A
+    /// time that is not later than the last one counts as the last one.
     pub fn push(&mut self, at: u64, value: f64, asked: f64) {
         if !value.is_finite() || !asked.is_finite() {
             return;

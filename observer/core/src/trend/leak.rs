@@ -1,17 +1,17 @@
 //! Whether memory is lost for good.
 //!
-//! The slope of a process's memory misleads: a collector's sawtooth rises steeply before it falls, a cache grows until it
-//! is full, a table is loaded once. Unlike these, the lower envelope of a leak ([`super::envelope`]), the memory that was
-//! never given back later, rises all the time, and in the end as fast as in the beginning. It must have done so over the
-//! whole observed life of the process, or over most of it, evenly ([`continues`]).
+//! The slope of a process's memory misleads: a collector's sawtooth rises steeply before it falls, a cache grows until
+//! it is full, a table is loaded once. Unlike these, the lower envelope of a leak ([`super::envelope`]), the memory
+//! that was never given back later, rises all the time, and in the end as fast as in the beginning. It must have done
+//! so over the whole observed life of the process, or over most of it, evenly ([`continues`]).
 //!
 //! This does not separate a leak from a cache that fills at a steady rate and is not full yet, or from a collected heap
 //! with garbage that is not worth collecting yet. Only time separates them. How long to wait depends on the cost of
 //! waiting ([`confirmation_time`]): the sooner the memory will be full, the sooner the verdict.
 //!
-//! Nor does a leak always rise in many steps. A heap with a collector, and a vector, grow by a share of what they hold. If
-//! their content grows steadily, each step is higher than the last and each pause longer, so there are only a few. They
-//! count if there was time for them, and if each brought new memory ([`steps_needed`]).
+//! Nor does a leak always rise in many steps. A heap with a collector, and a vector, grow by a share of what they hold.
+//! If their content grows steadily, each step is higher than the last and each pause longer, so there are only a few.
+//! They count if there was time for them, and if each brought new memory ([`steps_needed`]).
 
 use super::{
     envelope::{EnvelopeGrowth, Examination, LONGEST_PAUSE, MIN_GROWTH, SEGMENTS, examine, rate},
@@ -25,8 +25,8 @@ const CONFIRMATION: f64 = 900.0;
 /// The shortest, seconds: twelve segments of less time see too little of any rhythm.
 const SHORTEST_CONFIRMATION: f64 = 90.0;
 
-/// What a process takes when it starts does not predict its growth: this many seconds are ignored, or a tenth of the known
-/// time if that is less.
+/// What a process takes when it starts does not predict its growth: this many seconds are ignored, or a tenth of the
+/// known time if that is less.
 const STARTUP: f64 = 30.0;
 
 /// The confirmation time as a share of the time that is left until the limit.
@@ -36,8 +36,8 @@ const SHARE_OF_TIME_LEFT: f64 = 1.0 / 24.0;
 /// been asked for before.
 const MANY_STEPS: f64 = 4.0;
 
-/// The same for growth that asks for memory: three doublings, each twice as high as the one before, are 49/21, and a part
-/// of one may be lost between two segments.
+/// The same for growth that asks for memory: three doublings, each twice as high as the one before, are 49/21, and a
+/// part of one may be lost between two segments.
 const FEW_STEPS: f64 = 2.2;
 
 /// A few steps count while the last of them is at most this many segments ago: in a longer pause they may have ended.
@@ -46,15 +46,15 @@ const STEP_PAUSE: usize = 1;
 /// The effective number of rises of growth that was faster at first.
 const EVEN: f64 = 8.0;
 
-/// Growth that was faster at first continues if the second half of the life has at least this share of the growth of the
-/// first half.
+/// Growth that was faster at first continues if the second half of the life has at least this share of the growth of
+/// the first half.
 const SLOWED: f64 = 0.2;
 
 /// Bytes asked of the kernel over bytes of growth: below it, the growth is in memory that had been asked for before.
 const ASKS: f64 = 0.3;
 
-/// More bytes than an allocator asks for in advance. Beyond it, memory that had been asked for before is a pool (a buffer
-/// cache, the memory of a virtual machine) that is used for the first time, and no leak.
+/// More bytes than an allocator asks for in advance. Beyond it, memory that had been asked for before is a pool (a
+/// buffer cache, the memory of a virtual machine) that is used for the first time, and no leak.
 const POOL: f64 = 64.0 * 1024.0 * 1024.0;
 
 /// The rate of a whole life is known after this many windows.
@@ -147,11 +147,11 @@ fn is_even(growth: &EnvelopeGrowth) -> bool {
     growth.steps >= EVEN && growth.recent >= growth.early
 }
 
-/// The growth of the later part of a life that as a `whole` levels off, if it continues: the first collection of a heap, or
-/// an arena, must not hide a later leak forever.
+/// The growth of the later part of a life that as a `whole` levels off, if it continues: the first collection of a
+/// heap, or an arena, must not hide a later leak forever.
 ///
-/// That part is always seven tenths of the life, and must be as even as a line: growth that slows down forever, like the
-/// logarithm of time or its root, levels off in that part as well.
+/// That part is always seven tenths of the life, and must be as even as a line: growth that slows down forever, like
+/// the logarithm of time or its root, levels off in that part as well.
 fn continues(history: &History, now: u64, known: f64, whole: &EnvelopeGrowth) -> Option<EnvelopeGrowth> {
     let later = known * std::f64::consts::FRAC_1_SQRT_2;
     if later < CONFIRMATION || whole.recent < SLOWED * whole.early {

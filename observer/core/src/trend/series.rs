@@ -17,8 +17,8 @@ impl Series {
         Self { window: Window::new(seconds), history: History::default() }
     }
 
-    /// Adds that it holds `value` bytes since `at`, and that `asked` bytes were asked of the kernel and not given back while
-    /// it was observed. If that is not known, `asked` is always the same.
+    /// Adds that it holds `value` bytes since `at`, and that `asked` bytes were asked of the kernel and not given back
+    /// while it was observed. If that is not known, `asked` is always the same.
     pub fn push(&mut self, at: u64, value: f64, asked: f64) {
         self.window.push(at, value);
         self.history.push(at, value, asked);

@@ -1,15 +1,15 @@
 //! How fast a series rises or falls: a rate with a 95 % interval.
 //!
-//! Successive values of a process's memory or of a file's size are not independent: what is high now is high in a second.
-//! An interval that ignores this is several times too narrow and finds growth in every slow wave. So there are two models,
-//! and the autocorrelation of the values decides between them:
+//! Successive values of a process's memory or of a file's size are not independent: what is high now is high in a
+//! second. An interval that ignores this is several times too narrow and finds growth in every slow wave. So there are
+//! two models, and the autocorrelation of the values decides between them:
 //!
 //! - *values that vary about a line*: the median of the slopes between all pairs of points (Theil 1950, Sen 1968),
 //!   which one outlier cannot move; its interval by the ranks of those slopes, with the variance of Kendall's S raised
 //!   for the lag-1 autocorrelation of the residuals (Yue and Wang 2004).
 //! - *values that are sums of steps*, such as memory that requests leak or a cache fills: the mean of the changes, its
-//!   interval by Student's t. It is right for a random walk with drift, and too wide, never too narrow, for a series that
-//!   returns to a line. A single jump of any height is no trend.
+//!   interval by Student's t. It is right for a random walk with drift, and too wide, never too narrow, for a series
+//!   that returns to a line. A single jump of any height is no trend.
 //!
 //! The cost is limited: a series is resampled to at most [`POINTS`] points, and a constant one costs one comparison a
 //! sample.
@@ -22,14 +22,14 @@ pub const POINTS: usize = 40;
 /// The fewest seconds that a trend needs; half the window if that is less.
 pub const SECONDS: f64 = 10.0;
 
-/// From this lag-1 autocorrelation of the residuals on, values count as sums of steps: above it, 40 points have only a few
-/// independent ones, and the rank interval loses its 95 %.
+/// From this lag-1 autocorrelation of the residuals on, values count as sums of steps: above it, 40 points have only a
+/// few independent ones, and the rank interval loses its 95 %.
 const SUMS_OF_STEPS: f64 = 0.6;
 
 /// Standard errors (one over the root of the number of points) by which the autocorrelation must stay below
 /// [`SUMS_OF_STEPS`]: few points cannot show that successive values are independent. Chosen by measurement, see the
-/// tests: intervals contain the truth in 95 % or more of autoregressive series of a minute (91 % of random walks) and 88 %
-/// of those of 12 seconds, and a leak is found as early as without.
+/// tests: intervals contain the truth in 95 % or more of autoregressive series of a minute (91 % of random walks) and
+/// 88 % of those of 12 seconds, and a leak is found as early as without.
 const MARGIN: f64 = 1.5;
 
 /// 97.5 % quantile of the normal distribution.
@@ -137,8 +137,8 @@ pub(super) fn student(freedom: f64) -> f64 {
     NORMAL + 2.37 / freedom + 2.82 / freedom.powi(2) + 2.6 / freedom.powi(3)
 }
 
-/// Lag-1 autocorrelation of the residuals about a line of slope `rate`, by their ranks, so that an outlier weighs as much as
-/// any point; corrected for the bias of fitting a line to a short series.
+/// Lag-1 autocorrelation of the residuals about a line of slope `rate`, by their ranks, so that an outlier weighs as
+/// much as any point; corrected for the bias of fitting a line to a short series.
 fn autocorrelation(points: &[(f64, f64)], rate: f64) -> f64 {
     let n = points.len() as f64;
     let ranks = ranks(points.iter().map(|(at, value)| value - rate * at).collect());

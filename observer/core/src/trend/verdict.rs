@@ -1,10 +1,10 @@
 //! The verdict about a series of bytes, in one word, and its evidence in one sentence.
 //!
-//! There are two questions: where the series is going ([`assess`], over the requested window), and, if it is known for long
-//! enough, whether that will ever end ([`assess_life`], over all of it; see `leak.rs`).
+//! There are two questions: where the series is going ([`assess`], over the requested window), and, if it is known for
+//! long enough, whether that will ever end ([`assess_life`], over all of it; see `leak.rs`).
 //!
-//! A verdict does not know why something grows. A cache that fills at a steady rate for longer than the confirmation time
-//! is called a leak, until it is full. How often this and other mistakes happen is measured: docs/leaks.md.
+//! A verdict does not know why something grows. A cache that fills at a steady rate for longer than the confirmation
+//! time is called a leak, until it is full. How often this and other mistakes happen is measured: docs/leaks.md.
 
 use super::{
     envelope::{self, EnvelopeGrowth},
@@ -15,18 +15,19 @@ use super::{
 };
 use crate::units;
 
-/// Changes below this, and below [`NOISE_SHARE`], do not count: the kernel counts resident pages per CPU in batches of 32
-/// and more, so an idle process seems to change by 128 KiB (32 pages of 4 KiB).
+/// Changes below this, and below [`NOISE_SHARE`], do not count: the kernel counts resident pages per CPU in batches of
+/// 32 and more, so an idle process seems to change by 128 KiB (32 pages of 4 KiB).
 pub const NOISE_BYTES: f64 = 128.0 * 1024.0;
 
 /// See [`NOISE_BYTES`]: for a small process, 128 KiB can be much, so a change must be small in proportion too.
 pub const NOISE_SHARE: f64 = 0.005;
 
-/// The smallest share of the growth that the second half of the window has if a series still grows. Steady growth has half.
+/// The smallest share of the growth that the second half of the window has if a series still grows. Steady growth has
+/// half.
 const STILL: f64 = 0.1;
 
-/// The second half of growth that becomes faster has at least so many times the first half's: a line has as much in both,
-/// give or take what its segments cut off.
+/// The second half of growth that becomes faster has at least so many times the first half's: a line has as much in
+/// both, give or take what its segments cut off.
 const FASTER: f64 = 1.25;
 
 /// The number of segments in a window, for comparing their low points: ten seconds each in a window of a minute.
@@ -219,8 +220,8 @@ fn is_noise(change: f64, level: f64) -> bool {
     change.abs() < NOISE_BYTES && change.abs() < NOISE_SHARE * level
 }
 
-/// The part of `change` in the second half of the known time, if the change has stopped: neither the value nor its low points
-/// continued in the same direction.
+/// The part of `change` in the second half of the known time, if the change has stopped: neither the value nor its low
+/// points continued in the same direction.
 fn stopped(window: &Window, now: u64, lows: &[f64], change: f64, sign: f64) -> Option<f64> {
     let begin = window.begin(now)?;
     let recent = (window.value_at(now)? - window.value_at(begin + (now - begin) / 2)?) * sign;

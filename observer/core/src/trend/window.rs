@@ -1,11 +1,11 @@
 //! A series of values over the last seconds: its values, its growth, its shape.
 //!
-//! Only changes are stored: a value holds until the next one. Time is the boot clock in nanoseconds and always an argument.
-//! It continues while the machine sleeps, so a rate over a sleep is a rate over all of it. A change between two samples
-//! that is undone leaves no trace.
+//! Only changes are stored: a value holds until the next one. Time is the boot clock in nanoseconds and always an
+//! argument. It continues while the machine sleeps, so a rate over a sleep is a rate over all of it. A change between
+//! two samples that is undone leaves no trace.
 //!
-//! Memory is limited: a sixtieth of the window keeps only its lowest, its highest and its last sample. So extremes and the
-//! ends are exact at any rate of samples, and there are at most some 190 samples.
+//! Memory is limited: a sixtieth of the window keeps only its lowest, its highest and its last sample. So extremes and
+//! the ends are exact at any rate of samples, and there are at most some 190 samples.
 
 use std::collections::VecDeque;
 
@@ -49,8 +49,8 @@ impl Window {
         self.length as f64 / 1e9
     }
 
-    /// Adds that the series has been `value` since `at`. A value for a time that is not later than the last one's replaces
-    /// that one. A value that is not finite is ignored.
+    /// Adds that the series has been `value` since `at`. A value for a time that is not later than the last one's
+    /// replaces that one. A value that is not finite is ignored.
     pub fn push(&mut self, at: u64, value: f64) {
         if !value.is_finite() {
             return;
@@ -109,8 +109,8 @@ impl Window {
         Some(self.value_at(now)? - self.value_at(begin)?)
     }
 
-    /// Change per second from `previous` to `now`, the last interval, or since the first sample if that is later. `None` until
-    /// there are two times.
+    /// Change per second from `previous` to `now`, the last interval, or since the first sample if that is later.
+    /// `None` until there are two times.
     pub fn rate(&self, previous: u64, now: u64) -> Option<f64> {
         let previous = previous.max(self.samples.front()?.at);
         if now <= previous {
@@ -119,8 +119,8 @@ impl Window {
         Some((self.value_at(now)? - self.value_at(previous)?) / ((now - previous) as f64 / 1e9))
     }
 
-    /// The series at `points` evenly spaced times of the window, the last of them `now`. There are fewer if the series is
-    /// shorter: nothing is made up before the first sample.
+    /// The series at `points` evenly spaced times of the window, the last of them `now`. There are fewer if the series
+    /// is shorter: nothing is made up before the first sample.
     pub fn sparkline(&self, now: u64, points: usize) -> Vec<f64> {
         let steps = (points.max(2) - 1) as u64;
         (0..=steps)
@@ -147,9 +147,9 @@ impl Window {
         self.samples.range(first..).take_while(move |sample| sample.at <= to)
     }
 
-    /// The series as at most `most` evenly spaced points (seconds since the window began, value), about as many as there were
-    /// readings. Between two readings it is a line; between two changes that are further apart it is constant until the
-    /// last reading before the second.
+    /// The series as at most `most` evenly spaced points (seconds since the window began, value), about as many as
+    /// there were readings. Between two readings it is a line; between two changes that are further apart it is
+    /// constant until the last reading before the second.
     pub fn resampled(&self, now: u64, most: usize) -> Vec<(f64, f64)> {
         let Some(begin) = self.begin(now).filter(|begin| *begin < now) else { return Vec::new() };
         let interval = self.reading_interval(now - begin);

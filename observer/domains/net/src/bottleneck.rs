@@ -3,12 +3,12 @@
 //! The checks run in this order, because each answer hides those after it:
 //!
 //! 1. Data has arrived, and the process reads nothing of it.
-//! 2. The kernel counts for how long the receiver's window or the send buffer stopped the sender. A large part of the time
-//!    makes it the bottleneck.
-//! 3. Data waits to be sent all the time, so the network is the bottleneck: losses, where segments were lost without a queue
-//!    in the path; otherwise the rate of the narrowest link.
-//! 4. No data waits. Where both sides send in turn, most of the time passes in round trips, on the peer's turn, or on this
-//!    side's turn. Where only this side sends, it is application-limited.
+//! 2. The kernel counts for how long the receiver's window or the send buffer stopped the sender. A large part of the
+//!    time makes it the bottleneck.
+//! 3. Data waits to be sent all the time, so the network is the bottleneck: losses, where segments were lost without a
+//!    queue in the path; otherwise the rate of the narrowest link.
+//! 4. No data waits. Where both sides send in turn, most of the time passes in round trips, on the peer's turn, or on
+//!    this side's turn. Where only this side sends, it is application-limited.
 //!
 //! What cannot be seen: why received data does not come faster. Only its sender knows that. Here it is only known
 //! whether this side reads too slowly.

@@ -34,8 +34,8 @@ const RECEIVED_PROGRAMS: &[Attachment] =
 /// The limitation of attaching to the functions that send.
 const SPLICED: &str = "bytes that sendfile and splice send over UDP or a shared TCP socket are attributed to the socket's first user";
 
-/// The domain's hooks. Events come first: a connection that is opened during the first scan is then known to be new, and
-/// one that the first scan finds without such an event is older.
+/// The domain's hooks. Events come first: a connection that is opened during the first scan is then known to be new,
+/// and one that the first scan finds without such an event is older.
 pub const HOOKS: &[Hook] = &[
     Hook {
         name: LIFE,

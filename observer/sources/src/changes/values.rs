@@ -1,7 +1,7 @@
 //! The last fact of every slot.
 //!
-//! There is one for each thing, so the memory beside a fact is small. Its slot is not stored: it follows from the fact. A
-//! fact about a socket, of which there can be hundreds of thousands, is stored as its handle.
+//! There is one for each thing, so the memory beside a fact is small. Its slot is not stored: it follows from the fact.
+//! A fact about a socket, of which there can be hundreds of thousands, is stored as its handle.
 
 use std::{borrow::Cow, hash::BuildHasher as _};
 

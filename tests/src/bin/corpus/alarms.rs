@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 
 use crate::replayed;
 
-/// Prints each process with the verdict `leak`, and the number and observed time of all processes, without the ids in `lists`
-/// (which `corpus record` writes next to its whole recordings).
+/// Prints each process with the verdict `leak`, and the number and observed time of all processes, without the ids in
+/// `lists` (which `corpus record` writes next to its whole recordings).
 pub fn count(recording: &Path, lists: &[&str]) -> Result<()> {
     let mut others = BTreeSet::new();
     for list in lists {

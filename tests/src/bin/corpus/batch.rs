@@ -42,7 +42,8 @@ pub struct Running {
     pub pid: Option<u32>,
 }
 
-/// Runs these for `length` and records to `recording`. Returns the process id of each run that reached the end, by name.
+/// Runs these for `length` and records to `recording`. Returns the process id of each run that reached the end, by
+/// name.
 pub fn record(
     runs: &[Run],
     length: Duration,

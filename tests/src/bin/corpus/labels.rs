@@ -1,8 +1,8 @@
 //! Checks labels: each program gets the load of several runs in less time, and its memory is sampled.
 //!
 //! Unbounded growth continues with the requests. A program with a bound, or without growth, stops growing after enough
-//! requests. The check reads the memory of the process (`/proc/PID/status`), not the verdict. It cannot see a bound in time that
-//! is longer than the interval between two samples.
+//! requests. The check reads the memory of the process (`/proc/PID/status`), not the verdict. It cannot see a bound in
+//! time that is longer than the interval between two samples.
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +23,8 @@ use crate::{
 const FASTER: f64 = 16.0;
 /// The first sample is after the requests of this many seconds of a run, each next one after four times as many.
 const FIRST: f64 = 100.0;
-/// The least number of samples. One more is taken if these contradict the label, because a cache may fill slowly, and a heap may
-/// grow in large steps.
+/// The least number of samples. One more is taken if these contradict the label, because a cache may fill slowly, and a
+/// heap may grow in large steps.
 const SAMPLES: usize = 3;
 /// The number of parallel programs.
 const PARALLEL: usize = 100;

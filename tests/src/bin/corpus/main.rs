@@ -1,13 +1,13 @@
 //! Records the corpus, and measures the verdicts on it. `cargo xtask corpus` runs this.
 //!
-//! `corpus record [PART]`: runs every workload of a part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml` in
-//! `tests/corpus/`), or of all, and writes `tests/corpus/recordings/`.
-//! `corpus try PART SECONDS WORDS`: runs those with names that contain WORDS, and keeps nothing.
-//! `corpus labels PART [WORD…]`: checks labels without the verdicts, of all runs or of those with a WORD in their names.
-//! `corpus eval [--untouched]`: prints the figures; without the flag only of the parts that the algorithm was built on.
-//! `corpus alarms RECORDING [LIST…]`: prints the verdicts `leak` on a machine without a planted leak.
-//! `corpus cut WHOLE LIST TO`: cuts a whole recording to the processes of a list, as `record` writes both to `target/`.
-//! `corpus series RECORDING`: prints the series of each process: time, resident bytes, mapped bytes, rate and its interval.
+//! `corpus record [PART]`: runs every workload of a part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml`
+//! in `tests/corpus/`), or of all, and writes `tests/corpus/recordings/`. `corpus try PART SECONDS WORDS`: runs those
+//! with names that contain WORDS, and keeps nothing. `corpus labels PART [WORD…]`: checks labels without the verdicts,
+//! of all runs or of those with a WORD in their names. `corpus eval [--untouched]`: prints the figures; without the
+//! flag only of the parts that the algorithm was built on. `corpus alarms RECORDING [LIST…]`: prints the verdicts
+//! `leak` on a machine without a planted leak. `corpus cut WHOLE LIST TO`: cuts a whole recording to the processes of a
+//! list, as `record` writes both to `target/`. `corpus series RECORDING`: prints the series of each process: time,
+//! resident bytes, mapped bytes, rate and its interval.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, process::ExitCode, time::Duration};
 

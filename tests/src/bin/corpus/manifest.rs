@@ -1,5 +1,5 @@
-//! The manifests in `tests/corpus/`, one per part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml`): programs, loads
-//! and labels.
+//! The manifests in `tests/corpus/`, one per part (`build.toml`, `second.toml`, `third.toml`, `untouched.toml`):
+//! programs, loads and labels.
 
 use std::{
     collections::BTreeMap,

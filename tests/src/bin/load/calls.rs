@@ -1,8 +1,9 @@
 //! Times single system calls.
 //!
-//! `load calls FOLDER` reads `NAME MILLISECONDS`, repeats the call for that long in batches of about a millisecond, and answers
-//! with the lower quartile of the batches, in nanoseconds of processor time per call, and the number of calls. Other work on the
-//! machine is not included. Work of the kernel for the call (the other end of a loopback connection) is.
+//! `load calls FOLDER` reads `NAME MILLISECONDS`, repeats the call for that long in batches of about a millisecond, and
+//! answers with the lower quartile of the batches, in nanoseconds of processor time per call, and the number of calls.
+//! Other work on the machine is not included. Work of the kernel for the call (the other end of a loopback connection)
+//! is.
 
 use std::{
     fs::{self, File},

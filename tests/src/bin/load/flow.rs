@@ -98,8 +98,8 @@ fn short(address: &str, end: Instant) -> Result<(u64, u64)> {
     Ok((count, count * SHORT as u64))
 }
 
-/// A ping-pong; the unit is a round trip. Both sides run on one processor, because the wake-up of another one, especially in a
-/// virtual machine, takes longer than the overhead of any tool, and depends on other work of the tools.
+/// A ping-pong; the unit is a round trip. Both sides run on one processor, because the wake-up of another one,
+/// especially in a virtual machine, takes longer than the overhead of any tool, and depends on other work of the tools.
 fn ping(address: &str, end: Instant) -> Result<(u64, u64)> {
     pin::to_last_processor()?;
     let mut stream = TcpStream::connect(address)?;

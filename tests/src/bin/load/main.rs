@@ -1,6 +1,7 @@
 //! Loads for the benchmark. Each counts its own truth.
 //!
-//! `load KIND [ARGUMENT…]` has the protocol of a workload: it reports that it is ready, reads lines, and ends with its input.
+//! `load KIND [ARGUMENT…]` has the protocol of a workload: it reports that it is ready, reads lines, and ends with its
+//! input.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! A minute of a busy machine, byte for byte as it crosses the kernel boundary, the same in every run.
 //!
-//! It is synthetic: the records have the layout of this version's kernel side, and invented names. Some processes live for a
-//! second. Of the others, some grow, some transfer bytes, and most do little.
+//! It is synthetic: the records have the layout of this version's kernel side, and invented names. Some processes live
+//! for a second. Of the others, some grow, some transfer bytes, and most do little.
 
 use observer_common::{
     disk::{

@@ -3,24 +3,27 @@
 //! `workload disk files FOLDER` reads one command per line, where a name is that of a file in the folder:
 //!
 //! - `open NAME`, `append NAME`: makes and opens it; `tmpfile NAME`: creates one without a name in the folder
-//! - `deep NAME LENGTH`: creates it in nested folders with a path of this length, opens and deletes it, and answers with the path
+//! - `deep NAME LENGTH`: creates it in nested folders with a path of this length, opens and deletes it, and answers
+//!   with the path
 //! - `many NAME COUNT BYTES`: creates COUNT files of BYTES bytes, each called NAME and a number; the answer has the
 //!   number of files `made` so far, and the reason if it could not create all of them (`refused`)
 //! - `name NAME`: gives a file without a name this one
 //! - `recreate NAME`: creates another file with that name
-//! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (adds a second name and removes the first)
+//! - `delete NAME`, `delete-uring NAME` (by io_uring), `replace NAME` (renames another file over it), `link NAME` (adds
+//!   a second name and removes the first)
 //! - `write NAME WAY BYTES`: see [`write_paths`]; `try NAME WAY BYTES`: the same, or the reason as `refused`
 //! - `clone NAME FROM`: creates and opens it, with the blocks of another open file
 //! - `stat NAME`: only the truth; `sync NAME`: the same after write-back
-//! - `dup NAME [TIMES]`, `undup NAME` (one descriptor stays), `thread NAME` (moves it to a thread with its own descriptor table),
-//!   `map NAME` (maps it and closes the descriptor), `register NAME` (the same with an io_uring instance), `send NAME` (sends
-//!   it through a unix socket without a reader, and closes it), `loop NAME` (the same with a loop device),
-//!   `close NAME` (closes every holder)
+//! - `dup NAME [TIMES]`, `undup NAME` (one descriptor stays), `thread NAME` (moves it to a thread with its own
+//!   descriptor table), `map NAME` (maps it and closes the descriptor), `register NAME` (the same with an io_uring
+//!   instance), `send NAME` (sends it through a unix socket without a reader, and closes it), `loop NAME` (the same
+//!   with a loop device), `close NAME` (closes every holder)
 //! - `run NAME`: creates an executable, and deletes it while a process runs it
 //! - `swap NAME`: tries to delete a swap file, and to swap to it after its deletion; answers with the error of
 //!   each (`delete`, `swap`), and stops swapping to it
 //! - `memfd NAME`, `shm NAME`, `zero NAME`: memory that looks like a deleted file
-//! - `child` starts a process that inherits everything and runs the rest of a line after `child`: `child write NAME WAY BYTES`
+//! - `child` starts a process that inherits everything and runs the rest of a line after `child`: `child write NAME WAY
+//!   BYTES`
 //!
 //! `workload disk crowd FOLDER COUNT` holds COUNT descriptors of live files and one of a deleted file: see [`crowd`];
 //! `workload disk stalled FOLDER` is a filesystem that hangs: see [`stalled`].

@@ -1,7 +1,7 @@
 //! A workload that makes every kind of kernel memory grow: more of each at every `step`, none of it released.
 //!
-//! All kinds grow until the end, because growth of a slab cache is only seen at its next read, which a slow machine does once
-//! in half a minute.
+//! All kinds grow until the end, because growth of a slab cache is only seen at its next read, which a slow machine
+//! does once in half a minute.
 
 use std::{
     io::{Read as _, Write as _},
@@ -16,8 +16,8 @@ use serde_json::json;
 /// Address space of one page table: one touched page in each costs a page of tables.
 const TABLE: usize = 2 << 20;
 const PAGE: usize = 4096;
-/// Amounts per step; a thread costs a kernel stack and a task. A minute with four steps a second takes half a gigabyte, and a
-/// quarter of a process's mappings.
+/// Amounts per step; a thread costs a kernel stack and a task. A minute with four steps a second takes half a gigabyte,
+/// and a quarter of a process's mappings.
 const TABLES: usize = 100;
 const THREADS: usize = 15;
 const SENT: usize = 256 << 10;

@@ -1,5 +1,5 @@
-//! Workloads of the net domain. Each does its whole work at `step`, and then answers with the bytes that each of its processes
-//! sent and received.
+//! Workloads of the net domain. Each does its whole work at `step`, and then answers with the bytes that each of its
+//! processes sent and received.
 
 use std::{
     io::{Read as _, Write as _},
@@ -78,8 +78,8 @@ fn ending_early(mut processes: Processes) -> Result<()> {
     Ok(())
 }
 
-/// One process with both ends of a connection, which exists before it is ready. Each step sends a mebibyte in one direction
-/// and a tenth of it back. `port` names the connection.
+/// One process with both ends of a connection, which exists before it is ready. Each step sends a mebibyte in one
+/// direction and a tenth of it back. `port` names the connection.
 fn own() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut client = TcpStream::connect(listener.local_addr()?)?;

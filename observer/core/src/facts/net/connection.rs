@@ -45,8 +45,8 @@ pub struct ConnectionFact {
     pub state: u8,
     pub counters: Counters,
     pub measures: TcpMeasures,
-    /// `None` for a closed connection, and in recordings of versions that did not read them. Recordings keep them beside
-    /// the other members (`recorded.rs`).
+    /// `None` for a closed connection, and in recordings of versions that did not read them. Recordings keep them
+    /// beside the other members (`recorded.rs`).
     #[serde(skip)]
     pub times: Option<TcpTimes>,
 }

@@ -8,8 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// An address and a port: a [`SocketAddr`] without the scope and the label of IPv6, which no fact has. It takes five eighths
-/// of the memory, and recordings hold it as one.
+/// An address and a port: a [`SocketAddr`] without the scope and the label of IPv6, which no fact has. It takes five
+/// eighths of the memory, and recordings hold it as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "SocketAddr", into = "SocketAddr")]
 pub struct Endpoint {

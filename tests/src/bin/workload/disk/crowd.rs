@@ -16,8 +16,8 @@ use super::{pipe, truth_of};
 /// Descriptors for a process's own use.
 const OWN: usize = 64;
 
-/// Opens this many descriptors of live files, in as many processes as the limit requires. The process that starts last has the
-/// deleted file at its highest descriptor.
+/// Opens this many descriptors of live files, in as many processes as the limit requires. The process that starts last
+/// has the deleted file at its highest descriptor.
 pub fn run(folder: &Path, count: usize) -> Result<()> {
     let each = limit()? - OWN;
     let path = folder.join("crowd");

@@ -84,8 +84,8 @@ pub fn run(path: &Path) -> Result<(Elsewhere, File)> {
     Ok((Elsewhere::Program(program), file))
 }
 
-/// Swaps to the file at `path`, which is `file` and all zeroes, and returns the kernel's error for deleting it meanwhile. Then
-/// deletes it, and returns the error for swapping to it. Both are null without an error.
+/// Swaps to the file at `path`, which is `file` and all zeroes, and returns the kernel's error for deleting it
+/// meanwhile. Then deletes it, and returns the error for swapping to it. Both are null without an error.
 pub fn swap(path: &Path, file: &File) -> Result<Value> {
     const PAGES: u32 = 64;
     // SAFETY: a call without memory.

@@ -49,8 +49,8 @@ pub fn run(folder: &Path) -> Result<()> {
     // The server ends with this process. That closes the device, and waiting requests fail.
     let serving = std::thread::spawn(move || serve(server));
     let path = folder.join("file");
-    // After one ENOSYS for close, the kernel sends no more such requests. Otherwise a killed process would wait for itself
-    // forever, because its device is closed only after its files.
+    // After one ENOSYS for close, the kernel sends no more such requests. Otherwise a killed process would wait for
+    // itself forever, because its device is closed only after its files.
     drop(File::open(&path)?);
     let file = File::open(&path)?;
     std::fs::remove_file(&path)?;

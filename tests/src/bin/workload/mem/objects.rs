@@ -16,7 +16,8 @@ use serde_json::json;
 
 const STEP: usize = 8 << 20;
 
-/// Grows objects of `kind` and keeps them: a file at `path`, a memfd, segments, descriptors in flight, unread bytes, rings.
+/// Grows objects of `kind` and keeps them: a file at `path`, a memfd, segments, descriptors in flight, unread bytes,
+/// rings.
 pub fn run(kind: &str, path: Option<&str>) -> Result<()> {
     let mut objects = Objects::new(kind, path)?;
     tell(json!({"ready": true}));

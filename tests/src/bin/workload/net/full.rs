@@ -20,8 +20,8 @@ pub fn run(what: &str) -> Result<()> {
     }
 }
 
-/// A listener with a full queue that accepts nothing. Each step makes more connections, which are dropped, closes them so that
-/// none is retried, and answers with the kernel's counts of this network namespace.
+/// A listener with a full queue that accepts nothing. Each step makes more connections, which are dropped, closes them
+/// so that none is retried, and answers with the kernel's counts of this network namespace.
 fn queue() -> Result<()> {
     let listener = TcpListener::from(short_queue(1)?);
     let address = listener.local_addr()?;

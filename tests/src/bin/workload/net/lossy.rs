@@ -1,5 +1,5 @@
-//! Transfers over an emulated link that loses packets in both directions. Each end reports its bytes, and the bytes that the
-//! kernel retransmitted.
+//! Transfers over an emulated link that loses packets in both directions. Each end reports its bytes, and the bytes
+//! that the kernel retransmitted.
 
 use std::{
     io::{Read as _, Write as _},
@@ -28,8 +28,8 @@ const CHUNKS: usize = 48;
 /// The offset of `bytes_retrans` in `TCP_INFO`; it is new in Linux 4.19 and missing in the C library.
 const BYTES_RETRANS: usize = 208;
 
-/// Two transfers over one link that loses `percent` of the packets. The first connection stays half open, so that the kernel's
-/// count can be read. The second is closed while most of its data is unsent.
+/// Two transfers over one link that loses `percent` of the packets. The first connection stays half open, so that the
+/// kernel's count can be read. The second is closed while most of its data is unsent.
 pub fn run(percent: &str) -> Result<()> {
     let loss = percent.parse::<f64>().context("a percentage is a number")? / 100.0;
     tell(serde_json::json!({"ready": true}));

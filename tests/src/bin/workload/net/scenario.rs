@@ -1,5 +1,5 @@
-//! Scenarios over an emulated link: started by `step`. Each later line is answered with the counters of the link since the last
-//! one.
+//! Scenarios over an emulated link: started by `step`. Each later line is answered with the counters of the link since
+//! the last one.
 
 use std::time::{Duration, Instant};
 

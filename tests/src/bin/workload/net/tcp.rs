@@ -496,7 +496,8 @@ fn loopback(port: u16) -> libc::sockaddr_in {
     address
 }
 
-/// A process that writes, closes and exits while most of its data is unsent, because the peer does not read before its exit.
+/// A process that writes, closes and exits while most of its data is unsent, because the peer does not read before its
+/// exit.
 pub fn ending_early(processes: &mut Processes) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
