@@ -126,7 +126,12 @@ pub trait Decode {
     ///
     /// # Errors
     /// When the bytes are not whole records.
-    fn part(&mut self, _program: ProgramName, _bytes: &[u8], _out: &mut Decoded) -> Result<usize, Malformed> {
+    fn scan_part(
+        &mut self,
+        _program: ProgramName,
+        _bytes: &[u8],
+        _out: &mut Decoded,
+    ) -> Result<usize, Malformed> {
         Ok(0)
     }
 
@@ -136,14 +141,14 @@ pub trait Decode {
         &mut []
     }
 
-    /// Takes everything that the iterator program `program` wrote in one scan, except what [`Self::part`] has taken.
+    /// Takes everything that the iterator program `program` wrote in one scan, except what [`Self::scan_part`] has taken.
     ///
     /// # Errors
     /// When the bytes are not whole records.
-    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
+    fn scan(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed>;
 
     /// Every scan of a report has reached its end: what no scan found may be forgotten.
-    fn passed(&mut self, _out: &mut Decoded) {}
+    fn scans_completed(&mut self, _out: &mut Decoded) {}
 
     /// Takes an entry of a map, which [`Decoded::read`] requested, or which was found when all entries were read after
     /// a loss.
@@ -234,9 +239,9 @@ pub struct ScanPlan<'a> {
     /// Whether everything is reported, and not only changes.
     pub whole: bool,
     /// Whether the on-demand hooks are attached.
-    pub attended: bool,
+    pub on_demand_attached: bool,
     /// Whether something is missed that another scan may find.
-    pub missed: bool,
+    pub has_missing: bool,
     /// The host queries of the previous report.
     pub queries: &'a HostQueries,
 }
@@ -247,7 +252,7 @@ impl ScanPlan<'_> {
     pub const fn usual(self, kind: HookKind) -> bool {
         match kind {
             HookKind::Scan => true,
-            HookKind::ScanOnDemand => self.first || self.missed,
+            HookKind::ScanOnDemand => self.first || self.has_missing,
             HookKind::ScanRarely => self.first && self.queries.thorough,
             HookKind::Event | HookKind::EventOnDemand => false,
         }

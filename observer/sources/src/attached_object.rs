@@ -126,19 +126,19 @@ impl AttachedObject {
         let mut plan = ScanPlan {
             first: !self.started,
             whole: self.is_whole(),
-            attended: self.object.has_attached_on_demand(),
-            missed: false,
+            on_demand_attached: self.object.has_attached_on_demand(),
+            has_missing: false,
             queries,
         };
         let mut complete = self.run_kind(HookKind::Scan, plan, changes, out);
         // What one scan no longer finds another may find: it is gone only if none does.
-        plan.missed = changes.seeks();
+        plan.has_missing = changes.has_missing();
         complete &= self.run_kind(HookKind::ScanOnDemand, plan, changes, out);
         complete &= self.run_kind(HookKind::ScanRarely, plan, changes, out);
         changes.settle(out);
         if complete {
             let mut decoded = Decoded::default();
-            self.decoder.passed(&mut decoded);
+            self.decoder.scans_completed(&mut decoded);
             self.settle(decoded, changes, out);
         }
         self.started = true;
@@ -201,14 +201,14 @@ impl AttachedObject {
         let mut decoded = Decoded::default();
         let (bytes, ended) = match self.object.open_scan(program) {
             Ok(file) => read_iterator(file, |bytes| {
-                let taken = self.decoder.part(program, bytes, &mut decoded);
+                let taken = self.decoder.scan_part(program, bytes, &mut decoded);
                 changes.compact(self.decoder.fresh());
                 taken
             }),
             Err(_) => (Vec::new(), false),
         };
         let bytes = self.reader.complete(program, bytes);
-        let complete = self.decoder.pass(program, &bytes, &mut decoded).is_ok() && ended;
+        let complete = self.decoder.scan(program, &bytes, &mut decoded).is_ok() && ended;
         if let Some(left) = decoded.left.take() {
             self.reader.take(left, &mut decoded.facts);
         }

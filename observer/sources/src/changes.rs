@@ -109,7 +109,7 @@ impl Changes {
     }
 
     /// Whether something is missed that a scan on demand may still find.
-    pub fn seeks(&self) -> bool {
+    pub fn has_missing(&self) -> bool {
         self.missed.iter().any(|slot| self.unfound(slot).is_some_and(|(_, fact)| fact.may_be_elsewhere()))
     }
 

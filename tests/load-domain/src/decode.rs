@@ -22,7 +22,7 @@ impl Decode for LoadDecoder {
         Err(Malformed { text: format!("a record of {} bytes, and load has none", bytes.len()) })
     }
 
-    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    fn scan(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         let mut processes: BTreeMap<TaskId, (u64, u64)> = BTreeMap::new();
         for ThreadRecord { task, ran, ended } in bytes::records(program, bytes)? {
             let (living, gone) = processes.entry(task.id).or_insert_with(|| {
@@ -56,8 +56,8 @@ mod tests {
         let task = TaskRecord { id: TaskId { start: 5, tgid: 42 }, ..TaskRecord::default() };
         let threads = [ThreadRecord { task, ran: 10, ended: 7 }, ThreadRecord { task, ran: 100, ended: 7 }];
         let mut out = Decoded::default();
-        LoadDecoder.pass(THREAD, threads.as_bytes(), &mut out).expect("whole records");
+        LoadDecoder.scan(THREAD, threads.as_bytes(), &mut out).expect("whole records");
         assert_eq!(out.facts, [met(&task), time::fact(task.id, 117)]);
-        assert!(LoadDecoder.pass(THREAD, &threads.as_bytes()[1..], &mut out).is_err());
+        assert!(LoadDecoder.scan(THREAD, &threads.as_bytes()[1..], &mut out).is_err());
     }
 }

@@ -162,7 +162,7 @@ fn a_damaged_recording_reports_the_gap() {
 #[test]
 fn a_file_that_is_no_recording_is_an_error() {
     for (arguments, must_say) in [
-        (&["replay", "/proc/version", "mem", "--json"][..], "no recording"),
+        (&["replay", "/proc/version", "mem", "--json"][..], "not a recording"),
         (&["replay", "/nowhere", "mem", "--json"], "/nowhere"),
         (&["replay", "/", "mem", "--json"], "directory"),
     ] {

@@ -44,7 +44,7 @@ impl Decode for DiskDecoder {
         self.growth.record(bytes, out)
     }
 
-    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    fn scan(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         match program {
             names::DESCRIPTOR_TABLE => {
                 out.instead_of = Some(names::DESCRIPTOR);
@@ -97,9 +97,9 @@ impl Decode for DiskDecoder {
         entries.map(|(dev, files)| (names::ACCOUNTED, bytes(dev.into()), bytes(files))).collect()
     }
 
-    fn passed(&mut self, out: &mut Decoded) {
+    fn scans_completed(&mut self, out: &mut Decoded) {
         let held = |inode: &InodeId| self.holders.has(inode);
-        self.growth.passed(held, out);
+        self.growth.scans_completed(held, out);
         // Without a scan of holders, no file is known to be gone.
         if self.holders.has_scanned() {
             self.looked_up.retain(|inode, _| held(inode));

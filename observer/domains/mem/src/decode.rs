@@ -116,13 +116,18 @@ impl Decode for MemDecoder {
         Ok(())
     }
 
-    fn part(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
+    fn scan_part(
+        &mut self,
+        program: ProgramName,
+        bytes: &[u8],
+        out: &mut Decoded,
+    ) -> Result<usize, Malformed> {
         let whole = bytes.len() - bytes.len() % size_of::<MemTaskRecord>();
         self.take(program, &bytes[..whole], out)?;
         Ok(whole)
     }
 
-    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    fn scan(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         let taken = self.take(program, bytes, out);
         self.expected = self.seen.len() + self.seen.len() / 16;
         self.seen.clear();
@@ -301,7 +306,7 @@ mod tests {
         let bytes = counters([3, 2, -1, 0], 100);
         let twice = [bytes.clone(), bytes].concat();
         let mut out = Decoded::default();
-        MemDecoder::new(4096).pass(names::TASK, &twice, &mut out).expect("whole records");
+        MemDecoder::new(4096).scan(names::TASK, &twice, &mut out).expect("whole records");
         let memory = Memory { file: 12_288, anon: 8_192, swap: -4_096, shmem: 0, virt: 409_600 };
         assert_eq!(
             out.facts,
@@ -322,7 +327,7 @@ mod tests {
         let scan = [counters([1, 2, 0, 0], 0), counters([10, 20, 0, 0], 100), counters([0, -3, 0, 1], 0)];
         let bytes = scan.concat();
         let mut out = Decoded::default();
-        MemDecoder::new(4096).pass(names::TASK, &bytes, &mut out).expect("whole records");
+        MemDecoder::new(4096).scan(names::TASK, &bytes, &mut out).expect("whole records");
         assert_eq!(left(&mut out).unsettled, [(ID, [4_096, -4_096, 0, 4_096])].into());
         assert_eq!(out.facts.len(), 2, "one process, met and counted");
     }
@@ -331,7 +336,7 @@ mod tests {
     fn counters_that_were_not_read_are_queried_and_never_zero() {
         let bytes = counters([0; 4], 100);
         let mut out = Decoded::default();
-        MemDecoder::new(4096).pass(names::TASK_UNCOUNTED, &bytes, &mut out).expect("whole records");
+        MemDecoder::new(4096).scan(names::TASK_UNCOUNTED, &bytes, &mut out).expect("whole records");
         assert_eq!(left(&mut out).uncounted, [(ID, 4096)]);
         assert!(!out.facts.iter().any(|fact| matches!(fact, Fact::Mem(_))));
     }
@@ -342,7 +347,7 @@ mod tests {
         let mut out = Decoded::default();
         assert!(decoder.record(&[0; 143], &mut out).is_err());
         assert!(decoder.record(&record(77, totals()), &mut out).is_err());
-        assert!(decoder.pass(names::TASK, &[0; 95], &mut out).is_err());
+        assert!(decoder.scan(names::TASK, &[0; 95], &mut out).is_err());
         assert!(decoder.entry(names::TOTALS, &[0; 8], &[0; 128], &mut out).is_err());
         assert!(decoder.entry(names::TOTALS, &key(&ID), &[0; 127], &mut out).is_err());
     }

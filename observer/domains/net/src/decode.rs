@@ -91,7 +91,12 @@ impl Decode for NetDecoder {
         Ok(())
     }
 
-    fn part(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<usize, Malformed> {
+    fn scan_part(
+        &mut self,
+        program: ProgramName,
+        bytes: &[u8],
+        out: &mut Decoded,
+    ) -> Result<usize, Malformed> {
         let whole = bytes.len() - bytes.len() % RECORD;
         self.take(program, &bytes[..whole], out)?;
         Ok(whole)
@@ -101,7 +106,7 @@ impl Decode for NetDecoder {
         self.partial_scan.fresh()
     }
 
-    fn pass(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    fn scan(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         if !matches!(program, names::SOCKET | names::TCP) {
             return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
         }
@@ -158,7 +163,10 @@ impl Decode for NetDecoder {
         }
         let entry =
             |place: u32, number: u32| (CONTROL, place.to_ne_bytes().to_vec(), number.to_ne_bytes().to_vec());
-        vec![entry(CONTROL_WATCHED, plan.attended.into()), entry(CONTROL_CHANGES_ONLY, (!plan.whole).into())]
+        vec![
+            entry(CONTROL_WATCHED, plan.on_demand_attached.into()),
+            entry(CONTROL_CHANGES_ONLY, (!plan.whole).into()),
+        ]
     }
 
     /// The kernel locks each socket for the second scan, so it costs as much as the first. It rarely finds more than

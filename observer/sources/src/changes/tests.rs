@@ -386,11 +386,11 @@ fn a_thing_that_another_scan_of_the_same_report_finds_is_not_gone() {
     let (mut changes, mut out) = (Changes::default(), Vec::new());
     scan(&mut changes, "descriptors", &[file.clone(), met(1, "x")]);
     changes.scan(ProgramName::new("descriptors"), vec![file.clone()], &mut out);
-    assert!(!changes.seeks(), "no other scan finds processes");
+    assert!(!changes.has_missing(), "no other scan finds processes");
     changes.scan(ProgramName::new("descriptors"), Vec::new(), &mut out);
-    assert!(changes.seeks(), "a mapping may hold it");
+    assert!(changes.has_missing(), "a mapping may hold it");
     changes.scan(ProgramName::new("mappings"), vec![file], &mut out);
-    assert!(!changes.seeks());
+    assert!(!changes.has_missing());
     changes.settle(&mut out);
     assert_eq!(out, []);
     assert_eq!(scan(&mut changes, "mappings", &[]), [gone]);

@@ -123,12 +123,12 @@ fn pass(
     decoded.facts.drain(..).for_each(|fact| changes.single(fact, facts));
     for (program, bytes) in &second.passes {
         let mut decoded = Decoded::default();
-        decoder.pass(*program, bytes, &mut decoded).expect("a pass of this version");
+        decoder.scan(*program, bytes, &mut decoded).expect("a pass of this version");
         changes.scan(*program, decoded.take_facts(), facts);
     }
     changes.settle(facts);
     let mut decoded = Decoded::default();
-    decoder.passed(&mut decoded);
+    decoder.scans_completed(&mut decoded);
     decoded.facts.drain(..).for_each(|fact| changes.single(fact, facts));
 }
 

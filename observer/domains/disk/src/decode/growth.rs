@@ -118,7 +118,7 @@ impl GrowthDecoder {
     }
 
     /// The scans of a report are complete. Files that are freed, or idle and not `held`, are no longer watched.
-    pub fn passed(&mut self, held: impl Fn(&InodeId) -> bool, out: &mut Decoded) {
+    pub fn scans_completed(&mut self, held: impl Fn(&InodeId) -> bool, out: &mut Decoded) {
         let now = self.now;
         let keeps = |inode: &InodeId, known: &WatchedFile, idle: u64| {
             let gone = known.total.flags & GONE != 0;

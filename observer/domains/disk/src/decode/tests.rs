@@ -91,8 +91,8 @@ fn grew(decoder: &mut DiskDecoder, bytes: u64, flags: u64) -> Decoded {
 fn pass(decoder: &mut DiskDecoder, program: ProgramName, records: &[HeldRecord]) -> Decoded {
     let mut out = Decoded::default();
     let bytes: Vec<u8> = records.iter().flat_map(key).collect();
-    decoder.pass(program, &bytes, &mut out).unwrap();
-    decoder.passed(&mut out);
+    decoder.scan(program, &bytes, &mut out).unwrap();
+    decoder.scans_completed(&mut out);
     out
 }
 
@@ -185,7 +185,7 @@ fn an_indirect_holder_is_reported_with_its_descriptor() {
     let out = pass(&mut decoder, names::EXECUTABLE, &[HeldRecord { how: HELD_EXECUTABLE, ..FD }]);
     assert_eq!(facts(&out)[1], DiskFact::Holder { inode: INODE, id: HOLDER, hold: Hold::Executable });
     assert!(
-        decoder.pass(names::INDIRECT, &key(&HeldRecord { how: 9, ..FD }), &mut Decoded::default()).is_err()
+        decoder.scan(names::INDIRECT, &key(&HeldRecord { how: 9, ..FD }), &mut Decoded::default()).is_err()
     );
 }
 
@@ -210,10 +210,10 @@ fn programs_get_the_number_of_known_files_unless_a_list_alone_has_one() {
     pass(&mut decoder, names::INDIRECT, &[HeldRecord { how: HELD_RING, ..FD }]);
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
     let list = [listed(inode(INODE.dev, 9), LISTED_FILE, [1, 0], b""), listed(NONE, LISTED_END, [9, 1], b"")];
-    decoder.pass(names::INODE_LIST, &list.concat(), &mut Decoded::default()).unwrap();
+    decoder.scan(names::INODE_LIST, &list.concat(), &mut Decoded::default()).unwrap();
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, UNKNOWN)]);
     let end = listed(NONE, LISTED_END, [9, 1], b"");
-    decoder.pass(names::INODE_LIST, &end, &mut Decoded::default()).unwrap();
+    decoder.scan(names::INODE_LIST, &end, &mut Decoded::default()).unwrap();
     assert_eq!(told(&mut decoder), [(5, UNKNOWN), (dev, 1)]);
 }
 
@@ -232,11 +232,11 @@ fn inode_lists_add_what_no_other_scan_found_once_they_were_read_to_their_end() {
         listed(inode(22), LISTED_SWAP, [7, 4096], b"swap file\0var\0"),
     ]
     .concat();
-    decoder.pass(names::INODE_LIST, &first, &mut out).unwrap();
+    decoder.scan(names::INODE_LIST, &first, &mut out).unwrap();
     assert_eq!((facts(&out), out.partial), (vec![], true), "another pass goes on");
     let mut out = Decoded::default();
     let last = [listed(inode(23), LISTED_FILE, [9, 0], b""), listed(NONE, LISTED_END, [99, 1], b"")];
-    decoder.pass(names::INODE_LIST, &last.concat(), &mut out).unwrap();
+    decoder.scan(names::INODE_LIST, &last.concat(), &mut out).unwrap();
     let file = |ino, size, allocated| DiskFact::File {
         inode: inode(ino),
         file: File { size, allocated, magic: 0xef53 },
@@ -253,7 +253,7 @@ fn inode_lists_add_what_no_other_scan_found_once_they_were_read_to_their_end() {
         DiskFact::Walked(InodeScanResult { inodes: 99, complete: true }),
     ];
     assert_eq!((facts(&out), out.partial), (expected.to_vec(), false));
-    assert!(decoder.pass(names::INODE_LIST, &last[0][..40], &mut Decoded::default()).is_err());
+    assert!(decoder.scan(names::INODE_LIST, &last[0][..40], &mut Decoded::default()).is_err());
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn the_writes_of_a_process_are_those_of_its_threads() {
     let thread = |thread, written| key(&WriterRecord { task: TASK, written, cancelled: 10, thread });
     let mut out = Decoded::default();
     let bytes = [thread(42, 4096), thread(43, LITTLE)].concat();
-    DiskDecoder::default().pass(names::WRITER, &bytes, &mut out).unwrap();
+    DiskDecoder::default().scan(names::WRITER, &bytes, &mut out).unwrap();
     assert_eq!(facts(&out), [DiskFact::Written { id: HOLDER, written: LITTLE + 4096, cancelled: 20 }]);
 }
 
@@ -367,8 +367,8 @@ fn the_writes_of_a_process_are_those_of_its_threads() {
 fn bytes_of_another_version_are_an_error() {
     let mut decoder = DiskDecoder::default();
     let mut out = Decoded::default();
-    assert!(decoder.pass(names::DESCRIPTOR, &[0; 135], &mut out).is_err());
-    assert!(decoder.pass(ProgramName::new("disk_socket"), &[], &mut out).is_err());
+    assert!(decoder.scan(names::DESCRIPTOR, &[0; 135], &mut out).is_err());
+    assert!(decoder.scan(ProgramName::new("disk_socket"), &[], &mut out).is_err());
     assert!(decoder.record(&wrote(99)[..87], &mut out).is_err());
     assert!(decoder.record(&[9; 88], &mut out).is_err());
     assert!(decoder.entry(names::WRITTEN, &[0; 31], &[0; 16], &mut out).is_err());
@@ -379,5 +379,5 @@ fn bytes_of_another_version_are_an_error() {
 /// The plan of a report without queries.
 fn plan() -> ScanPlan<'static> {
     static NOTHING: LazyLock<HostQueries> = LazyLock::new(HostQueries::default);
-    ScanPlan { first: false, whole: true, attended: false, missed: false, queries: &NOTHING }
+    ScanPlan { first: false, whole: true, on_demand_attached: false, has_missing: false, queries: &NOTHING }
 }

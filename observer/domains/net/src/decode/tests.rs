@@ -53,7 +53,7 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
     };
     let pass = [held(1, 9), held(2, 9), held(1, 9), held(1, 10)].concat();
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
-    decoder.pass(names::SOCKET, &pass, &mut decoded).unwrap();
+    decoder.scan(names::SOCKET, &pass, &mut decoded).unwrap();
     let facts: Vec<Fact> = decoded.take_facts().collect();
     let net = facts.iter().filter_map(|fact| if let Fact::Net(fact) = fact { Some(fact) } else { None });
     let net: Vec<&NetFact> = net.collect();
@@ -78,12 +78,12 @@ fn a_socket_of_several_holders_is_one_fact_and_ipv4_stays_ipv4() {
 fn a_later_holder_does_not_change_a_fact_that_is_shared() {
     let held = |tgid| bytes(&HeldRecord { holder: task(tgid), socket: socket(9), ..HeldRecord::default() });
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
-    decoder.part(names::SOCKET, &held(1), &mut decoded).unwrap();
+    decoder.scan_part(names::SOCKET, &held(1), &mut decoded).unwrap();
     let kept = decoder.fresh().to_vec();
     assert!(decoder.fresh().is_empty(), "asked once, told once");
-    decoder.part(names::SOCKET, &held(2), &mut decoded).unwrap();
+    decoder.scan_part(names::SOCKET, &held(2), &mut decoded).unwrap();
     assert!(decoder.fresh().is_empty(), "it was met before");
-    decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
+    decoder.scan(names::SOCKET, &[], &mut decoded).unwrap();
     let held = |socket: &SocketHandle| [1, 2].map(|tgid| socket.is_held_by(task(tgid).id));
     assert_eq!(held(&kept[0]), [true, false]);
     assert_eq!(held(&decoded.sockets[0]), [true, true]);
@@ -102,7 +102,7 @@ fn the_name_of_a_process_at_its_first_action_does_not_replace_its_name_now() {
     let mut met = Vec::new();
     for _ in 0..2 {
         let mut decoded = Decoded::default();
-        decoder.pass(names::SOCKET, &bytes(&held), &mut decoded).unwrap();
+        decoder.scan(names::SOCKET, &bytes(&held), &mut decoded).unwrap();
         met.extend(decoded.facts.into_iter().filter(|fact| matches!(fact, Fact::Process(_))));
     }
     let [Fact::Process(ProcessFact::Met { comm, .. })] = &met[..] else { panic!("{met:?}") };
@@ -149,12 +149,12 @@ fn a_flow_is_read_after_its_announcement_and_removed_once_no_process_can_add_to_
     assert_eq!((fact.tx, fact.rx, fact.remote), (30, 40, None));
     let open = bytes(&HeldRecord { holder: task(5), socket: socket(9), ..HeldRecord::default() });
     for pass in [open.as_slice(), &[], &[], &[]] {
-        decoder.pass(names::SOCKET, pass, &mut decoded).unwrap();
+        decoder.scan(names::SOCKET, pass, &mut decoded).unwrap();
         decoder.entry(names::FLOWS, &key, &bytes(&flow), &mut decoded).unwrap();
     }
     assert_eq!(decoded.remove, [], "it is in use");
     for _ in 0..4 {
-        decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
+        decoder.scan(names::SOCKET, &[], &mut decoded).unwrap();
     }
     assert_eq!(decoded.remove, [(names::FLOWS, key)]);
 }
@@ -163,7 +163,7 @@ fn a_flow_is_read_after_its_announcement_and_removed_once_no_process_can_add_to_
 fn the_end_of_a_process_is_reported_only_if_the_process_was() {
     let (mut decoder, mut decoded) = (NetDecoder::default(), Decoded::default());
     let held = HeldRecord { holder: task(1), socket: socket(9), ..HeldRecord::default() };
-    decoder.pass(names::SOCKET, &bytes(&held), &mut decoded).unwrap();
+    decoder.scan(names::SOCKET, &bytes(&held), &mut decoded).unwrap();
     for tgid in [1, 2, 1] {
         let header = RecordHeader { kind: KIND_ENDED, size: 32, at: 50 };
         let record = EndedRecord { header, task: task(tgid).id };
@@ -214,14 +214,14 @@ fn a_record_after_the_end_of_a_process_does_not_bring_it_to_life() {
             ..HeldRecord::default()
         });
         for _ in 0..2 * LINGERING_SCANS {
-            decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
-            decoder.pass(names::TCP, &lingering, &mut decoded).unwrap();
+            decoder.scan(names::SOCKET, &[], &mut decoded).unwrap();
+            decoder.scan(names::TCP, &lingering, &mut decoded).unwrap();
         }
         assert_eq!(living(&decoded), [], "told of already");
         close(&mut decoder, 5, &mut decoded);
         assert_eq!(living(&decoded), [(task(5).id, false)]);
         for _ in 0..2 * LINGERING_SCANS {
-            decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
+            decoder.scan(names::SOCKET, &[], &mut decoded).unwrap();
         }
         assert!(decoder.ended.is_empty() && decoder.met.is_empty(), "{decoder:?}");
     }
@@ -245,16 +245,16 @@ fn totals_of_a_process_that_ended_are_removed_once_they_are_final() {
     let totals = |tx| bytes(&ClosedTotals { task: task(5), tx, connections: 1, ..ClosedTotals::default() });
     decoder.entry(names::CLOSED, &key, &totals(10), &mut decoded).unwrap();
     for _ in 0..9 {
-        decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
+        decoder.scan(names::SOCKET, &[], &mut decoded).unwrap();
     }
     assert_eq!((&decoded.read[..], &decoded.remove[..]), (&[][..], &[][..]), "it lives");
     end(&mut decoder, 5, &mut decoded);
-    decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
+    decoder.scan(names::SOCKET, &[], &mut decoded).unwrap();
     assert_eq!(decoded.read, [(names::CLOSED, key.clone())]);
     decoder.entry(names::CLOSED, &key, &totals(11), &mut decoded).unwrap();
     assert_eq!(decoded.remove, [], "more had come");
     for _ in 0..9 {
-        decoder.pass(names::SOCKET, &[], &mut decoded).unwrap();
+        decoder.scan(names::SOCKET, &[], &mut decoded).unwrap();
     }
     decoder.entry(names::CLOSED, &key, &totals(11), &mut decoded).unwrap();
     assert_eq!(decoded.remove, [(names::CLOSED, key)]);
@@ -273,8 +273,8 @@ fn bytes_that_are_no_record_are_rejected() {
     for bytes in [&[][..], &[1, 2, 3], &record(KIND_CLOSED), &record(77)] {
         assert!(decoder.record(bytes, &mut decoded).is_err());
     }
-    assert!(decoder.pass(names::SOCKET, &[0; 7], &mut decoded).is_err());
-    assert!(decoder.pass(ProgramName::new("another"), &[], &mut decoded).is_err());
+    assert!(decoder.scan(names::SOCKET, &[0; 7], &mut decoded).is_err());
+    assert!(decoder.scan(ProgramName::new("another"), &[], &mut decoded).is_err());
     assert!(decoder.entry(names::FLOWS, &[0; 24], &[0; 3], &mut decoded).is_err());
     assert!(decoder.entry(MapName::new("another"), &[], &[], &mut decoded).is_err());
     assert!(decoded.facts.is_empty());
