@@ -10,7 +10,6 @@ use observer_kernel::{
     lockdown::Lockdown,
     plan::{HookPlan, LoadPlan},
     privilege::{HELPFUL, LOCKED_MEMORY, REQUIRED, counts_locked_memory},
-    rejection,
 };
 
 /// The whole answer as text. `outcomes` has the kernel's answers to a trial load of everything, or the reason why there
@@ -56,16 +55,17 @@ fn write_all(text: &mut String, plan: &LoadPlan, outcomes: &Result<Vec<Outcome>,
 fn kernel(text: &mut String, facts: &KernelFacts) -> std::fmt::Result {
     writeln!(text, "kernel {} {}", facts.release, facts.build)?;
     let lockdown = match facts.lockdown {
-        Lockdown::None => "none, or not told (securityfs is not mounted)",
+        Lockdown::None => "none, or unknown (securityfs is not mounted)",
         Lockdown::Integrity => "integrity",
-        Lockdown::Confidentiality => "confidentiality: programs that probe kernel memory are refused",
+        Lockdown::Confidentiality => {
+            "confidentiality: programs with probe reads of kernel memory are rejected"
+        }
     };
     writeln!(text, "  lockdown        {lockdown}")?;
-    let functions = match &facts.trampolines {
-        Ok(()) => "can be hooked at entry and return",
-        Err(reason) => reason,
-    };
-    writeln!(text, "  functions       {functions}")?;
+    match &facts.trampolines {
+        Ok(()) => writeln!(text, "  functions       can be hooked at entry and return")?,
+        Err(reason) => writeln!(text, "  functions       {reason}")?,
+    }
     writeln!(text, "privileges")?;
     let locked = counts_locked_memory(&facts.release).then_some(&LOCKED_MEMORY);
     for capability in REQUIRED.iter().chain(HELPFUL).chain(locked) {
@@ -81,16 +81,16 @@ fn signal(text: &mut String, plan: &HookPlan, outcome: Option<&Outcome>) -> std:
     let mark = if chosen.is_some() { "✓" } else { "✗" };
     writeln!(text, "  {mark} {:<22} {}", plan.hook.name, plan.hook.provides)?;
     for (alternative, verdict) in &plan.alternatives {
-        let refused =
-            outcome.and_then(|outcome| outcome.rejected.iter().find(|(rejected, _)| rejected == alternative));
+        let rejected = outcome.and_then(|outcome| {
+            outcome.rejected.iter().find(|rejected| rejected.alternative == *alternative)
+        });
         let line = if chosen == Some(*alternative) {
             seen(alternative)
-        } else if let Some((_, reason)) = refused.filter(|(_, reason)| rejection::is_not_here(reason)) {
-            format!("not to be had here: {reason}")
-        } else if let Some((_, reason)) = refused {
-            format!("refused by the kernel: {reason}")
+        } else if let Some(rejected) = rejected {
+            let what = if rejected.is_not_here() { "not available here" } else { "rejected by the kernel" };
+            format!("{what}: {rejected}")
         } else if let Err(reason) = verdict {
-            reason.clone()
+            reason.to_string()
         } else {
             "possible, not needed".to_owned()
         };

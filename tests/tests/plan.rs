@@ -54,9 +54,9 @@ fn as_text(plan: &LoadPlan) -> String {
             let chosen = hook.chosen();
             for (alternative, verdict) in &hook.alternatives {
                 let state = match verdict {
-                    Ok(()) if chosen == Some(alternative) => "CHOSEN",
-                    Ok(()) => "possible",
-                    Err(reason) => reason,
+                    Ok(()) if chosen == Some(alternative) => "CHOSEN".to_owned(),
+                    Ok(()) => "possible".to_owned(),
+                    Err(reason) => reason.to_string(),
                 };
                 writeln!(text, "    {}: {state}", alternative.name).unwrap();
             }

@@ -22,7 +22,7 @@ use super::{
 pub const FOLDER: &str = "/var/cache/observer";
 
 /// The version of an entry's format.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// What an entry is valid for: any change here makes it stale.
 #[derive(Clone, Debug, PartialEq, Eq)]

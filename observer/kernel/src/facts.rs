@@ -6,8 +6,14 @@ use observer_core::domain::Declaration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    btf::BtfError, cache, feature_test, lockdown::Lockdown, privilege::Capabilities, survey::Survey,
-    types::KernelTypes, uname,
+    btf::BtfError,
+    cache,
+    feature_test::{self, NoTrampolines},
+    lockdown::Lockdown,
+    privilege::Capabilities,
+    survey::Survey,
+    types::KernelTypes,
+    uname,
 };
 
 /// The file of the kernel's type information, below the root of the file system.
@@ -26,8 +32,8 @@ pub struct KernelFacts {
     pub capabilities: Capabilities,
     /// What the kernel's type information offers.
     pub types: KernelTypes,
-    /// Whether programs can be attached to the entry and return of functions; else the kernel's answer as text.
-    pub trampolines: Result<(), String>,
+    /// Whether programs can be attached to the entry and return of functions; else the kernel's answer.
+    pub trampolines: Result<(), NoTrampolines>,
 }
 
 /// Where the facts are read from.

@@ -2,8 +2,16 @@
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
+use serde::{Deserialize, Serialize};
+
 use super::{declared::attachments, privilege, types::KernelTypes};
 use observer_core::{domain::Declaration, hook::Point};
+
+/// Why programs cannot be attached to functions, in words. As data it is only its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(transparent)]
+#[error("{0}")]
+pub struct NoTrampolines(pub String);
 
 /// `BPF_PROG_LOAD`, `BPF_PROG_TYPE_TRACING`, `BPF_TRACE_FEXIT` of `linux/bpf.h`.
 const PROGRAM_LOAD: libc::c_long = 5;
@@ -42,12 +50,12 @@ const _: () = assert!(size_of::<ProgramLoad>() == 112);
 /// Whether a program can be attached to the return of a kernel function (and so to its entry).
 ///
 /// # Errors
-/// The kernel's rejection, as text.
-pub fn trampolines(types: &KernelTypes, domains: &[&Declaration]) -> Result<(), String> {
+/// When the kernel rejects such a program, or has none of the functions.
+pub fn trampolines(types: &KernelTypes, domains: &[&Declaration]) -> Result<(), NoTrampolines> {
     let functions = attachments(domains).map(|at| at.point);
     let mut functions = functions.filter(|point| matches!(point, Point::Fexit(_) | Point::Fentry(_)));
     let Some(id) = functions.find_map(|point| types.id(point)) else {
-        return Err("this kernel has none of the functions".to_owned());
+        return Err(NoTrampolines("this kernel has none of the functions".to_owned()));
     };
     privilege::raise_memory_lock_limit();
     // r0 = 0; exit
@@ -67,12 +75,12 @@ pub fn trampolines(types: &KernelTypes, domains: &[&Declaration]) -> Result<(), 
     };
     if result < 0 {
         let rejection = std::io::Error::last_os_error();
-        return Err(match rejection.raw_os_error() {
+        return Err(NoTrampolines(match rejection.raw_os_error() {
             Some(libc::EPERM) => {
                 "the kernel rejects programs on functions (EPERM), though it accepts others".to_owned()
             }
             _ => format!("the kernel rejects programs on functions: {rejection}"),
-        });
+        }));
     }
     // SAFETY: the call succeeded, so the result is a new descriptor that has no other owner.
     drop(unsafe { OwnedFd::from_raw_fd(result as i32) });

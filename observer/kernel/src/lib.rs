@@ -16,7 +16,7 @@ pub mod btf;
 pub mod cache;
 pub mod declared;
 pub mod facts;
-mod feature_test;
+pub mod feature_test;
 mod ids;
 pub mod load;
 mod loader;

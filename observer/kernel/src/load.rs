@@ -29,7 +29,7 @@ use super::{
     plan::{HookPlan, LoadPlan, ObjectPlan},
     privilege,
     program::{self, Attached, Verdicts},
-    rejection::{self, chain},
+    rejection::{Rejected, Rejection, chain},
     types::KernelTypes,
 };
 use observer_core::{
@@ -53,15 +53,15 @@ pub struct Outcome {
     /// The attached alternative.
     pub alternative: Option<&'static Alternative>,
     /// Alternatives that were possible in the plan and that the kernel rejected, each with the kernel's message.
-    pub rejected: Vec<(&'static Alternative, String)>,
+    pub rejected: Vec<Rejected>,
     /// Why the plan has no possible alternative; empty if it has one.
     pub impossible: String,
 }
 
 impl Outcome {
     /// Rejections that do not depend on this kernel: faults of observer, whichever alternative replaced them.
-    pub fn faults(&self) -> impl Iterator<Item = &(&'static Alternative, String)> {
-        self.rejected.iter().filter(|(_, reason)| !rejection::is_not_here(reason))
+    pub fn faults(&self) -> impl Iterator<Item = &Rejected> {
+        self.rejected.iter().filter(|rejected| !rejected.is_not_here())
     }
 }
 
@@ -206,12 +206,9 @@ impl LoadedObject {
                         impossible: String::new(),
                     };
                 }
-                Err(mut reason) => {
-                    for (_, lacking) in &object.lacking {
-                        reason.push_str("; ");
-                        reason.push_str(lacking);
-                    }
-                    rejected.push((alternative, reason));
+                Err(reason) => {
+                    let lacking = object.lacking.iter().map(|(_, field)| field.clone()).collect();
+                    rejected.push(Rejected { alternative, reason, lacking });
                 }
             }
         }
@@ -224,7 +221,7 @@ impl LoadedObject {
         hook: &'static Hook,
         alternative: &'static Alternative,
         types: &Btf,
-    ) -> Result<(), String> {
+    ) -> Result<(), Rejection> {
         let mut done: Vec<ProgramName> = Vec::new();
         for attachment in alternative.programs {
             match self.attach_program(hook, attachment, types) {
@@ -246,9 +243,9 @@ impl LoadedObject {
         hook: &'static Hook,
         attachment: &'static Attachment,
         types: &Btf,
-    ) -> Result<(), String> {
+    ) -> Result<(), Rejection> {
         let program = self.ebpf.program_mut(attachment.program.as_str());
-        let program = program.ok_or_else(|| format!("the object has no program {}", attachment.program))?;
+        let program = program.ok_or(Rejection::NoProgram(attachment.program))?;
         match self.verdicts.remove(&attachment.program) {
             Some(verdict) => verdict?,
             None => program::load(program, attachment.point, types)?,

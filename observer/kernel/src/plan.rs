@@ -4,7 +4,14 @@
 
 use observer_common::field::ABSENT;
 
-use super::{declared::fields, facts::KernelFacts, lockdown::Lockdown, prototype, types::type_name};
+use super::{
+    declared::fields,
+    facts::KernelFacts,
+    feature_test::NoTrampolines,
+    lockdown::Lockdown,
+    prototype,
+    types::{NoField, type_name},
+};
 use observer_core::{
     domain::{Declaration, KernelObject},
     hook::{Alternative, Attachment, Hook, Need, Point},
@@ -26,8 +33,8 @@ pub struct ObjectPlan {
     pub object: KernelObject,
     /// Value of each global: a field's offset, or `ABSENT`.
     pub globals: Vec<(&'static str, u32)>,
-    /// Fields that programs need and this kernel lacks, with the reason.
-    pub lacking: Vec<(&'static str, String)>,
+    /// Globals of fields that programs need and this kernel lacks, with the reason.
+    pub lacking: Vec<(&'static str, NoField)>,
     pub hooks: Vec<HookPlan>,
 }
 
@@ -35,7 +42,39 @@ pub struct ObjectPlan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct HookPlan {
     pub hook: &'static Hook,
-    pub alternatives: Vec<(&'static Alternative, Result<(), String>)>,
+    pub alternatives: Vec<(&'static Alternative, Result<(), Impossible>)>,
+}
+
+/// Why an alternative is not possible.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {
+    #[error("switched off by --without")]
+    SwitchedOff,
+    #[error("not chosen by --way")]
+    NotChosen,
+    #[error("this kernel has no {kind} `{name}`")]
+    NoAttachPoint { kind: &'static str, name: &'static str },
+    #[error(transparent)]
+    NoTrampolines(#[from] NoTrampolines),
+    /// `found` and `expected` as [`super::btf::Btf::prototype`] writes them.
+    #[error("the arguments at `{point}` of this kernel are ({found}), not ({expected})")]
+    OtherArguments { point: String, found: String, expected: &'static str },
+    #[error("this kernel has no helper `bpf_{0}`")]
+    NoHelper(&'static str),
+    #[error("this kernel has the helper `bpf_{0}`, so a better alternative exists")]
+    BetterExists(&'static str),
+    #[error("lockdown=confidentiality forbids probe reads of kernel memory")]
+    Lockdown,
+}
+
+/// Why an alternative cannot be forced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAlternative {
+    #[error("nothing that is observed here has a hook `{0}`")]
+    Hook(String),
+    /// Alternatives are counted from 1.
+    #[error("`{hook}` has no alternative {number}, only 1 to {count}")]
+    Number { hook: String, number: usize, count: usize },
 }
 
 /// What the user switched off, to see what the rest still reports.
@@ -70,17 +109,18 @@ impl LoadPlan {
     ///
     /// # Errors
     /// When no object has the hook, or the hook has no such alternative.
-    pub fn force(&mut self, hook: &str, number: usize) -> Result<(), String> {
+    pub fn force(&mut self, hook: &str, number: usize) -> Result<(), NoAlternative> {
         let mut hooks = self.objects.iter_mut().flat_map(|object| &mut object.hooks);
         let Some(forced) = hooks.find(|plan| plan.hook.name == hook) else {
-            return Err(format!("nothing that is observed here has a hook `{hook}`"));
+            return Err(NoAlternative::Hook(hook.to_owned()));
         };
-        if !(1..=forced.alternatives.len()).contains(&number) {
-            return Err(format!("`{hook}` has no way {number}, but 1 to {}", forced.alternatives.len()));
+        let count = forced.alternatives.len();
+        if !(1..=count).contains(&number) {
+            return Err(NoAlternative::Number { hook: hook.to_owned(), number, count });
         }
         for (index, (_, verdict)) in forced.alternatives.iter_mut().enumerate() {
             if index + 1 != number && verdict.is_ok() {
-                *verdict = Err("not chosen by --way".to_owned());
+                *verdict = Err(Impossible::NotChosen);
             }
         }
         Ok(())
@@ -105,7 +145,7 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: DisabledHo
             (field.global, ABSENT)
         }
         None => {
-            lacking.push((field.global, format!("`{}` was not looked up", field.path)));
+            lacking.push((field.global, NoField::NotLookedUp { path: field.path.to_owned() }));
             (field.global, ABSENT)
         }
     });
@@ -121,7 +161,7 @@ fn object(facts: &KernelFacts, domain: &'static Declaration, without: DisabledHo
     let fitting =
         domain.objects.iter().find(|object| object.needs.iter().all(|need| needed(facts, need).is_ok()));
     // If none fits, the alternatives of each hook have the reasons; the last object needs the least.
-    let object = *fitting.or(domain.objects.last()).expect("a domain declares an object");
+    let object = *fitting.or(domain.objects.last()).expect("a declaration lists at least one object");
     ObjectPlan { domain: domain.name, object, globals, lacking, hooks: hooks.collect() }
 }
 
@@ -130,19 +170,19 @@ fn possible(
     hook: &Hook,
     alternative: &Alternative,
     without: DisabledHooks,
-) -> Result<(), String> {
+) -> Result<(), Impossible> {
     let off = if hook.kind.is_event() { without.events } else { without.passes };
     if off {
-        return Err("switched off by --without".to_owned());
+        return Err(Impossible::SwitchedOff);
     }
     for attachment in alternative.programs.iter().filter(|attachment| !attachment.optional) {
-        let missing = |what: &str| format!("this kernel has no {what} `{}`", attachment.point.target());
         if facts.types.id(attachment.point).is_none() {
-            return Err(missing(match attachment.point {
+            let kind = match attachment.point {
                 Point::Iterator(_) => "iterator",
                 Point::BtfTracepoint(_) => "tracepoint",
                 Point::Fentry(_) | Point::Fexit(_) => "function",
-            }));
+            };
+            return Err(Impossible::NoAttachPoint { kind, name: attachment.point.target() });
         }
         if matches!(attachment.point, Point::Fentry(_) | Point::Fexit(_)) {
             facts.trampolines.clone()?;
@@ -153,13 +193,13 @@ fn possible(
 }
 
 /// Whether the kernel has, and allows, what programs call.
-fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
+fn needed(facts: &KernelFacts, need: &Need) -> Result<(), Impossible> {
     let probing = match need {
         Need::Helper(name) if !facts.types.helpers.contains(*name) => {
-            return Err(format!("this kernel has no helper `bpf_{name}`"));
+            return Err(Impossible::NoHelper(name));
         }
         Need::NoHelper(name) if facts.types.helpers.contains(*name) => {
-            return Err(format!("this kernel has the helper `bpf_{name}`, so a better alternative exists"));
+            return Err(Impossible::BetterExists(name));
         }
         Need::Helper(_) | Need::NoHelper(_) => false,
         Need::Probing => true,
@@ -169,22 +209,21 @@ fn needed(facts: &KernelFacts, need: &Need) -> Result<(), String> {
         },
     };
     if probing && facts.lockdown == Lockdown::Confidentiality {
-        return Err("lockdown=confidentiality forbids probe reads of kernel memory".to_owned());
+        return Err(Impossible::Lockdown);
     }
     Ok(())
 }
 
 /// Whether a program gets the arguments that it expects at its attach point.
-fn arguments(facts: &KernelFacts, attachment: &Attachment) -> Result<(), String> {
+fn arguments(facts: &KernelFacts, attachment: &Attachment) -> Result<(), Impossible> {
     let Attachment { program, point, .. } = *attachment;
     let name = type_name(point).1;
     // A missing declaration is found by the tests of plans; the verifier still checks the program.
     let Some(expected) = prototype::expected_by(program, &name) else { return Ok(()) };
     match facts.types.points.get(&name) {
-        Some(found) if !prototype::fits(point, expected, &found.prototype) => Err(format!(
-            "the arguments at `{name}` of this kernel are ({}), not ({expected})",
-            found.prototype
-        )),
+        Some(found) if !prototype::fits(point, expected, &found.prototype) => {
+            Err(Impossible::OtherArguments { point: name, found: found.prototype.clone(), expected })
+        }
         _ => Ok(()),
     }
 }
@@ -246,7 +285,7 @@ mod tests {
 
     #[test]
     fn without_trampolines_every_hook_still_has_an_alternative() {
-        let facts = KernelFacts { trampolines: Err("EPERM".to_owned()), ..complete() };
+        let facts = KernelFacts { trampolines: Err(NoTrampolines("EPERM".to_owned())), ..complete() };
         let plan = plan(facts, &every(), DisabledHooks::default());
         assert!(hooks(&plan).count() > 8);
         for hook in hooks(&plan) {
@@ -277,7 +316,7 @@ mod tests {
         facts
             .types
             .fields
-            .insert("TASK_TGID".to_owned(), Err("this kernel has no `task_struct.tgid`".to_owned()));
+            .insert("TASK_TGID".to_owned(), Err(NoField::Missing { path: "task_struct.tgid".to_owned() }));
         let plan = plan(facts, &every(), DisabledHooks::default());
         for object in &plan.objects {
             assert!(object.globals.contains(&("TASK_TGID", ABSENT)), "{}", object.domain);
@@ -291,7 +330,7 @@ mod tests {
         plan.force("mem.mappings", 2).expect("the hook has two alternatives");
         let mappings = hooks(&plan).find(|hook| hook.hook.name == "mem.mappings").expect("mem has the hook");
         assert_eq!(mappings.chosen(), mappings.hook.alternatives.get(1));
-        assert_eq!(mappings.alternatives[0].1, Err("not chosen by --way".to_owned()));
+        assert_eq!(mappings.alternatives[0].1, Err(Impossible::NotChosen));
         assert!(plan.force("mem.mappings", 0).is_err());
         assert!(plan.force("mem.mappings", 99).is_err());
         assert!(plan.force("mem.nothing", 1).is_err());

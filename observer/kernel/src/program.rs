@@ -15,17 +15,17 @@ use aya::{
 
 use observer_common::names::ProgramName;
 
-use super::{ids::attach_types, rejection, types::KernelTypes};
+use super::{ids::attach_types, rejection::Rejection, types::KernelTypes};
 use observer_core::hook::{Alternative, Attachment, Point};
 
 /// Results of the programs that were loaded ahead of their use, by name.
-pub type Verdicts = HashMap<ProgramName, Result<(), String>>;
+pub type Verdicts = HashMap<ProgramName, Result<(), Rejection>>;
 
 /// Gives a program to the verifier.
 ///
 /// # Errors
-/// The kernel's rejection, as text.
-pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), String> {
+/// The kernel's rejection.
+pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), Rejection> {
     let loaded = match point {
         Point::Iterator(target) => {
             <&mut Iter>::try_from(program).and_then(|program| program.load(target, types))
@@ -40,14 +40,14 @@ pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), Stri
             <&mut FExit>::try_from(program).and_then(|program| program.load(target, types))
         }
     };
-    loaded.map_err(|error| rejection::of(&error))
+    Ok(loaded?)
 }
 
 /// Attaches a loaded program. An iterator is attached again for each of its runs.
 ///
 /// # Errors
-/// The kernel's rejection, as text.
-pub fn attach(program: &mut Program) -> Result<(), String> {
+/// The kernel's rejection.
+pub fn attach(program: &mut Program) -> Result<(), Rejection> {
     let attached = match program {
         Program::BtfTracePoint(program) => program.attach().map(drop),
         Program::FEntry(program) => program.attach().map(drop),
@@ -55,7 +55,7 @@ pub fn attach(program: &mut Program) -> Result<(), String> {
         Program::Iter(_) => Ok(()),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
-    attached.map_err(|error| rejection::of(&error))
+    Ok(attached?)
 }
 
 /// A program's attachment; dropping it detaches the program.
@@ -69,8 +69,8 @@ pub enum Attached {
 /// As [`attach`], until the result is dropped.
 ///
 /// # Errors
-/// The kernel's rejection, as text.
-pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
+/// The kernel's rejection.
+pub fn attach_for_now(program: &mut Program) -> Result<Attached, Rejection> {
     let attached = match program {
         Program::BtfTracePoint(program) => {
             program.attach().and_then(|id| program.take_link(id)).map(Attached::BtfTracepoint)
@@ -81,7 +81,7 @@ pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
         Program::FExit(program) => program.attach().and_then(|id| program.take_link(id)).map(Attached::Fexit),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
-    attached.map_err(|error| rejection::of(&error))
+    Ok(attached?)
 }
 
 /// As [`attach_for_now`], for a program that was attached before. Before Linux 5.13 a function does not accept the
@@ -89,10 +89,11 @@ pub fn attach_for_now(program: &mut Program) -> Result<Attached, String> {
 /// loaded again.
 ///
 /// # Errors
-/// The kernel's rejection, as text.
-pub fn attach_again(program: &mut Program, point: Point, types: &KernelTypes) -> Result<Attached, String> {
+/// The kernel's rejection.
+pub fn attach_again(program: &mut Program, point: Point, types: &KernelTypes) -> Result<Attached, Rejection> {
     attach_for_now(program).or_else(|_| {
-        let types = attach_types(types, std::iter::once(point)).map_err(|error| error.to_string())?;
+        let types = attach_types(types, std::iter::once(point))
+            .map_err(|error| Rejection::Kernel(error.to_string()))?;
         unload(program);
         load(program, point, &types)?;
         attach_for_now(program)

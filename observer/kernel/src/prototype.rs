@@ -67,7 +67,7 @@ pub fn expected_by(program: ProgramName, name: &str) -> Option<&'static str> {
 
 /// The arguments that programs rely on at the attach point with this name in the types, exceptions aside.
 pub fn expected(name: &str) -> Option<&'static str> {
-    PROTOTYPES.iter().find(|(place, _)| *place == name).map(|(_, prototype)| *prototype)
+    PROTOTYPES.iter().find(|(point, _)| *point == name).map(|(_, prototype)| *prototype)
 }
 
 /// Whether the arguments that this kernel passes at `point` are those that its programs expect. If the types do not

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use observer_core::domain::Declaration;
 
 use super::{
-    btf::{Btf, BtfError, FieldLocation, Named},
+    btf::{Btf, BtfError, Named, field::FieldLocation},
     declared::{attachments, fields, helpers},
-    types::{KernelTypes, PointType, type_name},
+    types::{KernelTypes, NoField, PointType, type_name},
 };
 
 /// The kernel's own numbering of helper functions.
@@ -47,7 +47,7 @@ impl Survey {
         wanted.sort_unstable();
         wanted.dedup();
         let btf = Btf::open(path, &wanted)?;
-        let field = |path: &'static str| (path.to_owned(), btf.place(path).ok());
+        let field = |path: &'static str| (path.to_owned(), btf.locate(path));
         let helper = |name: &str| (name.to_owned(), btf.enumerates(HELPERS, &format!("BPF_FUNC_{name}")));
         let ids = points.iter().filter_map(|(named, name)| Some((name.clone(), btf.id(*named, name)?)));
         let prototype = |named: Named, name: &str| {
@@ -64,15 +64,16 @@ impl Survey {
     /// What a plan is made with. A saved survey has no type ids: the ids here only mark the attach points that exist.
     pub fn types(&self, domains: &[&Declaration]) -> KernelTypes {
         let fields = fields(domains).map(|field| {
-            let place = match self.fields.get(field.path) {
-                Some(Some(place)) if field.width == 0 || field.width == place.width => Ok(place.value),
-                Some(Some(place)) => {
-                    Err(format!("`{}` is {} bytes wide here, not {}", field.path, place.width, field.width))
+            let path = || field.path.to_owned();
+            let offset = match self.fields.get(field.path) {
+                Some(Some(found)) if field.width == 0 || field.width == found.width => Ok(found.value),
+                Some(Some(found)) => {
+                    Err(NoField::OtherWidth { path: path(), found: found.width, expected: field.width })
                 }
-                Some(None) => Err(format!("this kernel has no `{}`", field.path)),
-                None => Err(format!("`{}` was not looked up", field.path)),
+                Some(None) => Err(NoField::Missing { path: path() }),
+                None => Err(NoField::NotLookedUp { path: path() }),
             };
-            (field.global.to_owned(), place)
+            (field.global.to_owned(), offset)
         });
         let points = self.points.iter().filter_map(|(name, prototype)| {
             let id = self.ids.get(name).copied().unwrap_or(1);

@@ -6,13 +6,16 @@ use std::{collections::BTreeMap, path::Path};
 use observer_core::domain::Declaration;
 use serde::{Deserialize, Serialize};
 
-use super::{btf::BtfError, facts::KernelFacts, lockdown::Lockdown, privilege::Capabilities, survey::Survey};
+use super::{
+    btf::BtfError, facts::KernelFacts, feature_test::NoTrampolines, lockdown::Lockdown,
+    privilege::Capabilities, survey::Survey,
+};
 
 /// What a kernel allows when it is started with one command line, independent of its types.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     pub lockdown: Lockdown,
-    pub trampolines: Result<(), String>,
+    pub trampolines: Result<(), NoTrampolines>,
 }
 
 /// A kernel as data: what `doctor --survey` prints of the running one, and what the tests keep of each kernel in the

@@ -6,6 +6,7 @@ use observer_kernel::{
     facts::KernelFacts,
     load::Outcome,
     privilege::{Capability, HELPFUL},
+    rejection::Rejected,
 };
 
 /// The first fact of a live stream.
@@ -28,11 +29,7 @@ pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
 }
 
 fn missing(outcome: &Outcome) -> Missing {
-    let mut reasons: Vec<String> = outcome
-        .rejected
-        .iter()
-        .map(|(alternative, reason)| format!("{}: {reason}", alternative.name))
-        .collect();
+    let mut reasons: Vec<String> = outcome.rejected.iter().map(named).collect();
     if !outcome.impossible.is_empty() {
         reasons.push(outcome.impossible.clone());
     }
@@ -41,6 +38,10 @@ fn missing(outcome: &Outcome) -> Missing {
         text: format!("Not observed here: {} ({}).", outcome.hook.provides, reasons.join("; ")),
         columns: outcome.hook.columns.iter().map(|&column| column.to_owned()).collect(),
     }
+}
+
+fn named(rejected: &Rejected) -> String {
+    format!("{}: {rejected}", rejected.alternative.name)
 }
 
 /// What observer cannot do without an optional capability.
@@ -68,8 +69,7 @@ fn blind(outcome: &Outcome) -> Option<Missing> {
 /// A rejection that is a fault of observer, though another alternative was attached.
 fn fault(outcome: &Outcome) -> Option<Missing> {
     let alternative = outcome.alternative?;
-    let reasons: Vec<String> =
-        outcome.faults().map(|(alternative, reason)| format!("{}: {reason}", alternative.name)).collect();
+    let reasons: Vec<String> = outcome.faults().map(named).collect();
     (!reasons.is_empty()).then(|| Missing {
         hook: outcome.hook.name.to_owned(),
         text: format!(

@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let mut kernel = String::new();
     for domain in domains::declarations(domains::ALL) {
         let origin = Origin { root: Path::new("/"), btf: None, cache: None };
-        let facts = KernelFacts::gather(&[domain], &origin).map_err(anyhow::Error::msg)?;
+        let facts = KernelFacts::gather(&[domain], &origin)?;
         kernel = facts.release.split('.').take(2).collect::<Vec<_>>().join(".");
         look(domain, &facts, None, &mut programs)?;
         for hook in domain.hooks {
@@ -47,7 +47,7 @@ fn look(
 ) -> Result<()> {
     let mut plan = plan::plan(facts.clone(), &[domain], DisabledHooks::default());
     if let Some((hook, alternative)) = forced {
-        plan.force(hook, alternative).map_err(anyhow::Error::msg)?;
+        plan.force(hook, alternative)?;
     }
     let loaded = load::load(&plan, None).map_err(|error| anyhow::anyhow!("{error}"))?;
     for program in loaded.objects.iter().flat_map(load::LoadedObject::activity) {

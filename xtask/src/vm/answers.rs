@@ -98,7 +98,7 @@ fn state_of(text: &str) -> AlternativeState {
         AlternativeState::InUse(limitation.to_owned())
     } else if text == "possible, not needed" {
         AlternativeState::Spare
-    } else if let Some(reason) = text.strip_prefix("refused by the kernel: ") {
+    } else if let Some(reason) = text.strip_prefix("rejected by the kernel: ") {
         AlternativeState::Rejected(reason.to_owned())
     } else {
         AlternativeState::Impossible(text.to_owned())
@@ -114,7 +114,7 @@ mod tests {
         let answer = Answer::read(
             "observer works here; 1 signal is not observed, see below.\n\nkernel 6.1.0 #1\n  lockdown        none\n\
              privileges\n  CAP_BPF               yes  load\n\nmem\n  ✓ mem.mappings           what each process maps\n\
-             \x20     fexit of the system calls: refused by the kernel: EPERM\n\
+             \x20     fexit of the system calls: rejected by the kernel: EPERM\n\
              \x20     BTF tracepoint sys_exit: in use; the calls of a\n\
              \x20     other: possible, not needed\n\
              \x20 ✗ mem.counters           resident memory\n\

@@ -124,10 +124,10 @@ mod tests {
     #[test]
     fn a_rejection_fails_even_if_another_alternative_is_in_use() {
         let text =
-            "  ✓ mem.mappings  maps\n      fexit: refused by the kernel: EINVAL\n      sys_exit: in use\n";
+            "  ✓ mem.mappings  maps\n      fexit: rejected by the kernel: EINVAL\n      sys_exit: in use\n";
         let found = doctor(&step("doctor", text, 0));
         assert_eq!(found[0].1, Verdict::Passed);
-        let lacking = text.replace("refused by the kernel: ", "not to be had here: ");
+        let lacking = text.replace("rejected by the kernel: ", "not available here: ");
         assert_eq!(doctor(&step("doctor", &lacking, 0))[1].1, Verdict::Passed);
         let impossible = lacking.replace("in use", "this kernel has no tracepoint");
         assert_ne!(doctor(&step("doctor", &impossible, 0))[1].1, Verdict::Passed);
