@@ -71,6 +71,8 @@ pub struct Rollup {
     pub swap_pss: u64,
     /// Freed with `MADV_FREE`: the kernel takes it back when it needs memory.
     pub lazy_free: u64,
+    /// All anonymous memory, not by share, with `lazy_free`.
+    pub anon: u64,
 }
 
 /// Accounts of the machine's memory that are not in [`Machine`]: from `/proc/meminfo`, `/proc/zoneinfo`, `/proc/vmstat`

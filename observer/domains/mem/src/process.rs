@@ -12,6 +12,7 @@ use observer_core::{
         process::Comm,
     },
     trend::{
+        envelope::MIN_GROWTH,
         series::Series,
         verdict::{Assessment, assess_life},
     },
@@ -52,14 +53,16 @@ pub struct ProcessMemory {
 }
 
 /// Memory of a process that its counters lack.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Beyond {
     pub status: Option<Status>,
     pub rollup: Option<Rollup>,
     /// Bytes of `lazy_free` that do not count: they were there before the process grew.
     lazy_before: u64,
-    /// Anonymous bytes at the time of `rollup`.
-    anon_then: u64,
+    /// The series up to the sample with the last page walk, and the time of that sample.
+    walked: Option<(Series, u64)>,
+    /// Whether `rollup` was read after the last sample.
+    fresh: bool,
 }
 
 /// Exact counters, and the counters of the last scan before them.
@@ -126,20 +129,63 @@ impl ProcessMemory {
     /// the whole series, so that the first reading is no fall.
     pub fn read_rollup(&mut self, rollup: Rollup) {
         let rise = self.series.history.rise().max(0.0) as u64;
-        let anon_then = self.memory().map_or(0, |memory| memory.anon.max(0) as u64);
         let beyond = self.beyond.get_or_insert_default();
         if beyond.rollup.is_none() {
             beyond.lazy_before = rollup.lazy_free.saturating_sub(rise);
         }
-        (beyond.rollup, beyond.anon_then) = (Some(rollup), anon_then);
+        (beyond.rollup, beyond.fresh) = (Some(rollup), true);
+    }
+
+    /// Continues the series to `now`.
+    ///
+    /// Between two page walks, memory that was freed with `MADV_FREE` looks like growth. A process with such memory has
+    /// values only at page walks, and what its series got since the previous walk is removed.
+    pub fn sample(&mut self, now: u64) {
+        let Some(memory) = self.memory() else { return };
+        let asked = self.totals.as_ref().map_or(0.0, |totals| totals.asked());
+        let walk = self.beyond.as_ref().and_then(|beyond| Some((beyond.fresh, beyond.freed()?)));
+        let Some((fresh, rollup)) = walk else {
+            self.series.push(now, self.assessed_bytes(memory), asked);
+            return self.walked(now);
+        };
+        let then = self.beyond.as_mut().filter(|_| fresh).and_then(|beyond| beyond.walked.take());
+        let waits = self.beyond.as_ref().and_then(|beyond| beyond.walked.as_ref());
+        if waits.is_some_and(|(_, at)| now.saturating_sub(*at) < WALK_AGE) {
+            return;
+        }
+        let anon = if fresh { rollup.anon as i64 } else { memory.anon };
+        let bytes = self.assessed_bytes(Memory { anon, ..memory });
+        if let Some((series, _)) = then {
+            self.series = series;
+        }
+        let last = self.series.window.latest().filter(|last| (bytes - last).abs() < FREED_NOISE);
+        self.series.push(now, last.unwrap_or(bytes), asked);
+        self.walked(now);
+    }
+
+    /// Keeps the series if a page walk belongs to the sample at `now`.
+    fn walked(&mut self, now: u64) {
+        if let Some(beyond) = self.beyond.as_mut().filter(|beyond| beyond.fresh) {
+            beyond.fresh = false;
+            beyond.walked = Some((self.series.clone(), now));
+        }
+    }
+
+    /// Whether the last page walk found memory that was freed with `MADV_FREE`.
+    pub fn has_freed(&self) -> bool {
+        self.beyond.as_ref().is_some_and(|beyond| beyond.freed().is_some())
     }
 
     /// Bytes that were freed with `MADV_FREE` and are still resident. Between two page walks, they are assumed to stay
     /// the same share of anonymous memory.
     pub fn reclaimable(&self) -> Option<u64> {
-        let beyond = self.beyond.as_ref()?;
-        let (lazy, then) = (beyond.rollup?.lazy_free, beyond.anon_then);
-        let anon = self.memory()?.anon.max(0) as u64;
+        self.freed_of(self.memory()?.anon)
+    }
+
+    /// The part of `anon` bytes of anonymous memory that was freed with `MADV_FREE`; `None` without a page walk.
+    fn freed_of(&self, anon: i64) -> Option<u64> {
+        let rollup = self.beyond.as_ref()?.rollup?;
+        let (lazy, then, anon) = (rollup.lazy_free, rollup.anon, anon.max(0) as u64);
         Some(if then == 0 { lazy } else { (lazy as f64 / then as f64 * anon as f64) as u64 }.min(anon))
     }
 
@@ -151,7 +197,7 @@ impl ProcessMemory {
         let tables = self.page_tables.unwrap_or(0).saturating_sub(dense.saturating_add(SPARSE));
         let beyond = self.beyond.as_ref().map_or(0.0, |beyond| beyond.bytes(memory));
         let lazy_before = self.beyond.as_ref().map_or(0, |beyond| beyond.lazy_before);
-        let lazy = self.reclaimable().map_or(0, |lazy| lazy.saturating_sub(lazy_before));
+        let lazy = self.freed_of(memory.anon).map_or(0, |lazy| lazy.saturating_sub(lazy_before));
         process_bytes(memory) + self.shared.bytes(memory.shmem) + tables as f64 + beyond - lazy as f64
     }
 
@@ -160,7 +206,7 @@ impl ProcessMemory {
         let beyond = self.beyond.as_ref()?;
         let rollup = beyond.rollup?;
         let swap = self.memory()?.swap.max(0) as f64;
-        Some(((rollup.pss_anon + rollup.swap_pss) as f64, beyond.anon_then as f64 + swap))
+        Some(((rollup.pss_anon + rollup.swap_pss) as f64, rollup.anon as f64 + swap))
     }
 
     /// The assessed bytes that are not anonymous memory or swap.
@@ -254,6 +300,11 @@ impl Beyond {
             + locked_files as f64
     }
 
+    /// The last page walk, if it found memory that was freed with `MADV_FREE`.
+    fn freed(&self) -> Option<Rollup> {
+        self.rollup.filter(|rollup| rollup.lazy_free as f64 >= MIN_GROWTH)
+    }
+
     /// Whether the process has memory that its counters lack.
     pub fn is_relevant(&self) -> bool {
         self.status.is_some_and(|status| (status.hugetlb, status.pinned, status.locked) != (0, 0, 0))
@@ -266,7 +317,57 @@ const DENSE: u64 = 512;
 /// Bytes of page tables that any process may have in addition, because its mappings are far apart.
 const SPARSE: u64 = 1 << 20;
 
+/// A series with memory freed by `MADV_FREE` waits this many nanoseconds for a page walk. A walk over very large memory
+/// is rarer; an estimate is then used.
+const WALK_AGE: u64 = 10_000_000_000;
+
+/// With memory freed by `MADV_FREE`, smaller changes do not count: each CPU holds some freed pages in a batch, and the
+/// kernel shows them as freed only when the batch is full.
+const FREED_NOISE: f64 = MIN_GROWTH;
+
 /// Anonymous memory and swap, in bytes.
 pub fn process_bytes(memory: Memory) -> f64 {
     memory.anon as f64 + memory.swap as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: i64 = 1 << 20;
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn memory_that_is_freed_all_the_time_is_flat_and_a_leak_beside_it_is_not() {
+        for leaked in [0, 4] {
+            let mut process = ProcessMemory::new(None, 60.0);
+            for second in 0..40_i64 {
+                let freed = 8 * MIB * second;
+                let anon = 2 * MIB + freed + leaked * MIB * second;
+                process.read(Memory { anon, ..Memory::default() }, 0);
+                // A page walk every third second; some of the pages are not counted as freed yet.
+                if second % 3 == 0 {
+                    let lazy_free = (freed - (second % 2) * MIB / 8).max(0) as u64;
+                    process.read_rollup(Rollup { anon: anon as u64, lazy_free, ..Rollup::default() });
+                }
+                process.sample(second as u64 * SECOND);
+            }
+            let growth = process.series.window.growth(40 * SECOND).unwrap();
+            assert!((growth - (leaked * 39 * MIB) as f64).abs() < MIB as f64 / 4.0, "{growth}");
+        }
+    }
+
+    #[test]
+    fn a_process_with_freed_memory_that_is_no_longer_walked_still_grows() {
+        let mut process = ProcessMemory::new(None, 60.0);
+        for second in 0..40_i64 {
+            let anon = 4 * MIB + second * MIB;
+            process.read(Memory { anon, ..Memory::default() }, 0);
+            if second == 0 {
+                process.read_rollup(Rollup { anon: anon as u64, lazy_free: 2 << 20, ..Rollup::default() });
+            }
+            process.sample(second as u64 * SECOND);
+        }
+        assert!(process.series.window.growth(40 * SECOND).unwrap() > 15.0 * MIB as f64);
+    }
 }

@@ -200,10 +200,7 @@ impl MemState {
         self.share();
         let machine = &self.machine;
         for process in self.processes.values_mut().filter(|process| !process.ended) {
-            if let Some(memory) = process.memory() {
-                let asked = process.totals.as_ref().map_or(0.0, |totals| totals.asked());
-                process.series.push(now, process.assessed_bytes(memory), asked);
-            }
+            process.sample(now);
             let window = &process.series.window;
             process.assessment = None;
             if window.is_flat(now) && leak::ruled_out(&process.series.history, now) {
@@ -283,6 +280,9 @@ impl MemState {
                 .map(|(id, _)| *id),
         );
         queries.counters.extend(self.beyond_counters(context.now.boot));
+        let living = self.processes.iter().filter(|(_, process)| !process.ended);
+        let freed = living.filter(|(_, process)| process.has_freed()).map(|(id, _)| *id);
+        queries.details.extend(freed.take(ALWAYS_EXACT));
         let examples: Vec<TaskId> = self.births.examples(context.now.boot).take(ALWAYS_EXACT).collect();
         queries.counters.extend(&examples);
         queries.details.extend(examples);

@@ -64,6 +64,7 @@ fn rollup(smaps: &str) -> Option<Rollup> {
         pss_shmem: field("Pss_Shmem")?,
         swap_pss: field("SwapPss").unwrap_or(0),
         lazy_free: field("LazyFree").unwrap_or(0),
+        anon: field("Anonymous")?,
     })
 }
 
@@ -85,10 +86,16 @@ mod tests {
     #[test]
     fn the_sums_of_a_walk_over_pages_are_read() {
         let text = "00400000-7ffc [rollup]\nRss: 9 kB\nPss: 8 kB\nPss_Anon: 3 kB\nPss_File: 1 kB\n\
-                    Pss_Shmem: 4 kB\nLazyFree: 2 kB\nSwapPss: 1 kB\n";
+                    Pss_Shmem: 4 kB\nAnonymous: 6 kB\nLazyFree: 2 kB\nSwapPss: 1 kB\n";
         let kib = 1024;
-        let sums =
-            Rollup { pss: 8 * kib, pss_anon: 3 * kib, pss_shmem: 4 * kib, swap_pss: kib, lazy_free: 2 * kib };
+        let sums = Rollup {
+            pss: 8 * kib,
+            pss_anon: 3 * kib,
+            pss_shmem: 4 * kib,
+            swap_pss: kib,
+            lazy_free: 2 * kib,
+            anon: 6 * kib,
+        };
         assert_eq!(rollup(text), Some(sums));
         assert_eq!(rollup("Rss: 9 kB\n"), None);
     }
