@@ -15,6 +15,7 @@ use clap::{ArgMatches, FromArgMatches as _, ValueEnum as _, error::ErrorKind};
 use crate::domains;
 use observer_core::{
     domain::Domain,
+    overview::OVERVIEW,
     text::harmless,
     view::{GroupBy, Request, Sort, View},
 };
@@ -127,6 +128,12 @@ pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.len() < 2 {
+        // Without a command: the overview, kept up to date only where it can be redrawn.
+        arguments.push("overview".into());
+        arguments.extend((!surroundings.terminal).then(|| "--once".into()));
+    }
     let matches = args::command_line().try_get_matches_from(arguments)?;
     if let Some((name, asked)) = matches.subcommand()
         && let Some(domain) = domains::named(name)
@@ -134,9 +141,16 @@ pub fn parse(
         return live(domain, asked, surroundings);
     }
     match args::Command::from_arg_matches(&matches)? {
+        args::Command::Overview(args::Overview { shape, record, live }) => {
+            overview(shape, Source::Kernel { live: live.meaning(), record }, surroundings)
+        }
         args::Command::Record(record) => record.meaning().map(Command::Record),
         args::Command::Replay(args::Replay { file }) => {
             let asked = matches.subcommand_matches("replay").and_then(|replay| replay.subcommand());
+            if let Some((_, asked)) = asked.filter(|(name, _)| *name == OVERVIEW.name) {
+                let shape = args::OverviewShape::from_arg_matches(asked)?;
+                return overview(shape, Source::Recording(file), surroundings);
+            }
             let (domain, asked) = asked
                 .and_then(|(name, asked)| Some((domains::named(name)?, asked)))
                 .ok_or_else(|| wrong("a replay needs a view".to_owned()))?;
@@ -190,6 +204,32 @@ fn watch(
         request: shape.meaning(view)?,
         source,
     })))
+}
+
+fn overview(
+    shape: args::OverviewShape,
+    source: Source,
+    surroundings: Terminal,
+) -> Result<Command, clap::Error> {
+    let window = window(shape.window, shape.timing.interval)?;
+    Ok(Command::Watch(Box::new(Watch {
+        timing: shape.timing.meaning()?,
+        format: shape.format.meaning(surroundings),
+        request: Request { window, resolve: !shape.numeric, ..Request::new(OVERVIEW) },
+        source,
+    })))
+}
+
+/// Seconds of the window of growth, which needs two reports within it.
+fn window(asked: Option<f64>, interval: f64) -> Result<f64, clap::Error> {
+    match asked {
+        Some(window) if window < interval => Err(wrong(format!(
+            "a window of {window} s is shorter than the interval of {interval} s and would hold no growth: \
+             make `--window` longer or `--interval` shorter"
+        ))),
+        Some(window) => Ok(window),
+        None => Ok(f64::max(60.0, 2.0 * interval)),
+    }
 }
 
 /// The view of `domain` that was selected by its flag, else the main view.
@@ -257,18 +297,7 @@ impl args::Shape {
                     .to_owned(),
             ));
         }
-        // Growth needs two reports within its window.
-        let window = match self.window {
-            Some(window) if window < self.timing.interval => {
-                return Err(wrong(format!(
-                    "a window of {window} s is shorter than the interval of {} s and would hold no growth: \
-                     make `--window` longer or `--interval` shorter",
-                    self.timing.interval
-                )));
-            }
-            Some(window) => window,
-            None => f64::max(60.0, 2.0 * self.timing.interval),
-        };
+        let window = window(self.window, self.timing.interval)?;
         Ok(Request {
             top: self.top,
             sort,

@@ -15,6 +15,7 @@ pub const ALL: &[&dyn Domain] = &[&Mem, &Disk, &Net];
 /// Examples at the end of `--help`.
 pub const EXAMPLES: &str = "\
 Examples:
+  observer                                what runs out on this machine, and who does it
   observer mem                            who grows, how fast, and until when the memory lasts
   observer disk --deleted-open            what takes space that du cannot find
   observer net --top                      who hogs the network, biggest first
@@ -26,7 +27,7 @@ Examples:
 
 Observing needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE); replaying needs nothing.
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 answered with something missing or lost,
-77 privilege or kernel feature lacking.";
+10 something is urgent (`overview --once`), 77 privilege or kernel feature lacking.";
 
 /// The names of all domains, in the order of [`ALL`].
 pub fn names() -> impl Iterator<Item = &'static str> {

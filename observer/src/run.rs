@@ -7,8 +7,10 @@ use crate::{
     doctor, domains,
 };
 use observer_core::{
+    domain::Domain,
     error::{Error, Exit},
-    view::Request,
+    overview::OVERVIEW,
+    view::{Request, View},
 };
 use observer_faces::Output;
 use observer_kernel::{facts::KERNEL_TYPES, surveyed::Surveyed};
@@ -45,9 +47,18 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
     watch.request.records = matches!(watch.source, Source::Kernel { record: Some(_), .. });
     let output = output(watch.format);
     let pids = watch.request.pids.clone();
-    let domain = domains::of(watch.request.view);
-    let engine = domains::engine(watch.request);
-    engine.check().map_err(|error| Error::usage("sorting", error))?;
+    let (domains, mut pipeline) = if watch.request.view == OVERVIEW {
+        let engines = domains::ALL.iter().map(|domain| {
+            let view = if watch.request.records { domain.recorded() } else { main_view(*domain) };
+            domains::engine(Request { view, problems: true, ..watch.request.clone() })
+        });
+        (domains::ALL.to_vec(), Pipeline::new(engines.collect(), Some(output)).with_overview())
+    } else {
+        let domain = domains::of(watch.request.view);
+        let engine = domains::engine(watch.request);
+        engine.check().map_err(|error| Error::usage("sorting", error))?;
+        (vec![domain], Pipeline::new(vec![engine], Some(output)))
+    };
     match watch.source {
         Source::Kernel { live, record } => {
             if let [first, ..] = missing(Path::new("/"), &pids)[..] {
@@ -55,17 +66,19 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
                 return Err(Error::failed("selecting processes", why)
                     .advise("It may have ended. -c selects processes by name."));
             }
-            let mut pipeline = Pipeline::new(vec![engine], Some(output));
             let record = record.as_deref();
-            wait(live::observe(&[domain], &live, watch.timing, record, None, &mut pipeline))?;
-            pipeline.finish()
+            wait(live::observe(&domains, &live, watch.timing, record, None, &mut pipeline))?;
         }
-        Source::Recording(path) => {
-            let mut pipeline = Pipeline::new(vec![engine], Some(output));
-            wait(replay::replay(&path, watch.timing, None, &mut pipeline))?;
-            pipeline.finish()
-        }
+        Source::Recording(path) => wait(replay::replay(&path, watch.timing, None, &mut pipeline))?,
     }
+    let is_urgent = watch.timing.once && pipeline.is_urgent();
+    let exit = pipeline.finish()?;
+    Ok(if is_urgent { Exit::Urgent } else { exit })
+}
+
+/// The view that the name of the domain asks for.
+fn main_view(domain: &dyn Domain) -> View {
+    *domain.views().first().expect("a domain has a main view")
 }
 
 fn record(record: Record) -> Result<Exit, Error> {

@@ -50,7 +50,7 @@ impl Observer {
     pub fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(observer_path());
         command.args(arguments);
-        let live = matches!(arguments.first(), Some(&("mem" | "disk" | "net" | "record")));
+        let live = matches!(arguments.first(), Some(&("overview" | "mem" | "disk" | "net" | "record")));
         if live && !arguments.contains(&"--budget") {
             command.args(["--budget", "100"]);
         }

@@ -141,7 +141,7 @@ fn a_wrong_command_line_is_an_error_with_advice() {
         (&["net", "--sort", "-bandwidth"], "tx_rate"),
         (&["disk", "--deleted-open", "--sort", "x"], "allocated"),
         (&["record"], "--output"),
-        (&[], "Examples:"),
+        (&["overview", "--once", "--count", "2"], "cannot be used with"),
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -156,7 +156,7 @@ fn help_is_an_answer() {
     let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let help = text(&output.stdout);
-    for command in ["mem", "disk", "net", "record", "replay", "doctor"] {
+    for command in ["overview", "mem", "disk", "net", "record", "replay", "doctor"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
     }
     assert!(!help.contains("--without"), "options for tests are hidden");

@@ -18,6 +18,7 @@ use crate::{
     },
     hook::{Hook, HookKind, Need},
     identity::process::Processes,
+    problem::{ProblemKind, condition::Outlook},
     report::{Report, note::NoteKind},
     view::{Request, View},
     wants::HostQueries,
@@ -53,6 +54,11 @@ pub trait Views {
 
     /// The kinds of notes in its reports, in addition to [`crate::report::CommonNote`].
     fn notes(&self) -> &'static [NoteKind];
+
+    /// The kinds of problems that it finds.
+    fn problems(&self) -> &'static [&'static ProblemKind] {
+        &[]
+    }
 
     /// The empty state. The request has the window of trends.
     fn state(&self, request: &Request) -> Box<dyn State>;
@@ -284,6 +290,11 @@ pub trait State {
 
     /// The host queries for the rows that will be shown. `shown` is a draft, already shaped.
     fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries;
+
+    /// The conditions of problems that hold now, and what else the overview needs.
+    fn outlook(&self, _context: &Context<'_>) -> Outlook {
+        Outlook::default()
+    }
 
     /// Whether later rows may name the process `id` although it has ended: the process that deleted a file, for
     /// example. Its names are kept for as long.

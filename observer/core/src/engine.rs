@@ -10,8 +10,9 @@ use crate::{
         session::{SessionFact, Timestamp},
     },
     identity::process::Processes,
+    problem::condition::{Condition, Outlook},
     report::{
-        CommonNote, LossTotals, Note, Report,
+        CommonNote, LossTotals, Note, Report, Row, Table,
         shape::{self, UnknownColumn},
     },
     text::{harmless, printable},
@@ -120,6 +121,29 @@ impl Engine {
         Ok(Some(report))
     }
 
+    /// What the overview needs of the domain at `now`. `None` before the first fact.
+    #[must_use]
+    pub fn outlook(&self, now: Timestamp) -> Option<Outlook> {
+        let context = self.context(&self.request, now)?;
+        Some(self.domain.outlook(&context))
+    }
+
+    /// A report without tables: times, losses and the notes that every view has. `None` before the first fact.
+    #[must_use]
+    pub fn frame(&self, now: Timestamp) -> Option<Report> {
+        let context = self.context(&self.request, now)?;
+        let mut report = context.report(Vec::new());
+        self.add_losses(&mut report);
+        self.add_notes(&mut report, context.session);
+        Some(report)
+    }
+
+    /// What is known of processes.
+    #[must_use]
+    pub const fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
     /// Whether the request fits the view. An empty report shows it, before anything is observed.
     ///
     /// # Errors
@@ -148,6 +172,16 @@ impl Engine {
         shape::shape(&mut report, &request, &self.processes)?;
         if let Some(rows) = rows {
             report.tables.iter_mut().for_each(|table| shape::cut(table, rows));
+        }
+        if request.problems {
+            // What a problem is about is asked for like the rows that are shown.
+            let conditions = self.domain.outlook(&context).conditions;
+            let rows = conditions.into_iter().map(|Condition { problem, .. }| Row {
+                subject: problem.subject,
+                processes: problem.processes,
+                ..Row::default()
+            });
+            report.tables.push(Table::of_processes("problems", Vec::new(), rows.collect()));
         }
         let mut queries = self.domain.wants(&report, &context);
         if request.unit.is_some() || request.container.is_some() {
@@ -216,7 +250,7 @@ mod tests {
     use super::*;
     use crate::{
         facts::{TaskId, process::ProcessFact},
-        report::{Column, Row, Subject, Table},
+        report::{Column, Subject},
         view::View,
     };
 

@@ -16,6 +16,8 @@ pub enum Exit {
     Usage = 2,
     /// It answered, but a promised column is missing for the whole run or something was lost.
     Incomplete = 3,
+    /// It did what was asked, and found something that harms the machine or soon will (`overview --once`).
+    Urgent = 10,
     /// It lacks the privilege or the kernel feature.
     Unable = 77,
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod facts;
 pub mod hook;
 pub mod identity;
+pub mod overview;
 pub mod problem;
 pub mod report;
 pub mod severity;

@@ -5,7 +5,25 @@
 
 use std::cmp::Ordering;
 
-use crate::{report::subject::Subject, severity::Severity};
+use crate::{
+    facts::TaskId,
+    report::{Value, subject::Subject},
+    severity::Severity,
+};
+
+pub mod condition;
+pub mod tracker;
+
+/// The properties that all problems of one kind share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProblemKind {
+    /// Its name in JSON: docs/problems.md has a row for each.
+    pub name: &'static str,
+    /// Seconds for which its condition must hold before it is a problem, or becomes a more urgent one.
+    pub confirm: u64,
+    /// Seconds without its condition after which it is over, or becomes a less urgent one.
+    pub linger: u64,
+}
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +33,12 @@ pub struct Problem {
     pub kind: &'static str,
     /// What it is about. Two problems of one kind and subject are the same problem.
     pub subject: Subject,
+    /// The subject as members of a JSON object, without its type.
+    pub about: Vec<(&'static str, Value)>,
+    /// The processes that cause it, the first one most.
+    pub processes: Vec<TaskId>,
+    /// The same processes as JSON objects.
+    pub causes: Vec<Value>,
     /// One sentence: what runs out, when, and what causes it. Printable.
     pub text: String,
     /// The measurements that support it. Printable.
@@ -67,6 +91,9 @@ mod tests {
             severity,
             kind,
             subject: Subject::Machine,
+            about: Vec::new(),
+            processes: Vec::new(),
+            causes: Vec::new(),
             text: String::new(),
             evidence: String::new(),
             since,

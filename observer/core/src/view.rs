@@ -68,6 +68,8 @@ pub struct Request {
     pub resolve: bool,
     /// Whether what is asked for goes into a recording, which is for every view of its domain.
     pub records: bool,
+    /// Whether problems are looked for: the domain then also asks what they need.
+    pub problems: bool,
 }
 
 impl Request {
@@ -87,6 +89,7 @@ impl Request {
             cmdline: false,
             resolve: true,
             records: false,
+            problems: false,
         }
     }
 }

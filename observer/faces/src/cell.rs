@@ -70,7 +70,7 @@ fn measured(number: f64, unit: Unit, notation: Notation) -> String {
         (Unit::Count, _) => units::count(number.round().max(0.0) as u64),
         (Unit::Bytes, Notation::Signed) => units::change(number),
         (Unit::Bytes, _) => units::bytes(number),
-        (Unit::BytesPerSecond, Notation::Usual) => units::byte_rate(number),
+        (Unit::BytesPerSecond, Notation::Usual | Notation::Sentence) => units::byte_rate(number),
         (Unit::BytesPerSecond, Notation::Signed) => units::change_rate(number),
         (Unit::BytesPerSecond, Notation::PerMinute) => units::minute_rate(number, None),
         (Unit::BytesPerSecond, Notation::Bits) => units::bit_rate(number),

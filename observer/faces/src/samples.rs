@@ -8,7 +8,29 @@ const MIB: f64 = 1_048_576.0;
 
 /// One of each view, and an empty one.
 pub(super) fn all() -> Vec<Report> {
-    vec![mem(), deleted_open(), net(), long(100), report("mem", "Nothing happens.", Vec::new())]
+    let quiet = report("mem", "Nothing happens.", Vec::new());
+    vec![mem(), deleted_open(), net(), overview(), long(100), quiet]
+}
+
+pub(super) fn overview() -> Report {
+    let columns = vec![
+        Column::label("severity"),
+        Column::label("urgency").human("", 0),
+        Column::text("problem").human("", 0).noted(Notation::Sentence),
+    ];
+    let row = |severity, urgency, emphasis, problem, details: &[&str]| Row {
+        cells: vec![words(severity), words(urgency), words(problem)],
+        emphasis,
+        details: details.iter().map(|detail| (*detail).to_owned()).collect(),
+        ..Row::default()
+    };
+    let full = "/var is full in 9 to 12 min: legacyd (legacy.service) appends 4.4 MiB/s to /var/log/legacy/debug.log, \
+                deleted 12 min ago.";
+    let rows = vec![
+        row("now", "NOW", Emphasis::Alarm, full, &["→ truncate -s 0 /proc/1204/fd/7"]),
+        row("watch", "watch", Emphasis::Plain, "eth0 is 71 % used.", &[]),
+    ];
+    report("overview", "1 thing runs out on web-3.", vec![Table::new("problems", columns, rows)])
 }
 
 pub(super) fn report(view: &'static str, headline: &str, tables: Vec<Table>) -> Report {

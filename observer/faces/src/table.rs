@@ -43,7 +43,7 @@ pub(super) fn lines(report: &Report, width: Option<usize>, paint: Paint, notes: 
     }
     for table in &shown {
         page.blank();
-        let widest = page.table(table);
+        let widest = if is_of_sentences(table) { page.sentences(table) } else { page.table(table) };
         let more = more(table);
         if shown.len() == 1 && report.notes.is_empty() {
             page.ends(more, &footer.take().unwrap_or_default(), widest, loss_style(report));
@@ -164,12 +164,42 @@ impl Page {
         widest
     }
 
+    /// Puts rows whose last column is a sentence: what is before it is a label, and the sentence is wrapped beside it.
+    /// Returns the width of the widest line.
+    fn sentences(&mut self, table: &Table) -> usize {
+        let columns = columns(table);
+        let cells: Vec<Vec<String>> = table.rows.iter().map(|row| cells(row, &columns)).collect();
+        let labels: Vec<String> = cells.iter().map(|cells| cells[..cells.len() - 1].join(" ")).collect();
+        let widest = labels.iter().map(|label| width::width(label)).max().unwrap_or(0);
+        let indent = MARGIN + widest + GAP;
+        let begin = self.lines.len();
+        for (row, (label, cells)) in table.rows.iter().zip(labels.iter().zip(&cells)) {
+            let style = Style::Row(row.emphasis);
+            let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent)).max(8);
+            let text = cells.last().map_or("", String::as_str);
+            let mut before = format!("{}{label}", " ".repeat(MARGIN));
+            for line in width::wrapped(text, room, 0, 0) {
+                let blanks = indent.saturating_sub(width::width(&before));
+                self.put(style, &format!("{before}{}{line}", " ".repeat(blanks)));
+                before.clear();
+            }
+            row.details.iter().for_each(|detail| self.detail(Style::Row(Emphasis::Plain), detail, indent));
+        }
+        self.lines[begin..].iter().map(|line| width::width(line)).max().unwrap_or(0)
+    }
+
     fn detail(&mut self, style: Style, text: &str, indent: usize) {
         let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent));
         for line in width::wrapped(text, room.max(8), 0, 2) {
             self.put(style, &format!("{}{line}", " ".repeat(indent)));
         }
     }
+}
+
+/// Whether the last shown column of the table is a sentence.
+fn is_of_sentences(table: &Table) -> bool {
+    let last = table.columns.iter().filter_map(|column| column.heading).next_back();
+    last.is_some_and(|heading| heading.notation == Notation::Sentence)
 }
 
 /// A column that is shown.

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use clap::{
     Arg, ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser,
 };
-use observer_core::domain::Domain;
+use observer_core::{domain::Domain, overview::OVERVIEW};
 use regex::Regex;
 
 use crate::domains;
@@ -13,13 +13,14 @@ use crate::domains;
 /// Who eats the memory, what fills the disk, who hogs the network: answered from the kernel, exactly.
 #[derive(Debug, Parser)]
 #[command(name = "observer", version, after_help = domains::EXAMPLES)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true, max_term_width = 110)]
 struct Program;
 
 // The commands that are of no domain. A doc comment would become the text at the top of `--help`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What runs out on this machine, the most urgent first, and who does it; the default
+    Overview(Overview),
     /// Write everything observed into a file
     Record(Record),
     /// The same views from a recording, with no root and no kernel
@@ -32,8 +33,9 @@ pub enum Command {
 pub fn command_line() -> clap::Command {
     let live = domains::ALL.iter().map(|domain| question::<Watch>(*domain));
     let replayed = domains::ALL.iter().map(|domain| question::<Shape>(*domain));
+    let overview = OverviewShape::augment_args(clap::Command::new("overview").about(OVERVIEW.help));
     Command::augment_subcommands(Program::command().subcommands(live))
-        .mut_subcommand("replay", |replay| replay.subcommands(replayed))
+        .mut_subcommand("replay", |replay| replay.subcommand(overview).subcommands(replayed))
 }
 
 /// The command of a domain: a flag for each view, and the flags that all domains have.
@@ -68,6 +70,34 @@ pub struct Watch {
     pub record: Option<PathBuf>,
     #[command(flatten)]
     pub live: LiveArgs,
+}
+
+/// The problems of the running machine.
+#[derive(Debug, Args)]
+pub struct Overview {
+    #[command(flatten)]
+    pub shape: OverviewShape,
+    /// Write the recording of this run beside showing it
+    #[arg(long, value_name = "FILE", help_heading = "Observing")]
+    pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// What shapes an overview, live or replayed.
+#[derive(Debug, Args)]
+pub struct OverviewShape {
+    /// The time that growth and trends look back over, in seconds [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(help_heading = "What to show")]
+    pub window: Option<f64>,
+    /// Numbers, no resolved names
+    #[arg(short = 'n', help_heading = "What to show")]
+    pub numeric: bool,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]

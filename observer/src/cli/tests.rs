@@ -31,6 +31,9 @@ fn the_flags_contradict_nobody() {
 #[test]
 fn each_command_of_the_contract_is_understood() {
     for (line, view) in [
+        ("observer", OVERVIEW),
+        ("observer overview --count 3", OVERVIEW),
+        ("observer replay night.obs overview", OVERVIEW),
         ("observer mem", observer_mem::views::MEM),
         ("observer disk", observer_disk::views::DISK),
         ("observer disk --deleted-open", observer_disk::views::DELETED_OPEN),
@@ -104,6 +107,16 @@ fn where_nobody_watches_tables_are_plain() {
 }
 
 #[test]
+fn observer_alone_is_an_overview_that_ends_where_it_cannot_be_redrawn() {
+    let alone = |terminal| match parse([OsString::from("observer")], Terminal { terminal }) {
+        Ok(Command::Watch(watch)) => (watch.request.view, watch.format, watch.timing.once),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(alone(true), (OVERVIEW, Format::Screen, false));
+    assert_eq!(alone(false), (OVERVIEW, Format::Plain, true));
+}
+
+#[test]
 fn a_recording_is_of_everything_unless_told() {
     let recorded = |line: &str| match at_terminal(line) {
         Ok(Command::Record(record)) => {
@@ -140,7 +153,8 @@ fn wrong_values_are_refused_with_what_to_do() {
         ("observer replay f mem --record g", "unexpected argument"),
         ("observer record", "--output <FILE>"),
         ("observer memory", "mem"),
-        ("observer", "Examples"),
+        ("observer overview --window 1 --interval 5", "longer"),
+        ("observer overview --top 3", "unexpected argument"),
     ] {
         let message = refused(line);
         assert!(message.contains(advice), "{line}: {message}");

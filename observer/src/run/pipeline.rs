@@ -16,7 +16,8 @@ use observer_core::{
         Fact,
         session::{SessionFact, Timestamp},
     },
-    report::{Report, shape::UnknownColumn},
+    overview::{OVERVIEW, Overview},
+    report::{Report, Subject, shape::UnknownColumn},
     text::harmless,
     view::Request,
     wants::HostQueries,
@@ -27,8 +28,9 @@ use observer_sources::record::Recorder;
 /// The engines, with an output and a recorder.
 pub struct Pipeline {
     engines: Vec<Engine>,
-    /// Index of the engine with the displayed reports.
-    shown: usize,
+    /// The problems of all engines; `None` if they are not looked for.
+    overview: Option<Overview>,
+    shown: Shown,
     /// `None` if there is only a recording.
     output: Option<Box<dyn Output>>,
     recorder: Option<Recorder>,
@@ -40,6 +42,14 @@ pub struct Pipeline {
     closed: bool,
 }
 
+/// What the output shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Overview,
+    /// The reports of the engine at this index.
+    Engine(usize),
+}
+
 impl Pipeline {
     /// One engine for each view; each gets every fact. The output, if any, shows the reports of the first engine until
     /// [`Self::show`].
@@ -47,7 +57,8 @@ impl Pipeline {
     pub fn new(engines: Vec<Engine>, output: Option<Box<dyn Output>>) -> Self {
         Self {
             engines,
-            shown: 0,
+            overview: None,
+            shown: Shown::Engine(0),
             output,
             recorder: None,
             session: None,
@@ -56,6 +67,15 @@ impl Pipeline {
             lost: false,
             closed: false,
         }
+    }
+
+    /// The same with the problems that the engines find: the output shows the overview until [`Self::show`]. Their
+    /// requests must ask for problems.
+    #[must_use]
+    pub fn with_overview(mut self) -> Self {
+        self.overview = Some(Overview::default());
+        self.shown = Shown::Overview;
+        self
     }
 
     /// The report of `now` is due, and all of its facts have been applied: makes it and writes it.
@@ -83,7 +103,7 @@ impl Pipeline {
         };
         for (place, engine) in self.engines.iter().enumerate() {
             // An engine that is not shown is kept up to date, but its rows need no host queries.
-            let hidden = self.recorder.is_none() && place != self.shown;
+            let hidden = self.recorder.is_none() && self.shown != Shown::Engine(place);
             let rows = if hidden { Some(0) } else { rows };
             wants.extend(engine.wants(now, rows).map_err(unshapable)?);
         }
@@ -95,9 +115,15 @@ impl Pipeline {
         let shown = self.due > 0 || self.shows_base_line();
         self.due += 1;
         let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
-        if let Some(engine) = self.engines.get(self.shown)
-            && let Some(report) = engine.report(now, rows).map_err(unshapable)?
-        {
+        self.find_problems(now);
+        let report = match self.shown {
+            Shown::Overview => self.overview_report(now),
+            Shown::Engine(place) => {
+                let report = self.engines.get(place).map(|engine| engine.report(now, rows));
+                report.transpose().map_err(unshapable)?.flatten()
+            }
+        };
+        if let Some(report) = report {
             self.lost |= report.loss.any() || report.notes.iter().any(|note| note.kind.incomplete);
             if shown {
                 self.write(&report)?;
@@ -110,6 +136,29 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Takes the conditions of all domains into the overview.
+    fn find_problems(&mut self, now: Timestamp) {
+        let Some(overview) = &mut self.overview else { return };
+        let outlooks = one_of_each_domain(&self.engines).filter_map(|engine| engine.outlook(now));
+        let outlooks = outlooks.collect();
+        let processes = self.engines.first().map(Engine::processes);
+        overview.update(outlooks, now, |subject| match subject {
+            Subject::Process(id) => processes.is_none_or(|processes| !processes.has_ended(*id)),
+            _ => true,
+        });
+    }
+
+    fn overview_report(&self, now: Timestamp) -> Option<Report> {
+        let frame = self.engines.first()?.frame(now)?;
+        Some(self.overview.as_ref()?.report(frame))
+    }
+
+    /// Whether something harms the machine, or soon will, according to the last report.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.overview.as_ref().is_some_and(Overview::is_urgent)
+    }
+
     /// Shows `request` from the next report on. If no engine has the necessary state, a new one is made from `values`,
     /// the current value of every slot: its trends and rates begin now.
     ///
@@ -120,6 +169,12 @@ impl Pipeline {
         request: Request,
         values: impl Iterator<Item = Cow<'a, Fact>>,
     ) -> Result<(), Error> {
+        if request.view == OVERVIEW {
+            let why = "problems are not looked for";
+            self.overview.as_ref().ok_or_else(|| Error::usage("changing the view", why))?;
+            self.shown = Shown::Overview;
+            return Ok(());
+        }
         let name = |view| domains::of(view).declaration().name;
         let known = self.engines.iter().position(|engine| engine.view() == request.view);
         if !self.engines.iter().any(|engine| name(engine.view()) == name(request.view)) {
@@ -143,7 +198,7 @@ impl Pipeline {
                 None => self.engines.push(engine),
             }
         }
-        self.shown = known.unwrap_or(self.engines.len() - 1);
+        self.shown = Shown::Engine(known.unwrap_or(self.engines.len() - 1));
         Ok(())
     }
 
@@ -249,6 +304,15 @@ impl Extend<Fact> for Pipeline {
             self.engines.iter_mut().for_each(|engine| engine.apply(&fact));
         }
     }
+}
+
+/// The first engine of each domain: another one has the same facts.
+fn one_of_each_domain(engines: &[Engine]) -> impl Iterator<Item = &Engine> {
+    let name = |engine: &Engine| domains::of(engine.view()).declaration().name;
+    let is_first = move |(place, engine): &(usize, &Engine)| {
+        engines[..*place].iter().all(|earlier| name(earlier) != name(engine))
+    };
+    engines.iter().enumerate().filter(is_first).map(|(_, engine)| engine)
 }
 
 fn unshapable(error: UnknownColumn) -> Error {

@@ -98,6 +98,11 @@ impl Processes {
         self.get(id).is_none_or(|process| process.names == NamesState::Unread)
     }
 
+    /// Whether `id` is known to have ended.
+    pub fn has_ended(&self, id: TaskId) -> bool {
+        self.get(id).is_some_and(|process| process.ended.is_some())
+    }
+
     /// The kernel's name of the program, printable; `None` while it is not known.
     pub fn comm(&self, id: TaskId) -> Option<String> {
         self.get(id)?.comm()

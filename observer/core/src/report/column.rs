@@ -90,6 +90,8 @@ pub enum Notation {
     Bits,
     /// By the minute, with its interval: slow growth.
     PerMinute,
+    /// A text that is wrapped and not cut. Only the last column of a table has it.
+    Sentence,
 }
 
 impl Column {

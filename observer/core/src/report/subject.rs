@@ -31,8 +31,32 @@ pub enum Subject {
     Link { name: Vec<u8> },
     /// A mounted filesystem, by the number of its device, as the kernel counts it.
     Filesystem { dev: u32 },
+    /// A control group, by its path.
+    ControlGroup { path: Vec<u8> },
     /// Memory of the kernel: its kind, and the slab cache if it is one.
     KernelAccount { kind: &'static str, name: Option<Vec<u8>> },
     /// A place in the code of a process: addresses of its frames, innermost first.
     CallPath { process: TaskId, frames: Vec<u64> },
+}
+
+impl Subject {
+    /// The name of its type in JSON.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::Process(_) => "process",
+            Self::ProcessPeer(..) => "process_peer",
+            Self::Group { .. } => "group",
+            Self::Inode(_) => "file",
+            Self::Connection { .. } => "connection",
+            Self::Flow { .. } => "flow",
+            Self::Listener { .. } => "listener",
+            Self::Link { .. } => "link",
+            Self::Filesystem { .. } => "filesystem",
+            Self::ControlGroup { .. } => "control_group",
+            Self::KernelAccount { .. } => "kernel",
+            Self::CallPath { .. } => "call_path",
+        }
+    }
 }

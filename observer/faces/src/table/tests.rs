@@ -154,3 +154,19 @@ fn look() {
         }
     }
 }
+
+#[test]
+fn sentences_are_wrapped_beside_their_label() {
+    assert_eq!(
+        text(&samples::overview(), 72),
+        "
+1 thing runs out on web-3.
+
+ NOW    /var is full in 9 to 12 min: legacyd (legacy.service) appends
+        4.4 MiB/s to /var/log/legacy/debug.log, deleted 12 min ago.
+        → truncate -s 0 /proc/1204/fd/7
+ watch  eth0 is 71 % used.
+ lost: nothing · not seen: nothing · 2026-11-20 10:00:00 UTC
+"
+    );
+}

@@ -1,0 +1,135 @@
+//! A condition: what a domain finds in one report, before time decides whether it is a problem.
+
+use super::{Harm, Problem, ProblemKind};
+use crate::{
+    domain::Context,
+    facts::TaskId,
+    report::{Subject, Total, Value, process},
+    severity::Severity,
+};
+
+/// A condition of a kind of problem that holds in this report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    pub kind: &'static ProblemKind,
+    /// Whether it is clear enough to begin a problem. If not, it only continues one that exists: so a value near its
+    /// threshold does not come and go.
+    pub begins: bool,
+    /// What the problem would be. `since` is when the condition is known to hold, or the time of this report.
+    pub problem: Problem,
+}
+
+/// What the overview needs of a domain for one report.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outlook {
+    pub conditions: Vec<Condition>,
+    /// Everything that can run out, however far it is from that.
+    pub capacities: Vec<Capacity>,
+    pub totals: Vec<Total>,
+    /// Bytes that could not be attributed to a process.
+    pub unattributed: u64,
+}
+
+/// Something that can run out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capacity {
+    /// How full it is: a sentence without a full stop. Printable.
+    pub text: String,
+    /// The used part, 0 to 1.
+    pub used: f64,
+    /// Seconds until it is full, if a trend gives a time.
+    pub full_in: Option<f64>,
+}
+
+impl Condition {
+    /// A condition that begins a problem. `text`: one sentence, printable.
+    #[must_use]
+    pub fn new(
+        kind: &'static ProblemKind,
+        severity: Severity,
+        subject: Subject,
+        text: String,
+        context: &Context<'_>,
+    ) -> Self {
+        let about = match &subject {
+            Subject::Process(id) => members(*id, context),
+            _ => Vec::new(),
+        };
+        Self {
+            kind,
+            begins: true,
+            problem: Problem {
+                severity,
+                kind: kind.name,
+                subject,
+                about,
+                processes: Vec::new(),
+                causes: Vec::new(),
+                text,
+                evidence: String::new(),
+                since: context.now.boot,
+                harm_in: None,
+                next: None,
+            },
+        }
+    }
+
+    /// The same, beginning a problem only if `clear`.
+    #[must_use]
+    pub fn clear(mut self, clear: bool) -> Self {
+        self.begins = clear;
+        self
+    }
+
+    /// The same with the measurements that support it.
+    #[must_use]
+    pub fn because(mut self, evidence: impl Into<String>) -> Self {
+        self.problem.evidence = evidence.into();
+        self
+    }
+
+    /// The same with the time until harm.
+    #[must_use]
+    pub fn harming_in(mut self, harm: Option<Harm>) -> Self {
+        self.problem.harm_in = harm;
+        self
+    }
+
+    /// The same with a command to run next.
+    #[must_use]
+    pub fn next(mut self, command: impl Into<String>) -> Self {
+        self.problem.next = Some(command.into());
+        self
+    }
+
+    /// The same with the members of its subject in JSON.
+    #[must_use]
+    pub fn about(mut self, members: Vec<(&'static str, Value)>) -> Self {
+        self.problem.about = members;
+        self
+    }
+
+    /// The same, caused by these processes, the first one most.
+    #[must_use]
+    pub fn by(mut self, processes: impl IntoIterator<Item = TaskId>, context: &Context<'_>) -> Self {
+        self.problem.processes.extend(processes);
+        let objects = self.problem.processes.iter().map(|id| Value::Object(members(*id, context)));
+        self.problem.causes = objects.collect();
+        self
+    }
+
+    /// The same, holding since `at`, nanoseconds of the boot clock, if that is earlier.
+    #[must_use]
+    pub fn since(mut self, at: u64) -> Self {
+        self.problem.since = self.problem.since.min(at);
+        self
+    }
+}
+
+/// A process as members of a JSON object.
+fn members(id: TaskId, context: &Context<'_>) -> Vec<(&'static str, Value)> {
+    match process::object(id, context.processes, context.request) {
+        Value::Object(members) => members,
+        _ => Vec::new(),
+    }
+}
