@@ -237,7 +237,7 @@ fn view(domain: &dyn Domain, asked: &ArgMatches) -> View {
     let given = |view: &&View| view.flag.is_some_and(|flag| asked.get_flag(flag));
     let mut views = domain.views().iter();
     let flagged = views.clone().find(given).or_else(|| views.next());
-    *flagged.expect("a domain has a main view")
+    *flagged.expect("the first view of every domain is its main view")
 }
 
 /// The kind of rows, and the view that has such rows: `view`, or the view that `key` requests instead.

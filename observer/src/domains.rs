@@ -45,7 +45,7 @@ pub fn named(name: &str) -> Option<&'static dyn Domain> {
 pub fn of(view: View) -> &'static dyn Domain {
     *ALL.iter()
         .find(|domain| domain.views().contains(&view))
-        .expect("every view belongs to a domain that is listed")
+        .expect("a view is made only by a domain in this list")
 }
 
 /// The declarations of `domains`.

@@ -45,8 +45,8 @@ impl Mounted {
     fn has_changed(&self) -> bool {
         let Some(file) = self.table.file() else { return true };
         let mut asked = [PollFd::from_borrowed_fd(file.as_fd(), PollFlags::PRI)];
-        let said = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-        said.is_err() || asked[0].revents().intersects(PollFlags::PRI | PollFlags::ERR)
+        let ready = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        ready.is_err() || asked[0].revents().intersects(PollFlags::PRI | PollFlags::ERR)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use layout::{Damage, MAGIC, begins, kind};
+use layout::{Damage, MAGIC, begins, kind, word};
 
 pub mod field;
 mod layout;
@@ -69,17 +69,13 @@ impl Btf {
         if bytes.len() < HEADER {
             return Err(Damage::ShortHeader);
         }
-        if u16::from_ne_bytes([bytes[0], bytes[1]]) != MAGIC {
+        if !bytes.starts_with(&MAGIC.to_ne_bytes()) {
             return Err(Damage::OtherMagic);
         }
-        let word = |at: usize| {
-            bytes
-                .get(at..at + 4)
-                .map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]) as usize)
-        };
+        let length = |at: usize| Some(word(&bytes, at)? as usize);
         let section = |offset: usize| -> Option<Range<usize>> {
-            let base = word(4)?.checked_add(word(offset)?)?;
-            let end = base.checked_add(word(offset + 4)?)?;
+            let base = length(4)?.checked_add(length(offset)?)?;
+            let end = base.checked_add(length(offset + 4)?)?;
             (end <= bytes.len()).then_some(base..end)
         };
         let types = section(8).ok_or(Damage::LongTypes)?;
@@ -90,8 +86,9 @@ impl Btf {
         Ok(btf)
     }
 
+    /// The number at a position; 0 if the types are damaged and end before it.
     fn word(&self, at: usize) -> u32 {
-        self.bytes.get(at..at + 4).map_or(0, |word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))
+        word(&self.bytes, at).unwrap_or(0)
     }
 
     fn find(&mut self, wanted: &[(Named, &str)]) {

@@ -225,7 +225,10 @@ impl Changes {
         self.scan = self.scan.wrapping_add(1);
         self.scanned = 0;
         let number = self.scans.iter().position(|(name, _)| *name == program).unwrap_or_else(|| {
-            assert!(self.scans.len() < u32::BITS as usize, "there is no bit for so many programs");
+            assert!(
+                self.scans.len() < u32::BITS as usize,
+                "domains declare fewer iterators than a set has bits"
+            );
             self.scans.push((program, Vec::new()));
             self.scans.len() - 1
         });

@@ -48,15 +48,20 @@ pub enum Damage {
     UnknownKind { kind: u32, id: usize },
 }
 
+/// The number at a position; `None` beyond the end.
+pub fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
+}
+
 /// Where each type begins.
+///
+/// # Errors
+/// When the types are cut off, or one is of an unknown kind.
 pub fn begins(bytes: &[u8], types: Range<usize>) -> Result<Vec<u32>, Damage> {
     let mut begins = Vec::with_capacity(types.len() / 24);
     let mut at = types.start;
     while at < types.end {
-        let Some(word) = bytes.get(at + 4..at + 8) else {
-            return Err(Damage::CutType);
-        };
-        let info = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+        let info = word(bytes, at + 4).ok_or(Damage::CutType)?;
         let count = (info & 0xffff) as usize;
         let more = match info >> 24 & 31 {
             kind::POINTER
