@@ -11,13 +11,9 @@ use observer_common::{
 };
 
 use crate::{
-    facts::{
-        Fact, TaskId,
-        net::SocketHandle,
-        session::{SessionFact, Timestamp},
-    },
+    context::Context,
+    facts::{Fact, TaskId, net::SocketHandle, session::Timestamp},
     hook::{Hook, HookKind, Need},
-    identity::process::Processes,
     problem::{ProblemKind, condition::Outlook},
     report::{Report, note::NoteKind},
     view::{Request, View},
@@ -304,35 +300,4 @@ pub trait State {
 
     /// The report has been delivered: rates start from zero, and rows of ended things are removed.
     fn delivered(&mut self, now: Timestamp);
-}
-
-/// The inputs of a report, in addition to the domain's own state.
-pub struct Context<'a> {
-    pub session: &'a SessionFact,
-    pub processes: &'a Processes,
-    pub request: &'a Request,
-    pub now: Timestamp,
-    /// The time of the previous report, or of the start.
-    pub previous: Timestamp,
-    /// Whether this is the first report: then rates since the start are not yet known.
-    pub first: bool,
-}
-
-impl Context<'_> {
-    /// An empty report of the requested view, with its times and these tables.
-    #[must_use]
-    pub fn report(&self, tables: Vec<crate::report::Table>) -> Report {
-        Report {
-            view: self.request.view.name,
-            host: self.session.host.clone(),
-            now: self.now,
-            elapsed: self.now.since(self.previous),
-            observed: self.now.since(self.session.began),
-            loss: crate::report::LossTotals::default(),
-            headline: Vec::new(),
-            totals: Vec::new(),
-            tables,
-            notes: Vec::new(),
-        }
-    }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    domain::{Context, State},
+    context::Context,
+    domain::State,
     facts::{
         Fact,
         loss::LossFact,

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bytes;
+pub mod context;
 pub mod domain;
 pub mod engine;
 pub mod error;

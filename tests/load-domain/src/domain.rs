@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use observer_core::{
-    domain::{Context, Declaration, Decode, HostSide, KernelSide, ReadHost, State, Views},
+    context::Context,
+    domain::{Declaration, Decode, HostSide, KernelSide, ReadHost, State, Views},
     facts::{Fact, session::Timestamp},
     hook::{Alternative, Attachment, Hook, HookKind, Point},
     kernel_object,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::TaskId,
     report::{Column, Note, Report, Row, Subject, Table, Total, Unit, Value, process},
 };

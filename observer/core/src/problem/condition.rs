@@ -2,7 +2,7 @@
 
 use super::{Harm, Problem, ProblemKind};
 use crate::{
-    domain::Context,
+    context::Context,
     facts::TaskId,
     report::{Subject, Total, Value, process},
     severity::Severity,

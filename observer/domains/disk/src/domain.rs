@@ -2,7 +2,8 @@
 
 use super::{report, state::DiskState};
 use observer_core::{
-    domain::{Context, State},
+    context::Context,
+    domain::State,
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     report::Report,
     wants::HostQueries,

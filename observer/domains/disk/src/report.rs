@@ -2,7 +2,7 @@
 
 use super::state::DiskState;
 use crate::views;
-use observer_core::{domain::Context, report::Report};
+use observer_core::{context::Context, report::Report};
 
 mod deleted;
 mod filesystem;

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use super::notes::MemNote;
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{TaskId, mem::PressureTotals, session::Timestamp},
     report::Note,
     text::printable,

@@ -10,7 +10,7 @@ use self::{
 };
 use crate::{notes::MemNote, state::MemState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{
         TaskId,
         mem::{Memory, Rollup, Status, Totals},

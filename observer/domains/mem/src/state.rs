@@ -19,7 +19,7 @@ use super::{
     shared::SharedGrowth,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{
         TaskId,
         mem::{MemFact, Memory},

@@ -11,7 +11,7 @@ use super::{
     state::NetState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{
         TaskId,
         net::{Descriptors, Occupancy, SocketFact},

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::views;
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::TaskId,
     report::Note,
     text::printable,

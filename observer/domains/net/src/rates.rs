@@ -1,6 +1,6 @@
 //! Converts bytes of an interval to bytes per second.
 
-use observer_core::{domain::Context, report::Value};
+use observer_core::{context::Context, report::Value};
 
 /// The length of an interval.
 #[derive(Clone, Copy)]

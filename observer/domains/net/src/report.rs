@@ -17,7 +17,7 @@ use super::{
     traffic::{Overall, Traffic},
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     report::{Column, Emphasis, Notation, Note, Report, Row, Subject, Table, Total, Unit, Value, process},
     units::counted,
     view::GroupBy,

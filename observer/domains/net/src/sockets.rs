@@ -9,7 +9,7 @@ use super::{
     state::{FlowTotals, NetState},
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{
         TaskId,
         net::{Protocol, SocketFact},

@@ -22,7 +22,7 @@ use super::{
     traffic::{To, Traffic},
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{
         TaskId,
         net::{

@@ -5,7 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{queries::NetQueries, state::NetState};
 use observer_core::{
-    domain::{Context, State as _},
+    context::Context,
+    domain::State as _,
     facts::{
         Fact, TaskId,
         net::{

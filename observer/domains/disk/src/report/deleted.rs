@@ -7,7 +7,7 @@ use crate::{
     file::HeldFile, kernel_holder::KernelHolder, magic::Magic, mounted, notes::DiskNote, state::DiskState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::disk::InodeId,
     report::{Column, Emphasis, Notation, Note, Report, Row, Subject, Table, Total, Unit, Value, process},
     text::printable,

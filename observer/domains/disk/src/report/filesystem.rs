@@ -3,7 +3,7 @@
 use super::limits::{self, Bound};
 use crate::{mounted, space::Filesystem, state::DiskState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::disk::Mount,
     report::{Column, Emphasis, Notation, Row, Subject, Unit, Value},
     text::printable,

@@ -7,7 +7,7 @@ use crate::{
     state::DiskState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{TaskId, disk::InodeId},
     report::{Value, process},
 };

@@ -10,7 +10,7 @@ use std::{
 
 use super::reclaim;
 use crate::{growth::file::GrowingFile, notes::DiskNote, state::DiskState};
-use observer_core::{domain::Context, facts::TaskId, report::Note, text::printable, units};
+use observer_core::{context::Context, facts::TaskId, report::Note, text::printable, units};
 
 /// A program counts as restarting if this many processes of its name wrote to one file and ended.
 const STARTS: u64 = 3;

@@ -9,7 +9,7 @@ use crate::{
     state::DiskState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{
         TaskId,
         disk::{Descriptor, InodeId},

@@ -6,7 +6,8 @@ use crate::{
     state::DiskState,
 };
 use observer_core::{
-    domain::{Context, State as _},
+    context::Context,
+    domain::State as _,
     facts::{
         Fact, TaskId,
         disk::{

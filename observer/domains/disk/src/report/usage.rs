@@ -6,7 +6,7 @@ use crate::{
     state::{DiskState, FILES_A_REPORT},
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     report::{Column, Note, Report, Table, Total, Unit, Value},
     trend::slope::SECONDS,
     units,

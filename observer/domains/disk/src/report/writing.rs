@@ -5,7 +5,7 @@ use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
 use super::filesystem;
 use crate::{growth::file::GrowingFile, mounted, state::DiskState, writer::WriteTotals};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{TaskId, disk::InodeId},
     report::{
         Column, Emphasis, Row, Subject, Table, Unit, Value, process,

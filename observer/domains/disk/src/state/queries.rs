@@ -15,7 +15,7 @@ use crate::{
     queries::{DiskQueries, FileHandle, GrowingFileQuery, StatMode},
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{TaskId, disk::InodeId, session::Timestamp},
     report::Report,
     wants::HostQueries,

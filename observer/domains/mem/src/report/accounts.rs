@@ -6,7 +6,7 @@ use crate::{
     state::MemState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::mem::ObjectProcess,
     report::{Column, Emphasis, Row, Subject, Table, Unit, Value},
     text::printable,

@@ -2,7 +2,7 @@
 
 use crate::{births::GrowingGroup, state::MemState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     report::{Column, Emphasis, Row, Subject, Table, Unit, Value},
     text::printable,
     trend::verdict::Verdict,

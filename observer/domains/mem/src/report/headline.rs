@@ -3,7 +3,7 @@
 use super::{accounts, ranked_process::RankedProcess};
 use crate::state::MemState;
 use observer_core::{
-    domain::Context,
+    context::Context,
     report::{Value, shape::Selection},
     trend::verdict::{Verdict, assess},
     units,

@@ -7,7 +7,7 @@ use crate::{
     state::MemState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{
         TaskId,
         mem::{Memory, Totals},

@@ -6,7 +6,7 @@ use crate::{
     process::process_bytes,
     restart::{Predecessor, Predecessors},
 };
-use observer_core::{domain::Context, facts::TaskId, report::Note, units};
+use observer_core::{context::Context, facts::TaskId, report::Note, units};
 
 /// The share of the predecessor's memory from which on a process holds as much.
 const SHARE: f64 = 0.9;
