@@ -37,6 +37,22 @@ pub fn harmless(text: &str) -> String {
     safe
 }
 
+/// A name as one word of a shell command, in single quotes if it needs them. `None` if it has bytes that a terminal
+/// would not show, so that what is pasted is what was read, or blanks that a wrapped line would merge.
+pub fn quoted(name: &[u8]) -> Option<String> {
+    let text = str::from_utf8(name).ok()?;
+    let is_hidden = |character: char| is_unsafe(character) || (character.is_whitespace() && character != ' ');
+    if text.is_empty() || text.chars().any(is_hidden) || text.contains("  ") {
+        return None;
+    }
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'@' | b':');
+    if text.bytes().all(plain) && !text.starts_with('-') {
+        return Some(text.to_owned());
+    }
+    Some(format!("'{}'", text.replace('\'', "'\\''")))
+}
+
 fn push(character: char, text: &mut String) {
     if is_unsafe(character) {
         let mut buffer = [0; 4];
@@ -63,7 +79,20 @@ fn is_unsafe(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{harmless, printable};
+    use super::{harmless, printable, quoted};
+
+    #[test]
+    fn a_hostile_name_is_one_word_of_a_command_or_in_none() {
+        assert_eq!(quoted(b"/var/log").as_deref(), Some("/var/log"));
+        assert_eq!(quoted(b"/a b").as_deref(), Some("'/a b'"));
+        assert_eq!(quoted(b"-rf").as_deref(), Some("'-rf'"));
+        assert_eq!(quoted(b"/it's; rm -rf $HOME `x`").as_deref(), Some("'/it'\\''s; rm -rf $HOME `x`'"));
+        for hidden in
+            [&b""[..], b"/a\nb", b"/a\x1b[2Jb", b"/a\xff", "/a\u{202e}b".as_bytes(), b"/a  b", b"/a\tb"]
+        {
+            assert_eq!(quoted(hidden), None, "{hidden:?}");
+        }
+    }
 
     #[test]
     fn an_escape_sequence_never_reaches_the_terminal() {

@@ -126,6 +126,14 @@ impl Processes {
         }
     }
 
+    /// The same with its systemd unit, if that is known: `1204 legacyd (legacy.service)`.
+    pub fn introduced(&self, id: TaskId) -> String {
+        match self.unit(id) {
+            Some(unit) => format!("{} ({unit})", self.label(id)),
+            None => self.label(id),
+        }
+    }
+
     /// Processes that ended before their names were read, since observation began.
     pub const fn names_lost(&self) -> u64 {
         self.names_lost

@@ -1,10 +1,11 @@
 //! The interface between the disk domain and the engine: facts update the state, and reports come from the state.
 
-use super::{report, state::DiskState};
+use super::{problems, report, state::DiskState};
 use observer_core::{
     context::Context,
     domain::State,
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
+    problem::condition::Outlook,
     report::Report,
     wants::HostQueries,
 };
@@ -33,6 +34,10 @@ impl State for DiskState {
 
     fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         self.queries(shown, &report::inodes(shown), context)
+    }
+
+    fn outlook(&self, context: &Context<'_>) -> Outlook {
+        problems::outlook(self, context)
     }
 
     fn remembers(&self, id: TaskId) -> bool {

@@ -21,6 +21,7 @@ use observer_common::names::disk as names;
 use observer_core::{
     domain::{Declaration, Decode, HostSide, KernelSide, ReadHost, State, Views},
     kernel_object,
+    problem::ProblemKind,
     report::note::NoteKind,
     view::{Request, View},
 };
@@ -37,6 +38,7 @@ mod kernel_holder;
 mod magic;
 mod mounted;
 mod notes;
+mod problems;
 pub mod queries;
 pub mod report;
 mod space;
@@ -110,6 +112,10 @@ impl Views for Disk {
 
     fn notes(&self) -> &'static [NoteKind] {
         notes::DiskNote::ALL
+    }
+
+    fn problems(&self) -> &'static [&'static ProblemKind] {
+        problems::KINDS
     }
 
     fn state(&self, request: &Request) -> Box<dyn State> {

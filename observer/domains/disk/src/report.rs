@@ -5,12 +5,12 @@ use crate::views;
 use observer_core::{context::Context, report::Report};
 
 mod deleted;
-mod filesystem;
+pub(crate) mod filesystem;
 mod holders;
-mod limits;
-mod patterns;
-mod reclaim;
-mod usage;
+pub(crate) mod limits;
+pub(crate) mod patterns;
+pub(crate) mod reclaim;
+pub(crate) mod usage;
 mod writing;
 
 pub use deleted::inodes;
@@ -32,4 +32,4 @@ pub fn draft(state: &DiskState, context: &Context<'_>) -> Report {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

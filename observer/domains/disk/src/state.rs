@@ -32,7 +32,9 @@ pub use self::queries::FILES_A_REPORT;
 pub struct DiskState {
     window: f64,
     view: View,
-    /// Whether the queries of all views are made.
+    /// Whether the queries of all views are made: for a recording, or for problems.
+    all: bool,
+    /// Whether the names of every writer are queried.
     records: bool,
     pub files: BTreeMap<InodeId, HeldFile>,
     /// All mounts, those of observer's own mount namespace first.
@@ -72,6 +74,7 @@ impl DiskState {
         Self {
             window: request.window,
             view: request.view,
+            all: request.records || request.problems,
             records: request.records,
             files: BTreeMap::new(),
             mounts: Vec::new(),
@@ -107,7 +110,7 @@ impl DiskState {
 
     /// Whether the queries of `view` are made.
     fn queries_for(&self, view: View) -> bool {
-        self.records || self.view == view
+        self.all || self.view == view
     }
 
     fn file(&mut self, inode: InodeId) -> &mut HeldFile {

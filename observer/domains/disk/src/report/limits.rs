@@ -66,10 +66,19 @@ impl Bound {
         if usable == 0 { 0.0 } else { self.used as f64 / usable as f64 }
     }
 
+    /// Whether all of it is used.
+    pub const fn is_reached(&self) -> bool {
+        self.left == 0 && self.used > 0
+    }
+
+    /// What is left of it: bytes or inodes.
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+
     /// The time until the limit is reached, as text for readers.
     pub fn words(&self) -> String {
-        let words =
-            if self.left == 0 && self.used > 0 { "full".to_owned() } else { self.full_in.words(self.trend) };
+        let words = if self.is_reached() { "full".to_owned() } else { self.full_in.words(self.trend) };
         match self.kind {
             BoundKind::Space => words,
             _ if words == units::NOTHING => words,
@@ -152,7 +161,7 @@ pub fn bounds(filesystem: &Filesystem, now: u64) -> Vec<Bound> {
     }
     bounds.extend(filesystem.limits.iter().map(|limited| Bound::limited(limited, now)));
     let time = |bound: &Bound| match bound.full_in.expected {
-        _ if bound.left == 0 && bound.used > 0 => 0.0,
+        _ if bound.is_reached() => 0.0,
         Some(seconds) => seconds,
         None => f64::INFINITY,
     };

@@ -26,10 +26,10 @@ const REPORTS: u64 = 5;
 const LINE: u64 = 1024;
 
 /// Processes of one name that wrote to one file and ended.
-struct Restarted<'a> {
-    starts: u64,
-    path: &'a [u8],
-    name: String,
+pub struct Restarted<'a> {
+    pub starts: u64,
+    pub path: &'a [u8],
+    pub name: String,
 }
 
 /// A file that grew by many small appends.
@@ -50,13 +50,36 @@ struct Left {
     makers: BTreeSet<String>,
 }
 
+/// Every program that restarts again and again and writes to the same file, the most often started first.
+pub fn restarted<'a>(state: &'a DiskState, context: &Context<'_>) -> Vec<Restarted<'a>> {
+    let named = state.growth.files.values().filter(|file| !file.unlinked);
+    let named = named.filter_map(|file| Some((file, file.path.as_deref()?)));
+    let mut found: Vec<Restarted<'a>> =
+        named.flat_map(|(file, path)| restarts(file, path, state, context)).collect();
+    found.sort_by(|one, other| {
+        other.starts.cmp(&one.starts).then_with(|| (one.path, &one.name).cmp(&(other.path, &other.name)))
+    });
+    found
+}
+
+impl Restarted<'_> {
+    /// A sentence about it.
+    pub fn sentence(&self) -> String {
+        format!(
+            "{} processes of {} wrote to {} and ended: it is started over and over and writes each time.",
+            self.starts,
+            self.name,
+            printable(self.path)
+        )
+    }
+}
+
 /// Notes about each pattern: the largest few, and the number of the others.
 pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
-    let (mut restarted, mut appended) = (Vec::new(), Vec::new());
+    let mut appended = Vec::new();
     let mut left: BTreeMap<&[u8], Left> = BTreeMap::new();
     for file in state.growth.files.values().filter(|file| !file.unlinked) {
         let Some(path) = file.path.as_deref() else { continue };
-        restarted.extend(restarts(file, path, state, context));
         appended.extend(appends(file, path, context));
         if let Some(folder) = folder(path).filter(|_| is_left(file, state)) {
             let left = left.entry(folder).or_default();
@@ -65,23 +88,14 @@ pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
             left.makers.extend(file.growing.writers.iter().filter_map(|(id, _)| name(*id, context)));
         }
     }
-    let mut notes = of_restarted(restarted);
+    let mut notes = of_restarted(&restarted(state, context));
     notes.extend(of_appended(appended));
     notes.extend(of_left(left.into_iter().collect()));
     notes
 }
 
-fn of_restarted(mut restarted: Vec<Restarted<'_>>) -> Vec<Note> {
-    restarted.sort_by(|one, other| {
-        other.starts.cmp(&one.starts).then_with(|| (one.path, &one.name).cmp(&(other.path, &other.name)))
-    });
-    let text = |Restarted { starts, path, name }: &Restarted<'_>| {
-        format!(
-            "{starts} processes of {name} wrote to {} and ended: it is started over and over and writes each time.",
-            printable(path)
-        )
-    };
-    Note::few(DiskNote::RestartedWriter, &restarted, text, |rest| {
+fn of_restarted(restarted: &[Restarted<'_>]) -> Vec<Note> {
+    Note::few(DiskNote::RestartedWriter, restarted, Restarted::sentence, |rest| {
         let more = units::counted(rest.len() as u64, "more file is", "more files are");
         format!("{more} written to by what is started over and over.")
     })

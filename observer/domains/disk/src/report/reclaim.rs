@@ -90,18 +90,28 @@ fn release(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context
     if held_by(|holder| holder.socket.is_some()) {
         return format!("waits in a socket until it is taken from there: {restart}");
     }
-    let Some((Descriptor { fd, thread, .. }, appends)) = truncatable(file) else { return restart };
-    if appends {
-        format!("opened for append: `truncate -s 0 /proc/{thread}/fd/{fd}` frees it without a restart")
-    } else {
-        format!("{restart} (cut by truncation, it would be as long again with the next write, as a hole)")
+    match (command(file), truncatable(file)) {
+        (Some(command), _) => format!("opened for append: `{command}` frees it without a restart"),
+        (None, Some(_)) => {
+            format!("{restart} (cut by truncation, it would be as long again with the next write, as a hole)")
+        }
+        (None, None) => restart,
     }
+}
+
+/// The command that frees the file and harms no process: a truncation, if every holder appends.
+pub fn command(file: &HeldFile) -> Option<String> {
+    let (Descriptor { fd, thread, .. }, appends) = truncatable(file)?;
+    appends.then(|| format!("truncate -s 0 /proc/{thread}/fd/{fd}"))
 }
 
 /// A descriptor through which the file can be truncated, and whether all writers append; if one does not, its next
 /// write leaves a hole as long as the file was. `None` if a holder only reads, because it would find no data, or if it
 /// is unknown how a holder writes.
 fn truncatable(file: &HeldFile) -> Option<(Descriptor, bool)> {
+    if file.holders.is_empty() {
+        return None;
+    }
     let only_described = file
         .holders
         .values()

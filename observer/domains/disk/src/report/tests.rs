@@ -23,11 +23,11 @@ use observer_core::{
     view::{Request, Sort, View},
 };
 
-const LOG: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
-const LEGACY: TaskId = TaskId { start: 1, tgid: 1204 };
+pub(crate) const LOG: InodeId = InodeId { dev: 8 << 20 | 1, generation: 7, ino: 4711 };
+pub(crate) const LEGACY: TaskId = TaskId { start: 1, tgid: 1204 };
 const OTHER: TaskId = TaskId { start: 2, tgid: 4410 };
-const ROTATE: TaskId = TaskId { start: 3, tgid: 998 };
-const EXT4: u64 = 0xef53;
+pub(crate) const ROTATE: TaskId = TaskId { start: 3, tgid: 998 };
+pub(crate) const EXT4: u64 = 0xef53;
 const XFS: u64 = 0x5846_5342;
 const TMPFS: u64 = 0x0102_1994;
 const NFS: u64 = 0x6969;
@@ -35,21 +35,21 @@ const SECOND: u64 = 1_000_000_000;
 const MIB: u64 = 1 << 20;
 
 /// A state, its processes, and the time.
-struct Fixture {
+pub(crate) struct Fixture {
     state: DiskState,
     processes: Processes,
     session: SessionFact,
     request: Request,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
     previous: Timestamp,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::seen(views::DELETED_OPEN, &[])
     }
 
-    fn seen(view: View, missing: &[&str]) -> Self {
+    pub(crate) fn seen(view: View, missing: &[&str]) -> Self {
         let missing = missing.iter().map(|hook| Missing {
             hook: (*hook).to_owned(),
             text: String::new(),
@@ -83,26 +83,26 @@ impl Fixture {
         fixture
     }
 
-    fn take(&mut self, fact: DiskFact) {
+    pub(crate) fn take(&mut self, fact: DiskFact) {
         self.state.apply(&Fact::Disk(fact));
     }
 
-    fn file(&mut self, inode: InodeId, size: u64, allocated: u64, magic: u64) {
+    pub(crate) fn file(&mut self, inode: InodeId, size: u64, allocated: u64, magic: u64) {
         self.take(DiskFact::File { inode, file: File { size, allocated, magic } });
     }
 
-    fn hold(&mut self, inode: InodeId, id: TaskId, append: bool) {
+    pub(crate) fn hold(&mut self, inode: InodeId, id: TaskId, append: bool) {
         let descriptor = Descriptor { fd: 7, thread: id.pid(), append, writable: true };
         self.take(DiskFact::Holder { inode, id, hold: Hold::Descriptors(vec![descriptor]) });
     }
 
-    fn asked(&mut self, inode: InodeId, allocated: u64, path: &str) {
+    pub(crate) fn asked(&mut self, inode: InodeId, allocated: u64, path: &str) {
         let stat = Some(Stat { size: 0, allocated });
         self.take(DiskFact::Asked { inode, answer: Answer { stat, path: Some(path.into()) } });
     }
 
     /// One second passes, and a report is due.
-    fn due(&mut self) -> Report {
+    pub(crate) fn due(&mut self) -> Report {
         self.previous = self.now;
         self.now.boot += SECOND;
         self.now.wall += SECOND;
@@ -110,11 +110,15 @@ impl Fixture {
         self.with(|state, context| state.report(context))
     }
 
+    pub(crate) fn deliver(&mut self) {
+        self.state.delivered(self.now);
+    }
+
     fn queries(&self, shown: &Report) -> DiskQueries {
         self.with(|state, context| state.wants(shown, context)).own::<DiskQueries>().unwrap().clone()
     }
 
-    fn with<T>(&self, make: impl Fn(&DiskState, &Context<'_>) -> T) -> T {
+    pub(crate) fn with<T>(&self, make: impl Fn(&DiskState, &Context<'_>) -> T) -> T {
         let context = Context {
             session: &self.session,
             processes: &self.processes,

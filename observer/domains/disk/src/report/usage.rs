@@ -81,11 +81,16 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let rows = filesystems.into_iter().map(|filesystem| filesystem.row).collect();
     let mut report = context.report(vec![Table::new(FILESYSTEMS, filesystem::columns(), rows), writers]);
     report.headline = headline;
-    report.totals =
-        vec![Total::new(Column::counter("unattributed", Unit::Bytes), Value::Unsigned(unattributed))];
+    report.totals = totals(state);
     notes.extend(patterns::notes(state, context));
     report.notes = notes;
     report
+}
+
+/// The totals of the view.
+pub fn totals(state: &DiskState) -> Vec<Total> {
+    let unattributed = state.growth.unattributed();
+    vec![Total::new(Column::counter("unattributed", Unit::Bytes), Value::Unsigned(unattributed))]
 }
 
 /// The draft: rows of processes, without cells unless rows must be merged.

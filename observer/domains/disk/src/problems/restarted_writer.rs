@@ -1,0 +1,40 @@
+//! A program that is started over and over, and writes to the same file each time: a service that cannot start.
+
+use std::collections::BTreeSet;
+
+use crate::{report::patterns, state::DiskState};
+use observer_core::{
+    domain::Context,
+    problem::{ProblemKind, condition::Condition},
+    report::{Subject, Value},
+    severity::Severity,
+    text::printable,
+    view::GroupBy,
+};
+
+pub static KIND: ProblemKind = ProblemKind { name: "restarted", confirm: 5, linger: 60 };
+
+/// Starts of a program that began under observation. A script can start a program a few times.
+const STARTS: u64 = 5;
+/// The most programs that are reported.
+const FEW: usize = 5;
+
+pub fn conditions(state: &DiskState, context: &Context<'_>) -> Vec<Condition> {
+    let mut named = BTreeSet::new();
+    let found =
+        patterns::restarted(state, context).into_iter().filter(|restarted| restarted.starts >= STARTS);
+    let first_of_each = found.filter(|restarted| named.insert(restarted.name.clone()));
+    let conditions = first_of_each.take(FEW).map(|restarted| {
+        let key = Some(restarted.name.clone());
+        let subject = Subject::Group { by: GroupBy::Comm, key };
+        let about = vec![
+            ("name", Value::Text(restarted.name.clone())),
+            ("path", Value::Text(printable(restarted.path))),
+            ("starts", Value::Unsigned(restarted.starts)),
+        ];
+        let evidence = format!("{} of its processes wrote to that file and ended", restarted.starts);
+        let condition = Condition::new(&KIND, Severity::Watch, subject, restarted.sentence(), context);
+        condition.about(about).because(evidence).next("observer disk")
+    });
+    conditions.collect()
+}
