@@ -1,10 +1,11 @@
 //! The interface between the mem domain and the engine: facts update the state, and reports come from the state.
 
-use super::{report, state::MemState};
+use super::{problems, report, state::MemState};
 use observer_core::{
     context::Context,
     domain::State,
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
+    problem::condition::Outlook,
     report::Report,
     wants::HostQueries,
 };
@@ -40,6 +41,10 @@ impl State for MemState {
         self.queries(shown, context)
     }
 
+    fn outlook(&self, context: &Context<'_>) -> Outlook {
+        problems::outlook(self, context)
+    }
+
     fn remembers(&self, id: TaskId) -> bool {
         self.pressure.names(id)
     }
@@ -50,4 +55,4 @@ impl State for MemState {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

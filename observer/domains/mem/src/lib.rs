@@ -28,6 +28,7 @@ use observer_common::names::mem as names;
 use observer_core::{
     domain::{Declaration, Decode, HostSide, KernelSide, ReadHost, State, Views},
     kernel_object,
+    problem::ProblemKind,
     report::note::NoteKind,
     view::{Request, View},
 };
@@ -43,6 +44,7 @@ mod machine;
 mod notes;
 mod objects;
 mod pressure;
+mod problems;
 mod process;
 pub mod queries;
 pub mod report;
@@ -95,6 +97,10 @@ impl Views for Mem {
 
     fn notes(&self) -> &'static [NoteKind] {
         notes::MemNote::ALL
+    }
+
+    fn problems(&self) -> &'static [&'static ProblemKind] {
+        problems::KINDS
     }
 
     fn state(&self, request: &Request) -> Box<dyn State> {

@@ -225,6 +225,11 @@ impl MachineMemory {
         self.latest?.available
     }
 
+    /// Bytes of swap, in all and free.
+    pub(super) fn swap(&self) -> Option<(u64, u64)> {
+        self.latest.map(|machine| (machine.swap_total, machine.swap_free))
+    }
+
     /// Bytes of memory, and the share in use, 0 to 1.
     pub(super) fn size(&self) -> Option<(u64, f64)> {
         let machine = self.latest?;

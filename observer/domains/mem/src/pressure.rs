@@ -15,7 +15,7 @@ use observer_core::{
 /// The least share of time with waiting tasks that is reported.
 const SHARE: f64 = 0.01;
 
-/// Notes about a kill stay for this many nanoseconds.
+/// A kill is kept for this many nanoseconds.
 const SHOWN: u64 = 60 * SECOND;
 
 /// Nanoseconds.
@@ -83,6 +83,22 @@ impl MemoryPressure {
         }
     }
 
+    /// The kills that are kept, the largest victim first.
+    pub(super) fn kills(&self) -> Vec<&Kill> {
+        let mut kills: Vec<&Kill> = self.kills.iter().collect();
+        kills.sort_by(|one, other| one.by_size(other));
+        kills
+    }
+
+    /// Shares of the time from `from` to `now` in which some task, and all tasks, waited for memory: of the machine
+    /// (`None`) and of each control group.
+    pub(super) fn waiting(&self, from: u64, now: u64) -> impl Iterator<Item = (Option<&[u8]>, f64, f64)> {
+        self.stalls.iter().filter_map(move |(group, waiting)| {
+            let (some, full) = waiting.shares(from, now)?;
+            Some((group.as_deref(), some, full))
+        })
+    }
+
     /// Whether a note names the process `id`.
     pub(super) fn names(&self, id: TaskId) -> bool {
         let of = |kill: &Kill| {
@@ -99,8 +115,7 @@ impl MemoryPressure {
     }
 
     pub(super) fn notes(&self, context: &Context<'_>) -> Vec<Note> {
-        let mut kills: Vec<&Kill> = self.kills.iter().collect();
-        kills.sort_by(|one, other| one.by_size(other));
+        let kills = self.kills();
         let first = kills.len().min(Note::FEW);
         let mut notes: Vec<Note> =
             kills[..first].iter().map(|kill| Note::new(MemNote::OomKill, kill.text(context))).collect();
@@ -133,7 +148,8 @@ impl Kill {
         held(other).total_cmp(&held(self)).then_with(|| other.at.cmp(&self.at))
     }
 
-    fn text(&self, context: &Context<'_>) -> String {
+    /// A sentence about it.
+    pub(super) fn text(&self, context: &Context<'_>) -> String {
         let name = |id: TaskId| {
             // If the kernel reports only a number, it means the latest process with that number.
             let latest = if id.start == 0 { context.processes.latest(id.pid()) } else { None };
@@ -165,13 +181,16 @@ impl Kill {
 }
 
 impl StalledGroup {
+    /// The shares of time in which some task, and all tasks, waited.
+    fn shares(&self, from: u64, now: u64) -> Option<(f64, f64)> {
+        // In microseconds per second.
+        let share = |window: &Window| window.rate(from, now).map(|rate| (rate / 1e6).min(1.0));
+        Some((share(&self.some)?, share(&self.full).unwrap_or(0.0)))
+    }
+
     /// The share of time in which some task waited, and the text of its note; `None` below the threshold.
     fn text(&self, group: Option<&[u8]>, context: &Context<'_>) -> Option<(f64, String)> {
-        let share = |window: &Window| {
-            // In microseconds per second.
-            window.rate(context.previous.boot, context.now.boot).map(|rate| (rate / 1e6).min(1.0))
-        };
-        let (some, full) = (share(&self.some)?, share(&self.full).unwrap_or(0.0));
+        let (some, full) = self.shares(context.previous.boot, context.now.boot)?;
         let place = group.map_or_else(String::new, |group| format!(" in the group {}", printable(group)));
         (some >= SHARE).then(|| {
             let text = format!(

@@ -23,10 +23,10 @@ use observer_core::{
     view::GroupBy,
 };
 
-mod accounts;
-mod births;
+pub(crate) mod accounts;
+pub(crate) mod births;
 mod headline;
-mod kernel;
+pub(crate) mod kernel;
 mod ranked_process;
 mod restart;
 

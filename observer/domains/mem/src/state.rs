@@ -22,7 +22,7 @@ use observer_core::{
     context::Context,
     facts::{
         TaskId,
-        mem::{MemFact, Memory},
+        mem::{Limit, MemFact, Memory},
         session::Timestamp,
     },
     report::Report,
@@ -40,6 +40,9 @@ const ALWAYS_EXACT: usize = 64;
 
 /// If the machine has huge pages, this many processes per report are queried for theirs: no counter has them.
 const HUGE_TURN: usize = 256;
+
+/// In every report, this many control groups without a limit are queried again, if problems are looked for.
+const LIMITS_TURN: usize = 4;
 
 /// In every report, this many processes with the largest changes are queried for memory that their counters lack.
 const CHANGED: usize = 32;
@@ -60,6 +63,8 @@ pub struct MemState {
     /// The number of processes queried for huge pages so far: processes take turns.
     turn: Cell<usize>,
     pub(super) predecessors: Predecessors,
+    /// The number of control groups without a limit that were queried so far: they take turns.
+    limits_turn: Cell<usize>,
     /// The programs of found processes without memory so far, until the next report.
     met: HashMap<TaskId, Program>,
     /// The time of the last assessment of the series, nanoseconds of the boot clock.
@@ -84,6 +89,7 @@ impl MemState {
             shared: SharedGrowth::default(),
             births: Births::default(),
             turn: Cell::new(0),
+            limits_turn: Cell::new(0),
             predecessors: Predecessors::default(),
             met: HashMap::new(),
             assessed: None,
@@ -283,10 +289,30 @@ impl MemState {
         let living = self.processes.iter().filter(|(_, process)| !process.ended);
         let freed = living.filter(|(_, process)| process.has_freed()).map(|(id, _)| *id);
         queries.details.extend(freed.take(ALWAYS_EXACT));
+        if context.request.problems {
+            queries.limits.extend(self.limits_in_turn());
+        }
         let examples: Vec<TaskId> = self.births.examples(context.now.boot).take(ALWAYS_EXACT).collect();
         queries.counters.extend(&examples);
         queries.details.extend(examples);
         HostQueries::of_names(names, context.request.cmdline).with(queries)
+    }
+
+    /// The control groups whose limits are queried for problems: those that have one or are not known yet, and of the
+    /// others some in turn, because a limit can be set later.
+    fn limits_in_turn(&self) -> impl Iterator<Item = Vec<u8>> {
+        let concerns = |group: &Group| group.nearest.borrow().as_ref().is_none_or(Option::is_some);
+        let (concerned, others): (Vec<_>, Vec<_>) = self.groups.values().partition(|group| concerns(group));
+        let first = self.limits_turn.get();
+        self.limits_turn.set((first + LIMITS_TURN) % others.len().max(1));
+        let count = LIMITS_TURN.min(others.len());
+        let others: Vec<_> = others.into_iter().cycle().skip(first).take(count).collect();
+        concerned.into_iter().chain(others).map(|group| group.name.clone())
+    }
+
+    /// The control groups with a known limit, and the nearest limit of each.
+    pub(super) fn limited_groups(&self) -> impl Iterator<Item = Limit> {
+        self.groups.values().filter_map(|group| group.nearest.borrow().clone()?)
     }
 
     /// Processes that may have memory that no counter contains: those that have some, those with large changes

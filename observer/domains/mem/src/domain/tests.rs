@@ -23,16 +23,16 @@ const GROWING: TaskId = TaskId { start: 1, tgid: 10 };
 const RESTING: TaskId = TaskId { start: 2, tgid: 20 };
 
 /// A state, and the context of its reports.
-struct Fixture {
-    state: MemState,
+pub(crate) struct Fixture {
+    pub(crate) state: MemState,
     session: SessionFact,
-    processes: Processes,
-    request: Request,
-    now: Timestamp,
+    pub(crate) processes: Processes,
+    pub(crate) request: Request,
+    pub(crate) now: Timestamp,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let request = Request::new(views::MEM);
         Self {
             state: MemState::new(&request),
@@ -43,15 +43,15 @@ impl Fixture {
         }
     }
 
-    fn apply(&mut self, fact: MemFact) {
+    pub(crate) fn apply(&mut self, fact: MemFact) {
         self.state.apply(&Fact::Mem(fact));
     }
 
-    fn met(&mut self, id: TaskId, comm: &[u8]) {
+    pub(crate) fn met(&mut self, id: TaskId, comm: &[u8]) {
         self.processes.apply(&ProcessFact::Met { id, comm: comm.into(), uid: 0, kernel_thread: false });
     }
 
-    fn counters(&mut self, id: TaskId, anon: i64) {
+    pub(crate) fn counters(&mut self, id: TaskId, anon: i64) {
         let memory = Memory { file: 3 * MIB, anon, swap: 0, shmem: MIB, virt: 100 * MIB };
         self.apply(MemFact::Counters { id, memory, page_tables: 4096 });
     }
@@ -61,17 +61,17 @@ impl Fixture {
         self.apply(MemFact::Exact { id, memory });
     }
 
-    fn ended(&mut self, id: TaskId) {
+    pub(crate) fn ended(&mut self, id: TaskId) {
         self.state.apply(&Fact::Process(ProcessFact::Ended { id, at: self.now.boot }));
     }
 
     /// A report is due `second` seconds after the start.
-    fn due(&mut self, second: u64) {
+    pub(crate) fn due(&mut self, second: u64) {
         self.now = Timestamp { boot: second * SECOND, wall: 0 };
         self.state.tick(self.now);
     }
 
-    fn context(&self) -> Context<'_> {
+    pub(crate) fn context(&self) -> Context<'_> {
         Context {
             session: &self.session,
             processes: &self.processes,
@@ -86,7 +86,7 @@ impl Fixture {
         self.state.report(&self.context())
     }
 
-    fn wants(&self) -> MemQueries {
+    pub(crate) fn wants(&self) -> MemQueries {
         self.state.wants(&self.report(), &self.context()).own::<MemQueries>().expect("always asked").clone()
     }
 

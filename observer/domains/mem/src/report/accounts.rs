@@ -122,7 +122,7 @@ fn row(known: &ObjectState, left: Option<f64>, now: u64) -> Row {
 }
 
 /// The processes of an object, as the end of a sentence.
-fn owner(known: &ObjectState) -> Option<String> {
+pub(crate) fn owner(known: &ObjectState) -> Option<String> {
     use observer_core::facts::mem::ObjectKind::{Pipe, UdpSocket, UnixSocket};
     let object = &known.object;
     let label = |process: &ObjectProcess| match process.comm.as_slice() {

@@ -11,7 +11,7 @@ use observer_core::{
 };
 
 /// The growing groups, the largest growth first.
-pub(super) fn growing<'a>(state: &'a MemState, context: &Context<'_>) -> Vec<GrowingGroup<'a>> {
+pub(crate) fn growing<'a>(state: &'a MemState, context: &Context<'_>) -> Vec<GrowingGroup<'a>> {
     state.births.growing(context.now.boot, state.machine.available().map(|bytes| bytes as f64))
 }
 
@@ -54,7 +54,8 @@ pub(super) fn headline(groups: &[GrowingGroup<'_>]) -> Option<String> {
     Some(format!("Processes that start and stay: {}.", sentence(group)))
 }
 
-fn sentence(group: &GrowingGroup<'_>) -> String {
+/// How many processes there are, and by how much they grew together.
+pub(crate) fn sentence(group: &GrowingGroup<'_>) -> String {
     format!(
         "{} × {}, {} in {}",
         units::count(group.members as u64),
