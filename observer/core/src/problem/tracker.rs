@@ -16,6 +16,9 @@ const SECOND: u64 = 1_000_000_000;
 /// rates are known one report later than levels.
 const BEGINNING: u64 = 2 * SECOND;
 
+/// Reports come a little early or late: this many nanoseconds are not missing from a confirmation time.
+const EARLY: u64 = SECOND / 10;
+
 /// Two conditions are one problem if they have the same kind and the same subject.
 type Key = (&'static str, Subject);
 
@@ -81,7 +84,8 @@ impl ProblemTracker {
 
 impl Tracked {
     fn new(Condition { kind, mut problem, .. }: Condition, now: u64, is_beginning: bool) -> Self {
-        let (confirm, linger) = (kind.confirm * SECOND, kind.linger * SECOND);
+        let confirm = (kind.confirm * SECOND).saturating_sub(EARLY);
+        let linger = kind.linger * SECOND;
         let mut differs = None;
         if is_beginning && confirm > 0 && problem.severity < Severity::Watch {
             differs = Some((problem.severity, now));

@@ -7,6 +7,7 @@
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{
+    listener::Listener,
     routes::{Fullest, Route},
     state::NetState,
 };
@@ -32,15 +33,10 @@ const ASKED: usize = 16;
 pub(super) fn notes(state: &NetState, fullest: Option<Fullest>, context: &Context<'_>) -> Vec<Note> {
     let mut notes = queues(state, context);
     notes.extend(descriptors(state, context));
-    let mut texts: Vec<String> = ports(state, fullest).into_iter().collect();
-    if let Some(tracked) = state.room.and_then(|room| room.tracked)
-        && is_near(tracked)
-    {
-        let Occupancy { used, limit } = tracked;
-        texts.push(format!(
-            "The firewall tracks {used} of at most {limit} connections; beyond that new ones are dropped."
-        ));
-    }
+    let ports = ports(state, fullest).filter(|(ports, _)| is_near(*ports)).map(|(_, text)| text);
+    let mut texts: Vec<String> = ports.into_iter().collect();
+    let tracked = state.room.and_then(|room| room.tracked).filter(|tracked| is_near(*tracked));
+    texts.extend(tracked.map(tracked_text));
     notes.extend(texts.into_iter().map(|text| Note::new(CommonNote::NearLimit, text)));
     notes
 }
@@ -65,17 +61,16 @@ pub(super) fn asked(open: impl Iterator<Item = (TaskId, u64)>) -> BTreeSet<TaskI
     many.into_iter().take(ASKED).map(|(id, _)| id).collect()
 }
 
-/// An accept queue that is nearly full, or that dropped connections since the last report.
-struct Queue<'a> {
-    fact: &'a SocketFact,
-    dropped: u64,
+/// The accept queue of a listener.
+pub(super) struct Queue<'a> {
+    pub fact: &'a SocketFact,
+    /// Connections that it dropped since the last report.
+    pub dropped: u64,
 }
 
 fn queues(state: &NetState, context: &Context<'_>) -> Vec<Note> {
-    let strained = state.listeners.iter().filter_map(|listener| {
-        let queue = Queue { fact: listener.fact.as_ref()?, dropped: listener.dropped() };
-        queue.is_strained().then_some(queue)
-    });
+    let strained =
+        state.listeners.iter().filter_map(|listener| Queue::of(listener).filter(Queue::is_strained));
     let mut found: Vec<Queue<'_>> = strained.collect();
     found.sort_by_key(|queue| {
         (Reverse(queue.dropped), Reverse(queue.fact.queued), queue.fact.ends.local, queue.fact.cookie)
@@ -95,13 +90,19 @@ fn queues(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     )
 }
 
-impl Queue<'_> {
+impl<'a> Queue<'a> {
+    pub(super) fn of(listener: &'a Listener) -> Option<Self> {
+        Some(Self { fact: listener.fact.as_ref()?, dropped: listener.dropped() })
+    }
+
+    /// Whether it is nearly full, or dropped connections since the last report.
     fn is_strained(&self) -> bool {
         let near = |limit| is_near(Occupancy { used: self.fact.queued.into(), limit });
         self.dropped > 0 || self.fact.queue_limit.map(u64::from).is_some_and(near)
     }
 
-    fn text(&self, context: &Context<'_>) -> String {
+    /// A sentence about it.
+    pub(super) fn text(&self, context: &Context<'_>) -> String {
         let Self { fact, dropped } = self;
         let who = fact
             .holders
@@ -121,19 +122,43 @@ impl Queue<'_> {
     }
 }
 
-fn ports(state: &NetState, fullest: Option<Fullest>) -> Option<String> {
+/// The ports that connections of the fullest route take, and a sentence about them.
+pub(super) fn ports(state: &NetState, fullest: Option<Fullest>) -> Option<(Occupancy, String)> {
     let (first, last) = range(state)?;
     let Fullest { connections: used, route } = fullest?;
     let Route { local, remote, .. } = route?;
     let limit = size(first, last);
-    let filling = Occupancy { used, limit };
-    is_near(filling).then(|| {
-        format!(
-            "Connections from {local} to {remote} take {used} of the {limit} ports from {first} to {last} ({}); when \
-             none is left, connecting fails.",
-            share(used as f64 / limit as f64)
-        )
-    })
+    let text = format!(
+        "Connections from {local} to {remote} take {used} of the {limit} ports from {first} to {last} ({}); when \
+         none is left, connecting fails.",
+        share(used as f64 / limit as f64)
+    );
+    Some((Occupancy { used, limit }, text))
+}
+
+/// A sentence about the connections that the firewall tracks.
+pub(super) fn tracked_text(tracked: Occupancy) -> String {
+    let Occupancy { used, limit } = tracked;
+    format!("The firewall tracks {used} of at most {limit} connections; beyond that new ones are dropped.")
+}
+
+/// The descriptors of each process that was counted.
+pub(super) fn counted_descriptors(state: &NetState) -> Vec<(TaskId, Occupancy)> {
+    let counted = state.descriptors.iter().filter_map(|(id, Descriptors { used, limit })| {
+        Some((*id, Occupancy { used: (*used)?, limit: *limit }))
+    });
+    let mut found: Vec<(TaskId, Occupancy)> = counted.collect();
+    found.sort_by_key(|(id, filling)| (Reverse(filling.used), *id));
+    found
+}
+
+/// A sentence about the descriptors of a process.
+pub(super) fn descriptors_text(id: TaskId, open: Occupancy, context: &Context<'_>) -> String {
+    let Occupancy { used, limit } = open;
+    let who = context.processes.label(id);
+    format!(
+        "{who} has {used} of at most {limit} descriptors open; when none is left, it can neither accept nor connect."
+    )
 }
 
 /// The route with the most of the ports that the kernel assigns, with their number.
@@ -150,18 +175,9 @@ fn size(first: u16, last: u16) -> u64 {
 }
 
 fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<Note> {
-    let near = state.descriptors.iter().filter_map(|(id, Descriptors { used, limit })| {
-        let filling = Occupancy { used: (*used)?, limit: *limit };
-        is_near(filling).then_some((*id, filling))
-    });
-    let mut found: Vec<(TaskId, Occupancy)> = near.collect();
-    found.sort_by_key(|(id, filling)| (Reverse(filling.used), *id));
-    let text = |(id, Occupancy { used, limit }): &(TaskId, Occupancy)| {
-        let who = context.processes.label(*id);
-        format!(
-            "{who} has {used} of at most {limit} descriptors open; when none is left, it can neither accept nor connect."
-        )
-    };
+    let mut found = counted_descriptors(state);
+    found.retain(|(_, open)| is_near(*open));
+    let text = |(id, open): &(TaskId, Occupancy)| descriptors_text(*id, *open, context);
     Note::few(CommonNote::NearLimit, &found, text, |rest| {
         let more = counted(rest.len() as u64, "more process is", "more processes are");
         format!("{more} near the number of descriptors that it may have.")

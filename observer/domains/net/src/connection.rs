@@ -297,6 +297,12 @@ impl Connection {
         still && self.fact.times.is_some()
     }
 
+    /// Bytes that have arrived and that its process has not read.
+    #[must_use]
+    pub fn unread(&self) -> u32 {
+        unread(&self.fact)
+    }
+
     fn reading(&self, Clocks { at, jiffies, .. }: Clocks) -> Option<Reading> {
         let counters = self.fact.counters;
         let measures = TcpMeasures { unread: unread(&self.fact), ..self.fact.measures };

@@ -5,11 +5,12 @@ use observer_core::{
     context::Context,
     domain::State,
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
+    problem::condition::Outlook,
     report::Report,
     wants::HostQueries,
 };
 
-use super::{capacity, queries::NetQueries, report, state::NetState};
+use super::{capacity, problems, queries::NetQueries, report, state::NetState};
 
 impl State for NetState {
     fn apply(&mut self, fact: &Fact) {
@@ -44,6 +45,10 @@ impl State for NetState {
         };
         let names = processes.filter(|id| context.processes.unread(*id)).collect();
         HostQueries::of_names(names, context.request.cmdline).with(queries)
+    }
+
+    fn outlook(&self, context: &Context<'_>) -> Outlook {
+        problems::outlook(self, context)
     }
 
     fn remembers(&self, id: TaskId) -> bool {

@@ -89,22 +89,25 @@ fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'
 /// Processes that fill a queue, and connections that wait in it: one note for each of the longest few, and one that
 /// counts the others.
 pub(super) fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {
-    let text = |filled: &FilledQueue| {
-        let waiting =
-            counted(filled.waiting.len() as u64, "connection of another waits", "connections of others wait");
-        format!(
-            "{} fills the queue of its link to {} ({} of what that link limits): it adds {} to every round trip there; \
-             {waiting} in it.",
-            context.processes.label(filled.by),
-            filled.to,
-            share(filled.share),
-            duration(filled.adds),
-        )
-    };
+    let text = |filled: &FilledQueue| filling(filled, context);
     Note::few(NetNote::QueueFilled, state.judgements(context.now).filled(), text, |rest| {
         let more = counted(rest.len() as u64, "more link has", "more links have");
         format!("{more} a queue that one process fills.")
     })
+}
+
+/// A sentence about a queue that one process fills.
+pub(super) fn filling(filled: &FilledQueue, context: &Context<'_>) -> String {
+    let waiting =
+        counted(filled.waiting.len() as u64, "connection of another waits", "connections of others wait");
+    format!(
+        "{} fills the queue of its link to {} ({} of what that link limits): it adds {} to every round trip there; \
+         {waiting} in it.",
+        context.processes.label(filled.by),
+        filled.to,
+        share(filled.share),
+        duration(filled.adds),
+    )
 }
 
 /// The number of listening sockets, and where connections wait to be accepted.

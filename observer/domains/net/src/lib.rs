@@ -19,6 +19,7 @@ use observer_common::names::net as names;
 use observer_core::{
     domain::{Declaration, Decode, HostSide, KernelSide, ReadHost, State, Views},
     kernel_object,
+    problem::ProblemKind,
     report::note::NoteKind,
     view::{Request, View},
 };
@@ -45,6 +46,7 @@ mod namespace;
 mod notes;
 mod peer_names;
 mod peer_totals;
+mod problems;
 pub mod queries;
 mod queue;
 mod rates;
@@ -104,6 +106,10 @@ impl Views for Net {
 
     fn notes(&self) -> &'static [NoteKind] {
         notes::NetNote::ALL
+    }
+
+    fn problems(&self) -> &'static [&'static ProblemKind] {
+        problems::KINDS
     }
 
     fn state(&self, request: &Request) -> Box<dyn State> {

@@ -40,14 +40,8 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
         _ => context.report(vec![processes(state, context, rates), links::table(&state.links, rates)]),
     };
     let all = Overall::of(state.left, state.processes.values());
-    report.totals = vec![
-        Total::new(Column::counter("tx", Unit::Bytes), Value::Unsigned(all.total.tx)),
-        Total::new(Column::counter("rx", Unit::Bytes), Value::Unsigned(all.total.rx)),
-        Total::new(Column::gauge("tx_rate", Unit::BytesPerSecond), rates.rate(all.interval.tx)),
-        Total::new(Column::gauge("rx_rate", Unit::BytesPerSecond), rates.rate(all.interval.rx)),
-    ];
+    report.totals = totals(state, &all, rates);
     let fullest = capacity::fullest_route(state);
-    report.totals.extend(capacity::totals(state, fullest));
     report.notes.extend(capacity::notes(state, fullest, context));
     if context.request.view == views::NET {
         report.notes.extend(links::notes(&state.links, rates));
@@ -66,6 +60,18 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     }
     report.headline = headline::lines(state, context, &all, rates);
     report
+}
+
+/// The totals of every view.
+pub(crate) fn totals(state: &NetState, all: &Overall, rates: Rates) -> Vec<Total> {
+    let mut totals = vec![
+        Total::new(Column::counter("tx", Unit::Bytes), Value::Unsigned(all.total.tx)),
+        Total::new(Column::counter("rx", Unit::Bytes), Value::Unsigned(all.total.rx)),
+        Total::new(Column::gauge("tx_rate", Unit::BytesPerSecond), rates.rate(all.interval.tx)),
+        Total::new(Column::gauge("rx_rate", Unit::BytesPerSecond), rates.rate(all.interval.rx)),
+    ];
+    totals.extend(capacity::totals(state, capacity::fullest_route(state)));
+    totals
 }
 
 /// Processes with traffic or connections, the busiest first. If rows are grouped by peer, each process has one row for

@@ -18,16 +18,17 @@ use observer_core::{
         session::{SessionFact, Timestamp},
     },
     identity::process::Processes,
+    problem::condition::Condition,
     report::{CommonNote, Report, Row, Value, shape},
     view::{GroupBy, Request, View},
 };
 
-const A: TaskId = TaskId { start: 1, tgid: 100 };
-const B: TaskId = TaskId { start: 2, tgid: 200 };
+pub(crate) const A: TaskId = TaskId { start: 1, tgid: 100 };
+pub(crate) const B: TaskId = TaskId { start: 2, tgid: 200 };
 const SECOND: u64 = 1_000_000_000;
 
 /// Takes facts, and makes a report each second.
-struct Scene {
+pub(crate) struct Scene {
     state: NetState,
     processes: Processes,
     request: Request,
@@ -37,7 +38,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(view: View) -> Self {
+    pub(crate) fn new(view: View) -> Self {
         Self::of(Request::new(view))
     }
 
@@ -48,7 +49,7 @@ impl Scene {
         Self { state, processes: Processes::default(), request, session, now: 0, reports: 0 }
     }
 
-    fn say(&mut self, fact: NetFact) {
+    pub(crate) fn say(&mut self, fact: NetFact) {
         self.state.apply(&Fact::Net(fact));
     }
 
@@ -58,7 +59,7 @@ impl Scene {
     }
 
     /// The report of the next second. The first one is the baseline.
-    fn report(&mut self) -> Report {
+    pub(crate) fn report(&mut self) -> Report {
         let previous = Timestamp { boot: self.now, wall: 0 };
         self.now += SECOND;
         let now = Timestamp { boot: self.now, wall: 0 };
@@ -77,6 +78,16 @@ impl Scene {
         report
     }
 
+    /// The conditions in the next second.
+    pub(crate) fn problems(&mut self) -> Vec<Condition> {
+        let previous = Timestamp { boot: self.now, wall: 0 };
+        let now = Timestamp { boot: self.now + SECOND, wall: 0 };
+        self.state.tick(now);
+        let (session, processes, request) = (&self.session, &self.processes, &self.request);
+        let context = Context { session, processes, request, now, previous, first: false };
+        self.state.outlook(&context).conditions
+    }
+
     /// The cell of a column in the row of `id` in the next report.
     fn next(&mut self, id: TaskId, column: &str) -> Value {
         let report = self.report();
@@ -93,11 +104,11 @@ fn cell(report: &Report, id: TaskId, column: &str) -> Option<Value> {
     row(report, id).map(|row| row.cells[place].clone())
 }
 
-fn address(text: &str) -> Endpoint {
+pub(crate) fn address(text: &str) -> Endpoint {
     text.parse().unwrap()
 }
 
-fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
+pub(crate) fn connection(cookie: u64, opened: u64, tx: u64, rx: u64) -> ConnectionFact {
     ConnectionFact {
         cookie,
         opened,
@@ -116,7 +127,7 @@ fn untimed(connection: ConnectionFact) -> NetFact {
     NetFact::UntimedConnection(connection.into())
 }
 
-fn listed(socket: SocketFact) -> NetFact {
+pub(crate) fn listed(socket: SocketFact) -> NetFact {
     NetFact::Socket(Arc::new(socket))
 }
 
@@ -125,7 +136,7 @@ fn closed(connection: ConnectionFact, seen: Option<Counters>) -> NetFact {
     NetFact::Closed(Box::new(ClosedFact { connection, seen, at: 0 }))
 }
 
-fn flow(task: TaskId, cookie: u64, protocol: Protocol, tx: u64, rx: u64) -> NetFact {
+pub(crate) fn flow(task: TaskId, cookie: u64, protocol: Protocol, tx: u64, rx: u64) -> NetFact {
     let key = FlowSlot { task, cookie, created: 5 };
     NetFact::Flow(FlowFact { key, protocol, remote: Some(address("10.0.0.9:53")), tx, rx })
 }

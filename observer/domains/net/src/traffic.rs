@@ -86,6 +86,12 @@ impl Traffic {
         entry.port = entry.port.filter(|port| *port == remote.port());
     }
 
+    /// Bytes since the last report to and from other hosts: no interface but the loopback carries the others.
+    pub fn to_others(&self) -> u64 {
+        let others = self.remotes.iter().filter(|(ip, _)| !ip.is_loopback());
+        others.map(|(_, remote)| remote.bytes).fold(0, u64::saturating_add)
+    }
+
     /// Traffic-weighted round-trip time in seconds.
     pub fn round_trip(&self) -> Option<f64> {
         let now = (self.round_trip.bytes > 0.0).then(|| self.round_trip.weighted / self.round_trip.bytes);
