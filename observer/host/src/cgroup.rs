@@ -1,5 +1,5 @@
-//! Control groups as far as they concern memory: the group that a process's memory is charged to, its limit, and how
-//! long its tasks waited for memory.
+//! Control groups as far as they concern memory: the group that a process's memory is charged to, its limit, what is
+//! charged to it, and how long its tasks waited for memory.
 //!
 //! Limits are read up to the highest group that this mount of the hierarchy shows.
 
@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::text::Text;
-use observer_core::facts::mem::{Limit, PressureTotals};
+use observer_core::facts::mem::{GroupMemory, Limit, PressureTotals};
 
 /// Precedes the path of a version 1 control group.
 const VERSION_1: &[u8] = b"memory:";
@@ -79,12 +79,12 @@ impl Mounts {
         stalls(text.str(&self.unified.as_ref()?.join(group).join("memory.pressure"))?)
     }
 
-    /// The limit with the least memory left, of a group and its ancestors. The inner `None` is no limit, the outer
-    /// `None` is unknown.
-    pub fn nearest(&self, text: &mut Text, cgroup: &[u8]) -> Option<Option<Limit>> {
-        let (mount, path, files): (_, _, &[&str]) = match cgroup.strip_prefix(VERSION_1) {
-            Some(path) => (&self.version_1, path, &["memory.limit_in_bytes"]),
-            None => (&self.unified, cgroup, &["memory.max", "memory.high"]),
+    /// The limit with the least memory left, of a group and its ancestors, and the memory of the group that sets it. The
+    /// inner `None` is no limit, the outer `None` is unknown.
+    pub fn nearest(&self, text: &mut Text, cgroup: &[u8]) -> Option<Option<(Limit, GroupMemory)>> {
+        let (mount, path, files): (_, _, &[&LimitFiles]) = match cgroup.strip_prefix(VERSION_1) {
+            Some(path) => (&self.version_1, path, &[&LIMIT_IN_BYTES]),
+            None => (&self.unified, cgroup, &[&MAX, &HIGH]),
         };
         // The root of a hierarchy has no limit, mounted or not.
         if path == b"/" && mount.is_none() {
@@ -96,29 +96,69 @@ impl Mounts {
             return None;
         }
         let path = Path::new(OsStr::from_bytes(path)).strip_prefix("/").ok()?;
-        let of_all = path.ancestors().flat_map(|group| files.iter().map(move |file| (group, *file)));
-        let limits = of_all.filter_map(|(group, file)| limit(text, mount, group, file));
-        Some(limits.min_by_key(|limit| limit.limit.saturating_sub(limit.usage)))
+        let of_all = path.ancestors().flat_map(|group| files.iter().map(move |files| (group, *files)));
+        let limits = of_all.filter_map(|(group, files)| limit(text, mount, group, files));
+        let nearest = limits.min_by_key(|(limit, _, _)| limit.limit.saturating_sub(limit.usage));
+        Some(nearest.map(|(limit, memory, events)| {
+            let kills = text.str(&events).and_then(|lines| number(lines, "oom_kill "));
+            (limit, GroupMemory { kills, ..memory })
+        }))
     }
 }
 
-/// The limit in one file of one group; `None` if it sets none.
-fn limit(text: &mut Text, mount: &Path, group: &Path, file: &str) -> Option<Limit> {
+/// The files of a group that has a limit, and the names in its `memory.stat`.
+struct LimitFiles {
+    limit: &'static str,
+    usage: &'static str,
+    events: &'static str,
+    reclaimable: &'static str,
+    shmem: &'static str,
+}
+
+const LIMIT_IN_BYTES: LimitFiles = LimitFiles {
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    events: "memory.oom_control",
+    reclaimable: "total_inactive_file ",
+    shmem: "total_shmem ",
+};
+const MAX: LimitFiles = LimitFiles {
+    limit: "memory.max",
+    usage: "memory.current",
+    events: "memory.events",
+    reclaimable: "inactive_file ",
+    shmem: "shmem ",
+};
+const HIGH: LimitFiles = LimitFiles { limit: "memory.high", ..MAX };
+
+/// The limit in one file of one group, the group's memory, and the file that counts its kills; `None` if it sets none.
+fn limit(
+    text: &mut Text,
+    mount: &Path,
+    group: &Path,
+    files: &LimitFiles,
+) -> Option<(Limit, GroupMemory, PathBuf)> {
     let folder = mount.join(group);
-    let mut number = |name: &str| -> Option<u64> { text.str(&folder.join(name))?.trim().parse().ok() };
-    let limit = number(file).filter(|limit| *limit < UNLIMITED)?;
-    let (usage, reclaimable) = if file == "memory.limit_in_bytes" {
-        ("memory.usage_in_bytes", "total_inactive_file ")
-    } else {
-        ("memory.current", "inactive_file ")
-    };
-    let usage = number(usage)?;
+    let mut of = |name: &str| -> Option<u64> { text.str(&folder.join(name))?.trim().parse().ok() };
+    let limit = of(files.limit).filter(|limit| *limit < UNLIMITED)?;
+    let usage = of(files.usage)?;
     let stat = text.str(&folder.join("memory.stat")).unwrap_or_default();
-    let reclaimable = stat.lines().find_map(|line| line.strip_prefix(reclaimable)?.parse::<u64>().ok());
-    Some(Limit {
-        group: [b"/", group.as_os_str().as_bytes()].concat(),
-        file: file.to_owned(),
-        limit,
-        usage: usage.saturating_sub(reclaimable.unwrap_or(0)),
-    })
+    let usage = usage.saturating_sub(number(stat, files.reclaimable).unwrap_or(0));
+    let memory = GroupMemory { limit, usage, shmem: number(stat, files.shmem), kills: None };
+    let group = [b"/", group.as_os_str().as_bytes()].concat();
+    let limit = Limit { group, file: files.limit.to_owned(), limit, usage };
+    Some((limit, memory, folder.join(files.events)))
+}
+
+/// The number in the line that begins with `name`.
+fn number(lines: &str, name: &str) -> Option<u64> {
+    lines.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+/// Whether a process of the control group `cgroup` is in `group`, or in a group below it. `cgroup` is as [`place`]
+/// returns it, and `group` is a path in the same hierarchy.
+pub fn is_within(cgroup: &[u8], group: &[u8]) -> bool {
+    let path = cgroup.strip_prefix(VERSION_1).unwrap_or(cgroup);
+    let group = group.strip_suffix(b"/").unwrap_or(group);
+    path.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }

@@ -15,6 +15,7 @@ mod limits;
 mod links;
 mod long_scans;
 mod mem;
+mod mem_groups;
 mod mem_kinds;
 mod mem_machine;
 mod mem_objects;

@@ -1,14 +1,9 @@
 //! Tests of `mem`: kernel memory, and OOM kills.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-use observer_tests::{Observer, Workload, note, number, require_root, tool};
+use observer_tests::{Observer, Workload, note, number, require_root};
 use serde_json::Value;
 
-use crate::mem::rollup;
+use crate::{mem::rollup, mem_groups::Group};
 
 #[test]
 fn growing_kernel_memory_is_reported_by_kind() {
@@ -77,36 +72,6 @@ fn growing_kernel_memory_is_reported_by_kind() {
     }
 }
 
-/// A control group with a limit, removed on drop.
-struct Group(PathBuf);
-
-impl Group {
-    /// `None` if no hierarchy controls memory.
-    fn limited(bytes: u64) -> Option<Self> {
-        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers");
-        let memory = fs::read_to_string(unified).is_ok_and(|controllers| controllers.contains("memory"));
-        let (root, file) = if memory {
-            fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory").ok()?;
-            ("/sys/fs/cgroup", "memory.max")
-        } else {
-            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
-        };
-        if !Path::new(root).join("cgroup.procs").exists() {
-            return None;
-        }
-        let group = Self(Path::new(root).join(format!("observer-test-{}", std::process::id())));
-        fs::create_dir(&group.0).unwrap();
-        fs::write(group.0.join(file), bytes.to_string()).unwrap();
-        Some(group)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 /// The largest error of a process's memory at its exit, MiB: the kernel's counter leaves up to 32 pages (or two per
 /// CPU, if that is more) with each CPU, now and at the last comparison with the exact sum.
 fn per_cpu_remainder() -> f64 {
@@ -118,15 +83,11 @@ fn per_cpu_remainder() -> f64 {
 fn the_victim_of_an_oom_kill_is_reported_with_its_memory() {
     const LIMIT: u64 = 48 << 20;
     require_root();
-    let Some(group) = Group::limited(LIMIT) else {
-        assert!(tool::in_guest(), "no hierarchy of control groups limits memory here: mount one");
-        tool::not_run("no hierarchy of control groups limits memory in this guest");
-        return;
-    };
+    let Some(group) = Group::limited("victim", LIMIT) else { return };
     let mut hog = Workload::start(&["mem", "hog"]);
     // Its memory so far stays charged to its previous group.
     let before = rollup(&format!("/proc/{}/smaps_rollup", hog.pid()), "Anonymous") / 1_048_576.0;
-    fs::write(group.0.join("cgroup.procs"), hog.pid().to_string()).unwrap();
+    group.take(hog.pid());
     let mut observer = Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.25"]);
     let pid = hog.pid();
     observer.wait_for(|report| report["rows"].as_array()?.iter().find(|row| row["pid"] == pid).map(|_| ()));
@@ -136,7 +97,7 @@ fn the_victim_of_an_oom_kill_is_reported_with_its_memory() {
         text.contains(&format!(" {pid} workload was killed")).then_some(text)
     });
     assert!(text.contains("having asked for more"), "{text}");
-    assert!(text.contains(&format!("{} may have 48 MiB", group.0.file_name().unwrap().display())), "{text}");
+    assert!(text.contains(&format!("{} may have 48 MiB", group.name())), "{text}");
     let held = text.split("it held ").nth(1).and_then(|rest| rest.split(" MiB").next()).unwrap();
     let held: f64 = held.parse().unwrap();
     // The limit of the group without page tables, stacks and files, rounded to a tenth.

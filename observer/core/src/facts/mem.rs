@@ -47,6 +47,8 @@ pub enum MemFact {
     Status { id: TaskId, status: Status },
     /// What a walk over the pages of a process finds (`/proc/PID/smaps_rollup`).
     Rollup { id: TaskId, rollup: Rollup },
+    /// The memory of a control group that has a limit.
+    GroupMemory { group: Vec<u8>, memory: GroupMemory },
 }
 
 /// Memory of a process that its counters do not contain, in bytes.
@@ -233,6 +235,18 @@ pub struct Limit {
     pub usage: u64,
 }
 
+/// What is charged to a control group with a limit, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupMemory {
+    pub limit: u64,
+    /// Without file cache that is reclaimed first.
+    pub usage: u64,
+    /// Shared memory and files in RAM; `None` if this kernel does not count them.
+    pub shmem: Option<u64>,
+    /// Processes of the group that the kernel has killed because memory ran out.
+    pub kills: Option<u64>,
+}
+
 /// `/proc/meminfo`, as far as it shows where memory is; `None` if this kernel does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
@@ -272,6 +286,7 @@ pub enum MemSlot {
     ReclaimableSlab(Vec<u8>),
     Status(TaskId),
     Rollup(TaskId),
+    GroupMemory(Vec<u8>),
 }
 
 impl MemSlot {
@@ -304,6 +319,7 @@ impl MemFact {
             Self::ReclaimableSlab { name } => Some(MemSlot::ReclaimableSlab(name.clone())),
             Self::Status { id, .. } => Some(MemSlot::Status(*id)),
             Self::Rollup { id, .. } => Some(MemSlot::Rollup(*id)),
+            Self::GroupMemory { group, .. } => Some(MemSlot::GroupMemory(group.clone())),
             Self::Gone { .. } | Self::OutOfMemory { .. } | Self::SlabsRead { .. } => None,
         }
     }
@@ -343,6 +359,7 @@ impl MemFact {
             Self::Place { cgroup, .. } => {
                 vec![MemSlot::Limit(cgroup.clone()), MemSlot::PressureTotals(Some(cgroup.clone()))]
             }
+            Self::Limit { nearest: Some(limit), .. } => vec![MemSlot::GroupMemory(limit.group.clone())],
             _ => Vec::new(),
         }
     }

@@ -82,8 +82,9 @@ impl Slot {
         use disk::DiskSlot::{Asked, Deleted, Found, Limits, Space, Writers};
         matches!(
             self,
-            Self::Mem(mem::MemSlot::Limit(_) | mem::MemSlot::PressureTotals(Some(_)))
-                | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Found(_) | Space(_) | Limits(_))
+            Self::Mem(
+                mem::MemSlot::Limit(_) | mem::MemSlot::PressureTotals(Some(_)) | mem::MemSlot::GroupMemory(_)
+            ) | Self::Disk(Deleted(_) | Writers(_) | Asked(_) | Found(_) | Space(_) | Limits(_))
         )
     }
 }

@@ -22,7 +22,7 @@ use observer_core::{
     domain::ReadHost,
     facts::{
         Fact, TaskId,
-        mem::{KernelPart, Machine, MemFact, Memory, Status},
+        mem::{KernelPart, Limit, Machine, MemFact, Memory, Status},
     },
     wants::HostQueries,
 };
@@ -226,8 +226,12 @@ fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
         if let Some(stalls) = mounts.stalls(&mut text, &cgroup) {
             out.push(Fact::Mem(MemFact::PressureTotals { cgroup: Some(cgroup.clone()), stalls }));
         }
-        if let Some(nearest) = mounts.nearest(&mut text, &cgroup) {
-            out.push(Fact::Mem(MemFact::Limit { cgroup, nearest }));
+        let Some(nearest) = mounts.nearest(&mut text, &cgroup) else { continue };
+        let (nearest, memory) = nearest.unzip();
+        let group = nearest.as_ref().map(|limit: &Limit| limit.group.clone());
+        out.push(Fact::Mem(MemFact::Limit { cgroup, nearest }));
+        if let (Some(group), Some(memory)) = (group, memory) {
+            out.push(Fact::Mem(MemFact::GroupMemory { group, memory }));
         }
     }
 }
@@ -325,7 +329,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use observer_core::facts::mem::{Limit, PressureTotals};
+    use observer_core::facts::mem::{GroupMemory, PressureTotals};
 
     /// A temporary root folder for test files, removed when dropped.
     struct Root(PathBuf);
@@ -377,7 +381,8 @@ mod tests {
             ("sys/fs/cgroup/app.slice/memory.max", "1000\n"),
             ("sys/fs/cgroup/app.slice/memory.high", "max\n"),
             ("sys/fs/cgroup/app.slice/memory.current", "900\n"),
-            ("sys/fs/cgroup/app.slice/memory.stat", "anon 1\ninactive_file 50\n"),
+            ("sys/fs/cgroup/app.slice/memory.stat", "anon 1\nshmem 700\ninactive_file 50\n"),
+            ("sys/fs/cgroup/app.slice/memory.events", "low 0\noom 5\noom_kill 3\n"),
             ("sys/fs/cgroup/app.slice/x.service/memory.max", "max\n"),
             ("sys/fs/cgroup/app.slice/x.service/memory.high", "800\n"),
             ("sys/fs/cgroup/app.slice/x.service/memory.current", "100\n"),
@@ -386,12 +391,14 @@ mod tests {
         let cgroup = b"/app.slice/x.service".to_vec();
         let nearest =
             Limit { group: b"/app.slice".to_vec(), file: "memory.max".to_owned(), limit: 1000, usage: 850 };
+        let charged = GroupMemory { limit: 1000, usage: 850, shmem: Some(700), kills: Some(3) };
         assert_eq!(
             root.ask(ID),
             [
                 MemFact::Exact { id: ID, memory },
                 MemFact::Place { id: ID, cgroup: cgroup.clone() },
                 MemFact::Limit { cgroup, nearest: Some(nearest) },
+                MemFact::GroupMemory { group: b"/app.slice".to_vec(), memory: charged },
             ]
         );
     }
@@ -406,9 +413,12 @@ mod tests {
             ("cg/memory/memory.limit_in_bytes", "9223372036854771712\n"),
             ("cg/memory/jobs/memory.limit_in_bytes", "4096\n"),
             ("cg/memory/jobs/memory.usage_in_bytes", "1024\n"),
-            ("cg/memory/jobs/memory.stat", "inactive_file 1\ntotal_inactive_file 24\n"),
+            ("cg/memory/jobs/memory.stat", "inactive_file 1\ntotal_shmem 600\ntotal_inactive_file 24\n"),
+            ("cg/memory/jobs/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
         ]);
-        let facts = root.ask(ID);
+        let mut facts = root.ask(ID);
+        let memory = GroupMemory { limit: 4096, usage: 1000, shmem: Some(600), kills: Some(2) };
+        assert_eq!(facts.pop(), Some(MemFact::GroupMemory { group: b"/jobs".to_vec(), memory }));
         let Some(MemFact::Limit { cgroup, nearest: Some(limit) }) = facts.last() else { panic!("{facts:?}") };
         assert_eq!(cgroup, b"memory:/jobs");
         assert_eq!((limit.limit, limit.usage, limit.file.as_str()), (4096, 1000, "memory.limit_in_bytes"));

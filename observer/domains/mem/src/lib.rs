@@ -40,6 +40,7 @@ mod domain;
 pub mod hooks;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "readers of the machine")]
 mod host;
+mod limited_groups;
 mod machine;
 mod notes;
 mod objects;

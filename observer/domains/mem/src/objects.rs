@@ -9,6 +9,7 @@ use observer_core::{
     },
     trend::series::Series,
 };
+use observer_host::cgroup::is_within;
 
 /// All objects.
 #[derive(Debug, Default)]
@@ -31,7 +32,10 @@ impl MemoryObjects {
         if object.bytes == 0 {
             self.known.remove(&object.id);
         } else if let Some(known) = self.known.get_mut(&object.id) {
+            // The control group to which an object is charged stays the same when its processes exit.
+            let cgroup = known.object.cgroup.take();
             known.object.clone_from(object);
+            known.object.cgroup = known.object.cgroup.take().or(cgroup);
         } else {
             let mut series = Series::new(window);
             // The previous scan did not find the object, so all of its bytes are growth.
@@ -52,6 +56,22 @@ impl MemoryObjects {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &ObjectState> {
         self.known.values()
+    }
+
+    /// The largest object of shared memory that is charged to the control group `group`. If there is none, the object of
+    /// no known group that has grown most.
+    pub(super) fn of_group(&self, group: &[u8]) -> Option<&MemoryObject> {
+        use ObjectKind::{Memfd, SysV, TmpfsFile};
+        let now = self.sampled.unwrap_or(0);
+        let shared = || self.all().filter(|known| matches!(known.object.id.kind, Memfd | SysV | TmpfsFile));
+        let is_own = |known: &&ObjectState| {
+            known.object.cgroup.as_deref().is_some_and(|cgroup| is_within(cgroup, group))
+        };
+        let grown = |known: &ObjectState| known.series.window.growth(now).unwrap_or(0.0);
+        let of_none = |known: &&ObjectState| known.object.cgroup.is_none() && grown(known) > 0.0;
+        let most_grown = || shared().filter(of_none).max_by(|one, other| grown(one).total_cmp(&grown(other)));
+        let own = shared().filter(is_own).max_by_key(|known| known.object.bytes);
+        own.or_else(most_grown).map(|known| &known.object)
     }
 
     /// Bytes of unread data and rings. No account of the kernel contains them.

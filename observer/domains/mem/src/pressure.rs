@@ -18,6 +18,9 @@ const SHARE: f64 = 0.01;
 /// A kill is kept for this many nanoseconds.
 const SHOWN: u64 = 60 * SECOND;
 
+/// A control group that counts a kill within this many nanoseconds explains it.
+const OPEN: u64 = 5 * SECOND;
+
 /// Nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
@@ -49,6 +52,8 @@ pub(super) struct Kill {
     pub most: Option<(TaskId, f64)>,
     /// The nearest limit of a control group: path of the group, bytes.
     pub limit: Option<(Vec<u8>, u64)>,
+    /// Bytes of shared memory and files in RAM, if they are most of the group's memory; and the largest of them.
+    pub shared: Option<(u64, Option<Vec<u8>>)>,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,14 @@ impl MemoryPressure {
                 *self.others.entry(least.at / SECOND).or_default() += 1;
             }
         }
+    }
+
+    /// Removes and returns the kills of the last seconds before `now` for which no control group is known.
+    pub(super) fn take_unexplained(&mut self, now: u64) -> Vec<Kill> {
+        let is_open = |kill: &Kill| kill.limit.is_none() && now.saturating_sub(kill.at) < OPEN;
+        let (open, rest) = std::mem::take(&mut self.kills).into_iter().partition(is_open);
+        self.kills = rest;
+        open
     }
 
     pub(super) fn stalled(&mut self, cgroup: Option<&[u8]>, stalls: PressureTotals) {
@@ -174,6 +187,12 @@ impl Kill {
         if let Some((group, limit)) = &self.limit {
             let group = printable(group);
             text.push_str(&format!("; its group {group} may have {}", units::bytes(*limit as f64)));
+        }
+        if let Some((bytes, object)) = &self.shared {
+            text.push_str(&format!(", {} of it shared memory and files in RAM", units::bytes(*bytes as f64)));
+            if let Some(name) = object {
+                text.push_str(&format!(" (most in {})", printable(name)));
+            }
         }
         text.push('.');
         text

@@ -90,10 +90,12 @@ impl Deref for AssessmentSource<'_> {
 }
 
 /// A limit and the rest below it, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitState {
     pub limit: u64,
     pub left: u64,
+    /// The control group that sets the limit; `None` for the machine.
+    pub group: Option<Vec<u8>>,
 }
 
 impl ProcessMemory {
@@ -222,11 +224,12 @@ impl ProcessMemory {
     /// The nearest limit above the process, its group's or the machine's; `None` while the group's is not known.
     pub fn limit(&self, machine: &MachineMemory) -> Option<LimitState> {
         let nearest = self.group.as_ref()?.nearest.borrow();
-        let group = nearest
-            .as_ref()?
-            .as_ref()
-            .map(|limit| LimitState { limit: limit.limit, left: limit.limit.saturating_sub(limit.usage) });
-        let machine = machine.available().map(|available| LimitState { limit: available, left: available });
+        let group = nearest.as_ref()?.as_ref().map(|limit| LimitState {
+            limit: limit.limit,
+            left: limit.limit.saturating_sub(limit.usage),
+            group: Some(limit.group.clone()),
+        });
+        let machine = machine.available().map(|left| LimitState { limit: left, left, group: None });
         group.into_iter().chain(machine).min_by_key(|limit| limit.left)
     }
 

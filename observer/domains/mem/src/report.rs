@@ -27,6 +27,7 @@ pub(crate) mod accounts;
 pub(crate) mod births;
 mod headline;
 pub(crate) mod kernel;
+mod limited_groups;
 mod ranked_process;
 mod restart;
 
@@ -36,7 +37,8 @@ const SPARKLINE: usize = 8;
 /// The report of the view `mem`.
 pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     let processes = assessed(state, context, AssessmentStage::Final);
-    let (mut headline, mut notes) = (headline(state, &processes, context), notes(&processes));
+    let limited = limited_groups::ranked(state, context);
+    let (mut headline, mut notes) = (headline(state, &processes, &limited, context), notes(&processes));
     notes.extend(restart::notes(&state.predecessors, &processes, context));
     notes.extend(state.pressure.notes(context));
     notes.extend(state.machine.note(context.now));
@@ -49,6 +51,7 @@ pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
         kernel(state, context),
         accounts(state, context),
         births::table(&groups),
+        limited_groups::table(&limited, context),
     ]);
     report.totals = state.machine.totals(context.now);
     report.headline = headline;

@@ -10,9 +10,10 @@ use hashbrown::HashMap;
 
 use super::{
     births::Births,
+    limited_groups::LimitedGroups,
     machine::MachineMemory,
     objects::MemoryObjects,
-    pressure::{Kill, MemoryPressure},
+    pressure::MemoryPressure,
     process::{AssessmentSource, Group, LimitState, ProcessMemory, Program, process_bytes},
     queries::MemQueries,
     restart::Predecessors,
@@ -22,7 +23,7 @@ use observer_core::{
     context::Context,
     facts::{
         TaskId,
-        mem::{Limit, MemFact, Memory},
+        mem::{Limit, MemFact},
         session::Timestamp,
     },
     report::Report,
@@ -34,6 +35,8 @@ use observer_core::{
     wants::HostQueries,
 };
 
+mod kills;
+
 /// Up to this many rows, exact counters are queried for every report; above it, only for processes that a scan saw
 /// change. Scans lack per-CPU remainders, so a process can change without a scan seeing it.
 const ALWAYS_EXACT: usize = 64;
@@ -42,7 +45,10 @@ const ALWAYS_EXACT: usize = 64;
 const HUGE_TURN: usize = 256;
 
 /// In every report, this many control groups without a limit are queried again, if problems are looked for.
-const LIMITS_TURN: usize = 4;
+const UNLIMITED: usize = 4;
+
+/// This many limited groups are queried for every report, and as many others in turn.
+const LIMITED: usize = 16;
 
 /// In every report, this many processes with the largest changes are queried for memory that their counters lack.
 const CHANGED: usize = 32;
@@ -58,13 +64,16 @@ pub struct MemState {
     pub(super) machine: MachineMemory,
     pub(super) objects: MemoryObjects,
     pub(super) pressure: MemoryPressure,
+    pub(super) limited: LimitedGroups,
     shared: SharedGrowth,
     pub(super) births: Births,
     /// The number of processes queried for huge pages so far: processes take turns.
     turn: Cell<usize>,
+    /// As `turn`, for limited groups.
+    group_turn: Cell<usize>,
+    /// As `turn`, for control groups without a limit.
+    unlimited_turn: Cell<usize>,
     pub(super) predecessors: Predecessors,
-    /// The number of control groups without a limit that were queried so far: they take turns.
-    limits_turn: Cell<usize>,
     /// The programs of found processes without memory so far, until the next report.
     met: HashMap<TaskId, Program>,
     /// The time of the last assessment of the series, nanoseconds of the boot clock.
@@ -86,10 +95,12 @@ impl MemState {
             machine: MachineMemory::new(request.window),
             objects: MemoryObjects::default(),
             pressure: MemoryPressure::default(),
+            limited: LimitedGroups::default(),
             shared: SharedGrowth::default(),
             births: Births::default(),
             turn: Cell::new(0),
-            limits_turn: Cell::new(0),
+            group_turn: Cell::new(0),
+            unlimited_turn: Cell::new(0),
             predecessors: Predecessors::default(),
             met: HashMap::new(),
             assessed: None,
@@ -158,45 +169,11 @@ impl MemState {
             MemFact::Kernel { part, bytes } => self.machine.take_part(part, *bytes),
             MemFact::SlabsRead { took } => self.machine.slabs_read(*took),
             MemFact::PressureTotals { cgroup, stalls } => self.pressure.stalled(cgroup.as_deref(), *stalls),
+            MemFact::GroupMemory { group, memory } => self.limited.take(group, *memory, self.window),
             MemFact::OutOfMemory { at, victim, trigger, memory } => {
                 self.killed(*at, *victim, *trigger, *memory);
             }
         }
-    }
-
-    /// Keeps a kill with the values at its time: the victim and its growth are removed.
-    fn killed(&mut self, at: u64, victim: TaskId, trigger: TaskId, memory: Option<Memory>) {
-        let numbered = |id: &&TaskId| victim.start == 0 && id.tgid == victim.tgid;
-        let victim = self.processes.keys().filter(numbered).max().copied().unwrap_or(victim);
-        let grew = |process: &ProcessMemory, held: f64| {
-            let series = &process.series.window;
-            Some(held - series.value_at(series.begin(at)?)?)
-        };
-        let known = self.processes.get(&victim);
-        // The kernel reports the counters as a scan reads them, without per-CPU remainders.
-        let reported = memory
-            .map(|memory| known.map_or_else(|| memory.without_negatives(), |known| known.killed(at, memory)));
-        let held = reported.or_else(|| known?.memory()).map(process_bytes);
-        let others = self.processes.iter().filter(|(id, process)| **id != victim && !process.ended);
-        let growths = others.filter_map(|(id, process)| {
-            Some((*id, grew(process, process.assessed_bytes(process.memory()?))?))
-        });
-        let most = growths.max_by(|(_, left), (_, right)| left.total_cmp(right));
-        let own = known.zip(held).and_then(|(process, held)| grew(process, process.beyond_private() + held));
-        let limit = known.and_then(|process| {
-            let nearest = process.group.as_ref()?.nearest.borrow();
-            let limit = nearest.as_ref()?.as_ref()?;
-            Some((limit.group.clone(), limit.limit))
-        });
-        self.pressure.kill(Kill {
-            at,
-            victim,
-            trigger,
-            held,
-            grew: own,
-            most: most.filter(|(_, grew)| *grew > own.unwrap_or(0.0)),
-            limit,
-        });
     }
 
     /// Continues every series to `now` and assesses it: all flat series together, each other one separately.
@@ -214,6 +191,9 @@ impl MemState {
             } else {
                 process.assessment = Some(Box::new(process.assess(machine, now)));
             }
+        }
+        for group in self.limited.sample(now) {
+            self.killed_in(group, now);
         }
         let living = self.processes.iter().filter(|(_, process)| !process.ended);
         self.births.sample(living.map(|(id, process)| (*id, process)), now, self.window);
@@ -286,11 +266,12 @@ impl MemState {
                 .map(|(id, _)| *id),
         );
         queries.counters.extend(self.beyond_counters(context.now.boot));
+        queries.limits.extend(self.limited_groups());
         let living = self.processes.iter().filter(|(_, process)| !process.ended);
         let freed = living.filter(|(_, process)| process.has_freed()).map(|(id, _)| *id);
         queries.details.extend(freed.take(ALWAYS_EXACT));
         if context.request.problems {
-            queries.limits.extend(self.limits_in_turn());
+            queries.limits.extend(self.unlimited_groups());
         }
         let examples: Vec<TaskId> = self.births.examples(context.now.boot).take(ALWAYS_EXACT).collect();
         queries.counters.extend(&examples);
@@ -298,21 +279,42 @@ impl MemState {
         HostQueries::of_names(names, context.request.cmdline).with(queries)
     }
 
-    /// The control groups whose limits are queried for problems: those that have one or are not known yet, and of the
-    /// others some in turn, because a limit can be set later.
-    fn limits_in_turn(&self) -> impl Iterator<Item = Vec<u8>> {
-        let concerns = |group: &Group| group.nearest.borrow().as_ref().is_none_or(Option::is_some);
-        let (concerned, others): (Vec<_>, Vec<_>) = self.groups.values().partition(|group| concerns(group));
-        let first = self.limits_turn.get();
-        self.limits_turn.set((first + LIMITS_TURN) % others.len().max(1));
-        let count = LIMITS_TURN.min(others.len());
-        let others: Vec<_> = others.into_iter().cycle().skip(first).take(count).collect();
-        concerned.into_iter().chain(others).map(|group| group.name.clone())
+    /// Control groups to query for problems: those about which nothing is known yet, and of those without a limit some in
+    /// turn, because a limit can be set later.
+    fn unlimited_groups(&self) -> impl Iterator<Item = Vec<u8>> {
+        let is_unknown = |group: &&Rc<Group>| group.nearest.borrow().is_none();
+        let is_unlimited = |group: &&Rc<Group>| matches!(&*group.nearest.borrow(), Some(None));
+        let unlimited: Vec<_> = self.groups.values().filter(is_unlimited).collect();
+        let first = self.unlimited_turn.get() % unlimited.len().max(1);
+        self.unlimited_turn.set(first + UNLIMITED);
+        let count = UNLIMITED.min(unlimited.len());
+        let unlimited: Vec<_> = unlimited.into_iter().cycle().skip(first).take(count).collect();
+        let unknown = self.groups.values().filter(is_unknown);
+        unknown.chain(unlimited).map(|group| group.name.clone())
     }
 
     /// The control groups with a known limit, and the nearest limit of each.
-    pub(super) fn limited_groups(&self) -> impl Iterator<Item = Limit> {
+    pub(super) fn limits(&self) -> impl Iterator<Item = Limit> {
         self.groups.values().filter_map(|group| group.nearest.borrow().clone()?)
+    }
+
+    /// One control group below each limit to query: the limits with the least left, and some of the others in turn.
+    fn limited_groups(&self) -> Vec<Vec<u8>> {
+        let mut limits: BTreeMap<Vec<u8>, (u64, &Vec<u8>)> = BTreeMap::new();
+        for group in self.groups.values() {
+            if let Some(Some(limit)) = &*group.nearest.borrow() {
+                let left = limit.limit.saturating_sub(limit.usage);
+                let known = limits.entry(limit.group.clone()).or_insert((left, &group.name));
+                *known = (*known).min((left, &group.name));
+            }
+        }
+        let mut limits: Vec<(u64, &Vec<u8>)> = limits.into_values().collect();
+        limits.sort_unstable();
+        let others = limits.split_off(limits.len().min(LIMITED));
+        let first = self.group_turn.get() % others.len().max(1);
+        self.group_turn.set(first + LIMITED);
+        let others = others.iter().cycle().skip(first).take(LIMITED.min(others.len()));
+        limits.iter().chain(others).map(|(_, name)| (*name).clone()).collect()
     }
 
     /// Processes that may have memory that no counter contains: those that have some, those with large changes
@@ -345,6 +347,12 @@ impl MemState {
             self.processes.retain(|_, process| !process.ended);
         }
         self.groups.retain(|_, group| Rc::strong_count(group) > 1);
+        let limits: BTreeSet<Vec<u8>> = self
+            .groups
+            .values()
+            .filter_map(|group| Some(group.nearest.borrow().as_ref()?.as_ref()?.group.clone()))
+            .collect();
+        self.limited.retain(|group| limits.contains(group));
         self.predecessors.delivered(now.boot);
         self.met.clear();
         self.pressure.delivered(now, |group| self.groups.contains_key(group));

@@ -75,7 +75,7 @@ pub(super) fn capacities(state: &MemState) -> Vec<Capacity> {
 
 /// The limits that are known, by their group and file.
 fn limits(state: &MemState) -> BTreeMap<(Vec<u8>, String), Limit> {
-    state.limited_groups().map(|limit| ((limit.group.clone(), limit.file.clone()), limit)).collect()
+    state.limits().map(|limit| ((limit.group.clone(), limit.file.clone()), limit)).collect()
 }
 
 fn used(limit: &Limit) -> f64 {

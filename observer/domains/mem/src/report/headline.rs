@@ -1,6 +1,10 @@
 //! The headline: how full the machine is, when it will be full, and which processes grow.
 
-use super::{accounts, ranked_process::RankedProcess};
+use super::{
+    accounts,
+    limited_groups::{self, RankedGroup},
+    ranked_process::RankedProcess,
+};
 use crate::state::MemState;
 use observer_core::{
     context::Context,
@@ -13,6 +17,7 @@ use observer_core::{
 pub(super) fn headline(
     state: &MemState,
     processes: &[RankedProcess<'_>],
+    limited: &[RankedGroup<'_>],
     context: &Context<'_>,
 ) -> Vec<String> {
     let mut lines = Vec::new();
@@ -31,6 +36,7 @@ pub(super) fn headline(
     lines.extend(before);
     lines.extend(growing(processes, context));
     lines.extend(after);
+    lines.extend(limited_groups::headline(limited, state));
     lines.extend(accounts::places(state));
     lines
 }

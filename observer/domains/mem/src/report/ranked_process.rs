@@ -152,10 +152,14 @@ impl<'a> RankedProcess<'a> {
         )
     }
 
-    /// Seconds until memory is full: by the trend, and by the two ends of its interval.
+    /// Seconds until memory is full: by the trend, and by the two ends of its interval. If the limit is that of a control
+    /// group, and the group grows faster than the process, the trend is the group's.
     pub(super) fn full_in(&self) -> [Option<f64>; 3] {
         let (Some(trend), true) = (self.assessment.trend, self.grows()) else { return [None; 3] };
         let Some(limit) = self.limit() else { return [None; 3] };
+        let group = limit.group.as_ref().and_then(|group| self.state.limited.get(group));
+        let of_group = group.and_then(|group| group.assessment(self.now).trend);
+        let trend = of_group.filter(|group| group.rate > trend.rate).unwrap_or(trend);
         let at = |rate: f64| (rate > 0.0).then(|| limit.left as f64 / rate);
         [at(trend.rate), at(trend.high), at(trend.low)]
     }
