@@ -15,7 +15,7 @@ pub mod value;
 pub use column::{Column, Merge, Notation, Role, Unit};
 pub use note::{CommonNote, Note};
 pub use subject::Subject;
-pub use table::{Emphasis, Hidden, Row, Table};
+pub use table::{Emphasis, Hidden, Row, Table, Whole};
 pub use value::Value;
 
 /// One answer to one view at one moment.

@@ -274,11 +274,11 @@ fn more(table: &Table) -> Option<String> {
     if *rows == 0 {
         return None;
     }
-    let together = table.columns.iter().find_map(|column| {
+    let together = sums.iter().find_map(|(name, sum)| {
+        let column = table.columns.iter().find(|column| column.name == *name)?;
         if column.heading.is_none() || matches!(column.unit, Unit::Count | Unit::None) {
             return None;
         }
-        let (_, sum) = sums.iter().find(|(name, _)| *name == column.name)?;
         Some(format!(", together {}", cell::text(&Value::Real(*sum), column)))
     });
     Some(format!("{} more{}.", units::count(*rows as u64), together.unwrap_or_default()))

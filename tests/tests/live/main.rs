@@ -19,6 +19,7 @@ mod mem_groups;
 mod mem_kinds;
 mod mem_machine;
 mod mem_objects;
+mod mem_sums;
 mod net;
 mod pinned;
 mod queues;

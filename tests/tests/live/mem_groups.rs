@@ -50,6 +50,17 @@ impl Group {
         stat.lines().find_map(|line| line.strip_prefix("shmem ")?.parse().ok()).unwrap()
     }
 
+    /// Bytes charged to the group, by the kernel.
+    pub fn usage(&self) -> f64 {
+        let of = |file| fs::read_to_string(self.0.join(file)).ok()?.trim().parse().ok();
+        of("memory.usage_in_bytes").or_else(|| of("memory.current")).unwrap()
+    }
+
+    /// Whether no process is in the group.
+    pub fn is_empty(&self) -> bool {
+        fs::read_to_string(self.0.join("cgroup.procs")).unwrap().is_empty()
+    }
+
     /// The group's row in a report.
     fn row<'a>(&self, report: &'a Value) -> Option<&'a Value> {
         let rows = report["limited_groups"].as_array()?;

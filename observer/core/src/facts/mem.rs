@@ -49,6 +49,8 @@ pub enum MemFact {
     Rollup { id: TaskId, rollup: Rollup },
     /// The memory of a control group that has a limit.
     GroupMemory { group: Vec<u8>, memory: GroupMemory },
+    /// Bytes of files and shared memory that processes map, each page once (meminfo `Mapped`).
+    Mapped { bytes: u64 },
 }
 
 /// Memory of a process that its counters do not contain, in bytes.
@@ -118,6 +120,30 @@ pub struct MemoryObject {
     pub appeared: bool,
 }
 
+impl MemoryObject {
+    /// An object of which nothing else is known.
+    #[must_use]
+    pub const fn new(id: ObjectId, bytes: u64, name: Vec<u8>) -> Self {
+        Self {
+            id,
+            bytes,
+            name,
+            mount: None,
+            holder: None,
+            writer: None,
+            uid: None,
+            cgroup: None,
+            appeared: false,
+        }
+    }
+
+    /// An object that is gone.
+    #[must_use]
+    pub const fn gone(id: ObjectId) -> Self {
+        Self::new(id, 0, Vec::new())
+    }
+}
+
 /// A process by what `/proc` shows of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectProcess {
@@ -157,6 +183,8 @@ pub enum ObjectKind {
     PacketRing,
     /// A map of BPF programs.
     BpfMap,
+    /// Shared memory that has no descriptor, mapped by several processes.
+    SharedMapping,
 }
 
 /// A part of kernel memory.
@@ -287,6 +315,7 @@ pub enum MemSlot {
     Status(TaskId),
     Rollup(TaskId),
     GroupMemory(Vec<u8>),
+    Mapped,
 }
 
 impl MemSlot {
@@ -319,6 +348,7 @@ impl MemFact {
             Self::ReclaimableSlab { name } => Some(MemSlot::ReclaimableSlab(name.clone())),
             Self::Status { id, .. } => Some(MemSlot::Status(*id)),
             Self::Rollup { id, .. } => Some(MemSlot::Rollup(*id)),
+            Self::Mapped { .. } => Some(MemSlot::Mapped),
             Self::GroupMemory { group, .. } => Some(MemSlot::GroupMemory(group.clone())),
             Self::Gone { .. } | Self::OutOfMemory { .. } | Self::SlabsRead { .. } => None,
         }

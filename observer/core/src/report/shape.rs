@@ -17,6 +17,7 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
+pub use group::group;
 pub use order::{Candidate, cut};
 pub use selection::Selection;
 
@@ -65,6 +66,7 @@ pub fn shape(report: &mut Report, request: &Request, processes: &Processes) -> R
         let sort = request.sort.as_ref().filter(|_| place == sorted);
         let is_cut = place == 0 || place == sorted || table.of_processes;
         order::arrange_table(table, sort, request.top.filter(|_| is_cut));
+        table.sum_hidden();
     }
     Ok(())
 }

@@ -14,13 +14,24 @@ pub struct Table {
     pub hidden: Hidden,
     /// Whether its rows concern processes: only such rows can be filtered or grouped.
     pub of_processes: bool,
+    /// A sum over all rows that is known without adding them up.
+    pub whole: Option<Whole>,
+}
+
+/// The sum of a column over all rows, of which each row may not know its part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Whole {
+    pub column: &'static str,
+    pub sum: f64,
+    /// A column that counts shared parts once a row: the sum of hidden rows is in `column` instead.
+    pub instead_of: &'static str,
 }
 
 /// What `--top` or the screen cut away.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hidden {
     pub rows: usize,
-    /// Sums of the hidden rows in the columns that add up and that tables show, in the order of the columns.
+    /// Sums of the hidden rows in the columns that add up and that tables show, the most important first.
     pub sums: Vec<(&'static str, f64)>,
 }
 
@@ -61,7 +72,20 @@ impl Table {
 
     /// A table of rows that concern no process, none of them hidden.
     pub fn new(key: &'static str, columns: Vec<Column>, rows: Vec<Row>) -> Self {
-        Self { key, columns, rows, hidden: Hidden::default(), of_processes: false }
+        Self { key, columns, rows, hidden: Hidden::default(), of_processes: false, whole: None }
+    }
+
+    /// Completes the sums of the hidden rows by [`Table::whole`].
+    pub fn sum_hidden(&mut self) {
+        let Some(whole) = self.whole.filter(|_| self.hidden.rows > 0) else { return };
+        let Some(at) = self.position(whole.column) else { return };
+        let known = self.rows.iter().filter(|row| !row.ended).map(|row| row.cell(at).number());
+        let shown: Option<f64> = known.sum();
+        let sums = &mut self.hidden.sums;
+        sums.retain(|(name, _)| ![whole.column, whole.instead_of].contains(name));
+        if let Some(shown) = shown {
+            sums.insert(0, (whole.column, (whole.sum - shown).max(0.0)));
+        }
     }
 
     /// The place of the column called `name`.

@@ -7,7 +7,7 @@ use crate::{
     state::DiskState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::disk::Mount,
     problem::{
         ProblemKind,

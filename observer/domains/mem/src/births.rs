@@ -109,6 +109,11 @@ impl Births {
         self.groups.retain(|_, group| group.members > 0);
     }
 
+    /// The start of observation, nanoseconds of the boot clock.
+    pub(super) const fn began(&self) -> Option<u64> {
+        self.began
+    }
+
     fn many(&self, now: u64) -> impl Iterator<Item = (&Program, &BornGroup, f64)> {
         self.groups.iter().filter_map(move |(program, group)| {
             let growth = group.series.window.growth(now)?;

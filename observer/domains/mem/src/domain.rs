@@ -46,7 +46,7 @@ impl State for MemState {
     }
 
     fn remembers(&self, id: TaskId) -> bool {
-        self.pressure.names(id)
+        self.pressure.names(id) || self.departed.has(id)
     }
 
     fn delivered(&mut self, now: Timestamp) {

@@ -35,8 +35,12 @@ use observer_host::{
 mod accounts;
 mod beyond;
 mod descriptors;
+mod mapped;
 mod objects;
 mod socket_diag;
+
+/// The smallest object that gets a row, in bytes.
+const LEAST: u64 = 1 << 20;
 
 /// The smallest slab cache, in bytes, that is looked up: whether the kernel can shrink it.
 const RECLAIMABLE_FROM: u64 = 1 << 20;
@@ -125,6 +129,9 @@ fn tick(root: &Path, out: &mut Vec<Fact>) -> Option<Levels> {
         let accounts = accounts::accounts(root, meminfo);
         tell(MemFact::Machine(Box::new(machine)));
         tell(MemFact::Accounts(Box::new(accounts)));
+        if let Some(bytes) = field(meminfo, "Mapped") {
+            tell(MemFact::Mapped { bytes });
+        }
         let reclaimable = accounts.slab_reclaimable.unwrap_or(0);
         let unnamed = unaccounted(&machine, &accounts).unwrap_or(0);
         let unnamed = unnamed.saturating_add(machine.slab.saturating_sub(reclaimable));

@@ -36,6 +36,7 @@ use observer_core::{
 pub mod accounts;
 mod births;
 mod decode;
+mod departed;
 mod domain;
 pub mod hooks;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "readers of the machine")]

@@ -36,6 +36,8 @@ const SECOND: u64 = 1_000_000_000;
 pub(super) struct MachineMemory {
     latest: Option<Machine>,
     accounts: Option<Accounts>,
+    /// Bytes of files and shared memory that processes map.
+    mapped: Option<u64>,
     /// Kernel memory of unread data, in bytes.
     unread: u64,
     /// The series of the accounts.
@@ -70,6 +72,7 @@ impl MachineMemory {
         Self {
             latest: None,
             accounts: None,
+            mapped: None,
             unread: 0,
             series: AccountSeries::new(window),
             reclaimable: BTreeSet::new(),
@@ -155,6 +158,15 @@ impl MachineMemory {
 
     pub(super) const fn take_accounts(&mut self, accounts: &Accounts) {
         self.accounts = Some(*accounts);
+    }
+
+    pub(super) const fn take_mapped(&mut self, bytes: u64) {
+        self.mapped = Some(bytes);
+    }
+
+    /// Resident memory of all processes, each page once: the sum of the `pss` of all processes.
+    pub(super) fn resident(&self) -> Option<u64> {
+        Some(self.latest?.anon.saturating_add(self.mapped?))
     }
 
     pub(super) fn take_reclaimable(&mut self, name: &[u8]) {
@@ -279,6 +291,7 @@ impl MachineMemory {
             ("balloon", part("balloon")),
             ("unread", part("unread")),
             ("pinned", part("pinned")),
+            ("resident", Value::unsigned(self.resident())),
             ("growth", Value::signed(assessment.growth.map(|growth| growth.round() as i64))),
             ("rate", Value::real(rate)),
             ("full_in", Value::real(full_in)),

@@ -61,9 +61,12 @@ impl MemoryObjects {
     /// The largest object of shared memory that is charged to the control group `group`. If there is none, the object of
     /// no known group that has grown most.
     pub(super) fn of_group(&self, group: &[u8]) -> Option<&MemoryObject> {
-        use ObjectKind::{Memfd, SysV, TmpfsFile};
+        use ObjectKind::{Memfd, SharedMapping, SysV, TmpfsFile};
         let now = self.sampled.unwrap_or(0);
-        let shared = || self.all().filter(|known| matches!(known.object.id.kind, Memfd | SysV | TmpfsFile));
+        let shared = || {
+            self.all()
+                .filter(|known| matches!(known.object.id.kind, Memfd | SharedMapping | SysV | TmpfsFile))
+        };
         let is_own = |known: &&ObjectState| {
             known.object.cgroup.as_deref().is_some_and(|cgroup| is_within(cgroup, group))
         };
@@ -101,6 +104,7 @@ pub(super) const fn kind_name(kind: ObjectKind) -> &'static str {
         ObjectKind::Pipe => "pipe",
         ObjectKind::PacketRing => "packet_ring",
         ObjectKind::BpfMap => "bpf_map",
+        ObjectKind::SharedMapping => "shared_mapping",
     }
 }
 

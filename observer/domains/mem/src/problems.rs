@@ -3,7 +3,7 @@
 
 use crate::state::MemState;
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{ProblemKind, condition::Outlook},
 };
 

@@ -16,8 +16,8 @@ use observer_core::{
         mem::{Memory, Rollup, Status, Totals},
     },
     report::{
-        Column, Merge, Notation, Note, Report, Row, Subject, Table, Unit, Value, process,
-        shape::{self, Candidate},
+        Column, Merge, Notation, Note, Report, Row, Subject, Table, Unit, Value, Whole, process,
+        shape::{self, Candidate, Selection},
     },
     trend::{verdict::Assessment, window::Window},
     view::GroupBy,
@@ -25,11 +25,15 @@ use observer_core::{
 
 pub(crate) mod accounts;
 pub(crate) mod births;
+mod group_growth;
 mod headline;
 pub(crate) mod kernel;
 mod limited_groups;
 mod ranked_process;
 mod restart;
+
+/// The first of the columns of [`trend_columns`].
+const TREND: &str = "growth";
 
 /// The number of points of a sparkline.
 const SPARKLINE: usize = 8;
@@ -42,7 +46,14 @@ pub(super) fn report(state: &MemState, context: &Context<'_>) -> Report {
     notes.extend(restart::notes(&state.predecessors, &processes, context));
     notes.extend(state.pressure.notes(context));
     notes.extend(state.machine.note(context.now));
-    let table = process_table(processes, context, AssessmentStage::Final);
+    let mut table = process_table(processes, context, AssessmentStage::Final);
+    shape::group(&mut table, context.request.by, context.processes);
+    group_growth::assess_groups(&mut table, state, context);
+    let resident = state
+        .machine
+        .resident()
+        .filter(|_| Selection::new(context.request, &[], context.processes).is_none());
+    table.whole = resident.map(|sum| Whole { column: "pss", sum: sum as f64, instead_of: "rss" });
     let (objects, groups) = (objects(state, context), births::growing(state, context));
     headline.extend(births::headline(&groups));
     let mut report = context.report(vec![
@@ -171,7 +182,7 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
         }),
         (gauge("hugetlb"), |process| status(process, |status| status.hugetlb)),
         (gauge("pinned"), |process| status(process, |status| status.pinned)),
-        (gauge("pss"), |process| rollup(process, |rollup| rollup.pss)),
+        (gauge("pss").shown("PSS", 4), |process| rollup(process, |rollup| rollup.pss)),
         (gauge("frees"), |process| {
             let tables = process.process.page_tables.unwrap_or(0);
             rollup(process, |rollup| rollup.pss_anon + rollup.pss_shmem + rollup.swap_pss + tables)
@@ -237,7 +248,7 @@ fn living<'a>(process: &'a RankedProcess<'_>) -> Option<&'a Assessment> {
 /// The columns of growth, rate and sparkline. [`trend_value`] gives their cells.
 fn trend_columns(context: &Context<'_>) -> [Column; 6] {
     [
-        Column::gauge("growth", Unit::Bytes)
+        Column::gauge(TREND, Unit::Bytes)
             .shown(window_title(context.request.window), 3)
             .noted(Notation::Signed)
             .adding(),

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use super::{
     births::Births,
+    departed::Departed,
     limited_groups::LimitedGroups,
     machine::MachineMemory,
     objects::MemoryObjects,
@@ -31,14 +32,15 @@ use observer_core::{
         leak,
         verdict::{Assessment, NOISE_BYTES, assess},
     },
-    view::Request,
+    view::{GroupBy, Request},
     wants::HostQueries,
 };
 
 mod kills;
 
 /// Up to this many rows, exact counters are queried for every report; above it, only for processes that a scan saw
-/// change. Scans lack per-CPU remainders, so a process can change without a scan seeing it.
+/// change. Scans lack per-CPU remainders, so a process can change without a scan seeing it. Page walks of more
+/// processes are queried for half as many of the first ones, and for a quarter as many of the others in turn.
 const ALWAYS_EXACT: usize = 64;
 
 /// If the machine has huge pages, this many processes per report are queried for theirs: no counter has them.
@@ -67,12 +69,16 @@ pub struct MemState {
     pub(super) limited: LimitedGroups,
     shared: SharedGrowth,
     pub(super) births: Births,
+    /// Empty if rows are not grouped.
+    pub(super) departed: Departed,
+    grouped: bool,
     /// The number of processes queried for huge pages so far: processes take turns.
     turn: Cell<usize>,
-    /// As `turn`, for limited groups.
+    /// As `turn`, for limited groups, and for page walks of shown processes.
     group_turn: Cell<usize>,
     /// As `turn`, for control groups without a limit.
     unlimited_turn: Cell<usize>,
+    walk_turn: Cell<usize>,
     pub(super) predecessors: Predecessors,
     /// The programs of found processes without memory so far, until the next report.
     met: HashMap<TaskId, Program>,
@@ -98,9 +104,12 @@ impl MemState {
             limited: LimitedGroups::default(),
             shared: SharedGrowth::default(),
             births: Births::default(),
+            departed: Departed::default(),
+            grouped: request.by != GroupBy::Process,
             turn: Cell::new(0),
             group_turn: Cell::new(0),
             unlimited_turn: Cell::new(0),
+            walk_turn: Cell::new(0),
             predecessors: Predecessors::default(),
             met: HashMap::new(),
             assessed: None,
@@ -163,6 +172,7 @@ impl MemState {
                 self.group(cgroup).nearest.replace(Some(nearest.clone()));
             }
             MemFact::Machine(machine) => self.machine.take(machine),
+            MemFact::Mapped { bytes } => self.machine.take_mapped(*bytes),
             MemFact::Accounts(accounts) => self.machine.take_accounts(accounts),
             MemFact::Object(object) => self.objects.take(object, self.window),
             MemFact::ReclaimableSlab { name } => self.machine.take_reclaimable(name),
@@ -245,6 +255,7 @@ impl MemState {
             slabs: self.machine.slabs_due(context.now).then(|| self.machine.slabs()),
             ..MemQueries::default()
         };
+        let mut walks = Vec::new();
         for id in rows() {
             if context.processes.unread(*id) {
                 names.insert(*id);
@@ -253,11 +264,18 @@ impl MemState {
             if process.is_outdated() || (few && process.is_met()) {
                 queries.counters.insert(*id);
             }
-            if process.is_met() && queries.details.len() < ALWAYS_EXACT {
-                queries.details.insert(*id);
+            if process.is_met() {
+                walks.push(*id);
             }
             queries.limits.extend(process.group.as_ref().map(|group| group.name.clone()));
         }
+        if walks.len() > ALWAYS_EXACT {
+            let others = walks.split_off(ALWAYS_EXACT / 2);
+            let first = self.walk_turn.get() % others.len();
+            self.walk_turn.set(first + ALWAYS_EXACT / 4);
+            walks.extend(others.iter().cycle().skip(first).take(ALWAYS_EXACT / 4));
+        }
+        queries.details.extend(walks);
         // Every process is queried once, so that a row that is shown later has no step at its first exact counters.
         queries.counters.extend(
             self.processes
@@ -343,7 +361,13 @@ impl MemState {
 
     /// A report was delivered: ended processes are removed.
     pub(super) fn forget_ended(&mut self, now: Timestamp) {
+        self.departed.delivered(now.boot);
         if std::mem::take(&mut self.leaving) {
+            if self.grouped {
+                for (id, process) in self.processes.iter().filter(|(_, process)| process.ended) {
+                    self.departed.end(*id, process.series.window.clone(), now.boot);
+                }
+            }
             self.processes.retain(|_, process| !process.ended);
         }
         self.groups.retain(|_, group| Rc::strong_count(group) > 1);

@@ -3,7 +3,7 @@
 
 use super::{rates::Rates, report::totals, state::NetState, traffic::Overall};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::net::Occupancy,
     problem::{
         ProblemKind,

@@ -19,8 +19,12 @@ use crate::{
     view::GroupBy,
 };
 
-/// Merges the rows of `table` by `by`. Groups are ordered by emphasis, then by size.
+/// Merges the rows of `table` by `by`. Groups are ordered by emphasis, then by size. A table that is merged already
+/// stays as it is.
 pub fn group(table: &mut Table, by: GroupBy, names: &Processes) {
+    if table.rows.first().is_some_and(|row| matches!(row.subject, Subject::Group { .. })) {
+        return;
+    }
     let (name, title) = match by {
         GroupBy::Process => return,
         GroupBy::Unit => ("unit", "UNIT"),

@@ -92,6 +92,7 @@ pub fn arrange_table(table: &mut Table, sort: Option<&Sort>, top: Option<usize>)
 /// Leaves the first `rows` rows of a table.
 pub fn cut(table: &mut Table, rows: usize) {
     arrange_table(table, None, Some(rows));
+    table.sum_hidden();
 }
 
 /// Whether the cell of a row counts in the sum of its column. A missing value of an ended process counts as nothing;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::{file::HeldFile, mounted, report::reclaim, state::DiskState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::disk::InodeId,
     problem::{ProblemKind, condition::Condition},
     report::{Subject, Value},

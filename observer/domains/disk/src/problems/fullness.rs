@@ -6,7 +6,7 @@ use crate::{
     space::Filesystem,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::disk::Mount,
     problem::{Harm, ProblemKind, condition::Condition},
     report::{Subject, Value},

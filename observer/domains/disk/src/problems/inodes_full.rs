@@ -3,7 +3,7 @@
 use super::{fullness::Bounded, writer::MainWriter};
 use crate::{report::limits::BoundKind, state::DiskState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{ProblemKind, condition::Condition},
     text::quoted,
 };

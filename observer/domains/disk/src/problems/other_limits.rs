@@ -4,7 +4,7 @@
 use super::{fullness::Bounded, writer::MainWriter};
 use crate::{report::limits::BoundKind, state::DiskState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::disk::LimitKind,
     problem::{ProblemKind, condition::Condition},
     text::quoted,

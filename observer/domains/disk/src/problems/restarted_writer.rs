@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{report::patterns, state::DiskState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{ProblemKind, condition::Condition},
     report::{Subject, Value},
     severity::Severity,

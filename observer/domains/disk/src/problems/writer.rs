@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{growth::file::GrowingFile, report::reclaim, state::DiskState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{TaskId, disk::InodeId},
     text::printable,
     units,

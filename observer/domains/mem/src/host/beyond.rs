@@ -39,7 +39,8 @@ impl Rollups {
         out: &mut Vec<Fact>,
     ) {
         let mut text = Text::default();
-        self.due.retain(|id, _| processes.contains(id));
+        let now = Instant::now();
+        self.due.retain(|id, due| processes.contains(id) || now < *due);
         for id in processes {
             let began = Instant::now();
             if self.due.get(id).is_some_and(|due| began < *due) {

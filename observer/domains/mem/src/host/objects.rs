@@ -2,7 +2,7 @@
 //!
 //! A scan visits the descriptors of every process. It runs only when the machine's shared or unaccounted memory has
 //! changed, and rarely if it is expensive. Not visible: queues of sockets in other network namespaces, segments of
-//! other IPC namespaces, and files that only a mapping holds.
+//! other IPC namespaces.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,17 +12,17 @@ use std::{
 };
 
 use super::{
+    LEAST,
     descriptors::{Descriptors, Sought, process},
+    mapped::MappedFiles,
     socket_diag,
 };
 use observer_core::facts::{
     Fact,
-    mem::{MemFact, MemoryObject, ObjectId, ObjectKind, ObjectProcess},
+    mem::{MemFact, MemoryObject, ObjectId, ObjectKind},
 };
 use observer_host::{cgroup::place, mounts::Mounts, text::Text};
 
-/// The smallest object that gets a row, in bytes.
-const LEAST: u64 = 1 << 20;
 /// A scan is due if shared memory has changed by this many bytes since the last scan.
 const SHARED_STEP: u64 = 1 << 20;
 /// A scan is also due if unaccounted memory has changed by this many bytes. The accounts behind it are off by some
@@ -298,6 +298,18 @@ fn of_processes(
     datagrams
         .iter()
         .for_each(|(inode, bytes)| add(ObjectKind::UdpSocket, b"unread in UDP sockets", *inode, *bytes));
+    let mut mapped = MappedFiles::default();
+    let mut text = Text::default();
+    process_folders(root).for_each(|folder| mapped.read(&mut text, &folder));
+    let is_known = |device, number| {
+        let of = |kind| found.contains_key(&ObjectId { kind, device, number });
+        of(ObjectKind::TmpfsFile) || of(ObjectKind::Memfd)
+    };
+    let shared: Vec<(MemoryObject, u32)> = mapped.shared(is_known).collect();
+    for (mut object, pid) in shared {
+        object.holder = Some(process(root, pid));
+        found.insert(object.id, object);
+    }
     in_flight(root, levels, &held, found);
     for object in found.values_mut() {
         let pid = object.holder.as_ref().or(object.writer.as_ref()).map(|process| process.pid);
@@ -365,34 +377,10 @@ fn process_folders(root: &Path) -> impl Iterator<Item = PathBuf> {
         .map(|entry| entry.path())
 }
 
-trait Made {
-    fn new(id: ObjectId, bytes: u64, name: Vec<u8>) -> Self;
-    fn gone(id: ObjectId) -> Self;
-}
-
-impl Made for MemoryObject {
-    fn new(id: ObjectId, bytes: u64, name: Vec<u8>) -> Self {
-        Self {
-            id,
-            bytes,
-            name,
-            mount: None,
-            holder: None::<ObjectProcess>,
-            writer: None,
-            uid: None,
-            cgroup: None,
-            appeared: false,
-        }
-    }
-
-    fn gone(id: ObjectId) -> Self {
-        Self::new(id, 0, Vec::new())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use observer_core::facts::mem::ObjectProcess;
 
     #[test]
     fn a_segment_is_what_is_resident_of_it() {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::users::{User, command, users};
 use crate::{process::ProcessMemory, state::MemState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::mem::Limit,
     problem::{
         Harm, ProblemKind,

@@ -6,7 +6,7 @@ use crate::{
     state::MemState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{Harm, ProblemKind, condition::Condition},
     report::{Subject, Value},
     severity::Severity,

@@ -3,7 +3,7 @@
 use super::{SHIFT, users::command};
 use crate::state::MemState;
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::TaskId,
     problem::{Harm, ProblemKind, condition::Condition},
     report::Subject,

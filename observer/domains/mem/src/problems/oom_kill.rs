@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::users::command;
 use crate::{pressure::Kill, state::MemState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{ProblemKind, condition::Condition},
     report::{Subject, Value},
     severity::Severity,

@@ -3,7 +3,7 @@
 use super::users::{command, users};
 use crate::state::MemState;
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{ProblemKind, condition::Condition},
     report::{Subject, Value},
     severity::Severity,

@@ -4,7 +4,7 @@ use crate::{
     process::{ProcessMemory, process_bytes},
     state::MemState,
 };
-use observer_core::{domain::Context, facts::TaskId, trend::slope::Trend, units};
+use observer_core::{context::Context, facts::TaskId, trend::slope::Trend, units};
 
 /// A process that is named as the cause.
 #[derive(Clone, Copy, Debug)]

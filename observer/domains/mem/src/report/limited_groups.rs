@@ -3,7 +3,7 @@
 use super::{trend_columns, trend_value};
 use crate::{limited_groups::LimitedGroup, state::MemState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     report::{Column, Emphasis, Row, Subject, Table, Unit, Value},
     text::printable,
     trend::verdict::{Assessment, Verdict},

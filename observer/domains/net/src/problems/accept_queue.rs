@@ -2,7 +2,7 @@
 
 use crate::{capacity::Queue, listener::Listener, state::NetState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{ProblemKind, condition::Condition},
     report::{Subject, Value},
     severity::Severity,

@@ -5,7 +5,7 @@ use crate::{
     state::NetState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{TaskId, net::Occupancy},
     problem::{ProblemKind, condition::Condition},
     report::Subject,

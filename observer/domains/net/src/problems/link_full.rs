@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 
 use crate::{link::Link, links::usage, rates::Rates, state::NetState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{
         ProblemKind,
         condition::{Capacity, Condition},

@@ -5,7 +5,7 @@ use crate::{
     state::NetState,
 };
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{
         ProblemKind,
         condition::{Capacity, Condition},

@@ -2,7 +2,7 @@
 
 use crate::{headline::filling, queue::FilledQueue, state::NetState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{ProblemKind, condition::Condition},
     report::Subject,
     severity::Severity,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::{connection::Connection, diagnosis::Bottleneck, state::NetState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::TaskId,
     problem::{ProblemKind, condition::Condition},
     report::Subject,

@@ -2,7 +2,7 @@
 
 use crate::{capacity::tracked_text, state::NetState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     problem::{
         ProblemKind,
         condition::{Capacity, Condition},
