@@ -30,7 +30,7 @@ pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Conditi
     let mut found: Vec<(f64, Condition)> = growing
         .filter_map(|(id, process, last)| {
             let limit = state.limit(process);
-            let left = limit.map(|limit| limit.left).or_else(|| state.machine.available())?;
+            let left = limit.as_ref().map(|limit| limit.left).or_else(|| state.machine.available())?;
             let of_machine = limit.is_none_or(|limit| Some(limit.limit) == state.machine.available());
             let condition = condition(id, last, left as f64, of_machine, context)?;
             Some((condition.problem.harm_in.map_or(f64::INFINITY, |harm| harm.expected), condition))
