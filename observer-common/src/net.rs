@@ -19,6 +19,9 @@ pub const KIND_FLOW: u32 = 2;
 /// [`RecordHeader::kind`] of [`EndedRecord`].
 pub const KIND_ENDED: u32 = 3;
 
+/// [`RecordHeader::kind`] of [`OpenedRecord`].
+pub const KIND_OPENED: u32 = 4;
+
 /// `AF_INET` and `AF_INET6`.
 pub const FAMILY_V4: u16 = 2;
 pub const FAMILY_V6: u16 = 10;
@@ -260,6 +263,17 @@ pub struct EndedRecord {
     pub task: TaskId,
 }
 
+/// A process has opened a socket whose bytes the kernel does not count, and the programs of send and receive are not
+/// attached.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
+pub struct OpenedRecord {
+    pub header: RecordHeader,
+    /// The process id in the initial pid namespace.
+    pub tgid: u64,
+}
+
 /// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections with a close that did not fit into the ring buffer. Bytes
 /// are those that no scan had reported.
 #[repr(C)]
@@ -280,6 +294,7 @@ const _: () = assert!(size_of::<FlowKey>() == 24);
 const _: () = assert!(size_of::<Flow>() == 56);
 const _: () = assert!(size_of::<FlowRecord>() == 64);
 const _: () = assert!(size_of::<EndedRecord>() == 32);
+const _: () = assert!(size_of::<OpenedRecord>() == 24);
 const _: () = assert!(size_of::<ClosedTotals>() == 72);
 
 /// Names every kernel field of the domain once; `$with` makes a table of them (user space) or globals (kernel side).

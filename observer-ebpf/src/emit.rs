@@ -89,3 +89,14 @@ fn submit<T>(entry: RingBufEntry<T>) {
     };
     entry.submit(u64::from(wake));
 }
+
+/// As [`emit`], and wakes user space at once.
+#[inline(always)]
+pub fn emit_now<T: Copy + 'static>(record: &T) {
+    let Some(mut entry) = EVENTS.reserve::<T>(0) else {
+        lost!(Loss::Ring, 1);
+        return;
+    };
+    entry.write(*record);
+    entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
+}

@@ -8,6 +8,7 @@ macro_rules! net_programs {
             STATE: net_state;
             DESTROY: net_destroy;
             EXIT: net_exit;
+            OPENED: net_opened;
             SENT: net_sent;
             SENT_V4: net_sent_v4;
             SENT_V6: net_sent_v6;

@@ -7,21 +7,23 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    macros::{btf_tracepoint, fexit, map},
+    helpers::bpf_get_current_pid_tgid,
+    macros::{btf_tracepoint, cgroup_sock, fexit, map},
     maps::{HashMap, PerCpuArray},
-    programs::{BtfTracePointContext, FExitContext},
+    programs::{BtfTracePointContext, FExitContext, SockContext},
 };
 use observer_common::{
     loss::Loss,
     net::{
-        EndedRecord, HeldRecord, KIND_ENDED, PROTOCOL_MPTCP, PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE,
+        CONTROL_WATCHED, EndedRecord, HeldRecord, KIND_ENDED, KIND_OPENED, OpenedRecord, PROTOCOL_MPTCP,
+        PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_UDPLITE,
     },
     task::TaskId,
 };
 use observer_ebpf::{emit, iterator, lost, read, task};
 
 use crate::{
-    access,
+    access, control,
     fields::{SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL},
     flow, lifecycle,
     scan::scan_tcp,
@@ -133,6 +135,22 @@ pub fn net_exit(context: BtfTracePointContext) -> i32 {
         }
     }
     0
+}
+
+/// `sock_create` of a control group: a process opens a socket. If the kernel does not count the bytes of such a socket,
+/// and the programs that do are not attached, user space is woken to attach them.
+#[cgroup_sock(sock_create)]
+pub fn net_opened(context: SockContext) -> i32 {
+    const ALLOWED: i32 = 1;
+    // SAFETY: the context is the kernel's own.
+    let protocol = unsafe { (*context.sock).protocol } as u16;
+    if matches!(protocol, PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP)
+        && control::get(CONTROL_WATCHED) == 0
+    {
+        let header = emit::header::<OpenedRecord>(KIND_OPENED);
+        emit::emit_now(&OpenedRecord { header, tgid: bpf_get_current_pid_tgid() >> 32 });
+    }
+    ALLOWED
 }
 
 /// `sock_send_length(struct sock *sk, int ret, int flags)`

@@ -164,15 +164,9 @@ pub trait Decode {
         plan.usual(kind)
     }
 
-    /// Map entries to write before the scans of a kind: (map, key, value).
-    fn control_entries(&mut self, _kind: HookKind, _plan: ScanPlan<'_>) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
-        Vec::new()
-    }
-
-    /// Whether the hooks of kind [`HookKind::EventOnDemand`] have something to report, according to the scans.
-    fn needs_on_demand_hooks(&self) -> bool {
-        true
-    }
+    /// Scans of a kind begin, or, for [`HookKind::Scan`], the on-demand hooks have been attached or are about to be
+    /// detached: adds the map entries to write first ([`Decoded::write`]).
+    fn prepare(&mut self, _kind: HookKind, _plan: ScanPlan<'_>, _out: &mut Decoded) {}
 }
 
 /// Reads what user space can see of the machine. A domain implements only the methods that it needs.
@@ -188,20 +182,12 @@ pub trait ReadHost {
         bytes
     }
 
-    /// Takes what the domain's decoder left to this reader in a scan ([`Decoded::left`]), and adds the resulting facts
-    /// to the facts of the scan.
-    fn take(&mut self, _left: Box<dyn Any>, _facts: &mut Vec<Fact>) {}
+    /// Takes what the domain's decoder left to this reader ([`Decoded::left`]), and adds what follows to the rest of what
+    /// was decoded.
+    fn take(&mut self, _left: Box<dyn Any>, _decoded: &mut Decoded) {}
 
     /// Adds the answers to host queries to `out`.
     fn answer(&mut self, queries: &HostQueries, out: &mut Vec<Fact>);
-
-    /// The kernel's own count, so far, of the events that the domain's on-demand programs report.
-    fn counted(&mut self) -> Option<u64> {
-        None
-    }
-
-    /// Adds to `out` that the on-demand programs have missed `amount` of these events.
-    fn missed(&self, _amount: u64, _out: &mut Vec<Fact>) {}
 }
 
 /// The result of decoding: facts, and the map entries to read or remove next.
@@ -216,6 +202,10 @@ pub struct Decoded {
     pub read: Vec<(MapName, Vec<u8>)>,
     /// Map entries to remove, because their final value has been read: (map, key).
     pub remove: Vec<(MapName, Vec<u8>)>,
+    /// Map entries to write: (map, key, value).
+    pub write: Vec<(MapName, Vec<u8>, Vec<u8>)>,
+    /// There is something that only hooks of kind [`HookKind::EventOnDemand`] report.
+    pub watch: bool,
     /// The program that counts as the one that ran, if two programs find the same things.
     pub instead_of: Option<ProgramName>,
     /// Data for the domain's own reader to complete: see [`ReadHost::take`].
@@ -240,7 +230,7 @@ pub struct ScanPlan<'a> {
     pub first: bool,
     /// Whether everything is reported, and not only changes.
     pub whole: bool,
-    /// Whether the on-demand hooks are attached.
+    /// Whether the on-demand hooks are attached, and stay so.
     pub on_demand_attached: bool,
     /// Whether something is missed that another scan may find.
     pub has_missing: bool,

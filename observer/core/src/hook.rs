@@ -119,6 +119,11 @@ pub const fn fexit(program: ProgramName, function: &'static str) -> Attachment {
     Attachment { program, point: Point::Fexit(function), optional: false }
 }
 
+/// A program at `name` of the root control group, so of every process.
+pub const fn control_group(program: ProgramName, name: &'static str) -> Attachment {
+    Attachment { program, point: Point::ControlGroup(name), optional: false }
+}
+
 impl Attachment {
     /// The same attachment, for kernels that have the attach point.
     #[must_use]
@@ -138,13 +143,19 @@ pub enum Point {
     Fentry(&'static str),
     /// The return of a kernel function, with BTF-typed arguments and result.
     Fexit(&'static str),
+    /// An event of a control group's sockets: `sock_create`.
+    ControlGroup(&'static str),
 }
 
 impl Point {
     /// The kernel's name of the attach point.
     pub const fn target(self) -> &'static str {
         match self {
-            Self::Iterator(name) | Self::BtfTracepoint(name) | Self::Fentry(name) | Self::Fexit(name) => name,
+            Self::Iterator(name)
+            | Self::BtfTracepoint(name)
+            | Self::Fentry(name)
+            | Self::Fexit(name)
+            | Self::ControlGroup(name) => name,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     btf::BtfError,
     cache,
+    control_group::{self, NoControlGroup},
     feature_test::{self, NoTrampolines},
     lockdown::Lockdown,
     privilege::Capabilities,
@@ -34,6 +35,8 @@ pub struct KernelFacts {
     pub types: KernelTypes,
     /// Whether programs can be attached to the entry and return of functions; else the kernel's answer.
     pub trampolines: Result<(), NoTrampolines>,
+    /// Whether programs can be attached to the root control group; else why not.
+    pub control_groups: Result<(), NoControlGroup>,
 }
 
 /// Where the facts are read from.
@@ -56,13 +59,15 @@ impl KernelFacts {
         let (release, build) = uname::release(origin.root);
         let types = find_types(domains, origin, &format!("{release} {build}"))?;
         let trampolines = feature_test::trampolines(&types, domains);
+        let capabilities = Capabilities::own(origin.root);
         Ok(Self {
             release,
             build,
             lockdown: Lockdown::read(origin.root),
-            capabilities: Capabilities::own(origin.root),
+            capabilities,
             types,
             trampolines,
+            control_groups: control_group::accepts_programs(origin.root, capabilities),
         })
     }
 }

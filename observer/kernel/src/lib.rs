@@ -14,6 +14,7 @@
 pub mod activity;
 pub mod btf;
 pub mod cache;
+mod control_group;
 pub mod declared;
 pub mod facts;
 pub mod feature_test;

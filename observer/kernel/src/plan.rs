@@ -5,6 +5,7 @@
 use observer_common::field::ABSENT;
 
 use super::{
+    control_group::NoControlGroup,
     declared::fields,
     facts::KernelFacts,
     feature_test::NoTrampolines,
@@ -56,6 +57,8 @@ pub enum Impossible {
     NoAttachPoint { kind: &'static str, name: &'static str },
     #[error(transparent)]
     NoTrampolines(#[from] NoTrampolines),
+    #[error(transparent)]
+    NoControlGroup(#[from] NoControlGroup),
     /// `found` and `expected` as [`super::btf::Btf::prototype`] writes them.
     #[error("the arguments at `{point}` of this kernel are ({found}), not ({expected})")]
     OtherArguments { point: String, found: String, expected: &'static str },
@@ -181,8 +184,12 @@ fn possible(
                 Point::Iterator(_) => "iterator",
                 Point::BtfTracepoint(_) => "tracepoint",
                 Point::Fentry(_) | Point::Fexit(_) => "function",
+                Point::ControlGroup(_) => "program in control groups for",
             };
             return Err(Impossible::NoAttachPoint { kind, name: attachment.point.target() });
+        }
+        if matches!(attachment.point, Point::ControlGroup(_)) {
+            facts.control_groups.clone()?;
         }
         if matches!(attachment.point, Point::Fentry(_) | Point::Fexit(_)) {
             facts.trampolines.clone()?;
@@ -267,6 +274,7 @@ mod tests {
                 helpers: helpers(&domains).map(str::to_owned).collect(),
             },
             trampolines: Ok(()),
+            control_groups: Ok(()),
         }
     }
 

@@ -48,6 +48,14 @@ pub const HELPFUL: &[Capability] = &[
     },
 ];
 
+/// Needed only by programs in control groups, without which scans find what these programs report at once.
+pub const NET_ADMIN: Capability = Capability {
+    name: "CAP_NET_ADMIN",
+    bit: 12,
+    purpose: "attach programs to control groups",
+    domain: Some("net"),
+};
+
 /// Needed only by kernels that [count locked memory](counts_locked_memory), where the limit is not raised otherwise.
 pub const LOCKED_MEMORY: Capability = Capability {
     name: "CAP_SYS_RESOURCE",
@@ -72,7 +80,7 @@ impl Capabilities {
 
     /// Whether it has the capability, or the one that contains it.
     pub const fn has(self, capability: &Capability) -> bool {
-        let contained = matches!(capability.bit, 38 | 39) && self.0 & (1 << SYS_ADMIN) != 0;
+        let contained = matches!(capability.bit, 12 | 38 | 39) && self.0 & (1 << SYS_ADMIN) != 0;
         contained || self.0 & (1 << capability.bit) != 0
     }
 }

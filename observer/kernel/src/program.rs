@@ -8,14 +8,14 @@ use std::{collections::HashMap, sync::Mutex};
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, FEntry, FExit, Iter, Program, ProgramError, fentry::FEntryLink, fexit::FExitLink,
-        tp_btf::BtfTracePointLink,
+        BtfTracePoint, CgroupAttachMode, CgroupSock, FEntry, FExit, Iter, Program, ProgramError,
+        fentry::FEntryLink, fexit::FExitLink, tp_btf::BtfTracePointLink,
     },
 };
 
 use observer_common::names::ProgramName;
 
-use super::{ids::attach_types, rejection::Rejection, types::KernelTypes};
+use super::{control_group, ids::attach_types, rejection::Rejection, types::KernelTypes};
 use observer_core::hook::{Alternative, Attachment, Point};
 
 /// Results of the programs that were loaded ahead of their use, by name.
@@ -39,6 +39,7 @@ pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), Reje
         Point::Fexit(target) => {
             <&mut FExit>::try_from(program).and_then(|program| program.load(target, types))
         }
+        Point::ControlGroup(_) => <&mut CgroupSock>::try_from(program).and_then(CgroupSock::load),
     };
     Ok(loaded?)
 }
@@ -53,6 +54,11 @@ pub fn attach(program: &mut Program) -> Result<(), Rejection> {
         Program::FEntry(program) => program.attach().map(drop),
         Program::FExit(program) => program.attach().map(drop),
         Program::Iter(_) => Ok(()),
+        // A link leaves room for the programs of others without being asked to.
+        Program::CgroupSock(program) => {
+            let root = control_group::open().map_err(|error| Rejection::Kernel(error.to_string()))?;
+            program.attach(root, CgroupAttachMode::Single).map(drop)
+        }
         _ => Err(ProgramError::UnexpectedProgramType),
     };
     Ok(attached?)
@@ -107,6 +113,7 @@ pub fn unload(program: &mut Program) {
         Program::BtfTracePoint(program) => program.unload(),
         Program::FEntry(program) => program.unload(),
         Program::FExit(program) => program.unload(),
+        Program::CgroupSock(program) => program.unload(),
         _ => Ok(()),
     };
 }

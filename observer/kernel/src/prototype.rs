@@ -7,6 +7,7 @@ use observer_core::hook::Point;
 /// Every attach point with its arguments, as [`super::btf::Btf::prototype`] writes them: widths in bits, or the type
 /// that is pointed to. A kernel may pass more arguments after them, except to functions: there the result would move.
 const PROTOTYPES: &[(&str, &str)] = &[
+    ("__cgroup_bpf_run_filter_sk", "sock *, 32 -> 32"),
     ("__ia32_compat_sys_ia32_mmap", "pt_regs * -> 64"),
     ("__ia32_sys_brk", "pt_regs * -> 64"),
     ("__ia32_sys_mmap_pgoff", "pt_regs * -> 64"),
@@ -78,7 +79,7 @@ pub fn fits(point: Point, expected: &str, found: &str) -> bool {
     }
     match point {
         Point::Fentry(_) | Point::Fexit(_) => false,
-        Point::Iterator(_) | Point::BtfTracepoint(_) => {
+        Point::Iterator(_) | Point::BtfTracepoint(_) | Point::ControlGroup(_) => {
             let arguments = |prototype: &str| -> Vec<String> {
                 let arguments = prototype.split(" -> ").next().unwrap_or_default();
                 arguments.split(", ").map(str::to_owned).collect()

@@ -51,6 +51,7 @@ impl Surveyed {
                 capabilities: Capabilities(u64::MAX),
                 types: types.clone(),
                 trampolines: start.trampolines.clone(),
+                control_groups: Ok(()),
             };
             (title.as_str(), facts)
         })

@@ -46,6 +46,8 @@ pub fn type_name(point: Point) -> (Named, String) {
         Point::Iterator(name) => (Named::Function, format!("bpf_iter_{name}")),
         Point::BtfTracepoint(name) => (Named::Typedef, format!("btf_trace_{name}")),
         Point::Fentry(name) | Point::Fexit(name) => (Named::Function, name.to_owned()),
+        // Kernels with programs in control groups have this function. Its arguments are not those of a program.
+        Point::ControlGroup(_) => (Named::Function, "__cgroup_bpf_run_filter_sk".to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs::File, path::Path};
 
 use rustix::{buffer::spare_capacity, io::Errno};
 
-use super::{changes::Changes, on_demand::OnDemandHooks};
+use super::{changes::Changes, live::now, on_demand::OnDemandHooks};
 use observer_common::names::{MapName, ProgramName};
 use observer_core::{
     domain::{Declaration, Decode, Decoded, Domain, Malformed, ReadHost, ScanPlan},
@@ -43,7 +43,7 @@ pub struct AttachedObject {
     started: bool,
     /// A scan that takes several runs has not reached its end.
     unfinished: bool,
-    pub on_demand: OnDemandHooks,
+    on_demand: OnDemandHooks,
     /// Scans since the last one that reported everything; `None` if the next one must.
     silent: Option<u32>,
 }
@@ -109,16 +109,67 @@ impl AttachedObject {
         self.read(entries, changes, out);
     }
 
-    /// Passes the facts on, remembers announced entries, removes entries that were read for the last time.
+    /// Passes the facts on, remembers announced entries, writes entries, removes those that were read for the last time.
     fn settle(&mut self, mut decoded: Decoded, changes: &mut Changes, out: &mut impl Extend<Fact>) {
+        if let Some(left) = decoded.left.take() {
+            self.reader.take(left, &mut decoded);
+        }
+        if decoded.watch {
+            self.on_demand.extend(now().boot);
+        }
         for fact in decoded.take_facts() {
             changes.single(fact, out);
         }
         self.announced.extend(decoded.read);
+        for (name, key, value) in decoded.write {
+            // If the map is full, the programs run without this entry.
+            let _ = self.object.totals(name).map(|map| map.put(&key, &value));
+        }
         for (name, key) in decoded.remove {
             let removed = self.object.totals(name).map(|map| map.remove(&key));
             self.unread += u64::from(matches!(removed, Some(Err(_))));
         }
+    }
+
+    /// Attaches or detaches the on-demand hooks, if it is time. Returns whether it has attached them.
+    ///
+    /// The domain prepares for a change while they are attached: it sees or counts what passes meanwhile, or both, but
+    /// never neither.
+    pub fn update_on_demand(&mut self, changes: &mut Changes, out: &mut impl Extend<Fact>) -> bool {
+        let needed = self.object.scans.is_empty() || self.on_demand.are_needed(now().boot);
+        let was_attached = self.object.has_attached_on_demand();
+        if needed {
+            self.object.set_on_demand(true);
+        }
+        let begins = !was_attached && self.object.has_attached_on_demand();
+        if begins || (was_attached && !needed) {
+            let queries = HostQueries::default();
+            let plan = ScanPlan {
+                first: false,
+                whole: self.is_whole(),
+                on_demand_attached: needed,
+                has_missing: false,
+                queries: &queries,
+            };
+            self.prepare(HookKind::Scan, plan, changes, out);
+        }
+        if !needed {
+            self.object.set_on_demand(false);
+        }
+        begins
+    }
+
+    /// Writes the map entries that programs need from now on.
+    fn prepare(
+        &mut self,
+        kind: HookKind,
+        plan: ScanPlan<'_>,
+        changes: &mut Changes,
+        out: &mut impl Extend<Fact>,
+    ) {
+        let mut decoded = Decoded::default();
+        self.decoder.prepare(kind, plan, &mut decoded);
+        self.settle(decoded, changes, out);
     }
 
     /// Runs the scans that the report needs.
@@ -166,10 +217,7 @@ impl AttachedObject {
                 continue;
             }
             if !std::mem::replace(&mut begun, true) {
-                for (name, key, value) in self.decoder.control_entries(kind, plan) {
-                    // If the map is full, the scan runs without this entry.
-                    let _ = self.object.totals(name).map(|map| map.put(&key, &value));
-                }
+                self.prepare(kind, plan, changes, out);
             }
             // A longer scan continues with the next report.
             for _ in 0..RUNS {
@@ -210,7 +258,7 @@ impl AttachedObject {
         let bytes = self.reader.complete(program, bytes);
         let complete = self.decoder.scan(program, &bytes, &mut decoded).is_ok() && ended;
         if let Some(left) = decoded.left.take() {
-            self.reader.take(left, &mut decoded.facts);
+            self.reader.take(left, &mut decoded);
         }
         let facts = decoded.take_facts();
         // Entries that the scan found are not announced, so they are read now.

@@ -76,11 +76,13 @@ impl LiveSource {
         self.objects.iter().map(|attached_object| attached_object.object.ring_descriptor()).collect()
     }
 
-    /// Reads the ring buffers, unless too many facts wait already; the next [`Self::collect`] returns them.
+    /// Reads the ring buffers, unless too many facts wait already; the next [`Self::collect`] returns them. A record may
+    /// report that on-demand hooks are needed at once.
     pub fn drain(&mut self) {
         if self.pending.len() < MOST_PENDING {
             for attached_object in &mut self.objects {
                 attached_object.drain(&mut self.changes, &mut self.pending);
+                attached_object.update_on_demand(&mut self.changes, &mut self.pending);
             }
         }
     }
@@ -102,12 +104,7 @@ impl LiveSource {
             ended.extend(attached_object.announced.iter().cloned());
             attached_object.read(ended, &mut self.changes, out);
             attached_object.run_scans(queries, &mut self.changes, out);
-            if attached_object.on_demand.update(
-                &mut attached_object.object,
-                &*attached_object.decoder,
-                &mut *attached_object.reader,
-                now().boot,
-            ) {
+            if attached_object.update_on_demand(&mut self.changes, out) {
                 // The on-demand hooks count from now on, so the scans run again to give them a baseline.
                 self.epoch = self.epoch.wrapping_add(1);
                 attached_object.object.begin_epoch(self.epoch);
@@ -120,7 +117,6 @@ impl LiveSource {
             let mut loss = attached_object.make_up_for_losses(&mut self.changes, out);
             let mut facts = Vec::new();
             attached_object.reader.tick(now().boot, &mut facts);
-            attached_object.reader.missed(attached_object.on_demand.missed(), &mut facts);
             loss.unread += attached_object.unread;
             facts.push(Fact::Loss(loss));
             if attached_object.skipped > 0 {

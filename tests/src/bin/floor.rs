@@ -49,7 +49,9 @@ fn points() -> Result<Vec<Point>> {
     let events = hooks.filter(|hook| hook.hook.kind.is_event());
     let programs = events.filter_map(plan::HookPlan::chosen).flat_map(|way| way.programs);
     let points = programs.filter(|program| !program.optional || types.id(program.point).is_some());
-    Ok(points.map(|program| program.point).collect())
+    // The floor has no program for control groups: theirs run when a socket is opened, which takes microseconds.
+    let points = points.map(|program| program.point);
+    Ok(points.filter(|point| !matches!(point, Point::ControlGroup(_))).collect())
 }
 
 fn attach(bytes: &[u8], kind: &str, point: Point, types: &Btf) -> Result<Ebpf> {
@@ -57,7 +59,9 @@ fn attach(bytes: &[u8], kind: &str, point: Point, types: &Btf) -> Result<Ebpf> {
     let place = match point {
         Point::BtfTracepoint(_) => "tracepoint",
         Point::Fexit(_) => "return",
-        Point::Iterator(_) | Point::Fentry(_) => bail!("no program is for such a place"),
+        Point::Iterator(_) | Point::Fentry(_) | Point::ControlGroup(_) => {
+            bail!("no program is for such a place")
+        }
     };
     let name = format!("{kind}_{place}");
     let program = object.program_mut(&name).with_context(|| format!("the object has no program {name}"))?;
@@ -67,7 +71,10 @@ fn attach(bytes: &[u8], kind: &str, point: Point, types: &Btf) -> Result<Ebpf> {
             program.load(target, types)?;
             program.attach()?;
         }
-        Point::Fexit(target) | Point::Fentry(target) | Point::Iterator(target) => {
+        Point::Fexit(target)
+        | Point::Fentry(target)
+        | Point::Iterator(target)
+        | Point::ControlGroup(target) => {
             let program: &mut FExit = program.try_into()?;
             program.load(target, types)?;
             program.attach()?;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod capacity;
+mod datagrams;
 mod disk;
 mod fullness;
 mod growth;

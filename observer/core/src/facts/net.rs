@@ -49,7 +49,8 @@ pub enum NetFact {
     /// Several processes hold a TCP connection, or one that did not open it. The bytes of each holder are counted from
     /// now on; `since` are the bytes before.
     Shared { cookie: u64, since: StreamBytes },
-    /// Datagrams in observer's network namespace while senders and receivers were not observed, cumulative.
+    /// Datagrams in observer's network namespace while senders and receivers were not observed, cumulative, from a
+    /// recording of a version that knew only this namespace.
     Unwatched { datagrams: u64 },
     /// Capacity for connections in observer's network namespace.
     Room(CapacityFact),
@@ -68,6 +69,8 @@ pub enum NetFact {
     /// whether the kernel refuses a connection when the accept queue is full; otherwise the peer tries again. An event:
     /// it is queried for each report.
     SocketQueues { netns: u32, sockets: Option<Vec<SocketQueueFact>>, refuses: Option<bool> },
+    /// Datagrams in a network namespace while senders and receivers were not observed, cumulative.
+    UnseenDatagrams { netns: u32, datagrams: u64 },
 }
 
 /// The queue of one socket: a datagram socket or an MPTCP listener.

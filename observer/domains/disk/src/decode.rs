@@ -88,13 +88,13 @@ impl Decode for DiskDecoder {
         }
     }
 
-    fn control_entries(&mut self, kind: HookKind, _plan: ScanPlan<'_>) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
+    fn prepare(&mut self, kind: HookKind, _plan: ScanPlan<'_>, out: &mut Decoded) {
         if kind != HookKind::ScanRarely {
-            return Vec::new();
+            return;
         }
         let bytes = |number: u64| number.to_ne_bytes().to_vec();
         let entries = self.holders.accounted().into_iter();
-        entries.map(|(dev, files)| (names::ACCOUNTED, bytes(dev.into()), bytes(files))).collect()
+        out.write.extend(entries.map(|(dev, files)| (names::ACCOUNTED, bytes(dev.into()), bytes(files))));
     }
 
     fn scans_completed(&mut self, out: &mut Decoded) {

@@ -19,7 +19,7 @@ use self::{
 };
 use crate::{decode::LeftToProc, machine::unaccounted, queries::MemQueries};
 use observer_core::{
-    domain::ReadHost,
+    domain::{Decoded, ReadHost},
     facts::{
         Fact, TaskId,
         mem::{KernelPart, Limit, Machine, MemFact, Memory, Status},
@@ -78,7 +78,8 @@ impl ReadHost for MemReader {
         }
     }
 
-    fn take(&mut self, left: Box<dyn Any>, facts: &mut Vec<Fact>) {
+    fn take(&mut self, left: Box<dyn Any>, decoded: &mut Decoded) {
+        let facts = &mut decoded.facts;
         if let Ok(left) = left.downcast::<LeftToProc>() {
             count(&self.root, self.clock, &left.uncounted, facts);
             self.unsettled = left.unsettled;

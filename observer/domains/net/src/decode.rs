@@ -3,12 +3,14 @@
 //! A socket with several descriptors or holders is one fact. The scan of sockets without descriptor leaves out sockets
 //! that have a descriptor.
 
+use std::any::Any;
+
 use hashbrown::{HashMap, HashSet};
 use observer_common::{
     names::{CONTROL, MapName, ProgramName, net as names},
     net::{
         CONTROL_CHANGES_ONLY, CONTROL_WATCHED, ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey,
-        FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW,
+        FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW, KIND_OPENED, OpenedRecord,
     },
     task::{TaskId, TaskRecord},
 };
@@ -54,16 +56,26 @@ pub struct NetDecoder {
     /// Entries of [`FLOWS`], with the number of scans before the last announcement of each.
     flows: HashMap<FlowSlot, u64>,
     scans: u64,
-    /// Whether the last scan of descriptors found sockets that only the send and receive hooks report on: datagram
-    /// sockets and shared connections.
-    uncounted: bool,
-    /// Whether the last scan of sockets without descriptor found one that is in use, and whether it found one without
-    /// owner.
+    /// Whether the last scan of sockets without descriptor found one that is in use.
     hidden: bool,
-    unowned: bool,
     /// The number of scans before that scan.
     looked: u64,
     partial_scan: PartialScan,
+}
+
+/// What the decoder knows of the programs of send and receive, for the reader of the kernel's own counts.
+#[derive(Debug, Default)]
+pub(crate) struct Watching {
+    /// Whether they are attached, and stay so; `None` if nothing is new.
+    pub attached: Option<bool>,
+    /// Processes that have opened a datagram socket while they were not, as their ids.
+    pub opened: Vec<u32>,
+}
+
+/// What is left to the reader, created if necessary.
+fn watching(left: &mut Option<Box<dyn Any>>) -> &mut Watching {
+    let left = left.get_or_insert_with(|| Box::new(Watching::default()));
+    left.downcast_mut().expect("the decoder leaves nothing else")
 }
 
 /// A process that has ended.
@@ -85,6 +97,11 @@ impl Decode for NetDecoder {
             KIND_ENDED => {
                 let EndedRecord { header, task } = read(NAME, bytes)?;
                 self.end(task, header.at, out);
+            }
+            KIND_OPENED => {
+                let OpenedRecord { tgid, .. } = read(NAME, bytes)?;
+                out.watch = true;
+                watching(&mut out.left).opened.push(tgid as u32);
             }
             kind => return Err(Malformed { text: format!("{NAME} of unknown kind {kind}") }),
         }
@@ -117,16 +134,16 @@ impl Decode for NetDecoder {
         for owner in &met.owners {
             self.find_owner(owner, out);
         }
+        out.watch = met.uncounted || met.unowned;
         if program == names::SOCKET {
             self.scans += 1;
-            self.uncounted = met.uncounted;
             // Only records of TCP connections contain the kernel's clock.
             let jiffies = (met.jiffies != 0).then_some(NetFact::Jiffies(met.jiffies));
             out.facts.extend(jiffies.map(Fact::Net));
             self.retire_flows(&met, out);
             self.retire_processes(out);
         } else {
-            (self.unowned, self.hidden) = (met.unowned, met.hidden);
+            self.hidden = met.hidden;
             self.looked = self.scans;
         }
         out.sockets = met.sockets;
@@ -153,20 +170,17 @@ impl Decode for NetDecoder {
         }
     }
 
-    fn needs_on_demand_hooks(&self) -> bool {
-        self.uncounted || self.unowned
-    }
-
-    fn control_entries(&mut self, kind: HookKind, plan: ScanPlan<'_>) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
+    fn prepare(&mut self, kind: HookKind, plan: ScanPlan<'_>, out: &mut Decoded) {
         if kind != HookKind::Scan {
-            return Vec::new();
+            return;
         }
         let entry =
             |place: u32, number: u32| (CONTROL, place.to_ne_bytes().to_vec(), number.to_ne_bytes().to_vec());
-        vec![
+        out.write = vec![
             entry(CONTROL_WATCHED, plan.on_demand_attached.into()),
             entry(CONTROL_CHANGES_ONLY, (!plan.whole).into()),
-        ]
+        ];
+        watching(&mut out.left).attached = Some(plan.on_demand_attached);
     }
 
     /// The kernel locks each socket for the second scan, so it costs as much as the first. It rarely finds more than

@@ -1,7 +1,9 @@
 //! The hooks of the net domain, with their alternatives, best first.
 
 use observer_common::names::net as names;
-use observer_core::hook::{Alternative, Attachment, Hook, HookKind, Need, fexit, iterator, tracepoint};
+use observer_core::hook::{
+    Alternative, Attachment, Hook, HookKind, Need, control_group, fexit, iterator, tracepoint,
+};
 
 /// Without this hook, connections are only known from scans.
 pub const LIFE: &str = "net.connections";
@@ -60,6 +62,16 @@ pub const HOOKS: &[Hook] = &[
         alternatives: &[Alternative::new(
             "BTF tracepoint sched_process_exit",
             &[tracepoint(names::EXIT, "sched_process_exit")],
+        )],
+        columns: &[],
+    },
+    Hook {
+        name: "net.opened",
+        provides: "the first datagram socket of the machine, before it sends",
+        kind: HookKind::Event,
+        alternatives: &[Alternative::new(
+            "program sock_create of the root control group",
+            &[control_group(names::OPENED, "sock_create")],
         )],
         columns: &[],
     },

@@ -1,11 +1,14 @@
 //! The reader of the net domain: `/proc`, `/sys`, the kernel's routing socket and the resolver.
 
-use std::path::{Path, PathBuf};
+use std::{
+    any::Any,
+    path::{Path, PathBuf},
+};
 
-use crate::queries::NetQueries;
+use crate::{decode::Watching, queries::NetQueries};
 use observer_core::{
-    domain::ReadHost,
-    facts::{Fact, net::NetFact},
+    domain::{Decoded, ReadHost},
+    facts::Fact,
     wants::HostQueries,
 };
 use observer_host::process::Clock;
@@ -16,6 +19,7 @@ mod network;
 mod peer_names;
 mod queues;
 mod socket_queues;
+mod unseen;
 
 /// The reader, with what it keeps between two reports.
 pub(crate) struct NetReader {
@@ -23,6 +27,7 @@ pub(crate) struct NetReader {
     clock: Clock,
     network: network::Network,
     queues: socket_queues::SocketQueues,
+    unseen: unseen::UnseenDatagrams,
     /// Started with the first query for a name.
     remotes: Option<peer_names::Remotes>,
 }
@@ -34,6 +39,7 @@ impl NetReader {
             clock: Clock::of(root),
             network: network::Network::new(root),
             queues: socket_queues::SocketQueues::default(),
+            unseen: unseen::UnseenDatagrams::new(root),
             remotes: None,
         }
     }
@@ -61,13 +67,9 @@ impl ReadHost for NetReader {
         }
     }
 
-    fn counted(&mut self) -> Option<u64> {
-        self.network.datagrams()
-    }
-
-    fn missed(&self, amount: u64, out: &mut Vec<Fact>) {
-        if amount > 0 {
-            out.push(Fact::Net(NetFact::Unwatched { datagrams: amount }));
+    fn take(&mut self, left: Box<dyn Any>, decoded: &mut Decoded) {
+        if let Ok(watching) = left.downcast::<Watching>() {
+            self.unseen.take(*watching, decoded);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
 use observer_core::{
     context::Context,
     report::{Column, Emphasis, Notation, Note, Report, Row, Subject, Table, Total, Unit, Value, process},
-    units::counted,
+    units::{count, counted},
     view::GroupBy,
 };
 
@@ -47,14 +47,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
         report.notes.extend(links::notes(&state.links, rates));
     }
     report.loss.unattributed = state.unattributed;
-    if state.unwatched > 0 {
-        let went = counted(state.unwatched, "datagram went", "datagrams went");
-        let text = format!(
-            "{went} by before observer looked whose they were: it looks while a socket for datagrams is open, and for \
-             ten minutes after."
-        );
-        report.notes.push(Note::new(NetNote::DatagramsUnseen, text));
-    }
+    report.notes.extend(unseen(state));
     if context.request.view != views::LISTEN {
         report.notes.extend(headline::notes(state, context));
     }
@@ -72,6 +65,22 @@ pub(crate) fn totals(state: &NetState, all: &Overall, rates: Rates) -> Vec<Total
     ];
     totals.extend(capacity::totals(state, capacity::fullest_route(state)));
     totals
+}
+
+/// The datagrams that could not be attributed, by network namespace.
+fn unseen(state: &NetState) -> Option<Note> {
+    let sum = state.unseen.values().fold(0, |sum: u64, datagrams| sum.saturating_add(*datagrams));
+    let went = (sum > 0).then(|| counted(sum, "datagram went", "datagrams went"))?;
+    let places = state.unseen.iter().filter_map(|(netns, datagrams)| {
+        netns.map(|netns| format!("{} in network namespace {netns}", count(*datagrams)))
+    });
+    let places: Vec<String> = places.collect();
+    let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+    let text = format!(
+        "{went} by{places} before observer looked whose they were: it looks while a socket for datagrams is open, and \
+         for ten minutes after."
+    );
+    Some(Note::new(NetNote::DatagramsUnseen, text))
 }
 
 /// Processes with traffic or connections, the busiest first. If rows are grouped by peer, each process has one row for

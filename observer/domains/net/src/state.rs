@@ -3,7 +3,11 @@
 //! The counters of a TCP connection are cumulative, so the next fact makes up for a missed one. Its bytes are
 //! attributed with each new fact about the connection.
 
-use std::{cell::OnceCell, collections::BTreeSet, sync::Arc};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use hashbrown::{HashMap, HashSet};
 
@@ -72,8 +76,9 @@ pub struct NetState {
     /// The last totals of connections that closed without a record each, by owner.
     closed_totals: HashMap<TaskId, ClosedTotalsFact>,
     pub(super) unattributed: u64,
-    /// Datagrams that passed while the hooks for them were not attached.
-    pub(super) unwatched: u64,
+    /// Datagrams that passed while the hooks for them were not attached, by network namespace; `None` is observer's own
+    /// in older recordings.
+    pub(super) unseen: BTreeMap<Option<u32>, u64>,
     pub(super) room: Option<CapacityFact>,
     pub(super) namespaces: Namespaces,
     /// Network namespaces without socket queues from the kernel.
@@ -214,7 +219,10 @@ impl NetState {
                 self.descriptors.insert(*id, *open);
             }
             NetFact::Namespace { netns, cgroup } => self.namespaces.answer(*netns, cgroup.as_deref()),
-            NetFact::Unwatched { datagrams } => self.unwatched = *datagrams,
+            NetFact::Unwatched { datagrams } => drop(self.unseen.insert(None, *datagrams)),
+            NetFact::UnseenDatagrams { netns, datagrams } => {
+                self.unseen.insert(Some(*netns), *datagrams);
+            }
             NetFact::RemoteName { address, name } => self.names.answer(*address, name.as_deref()),
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
             NetFact::Closed(fact) => self.closed(fact),

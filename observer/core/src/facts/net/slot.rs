@@ -15,6 +15,7 @@ pub enum NetSlot {
     Unwatched,
     Room,
     Saturation,
+    UnseenDatagrams(u32),
 }
 
 impl NetFact {
@@ -30,6 +31,7 @@ impl NetFact {
             Self::Unwatched { .. } => Some(NetSlot::Unwatched),
             Self::Room(_) => Some(NetSlot::Room),
             Self::Saturation(_) => Some(NetSlot::Saturation),
+            Self::UnseenDatagrams { netns, .. } => Some(NetSlot::UnseenDatagrams(*netns)),
             Self::Namespace { .. }
             | Self::SocketQueues { .. }
             | Self::Descriptors { .. }

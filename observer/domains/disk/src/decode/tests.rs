@@ -194,8 +194,9 @@ fn programs_get_the_number_of_known_files_unless_a_list_alone_has_one() {
     let inode = |dev, ino| InodeId { dev, ino, ..INODE };
     let told = |decoder: &mut DiskDecoder| -> Vec<(u64, u64)> {
         let number = |bytes: Vec<u8>| u64::from_ne_bytes(bytes.try_into().unwrap());
-        let entries = decoder.control_entries(HookKind::ScanRarely, plan());
-        entries.into_iter().map(|(_, dev, files)| (number(dev), number(files))).collect()
+        let mut decoded = Decoded::default();
+        decoder.prepare(HookKind::ScanRarely, plan(), &mut decoded);
+        decoded.write.into_iter().map(|(_, dev, files)| (number(dev), number(files))).collect()
     };
     let mut decoder = DiskDecoder::default();
     let dev = INODE.dev.into();

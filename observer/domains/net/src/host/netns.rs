@@ -3,8 +3,10 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs::{self, File},
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
+    thread,
 };
 
 use crate::queries::NetQueries;
@@ -41,7 +43,21 @@ pub fn namespace(folder: &Path) -> Option<u32> {
         return None;
     }
     let link = fs::read_link(folder.join("ns/net")).ok()?;
-    link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+    number_in(link.to_str()?)
+}
+
+/// The inode number in `net:[4026531840]`.
+pub fn number_in(name: &str) -> Option<u32> {
+    name.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Does `work` in the network namespace behind `file`, in a thread of its own; `None` if the kernel denies it.
+pub fn inside<T: Send + 'static>(file: File, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let enter = move || {
+        // SAFETY: the call takes an open descriptor. It moves only this thread, which ends afterwards.
+        (unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) } == 0).then(work)
+    };
+    thread::spawn(enter).join().ok()?
 }
 
 #[cfg(test)]

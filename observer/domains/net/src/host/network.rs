@@ -28,8 +28,6 @@ pub struct Network {
     ports: OpenFile,
     tracked: OpenFile,
     tracked_limit: OpenFile,
-    /// The counters of protocols, for IPv4 and for IPv6.
-    counted: [OpenFile; 2],
     /// `None` for the files of another root, which has no kernel to ask.
     queues: Option<Queues>,
 }
@@ -45,7 +43,6 @@ impl Network {
             ports: file("proc/sys/net/ipv4/ip_local_port_range"),
             tracked: file("proc/sys/net/netfilter/nf_conntrack_count"),
             tracked_limit: file("proc/sys/net/netfilter/nf_conntrack_max"),
-            counted: ["proc/net/snmp", "proc/net/snmp6"].map(file),
             queues: (root == Path::new("/")).then(Queues::default),
         }
     }
@@ -79,13 +76,6 @@ impl Network {
             tracked: used.zip(limit).map(|(used, limit)| Occupancy { used, limit }),
         }
     }
-
-    /// Datagrams sent and received in this network namespace since it was created; `None` if they are not counted.
-    pub fn datagrams(&mut self) -> Option<u64> {
-        let [four, six] = &mut self.counted;
-        let four = datagrams_v4(four.str()?);
-        Some(four.saturating_add(datagrams_v6(six.str().unwrap_or_default())))
-    }
 }
 
 /// Answers the host queries of the net domain.
@@ -106,29 +96,6 @@ fn descriptors(folder: &Path) -> Option<Descriptors> {
     // From 6.2 on, the size of the folder is the number of its entries; before, it is 0.
     let used = fs::metadata(folder.join("fd")).ok().map(|fd| fd.len()).filter(|used| *used > 0);
     Some(Descriptors { used, limit })
-}
-
-/// Lines come in pairs: `Udp: InDatagrams NoPorts …`, `Udp: 17 0 …`.
-fn datagrams_v4(table: &str) -> u64 {
-    let lines: Vec<&str> = table.lines().collect();
-    let pairs = lines.chunks_exact(2).filter(|pair| pair[0].starts_with("Udp"));
-    let fields =
-        pairs.flat_map(|pair| pair[0].split_ascii_whitespace().zip(pair[1].split_ascii_whitespace()));
-    sum(fields.filter(|(name, _)| matches!(*name, "InDatagrams" | "OutDatagrams")).map(|(_, value)| value))
-}
-
-/// A line a counter: `Udp6InDatagrams  17`.
-fn datagrams_v6(table: &str) -> u64 {
-    let fields = table.lines().filter_map(|line| {
-        let (name, value) = line.split_once(char::is_whitespace)?;
-        let moved = name.ends_with("InDatagrams") || name.ends_with("OutDatagrams");
-        (name.starts_with("Udp") && moved).then(|| value.trim())
-    });
-    sum(fields)
-}
-
-fn sum<'a>(values: impl Iterator<Item = &'a str>) -> u64 {
-    values.filter_map(|value| value.parse::<u64>().ok()).fold(0, u64::saturating_add)
 }
 
 /// A line of an interface in `/proc/net/dev`: `name: rx bytes, packets, errors, dropped, four more, and the same of
@@ -204,17 +171,6 @@ mod tests {
         let tracked = Some(Occupancy { used: 900, limit: 1000 });
         let room = CapacityFact { netns: None, ports: Some((32_768, 60_999)), tracked };
         assert_eq!(out[2], Fact::Net(NetFact::Room(room)));
-    }
-
-    #[test]
-    fn datagrams_of_every_kind_are_counted() {
-        let four = "Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: InSegs OutSegs\nTcp: 9 9\n\
-                    Udp: InDatagrams NoPorts InErrors OutDatagrams\nUdp: 10 7 7 200\n\
-                    UdpLite: InDatagrams NoPorts InErrors OutDatagrams\nUdpLite: 1 0 0 2\n";
-        assert_eq!(datagrams_v4(four), 213);
-        let six = "Ip6InReceives  5\nUdp6InDatagrams  3000\nUdp6NoPorts  8\nUdp6OutDatagrams  40000\n\
-                   UdpLite6OutDatagrams\t500000\n";
-        assert_eq!(datagrams_v6(six), 543_000);
     }
 
     #[test]

@@ -8,9 +8,8 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
-    thread,
 };
 
 use rustix::{
@@ -20,7 +19,7 @@ use rustix::{
 
 use super::{
     netlink::{MESSAGE, attribute, half, word},
-    netns::namespace,
+    netns::{inside, namespace},
 };
 use crate::queries::NetQueries;
 use observer_core::facts::{
@@ -89,13 +88,9 @@ fn socket_in(root: &Path, netns: u32) -> Option<OwnedFd> {
         return open().ok();
     }
     let folders = fs::read_dir(root.join("proc")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let inside: PathBuf = folders.into_iter().find(|folder| namespace(folder) == Some(netns))?;
-    let file = File::open(inside.join("ns/net")).ok()?;
-    let enter = move || {
-        // SAFETY: the call takes an open descriptor. It moves only this thread, which ends afterwards.
-        (unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) } == 0).then(open)?.ok()
-    };
-    thread::spawn(enter).join().ok()?
+    let folder: PathBuf = folders.into_iter().find(|folder| namespace(folder) == Some(netns))?;
+    let file = File::open(folder.join("ns/net")).ok()?;
+    inside(file, open)?.ok()
 }
 
 /// Listeners of MPTCP, and all datagram sockets.
