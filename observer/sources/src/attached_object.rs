@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs::File, path::Path};
 
 use rustix::{buffer::spare_capacity, io::Errno};
 
-use super::{changes::Changes, live::now, on_demand::OnDemandHooks};
+use super::{changes::Changes, clock::now, on_demand::OnDemandHooks};
 use observer_common::names::{MapName, ProgramName};
 use observer_core::{
     domain::{Declaration, Decode, Decoded, Domain, Malformed, ReadHost, ScanPlan},

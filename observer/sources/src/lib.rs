@@ -9,6 +9,7 @@
 
 mod attached_object;
 pub mod changes;
+pub mod clock;
 pub mod frame;
 pub mod live;
 pub mod on_demand;

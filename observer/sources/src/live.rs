@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, os::fd::OwnedFd, path::PathBuf};
 
-use super::{attached_object::AttachedObject, changes::Changes};
+use super::{attached_object::AttachedObject, changes::Changes, clock::now};
 use observer_core::{
     domain::Domain,
     facts::{Fact, loss::SkippedFact, process::ProcessFact, session::Timestamp},
@@ -174,14 +174,4 @@ impl LiveSource {
     pub fn keyframe(&self) -> impl Iterator<Item = Cow<'_, Fact>> {
         self.changes.keyframe()
     }
-}
-
-/// The current time on both clocks.
-#[must_use]
-pub fn now() -> Timestamp {
-    let read = |clock| {
-        let time = rustix::time::clock_gettime(clock);
-        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-    };
-    Timestamp { boot: read(rustix::time::ClockId::Boottime), wall: read(rustix::time::ClockId::Realtime) }
 }

@@ -1,6 +1,6 @@
 //! The first fact of a live stream: what is observed, where, and what could not be attached.
 
-use super::live::now;
+use super::clock::now;
 use observer_core::facts::session::{Missing, SessionFact};
 use observer_kernel::{
     facts::KernelFacts,

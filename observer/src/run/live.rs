@@ -26,11 +26,7 @@ use crate::{
 };
 use observer_core::{domain::Domain, error::Error, facts::Fact, text::printable, wants::HostQueries};
 use observer_kernel::activity;
-use observer_sources::{
-    live::{LiveSource, now},
-    record::Recorder,
-    session::session,
-};
+use observer_sources::{clock::now, live::LiveSource, record::Recorder, session::session};
 
 /// Observes until the limit, a command to stop, or the end of the output's reader. `record` is the path of a recording;
 /// `sent` has commands from sources other than signals.
