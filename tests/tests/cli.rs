@@ -305,3 +305,19 @@ fn documented_and_declared_notes_are_the_same() {
     assert_eq!(documented, declared);
     assert!(declared.len() > 30, "{declared:?}");
 }
+
+#[test]
+fn documented_and_declared_kinds_of_problems_are_the_same() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let documented = fs::read_to_string(root.join("docs/problems.md")).unwrap();
+    let row = |line: &str| {
+        let cells: Vec<String> = line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        let kind = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?.to_owned();
+        Some((kind, cells.get(5)?.clone()))
+    };
+    let documented: BTreeSet<(String, String)> = documented.lines().filter_map(row).collect();
+    let kinds = domains::ALL.iter().flat_map(|domain| domain.problems());
+    let declared: BTreeSet<(String, String)> =
+        kinds.map(|kind| (kind.name.to_owned(), format!("{}, {}", kind.confirm, kind.linger))).collect();
+    assert_eq!(documented, declared);
+}

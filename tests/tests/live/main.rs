@@ -23,6 +23,7 @@ mod mem_objects;
 mod mem_sums;
 mod net;
 mod pinned;
+mod problems;
 mod queues;
 mod recent;
 mod recording;

@@ -161,8 +161,10 @@ impl LimitedGroup {
     }
 }
 
-/// Whether the group `path` is `group` or below it.
+/// Whether the group `path` is `group` or below it. In version 1, paths of processes begin with the name of the
+/// hierarchy.
 fn is_below(path: &[u8], group: &[u8]) -> bool {
+    let [path, group] = [path, group].map(|path| path.strip_prefix(b"memory:").unwrap_or(path));
     let group = group.strip_suffix(b"/").unwrap_or(group);
     path.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }

@@ -18,7 +18,7 @@ use observer_core::{
     units,
 };
 
-pub(super) static KIND: ProblemKind = ProblemKind { name: "object-grows", confirm: 10, linger: 30 };
+pub(super) static KIND: ProblemKind = ProblemKind { name: "object-grows", confirm: 3, linger: 30 };
 
 /// Growth of this many bytes in the window is a problem without the verdict of a leak.
 const LARGE: f64 = 64.0 * 1024.0 * 1024.0;

@@ -110,6 +110,22 @@ fn a_group_at_its_limit_is_a_problem_unless_cache_fills_it() {
 }
 
 #[test]
+fn a_group_of_version_1_has_its_processes() {
+    let mut fixture = limited(0, 0);
+    fixture.counters(WORKER, 480 * MIB as i64);
+    fixture.apply(MemFact::Place { id: WORKER, cgroup: b"memory:/a/b".to_vec() });
+    let limit = Limit {
+        group: b"/a".to_vec(),
+        file: "memory.limit_in_bytes".to_owned(),
+        limit: 512 * MIB,
+        usage: 506 * MIB,
+    };
+    fixture.apply(MemFact::Limit { cgroup: b"memory:/a/b".to_vec(), nearest: Some(limit) });
+    fixture.due(2);
+    assert_eq!(brief(&fixture), [("group-full", Severity::Now, true)]);
+}
+
+#[test]
 fn limits_of_groups_are_queried_for_problems_although_no_row_is_shown() {
     let mut fixture = limited(MIB, 2 * MIB);
     fixture.request.problems = true;
