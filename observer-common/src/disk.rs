@@ -76,8 +76,8 @@ pub const HELD_RING: u32 = 3;
 pub const HELD_SOCKET: u32 = 4;
 pub const HELD_TOO_MANY: u32 = 5;
 
-/// An unlinked inode in the inode list of its filesystem, as the iterator `disk_inode_list` writes it. The bytes of its
-/// path follow: `name` of them, padded to eight, the last component first, a NUL after each component. The path begins
+/// An inode with its path, as the iterators `disk_inode_list` (unlinked inodes) and `disk_path` (files that user space
+/// asked for) write it. The bytes of its path follow: `name` of them, padded to eight, the last component first, a NUL after each component. The path begins
 /// at the root of its filesystem. Without a name in the kernel there are no bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,10 +97,27 @@ pub struct ListedRecord {
     pub name: u32,
 }
 
-/// Values of [`ListedRecord::kind`]: a file, one that the kernel swaps to, the end of the lists.
+/// Values of [`ListedRecord::kind`]: a file, one that the kernel swaps to, the end of the lists; the answer of
+/// `disk_path` about a file with a name and about an unlinked one.
 pub const LISTED_FILE: u32 = 0;
 pub const LISTED_SWAP: u32 = 1;
 pub const LISTED_END: u32 = 2;
+pub const LISTED_NAMED: u32 = 3;
+pub const LISTED_NAMELESS: u32 = 4;
+
+/// Value of the map `ASKED`, keyed by place: an inode whose path the next scan of `disk_path` writes. An address of 0
+/// ends the list.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
+pub struct AskedInode {
+    pub inode: InodeId,
+    /// Its address, from [`FileTotal::inode`]. The memory may belong to another inode by now.
+    pub address: u64,
+}
+
+/// The number of elements of the map `ASKED`, of which the last ends the list.
+pub const ASKED_INODES: u32 = 1 << 10;
 
 /// Kind of [`WroteRecord`].
 pub const WROTE: u32 = 1;
@@ -153,10 +170,14 @@ pub struct FileTotal {
     pub magic: u64,
     /// The report interval in which the owner was last announced.
     pub epoch: u64,
-    /// [`NAMELESS`], [`EXACT`], [`GONE`], [`FAULTED`].
+    /// [`NAMELESS`], [`EXACT`], [`GONE`], [`FAULTED`], [`TURNS`], [`MIXED`].
     pub flags: u64,
     /// `i_size` up to which its appends have been counted.
     pub counted: u64,
+    /// The address of the inode; 0 if no event had it.
+    pub inode: u64,
+    /// With [`TURNS`]: the time of its last event, nanoseconds of the boot clock.
+    pub at: u64,
 }
 
 /// In [`FileTotal::flags`]: the file is unlinked.
@@ -167,6 +188,10 @@ pub const EXACT: u64 = 2;
 pub const GONE: u64 = 4;
 /// Its first event was a page fault that filled a hole: what it took then is in its blocks.
 pub const FAULTED: u64 = 8;
+/// The first write of each tick of the kernel's clock has an event. So the growth of writers that take turns is known.
+pub const TURNS: u64 = 16;
+/// With [`TURNS`]: two processes wrote so soon after one another that the shares are unknown.
+pub const MIXED: u64 = 32;
 
 /// Key of the map `WRITTEN`.
 #[repr(C)]
@@ -217,7 +242,8 @@ const _: () = assert!(size_of::<InodeId>() == 16);
 const _: () = assert!(size_of::<HeldRecord>() == 136);
 const _: () = assert!(size_of::<WroteRecord>() == 88);
 const _: () = assert!(size_of::<FreedRecord>() == 32);
-const _: () = assert!(size_of::<FileTotal>() == 88);
+const _: () = assert!(size_of::<FileTotal>() == 104);
+const _: () = assert!(size_of::<AskedInode>() == 24);
 const _: () = assert!(size_of::<ListedRecord>() == 64);
 const _: () = assert!(size_of::<WriterKey>() == 32);
 const _: () = assert!(size_of::<WriterTotal>() == 16);
@@ -287,6 +313,9 @@ macro_rules! disk_fields {
             XFS_PROMISED: "xfs_inode.i_delayed_blks", 8;
             OVERLAY_INODE: "ovl_inode.vfs_inode", 0;
             OVERLAY_UPPER: "ovl_inode.__upperdentry", 8;
+            TREE_INODE: "extent_io_tree.inode", 8;
+            TREE_OWNER: "extent_io_tree.owner", 1;
+            BTRFS_INODE: "btrfs_inode.vfs_inode", 0;
             DENTRY_INODE: "dentry.d_inode", 8;
             DENTRY_SB: "dentry.d_sb", 8;
             DENTRY_PARENT: "dentry.d_parent", 8;

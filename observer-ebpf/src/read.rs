@@ -104,6 +104,17 @@ pub trait MemoryAccess {
     /// wide as the field; for [`Direct`], `base` must be typed by BTF and not null.
     unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T;
 
+    /// As [`MemoryAccess::load`], from an object that the program was entered with, or from one that it refers to: the
+    /// verifier knows its type, except for [`Untyped`].
+    ///
+    /// # Safety
+    /// As for [`MemoryAccess::load`].
+    #[inline(always)]
+    unsafe fn entered<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { load(base, field) }
+    }
+
     /// Loads a pointer member, which may be null.
     ///
     /// # Safety
@@ -120,6 +131,29 @@ pub enum Direct {}
 
 /// By probe reads: for kernels whose programs get the current task as a plain number (before 5.11).
 pub enum Probing {}
+
+/// The current task by direct loads, and what the program was entered with by probe reads: for objects that only a member
+/// without a type refers to.
+pub enum Untyped {}
+
+impl MemoryAccess for Untyped {
+    #[inline(always)]
+    fn current() -> *const u8 {
+        Direct::current()
+    }
+
+    #[inline(always)]
+    unsafe fn load<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { Direct::load(base, field) }
+    }
+
+    #[inline(always)]
+    unsafe fn entered<T: Copy>(base: *const u8, field: &Global<u32>) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { Probing::load(base, field) }
+    }
+}
 
 impl MemoryAccess for Direct {
     #[inline(always)]

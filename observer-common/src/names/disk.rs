@@ -13,6 +13,7 @@ macro_rules! disk_programs {
             EXECUTABLE: disk_executable;
             INDIRECT: disk_indirect;
             INODE_LIST: disk_inode_list;
+            PATH: disk_path;
             WRITER: disk_task;
             CHANGED: disk_changed;
             UNCHANGED: disk_unchanged;
@@ -41,6 +42,7 @@ macro_rules! disk_programs {
             IOMAP: disk_iomap;
             CHANGE_TIME: disk_change_time;
             CHANGE_TIME_SET: disk_change_time_set;
+            BTRFS_EXTENT: disk_btrfs_extent;
             DIRTY_PAGES: disk_dirty_pages;
             DIRTY_PAGES_PROBING: disk_dirty_pages_probing;
         }
@@ -57,6 +59,7 @@ macro_rules! disk_maps {
             FREED: FREED;
             DELETIONS: DELETIONS;
             ACCOUNTED: ACCOUNTED;
+            ASKED: ASKED;
         }
     };
 }

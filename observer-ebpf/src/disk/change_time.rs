@@ -2,22 +2,22 @@
 //!
 //! The change time of an inode moves in the context of the writing process, before the data, once per clock tick. A
 //! page of a file becomes dirty in the context of the process that wrote it. Either event means that this process
-//! works on the file, and neither excludes others: with several writers, the bytes of each are unknown.
+//! works on the file, and neither excludes others. On tmpfs the growth of writers that take turns is known by it; where
+//! they write at once, and elsewhere, the bytes of each are unknown.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use observer_common::disk::{EXACT, TURNS};
 use observer_ebpf::read::{Direct, MemoryAccess, Probing, exists, load};
 
 use crate::{
     INODE_GENERATION, ITER_INODE, KERNEL_OWN, OVERLAY, SB_FLAGS,
     deletion::{is_worker, removes_names},
-    growth::{EXT4, XFS, is_repeated, magic, superblock, works_on},
+    growth::{EXT4, TMPFS, XFS, is_repeated, magic, superblock, works_with},
     is_regular,
 };
 
 // What is written to an overlay is written to the filesystem below it, and reported there.
 
-/// `TMPFS_MAGIC`.
-const TMPFS: u64 = 0x0102_1994;
 // Files of these take no space, and reading a folder creates an inode, with a change time, for each entry.
 /// `PROC_SUPER_MAGIC`.
 const PROC: u64 = 0x9fa0;
@@ -33,15 +33,23 @@ const PAGES: i32 = 4;
 unsafe fn worked_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8, magic: u64) {
     // SAFETY: the caller passes a live inode and its superblock.
     unsafe {
-        if !is_regular(inode) || matches!(magic, EXT4 | OVERLAY | PROC | SYSFS | CGROUPS_V1 | CGROUPS_V2) {
+        if !is_regular::<Direct>(inode)
+            || matches!(magic, EXT4 | OVERLAY | PROC | SYSFS | CGROUPS_V1 | CGROUPS_V2)
+        {
             return;
         }
         if load::<u64>(superblock, &SB_FLAGS) & KERNEL_OWN != 0 {
             return;
         }
-        if !is_repeated::<R>(inode) {
-            // iomap reports each write to a file of xfs, where it exists.
-            works_on::<R>(inode, superblock, true, magic == XFS && exists(&ITER_INODE));
+        // On tmpfs there is at most one event per tick, so every one counts.
+        if magic == TMPFS || !is_repeated::<R>(inode) {
+            let events = match magic {
+                TMPFS => TURNS,
+                // iomap reports each write to a file of xfs, where it exists.
+                XFS if exists(&ITER_INODE) => EXACT,
+                _ => 0,
+            };
+            works_with::<R>(inode, superblock, true, events);
         }
     }
 }
@@ -53,9 +61,9 @@ unsafe fn worked_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8, ma
 unsafe fn changed(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
-        let superblock = superblock(inode);
-        let magic = magic(superblock);
-        // On tmpfs a new inode has a change time before it has its generation.
+        let superblock = superblock::<Direct>(inode);
+        let magic = magic::<Direct>(superblock);
+        // On tmpfs a new inode has a change time before it has its generation: see `creation`.
         if magic == TMPFS && load::<u32>(inode, &INODE_GENERATION) == 0 {
             return;
         }
@@ -103,8 +111,8 @@ fn dirty_pages<R: MemoryAccess>(context: &BtfTracePointContext) {
     unsafe {
         if context.arg::<i32>(1) & PAGES != 0 {
             let inode = context.arg(0);
-            let superblock = superblock(inode);
-            worked_on::<R>(inode, superblock, magic(superblock));
+            let superblock = superblock::<Direct>(inode);
+            worked_on::<R>(inode, superblock, magic::<Direct>(superblock));
         }
     }
 }

@@ -25,7 +25,7 @@ use observer_ebpf::{
 
 use crate::{
     DENTRY_ALIAS, DENTRY_COUNT, DENTRY_INODE, INODE_ALIAS, INODE_GENERATION, INODE_INO, INODE_NLINK,
-    INODE_SB, REGS_SYSCALL, SB_DEV, SB_MAGIC, TASK_STATUS,
+    INODE_SB, REGS_SYSCALL, SB_DEV, SB_MAGIC, TASK_STATUS, creation,
     growth::{EXT4, NOEXIST, meet},
     is_regular, probe,
 };
@@ -98,13 +98,23 @@ unsafe fn name_removed(inode: *const u8) {
     unsafe {
         // tmpfs sets the time before it takes the link, ext4 after.
         let links: u32 = load(inode, &INODE_NLINK);
-        if links > 1 || !is_regular(inode) || !removes_names() || !is_held(inode) {
+        if links > 1 || !is_regular::<Direct>(inode) || !removes_names() || !is_held(inode) {
             return;
         }
         // An io_uring worker that finds no link left may be writing to the file, so a known process stays. Probe
         // reads are acceptable, because held files are seldom deleted; before Linux 7.0 the verifier searches the
         // kernel's types by name for each pointer that is read directly.
         deleted::<Probing>(inode, if links == 0 && is_worker() { NOEXIST } else { 0 });
+    }
+}
+
+/// The change time of an inode was set.
+#[inline(always)]
+unsafe fn changed(inode: *const u8) {
+    // SAFETY: the caller passes a live inode.
+    unsafe {
+        creation::seen(inode);
+        name_removed(inode);
     }
 }
 
@@ -129,7 +139,7 @@ unsafe fn deleted<R: MemoryAccess>(inode: *const u8, flags: u64) {
             lost!(Loss::MapFull, 1);
         }
         if R::load::<u64>(superblock, &SB_MAGIC) == EXT4 && load::<u32>(inode, &INODE_NLINK) == 0 {
-            meet(inode, EXT4, &id, false);
+            meet::<Direct>(inode, EXT4, &id, false);
         }
     }
 }
@@ -139,7 +149,7 @@ unsafe fn deleted<R: MemoryAccess>(inode: *const u8, flags: u64) {
 #[btf_tracepoint(function = "ctime_ns_xchg")]
 pub fn disk_changed(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
-    unsafe { name_removed(context.arg(0)) }
+    unsafe { changed(context.arg(0)) }
     0
 }
 
@@ -147,7 +157,7 @@ pub fn disk_changed(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "ctime_xchg_skip")]
 pub fn disk_unchanged(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
-    unsafe { name_removed(context.arg(0)) }
+    unsafe { changed(context.arg(0)) }
     0
 }
 
@@ -156,7 +166,7 @@ pub fn disk_unchanged(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "inode_set_ctime_to_ts")]
 pub fn disk_set(context: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a live inode.
-    unsafe { name_removed(context.arg(0)) }
+    unsafe { changed(context.arg(0)) }
     0
 }
 
@@ -166,7 +176,7 @@ pub fn disk_dropped_probing(context: FExitContext) -> i32 {
     // SAFETY: the argument is a live inode, and the current task has removed its link.
     unsafe {
         let inode: *const u8 = context.arg(0);
-        if load::<u32>(inode, &INODE_NLINK) == 0 && is_regular(inode) && is_held(inode) {
+        if load::<u32>(inode, &INODE_NLINK) == 0 && is_regular::<Direct>(inode) && is_held(inode) {
             deleted::<Probing>(inode, 0);
         }
     }
@@ -182,7 +192,7 @@ pub fn disk_dropped(context: FExitContext) -> i32 {
         let inode: *const u8 = context.arg(0);
         // A file that is created without a name (`O_TMPFILE`) loses its initial link, and was never in a directory.
         if load::<u32>(inode, &INODE_NLINK) == 0
-            && is_regular(inode)
+            && is_regular::<Direct>(inode)
             && !pointer(inode, &INODE_ALIAS).is_null()
         {
             deleted::<Direct>(inode, 0);
@@ -218,7 +228,7 @@ fn unlinked<R: MemoryAccess>(context: &BtfTracePointContext) {
         // The look-up of unlink itself holds one reference to the name; one more is an open file or a mapping.
         if inode.is_null()
             || load::<u32>(inode, &INODE_NLINK) != 0
-            || !is_regular(inode)
+            || !is_regular::<Direct>(inode)
             || load::<u32>(dentry, &DENTRY_COUNT) < 2
         {
             return;

@@ -53,8 +53,8 @@ tracepoint!("ext4_mark_inode_dirty", disk_dirty, disk_dirty_probing, changes);
 unsafe fn begins<R: MemoryAccess>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
-        if !is_repeated::<R>(inode) && is_regular(inode) {
-            works_on::<R>(inode, superblock(inode), true, true);
+        if !is_repeated::<R>(inode) && is_regular::<Direct>(inode) {
+            works_on::<R>(inode, superblock::<Direct>(inode), true, true);
         }
     }
 }
@@ -64,8 +64,8 @@ unsafe fn cuts<R: MemoryAccess>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
         // A file that is freed is also cut to nothing, by its last holder.
-        if is_regular(inode) {
-            works_on::<R>(inode, superblock(inode), load::<u32>(inode, &INODE_NLINK) != 0, true);
+        if is_regular::<Direct>(inode) {
+            works_on::<R>(inode, superblock::<Direct>(inode), load::<u32>(inode, &INODE_NLINK) != 0, true);
         }
     }
 }
@@ -75,8 +75,8 @@ unsafe fn changes<R: MemoryAccess>(inode: *const u8) {
     // SAFETY: the caller passes a live inode.
     unsafe {
         // A reader marks a file dirty by its access time, without the lock.
-        if is_regular(inode) && is_locked_by_current::<R>(inode) && !is_repeated::<R>(inode) {
-            works_on::<R>(inode, superblock(inode), false, true);
+        if is_regular::<Direct>(inode) && is_locked_by_current::<R>(inode) && !is_repeated::<R>(inode) {
+            works_on::<R>(inode, superblock::<Direct>(inode), false, true);
         }
     }
 }

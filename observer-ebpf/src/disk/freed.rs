@@ -9,7 +9,10 @@ use observer_common::{
     disk::{FREED as KIND, FreedRecord, GONE, InodeId, WriterTotal},
     loss::Loss,
 };
-use observer_ebpf::{emit, lost, read::load};
+use observer_ebpf::{
+    emit, lost,
+    read::{Direct, load},
+};
 
 use crate::{
     INODE_BLOCKS, INODE_NLINK, SECTOR,
@@ -31,7 +34,7 @@ pub fn disk_evict(context: BtfTracePointContext) -> i32 {
         if load::<u32>(inode, &INODE_NLINK) != 0 {
             return 0;
         }
-        let id = inode_id(inode, superblock(inode));
+        let id = inode_id::<Direct>(inode, superblock::<Direct>(inode));
         if let Some(total) = FILES.get_ptr_mut(&id) {
             (*total).flags |= GONE;
             announce(id);

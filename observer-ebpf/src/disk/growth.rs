@@ -9,17 +9,21 @@
 //! here, and while nothing else happens to the file, there is nothing to do.
 
 use aya_ebpf::{
+    helpers::bpf_ktime_get_boot_ns,
     macros::map,
     maps::{Array, HashMap, PerCpuArray},
 };
 use observer_common::{
-    disk::{EXACT, FAULTED, FileTotal, GONE, InodeId, NAMELESS, WROTE, WriterKey, WriterTotal, WroteRecord},
+    disk::{
+        EXACT, FAULTED, FileTotal, GONE, InodeId, MIXED, NAMELESS, TURNS, WROTE, WriterKey, WriterTotal,
+        WroteRecord,
+    },
     loss::Loss,
     task::TaskId,
 };
 use observer_ebpf::{
     emit, lost,
-    read::{MemoryAccess, exists, load, pointer},
+    read::{MemoryAccess, exists},
     task::{self, TASK_LEADER},
 };
 
@@ -63,32 +67,39 @@ struct Latest {
     epoch: u32,
     passed_on: u64,
     dev: u32,
-    _pad: u32,
+    /// [`EXACT`] if its event was one of those that come before every change.
+    events: u32,
     /// Its size at the last event, and how many events since the work found it longer than at the event before.
     size: u64,
     appends: u64,
 }
 
+/// Two writers whose events are closer than this many nanoseconds may have written in one tick of the kernel's clock:
+/// a few ticks at 100 Hz.
+const APART: u64 = 30_000_000;
+
 /// `EXT4_SUPER_MAGIC`.
 pub const EXT4: u64 = 0xef53;
 /// `XFS_SUPER_MAGIC`.
 pub const XFS: u64 = 0x5846_5342;
+/// `TMPFS_MAGIC`.
+pub const TMPFS: u64 = 0x0102_1994;
 /// `RWSEM_OWNER_FLAGS_MASK`: bits of the owner's address that mean something else.
 const LOCK_FLAGS: u64 = 7;
 
 /// The superblock of the inode's filesystem. Loaded once per program: before Linux 7.0 the verifier searches all
 /// types of the kernel several times for each pointer that a program loads.
 #[inline(always)]
-pub unsafe fn superblock(inode: *const u8) -> *const u8 {
-    // SAFETY: the caller passes a BTF-typed inode; its superblock outlives it.
-    unsafe { pointer(inode, &INODE_SB) }
+pub unsafe fn superblock<R: MemoryAccess>(inode: *const u8) -> *const u8 {
+    // SAFETY: the caller passes a live inode; its superblock outlives it.
+    unsafe { R::entered(inode, &INODE_SB) }
 }
 
 /// The magic number of a filesystem.
 #[inline(always)]
-pub unsafe fn magic(superblock: *const u8) -> u64 {
+pub unsafe fn magic<R: MemoryAccess>(superblock: *const u8) -> u64 {
     // SAFETY: the caller passes an inode's superblock.
-    unsafe { load(superblock, &SB_MAGIC) }
+    unsafe { R::entered(superblock, &SB_MAGIC) }
 }
 
 /// Whether the current task has locked the inode for a change; reads and write-back do not lock it.
@@ -96,18 +107,45 @@ pub unsafe fn magic(superblock: *const u8) -> u64 {
 pub unsafe fn is_locked_by_current<R: MemoryAccess>(inode: *const u8) -> bool {
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe {
-        !exists(&INODE_LOCKER) || load::<u64>(inode, &INODE_LOCKER) & !LOCK_FLAGS == R::current() as u64
+        !exists(&INODE_LOCKER) || R::entered::<u64>(inode, &INODE_LOCKER) & !LOCK_FLAGS == R::current() as u64
     }
 }
 
 /// Makes an entry for a file that has none. An existing entry is left as it is. If the map is full, the loss is
 /// counted, and the file's size gives the growth that is not attributed.
 #[inline(always)]
-pub unsafe fn meet(inode: *const u8, magic: u64, id: &InodeId, faulted: bool) {
+pub unsafe fn meet<R: MemoryAccess>(inode: *const u8, magic: u64, id: &InodeId, faulted: bool) {
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe {
-        let flags = nameless(inode) | if faulted { FAULTED } else { 0 };
-        meet_with(id, load(inode, &INODE_SIZE), load::<u64>(inode, &INODE_BLOCKS) * SECTOR, magic, flags);
+        let flags = nameless::<R>(inode) | if faulted { FAULTED } else { 0 };
+        let allocated = R::entered::<u64>(inode, &INODE_BLOCKS) * SECTOR;
+        meet_with(id, R::entered(inode, &INODE_SIZE), allocated, magic, flags);
+    }
+}
+
+/// The current task has just made the file `id` at the address `inode`, on a filesystem with events of kind [`TURNS`].
+#[inline(always)]
+pub unsafe fn made<R: MemoryAccess>(id: InodeId, inode: u64, magic: u64) {
+    // SAFETY: the current task is alive; the fields of a map's value are plain integers.
+    unsafe {
+        let current = R::current();
+        let leader = R::pointer(current, &TASK_LEADER);
+        meet_with(&id, 0, 0, magic, TURNS);
+        let Some(total) = FILES.get_ptr_mut(&id) else { return };
+        let total = &mut *total;
+        if total.owner.tgid != 0 {
+            return;
+        }
+        total.owner = task::id_of::<R>(current, leader);
+        total.inode = inode;
+        total.at = bpf_ktime_get_boot_ns();
+        total.epoch = u64::from(emit::epoch()) + 1;
+        emit::emit(&WroteRecord {
+            header: emit::header::<WroteRecord>(WROTE),
+            task: task::record_of_current::<R>(current, leader),
+            inode: id,
+            previous: TaskId::default(),
+        });
     }
 }
 
@@ -131,9 +169,9 @@ pub fn meet_with(id: &InodeId, size: u64, allocated: u64, magic: u64, flags: u64
 }
 
 #[inline(always)]
-unsafe fn nameless(inode: *const u8) -> u64 {
-    // SAFETY: the caller passes a BTF-typed inode.
-    if unsafe { load::<u32>(inode, &INODE_NLINK) } == 0 { NAMELESS } else { 0 }
+unsafe fn nameless<R: MemoryAccess>(inode: *const u8) -> u64 {
+    // SAFETY: the caller passes a live inode.
+    if unsafe { R::entered::<u32>(inode, &INODE_NLINK) } == 0 { NAMELESS } else { 0 }
 }
 
 /// Whether the latest work on this CPU was by this task on this inode, and nothing has happened since that affects
@@ -147,17 +185,26 @@ pub unsafe fn is_repeated<R: MemoryAccess>(inode: *const u8) -> bool {
         let current = R::current();
         let repeated = latest.inode == inode as u64
             && latest.task == current as u64
-            && latest.ino == load::<u64>(inode, &INODE_INO)
+            && latest.ino == R::entered::<u64>(inode, &INODE_INO)
             && latest.started == R::load::<u64>(current, &TASK_STARTED)
             && latest.epoch == emit::epoch()
-            && latest.generation == load::<u32>(inode, &INODE_GENERATION)
+            && latest.generation == R::entered::<u32>(inode, &INODE_GENERATION)
             && PASSED_ON.get(0).is_some_and(|passed_on| *passed_on == latest.passed_on);
         if repeated {
-            let size: u64 = load(inode, &INODE_SIZE);
+            let size: u64 = R::entered(inode, &INODE_SIZE);
             latest.appends += u64::from(size > latest.size);
             latest.size = size;
         }
         repeated
+    }
+}
+
+/// As [`is_repeated`], and that work had an event of those that come before every change.
+#[inline(always)]
+pub unsafe fn is_repeated_exactly<R: MemoryAccess>(inode: *const u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        LATEST.get(0).is_some_and(|latest| latest.events & EXACT as u32 != 0) && is_repeated::<R>(inode)
     }
 }
 
@@ -187,17 +234,24 @@ unsafe fn count_appends() {
 /// entry of the file, because the file cannot have changed yet. `exact`: events come before every change.
 #[inline(always)]
 pub unsafe fn works_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8, first: bool, exact: bool) {
+    // SAFETY: the caller's promise.
+    unsafe { works_with::<R>(inode, superblock, first, if exact { EXACT } else { 0 }) }
+}
+
+/// As [`works_on`]; `events` is what is known of the events of this filesystem: [`EXACT`], [`TURNS`] or nothing.
+#[inline(always)]
+pub unsafe fn works_with<R: MemoryAccess>(inode: *const u8, superblock: *const u8, first: bool, events: u64) {
     // SAFETY: the caller passes a BTF-typed inode; the fields of a map's value are plain integers.
     unsafe {
         let current = R::current();
         // Before the branches: the verifier searches for its type once per path that reaches it.
         let leader = R::pointer(current, &TASK_LEADER);
         count_appends();
-        let id = inode_id(inode, superblock);
+        let id = inode_id::<R>(inode, superblock);
         let total = match FILES.get_ptr_mut(&id) {
             Some(total) => total,
             None if first => {
-                meet(inode, magic(superblock), &id, !is_locked_by_current::<R>(inode));
+                meet::<R>(inode, magic::<R>(superblock), &id, !is_locked_by_current::<R>(inode));
                 match FILES.get_ptr_mut(&id) {
                     Some(total) => total,
                     None => return,
@@ -209,7 +263,7 @@ pub unsafe fn works_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8,
         if total.flags & GONE != 0 {
             return;
         }
-        let size: u64 = load(inode, &INODE_SIZE);
+        let size: u64 = R::entered(inode, &INODE_SIZE);
         if size > total.size {
             total.bytes += size - total.size;
         }
@@ -219,14 +273,24 @@ pub unsafe fn works_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8,
         }
         total.size = size;
         total.counted = size;
-        total.flags = nameless(inode) | total.flags & (EXACT | FAULTED) | if exact { EXACT } else { 0 };
+        total.inode = inode as u64;
+        total.flags = nameless::<R>(inode) | total.flags & (EXACT | FAULTED | TURNS | MIXED) | events;
         let runs = task::id_of::<R>(current, leader);
         let previous = total.owner;
-        if previous.tgid != runs.tgid || previous.start != runs.start {
+        let passes = previous.tgid != runs.tgid || previous.start != runs.start;
+        if events == TURNS {
+            let now = bpf_ktime_get_boot_ns();
+            // A shell makes the file that its command then writes to: it is still empty.
+            if passes && size > 0 && now - total.at < APART {
+                total.flags |= MIXED;
+            }
+            total.at = now;
+        }
+        if passes {
             pass_on(total, id, runs);
         }
         let epoch = emit::epoch();
-        remember::<R>(inode, id.dev, current, epoch);
+        remember::<R>(inode, id.dev, current, epoch, events as u32);
         if total.epoch != u64::from(epoch) + 1 {
             total.epoch = u64::from(epoch) + 1;
             let record = WroteRecord {
@@ -242,7 +306,7 @@ pub unsafe fn works_on<R: MemoryAccess>(inode: *const u8, superblock: *const u8,
 
 /// Stores this work as the latest of this CPU.
 #[inline(always)]
-unsafe fn remember<R: MemoryAccess>(inode: *const u8, dev: u32, current: *const u8, epoch: u32) {
+unsafe fn remember<R: MemoryAccess>(inode: *const u8, dev: u32, current: *const u8, epoch: u32, events: u32) {
     // SAFETY: as for `is_repeated`. If another task runs on this CPU between the writes, the element matches neither.
     unsafe {
         let (Some(latest), Some(passed_on)) = (LATEST.get_ptr_mut(0), PASSED_ON.get(0)) else { return };
@@ -250,13 +314,13 @@ unsafe fn remember<R: MemoryAccess>(inode: *const u8, dev: u32, current: *const 
             inode: inode as u64,
             task: current as u64,
             started: R::load(current, &TASK_STARTED),
-            ino: load(inode, &INODE_INO),
-            generation: load(inode, &INODE_GENERATION),
+            ino: R::entered(inode, &INODE_INO),
+            generation: R::entered(inode, &INODE_GENERATION),
             epoch,
             passed_on: *passed_on,
             dev,
-            _pad: 0,
-            size: load(inode, &INODE_SIZE),
+            events,
+            size: R::entered(inode, &INODE_SIZE),
             appends: 0,
         };
     }

@@ -25,8 +25,8 @@ pub fn disk_iomap(context: BtfTracePointContext) -> i32 {
             return 0;
         }
         let inode = pointer(iter, &ITER_INODE);
-        let superblock = superblock(inode);
-        if !is_regular(inode) || !matches!(magic(superblock), EXT4 | XFS) {
+        let superblock = superblock::<Direct>(inode);
+        if !is_regular::<Direct>(inode) || !matches!(magic::<Direct>(superblock), EXT4 | XFS) {
             return 0;
         }
         if !is_repeated::<Direct>(inode) {

@@ -16,14 +16,17 @@ use observer_common::{
 };
 use observer_ebpf::{
     fields_as_globals, iterator,
-    read::{Direct, exists, load, pointer},
+    read::{Direct, MemoryAccess, exists, load, pointer},
     task::{self, TASK_LEADER},
 };
 
 use crate::growth::{EXT4, meet};
 
+mod asked;
 mod blocks;
+mod btrfs;
 mod change_time;
+mod creation;
 mod deletion;
 mod descriptor_table;
 mod ext4;
@@ -40,8 +43,8 @@ disk_fields!(fields_as_globals);
 /// Every program and map that user space names is in this object.
 mod names {
     use super::{
-        change_time::*, deletion::*, descriptor_table::*, disk_maps, disk_programs, ext4::*, freed::*,
-        growth::*, indirect::*, inode_list::*, inode_walk::*, iomap::*, symbols_exist, *,
+        asked::*, btrfs::*, change_time::*, deletion::*, descriptor_table::*, disk_maps, disk_programs,
+        ext4::*, freed::*, growth::*, indirect::*, inode_list::*, inode_walk::*, iomap::*, symbols_exist, *,
     };
 
     disk_programs!(symbols_exist);
@@ -50,6 +53,7 @@ mod names {
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFREG: u16 = 0o100_000;
+const S_IFDIR: u16 = 0o040_000;
 /// `OVERLAYFS_SUPER_MAGIC`.
 pub(crate) const OVERLAY: u64 = 0x794c_7630;
 /// `FMODE_WRITE` of `file.f_mode`.
@@ -62,21 +66,27 @@ pub(crate) const SECTOR: u64 = 512;
 
 /// The identity of `inode`, which is in the filesystem of `superblock`.
 #[inline(always)]
-pub(crate) unsafe fn inode_id(inode: *const u8, superblock: *const u8) -> InodeId {
-    // SAFETY: the caller passes a BTF-typed inode and its superblock, which outlives it.
+pub(crate) unsafe fn inode_id<R: MemoryAccess>(inode: *const u8, superblock: *const u8) -> InodeId {
+    // SAFETY: the caller passes a live inode and its superblock, which outlives it.
     unsafe {
         InodeId {
-            dev: load(superblock, &SB_DEV),
-            generation: load(inode, &INODE_GENERATION),
-            ino: load(inode, &INODE_INO),
+            dev: R::entered(superblock, &SB_DEV),
+            generation: R::entered(inode, &INODE_GENERATION),
+            ino: R::entered(inode, &INODE_INO),
         }
     }
 }
 
 #[inline(always)]
-pub(crate) unsafe fn is_regular(inode: *const u8) -> bool {
+pub(crate) unsafe fn is_regular<R: MemoryAccess>(inode: *const u8) -> bool {
+    // SAFETY: the caller passes a live inode.
+    unsafe { R::entered::<u16>(inode, &INODE_MODE) & S_IFMT == S_IFREG }
+}
+
+#[inline(always)]
+pub(crate) unsafe fn is_folder(inode: *const u8) -> bool {
     // SAFETY: the caller passes a BTF-typed inode.
-    unsafe { load::<u16>(inode, &INODE_MODE) & S_IFMT == S_IFREG }
+    unsafe { load::<u16>(inode, &INODE_MODE) & S_IFMT == S_IFDIR }
 }
 
 /// The holder record of `file`; `None` unless it is a regular file that was deleted.
@@ -85,7 +95,7 @@ unsafe fn held(task: *const u8, file: *const u8) -> Option<HeldRecord> {
     // SAFETY: task and file are BTF-typed and were handed out by an iterator, which holds them.
     unsafe {
         let inode = pointer(file, &FILE_INODE);
-        if inode.is_null() || load::<u32>(inode, &INODE_NLINK) != 0 || !is_regular(inode) {
+        if inode.is_null() || load::<u32>(inode, &INODE_NLINK) != 0 || !is_regular::<Direct>(inode) {
             return None;
         }
         let superblock = pointer(inode, &INODE_SB);
@@ -95,7 +105,7 @@ unsafe fn held(task: *const u8, file: *const u8) -> Option<HeldRecord> {
         let mode: u32 = load(file, &FILE_MODE);
         let record = HeldRecord {
             task: task::record(task),
-            inode: inode_id(inode, superblock),
+            inode: inode_id::<Direct>(inode, superblock),
             size: load(inode, &INODE_SIZE),
             allocated: load::<u64>(inode, &INODE_BLOCKS) * SECTOR,
             magic: load(superblock, &SB_MAGIC),
@@ -121,7 +131,7 @@ pub extern "C" fn disk_file(context: *mut iterator::TaskFile) -> i32 {
         let Some(mut record) = held(task, file) else { return 0 };
         record.fd = fd;
         if record.magic == EXT4 {
-            meet(pointer(file, &FILE_INODE), EXT4, &record.inode, false);
+            meet::<Direct>(pointer(file, &FILE_INODE), EXT4, &record.inode, false);
         }
         iterator::write(meta, &record);
     }
@@ -162,7 +172,7 @@ unsafe fn mapping(context: *mut iterator::TaskVma, correct: impl Fn(*const u8, &
         record.start = load(vma, &VMA_START);
         record.end = load(vma, &VMA_END);
         if record.magic == EXT4 {
-            meet(pointer(file, &FILE_INODE), EXT4, &record.inode, false);
+            meet::<Direct>(pointer(file, &FILE_INODE), EXT4, &record.inode, false);
         }
         named(file, &mut record);
         correct(file, &mut record);
@@ -214,7 +224,7 @@ unsafe fn named(file: *const u8, record: &mut HeldRecord) {
         let magic: u64 = load(superblock, &SB_MAGIC);
         if magic == OVERLAY {
             record.backing = record.inode;
-            record.inode = inode_id(inode, superblock);
+            record.inode = inode_id::<Direct>(inode, superblock);
             record.size = load(inode, &INODE_SIZE);
             record.allocated = load::<u64>(inode, &INODE_BLOCKS) * SECTOR;
             record.magic = magic;

@@ -25,6 +25,7 @@ const PROTOTYPES: &[(&str, &str)] = &[
     ("bpf_iter_task_file", "bpf_iter_meta *, task_struct *, 32, file * -> 32"),
     ("bpf_iter_task_vma", "bpf_iter_meta *, task_struct *, vm_area_struct * -> 32"),
     ("bpf_iter_tcp", "bpf_iter_meta *, sock_common *, 32 -> 32"),
+    ("btf_trace_btrfs_set_extent_bit", "extent_io_tree *, 64, 64, 32"),
     ("btf_trace_ctime_ns_xchg", "inode *, 32, 32, 32"),
     ("btf_trace_ctime_xchg_skip", "inode *, timespec64 *"),
     ("btf_trace_ext4_da_reserve_space", "inode *"),

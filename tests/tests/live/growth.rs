@@ -3,7 +3,7 @@
 //! A test creates filesystems in its own mount namespace, where observer runs as well. A filesystem that this kernel or
 //! machine lacks is reported as not run.
 
-use std::{os::unix::ffi::OsStrExt as _, path::Path, process::Command};
+use std::{os::unix::ffi::OsStrExt as _, path::Path, process::Command, time::Duration};
 
 use observer_tests::{
     observer::Observer,
@@ -234,7 +234,7 @@ fn filesystems_of_other_mount_namespaces_are_reported() {
 }
 
 #[test]
-fn in_ram_a_single_writer_is_known_and_several_are_unattributed() {
+fn in_ram_writers_in_turns_are_known_and_writers_at_once_are_unattributed() {
     if tool::ruled_out("disk.work", 1) {
         return;
     }
@@ -251,11 +251,31 @@ fn in_ram_a_single_writer_is_known_and_several_are_unattributed() {
             (file["written"] == 50_000 && file["path"] == path.to_str().unwrap()).then_some(())
         });
     }
-    workload.ask("child");
-    workload.ask("child write f pwrite 1000");
+    // In turns, the shares are known.
+    let child = workload.ask("child")["child"].as_u64().unwrap() as u32;
+    std::thread::sleep(Duration::from_millis(100));
+    let truth = workload.ask("child write f pwrite 1000");
     observer.wait_for(|report| {
+        let written = |pid| file_of(report, pid, &truth)?["written"].as_u64();
+        (written(workload.pid()) == Some(50_000) && written(child) == Some(1000)).then_some(())
+    });
+    // At once, they are not; the file is named all the same.
+    observer.wait_for(|report| {
+        let truth = workload.ask("write f pwrite 1000");
+        workload.ask("child write f pwrite 1000");
+        let files = filesystem(report, &folder.file("point"))?["files"].as_array()?;
+        let file = files.iter().find(|file| file["inode"] == truth["inode"])?;
         let unattributed = report["totals"]["unattributed"].as_u64()?;
-        (unattributed >= 51_000 && note(report, "writers-unknown").is_some()).then_some(())
+        let named = file["path"] == folder.file("point").join("f").to_str().unwrap();
+        (named
+            && unattributed >= 51_000
+            && file["unattributed"] == unattributed
+            && note(report, "writers-unknown").is_some())
+        .then_some(())
+    });
+    observer.wait_for(|report| {
+        let row = filesystem(report, &folder.file("point"))?;
+        (row["growth"] == row["growth_files"]).then_some(())
     });
     let row = observer.report();
     let row = filesystem(&row, &folder.file("point")).unwrap();

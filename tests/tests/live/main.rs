@@ -29,6 +29,7 @@ mod recent;
 mod recording;
 mod runtimes;
 mod scenes;
+mod short_writers;
 mod turns;
 mod walk;
 mod write_paths;

@@ -57,6 +57,8 @@ pub enum DiskFact {
     Limits { dev: u32, limits: Vec<Limit> },
     /// What keeps blocks of a deleted file, and what its compressed blocks take.
     Pinned { inode: InodeId, pins: Pins },
+    /// A growing file by the kernel's name cache: its numbers, and its path from the root of its filesystem.
+    Cached { inode: InodeId, found: Found },
 }
 
 /// What is mounted in other mount namespaces only: one mount for each filesystem, with a path that leads there from
@@ -144,6 +146,18 @@ impl Found {
                 Some((*stat, path))
             }
             Self::Unreached | Self::Gone => None,
+        }
+    }
+
+    /// The same answer with another path.
+    #[must_use]
+    pub fn with_path(&self, path: Option<Vec<u8>>) -> Self {
+        match self {
+            Self::Named { stat, .. } => Self::Named { stat: *stat, path },
+            Self::Nameless { stat, .. } => Self::Nameless { stat: *stat, path },
+            Self::File { stat, .. } => Self::File { stat: *stat, path },
+            Self::Unreached => Self::Unreached,
+            Self::Gone => Self::Gone,
         }
     }
 
@@ -299,6 +313,7 @@ pub enum DiskSlot {
     ForeignMounts,
     Limits(u32),
     Pinned(InodeId),
+    Cached(InodeId),
 }
 
 impl DiskSlot {
@@ -349,6 +364,7 @@ impl DiskFact {
             Self::ForeignMounts(_) => DiskSlot::ForeignMounts,
             Self::Limits { dev, .. } => DiskSlot::Limits(*dev),
             Self::Pinned { inode, .. } => DiskSlot::Pinned(*inode),
+            Self::Cached { inode, .. } => DiskSlot::Cached(*inode),
             Self::FileGone { .. }
             | Self::HolderGone { .. }
             | Self::WriterGone { .. }
@@ -374,7 +390,8 @@ impl DiskFact {
         match self {
             Self::FileGone { inode } => DiskSlot::beside(*inode).map(Slot::Disk).to_vec(),
             Self::GrowingGone { inode, .. } => {
-                [DiskSlot::FileGrowth(*inode), DiskSlot::Found(*inode)].map(Slot::Disk).to_vec()
+                let slots = [DiskSlot::FileGrowth(*inode), DiskSlot::Found(*inode), DiskSlot::Cached(*inode)];
+                slots.map(Slot::Disk).to_vec()
             }
             _ => Vec::new(),
         }
@@ -384,7 +401,7 @@ impl DiskFact {
     pub(super) fn keeps(&self) -> Vec<DiskSlot> {
         match self {
             Self::File { inode, .. } => DiskSlot::beside(*inode).to_vec(),
-            Self::FileGrowth { inode, .. } => vec![DiskSlot::Found(*inode)],
+            Self::FileGrowth { inode, .. } => vec![DiskSlot::Found(*inode), DiskSlot::Cached(*inode)],
             Self::Mounts(mounts) | Self::ForeignMounts(ForeignMounts { mounts, .. }) => mounts
                 .iter()
                 .flat_map(|mount| [DiskSlot::Space(mount.dev), DiskSlot::Limits(mount.dev)])

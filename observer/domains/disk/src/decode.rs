@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use observer_common::{
-    disk::{DeletionRecord, InodeId, WriterRecord},
+    disk::{ASKED_INODES, AskedInode, DeletionRecord, InodeId, WriterRecord},
     names::{MapName, ProgramName, disk as names},
     task::TaskId,
 };
@@ -68,6 +68,10 @@ impl Decode for DiskDecoder {
                 let found = self.holders.listed(program, bytes, out)?;
                 self.look_up_all(found, out);
             }
+            names::PATH => {
+                self.growth.answered();
+                holders::cached(bytes, out)?;
+            }
             names::WRITER => tasks(bytes, out)?,
             _ => {
                 return Err(Malformed { text: format!("a scan of {program}, which is no iterator of disk") });
@@ -82,6 +86,7 @@ impl Decode for DiskDecoder {
             HookKind::Scan if program == names::DESCRIPTOR => !self.tables_are_complete,
             // The first scan gives the baseline.
             HookKind::Scan if program == names::WRITER => plan.first || asked(|queries| queries.writers),
+            HookKind::ScanOnDemand if program == names::PATH => self.growth.asks(),
             HookKind::ScanOnDemand => plan.usual(kind) || asked(|queries| queries.mappings),
             HookKind::ScanRarely => plan.usual(kind) || asked(|queries| queries.inodes),
             _ => plan.usual(kind),
@@ -89,12 +94,23 @@ impl Decode for DiskDecoder {
     }
 
     fn prepare(&mut self, kind: HookKind, _plan: ScanPlan<'_>, out: &mut Decoded) {
-        if kind != HookKind::ScanRarely {
-            return;
-        }
         let bytes = |number: u64| number.to_ne_bytes().to_vec();
-        let entries = self.holders.accounted().into_iter();
-        out.write.extend(entries.map(|(dev, files)| (names::ACCOUNTED, bytes(dev.into()), bytes(files))));
+        match kind {
+            HookKind::ScanOnDemand => {
+                let asked = self.growth.take_unnamed(ASKED_INODES as usize - 1).into_iter();
+                let ended = asked.chain([AskedInode::default()]);
+                let entries = (0u32..).zip(ended);
+                out.write.extend(
+                    entries.map(|(place, asked)| (names::ASKED, place.to_ne_bytes().to_vec(), key(&asked))),
+                );
+            }
+            HookKind::ScanRarely => {
+                let entries = self.holders.accounted().into_iter();
+                out.write
+                    .extend(entries.map(|(dev, files)| (names::ACCOUNTED, bytes(dev.into()), bytes(files))));
+            }
+            _ => {}
+        }
     }
 
     fn scans_completed(&mut self, out: &mut Decoded) {

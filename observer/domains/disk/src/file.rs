@@ -148,6 +148,11 @@ impl HeldFile {
         self.writers = growing.writers.iter().copied().collect();
     }
 
+    /// Whether every growth so far has had an event.
+    pub fn has_exact_shares(&self) -> bool {
+        self.exact
+    }
+
     /// Takes in the size from a query for the inode number.
     pub fn found(&mut self, size: u64) {
         self.found = Some(size);

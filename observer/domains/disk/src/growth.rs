@@ -78,6 +78,18 @@ impl GrowingFiles {
         }
     }
 
+    /// Whether the last query reached the file on the host.
+    pub fn reached(&mut self, inode: InodeId, reached: bool) {
+        if let Some(file) = self.files.get_mut(&inode) {
+            file.is_unreached = !reached;
+        }
+    }
+
+    /// Whether the last query of the host did not reach the file.
+    pub fn is_unreached(&self, inode: InodeId) -> bool {
+        self.files.get(&inode).is_some_and(|file| file.is_unreached)
+    }
+
     /// Moves the growth of a file to the other part of the accounting, if the file lost its last name or got a new one.
     fn relink(&mut self, inode: InodeId, (was_unlinked, growth): (bool, Option<(u64, u64)>)) {
         let Some(file) = self.files.get(&inode).filter(|file| file.unlinked != was_unlinked) else { return };
@@ -133,6 +145,12 @@ impl GrowingFiles {
     /// Bytes of growth that cannot be attributed to a process.
     pub fn unattributed(&self) -> u64 {
         self.files.values().map(GrowingFile::unattributed).fold(0, u64::saturating_add)
+    }
+
+    /// The path of the file with the most growth that cannot be attributed to a process.
+    pub fn least_attributed(&self) -> Option<&[u8]> {
+        let file = self.files.values().max_by_key(|file| file.unattributed())?;
+        file.path.as_deref().filter(|_| file.unattributed() > 0)
     }
 
     /// Every process that wrote to a known file and is not known to have ended.

@@ -130,6 +130,20 @@ pub const HOOKS: &[Hook] = &[
         columns: &[],
     },
     Hook {
+        name: "disk.btrfs",
+        provides: "which of several processes writes to a file of btrfs",
+        kind: HookKind::Event,
+        alternatives: &[Alternative::new("BTF tracepoint of btrfs, probe reads (Linux 6.8)", &[tracepoint(names::BTRFS_EXTENT, "btrfs_set_extent_bit")]).needing(&[Need::Helper("get_current_task_btf"), Need::Probing])],
+        columns: &[],
+    },
+    Hook {
+        name: "disk.paths",
+        provides: "the paths of growing files that every process has closed, on filesystems without simple file handles",
+        kind: HookKind::ScanOnDemand,
+        alternatives: &[Alternative::new("BPF iterator task, inodes by address, probe reads", &[iterator(names::PATH, "task")]).needing(&[Need::Helper("loop"), Need::Probing])],
+        columns: &[],
+    },
+    Hook {
         name: "disk.writers",
         provides: "how much each process writes to storage",
         kind: HookKind::Scan,

@@ -62,6 +62,10 @@ const OPTIONAL_FIELDS: &[&str] = &[
     "XFS_PROMISED",
     "OVERLAY_INODE",
     "OVERLAY_UPPER",
+    "BTRFS_INODE",
+    // Trees of extents refer to their inode since Linux 6.8.
+    "TREE_INODE",
+    "TREE_OWNER",
     "RING_SLOTS",
     "RING_NODES",
     "NODE_FILE",

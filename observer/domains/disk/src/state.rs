@@ -17,7 +17,7 @@ use super::{
 use observer_core::{
     facts::{
         TaskId,
-        disk::{DiskFact, ForeignMounts, InodeId, LoopDevice, Mount},
+        disk::{DiskFact, ForeignMounts, Found, InodeId, LoopDevice, Mount},
         session::{SessionFact, Timestamp},
     },
     view::{Request, View},
@@ -188,15 +188,28 @@ impl DiskState {
             DiskFact::Loops(loops) => self.loops.clone_from(loops),
             DiskFact::FileGrowth { inode, growing } => {
                 self.growth.take(*inode, growing);
-                if growing.exact && (growing.unlinked || self.files.contains_key(inode)) {
+                // Shares that were exact may be so no longer.
+                let held = self.files.get(inode);
+                let exact = growing.exact || held.is_some_and(HeldFile::has_exact_shares);
+                if exact && (growing.unlinked || held.is_some()) {
                     self.file(*inode).grows(growing);
                 }
             }
             DiskFact::GrowingGone { inode, freed } => self.growth.leave(*inode, *freed),
             DiskFact::Found { inode, found } => {
-                self.growth.found(*inode, found);
+                let cached = self.cached(*inode).filter(|_| *found == Found::Unreached);
+                self.growth.found(*inode, cached.as_ref().unwrap_or(found));
+                self.growth.reached(*inode, *found != Found::Unreached);
                 if let (Some(file), Some((stat, _))) = (self.files.get_mut(inode), found.file()) {
                     file.found(stat.size);
+                }
+            }
+            DiskFact::Cached { inode, found } => {
+                if let Some(file) = self.growth.files.get_mut(inode) {
+                    file.cached = Some(found.clone());
+                }
+                if let Some(found) = self.cached(*inode).filter(|_| self.growth.is_unreached(*inode)) {
+                    self.growth.found(*inode, &found);
                 }
             }
             DiskFact::Pinned { inode, pins } => {
@@ -212,6 +225,14 @@ impl DiskState {
                 }
             }
         }
+    }
+
+    /// What the kernel's name cache has about a growing file, with the path as seen from here.
+    fn cached(&self, inode: InodeId) -> Option<Found> {
+        let found = self.growth.files.get(&inode)?.cached.as_ref()?;
+        let path = found.file()?.1.as_ref();
+        let local = path.and_then(|path| mounted::below(&self.mounts, inode.dev, path));
+        Some(found.with_path(local))
     }
 
     /// Merges the mounts of all namespaces. Filesystems of observer's own namespace are taken from there.

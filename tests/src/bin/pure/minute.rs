@@ -154,6 +154,7 @@ fn disk(second: u64) -> Second {
             epoch: second,
             flags: NAMELESS | EXACT,
             counted: (1 << 20) + written,
+            ..FileTotal::default()
         };
         // SAFETY: the types of the kernel boundary have no padding.
         unsafe { out.entries.push((names::disk::FILES, bytes(&inode), bytes(&total))) }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::magic::Magic;
 use observer_common::{
     disk::{
-        EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, NAMELESS, WROTE, WriterKey,
-        WriterTotal, WroteRecord,
+        AskedInode, EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, MIXED, NAMELESS, TURNS,
+        WROTE, WriterKey, WriterTotal, WroteRecord,
     },
     names::{MapName, disk as names},
     task::TaskId,
@@ -31,6 +32,10 @@ const MANY: usize = 1 << 15;
 #[derive(Debug, Default)]
 pub struct GrowthDecoder {
     known: BTreeMap<InodeId, WatchedFile>,
+    /// Files with an event since their path was last asked for, which no handle finds, and their addresses.
+    unnamed: BTreeMap<InodeId, u64>,
+    /// Whether the next scan of the name cache has files to answer for.
+    asking: bool,
     /// The time of the latest record, nanoseconds of the boot clock. Without records, no file becomes idle.
     now: u64,
 }
@@ -84,6 +89,9 @@ impl GrowthDecoder {
                 let total: FileTotal = bytes::read(map, value)?;
                 let known = self.known.entry(inode).or_default();
                 known.total = total;
+                if total.inode != 0 && !Magic(total.magic).has_handles() {
+                    self.unnamed.insert(inode, total.inode);
+                }
                 if total.owner != TaskId::default() {
                     known.wrote(total.owner, total.bytes);
                 }
@@ -117,6 +125,28 @@ impl GrowthDecoder {
         Ok(unlinked.then_some(inode))
     }
 
+    /// Whether there are files to ask the kernel's name cache for.
+    pub fn asks(&self) -> bool {
+        self.asking || !self.unnamed.is_empty()
+    }
+
+    /// The name cache has answered.
+    pub fn answered(&mut self) {
+        self.asking = false;
+    }
+
+    /// Takes at most `most` files to ask the kernel's name cache for. The others wait for the next report.
+    pub fn take_unnamed(&mut self, most: usize) -> Vec<AskedInode> {
+        let mut asked = Vec::new();
+        while asked.len() < most
+            && let Some((inode, address)) = self.unnamed.pop_first()
+        {
+            asked.push(AskedInode { inode, address });
+        }
+        self.asking = !asked.is_empty();
+        asked
+    }
+
     /// The scans of a report are complete. Files that are freed, or idle and not `held`, are no longer watched.
     pub fn scans_completed(&mut self, held: impl Fn(&InodeId) -> bool, out: &mut Decoded) {
         let now = self.now;
@@ -133,6 +163,7 @@ impl GrowthDecoder {
         self.known.retain(|inode, known| {
             let keep = keeps(inode, known, idle);
             if !keep {
+                self.unnamed.remove(inode);
                 let freed = known.total.flags & GONE != 0;
                 out.facts.push(Fact::Disk(DiskFact::GrowingGone { inode: *inode, freed }));
                 out.remove.push((names::FILES, key(inode)));
@@ -160,7 +191,7 @@ impl WatchedFile {
             first_allocated: total.first_blocks,
             had_hole: total.flags & FAULTED != 0,
             unlinked: total.flags & NAMELESS != 0,
-            exact: total.flags & EXACT != 0,
+            exact: total.flags & EXACT != 0 || total.flags & (TURNS | MIXED) == TURNS,
             appends: total.appends,
             owner: Some(total.owner).filter(|owner| *owner != TaskId::default()),
             writers: self.writers.iter().map(|(id, bytes)| (*id, *bytes)).collect(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use observer_common::{
     disk::{
         HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING, HELD_SOCKET, HELD_TOO_MANY, HeldRecord,
-        InodeId, LISTED_END, LISTED_SWAP, ListedRecord,
+        InodeId, LISTED_END, LISTED_NAMED, LISTED_SWAP, ListedRecord,
     },
     names::{ProgramName, disk as names},
     task::TaskId,
@@ -16,7 +16,7 @@ use observer_core::{
     domain::{Decoded, Malformed},
     facts::{
         Fact,
-        disk::{Descriptor, DiskFact, File, Hold, InodeScanResult, ListedInode},
+        disk::{Descriptor, DiskFact, File, Found, Hold, InodeScanResult, ListedInode, Stat},
     },
 };
 
@@ -202,6 +202,21 @@ fn descriptor(record: &HeldRecord) -> Descriptor {
         append: record.flags & APPEND != 0,
         writable: record.writable != 0,
     }
+}
+
+/// Takes the answers of the kernel's name cache.
+pub fn cached(mut bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
+    while !bytes.is_empty() {
+        let (record, rest) = bytes::read_front(names::PATH, bytes)?;
+        let ListedRecord { inode, size, allocated, kind, name, .. } = record;
+        let (name, rest) = bytes::split_padded(names::PATH, rest, name as usize)?;
+        bytes = rest;
+        let (stat, path) = (Stat { size, allocated }, path(name));
+        let found =
+            if kind == LISTED_NAMED { Found::Named { stat, path } } else { Found::Nameless { stat, path } };
+        out.facts.push(Fact::Disk(DiskFact::Cached { inode, found }));
+    }
+    Ok(())
 }
 
 /// The path below the root of its filesystem. `components`: in reverse order, each followed by a NUL.

@@ -79,6 +79,7 @@ fn total(bytes: u64, flags: u64) -> Vec<u8> {
         epoch: 1,
         flags,
         counted: 100 + bytes,
+        ..FileTotal::default()
     })
 }
 

@@ -20,6 +20,10 @@ pub struct GrowingFile {
     pub growing: FileGrowth,
     stat: Option<Stat>,
     pub path: Option<Vec<u8>>,
+    /// What the kernel's name cache has about it, with its path from the root of its filesystem.
+    pub cached: Option<Found>,
+    /// Whether the last query of the host did not reach it.
+    pub is_unreached: bool,
     /// Bytes of its blocks in the growth accounting; `None` until its first bytes are known.
     pub counted: Option<u64>,
     /// Bytes that each process had written when the previous report was delivered.
@@ -142,6 +146,11 @@ impl GrowingFile {
         } else {
             stat.allocated.saturating_sub(stat.size.saturating_sub(growing.first_size))
         })
+    }
+
+    /// Bytes of blocks that it takes more, or less, than at its first event.
+    pub fn grown(&self) -> Option<i64> {
+        Some(self.allocated()?.cast_signed().saturating_sub(self.first_allocated()?.cast_signed()))
     }
 
     /// Whether its growth can be attributed to processes.

@@ -107,7 +107,14 @@ impl<'a> GrowingFileReader<'a> {
 
     /// The file at `path`, if it is the right one. A path on another filesystem is not queried: the query may hang.
     fn at(&self, path: &[u8], file: &GrowingFileQuery) -> Option<Statx> {
-        self.mounts.at(path).filter(|mount| mount.dev == file.inode.dev)?;
+        if let Some(process) = process_of(path) {
+            let beginning = format!("/proc/{process}/root");
+            let inside = path.strip_prefix(beginning.as_bytes())?;
+            let mounts = Mounts::of(&self.root.join("proc").join(process))?;
+            mounts.reached_locally_at(inside).filter(|mount| mount.dev == file.inode.dev)?;
+        } else {
+            self.mounts.at(path).filter(|mount| mount.dev == file.inode.dev)?;
+        }
         let path = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/")?));
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let stat = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS).ok()?;
@@ -145,14 +152,8 @@ impl<'a> GrowingFileReader<'a> {
         if self.at(&path, file).is_some() {
             return Some(path);
         }
-        let process = process?;
-        let mounts = Mounts::of(&self.root.join("proc").join(&process))?;
-        mounts.reached_locally_at(&path).filter(|mount| mount.dev == file.inode.dev)?;
-        let path = [format!("/proc/{process}/root").as_bytes(), &path].concat();
-        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        let there = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/")?));
-        let stat = rustix::fs::statx(CWD, there, flags, StatxFlags::BASIC_STATS).ok()?;
-        is(&stat, file).then_some(path)
+        let there = [format!("/proc/{}/root", process?).as_bytes(), &path].concat();
+        self.at(&there, file).is_some().then_some(there)
     }
 
     fn by_descriptor(&mut self, file: &GrowingFileQuery) -> Option<Found> {

@@ -1,5 +1,7 @@
 //! The rows about filesystems in the view `disk`: how full, how fast, until when, and the growth that files explain.
 
+use std::cmp::Reverse;
+
 use super::limits::{self, Bound};
 use crate::{mounted, space::Filesystem, state::DiskState};
 use observer_core::{
@@ -19,6 +21,9 @@ const USAGE: &str = "system.filesystem.usage";
 const STATE: &str = "system.filesystem.state";
 
 const OVERLAY: &[u8] = b"overlay";
+
+/// The limit of files listed for a filesystem.
+const FILES: usize = 10;
 
 /// The row of one filesystem, and the values for headline and notes.
 pub struct FilesystemRow {
@@ -83,6 +88,7 @@ pub fn columns() -> Vec<Column> {
         seconds("full_in"),
         seconds("full_in_low"),
         seconds("full_in_high"),
+        Column::text("files"),
     ]
 }
 
@@ -134,6 +140,7 @@ pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyste
         Value::real(full_in.expected),
         Value::real(full_in.earliest),
         Value::real(full_in.latest),
+        if account.has_events { Value::List(files(mount.dev, state)) } else { Value::Missing },
     ];
     let full = bounds.iter().map(Bound::full).fold(0.0, f64::max);
     let emphasis = match full_in.expected {
@@ -154,6 +161,26 @@ pub fn row(mount: &Mount, state: &DiskState, context: &Context<'_>) -> Filesyste
         stacked: mount.fs == OVERLAY,
         early: trend.is_none(),
     }
+}
+
+/// The watched files that take more space than at their first event, those that grew most first.
+fn files(dev: u32, state: &DiskState) -> Vec<Value> {
+    let known = state.growth.files.iter().filter(|(inode, _)| inode.dev == dev);
+    let grown = known
+        .filter_map(|(inode, file)| Some((Reverse(file.grown().filter(|grown| *grown > 0)?), *inode, file)));
+    let mut grown: Vec<_> = grown.collect();
+    grown.sort_by_key(|(grown, inode, _)| (*grown, *inode));
+    let values = grown.into_iter().take(FILES).map(|(Reverse(grown), inode, file)| {
+        Value::Object(vec![
+            ("path", Value::text(file.path.as_deref().map(printable))),
+            ("inode", Value::Unsigned(inode.ino)),
+            ("growth", Value::signed(Some(grown))),
+            ("unattributed", Value::Unsigned(file.unattributed())),
+            ("writers", Value::Unsigned(file.growing.writers.len() as u64)),
+            ("deleted", Value::Flag(file.unlinked)),
+        ])
+    });
+    values.collect()
 }
 
 /// The growth of a filesystem over the window, and the part that files explain.

@@ -8,6 +8,7 @@ use crate::{
 use observer_core::{
     context::Context,
     report::{Column, Note, Report, Table, Total, Unit, Value},
+    text::printable,
     trend::slope::SECONDS,
     units,
 };
@@ -73,8 +74,13 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     }
     if unattributed > 0 {
         let text = format!(
-            "{} went into files with several writers; no event reports the share of each.",
-            units::bytes(unattributed)
+            "{} went into files with several writers{}; no event reports the share of each.",
+            units::bytes(unattributed),
+            state
+                .growth
+                .least_attributed()
+                .map(|path| format!(", most into {}", printable(path)))
+                .unwrap_or_default(),
         );
         note(DiskNote::WritersUnknown, &text);
     }

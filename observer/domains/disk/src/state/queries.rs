@@ -94,6 +94,12 @@ impl DiskState {
         }
     }
 
+    /// The newest path of a file in the kernel's name cache, as seen from here.
+    fn cached_path(&self, inode: InodeId, file: &GrowingFile) -> Option<Vec<u8>> {
+        let (_, path) = file.cached.as_ref()?.file()?;
+        mounted::below(&self.mounts, inode.dev, path.as_ref()?)
+    }
+
     fn growing_queries(&self) -> BTreeSet<GrowingFileQuery> {
         let files = self.in_turn().into_iter().take(FILES_A_REPORT).filter_map(|inode| {
             let file = self.growth.files.get(&inode)?;
@@ -103,7 +109,7 @@ impl DiskState {
                 mount: mount.point.clone(),
                 has_handle: file.magic().has_handles(),
                 is_numbered: file.magic().ask() == StatMode::Everything,
-                path: file.path.clone(),
+                path: self.cached_path(inode, file).or_else(|| file.path.clone()),
                 workers: file.growing.writers.iter().map(|(id, _)| *id).collect(),
             })
         });
