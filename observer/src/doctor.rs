@@ -103,5 +103,9 @@ fn signal(text: &mut String, plan: &HookPlan, outcome: Option<&Outcome>) -> std:
 }
 
 fn seen(alternative: &Alternative) -> String {
-    if alternative.blind.is_empty() { "in use".to_owned() } else { format!("in use; {}", alternative.blind) }
+    if alternative.limitation.is_empty() {
+        "in use".to_owned()
+    } else {
+        format!("in use; {}", alternative.limitation)
+    }
 }

@@ -1,7 +1,7 @@
 //! observer: who eats the memory, what fills the disk, who hogs the network.
 //!
 //! Data flows in one direction: `source` (with `kernel`) → `observation` → `domains` (by `engine`) → `report` →
-//! `render`. What a report still lacks goes back as [`wants::HostQueries`], a plain value; only [`run`] uses both ends.
+//! `render`. What a report still lacks goes back as [`queries::HostQueries`], a plain value; only [`run`] uses both ends.
 
 #![allow(
     clippy::disallowed_macros,

@@ -15,9 +15,9 @@ use crate::{
     facts::{Fact, TaskId, net::SocketHandle, session::Timestamp},
     hook::{Hook, HookKind, Need},
     problem::{ProblemKind, condition::Outlook},
+    queries::HostQueries,
     report::{Report, note::NoteKind},
     view::{Request, View},
-    wants::HostQueries,
 };
 
 /// A domain: everything that observer needs to answer one kind of question.
@@ -86,7 +86,7 @@ pub struct Declaration {
     pub reports_exits: bool,
     /// The hook that reports the end of things that a scan of changes leaves out. `None` if every scan reports
     /// everything.
-    pub ends: Option<&'static str>,
+    pub end_hook: Option<&'static str>,
 }
 
 /// A kernel object, and what it needs from a kernel.
@@ -269,13 +269,13 @@ pub trait State {
     /// The whole report of a view of this domain: every row, before filters, sorting and `--top`.
     fn report(&self, context: &Context<'_>) -> Report;
 
-    /// The same rows as [`Self::report`] for the same request, with only the cells that [`Self::wants`] reads.
+    /// The same rows as [`Self::report`] for the same request, with only the cells that [`Self::queries`] reads.
     fn draft(&self, context: &Context<'_>) -> Report {
         self.report(context)
     }
 
     /// The host queries for the rows that will be shown. `shown` is a draft, already shaped.
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries;
+    fn queries(&self, shown: &Report, context: &Context<'_>) -> HostQueries;
 
     /// The conditions of problems that hold now, and what else the overview needs.
     fn outlook(&self, _context: &Context<'_>) -> Outlook {

@@ -12,13 +12,13 @@ use crate::{
     },
     identity::process::Processes,
     problem::condition::{Condition, Outlook},
+    queries::HostQueries,
     report::{
         CommonNote, LossTotals, Note, Report, Row, Table,
         shape::{self, UnknownColumn},
     },
     text::{harmless, printable},
     view::{Request, View},
-    wants::HostQueries,
 };
 
 /// The state behind one view.
@@ -166,7 +166,7 @@ impl Engine {
     ///
     /// # Errors
     /// As for [`Self::report`].
-    pub fn wants(&self, now: Timestamp, rows: Option<usize>) -> Result<HostQueries, UnknownColumn> {
+    pub fn queries(&self, now: Timestamp, rows: Option<usize>) -> Result<HostQueries, UnknownColumn> {
         let request = self.request(rows);
         let Some(context) = self.context(&request, now) else { return Ok(HostQueries::default()) };
         let mut report = self.domain.draft(&context);
@@ -184,7 +184,7 @@ impl Engine {
             });
             report.tables.push(Table::of_processes("problems", Vec::new(), rows.collect()));
         }
-        let mut queries = self.domain.wants(&report, &context);
+        let mut queries = self.domain.queries(&report, &context);
         if request.unit.is_some() || request.container.is_some() {
             // The requested rows are known only when the names of all processes are known.
             let living = self.processes.iter().filter(|(_, process)| process.ended.is_none());
@@ -215,9 +215,9 @@ impl Engine {
     }
 
     fn add_notes(&self, report: &mut Report, session: &SessionFact) {
-        let missing = session.missing.iter().map(|missing| Note::new(CommonNote::Missing, &missing.text));
-        let blind = session.blind.iter().map(|blind| Note::new(CommonNote::Blind, &blind.text));
-        report.notes.extend(missing.chain(blind));
+        let missing = session.missing.iter().map(|gap| Note::new(CommonNote::Missing, &gap.text));
+        let limitations = session.limitations.iter().map(|gap| Note::new(CommonNote::Blind, &gap.text));
+        report.notes.extend(missing.chain(limitations));
         if let Some(interval) = self.stretched {
             let text =
                 format!("Reports come every {interval:.1} s to stay within the budget (--budget raises it).");
@@ -238,8 +238,8 @@ impl Engine {
 fn safe(session: &SessionFact) -> SessionFact {
     let mut session = session.clone();
     session.host = printable(session.host.as_bytes());
-    for missing in session.missing.iter_mut().chain(&mut session.blind) {
-        missing.text = harmless(&missing.text);
+    for gap in session.missing.iter_mut().chain(&mut session.limitations) {
+        gap.text = harmless(&gap.text);
     }
     session
 }
@@ -274,7 +274,7 @@ mod tests {
             context.report(vec![Table::of_processes("rows", vec![Column::label("pid")], rows)])
         }
 
-        fn wants(&self, _shown: &Report, _context: &Context<'_>) -> HostQueries {
+        fn queries(&self, _shown: &Report, _context: &Context<'_>) -> HostQueries {
             HostQueries::default()
         }
 
@@ -293,7 +293,7 @@ mod tests {
         }
         engine.apply(&Fact::Process(ProcessFact::Ended { id: ids[2], at: 5 }));
         let now = Timestamp { boot: 9, wall: 9 };
-        let names = engine.wants(now, Some(1)).unwrap().names;
+        let names = engine.queries(now, Some(1)).unwrap().names;
         assert_eq!(names.into_iter().collect::<Vec<_>>(), ids[..2]);
         for (id, unit) in [(ids[0], "y"), (ids[1], "x")] {
             let cgroup = Some(format!("/{unit}.service").into_bytes());
@@ -302,6 +302,6 @@ mod tests {
         let report = engine.report(now, Some(1)).unwrap().unwrap();
         let shown: Vec<_> = report.tables[0].rows.iter().map(|row| row.subject.clone()).collect();
         assert_eq!(shown, [Subject::Process(ids[1])]);
-        assert!(engine.wants(now, None).unwrap().names.is_empty());
+        assert!(engine.queries(now, None).unwrap().names.is_empty());
     }
 }

@@ -52,13 +52,13 @@ pub struct Alternative {
     /// What its programs need of the kernel, beside their attach points.
     pub needs: &'static [Need],
     /// The limitation: what this alternative cannot see and a better one could. Empty if there is none.
-    pub blind: &'static str,
+    pub limitation: &'static str,
 }
 
 impl Alternative {
     /// An alternative without further needs and without limitation.
     pub const fn new(name: &'static str, programs: &'static [Attachment]) -> Self {
-        Self { name, programs, needs: &[], blind: "" }
+        Self { name, programs, needs: &[], limitation: "" }
     }
 
     /// The same alternative, with needs.
@@ -69,8 +69,8 @@ impl Alternative {
 
     /// The same alternative, with a limitation.
     #[must_use]
-    pub const fn blind(self, blind: &'static str) -> Self {
-        Self { blind, ..self }
+    pub const fn limited(self, limitation: &'static str) -> Self {
+        Self { limitation, ..self }
     }
 
     /// Whether its programs make repeated calls, which take the verifier longest.

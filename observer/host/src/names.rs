@@ -21,24 +21,24 @@ use rustix::{
 use super::process::Clock;
 use observer_core::{
     facts::{Fact, TaskId, process::ProcessFact},
-    wants::HostQueries,
+    queries::HostQueries,
 };
 
 /// The most bytes of arguments that are kept: one argument can be this long (the kernel's `MAX_ARG_STRLEN`).
 const ARGUMENTS: usize = 128 * 1024;
 
 /// Answers the names that a report asked for: ten system calls a process, four more for its arguments.
-pub fn answer(root: &Path, clock: Clock, wants: &HostQueries, out: &mut Vec<Fact>) {
-    if wants.names.is_empty() {
+pub fn answer(root: &Path, clock: Clock, queries: &HostQueries, out: &mut Vec<Fact>) {
+    if queries.names.is_empty() {
         return;
     }
     let mut reader = ProcessReader {
         proc: root.join("proc"),
         clock,
-        cmdline: wants.cmdline,
+        cmdline: queries.cmdline,
         text: Vec::with_capacity(4096),
     };
-    out.extend(wants.names.iter().filter_map(|id| reader.names(*id)).map(Fact::Process));
+    out.extend(queries.names.iter().filter_map(|id| reader.names(*id)).map(Fact::Process));
 }
 
 /// Why the names of a process could not be read.

@@ -10,7 +10,7 @@ use observer_core::{
     domain::{Declaration, Decode, Decoded, Domain, Malformed, ReadHost, ScanPlan},
     facts::{Fact, loss::LossFact},
     hook::HookKind,
-    wants::HostQueries,
+    queries::HostQueries,
 };
 use observer_kernel::load::LoadedObject;
 
@@ -234,7 +234,7 @@ impl AttachedObject {
     /// Whether the scans that begin now report everything. They do if ends are not reported or may have been lost,
     /// and regularly otherwise, so that no error lasts.
     fn is_whole(&self) -> bool {
-        let reported = self.declaration.ends.is_some_and(|hook| self.object.has(hook));
+        let reported = self.declaration.end_hook.is_some_and(|hook| self.object.has(hook));
         !reported || self.silent.is_none_or(|silent| silent >= SILENT_SCANS)
     }
 

@@ -123,7 +123,7 @@ impl Changes {
             if let Some(gone) = gone {
                 // Facts about the same thing are forgotten with it. It may come back (a file with a closed descriptor
                 // that is mapped); then all of them are new to a state that knows that it was gone.
-                gone.ends().iter().for_each(|slot| self.forget(slot));
+                gone.ended_slots().iter().for_each(|slot| self.forget(slot));
                 self.single(gone, out);
             }
         }
@@ -282,12 +282,12 @@ impl Changes {
     /// Whether `fact` is the value at `index`, unchanged.
     fn knows(&self, index: ValueIndex, fact: &Fact) -> bool {
         let is_more = fact.lasts_unsaid() && self.awaits_ends();
-        !is_more && self.values.is(index, fact) && fact.ends().is_empty()
+        !is_more && self.values.is(index, fact) && fact.ended_slots().is_empty()
     }
 
     /// Remembers the slots that end with a fact.
     fn note_ends(&mut self, fact: &Fact) {
-        self.ending.extend(fact.ends());
+        self.ending.extend(fact.ended_slots());
         if let Fact::Process(ProcessFact::Met { id, .. }) = fact {
             self.supersede(*id);
         }
@@ -365,7 +365,7 @@ impl Changes {
         let latest = self.latest.entry(id.pid()).or_insert(id);
         if *latest != id {
             let ended = if latest.start <= id.start { std::mem::replace(latest, id) } else { id };
-            self.ending.extend(Fact::Process(ProcessFact::Ended { id: ended, at: 0 }).ends());
+            self.ending.extend(Fact::Process(ProcessFact::Ended { id: ended, at: 0 }).ended_slots());
         }
     }
 

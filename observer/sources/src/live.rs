@@ -7,7 +7,7 @@ use super::{attached_object::AttachedObject, changes::Changes, clock::now};
 use observer_core::{
     domain::Domain,
     facts::{Fact, loss::SkippedFact, process::ProcessFact, session::Timestamp},
-    wants::HostQueries,
+    queries::HostQueries,
 };
 pub use observer_host::process::missing;
 use observer_host::{

@@ -256,7 +256,7 @@ impl<R: BufRead + Seek> Replay<R> {
         match fact {
             Fact::Session(session) => self.session = Some(session.began),
             _ => {
-                for slot in fact.ends() {
+                for slot in fact.ended_slots() {
                     self.known.remove(&slot);
                 }
                 if let Some(slot) = fact.slot() {

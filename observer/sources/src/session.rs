@@ -1,7 +1,7 @@
 //! The first fact of a live stream: what is observed, where, and what could not be attached.
 
 use super::clock::now;
-use observer_core::facts::session::{Missing, SessionFact};
+use observer_core::facts::session::{Gap, SessionFact};
 use observer_kernel::{
     facts::KernelFacts,
     load::Outcome,
@@ -24,16 +24,20 @@ pub fn session(outcomes: &[Outcome], facts: &KernelFacts) -> SessionFact {
         cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
         observer: std::process::id(),
         missing: hooks.chain(lacked.map(lacking)).collect(),
-        blind: outcomes.iter().filter_map(blind).chain(outcomes.iter().filter_map(fault)).collect(),
+        limitations: outcomes
+            .iter()
+            .filter_map(limitation)
+            .chain(outcomes.iter().filter_map(fault))
+            .collect(),
     }
 }
 
-fn missing(outcome: &Outcome) -> Missing {
+fn missing(outcome: &Outcome) -> Gap {
     let mut reasons: Vec<String> = outcome.rejected.iter().map(named).collect();
     if !outcome.impossible.is_empty() {
         reasons.push(outcome.impossible.clone());
     }
-    Missing {
+    Gap {
         hook: outcome.hook.name.to_owned(),
         text: format!("Not observed here: {} ({}).", outcome.hook.provides, reasons.join("; ")),
         columns: outcome.hook.columns.iter().map(|&column| column.to_owned()).collect(),
@@ -45,32 +49,32 @@ fn named(rejected: &Rejected) -> String {
 }
 
 /// What observer cannot do without an optional capability.
-fn lacking(capability: &Capability) -> Missing {
+fn lacking(capability: &Capability) -> Gap {
     let columns = if capability.name == "CAP_SYS_PTRACE" { vec!["exe".to_owned()] } else { Vec::new() };
-    Missing {
+    Gap {
         hook: capability.name.to_owned(),
         text: format!("Without {} observer cannot {}.", capability.name, capability.purpose),
         columns,
     }
 }
 
-fn blind(outcome: &Outcome) -> Option<Missing> {
-    let alternative = outcome.alternative.filter(|alternative| !alternative.blind.is_empty())?;
-    Some(Missing {
+fn limitation(outcome: &Outcome) -> Option<Gap> {
+    let alternative = outcome.alternative.filter(|alternative| !alternative.limitation.is_empty())?;
+    Some(Gap {
         hook: outcome.hook.name.to_owned(),
         text: format!(
             "Seen in part: {} ({}: {}).",
-            outcome.hook.provides, alternative.name, alternative.blind
+            outcome.hook.provides, alternative.name, alternative.limitation
         ),
         columns: Vec::new(),
     })
 }
 
 /// A rejection that is a fault of observer, though another alternative was attached.
-fn fault(outcome: &Outcome) -> Option<Missing> {
+fn fault(outcome: &Outcome) -> Option<Gap> {
     let alternative = outcome.alternative?;
     let reasons: Vec<String> = outcome.faults().map(named).collect();
-    (!reasons.is_empty()).then(|| Missing {
+    (!reasons.is_empty()).then(|| Gap {
         hook: outcome.hook.name.to_owned(),
         text: format!(
             "Seen by the next best alternative: {} ({}). The kernel rejected a better one, which is a fault of observer: {}.",

@@ -24,7 +24,7 @@ use crate::{
     cli::{self, Timing},
     domains,
 };
-use observer_core::{domain::Domain, error::Error, facts::Fact, text::printable, wants::HostQueries};
+use observer_core::{domain::Domain, error::Error, facts::Fact, queries::HostQueries, text::printable};
 use observer_kernel::activity;
 use observer_sources::{clock::now, live::LiveSource, record::Recorder, session::session};
 
@@ -86,9 +86,9 @@ async fn until_enough(
     let began = Instant::now();
     let end = timing.duration.map(|duration| began + duration);
     // A terminal shows the baseline at once; a script has time until its first report.
-    let mut wants = HostQueries::default();
-    wants.thorough = !pipeline.shows_base_line();
-    report(live, &mut wants, pipeline)?;
+    let mut queries = HostQueries::default();
+    queries.thorough = !pipeline.shows_base_line();
+    report(live, &mut queries, pipeline)?;
     allocation::from_now_on();
     // The start is not part of the budget, because it happens once.
     let mut pace = IntervalControl::new(timing.interval, budget, processor_time());
@@ -98,7 +98,7 @@ async fn until_enough(
         let next = end.map_or(due, |end| due.min(end));
         tokio::select! {
             () = sleep_until(next) => {
-                report(live, &mut wants, pipeline)?;
+                report(live, &mut queries, pipeline)?;
                 if let Some(changed) = pace.after_report(processor_time()) {
                     pipeline.extend([Fact::Pace(changed)]);
                 }
@@ -120,11 +120,11 @@ async fn until_enough(
     Ok(())
 }
 
-fn report(live: &mut LiveSource, wants: &mut HostQueries, pipeline: &mut Pipeline) -> Result<(), Error> {
-    live.collect(wants, pipeline);
+fn report(live: &mut LiveSource, queries: &mut HostQueries, pipeline: &mut Pipeline) -> Result<(), Error> {
+    live.collect(queries, pipeline);
     let moment = now();
-    *wants = pipeline.wants(moment)?;
-    live.answer(wants, pipeline);
+    *queries = pipeline.queries(moment)?;
+    live.answer(queries, pipeline);
     pipeline.tick(moment)?;
     live.tick(moment, pipeline);
     if let Some(recorder) = pipeline.recorder()

@@ -17,10 +17,10 @@ use observer_core::{
         session::{SessionFact, Timestamp},
     },
     overview::{OVERVIEW, Overview},
+    queries::HostQueries,
     report::{Report, Subject, shape::UnknownColumn},
     text::harmless,
     view::Request,
-    wants::HostQueries,
 };
 use observer_faces::Output;
 use observer_sources::record::Recorder;
@@ -94,8 +94,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the view lacks the requested column.
-    pub fn wants(&self, now: Timestamp) -> Result<HostQueries, Error> {
-        let mut wants = HostQueries::default();
+    pub fn queries(&self, now: Timestamp) -> Result<HostQueries, Error> {
+        let mut queries = HostQueries::default();
         // A recording is for later questions: it holds what every row needs.
         let rows = match (&self.output, &self.recorder) {
             (Some(output), None) => output.rows_that_fit(),
@@ -105,9 +105,9 @@ impl Pipeline {
             // An engine that is not shown is kept up to date, but its rows need no host queries.
             let hidden = self.recorder.is_none() && self.shown != Shown::Engine(place);
             let rows = if hidden { Some(0) } else { rows };
-            wants.extend(engine.wants(now, rows).map_err(unshapable)?);
+            queries.extend(engine.queries(now, rows).map_err(unshapable)?);
         }
-        Ok(wants)
+        Ok(queries)
     }
 
     fn report(&mut self, now: Timestamp) -> Result<(), Error> {

@@ -8,9 +8,9 @@ use observer_core::{
     facts::{Fact, session::Timestamp},
     hook::{Alternative, Attachment, Hook, HookKind, Point},
     kernel_object,
+    queries::HostQueries,
     report::{Report, note::NoteKind},
     view::{Request, View},
-    wants::HostQueries,
 };
 
 use crate::{
@@ -35,7 +35,7 @@ const DECLARATION: Declaration = Declaration {
             name: "BPF iterator task",
             programs: &[Attachment { program: THREAD, point: Point::Iterator("task"), optional: false }],
             needs: &[],
-            blind: "",
+            limitation: "",
         }],
         columns: &["cpu", "cpu_time"],
     }],
@@ -44,7 +44,7 @@ const DECLARATION: Declaration = Declaration {
     totals: &[],
     attributing: &[],
     reports_exits: false,
-    ends: None,
+    end_hook: None,
 };
 
 /// The domain.
@@ -107,7 +107,7 @@ impl State for LoadState {
         report::report(self, context)
     }
 
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
+    fn queries(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let processes = rows.flat_map(|row| row.processes.iter().copied());
         let unread = processes.filter(|id| context.processes.unread(*id)).collect();

@@ -386,7 +386,7 @@ impl DiskFact {
     }
 
     /// Slots that end with the file.
-    pub(super) fn ends(&self) -> Vec<Slot> {
+    pub(super) fn ended_slots(&self) -> Vec<Slot> {
         match self {
             Self::FileGone { inode } => DiskSlot::beside(*inode).map(Slot::Disk).to_vec(),
             Self::GrowingGone { inode, .. } => {

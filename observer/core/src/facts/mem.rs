@@ -362,7 +362,7 @@ impl MemFact {
     }
 
     /// A slab cache that holds nothing may be gone: it is not remembered.
-    pub(super) fn ends(&self) -> Vec<MemSlot> {
+    pub(super) fn ended_slots(&self) -> Vec<MemSlot> {
         match self {
             Self::Gone { id } => MemSlot::of(*id).to_vec(),
             Self::Kernel { part: part @ KernelPart::Slab(_), bytes: 0 } => {

@@ -164,16 +164,16 @@ impl Fact {
     /// Slots that get no facts after this one: their last values need not be kept. Only for
     /// things that scans do not find; a thing that a scan found and no longer finds is forgotten without this.
     #[must_use]
-    pub fn ends(&self) -> Vec<Slot> {
+    pub fn ended_slots(&self) -> Vec<Slot> {
         match self {
             Self::Process(process::ProcessFact::Ended { id, .. }) => {
                 let own = process::ProcessSlot::of(*id).map(Slot::Process);
                 own.into_iter().chain(mem::MemSlot::of(*id).map(Slot::Mem)).collect()
             }
-            Self::Disk(fact) => fact.ends(),
-            Self::Mem(fact) => fact.ends().into_iter().map(Slot::Mem).collect(),
-            Self::Net(fact) => fact.ends().into_iter().map(Slot::Net).collect(),
-            Self::Other(fact) => fact.ends().map(Slot::Other).into_iter().collect(),
+            Self::Disk(fact) => fact.ended_slots(),
+            Self::Mem(fact) => fact.ended_slots().into_iter().map(Slot::Mem).collect(),
+            Self::Net(fact) => fact.ended_slots().into_iter().map(Slot::Net).collect(),
+            Self::Other(fact) => fact.ended_slots().map(Slot::Other).into_iter().collect(),
             _ => Vec::new(),
         }
     }

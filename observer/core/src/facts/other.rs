@@ -33,7 +33,7 @@ impl OtherFact {
     }
 
     /// The slot that ends with this fact.
-    pub fn ends(&self) -> Option<OtherSlot> {
+    pub fn ended_slots(&self) -> Option<OtherSlot> {
         self.value.is_none().then(|| self.slot.clone())
     }
 }

@@ -31,14 +31,14 @@ pub struct SessionFact {
     /// Process id of observer itself, so that its own row can be recognised.
     pub observer: u32,
     /// What is not observed for the whole run, and why.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<Gap>,
     /// Alternatives that see less than the best one would: shown in the notes.
-    pub blind: Vec<Missing>,
+    pub limitations: Vec<Gap>,
 }
 
 /// A signal that is missing, or a limitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
+pub struct Gap {
     /// The hook, as doctor names it.
     pub hook: String,
     /// One sentence for humans: what is missing, and why.

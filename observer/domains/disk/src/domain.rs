@@ -6,8 +6,8 @@ use observer_core::{
     domain::State,
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     problem::condition::Outlook,
+    queries::HostQueries,
     report::Report,
-    wants::HostQueries,
 };
 
 impl State for DiskState {
@@ -32,8 +32,8 @@ impl State for DiskState {
         report::draft(self, context)
     }
 
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
-        self.queries(shown, &report::inodes(shown), context)
+    fn queries(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
+        self.queries_of(shown, &report::inodes(shown), context)
     }
 
     fn outlook(&self, context: &Context<'_>) -> Outlook {

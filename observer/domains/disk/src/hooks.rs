@@ -33,8 +33,8 @@ pub const HOOKS: &[Hook] = &[
         kind: HookKind::ScanOnDemand,
         alternatives: &[
             Alternative::new("BPF iterator task_vma, probe reads", &[iterator(names::MAPPING_STACKED, "task_vma")]).needing(&[Need::ProbingWhere { global: "BACKING_DENTRY", is: None }]),
-            Alternative::new("BPF iterator task_vma", &[iterator(names::MAPPING, "task_vma")]).blind("a mapped overlay file is shown as the file of the filesystem below it"),
-            Alternative::new("BPF iterator task, mappings from /proc", &[iterator(names::MAPPER, "task")]).blind("a mapped overlay file without a descriptor is not seen, nor a mapped file on a filesystem that \
+            Alternative::new("BPF iterator task_vma", &[iterator(names::MAPPING, "task_vma")]).limited("a mapped overlay file is shown as the file of the filesystem below it"),
+            Alternative::new("BPF iterator task, mappings from /proc", &[iterator(names::MAPPER, "task")]).limited("a mapped overlay file without a descriptor is not seen, nor a mapped file on a filesystem that \
                         its process no longer sees"),
         ],
         // Without it, rows with a mapping as the only holder are missing, but no column is.
@@ -72,9 +72,9 @@ pub const HOOKS: &[Hook] = &[
                     tracepoint(names::SET, "inode_set_ctime_to_ts"),
                 ]).needing(&[Need::Helper("get_current_task_btf"), Need::Helper("task_pt_regs"), Need::Probing]),
             Alternative::new("return of drop_nlink, probe reads", &[fexit(names::DROPPED_PROBING, "drop_nlink")]).needing(&[Need::Probing]),
-            Alternative::new("return of drop_nlink", &[fexit(names::DROPPED, "drop_nlink")]).needing(&[Need::Helper("get_current_task_btf")]).blind("if more than 16,384 files are deleted between two reports, the deleter of some is unknown"),
-            Alternative::new("BTF tracepoint ext4_unlink_exit", &[tracepoint(names::EXT4_UNLINK, "ext4_unlink_exit")]).needing(&[Need::Helper("get_current_task_btf")]).blind("the deleter is unknown on filesystems other than ext4, and for files that a rename replaced"),
-            Alternative::new("BTF tracepoint ext4_unlink_exit, probe reads", &[tracepoint(names::EXT4_UNLINK_PROBING, "ext4_unlink_exit")]).needing(&[Need::Probing]).blind("the deleter is unknown on filesystems other than ext4, and for files that a rename replaced"),
+            Alternative::new("return of drop_nlink", &[fexit(names::DROPPED, "drop_nlink")]).needing(&[Need::Helper("get_current_task_btf")]).limited("if more than 16,384 files are deleted between two reports, the deleter of some is unknown"),
+            Alternative::new("BTF tracepoint ext4_unlink_exit", &[tracepoint(names::EXT4_UNLINK, "ext4_unlink_exit")]).needing(&[Need::Helper("get_current_task_btf")]).limited("the deleter is unknown on filesystems other than ext4, and for files that a rename replaced"),
+            Alternative::new("BTF tracepoint ext4_unlink_exit, probe reads", &[tracepoint(names::EXT4_UNLINK_PROBING, "ext4_unlink_exit")]).needing(&[Need::Probing]).limited("the deleter is unknown on filesystems other than ext4, and for files that a rename replaced"),
         ],
         columns: &["deleted_by", "deleted_at"],
     },
@@ -123,8 +123,8 @@ pub const HOOKS: &[Hook] = &[
             Alternative::new("BTF tracepoints of iomap and dirty pages", &[
                     tracepoint(names::IOMAP, "iomap_iter"),
                     tracepoint(names::DIRTY_PAGES, "writeback_mark_inode_dirty"),
-                ]).needing(&[Need::Helper("get_current_task_btf")]).blind("files in RAM are seen only while they are deleted and held"),
-            Alternative::new("BTF tracepoint of dirty pages, probe reads", &[tracepoint(names::DIRTY_PAGES_PROBING, "writeback_mark_inode_dirty")]).needing(&[Need::Probing]).blind("files in RAM are seen only while they are deleted and held; several writers of one xfs file are \
+                ]).needing(&[Need::Helper("get_current_task_btf")]).limited("files in RAM are seen only while they are deleted and held"),
+            Alternative::new("BTF tracepoint of dirty pages, probe reads", &[tracepoint(names::DIRTY_PAGES_PROBING, "writeback_mark_inode_dirty")]).needing(&[Need::Probing]).limited("files in RAM are seen only while they are deleted and held; several writers of one xfs file are \
                         not distinguished; files that are written only with direct I/O are not seen"),
         ],
         columns: &[],

@@ -8,7 +8,7 @@ use crate::queries::DiskQueries;
 use observer_core::{
     domain::ReadHost,
     facts::{Fact, disk::DiskFact},
-    wants::HostQueries,
+    queries::HostQueries,
 };
 use observer_host::{mounted::Mounted, process::Clock};
 

@@ -82,7 +82,7 @@ const DECLARATION: Declaration = Declaration {
     totals: &[names::FILES, names::WRITTEN, names::FREED],
     attributing: &[names::FILES, names::WRITTEN],
     reports_exits: false,
-    ends: None,
+    end_hook: None,
 };
 
 /// The disk domain, for the engine.

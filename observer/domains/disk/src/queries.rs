@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use observer_core::{
     facts::{TaskId, disk::InodeId},
-    wants::DomainQueries,
+    queries::DomainQueries,
 };
 
 /// Queries about files, and the on-demand scans for the next report.

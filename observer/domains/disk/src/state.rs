@@ -248,7 +248,8 @@ impl DiskState {
         let has = |hook: &str| !session.missing.iter().any(|missing| missing.hook == hook);
         self.growth_by_event = has("disk.growth");
         self.work_by_event = has("disk.work");
-        self.work_in_ram = self.work_by_event && !session.blind.iter().any(|blind| blind.hook == "disk.work");
+        self.work_in_ram =
+            self.work_by_event && !session.limitations.iter().any(|gap| gap.hook == "disk.work");
         self.holders_by_scan = has("disk.descriptors");
         self.lists_by_scan = has("disk.inodes");
     }

@@ -6,8 +6,8 @@ use observer_core::{
     domain::State,
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     problem::condition::Outlook,
+    queries::HostQueries,
     report::Report,
-    wants::HostQueries,
 };
 
 impl State for MemState {
@@ -37,7 +37,7 @@ impl State for MemState {
         report::draft(self, context)
     }
 
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
+    fn queries(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         self.queries(shown, context)
     }
 

@@ -76,13 +76,13 @@ pub const HOOKS: &[Hook] = &[
                 &[tracepoint(names::OOM_UNCOUNTED, "mark_victim")],
             )
             .needing(&[Need::Helper("get_current_task_btf")])
-            .blind(HELD_BEFORE),
+            .limited(HELD_BEFORE),
             Alternative::new(
                 "BTF tracepoint mark_victim, process id only",
                 &[tracepoint(names::OOM_NUMBER, "mark_victim")],
             )
             .needing(&[Need::Helper("get_current_task_btf")])
-            .blind(HELD_BEFORE),
+            .limited(HELD_BEFORE),
         ],
         columns: &[],
     },
@@ -96,7 +96,7 @@ pub const HOOKS: &[Hook] = &[
                 "BPF iterator task, counters from /proc",
                 &[iterator(names::TASK_UNCOUNTED, "task")],
             )
-            .blind("a process that exits while its counters are read has none in that report"),
+            .limited("a process that exits while its counters are read has none in that report"),
         ],
         columns: &[
             "rss",

@@ -24,7 +24,7 @@ use observer_core::{
         Fact, TaskId,
         mem::{KernelPart, Limit, Machine, MemFact, Memory, Status},
     },
-    wants::HostQueries,
+    queries::HostQueries,
 };
 use observer_host::{
     cgroup::{Mounts, place, stalls},

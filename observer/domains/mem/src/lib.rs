@@ -65,7 +65,7 @@ const DECLARATION: Declaration = Declaration {
     totals: &[names::TOTALS],
     attributing: &[],
     reports_exits: true,
-    ends: None,
+    end_hook: None,
 };
 
 /// The mem domain, for the engine.

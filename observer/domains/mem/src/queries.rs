@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use observer_core::{facts::TaskId, wants::DomainQueries};
+use observer_core::{facts::TaskId, queries::DomainQueries};
 
 /// Queries about processes, their control groups and the kernel's own memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -27,13 +27,13 @@ use observer_core::{
         mem::{Limit, MemFact},
         session::Timestamp,
     },
+    queries::HostQueries,
     report::Report,
     trend::{
         leak,
         verdict::{Assessment, NOISE_BYTES, assess},
     },
     view::{GroupBy, Request},
-    wants::HostQueries,
 };
 
 mod kills;

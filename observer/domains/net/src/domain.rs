@@ -6,8 +6,8 @@ use observer_core::{
     domain::State,
     facts::{Fact, TaskId, process::ProcessFact, session::Timestamp},
     problem::condition::Outlook,
+    queries::HostQueries,
     report::Report,
-    wants::HostQueries,
 };
 
 use super::{capacity, problems, queries::NetQueries, report, state::NetState};
@@ -32,7 +32,7 @@ impl State for NetState {
         report::report(self, context)
     }
 
-    fn wants(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
+    fn queries(&self, shown: &Report, context: &Context<'_>) -> HostQueries {
         let rows = shown.tables.iter().flat_map(|table| &table.rows);
         let processes = rows.flat_map(|row| row.processes.iter().copied());
         let resolves = context.request.resolve && context.request.view == views::NET;

@@ -51,7 +51,7 @@ pub const HOOKS: &[Hook] = &[
                 LIFE_PROGRAMS,
             )
             .needing(OLDER)
-            .blind(ROOM),
+            .limited(ROOM),
         ],
         columns: &["age"],
     },
@@ -87,10 +87,10 @@ pub const HOOKS: &[Hook] = &[
             .needing(STORAGE),
             Alternative::new("return of inet_sendmsg and inet6_sendmsg", SENT_PROGRAMS)
                 .needing(STORAGE)
-                .blind(SPLICED),
+                .limited(SPLICED),
             Alternative::new("return of inet_sendmsg and inet6_sendmsg, probe reads", SENT_PROGRAMS)
                 .needing(OLDER)
-                .blind(SPLICED),
+                .limited(SPLICED),
         ],
         columns: &["udp"],
     },

@@ -9,7 +9,7 @@ use crate::{decode::Watching, queries::NetQueries};
 use observer_core::{
     domain::{Decoded, ReadHost},
     facts::Fact,
-    wants::HostQueries,
+    queries::HostQueries,
 };
 use observer_host::process::Clock;
 

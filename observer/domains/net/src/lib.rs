@@ -72,7 +72,7 @@ const DECLARATION: Declaration = Declaration {
     totals: &[names::FLOWS, names::CLOSED, names::ENDED],
     attributing: &[],
     reports_exits: true,
-    ends: Some(hooks::LIFE),
+    end_hook: Some(hooks::LIFE),
 };
 
 /// The domain.

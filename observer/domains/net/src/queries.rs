@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use observer_core::{facts::TaskId, wants::DomainQueries};
+use observer_core::{facts::TaskId, queries::DomainQueries};
 
 /// Queries for addresses, processes and namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

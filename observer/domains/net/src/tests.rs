@@ -150,7 +150,7 @@ fn a_remote_is_asked_for_once_and_people_see_its_name() {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
         let now = Timestamp { boot: scene.now, wall: 0 };
         let context = Context { session, processes, request, now, previous: now, first: false };
-        scene.state.wants(report, &context).own::<NetQueries>().unwrap().remotes.clone()
+        scene.state.queries(report, &context).own::<NetQueries>().unwrap().remotes.clone()
     };
     let report = scene.report();
     assert_eq!(cell(&report, A, "to_name"), Some(Value::Text("10.0.0.2:443".to_owned())));
@@ -674,7 +674,7 @@ fn a_socket_is_in_the_container_of_its_network_namespace() {
         let (session, processes, request) = (&scene.session, &scene.processes, &scene.request);
         let now = Timestamp { boot: scene.now, wall: 0 };
         let context = Context { session, processes, request, now, previous: now, first: false };
-        let queries = scene.state.wants(report, &context);
+        let queries = scene.state.queries(report, &context);
         queries.own::<NetQueries>().unwrap().namespaces.iter().copied().collect::<Vec<_>>()
     };
     let report = scene.report();

@@ -72,7 +72,7 @@ fn anonymous(session: SessionFact) -> SessionFact {
         kernel,
         observer: 0,
         missing: Vec::new(),
-        blind: Vec::new(),
+        limitations: Vec::new(),
         ..session
     }
 }

@@ -189,7 +189,7 @@ fn session() -> Fact {
         cpus: 8,
         observer: 1,
         missing: Vec::new(),
-        blind: Vec::new(),
+        limitations: Vec::new(),
     }))
 }
 

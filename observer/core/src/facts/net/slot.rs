@@ -51,7 +51,7 @@ impl NetFact {
         Some(Self::Vanished { cookie })
     }
 
-    pub(in crate::facts) fn ends(&self) -> Vec<NetSlot> {
+    pub(in crate::facts) fn ended_slots(&self) -> Vec<NetSlot> {
         match self {
             Self::FlowEnded { key } => vec![NetSlot::Flow(*key)],
             // Scans leave out a connection that does not change. Without this, it would never be removed.

@@ -15,7 +15,7 @@ use observer_core::{
         disk::{Descriptor, File, FileGrowth, Hold, InodeScanResult, ListedInode},
         process::ProcessFact,
     },
-    wants::HostQueries,
+    queries::HostQueries,
 };
 
 const HOLDER: TaskId = TaskId { start: 5_000, tgid: 42 };

@@ -15,7 +15,7 @@ use observer_core::{
             Stat,
         },
         process::ProcessFact,
-        session::{Missing, SessionFact, Timestamp},
+        session::{Gap, SessionFact, Timestamp},
     },
     identity::process::Processes,
     report::{Note, Report, Value, shape},
@@ -50,7 +50,7 @@ impl Fixture {
     }
 
     pub(crate) fn seen(view: View, missing: &[&str]) -> Self {
-        let missing = missing.iter().map(|hook| Missing {
+        let missing = missing.iter().map(|hook| Gap {
             hook: (*hook).to_owned(),
             text: String::new(),
             columns: Vec::new(),
@@ -115,7 +115,7 @@ impl Fixture {
     }
 
     fn queries(&self, shown: &Report) -> DiskQueries {
-        self.with(|state, context| state.wants(shown, context)).own::<DiskQueries>().unwrap().clone()
+        self.with(|state, context| state.queries(shown, context)).own::<DiskQueries>().unwrap().clone()
     }
 
     pub(crate) fn with<T>(&self, make: impl Fn(&DiskState, &Context<'_>) -> T) -> T {

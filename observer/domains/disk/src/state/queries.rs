@@ -17,8 +17,8 @@ use crate::{
 use observer_core::{
     context::Context,
     facts::{TaskId, disk::InodeId, session::Timestamp},
+    queries::HostQueries,
     report::Report,
-    wants::HostQueries,
 };
 
 /// The limit of files per report that are queried for their exact blocks; each query costs about ten microseconds.
@@ -37,7 +37,12 @@ const UNREACHABLE_EVERY: u64 = 2_000_000_000;
 
 impl DiskState {
     /// The host queries for the rows of `shown`, which are about `inodes`.
-    pub(crate) fn queries(&self, shown: &Report, inodes: &[InodeId], context: &Context<'_>) -> HostQueries {
+    pub(crate) fn queries_of(
+        &self,
+        shown: &Report,
+        inodes: &[InodeId],
+        context: &Context<'_>,
+    ) -> HostQueries {
         let mut queries = DiskQueries {
             mappings: self.wants_mappings(context.now),
             inodes: self.wants_inodes(context.now),

@@ -9,7 +9,7 @@ use observer_core::{
     facts::{
         self,
         mem::{Limit, Machine, MemFact, Memory, Totals},
-        session::{Missing, SessionFact},
+        session::{Gap, SessionFact},
     },
     identity::process::Processes,
     report::{Note, Row, Value, shape},
@@ -86,8 +86,8 @@ impl Fixture {
         self.state.report(&self.context())
     }
 
-    pub(crate) fn wants(&self) -> MemQueries {
-        self.state.wants(&self.report(), &self.context()).own::<MemQueries>().expect("always asked").clone()
+    pub(crate) fn queries(&self) -> MemQueries {
+        self.state.queries(&self.report(), &self.context()).own::<MemQueries>().expect("always asked").clone()
     }
 
     fn cell(&self, id: TaskId, column: &str) -> Value {
@@ -233,7 +233,7 @@ fn a_process_without_events_mapped_nothing_unless_there_are_no_events() {
     let mut fixture = Fixture::new();
     fixture.counters(RESTING, MIB);
     assert_eq!(fixture.cell(RESTING, "mapped"), Value::Unsigned(0));
-    fixture.session.missing.push(Missing {
+    fixture.session.missing.push(Gap {
         hook: "mem.mappings".to_owned(),
         text: String::new(),
         columns: vec!["mapped".to_owned()],
@@ -247,16 +247,16 @@ fn exact_counters_are_queried_once_for_all_and_again_for_shown_rows() {
     for pid in 0..100 {
         fixture.counters(TaskId { start: 1, tgid: pid }, MIB);
     }
-    assert_eq!(fixture.wants().counters.len(), 100);
+    assert_eq!(fixture.queries().counters.len(), 100);
     for pid in 0..100 {
         fixture.exact(TaskId { start: 1, tgid: pid }, MIB);
     }
-    assert_eq!(fixture.wants().counters.len(), 0, "too many rows to ask without a reason");
+    assert_eq!(fixture.queries().counters.len(), 0, "too many rows to ask without a reason");
     fixture.counters(TaskId { start: 1, tgid: 7 }, 2 * MIB);
-    assert_eq!(fixture.wants().counters, [TaskId { start: 1, tgid: 7 }].into());
+    assert_eq!(fixture.queries().counters, [TaskId { start: 1, tgid: 7 }].into());
     let mut shown = fixture.report();
     shown.tables[0].rows.truncate(10);
-    let queries = fixture.state.wants(&shown, &fixture.context());
+    let queries = fixture.state.queries(&shown, &fixture.context());
     assert_eq!(queries.own::<MemQueries>().expect("always asked").counters.len(), 10);
 }
 

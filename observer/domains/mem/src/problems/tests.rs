@@ -129,7 +129,7 @@ fn a_group_of_version_1_has_its_processes() {
 fn limits_of_groups_are_queried_for_problems_although_no_row_is_shown() {
     let mut fixture = limited(MIB, 2 * MIB);
     fixture.request.problems = true;
-    assert!(fixture.wants().limits.contains(b"/a/b".as_slice()));
+    assert!(fixture.queries().limits.contains(b"/a/b".as_slice()));
 }
 
 #[test]
