@@ -68,11 +68,11 @@ fn table(path: &Path) -> Result<Table> {
 fn settings(workspace: &Table) -> Table {
     let mut settings = Table::new();
     let profile = workspace.get("profile").and_then(|profiles| profiles.get("release"));
-    let package = workspace.get("workspace").and_then(|workspace| workspace.get("package"));
-    for (name, value) in [("profile", profile), ("package", package)] {
-        if let Some(value) = value {
-            settings.insert(name.to_owned(), value.clone());
-        }
+    let mut package = workspace.get("workspace").and_then(|workspace| workspace.get("package")).cloned();
+    // The kernel side has a version of its own.
+    package.as_mut().and_then(Value::as_table_mut).and_then(|package| package.remove("version"));
+    for (name, value) in [("profile", profile.cloned()), ("package", package)] {
+        settings.extend(value.map(|value| (name.to_owned(), value)));
     }
     settings
 }
