@@ -15,19 +15,19 @@ pub const ALL: &[&dyn Domain] = &[&Mem, &Disk, &Net];
 /// Examples at the end of `--help`.
 pub const EXAMPLES: &str = "\
 Examples:
-  observer                                what runs out on this machine, and who does it
-  observer mem                            who grows, how fast, and until when the memory lasts
-  observer disk --deleted-open            what takes space that du cannot find
-  observer net --top                      who hogs the network, biggest first
-  observer mem --by unit --sort growth    the same by systemd unit
+  observer                                what runs out on this machine, and because of which processes
+  observer mem                            which processes grow, how fast, and when the memory is full
+  observer disk --deleted-open            files that take space and that du cannot find
+  observer net --top                      which processes use the network most
+  observer mem --by unit --sort growth    systemd units by their growth
   observer net --once --json              one report, for a script
-  observer record -o night.obs            everything, written down; later, anywhere:
+  observer record -o night.obs            records everything; then, on any machine:
   observer replay night.obs mem           the same views without root
   observer doctor                         what this kernel and these privileges allow
 
 Observing needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE); replaying needs nothing.
-Exit codes: 0 done, 1 failed, 2 wrong command line, 3 answered with something missing or lost,
-10 something is urgent (`overview --once`), 77 privilege or kernel feature lacking.";
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 something is missing in the answer or was lost,
+10 something is urgent (`overview --once`), 77 a privilege or kernel feature is missing.";
 
 /// The names of all domains, in the order of [`ALL`].
 pub fn names() -> impl Iterator<Item = &'static str> {

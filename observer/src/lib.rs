@@ -1,4 +1,4 @@
-//! observer: who eats the memory, what fills the disk, who hogs the network.
+//! observer: which processes take the memory, fill the disk and use the network.
 //!
 //! Data flows in one direction: `source` (with `kernel`) → `observation` → `domains` (by `engine`) → `report` →
 //! `render`. What a report still lacks goes back as [`queries::HostQueries`], a plain value; only [`run`] uses both ends.
@@ -7,7 +7,7 @@
     clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "the program: what the pure crates are given is got here"
+    reason = "the program reads the clock, files and environment for the pure crates"
 )]
 
 pub mod cli;

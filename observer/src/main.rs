@@ -4,7 +4,7 @@
     clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "the program: what the pure crates are given is got here"
+    reason = "the program reads the clock, files and environment for the pure crates"
 )]
 
 use std::{

@@ -302,7 +302,7 @@ fn footer(report: &Report, width: Option<usize>) -> String {
     ]);
     let unseen = list(&[
         (names > 0).then(|| units::counted(names, "process's name", "processes' names")),
-        (unattributed > 0).then(|| format!("who caused {}", units::bytes(unattributed))),
+        (unattributed > 0).then(|| format!("the cause of {}", units::bytes(unattributed))),
     ]);
     let nothing = if report.notes.is_empty() { "nothing" } else { "only what is noted" };
     let known = format!(

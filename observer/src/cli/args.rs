@@ -10,7 +10,7 @@ use regex::Regex;
 
 use crate::domains;
 
-/// Who eats the memory, what fills the disk, who hogs the network: answered from the kernel, exactly.
+/// Which processes take the memory, fill the disk and use the network: exact, from the kernel.
 #[derive(Debug, Parser)]
 #[command(name = "observer", version, after_help = domains::EXAMPLES)]
 #[command(disable_help_subcommand = true, max_term_width = 110)]
@@ -19,13 +19,13 @@ struct Program;
 // The commands that are of no domain. A doc comment would become the text at the top of `--help`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// What runs out on this machine, the most urgent first, and who does it; the default
+    /// What runs out on this machine and because of which processes, the most urgent first (the default)
     Overview(Overview),
-    /// Write everything observed into a file
+    /// Record everything that is observed into a file
     Record(Record),
-    /// The same views from a recording, with no root and no kernel
+    /// Show the same views from a recording, without root
     Replay(Replay),
-    /// What this kernel and these privileges allow, each hook with the alternative chosen and why
+    /// Show what this kernel and these privileges allow: each hook, its alternative in use, and why
     Doctor(Doctor),
 }
 
@@ -55,7 +55,7 @@ fn question<A: Args>(domain: &dyn Domain) -> clap::Command {
 pub struct Doctor {
     #[command(flatten)]
     pub live: LiveArgs,
-    /// What this kernel's types say of all that observer relies on, for the tests of plans
+    /// Print what this kernel's types have of everything that observer relies on, for the tests of plans
     #[arg(long, hide = true)]
     pub survey: bool,
 }
@@ -65,7 +65,7 @@ pub struct Doctor {
 pub struct Watch {
     #[command(flatten)]
     pub shape: Shape,
-    /// Write the recording of this run beside showing it
+    /// Also record this run into a file
     #[arg(long, value_name = "FILE", help_heading = "Observing")]
     pub record: Option<PathBuf>,
     #[command(flatten)]
@@ -77,7 +77,7 @@ pub struct Watch {
 pub struct Overview {
     #[command(flatten)]
     pub shape: OverviewShape,
-    /// Write the recording of this run beside showing it
+    /// Also record this run into a file
     #[arg(long, value_name = "FILE", help_heading = "Observing")]
     pub record: Option<PathBuf>,
     #[command(flatten)]
@@ -87,11 +87,11 @@ pub struct Overview {
 /// What shapes an overview, live or replayed.
 #[derive(Debug, Args)]
 pub struct OverviewShape {
-    /// The time that growth and trends look back over, in seconds [default: 60]
+    /// Measure growth and trends over this time, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     #[arg(help_heading = "What to show")]
     pub window: Option<f64>,
-    /// Numbers, no resolved names
+    /// Show addresses as numbers, without names
     #[arg(short = 'n', help_heading = "What to show")]
     pub numeric: bool,
     #[command(flatten)]
@@ -102,16 +102,16 @@ pub struct OverviewShape {
 
 #[derive(Debug, Args)]
 pub struct Record {
-    /// Where to write; an older recording of that name is replaced, any other file is not
+    /// The file to write. It may replace a recording, but no other file
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub file: PathBuf,
-    /// What to record [default: all of them]
+    /// The domains to record [default: all]
     #[arg(value_name = "DOMAIN", value_parser = PossibleValuesParser::new(domains::names()))]
     pub domains: Vec<String>,
-    /// Record command lines too; they can hold secrets
+    /// Record command lines, which can contain secrets
     #[arg(long, help_heading = "Observing")]
     pub cmdline: bool,
-    /// Numbers, no resolved names
+    /// Show addresses as numbers, without names
     #[arg(short = 'n', help_heading = "Observing")]
     pub numeric: bool,
     #[command(flatten)]
@@ -131,37 +131,37 @@ pub struct Replay {
 /// What shapes a report and its output, live or replayed.
 #[derive(Debug, Args)]
 pub struct Shape {
-    /// Only the N biggest rows [default where N is left out: 10]
+    /// Show only the N biggest rows [default without N: 10]
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10", value_parser = rows)]
     #[arg(allow_negative_numbers = true, help_heading = "What to show")]
     pub top: Option<usize>,
-    /// Sort by a column, named as --json spells it; `-` in front for ascending
+    /// Sort by a column, named as in --json; ascending with a `-` in front
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "What to show")]
     pub sort: Option<String>,
-    /// Only this process; repeatable
+    /// Show only this process; repeatable
     #[arg(short = 'p', value_name = "PID", value_delimiter = ',', value_parser = process_id)]
     #[arg(allow_negative_numbers = true, help_heading = "What to show")]
     pub pids: Vec<u32>,
-    /// Only processes whose `comm` (15 bytes at most, as ps shows it) matches
+    /// Show only processes with a matching `comm` (as in ps, at most 15 bytes)
     #[arg(short = 'c', value_name = "REGEX", value_parser = expression, help_heading = "What to show")]
     pub comm: Option<Regex>,
-    /// Only processes of systemd units whose name matches
+    /// Show only processes of systemd units with a matching name
     #[arg(long, value_name = "REGEX", value_parser = expression, help_heading = "What to show")]
     pub unit: Option<Regex>,
-    /// Only processes in containers whose id or name matches
+    /// Show only processes in containers with a matching id or name
     #[arg(long, value_name = "REGEX", value_parser = expression, help_heading = "What to show")]
     pub container: Option<Regex>,
-    /// What a row is made of; sums stay exact; the last two where there are connections
+    /// Merge rows by this key, with exact sums; the last two only for connections
     #[arg(long, value_name = "KEY", help_heading = "What to show")]
     pub by: Option<Key>,
-    /// The time that growth and trends look back over, in seconds [default: 60]
+    /// Measure growth and trends over this time, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     #[arg(help_heading = "What to show")]
     pub window: Option<f64>,
-    /// Show command lines; they can hold secrets
+    /// Show command lines, which can contain secrets
     #[arg(long, help_heading = "What to show")]
     pub cmdline: bool,
-    /// Numbers, no resolved names
+    /// Show addresses as numbers, without names
     #[arg(short = 'n', help_heading = "What to show")]
     pub numeric: bool,
     #[command(flatten)]
@@ -182,11 +182,11 @@ pub enum Key {
 
 #[derive(Debug, Args)]
 pub struct Timing {
-    /// Time between reports, fractions allowed; a recording keeps its own
+    /// Time between reports, also below 1; a replay keeps the recorded interval
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, help_heading = "When")]
     #[arg(allow_negative_numbers = true)]
     pub interval: f64,
-    /// One report with rates after one interval, and the end
+    /// Stop after one report, with the rates of one interval
     #[arg(long, conflicts_with_all = ["count", "duration"], help_heading = "When")]
     pub once: bool,
     /// Stop after N reports
@@ -200,24 +200,24 @@ pub struct Timing {
 
 #[derive(Debug, Args)]
 pub struct Format {
-    /// One JSON object a line and a report
+    /// Write each report as one line of JSON
     #[arg(long, conflicts_with = "plain", help_heading = "Output")]
     pub json: bool,
-    /// Tables as text, a table a report; the default where standard output is no terminal
+    /// Write tables as text, one after the other; the default without a terminal
     #[arg(long, help_heading = "Output")]
     pub plain: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct LiveArgs {
-    /// What observer may take of one core; beyond it the interval stretches and a note says so
+    /// Limit the processor time of observer, in percent of one core; above it, reports come less often
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = percent, help_heading = "Observing")]
     #[arg(allow_negative_numbers = true)]
     pub budget: f64,
-    /// Kernel types from a file, where the kernel's own is hidden
+    /// Read the kernel's types (BTF) from a file, for a container that hides them
     #[arg(long, value_name = "FILE", help_heading = "Observing")]
     pub btf: Option<PathBuf>,
-    /// Tell on standard error what the kernel side does
+    /// Report on standard error what the kernel side does
     #[arg(short = 'v', long, action = clap::ArgAction::Count, help_heading = "Observing")]
     pub verbose: u8,
     #[arg(long, hide = true, value_name = "KIND")]
@@ -244,10 +244,9 @@ const SECONDS: RangeInclusive<f64> = 0.01..=31_536_000.0;
 /// runs somewhere.
 fn alternative(args: &str) -> Result<(String, usize), String> {
     let parts = args.split_once('=').and_then(|(hook, number)| Some((hook, number.parse().ok()?)));
-    parts
-        .filter(|(_, number)| *number > 0)
-        .map(|(hook, number)| (hook.to_owned(), number))
-        .ok_or_else(|| "give the hook and the number of its way from 1, such as mem.mappings=2".to_owned())
+    parts.filter(|(_, number)| *number > 0).map(|(hook, number)| (hook.to_owned(), number)).ok_or_else(|| {
+        "give a hook and the number of its alternative from 1, such as mem.mappings=2".to_owned()
+    })
 }
 
 fn seconds(args: &str) -> Result<f64, String> {
@@ -261,8 +260,8 @@ fn seconds(args: &str) -> Result<f64, String> {
 fn percent(args: &str) -> Result<f64, String> {
     match args.parse::<f64>() {
         Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
-        Ok(_) => Err("give per cent of one core, more than 0 and at most 100".to_owned()),
-        Err(_) => Err("this is no number: give per cent of one core, such as 1".to_owned()),
+        Ok(_) => Err("give a percentage of one core, more than 0 and at most 100".to_owned()),
+        Err(_) => Err("this is no number: give a percentage of one core, such as 1".to_owned()),
     }
 }
 

@@ -44,7 +44,7 @@ pub fn attach(plan: &LoadPlan, options: &cli::LiveOptions) -> Result<Loaded, Err
     if !missing.is_empty() {
         let why = format!("it needs {}", missing.join(" and "));
         return Err(Error::unable("loading programs into the kernel", why)
-            .advise("Run it as root; `observer doctor` says what each privilege is for."));
+            .advise("Run it as root. `observer doctor` lists what each privilege is for."));
     }
     load::load(plan, options.objects.as_deref())
 }

@@ -49,8 +49,8 @@ pub async fn observe(
     let counting = (options.verbose > 0).then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime));
     let loaded = attach(&plan, options)?;
     if loaded.outcomes.iter().all(|outcome| outcome.alternative.is_none()) {
-        return Err(Error::unable("observing", "the kernel offers none of the ways that observer knows")
-            .advise("`observer doctor` says which, and why not."));
+        return Err(Error::unable("observing", "no alternative of any hook works on this kernel")
+            .advise("`observer doctor` lists them with the reasons."));
     }
     let attached = began.elapsed();
     if loaded.outcomes.iter().any(|outcome| outcome.faults().next().is_some()) {

@@ -4,14 +4,14 @@ use observer_core::view::View;
 
 /// The filesystems that fill, the times at which they are full, and the processes that write.
 pub const DISK: View = View {
-    help: "Which filesystems fill, when they are full, who writes; which deleted files still take space",
+    help: "Which filesystems fill, when they are full, and which processes write; which deleted files still take space",
     ..View::new("disk")
 };
 
 /// The deleted files that still take space, and their holders.
 pub const DELETED_OPEN: View = View {
     flag: Some("deleted-open"),
-    help: "Deleted files that still take space, who holds them, which still grow",
+    help: "Deleted files that still take space, their holders, and which still grow",
     ..View::new("deleted-open")
 };
 

@@ -128,7 +128,8 @@ impl MachineMemory {
         outdated.then(|| {
             let [age, took] = [age, self.slabs_took].map(|time| duration(time as f64 / 1e9));
             let text = format!(
-                "Slab caches are as they were {age} ago: to read them took {took} of processor time, so they are read less often."
+                "Slab caches are as they were {age} ago: reading them took {took} of processor time, so they are \
+                 read less often."
             );
             Note::new(MemNote::SlabsReadBefore, text)
         })

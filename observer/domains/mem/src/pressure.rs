@@ -179,14 +179,14 @@ impl Kill {
             text.push_str(&format!("; it held {}", units::bytes(held)));
         }
         if let Some(grew) = self.grew {
-            text.push_str(&format!(", {} in the time looked back over", units::change(grew)));
+            text.push_str(&format!(", {} within the window", units::change(grew)));
         }
         if let Some((most, grew)) = self.most {
             text.push_str(&format!("; most had grown {}, {}", name(most), units::change(grew)));
         }
         if let Some((group, limit)) = &self.limit {
             let group = printable(group);
-            text.push_str(&format!("; its group {group} may have {}", units::bytes(*limit as f64)));
+            text.push_str(&format!("; the limit of its group {group} is {}", units::bytes(*limit as f64)));
         }
         if let Some((bytes, object)) = &self.shared {
             text.push_str(&format!(", {} of it shared memory and files in RAM", units::bytes(*bytes as f64)));

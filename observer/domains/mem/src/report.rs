@@ -305,8 +305,8 @@ fn notes(processes: &[RankedProcess<'_>]) -> Vec<Note> {
     let mut notes = Vec::new();
     let living = || processes.iter().filter(|process| !process.process.ended);
     if living().any(|process| process.memory.is_some() && process.assessment.trend.is_none()) {
-        let text = "Rates of some processes are their growth over the time observed so far; a trend, and the interval that its \
-             rate is in, needs ten seconds, or half the window.";
+        let text = "The rates of some processes are their mean growth so far. A trend with an interval takes ten \
+            seconds, or half the window.";
         notes.push(Note::new(MemNote::Trend, text));
     }
     if living().any(|process| process.memory.is_some() && process.limit().is_none()) {
@@ -315,8 +315,8 @@ fn notes(processes: &[RankedProcess<'_>]) -> Vec<Note> {
         notes.push(Note::new(MemNote::Limit, text));
     }
     if processes.iter().any(|process| process.process.ended) {
-        let text = "Rows of processes that ended hold what they mapped and the most that was resident; what they \
-                    held is free again.";
+        let text = "Rows of ended processes show what they mapped and their highest resident memory. That memory \
+            is free again.";
         notes.push(Note::new(MemNote::Ended, text));
     }
     notes

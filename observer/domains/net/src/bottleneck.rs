@@ -80,8 +80,8 @@ fn unread(ReadingPair { from, to, all, hz, .. }: ReadingPair<'_>) -> Option<Diag
 pub fn not_reading(unread: u32, seconds: f64) -> Diagnosis {
     let (waiting, since) = (bytes(u64::from(unread)), duration(seconds));
     let evidence =
-        format!("{waiting} have arrived that its process has not read, and it has read nothing for {since}");
-    Diagnosis::of(Bottleneck::Reader, format!("itself: does not read, {waiting} wait"), evidence)
+        format!("its process has not read {waiting} that have arrived, and has read nothing for {since}");
+    Diagnosis::of(Bottleneck::Reader, format!("its process does not read: {waiting} wait"), evidence)
 }
 
 /// The receiver's window or the send buffer, if the kernel counted that one of them stopped the sender.
@@ -109,7 +109,7 @@ fn stopped(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let often = part(span, full);
     if measured.buffer >= BUFFER || (measured.busy >= BUSY && often >= MOST) {
         let evidence = format!(
-            "its send buffer of {} was full for {} of the time, and all of it under way",
+            "its send buffer of {} was full for {} of the time, and all of it was in flight",
             bytes(u64::from(times.send_buffer)),
             share(measured.buffer.max(often))
         );
@@ -132,10 +132,10 @@ fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     if part(span, unread) >= MOST {
         let unread = bytes(u64::from(measures.unread));
         let text = format!(
-            "{unread} have arrived that its process has not read, and it allows {} more",
+            "its process has not read {unread} that have arrived; its window allows {} more",
             bytes(u64::from(times.receive_window))
         );
-        return Some(Diagnosis::of(Bottleneck::Receiver, "itself: reads slowly".to_owned(), text));
+        return Some(Diagnosis::of(Bottleneck::Receiver, "its process reads slowly".to_owned(), text));
     }
     // Small pieces on request are an exchange, whichever side sends more.
     if f64::from(measured.received) <= 4.0 * f64::from(measured.sent) {
@@ -143,7 +143,7 @@ fn receives(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     }
     let found = Exchange::of(span, measured).and_then(|exchange| exchange.of_long_answers(span));
     Some(found.unwrap_or_else(|| {
-        Diagnosis::unknown("it receives, and reads what arrives: why no more does is known where it is sent")
+        Diagnosis::unknown("it receives, and reads what arrives: only the sender knows what limits it")
     }))
 }
 
@@ -183,10 +183,11 @@ fn network(span: ReadingPair<'_>, measured: &Measured) -> Option<Diagnosis> {
     let rate = bit_rate(measured.rate());
     let (brief, evidence) = if standing >= STANDING {
         let adds = duration(standing);
-        let evidence = format!("it sends all that its path takes, {rate}; the queue on it adds {adds}");
+        let evidence =
+            format!("it sends all that its path can carry, {rate}; the queue in the path adds {adds}");
         (format!("the link; its queue holds {adds}"), evidence)
     } else {
-        let evidence = format!("it sends all that its path takes, {rate}, and no queue builds up");
+        let evidence = format!("it sends all that its path can carry, {rate}, and no queue builds up");
         ("the link".to_owned(), evidence)
     };
     let judgement = Diagnosis::of(Bottleneck::Link, brief, evidence).gaining(Remedy::Bandwidth);
@@ -205,9 +206,9 @@ fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
     if came == 0 && !(went <= 1 && asked(to)) {
         let sent = bit_rate(measured.rate());
         let evidence = if measured.busy < 0.5 {
-            format!("its process sends seldom: nothing was under way for {idle} of the time")
+            format!("its process sends seldom: nothing was in flight for {idle} of the time")
         } else {
-            format!("its process gives {sent} to send, and nothing of it has to wait")
+            format!("its process sends {sent}, and nothing of it has to wait")
         };
         return Diagnosis::of(
             Bottleneck::Application,
@@ -216,8 +217,8 @@ fn turns(span: ReadingPair<'_>, measured: &Measured) -> Diagnosis {
         );
     }
     if went == 0 && to.measures.unread == 0 {
-        let evidence = "the other side sends seldom, and all that came has been read".to_owned();
-        return Diagnosis::of(Bottleneck::Peer, "the other side sends seldom".to_owned(), evidence);
+        let evidence = "the peer sends seldom, and everything that arrived has been read".to_owned();
+        return Diagnosis::of(Bottleneck::Peer, "the peer sends seldom".to_owned(), evidence);
     }
     let Some(exchange) = Exchange::of(span, measured) else {
         return TurnTimes::of(span, measured.travels(span)).judged(span, measured.travels(span));

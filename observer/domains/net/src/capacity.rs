@@ -108,7 +108,7 @@ impl<'a> Queue<'a> {
             .holders
             .iter()
             .min()
-            .map_or_else(|| "nobody who is known".to_owned(), |id| context.processes.label(*id));
+            .map_or_else(|| "an unknown process".to_owned(), |id| context.processes.label(*id));
         let mut text = format!("{} connections wait at {} for {who}", fact.queued, fact.ends.local);
         if let Some(limit) = fact.queue_limit {
             text.push_str(&format!(", of at most {limit}"));
@@ -180,7 +180,7 @@ fn descriptors(state: &NetState, context: &Context<'_>) -> Vec<Note> {
     let text = |(id, open): &(TaskId, Occupancy)| descriptors_text(*id, *open, context);
     Note::few(CommonNote::NearLimit, &found, text, |rest| {
         let more = counted(rest.len() as u64, "more process is", "more processes are");
-        format!("{more} near the number of descriptors that it may have.")
+        format!("{more} near its limit of descriptors.")
     })
 }
 

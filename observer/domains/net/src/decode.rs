@@ -125,7 +125,7 @@ impl Decode for NetDecoder {
 
     fn scan(&mut self, program: ProgramName, bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         if !matches!(program, names::SOCKET | names::TCP) {
-            return Err(Malformed { text: format!("a pass of {program}, which is no iterator of net") });
+            return Err(Malformed { text: format!("a scan of {program}, which is no iterator of net") });
         }
         let taken = self.take(program, bytes, out);
         let next = PartialScan::expecting(self.partial_scan.next_expected());

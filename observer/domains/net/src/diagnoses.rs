@@ -136,7 +136,7 @@ impl ProcessDiagnosis {
         let mut diagnosis = limited.diagnosis.clone();
         if limited.bytes < self.bytes {
             let part = share(limited.bytes as f64 / self.bytes as f64);
-            diagnosis.evidence = format!("{} ({part} of what it moves is limited so)", diagnosis.evidence);
+            diagnosis.evidence = format!("{} ({part} of its traffic is limited by this)", diagnosis.evidence);
         }
         Some(diagnosis)
     }

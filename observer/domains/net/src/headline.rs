@@ -29,7 +29,7 @@ pub(super) fn lines(state: &NetState, context: &Context<'_>, all: &Overall, rate
     }
     let (Some(tx), Some(rx)) = (rates.per_second(all.interval.tx), rates.per_second(all.interval.rx)) else {
         return vec![format!(
-            "{} open; what they carry is known after the first interval.",
+            "{} open; their traffic is known after the first interval.",
             counted(state.tally.open(), "connection is", "connections are")
         )];
     };
@@ -64,24 +64,24 @@ fn with_lesson(answer: String, id: TaskId, state: &NetState, context: &Context<'
     let judged = state.judgements(context.now);
     let filled = judged.filled().iter().find(|filled| filled.by == id).map(|filled| {
         let adds = duration(filled.adds);
-        format!("It fills the queue of its link, which adds {adds} to everybody's round trip.")
+        format!("It fills the queue of its link, which adds {adds} to every round trip there.")
     });
     let judgement = judged.process(id, state.tally.counts(id));
     let brief = &judgement.brief;
     let lesson = match (judgement.limit, judgement.gains) {
         (Bottleneck::Unknown, _) => None,
         (_, Remedy::Bandwidth) => {
-            Some("It would gain from more bandwidth, and nothing from nearness.".to_owned())
+            Some("More bandwidth would make it faster; a shorter round trip would not.".to_owned())
         }
-        (_, Remedy::Nearness) => {
-            Some(format!("Limited by {brief}: it would gain from nearness, and nothing from bandwidth."))
-        }
-        (_, Remedy::Buffer) => Some(format!(
-            "Limited by {brief}: it would gain from a larger one or from nearness, and nothing from bandwidth."
+        (_, Remedy::Nearness) => Some(format!(
+            "Limited by {brief}: a shorter round trip would make it faster; more bandwidth would not."
         )),
-        (_, Remedy::Neither) => {
-            Some(format!("Limited by {brief}: neither nearness nor bandwidth would make it faster."))
-        }
+        (_, Remedy::Buffer) => Some(format!(
+            "Limited by {brief}: a larger one or a shorter round trip would make it faster; more bandwidth would not."
+        )),
+        (_, Remedy::Neither) => Some(format!(
+            "Limited by {brief}: neither more bandwidth nor a shorter round trip would make it faster."
+        )),
     };
     std::iter::once(answer).chain(filled).chain(lesson).collect()
 }

@@ -95,7 +95,7 @@ pub(super) fn notes(links: &Links, rates: Rates) -> Vec<Note> {
     let mut notes = Note::few(CommonNote::NearLimit, &found, |link| text(link, full(link)), others);
     if links.iter().any(|link| link.queue().is_none()) {
         let text =
-            "`queued` and `queue_drops` of interfaces are null: the kernel did not tell of their queues.";
+            "`queued` and `queue_drops` of interfaces are null: the kernel did not report their queues.";
         notes.push(Note::new(NetNote::LinkQueuesUnknown, text));
     }
     notes

@@ -21,7 +21,7 @@ use observer_core::{
 };
 
 /// The evidence for a socket that is no TCP connection.
-const NO_PACE: &str = "only TCP keeps what would tell";
+const NO_PACE: &str = "only TCP has the counters that this needs";
 
 /// A row and its sort keys.
 struct Found {

@@ -750,5 +750,5 @@ fn a_closed_connection_is_not_among_the_open_ones_of_the_first_answer() {
     scene.say(closed(connection(2, 7, 0, 0), None));
     scene.say(NetFact::Vanished { cookie: 3 });
     let headline = scene.report().headline;
-    assert_eq!(headline, ["2 connections are open; what they carry is known after the first interval."]);
+    assert_eq!(headline, ["2 connections are open; their traffic is known after the first interval."]);
 }

@@ -106,7 +106,7 @@ eth0 sends 912 Mbit/s of 1 Gbit/s (91 %): backup takes 84 % of it and adds 38 ms
 
  LINK     SPEED       SENDS   RECEIVES   USE   DROPS
  eth0  1 Gbit/s  912 Mbit/s  16 Mbit/s  91 %  12,345
- lost: 12 records, 1 map entry · not seen: 3 processes' names, who caused 4 KiB · 2026-11-20 10:00:00 UTC
+ lost: 12 records, 1 map entry · not seen: 3 processes' names, the cause of 4 KiB · 2026-11-20 10:00:00 UTC
 "
     );
 }

@@ -174,7 +174,7 @@ impl Values {
             None => {
                 self.stored.push(value);
                 let index = u32::try_from(self.stored.len() - 1);
-                ValueIndex(index.expect("2^32 values would take 100 GB, more than a kernel has facts for"))
+                ValueIndex(index.expect("the values would take 100 GB"))
             }
         };
         let Self { stored, by_slot, hasher, .. } = self;

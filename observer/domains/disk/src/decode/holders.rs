@@ -191,7 +191,7 @@ fn hold(record: &HeldRecord) -> Result<Hold, Malformed> {
         HELD_EXECUTABLE => Hold::Executable,
         HELD_RING => Hold::Registered { ring: record.fd },
         HELD_SOCKET => Hold::InFlight { socket: record.fd },
-        how => return Err(Malformed { text: format!("a file that is held in the unknown way {how}") }),
+        how => return Err(Malformed { text: format!("a file that is held in an unknown manner: {how}") }),
     })
 }
 

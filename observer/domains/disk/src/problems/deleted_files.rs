@@ -75,7 +75,7 @@ fn condition(
     let holders = file.processes();
     let held = match (holders.as_slice(), state.kernel_holder(inode, file)) {
         ([], Some(_)) => "the kernel holds it".to_owned(),
-        ([], None) => "who holds it is not known".to_owned(),
+        ([], None) => "its holder is unknown".to_owned(),
         ([one], _) => format!("{} holds it", context.processes.introduced(*one)),
         ([first, rest @ ..], _) => format!(
             "{} and {} hold it",

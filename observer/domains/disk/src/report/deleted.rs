@@ -231,59 +231,60 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
     note(
         DiskNote::DeletedBefore,
         &|_, file| file.early && file.deleted.is_none(),
-        "deleted before observation began, so nobody can say by whom and when.",
+        "deleted before observation began: the deleter and the time are unknown.",
     );
     note(
         DiskNote::DeleterUnknown,
         &|_, file| !file.early && file.deleted.is_none(),
-        "no event told who deleted it; a file made without a name (`O_TMPFILE`) was never deleted.",
+        "the deleter is unknown, because no event reported it. A file that was created without a name \
+         (`O_TMPFILE`) was never deleted.",
     );
     note(
         DiskNote::PathUnknown,
         &|inode, _| pathless.contains(&inode),
-        "the last path could not be read: the holder ended or may not be inspected, or no /proc leads to the file.",
+        "the last path could not be read: the holder ended, it may not be inspected, or no /proc leads to the file.",
     );
     note(
         DiskNote::AllocatedUnknown,
         &|_, file| file.allocated().is_none(),
-        "the blocks that it takes are not known: its filesystem was not asked, did not answer, or is a module whose \
-         types the kernel does not tell.",
+        "its blocks are unknown: its filesystem was not asked, did not answer, or is a module without types in \
+         the kernel's type information.",
     );
     note(
         DiskNote::BlocksShared,
         &|_, file| file.allocated().is_some() && file.reclaimable().is_none(),
-        "its filesystem may share blocks between files, and which of these are could not be read, so what freeing it gives \
-         back is not known.",
+        "its filesystem may share blocks between files. Which blocks are shared could not be read, so the space \
+         that freeing it returns is unknown.",
     );
     note(
         DiskNote::GrowthUnknown,
         &|_, file| file.growth(context.now.boot).is_none(),
-        "seen for the first time: growth is known from the next report on.",
+        "seen for the first time: growth is known from the next report.",
     );
     note(
         DiskNote::WrittenUnknown,
         &|_, file| file.holders.keys().any(|id| file.written(*id, state.growth_by_event).is_none()),
-        "has had several holders, and no event here tells which of them wrote.",
+        "had several holders, and no event on this kernel reports which of them wrote.",
     );
     note(
         DiskNote::KeptByKernel,
         &|inode, file| state.kernel_holder(inode, file) == Some(KernelHolder::Unknown),
-        "no process holds it, nor a loop device or swap: the kernel itself does (a file server, accounting, a descriptor \
-         within a descriptor on its way), or it was let go of while observer looked.",
+        "held by no process, loop device or swap: the kernel itself holds it (a file server, process accounting, \
+         a descriptor inside an in-flight descriptor), or it was released during the scan.",
     );
     if let Some((_, read)) = state.lists.readings().filter(|(_, read)| *read < context.now.boot) {
         let ago = units::duration((context.now.boot - read) as f64 / 1e9);
         note(
             DiskNote::InodesReadBefore,
             &|_, file| file.is_listed_alone(),
-            &format!("as the kernel's lists of inodes showed it {ago} ago, when they were last read."),
+            &format!("as the kernel's inode lists showed it {ago} ago, when they were last read."),
         );
     }
     if !state.holders_by_scan {
         note(
             DiskNote::HoldersUnknown,
             &|_, _| true,
-            "known from its writers alone; who else holds it, how big it is and when it is freed is not known.",
+            "known only from its writers: other holders, its size and the time of its release are unknown.",
         );
     }
     let unread = match state.lists.walk {
@@ -293,7 +294,7 @@ fn notes(files: &[(InodeId, &HeldFile)], state: &DiskState, context: &Context<'_
     };
     notes.extend(unread.map(|why| {
         let text = format!(
-            "Files that no process holds may be missing: the kernel's lists of inodes were not read to their end, {why}."
+            "Files that no process holds may be missing: the kernel's inode lists were not read to their end, {why}."
         );
         Note::new(DiskNote::InodesUnread, text)
     }));

@@ -97,7 +97,7 @@ pub fn notes(state: &DiskState, context: &Context<'_>) -> Vec<Note> {
 fn of_restarted(restarted: &[Restarted<'_>]) -> Vec<Note> {
     Note::few(DiskNote::RestartedWriter, restarted, Restarted::sentence, |rest| {
         let more = units::counted(rest.len() as u64, "more file is", "more files are");
-        format!("{more} written to by what is started over and over.")
+        format!("{more} written to by programs that are started again and again.")
     })
 }
 
@@ -125,7 +125,7 @@ fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
         let makers: Vec<String> = left.makers.iter().cloned().collect();
         let by = if makers.is_empty() { String::new() } else { format!(" by {}", reclaim::listed(&makers)) };
         format!(
-            "{}, {} in {}, made{by} while observed: whoever made them has ended.",
+            "{}, {} in {}, created{by} while observed; the processes that created them have ended.",
             units::counted(left.files, "file", "files"),
             units::bytes(left.bytes),
             printable(folder)
@@ -136,7 +136,7 @@ fn of_left(mut left: Vec<(&[u8], Left)>) -> Vec<Note> {
             (files.saturating_add(left.files), bytes.saturating_add(left.bytes))
         });
         format!(
-            "{}, {} in {}, made while observed: whoever made them has ended.",
+            "{}, {} in {}, created while observed; the processes that created them have ended.",
             units::counted(files, "file", "files"),
             units::bytes(bytes),
             units::counted(rest.len() as u64, "more folder", "more folders")

@@ -64,7 +64,7 @@ pub fn sentence(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Co
 fn release(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context<'_>) -> String {
     match state.kernel_holder(inode, file) {
         Some(KernelHolder::Swap) => {
-            return "swapped to, and no path leads to it any more: only a restart of the machine frees it"
+            return "in use as swap, and no path leads to it: only a restart of the machine frees it"
                 .to_owned();
         }
         Some(KernelHolder::LoopDevice(number)) => {
@@ -82,18 +82,20 @@ fn release(inode: InodeId, file: &HeldFile, state: &DiskState, context: &Context
     let restart = restart(file, context);
     let held_by = |alternative: fn(&Holder) -> bool| file.holders.values().any(alternative);
     if held_by(|holder| holder.executable) {
-        return format!("a program that runs, so it must not be truncated: {restart}");
+        return format!("a running program, which must not be truncated: {restart}");
     }
     if held_by(|holder| holder.mapping.is_some()) {
-        return format!("mapped into memory, so it must not be truncated: {restart}");
+        return format!("mapped into memory, and must not be truncated: {restart}");
     }
     if held_by(|holder| holder.socket.is_some()) {
-        return format!("waits in a socket until it is taken from there: {restart}");
+        return format!("in flight in a socket until it is received: {restart}");
     }
     match (command(file), truncatable(file)) {
         (Some(command), _) => format!("opened for append: `{command}` frees it without a restart"),
         (None, Some(_)) => {
-            format!("{restart} (cut by truncation, it would be as long again with the next write, as a hole)")
+            format!(
+                "{restart} (after a truncation, the next write would make it as long as before, with a hole)"
+            )
         }
         (None, None) => restart,
     }
@@ -149,7 +151,7 @@ fn restart(file: &HeldFile, context: &Context<'_>) -> String {
     ];
     let parts = parts.iter().filter(|(_, names)| !names.is_empty());
     let parts: Vec<String> = parts.map(|(verb, names)| format!("{verb} {}", listed(names))).collect();
-    if parts.is_empty() { "who holds it is not known".to_owned() } else { parts.join(", and ") }
+    if parts.is_empty() { "its holder is unknown".to_owned() } else { parts.join(", and ") }
 }
 
 /// The systemd service of a process, by the name with which it can be restarted.

@@ -214,12 +214,13 @@ fn truncation_is_not_advised_if_it_would_do_harm() {
     assert_eq!(
         cell(&fixture.due(), 0, "reclaim"),
         text(
-            "end or restart 1204 legacyd, 4410 sort (cut by truncation, it would be as long again with the next write, as a hole)"
+            "end or restart 1204 legacyd, 4410 sort (after a truncation, the next write would make it \
+             as long as before, with a hole)"
         )
     );
     fixture.take(DiskFact::HolderGone { inode: LOG, id: OTHER, how: HoldKind::Descriptors });
     fixture.take(DiskFact::Holder { inode: LOG, id: LEGACY, hold: Hold::Mapping { start: 1, end: 2 } });
-    let reclaim = "mapped into memory, so it must not be truncated: end or restart 1204 legacyd";
+    let reclaim = "mapped into memory, and must not be truncated: end or restart 1204 legacyd";
     assert_eq!(cell(&fixture.due(), 0, "reclaim"), text(reclaim));
     let alternatives: Vec<Value> =
         holders(&fixture.due(), 0).iter().map(|holder| field(holder, "how")).collect();
@@ -237,7 +238,8 @@ fn a_service_is_restarted_by_its_name() {
     assert_eq!(
         cell(&report, 0, "reclaim"),
         text(
-            "reload or restart legacy.service (cut by truncation, it would be as long again with the next write, as a hole)"
+            "reload or restart legacy.service (after a truncation, the next write would make it as long as before, \
+             with a hole)"
         )
     );
     assert_eq!(cell(&report, 0, "held_by"), text("1204 legacyd (legacy.service)"));
@@ -636,15 +638,19 @@ fn the_largest_few_of_many_folders_and_files_are_named_and_the_others_counted() 
     assert_eq!(left.len(), Note::FEW + 1);
     assert_eq!(
         left[0],
-        "1 file, 50 MiB in /var/tmp/50, made by maker5000, maker5001, maker5002 and 3 more while observed: whoever made \
-         them has ended."
+        "1 file, 50 MiB in /var/tmp/50, created by maker5000, maker5001, maker5002 and 3 more while observed; \
+         the processes that created them have ended."
     );
     let bytes = units::bytes((1..=45).sum::<u64>() * MIB);
-    let rest =
-        format!("45 files, {bytes} in 45 more folders, made while observed: whoever made them has ended.");
+    let rest = format!(
+        "45 files, {bytes} in 45 more folders, created while observed; the processes that created them have ended."
+    );
     assert_eq!(left[Note::FEW], rest);
     let restarted = texts(&report, "restarted-writer");
     assert_eq!(restarted.len(), Note::FEW + 1);
     assert!(restarted[0].starts_with("52 processes of crashes wrote to /var/log/50 and"), "{}", restarted[0]);
-    assert_eq!(restarted[Note::FEW], "45 more files are written to by what is started over and over.");
+    assert_eq!(
+        restarted[Note::FEW],
+        "45 more files are written to by programs that are started again and again."
+    );
 }

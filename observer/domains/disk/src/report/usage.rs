@@ -30,29 +30,32 @@ pub fn report(state: &DiskState, context: &Context<'_>) -> Report {
     let mut notes = Vec::new();
     let mut note = |kind: DiskNote, text: &str| notes.push(Note::new(kind, text));
     if !state.growth_by_event && !state.work_by_event {
-        note(DiskNote::FilesUnknown, "`files` is null: no event here tells which files a process writes to.");
+        note(
+            DiskNote::FilesUnknown,
+            "`files` is null: no event on this kernel reports which files a process writes to.",
+        );
     }
     if filesystems.iter().any(|filesystem| filesystem.unaccounted) {
         note(
             DiskNote::UnexplainedUnknown,
-            "`unexplained` is null for filesystems on which no event here tells of writes.",
+            "`unexplained` is null for filesystems on which no event reports writes.",
         );
     }
     if filesystems.iter().any(|filesystem| filesystem.stacked) {
-        let text = "`unexplained` is null for an overlay: what is written to it is in the account of the filesystem \
-                    below it.";
+        let text = "`unexplained` is null for an overlay: writes to it count for the filesystem below it.";
         note(DiskNote::UnexplainedOverlay, text);
     }
     if filesystems.iter().any(|filesystem| filesystem.late) {
         let text = format!(
-            "`unexplained` is null where more files grew than the {FILES_A_REPORT} that are asked at a report: `growth_files` lags \
-             behind, until each has had its turn and `--window` has passed."
+            "`unexplained` is null where more than {FILES_A_REPORT} files grew: their sizes are asked for in \
+             turn, {FILES_A_REPORT} a report, so `growth_files` lags behind until all were asked and `--window` \
+             has passed."
         );
         note(DiskNote::GrowthLate, &text);
     }
     if filesystems.iter().any(|filesystem| filesystem.promised) {
-        let text = "`unexplained` is null for btrfs while its files take blocks that it counts as used only when they are \
-                    written down.";
+        let text = "`unexplained` is null for btrfs while its files take blocks that it counts as used only when \
+            they are written to disk.";
         note(DiskNote::UnexplainedPromised, text);
     }
     if filesystems.iter().any(|filesystem| filesystem.early) {

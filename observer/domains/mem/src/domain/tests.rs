@@ -435,8 +435,8 @@ fn a_kill_is_reported_with_its_trigger_and_the_process_that_grew_most() {
             .map(|note| note.text.clone())
             .collect::<Vec<_>>()
     };
-    let told = "Out of memory 0 s ago: 20 innocent was killed as 30 asked for more; it held 450 MiB, -50 MiB in the \
-                time looked back over; most had grown 10 leaky, +59 MiB.";
+    let told = "Out of memory 0 s ago: 20 innocent was killed as 30 asked for more; it held 450 MiB, -50 MiB within the \
+                window; most had grown 10 leaky, +59 MiB.";
     assert_eq!(text(&fixture), [told]);
     fixture.state.delivered(fixture.now);
     assert!(fixture.state.remembers(RESTING) && fixture.state.remembers(GROWING));
@@ -527,8 +527,8 @@ fn a_restarted_process_that_holds_as_much_again_is_reported() {
     assert_eq!(
         told(&fixture),
         [
-            "11 server, started 10 s ago in place of 10, holds 58 MiB, as much as that did in the end (60 MiB): what comes \
-          back so soon is needed, which points away from a leak."
+            "11 server, started 10 s ago in place of 10, holds 58 MiB, as much as that did in the end (60 MiB): \
+             memory that is taken again so soon is in use, which points away from a leak."
         ]
     );
     // A process that started much later is no successor.
@@ -561,7 +561,7 @@ fn a_few_of_many_restarted_workers_are_named_and_the_others_counted() {
     let texts: Vec<String> = notes.map(|note| note.text).collect();
     assert_eq!(texts.len(), Note::FEW + 1);
     assert!(texts[0].starts_with("299 server, "), "who holds most comes first: {}", texts[0]);
-    let rest = "195 more processes were started in place of what had ended and hold as much as that did: 37.5 GiB in all.";
+    let rest = "195 more processes replaced ended processes and hold as much as those did: 37.5 GiB in all.";
     assert_eq!(texts[Note::FEW], rest);
 }
 
@@ -616,7 +616,7 @@ fn per_cpu_remainders_are_part_of_what_a_killed_process_held() {
     };
     fixture.apply(killed(GROWING, 12 * MIB));
     let text = kills(&fixture).remove(0);
-    assert!(text.contains("it held 42 MiB, +2 MiB in the time looked back over"), "{text}");
+    assert!(text.contains("it held 42 MiB, +2 MiB within the window"), "{text}");
     // No scan has found this process, so nothing corrects its counters.
     let mut fixture = Fixture::new();
     fixture.due(60);

@@ -80,7 +80,7 @@ fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<Str
         return Some(match open {
             0 => format!("No {process} grows."),
             _ => format!(
-                "No {process} is known to grow; of {} it cannot be told yet.",
+                "No {process} is known to grow; for {} it is too early to say.",
                 units::count(open as u64)
             ),
         });
@@ -88,7 +88,7 @@ fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<Str
     if !first.grows() {
         let who = context.processes.label(first.id);
         return Some(format!(
-            "Too early to tell a trend; {who} grew most so far, {}.",
+            "Too early for a trend; {who} grew most so far, {}.",
             units::change(first.early() as i64)
         ));
     }

@@ -32,8 +32,8 @@ pub(super) fn notes(
     successors.sort_by(|one, other| other.held.total_cmp(&one.held).then_with(|| one.id.cmp(&other.id)));
     let others = |rest: &[Successor<'_>]| {
         format!(
-            "{} started in place of what had ended and {} as much as that did: {} in all.",
-            units::counted(rest.len() as u64, "more process was", "more processes were"),
+            "{} replaced ended processes and {} as much as those did: {} in all.",
+            units::counted(rest.len() as u64, "more process", "more processes"),
             if rest.len() == 1 { "holds" } else { "hold" },
             units::bytes(rest.iter().map(|successor| successor.held).sum::<f64>()),
         )
@@ -51,8 +51,8 @@ fn successor<'a>(predecessors: &'a Predecessors, process: &RankedProcess<'_>) ->
 impl Successor<'_> {
     fn text(&self, context: &Context<'_>) -> String {
         format!(
-            "{}, started {} ago in place of {}, holds {}, as much as that did in the end ({}): what comes back so \
-             soon is needed, which points away from a leak.",
+            "{}, started {} ago in place of {}, holds {}, as much as that did in the end ({}): memory that is \
+             taken again so soon is in use, which points away from a leak.",
             context.processes.label(self.id),
             units::duration(context.now.boot.saturating_sub(self.id.start) as f64 / 1e9),
             self.predecessor.pid,

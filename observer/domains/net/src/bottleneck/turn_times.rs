@@ -77,7 +77,8 @@ impl TurnTimes {
     pub fn judged(self, span: ReadingPair<'_>, round_trip: f64) -> Diagnosis {
         if self.are_unknown() {
             return Diagnosis::unknown(
-                "both sides speak within one tick of the kernel's clock: whose turn it is cannot be told",
+                "both sides answer within one tick of the kernel's clock: it is too coarse to show which side \
+                 takes the time",
             );
         }
         if self.other >= self.own {
@@ -107,26 +108,26 @@ fn own_turn(span: ReadingPair<'_>) -> Option<i32> {
     leads.all(|other| other == first).then_some(first)
 }
 
-/// The other side takes `seconds` on its turn.
+/// The peer takes `seconds` on its turn.
 pub fn other_side(span: ReadingPair<'_>, seconds: f64, round_trip: f64) -> Diagnosis {
     let (takes, round_trip) = (duration(seconds), duration(round_trip));
     let (act, brief) = if span.answers {
-        ("to ask again", format!("the other side: {takes} between requests"))
+        ("to ask again", format!("the peer: {takes} between requests"))
     } else {
-        ("to answer", format!("the other side: {takes} to answer"))
+        ("to answer", format!("the peer: {takes} to answer"))
     };
-    let evidence = format!("the other side takes {takes} {act}, beside a round trip of {round_trip}");
+    let evidence = format!("the peer takes {takes} {act}, in addition to a round trip of {round_trip}");
     Diagnosis::of(Bottleneck::Peer, brief, evidence)
 }
 
 /// This side takes `seconds` on its turn.
 pub fn this_side(span: ReadingPair<'_>, seconds: f64) -> Diagnosis {
     let takes = duration(seconds);
-    let evidence = format!("its process takes {takes} before it speaks again");
+    let evidence = format!("its process takes {takes} before it sends again");
     let brief = if span.answers {
-        format!("itself: {takes} to answer")
+        format!("its process: {takes} to answer")
     } else {
-        format!("itself: {takes} between requests")
+        format!("its process: {takes} between requests")
     };
     Diagnosis::of(Bottleneck::Application, brief, evidence)
 }
