@@ -170,7 +170,7 @@ pub struct FileTotal {
     pub magic: u64,
     /// The report interval in which the owner was last announced.
     pub epoch: u64,
-    /// [`NAMELESS`], [`EXACT`], [`GONE`], [`FAULTED`], [`TURNS`], [`MIXED`].
+    /// [`UNLINKED`], [`EXACT`], [`GONE`], [`FAULTED`], [`TURNS`], [`MIXED`].
     pub flags: u64,
     /// `i_size` up to which its appends have been counted.
     pub counted: u64,
@@ -181,7 +181,7 @@ pub struct FileTotal {
 }
 
 /// In [`FileTotal::flags`]: the file is unlinked.
-pub const NAMELESS: u64 = 1;
+pub const UNLINKED: u64 = 1;
 /// Every growth has an event.
 pub const EXACT: u64 = 2;
 /// It is freed.
@@ -300,7 +300,7 @@ macro_rules! disk_fields {
             SB_MAGIC: "super_block.s_magic", 8;
             SB_ROOT: "super_block.s_root", 8;
             SB_BDEV: "super_block.s_bdev", 8;
-            SB_NAMELESS: "super_block.s_remove_count.counter", 8;
+            SB_UNLINKED: "super_block.s_remove_count.counter", 8;
             SB_INODES: "super_block.s_inodes", 16;
             SB_IN_LIST: "super_block.s_list", 16;
             ITER_INODE: "iomap_iter.inode", 8;

@@ -13,7 +13,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, PerCpuArray},
 };
-use observer_common::disk::{HELD_DESCRIPTOR, HELD_TOO_MANY, HeldRecord, NAMELESS};
+use observer_common::disk::{HELD_DESCRIPTOR, HELD_TOO_MANY, HeldRecord, UNLINKED};
 use observer_ebpf::{
     iterator,
     iterator::{Seq, repeat},
@@ -185,7 +185,7 @@ impl Table {
             record.fd = fd as u32;
             record.how = HELD_DESCRIPTOR;
             if record.magic == EXT4 {
-                meet_with(&record.inode, record.size, record.allocated, EXT4, NAMELESS);
+                meet_with(&record.inode, record.size, record.allocated, EXT4, UNLINKED);
             }
             self.reported += 1;
             self.full = u64::from(!iterator::write_to(self.seq, record) || self.reported >= MOST);

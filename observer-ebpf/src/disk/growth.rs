@@ -15,7 +15,7 @@ use aya_ebpf::{
 };
 use observer_common::{
     disk::{
-        EXACT, FAULTED, FileTotal, GONE, InodeId, MIXED, NAMELESS, TURNS, WROTE, WriterKey, WriterTotal,
+        EXACT, FAULTED, FileTotal, GONE, InodeId, MIXED, UNLINKED, TURNS, WROTE, WriterKey, WriterTotal,
         WroteRecord,
     },
     loss::Loss,
@@ -117,7 +117,7 @@ pub unsafe fn is_locked_by_current<R: MemoryAccess>(inode: *const u8) -> bool {
 pub unsafe fn meet<R: MemoryAccess>(inode: *const u8, magic: u64, id: &InodeId, faulted: bool) {
     // SAFETY: the caller passes a BTF-typed inode.
     unsafe {
-        let flags = nameless::<R>(inode) | if faulted { FAULTED } else { 0 };
+        let flags = unlinked_flag::<R>(inode) | if faulted { FAULTED } else { 0 };
         let allocated = R::entered::<u64>(inode, &INODE_BLOCKS) * SECTOR;
         meet_with(id, R::entered(inode, &INODE_SIZE), allocated, magic, flags);
     }
@@ -169,9 +169,9 @@ pub fn meet_with(id: &InodeId, size: u64, allocated: u64, magic: u64, flags: u64
 }
 
 #[inline(always)]
-unsafe fn nameless<R: MemoryAccess>(inode: *const u8) -> u64 {
+unsafe fn unlinked_flag<R: MemoryAccess>(inode: *const u8) -> u64 {
     // SAFETY: the caller passes a live inode.
-    if unsafe { R::entered::<u32>(inode, &INODE_NLINK) } == 0 { NAMELESS } else { 0 }
+    if unsafe { R::entered::<u32>(inode, &INODE_NLINK) } == 0 { UNLINKED } else { 0 }
 }
 
 /// Whether the latest work on this CPU was by this task on this inode, and nothing has happened since that affects
@@ -274,7 +274,7 @@ pub unsafe fn works_with<R: MemoryAccess>(inode: *const u8, superblock: *const u
         total.size = size;
         total.counted = size;
         total.inode = inode as u64;
-        total.flags = nameless::<R>(inode) | total.flags & (EXACT | FAULTED | TURNS | MIXED) | events;
+        total.flags = unlinked_flag::<R>(inode) | total.flags & (EXACT | FAULTED | TURNS | MIXED) | events;
         let runs = task::id_of::<R>(current, leader);
         let previous = total.owner;
         let passes = previous.tgid != runs.tgid || previous.start != runs.start;

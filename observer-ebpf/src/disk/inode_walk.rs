@@ -21,7 +21,7 @@ use observer_ebpf::{
 use crate::{
     DENTRY_INODE, DENTRY_SB, FS_MOUNT, INODE_COUNT, INODE_IN_LIST, INODE_MODE, INODE_NLINK, INODE_SB,
     KERNEL_OWN, MOUNT_SB, S_IFMT, S_IFREG, SB_BDEV, SB_DEV, SB_FLAGS, SB_IN_LIST, SB_INODES, SB_MAGIC,
-    SB_NAMELESS, SB_ROOT, TASK_FS, growth::NO_PREALLOC, probe, read,
+    SB_ROOT, SB_UNLINKED, TASK_FS, growth::NO_PREALLOC, probe, read,
 };
 
 /// The most inodes of one scan; user space then runs another.
@@ -48,7 +48,7 @@ pub struct Walk {
     /// Unlinked inodes of this filesystem that were found, and how many there were at the beginning of its list; a
     /// larger number than can be found if the list is read to its end.
     met: u64,
-    nameless: u64,
+    unlinked: u64,
     /// Inodes read, in the whole walk and in this scan.
     pub inodes: u64,
     pub in_pass: u64,
@@ -120,7 +120,7 @@ pub unsafe fn begin(task: *const u8, session: u64) -> Option<Walk> {
             superblock: first,
             place: head_of(first),
             met: 0,
-            nameless: u64::MAX,
+            unlinked: u64::MAX,
             inodes: 0,
             in_pass: 0,
             session,
@@ -253,11 +253,11 @@ impl Walk {
                 return false;
             }
             let superblock = self.superblock as *const u8;
-            let nameless: u64 = probe(superblock, &SB_NAMELESS);
+            let unlinked: u64 = probe(superblock, &SB_UNLINKED);
             self.met = 0;
-            self.nameless = if nameless > REMEMBERED { u64::MAX } else { nameless };
+            self.unlinked = if unlinked > REMEMBERED { u64::MAX } else { unlinked };
             let dev = u64::from(probe::<u32>(superblock, &SB_DEV));
-            nameless != 0 && ACCOUNTED.get_ptr(&dev).is_none_or(|known| *known != nameless)
+            unlinked != 0 && ACCOUNTED.get_ptr(&dev).is_none_or(|known| *known != unlinked)
         }
     }
 
@@ -269,10 +269,10 @@ impl Walk {
         unsafe {
             let mut check = Check { superblock: self.superblock, gone: 0 };
             repeat(self.met as u32, still_is, &raw mut check);
-            let nameless: u64 = probe(self.superblock as *const u8, &SB_NAMELESS);
-            let all = check.gone == 0 && nameless == self.met;
+            let unlinked: u64 = probe(self.superblock as *const u8, &SB_UNLINKED);
+            let all = check.gone == 0 && unlinked == self.met;
             if !all {
-                self.nameless = u64::MAX;
+                self.unlinked = u64::MAX;
             }
             all
         }
@@ -285,7 +285,7 @@ impl Walk {
         unsafe {
             let head = head_of(self.superblock);
             let done =
-                if self.place == head { !self.enter() } else { self.met == self.nameless && self.are_all() };
+                if self.place == head { !self.enter() } else { self.met == self.unlinked && self.are_all() };
             if done {
                 self.leave();
                 return core::ptr::null();

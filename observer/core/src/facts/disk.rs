@@ -134,7 +134,7 @@ pub enum Found {
     /// The same of a file with at least one name.
     Named { stat: Stat, path: Option<Vec<u8>> },
     /// The same of a file without a name.
-    Nameless { stat: Stat, path: Option<Vec<u8>> },
+    Unlinked { stat: Stat, path: Option<Vec<u8>> },
 }
 
 impl Found {
@@ -142,7 +142,7 @@ impl Found {
     #[must_use]
     pub const fn file(&self) -> Option<(Stat, &Option<Vec<u8>>)> {
         match self {
-            Self::File { stat, path } | Self::Named { stat, path } | Self::Nameless { stat, path } => {
+            Self::File { stat, path } | Self::Named { stat, path } | Self::Unlinked { stat, path } => {
                 Some((*stat, path))
             }
             Self::Unreached | Self::Gone => None,
@@ -166,7 +166,7 @@ impl Found {
     pub const fn unlinked(&self) -> Option<bool> {
         match self {
             Self::Named { .. } => Some(false),
-            Self::Nameless { .. } => Some(true),
+            Self::Unlinked { .. } => Some(true),
             Self::Unreached | Self::Gone | Self::File { .. } => None,
         }
     }

@@ -5,7 +5,7 @@
 
 use observer_common::{
     disk::{
-        self, EXACT, FileTotal, InodeId, NAMELESS, WROTE, WriterKey, WriterRecord, WriterTotal, WroteRecord,
+        self, EXACT, FileTotal, InodeId, UNLINKED, WROTE, WriterKey, WriterRecord, WriterTotal, WroteRecord,
     },
     mem::{MEM_ANNOUNCED, MEM_ENDED, MemRecord, MemTaskRecord, MemTotals},
     names::{self, MapName, ProgramName},
@@ -152,7 +152,7 @@ fn disk(second: u64) -> Second {
             first_blocks: 1 << 20,
             magic: 0xef53,
             epoch: second,
-            flags: NAMELESS | EXACT,
+            flags: UNLINKED | EXACT,
             counted: (1 << 20) + written,
             ..FileTotal::default()
         };

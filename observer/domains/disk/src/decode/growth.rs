@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::magic::Magic;
 use observer_common::{
     disk::{
-        AskedInode, EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, MIXED, NAMELESS, TURNS,
+        AskedInode, EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, MIXED, UNLINKED, TURNS,
         WROTE, WriterKey, WriterTotal, WroteRecord,
     },
     names::{MapName, disk as names},
@@ -152,7 +152,7 @@ impl GrowthDecoder {
         let now = self.now;
         let keeps = |inode: &InodeId, known: &WatchedFile, idle: u64| {
             let gone = known.total.flags & GONE != 0;
-            !gone && (now - known.heard <= idle || known.total.flags & NAMELESS != 0 && held(inode))
+            !gone && (now - known.heard <= idle || known.total.flags & UNLINKED != 0 && held(inode))
         };
         let mut idle = IDLE;
         if self.known.len() > MANY {
@@ -190,7 +190,7 @@ impl WatchedFile {
             first_size: total.first_size,
             first_allocated: total.first_blocks,
             had_hole: total.flags & FAULTED != 0,
-            unlinked: total.flags & NAMELESS != 0,
+            unlinked: total.flags & UNLINKED != 0,
             exact: total.flags & EXACT != 0 || total.flags & (TURNS | MIXED) == TURNS,
             appends: total.appends,
             owner: Some(total.owner).filter(|owner| *owner != TaskId::default()),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use observer_common::disk::{
     EXACT, FREED, FileTotal, FreedRecord, GONE, HELD_DESCRIPTOR, HELD_EXECUTABLE, HELD_MAPPING, HELD_RING,
-    HELD_SOCKET, HELD_TOO_MANY, HeldRecord, LISTED_END, LISTED_FILE, LISTED_SWAP, ListedRecord, NAMELESS,
+    HELD_SOCKET, HELD_TOO_MANY, HeldRecord, LISTED_END, LISTED_FILE, LISTED_SWAP, ListedRecord, UNLINKED,
     WROTE, WriterKey, WriterTotal, WroteRecord,
 };
 use observer_common::{record::RecordHeader, task::TaskRecord};
@@ -292,7 +292,7 @@ fn an_older_total_that_is_read_later_changes_nothing() {
 
 #[test]
 fn an_unlinked_file_is_reported_and_its_deletion_looked_up() {
-    let out = grew(&mut DiskDecoder::default(), 500, EXACT | NAMELESS);
+    let out = grew(&mut DiskDecoder::default(), 500, EXACT | UNLINKED);
     let [DiskFact::FileGrowth { growing, .. }] = &facts(&out)[..] else { panic!() };
     assert!(growing.unlinked);
     assert_eq!(out.read, [(names::DELETIONS, key(&INODE))]);
@@ -318,7 +318,7 @@ fn a_deletion_is_looked_up_until_it_is_known_a_few_times_at_most() {
 #[test]
 fn entries_of_a_freed_file_leave_the_kernel_after_they_were_read() {
     let mut decoder = DiskDecoder::default();
-    let out = grew(&mut decoder, 500, EXACT | NAMELESS | GONE);
+    let out = grew(&mut decoder, 500, EXACT | UNLINKED | GONE);
     assert_eq!((facts(&out).len(), out.remove.len()), (1, 0));
     let out = pass(&mut decoder, names::DESCRIPTOR, &[]);
     assert_eq!(facts(&out), [DiskFact::GrowingGone { inode: INODE, freed: true }]);
@@ -327,7 +327,7 @@ fn entries_of_a_freed_file_leave_the_kernel_after_they_were_read() {
 
 #[test]
 fn a_file_is_watched_while_it_has_events_or_is_held_and_unlinked() {
-    for (flags, holder, stays) in [(EXACT, None, false), (EXACT | NAMELESS, Some(FD), true)] {
+    for (flags, holder, stays) in [(EXACT, None, false), (EXACT | UNLINKED, Some(FD), true)] {
         let mut decoder = DiskDecoder::default();
         grew(&mut decoder, 500, flags);
         let held: Vec<HeldRecord> = holder.into_iter().collect();

@@ -244,7 +244,7 @@ fn found(stat: &Statx, path: Option<Vec<u8>>) -> Found {
     // `statx` counts blocks in sectors of 512 bytes, whatever the block size of the filesystem.
     let numbers = Stat { size: stat.stx_size, allocated: stat.stx_blocks * 512 };
     if stat.stx_nlink == 0 {
-        Found::Nameless { stat: numbers, path }
+        Found::Unlinked { stat: numbers, path }
     } else {
         Found::Named { stat: numbers, path }
     }
