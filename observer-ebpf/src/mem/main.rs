@@ -335,7 +335,7 @@ fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64
         if mm.is_null() {
             return 0;
         }
-        unsettled(meta, task);
+        remainders(meta, task);
         let leader = pointer(task, &TASK_LEADER);
         if leader != task && !pointer(leader, &TASK_MM).is_null() {
             return 0;
@@ -365,7 +365,7 @@ fn process(ctx: *mut iterator::Task, counters: impl Fn(*const u8) -> Option<[i64
 /// Before 6.2 each thread passes its changes of the counters on after 64 page faults (34e55232e59f, "mm: avoid false
 /// sharing of mm_counter"): the changes that it still has are a record of their own.
 #[inline(always)]
-unsafe fn unsettled(meta: *mut iterator::Meta, task: *const u8) {
+unsafe fn remainders(meta: *mut iterator::Meta, task: *const u8) {
     if !exists(&TASK_RSS) {
         return;
     }

@@ -144,8 +144,8 @@ pub fn share(fraction: f64) -> String {
 pub fn count(number: u64) -> String {
     let plain = number.to_string();
     let mut grouped = String::with_capacity(plain.len() + plain.len() / 3);
-    for (place, digit) in plain.chars().enumerate() {
-        if place > 0 && (plain.len() - place).is_multiple_of(3) {
+    for (written, digit) in plain.chars().enumerate() {
+        if written > 0 && (plain.len() - written).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

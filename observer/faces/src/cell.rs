@@ -103,8 +103,8 @@ fn sparkline(values: &[f64]) -> String {
             if range == 0.0 {
                 return LEVELS[0];
             }
-            let place = ((value - middle) / range + 0.5) * LEVELS.len() as f64;
-            LEVELS[(place.max(0.0) as usize).min(LEVELS.len() - 1)]
+            let level = ((value - middle) / range + 0.5) * LEVELS.len() as f64;
+            LEVELS[(level.max(0.0) as usize).min(LEVELS.len() - 1)]
         })
         .collect()
 }

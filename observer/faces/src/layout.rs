@@ -30,10 +30,10 @@ pub(super) fn fit(needs: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usiz
     // First, the least important columns are removed while the others would be unreadable…
     while total(shown.iter().map(|(at, _)| least(&needs[*at], READABLE))) > width {
         let leaving = shown.iter().enumerate().filter(|(_, (at, _))| needs[*at].importance > 0);
-        let Some((place, _)) = leaving.max_by_key(|(_, (at, _))| needs[*at].importance) else {
+        let Some((index, _)) = leaving.max_by_key(|(_, (at, _))| needs[*at].importance) else {
             break;
         };
-        shown.remove(place);
+        shown.remove(index);
     }
     // …then text is cut, always the widest, the last of equal ones; first down to a readable width.
     for floor in [READABLE, HINT] {

@@ -27,7 +27,7 @@ pub fn stalls(pressure: &str) -> Option<PressureTotals> {
 }
 
 /// The control group that memory is charged to, from the lines of `/proc/PID/cgroup`.
-pub fn place(lines: &[u8]) -> Option<Vec<u8>> {
+pub fn memory_group(lines: &[u8]) -> Option<Vec<u8>> {
     let mut unified = None;
     for line in lines.split(|byte| *byte == b'\n') {
         let mut parts = line.splitn(3, |byte| *byte == b':');

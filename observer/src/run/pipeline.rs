@@ -101,9 +101,9 @@ impl Pipeline {
             (Some(output), None) => output.rows_that_fit(),
             _ => None,
         };
-        for (place, engine) in self.engines.iter().enumerate() {
+        for (index, engine) in self.engines.iter().enumerate() {
             // An engine that is not shown is kept up to date, but its rows need no host queries.
-            let hidden = self.recorder.is_none() && self.shown != Shown::Engine(place);
+            let hidden = self.recorder.is_none() && self.shown != Shown::Engine(index);
             let rows = if hidden { Some(0) } else { rows };
             queries.extend(engine.queries(now, rows).map_err(unshapable)?);
         }
@@ -118,8 +118,8 @@ impl Pipeline {
         self.find_problems(now);
         let report = match self.shown {
             Shown::Overview => self.overview_report(now),
-            Shown::Engine(place) => {
-                let report = self.engines.get(place).map(|engine| engine.report(now, rows));
+            Shown::Engine(index) => {
+                let report = self.engines.get(index).map(|engine| engine.report(now, rows));
                 report.transpose().map_err(unshapable)?.flatten()
             }
         };
@@ -184,7 +184,7 @@ impl Pipeline {
         let mut checked = request.clone();
         checked.records = false;
         domains::engine(checked).check().map_err(unshapable)?;
-        let request = match known.and_then(|place| self.engines.get_mut(place)) {
+        let request = match known.and_then(|index| self.engines.get_mut(index)) {
             Some(engine) => engine.change(request),
             None => Some(request),
         };
@@ -194,7 +194,7 @@ impl Pipeline {
             session.for_each(|session| engine.apply(&session));
             values.for_each(|value| engine.apply(&value));
             match known {
-                Some(place) => self.engines[place] = engine,
+                Some(index) => self.engines[index] = engine,
                 None => self.engines.push(engine),
             }
         }
@@ -309,8 +309,8 @@ impl Extend<Fact> for Pipeline {
 /// The first engine of each domain: another one has the same facts.
 fn one_of_each_domain(engines: &[Engine]) -> impl Iterator<Item = &Engine> {
     let name = |engine: &Engine| domains::of(engine.view()).declaration().name;
-    let is_first = move |(place, engine): &(usize, &Engine)| {
-        engines[..*place].iter().all(|earlier| name(earlier) != name(engine))
+    let is_first = move |(index, engine): &(usize, &Engine)| {
+        engines[..*index].iter().all(|earlier| name(earlier) != name(engine))
     };
     engines.iter().enumerate().filter(is_first).map(|(_, engine)| engine)
 }

@@ -155,11 +155,11 @@ impl Processes {
                 process.kernel_thread = *kernel_thread;
             }
             ProcessFact::Named { exe, cgroup, cmdline, .. } => {
-                let place = cgroup.as_deref().map(unit::place).unwrap_or_default();
+                let membership = cgroup.as_deref().map(unit::membership).unwrap_or_default();
                 process.names = NamesState::Read(Box::new(ReadNames {
                     exe: exe.clone(),
-                    unit: place.unit,
-                    container: place.container,
+                    unit: membership.unit,
+                    container: membership.container,
                     cgroup: cgroup.clone(),
                     cmdline: cmdline.clone(),
                 }));

@@ -7,7 +7,7 @@
 
 /// The unit and the container of a process. Bytes as the kernel gave them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Placement {
+pub struct Membership {
     /// The innermost systemd unit that is no slice, as `systemctl` names it: a `\x2d` in it is part of the name.
     pub unit: Option<Vec<u8>>,
     /// The innermost container: its full id where the engine gives ids, else its name.
@@ -22,10 +22,10 @@ const WATCHERS: &[&[u8]] = &[b"crio-conmon-", b"libpod-conmon-"];
 
 /// The unit and the container in the cgroup path `cgroup`. The path may end in ` (deleted)`: the cgroup was removed
 /// while one of its processes was still ending.
-pub fn place(cgroup: &[u8]) -> Placement {
+pub fn membership(cgroup: &[u8]) -> Membership {
     let path = cgroup.strip_suffix(b" (deleted)").unwrap_or(cgroup);
     let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
-    Placement {
+    Membership {
         unit: parts.iter().rev().find_map(|part| unit(part)).map(<[u8]>::to_vec),
         container: (0..parts.len()).rev().find_map(|depth| container(&parts[..depth], parts[depth])),
     }
@@ -215,8 +215,8 @@ mod tests {
     fn real_paths_have_their_unit_and_container() {
         let full = |text: &str| text.replace("ID", ID).replace("OTHER", OTHER).into_bytes();
         for (path, unit, container) in PATHS {
-            let expected = Placement { unit: unit.map(full), container: container.map(full) };
-            assert_eq!(place(&full(path)), expected, "{path}");
+            let expected = Membership { unit: unit.map(full), container: container.map(full) };
+            assert_eq!(membership(&full(path)), expected, "{path}");
         }
     }
 
@@ -225,13 +225,13 @@ mod tests {
         for path in
             [format!("/docker/{}", &ID[1..]), format!("/a/x{ID}"), format!("/a/{}", ID.to_uppercase())]
         {
-            assert_eq!(place(path.as_bytes()).container, None, "{path}");
+            assert_eq!(membership(path.as_bytes()).container, None, "{path}");
         }
     }
 
     #[test]
     fn raw_bytes_are_kept_and_damaged_escapes_stay() {
-        assert_eq!(place(b"/system.slice/\xff.service").unit.unwrap(), b"\xff.service");
+        assert_eq!(membership(b"/system.slice/\xff.service").unit.unwrap(), b"\xff.service");
         assert_eq!(unescaped(b"a\\x2"), b"a\\x2");
         assert_eq!(unescaped(b"a\\xzz\\x2d-\\"), b"a\\xzz--\\");
     }

@@ -110,8 +110,8 @@ mod tests {
     }
 
     fn cell(name: &str, processes: &Processes, request: &Request) -> Value {
-        let place = columns(request).iter().position(|column| column.name == name).unwrap();
-        cells(ID, processes, request)[place].clone()
+        let index = columns(request).iter().position(|column| column.name == name).unwrap();
+        cells(ID, processes, request)[index].clone()
     }
 
     #[test]

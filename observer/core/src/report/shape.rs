@@ -62,9 +62,9 @@ pub fn shape(report: &mut Report, request: &Request, processes: &Processes) -> R
         None => 0,
         Some(sort) => has(sort).ok_or_else(|| unknown(report, sort))?,
     };
-    for (place, table) in report.tables.iter_mut().enumerate() {
-        let sort = request.sort.as_ref().filter(|_| place == sorted);
-        let is_cut = place == 0 || place == sorted || table.of_processes;
+    for (index, table) in report.tables.iter_mut().enumerate() {
+        let sort = request.sort.as_ref().filter(|_| index == sorted);
+        let is_cut = index == 0 || index == sorted || table.of_processes;
         order::arrange_table(table, sort, request.top.filter(|_| is_cut));
         table.sum_hidden();
     }

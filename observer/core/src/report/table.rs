@@ -88,7 +88,7 @@ impl Table {
         }
     }
 
-    /// The place of the column called `name`.
+    /// The index of the column called `name`.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }

@@ -60,7 +60,7 @@ impl Spaces {
         let mut before = std::mem::take(&mut filesystem.limits);
         filesystem.limits.extend(limits.iter().map(|limit| {
             let is_same = |known: &Limited| known.limit.kind == limit.kind && known.limit.of == limit.of;
-            let known = before.iter().position(is_same).map(|place| before.swap_remove(place).rest);
+            let known = before.iter().position(is_same).map(|index| before.swap_remove(index).rest);
             Limited { limit: limit.clone(), rest: known.unwrap_or_else(|| Window::new(window)) }
         }));
     }

@@ -36,7 +36,7 @@ pub struct MemDecoder {
 pub struct LeftToProc {
     /// Per-thread remainders of the kernel's counters, in bytes: file, anonymous, swap, shared. The values in `/proc`
     /// lack them.
-    pub unsettled: HashMap<TaskId, [i64; 4]>,
+    pub remainders: HashMap<TaskId, [i64; 4]>,
     /// Processes that the scan found without being able to read their counters, and the bytes of their page tables.
     pub uncounted: Vec<(TaskId, u64)>,
 }
@@ -65,7 +65,7 @@ impl MemDecoder {
         for record in bytes::records::<MemTaskRecord>(program, bytes)? {
             // A process with memory has address space. A record without address space holds the remainders of a thread.
             if record.total_vm == 0 {
-                let kept = self.left.unsettled.entry(record.task.id).or_default();
+                let kept = self.left.remainders.entry(record.task.id).or_default();
                 for (sum, pages) in kept.iter_mut().zip(record.rss) {
                     *sum = sum.saturating_add(pages.saturating_mul(self.page_size));
                 }
@@ -328,7 +328,7 @@ mod tests {
         let bytes = scan.concat();
         let mut out = Decoded::default();
         MemDecoder::new(4096).scan(names::TASK, &bytes, &mut out).expect("whole records");
-        assert_eq!(left(&mut out).unsettled, [(ID, [4_096, -4_096, 0, 4_096])].into());
+        assert_eq!(left(&mut out).remainders, [(ID, [4_096, -4_096, 0, 4_096])].into());
         assert_eq!(out.facts.len(), 2, "one process, met and counted");
     }
 

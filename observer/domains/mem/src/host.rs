@@ -27,7 +27,7 @@ use observer_core::{
     queries::HostQueries,
 };
 use observer_host::{
-    cgroup::{Mounts, place, stalls},
+    cgroup::{Mounts, memory_group, stalls},
     process::Clock,
     text::Text,
 };
@@ -51,7 +51,7 @@ pub(crate) struct MemReader {
     root: PathBuf,
     clock: Clock,
     /// Per-thread remainders of the kernel's counters, by the last scan, in bytes.
-    unsettled: HashMap<TaskId, [i64; 4]>,
+    remainders: HashMap<TaskId, [i64; 4]>,
     objects: Objects,
     /// Slab caches, and whether the kernel shrinks them when memory is needed.
     reclaimable: HashMap<Vec<u8>, bool>,
@@ -63,7 +63,7 @@ impl MemReader {
         Self {
             root: root.to_owned(),
             clock: Clock::of(root),
-            unsettled: HashMap::new(),
+            remainders: HashMap::new(),
             objects: Objects::default(),
             reclaimable: HashMap::new(),
             rollups: Rollups::default(),
@@ -82,8 +82,8 @@ impl ReadHost for MemReader {
         let facts = &mut decoded.facts;
         if let Ok(left) = left.downcast::<LeftToProc>() {
             count(&self.root, self.clock, &left.uncounted, facts);
-            self.unsettled = left.unsettled;
-            settle(&self.unsettled, facts);
+            self.remainders = left.remainders;
+            add_remainders(&self.remainders, facts);
         }
     }
 
@@ -93,7 +93,7 @@ impl ReadHost for MemReader {
         answer(&self.root, self.clock, queries, out);
         self.reclaimable_slabs(before, out);
         self.rollups.answer(&self.root, self.clock, &queries.details, out);
-        settle(&self.unsettled, &mut out[before..]);
+        add_remainders(&self.remainders, &mut out[before..]);
     }
 }
 
@@ -215,7 +215,7 @@ fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
         let folder = root.join("proc").join(id.pid().to_string());
         let Some((memory, status)) = counters(&mut text, &folder) else { continue };
         // A process without a hierarchy that can limit memory is in the root of one.
-        let place = text.of(&folder.join("cgroup")).map(|lines| place(lines).unwrap_or(b"/".to_vec()));
+        let group = text.of(&folder.join("cgroup")).map(|lines| memory_group(lines).unwrap_or(b"/".to_vec()));
         // The identity is checked last, so that it also covers the values read before.
         if !clock.is(&folder, *id) {
             continue;
@@ -224,7 +224,7 @@ fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
         if wants.details.contains(id) || (status.hugetlb, status.pinned, status.locked) != (0, 0, 0) {
             out.push(Fact::Mem(MemFact::Status { id: *id, status }));
         }
-        if let Some(cgroup) = place {
+        if let Some(cgroup) = group {
             groups.insert(cgroup.clone());
             out.push(Fact::Mem(MemFact::Place { id: *id, cgroup }));
         }
@@ -245,15 +245,15 @@ fn answer(root: &Path, clock: Clock, wants: &MemQueries, out: &mut Vec<Fact>) {
 }
 
 /// Adds the per-thread remainders to the kernel's values of the processes.
-fn settle(unsettled: &HashMap<TaskId, [i64; 4]>, facts: &mut [Fact]) {
-    if unsettled.is_empty() {
+fn add_remainders(remainders: &HashMap<TaskId, [i64; 4]>, facts: &mut [Fact]) {
+    if remainders.is_empty() {
         return;
     }
     for fact in facts {
         let Fact::Mem(MemFact::Counters { id, memory, .. } | MemFact::Exact { id, memory }) = fact else {
             continue;
         };
-        let Some([file, anon, swap, shmem]) = unsettled.get(id) else { continue };
+        let Some([file, anon, swap, shmem]) = remainders.get(id) else { continue };
         memory.file = memory.file.saturating_add(*file);
         memory.anon = memory.anon.saturating_add(*anon);
         memory.swap = memory.swap.saturating_add(*swap);
@@ -447,7 +447,7 @@ mod tests {
     fn what_threads_keep_is_added_to_what_the_kernel_says() {
         let memory = Memory { file: 8, anon: 12, swap: 16, shmem: 4, virt: 100 };
         let mut facts = [Fact::Mem(MemFact::Exact { id: ID, memory })];
-        settle(&[(ID, [1, -2, 0, 3])].into(), &mut facts);
+        add_remainders(&[(ID, [1, -2, 0, 3])].into(), &mut facts);
         let memory = Memory { file: 9, anon: 10, swap: 16, shmem: 7, virt: 100 };
         assert_eq!(facts, [Fact::Mem(MemFact::Exact { id: ID, memory })]);
     }

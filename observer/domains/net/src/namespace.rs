@@ -34,7 +34,7 @@ impl Namespaces {
 
     /// The control group of the oldest process in the namespace.
     pub fn answer(&mut self, netns: u32, cgroup: Option<&[u8]>) {
-        let container = cgroup.and_then(|cgroup| unit::place(cgroup).container);
+        let container = cgroup.and_then(|cgroup| unit::membership(cgroup).container);
         self.known.insert(netns, Namespace { answered: true, container });
     }
 

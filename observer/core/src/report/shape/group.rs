@@ -39,13 +39,13 @@ pub fn group(table: &mut Table, by: GroupBy, names: &Processes) {
     let was_known: Vec<bool> = known(table);
 
     let mut groups: Vec<(Option<String>, Vec<Row>)> = Vec::new();
-    let mut places: HashMap<Option<String>, usize> = HashMap::new();
+    let mut indexes: HashMap<Option<String>, usize> = HashMap::new();
     for (row, key) in table.rows.drain(..).zip(keys) {
-        let place = *places.entry(key.clone()).or_insert_with(|| {
+        let index = *indexes.entry(key.clone()).or_insert_with(|| {
             groups.push((key, Vec::new()));
             groups.len() - 1
         });
-        groups[place].1.push(row);
+        groups[index].1.push(row);
     }
     let mut merged: Vec<(Option<String>, usize, Row)> = groups
         .into_iter()
@@ -122,8 +122,8 @@ fn key(table: &Table, row: &Row, by: GroupBy, names: &Processes) -> Option<Strin
     };
     let all: BTreeSet<Option<String>> = row.processes.iter().map(name).collect();
     if all.iter().all(Option::is_none) {
-        let place = table.columns.iter().position(|column| column.key == Some(by))?;
-        return if let Value::Text(key) = row.cell(place) { Some(key.clone()) } else { None };
+        let index = table.columns.iter().position(|column| column.key == Some(by))?;
+        return if let Value::Text(key) = row.cell(index) { Some(key.clone()) } else { None };
     }
     let all: Vec<&str> = all.iter().map(|name| name.as_deref().unwrap_or(NOTHING)).collect();
     Some(all.join(", "))

@@ -57,7 +57,7 @@ pub fn arrange<C: Candidate, K: Ord>(
         Some((columns.iter().position(|column| column.name == sort.column)?, sort.ascending))
     });
     let mut ranks: Vec<(K, usize)> =
-        candidates.iter().enumerate().map(|(place, candidate)| (rank(candidate), place)).collect();
+        candidates.iter().enumerate().map(|(index, candidate)| (rank(candidate), index)).collect();
     if sorted.is_some() || shown == ranks.len() {
         ranks.sort_unstable();
     } else {
@@ -65,7 +65,7 @@ pub fn arrange<C: Candidate, K: Ord>(
         ranks.select_nth_unstable(shown);
         ranks[..shown].sort_unstable();
     }
-    let mut order: Vec<usize> = ranks.into_iter().map(|(_, place)| place).collect();
+    let mut order: Vec<usize> = ranks.into_iter().map(|(_, index)| index).collect();
     if let Some((at, ascending)) = sorted {
         let cells: Vec<Cow<'_, Value>> = candidates.iter().map(|candidate| candidate.cell(at)).collect();
         let keys: Vec<Option<Key<'_>>> = cells.iter().map(|cell| key(cell)).collect();
@@ -73,7 +73,7 @@ pub fn arrange<C: Candidate, K: Ord>(
     }
     let hidden = hide(columns, &candidates, &order[shown..]);
     let mut candidates: Vec<Option<C>> = candidates.into_iter().map(Some).collect();
-    let rows = order[..shown].iter().filter_map(|place| candidates[*place].take()).map(C::into_row);
+    let rows = order[..shown].iter().filter_map(|index| candidates[*index].take()).map(C::into_row);
     (rows.collect(), hidden)
 }
 
@@ -108,8 +108,8 @@ fn hide<C: Candidate>(columns: &[Column], candidates: &[C], hidden: &[usize]) ->
     }
     let summed = columns.iter().enumerate().filter(|(_, column)| column.is_summed());
     let sums = summed.filter_map(|(at, column)| {
-        let parts = hidden.iter().filter_map(|place| {
-            let (candidate, cell) = (&candidates[*place], candidates[*place].cell(at));
+        let parts = hidden.iter().filter_map(|index| {
+            let (candidate, cell) = (&candidates[*index], candidates[*index].cell(at));
             is_part_of_sum(candidate.ended(), &cell).then(|| cell.number())
         });
         Some((column.name, parts.sum::<Option<f64>>()?))

@@ -40,12 +40,12 @@ impl<'a> Selection<'a> {
             return true;
         }
         // A process in no container can hold a socket that is in the network namespace of one.
-        let Some(place) = self.container.filter(|_| container.is_some()) else { return false };
+        let Some(index) = self.container.filter(|_| container.is_some()) else { return false };
         let is_outside = processes.iter().all(|id| known.container(*id).is_none());
         is_outside
             && processes.iter().any(own)
             && matches(container.as_ref(), || {
-                if let Value::Text(name) = cell(place) { Some(name) } else { None }
+                if let Value::Text(name) = cell(index) { Some(name) } else { None }
             })
     }
 }

@@ -34,12 +34,12 @@ fn holds(id: TaskId, file: &HeldFile, state: &DiskState, context: &Context<'_>) 
     ];
     let holds = holds.into_iter().filter_map(|(how, fds)| Some((how, fds?)));
     let written = file.written(id, state.growth_by_event);
-    let object = |(place, (how, fds)): (usize, (&'static str, Vec<u32>))| {
+    let object = |(index, (how, fds)): (usize, (&'static str, Vec<u32>))| {
         let Value::Object(fields) = process::object(id, context.processes, context.request) else {
             return Value::Missing;
         };
         // A process with two kinds of hold has its written bytes only once, so that the sum over holders is right.
-        let written = if place == 0 { Value::unsigned(written) } else { Value::Missing };
+        let written = if index == 0 { Value::unsigned(written) } else { Value::Missing };
         hold(fields, how, &fds, written, how == "fd" && reclaim::appends(holder))
     };
     holds.enumerate().map(object).collect()

@@ -89,9 +89,9 @@ impl DiskState {
 
     /// Notes which files were queried: no fact since the query has changed the order.
     pub(super) fn note_queries(&mut self, moment: Timestamp) {
-        for (place, inode) in self.in_turn().into_iter().enumerate() {
+        for (index, inode) in self.in_turn().into_iter().enumerate() {
             let Some(file) = self.growth.files.get_mut(&inode) else { continue };
-            if place < FILES_A_REPORT {
+            if index < FILES_A_REPORT {
                 file.queried(moment.boot);
             } else if file.has_news() {
                 self.late.insert(inode.dev, moment.boot);

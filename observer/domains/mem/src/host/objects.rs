@@ -21,7 +21,7 @@ use observer_core::facts::{
     Fact,
     mem::{MemFact, MemoryObject, ObjectId, ObjectKind},
 };
-use observer_host::{cgroup::place, mounts::Mounts, text::Text};
+use observer_host::{cgroup::memory_group, mounts::Mounts, text::Text};
 
 /// A scan is due if shared memory has changed by this many bytes since the last scan.
 const SHARED_STEP: u64 = 1 << 20;
@@ -314,7 +314,7 @@ fn of_processes(
     for object in found.values_mut() {
         let pid = object.holder.as_ref().or(object.writer.as_ref()).map(|process| process.pid);
         let group = pid.and_then(|pid| fs::read(root.join(format!("proc/{pid}/cgroup"))).ok());
-        object.cgroup = group.and_then(|lines| place(&lines));
+        object.cgroup = group.and_then(|lines| memory_group(&lines));
     }
 }
 
