@@ -1,7 +1,19 @@
 //! Shows reports to humans, and writes them for scripts.
 //!
-//! Depends on nothing but the report: JSON has all of it, tables as much as the width
-//! allows. Strings in a report are printable already; they are not escaped again here.
+//! Depends on nothing but the report. JSON contains all of it, a table as much as the width of the terminal allows.
+//! Strings in a report are printable already; they are not escaped again here.
+//!
+//! ```
+//! use observer_core::report::{Column, Report, Row, Table, Unit, Value};
+//!
+//! /// Writes one line of JSON with this table in it.
+//! fn write(report: Report, size: u64) -> std::io::Result<()> {
+//!     let columns = vec![Column::label("name"), Column::gauge("size", Unit::Bytes).shown("SIZE", 0)];
+//!     let cells = vec![Value::Text("a.log".to_owned()), Value::Unsigned(size)];
+//!     let tables = vec![Table::new("rows", columns, vec![Row { cells, ..Row::default() }])];
+//!     observer_faces::json().write(&Report { tables, ..report })
+//! }
+//! ```
 
 #![allow(
     clippy::disallowed_macros,
@@ -44,7 +56,7 @@ pub trait Output {
     fn write(&mut self, report: &Report) -> io::Result<()>;
 
     /// Whether the first report, with rates still unknown, is shown at once.
-    fn shows_base_line(&self) -> bool {
+    fn shows_baseline(&self) -> bool {
         false
     }
 

@@ -69,7 +69,7 @@ impl<W: Write> Output for Screen<W> {
         self.out.flush()
     }
 
-    fn shows_base_line(&self) -> bool {
+    fn shows_baseline(&self) -> bool {
         true
     }
 

@@ -1,6 +1,16 @@
 //! What user space itself can read of the machine and several domains need: `/proc`, mounts, control groups, the
 //! names of processes. Every reader takes the root of the file system as an argument, so that a test can use a
 //! made-up one.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use observer_host::mounts::Mounts;
+//!
+//! let mounts = Mounts::of(Path::new("/proc/self")).expect("a process can read its own mounts");
+//! let mount = mounts.at(b"/proc/self").expect("/proc is mounted");
+//! assert_eq!(mount.fs, b"proc");
+//! ```
 
 #![allow(
     clippy::disallowed_macros,

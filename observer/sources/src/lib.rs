@@ -1,4 +1,19 @@
-//! Where facts come from: the live kernel, or a recording.
+//! Where facts come from: the live kernel ([`live`]), or a recording ([`replay`]). Writes recordings ([`record`]).
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use observer_core::facts::StreamItem;
+//! use observer_sources::replay::Replay;
+//!
+//! for item in Replay::open(Path::new("night.obs"))? {
+//!     match item? {
+//!         StreamItem::Fact(fact) => println!("{fact:?}"),
+//!         StreamItem::Tick(now) => println!("{} s after boot: a report is due", now.boot / 1_000_000_000),
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![allow(
     clippy::disallowed_macros,

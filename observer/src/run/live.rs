@@ -87,7 +87,7 @@ async fn until_enough(
     let end = timing.duration.map(|duration| began + duration);
     // A terminal shows the baseline at once; a script has time until its first report.
     let mut queries = HostQueries::default();
-    queries.thorough = !pipeline.shows_base_line();
+    queries.thorough = !pipeline.shows_baseline();
     report(live, &mut queries, pipeline)?;
     allocation::from_now_on();
     // The start is not part of the budget, because it happens once.

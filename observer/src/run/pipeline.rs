@@ -112,7 +112,7 @@ impl Pipeline {
 
     fn report(&mut self, now: Timestamp) -> Result<(), Error> {
         // The first report is the baseline, without rates. A terminal shows it at once, a script never gets it.
-        let shown = self.due > 0 || self.shows_base_line();
+        let shown = self.due > 0 || self.shows_baseline();
         self.due += 1;
         let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
         self.find_problems(now);
@@ -204,8 +204,8 @@ impl Pipeline {
 
     /// Whether the baseline is shown.
     #[must_use]
-    pub fn shows_base_line(&self) -> bool {
-        self.output.as_ref().is_some_and(|output| output.shows_base_line())
+    pub fn shows_baseline(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| output.shows_baseline())
     }
 
     /// Draws the last report again, because the size of the terminal has changed.
