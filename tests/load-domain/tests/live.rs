@@ -156,7 +156,7 @@ fn a_busy_process_has_the_processor_time_that_the_kernel_says() {
     assert_eq!(shares[3], Some(0.0), "a process that is stopped does not run");
     assert!(ran.is_sorted(), "{ran:?}");
 
-    // The first report of a recording is the base line.
+    // The first report of a recording is the baseline.
     let again = replayed(&recording, &Load, LOAD);
     assert_eq!(numbers(&again[1..], pid, "cpu_time"), ran);
     assert_eq!(numbers(&again[1..], pid, "cpu"), shares);

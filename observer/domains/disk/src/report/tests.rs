@@ -197,7 +197,7 @@ fn a_holder_wrote_no_more_than_the_file_has_grown() {
     fixture.file(LOG, 2 * MIB, 0, EXT4);
     fixture.hold(LOG, LEGACY, true);
     let written = |report: &Report| field(&holders(report, 0)[0], "written");
-    assert_eq!(written(&fixture.due()), Value::Unsigned(0), "what was before the base line is not growth");
+    assert_eq!(written(&fixture.due()), Value::Unsigned(0), "growth before the baseline does not count");
     fixture.take(DiskFact::Writers { inode: LOG, written: vec![(LEGACY, 5 * MIB)] });
     fixture.file(LOG, 5 * MIB, 0, EXT4);
     let report = fixture.due();
