@@ -24,7 +24,7 @@ pub const OVERVIEW: View = View {
 /// The key of the table of problems.
 const PROBLEMS: &str = "problems";
 
-/// Beyond this many seconds (30 days), the time until something is full says nothing about today.
+/// A longer time until something is full (30 days, in seconds) is not shown.
 const FAR: f64 = 30.0 * 86_400.0;
 
 /// The problems of a machine, and what it needs to say that there are none.

@@ -19,9 +19,9 @@ pub mod tracker;
 pub struct ProblemKind {
     /// Its name in JSON: docs/problems.md has a row for each.
     pub name: &'static str,
-    /// Seconds for which its condition must hold before it is a problem, or becomes a more urgent one.
+    /// Seconds for which its condition must hold before it is a problem, or before its severity rises.
     pub confirm: u64,
-    /// Seconds without its condition after which it is over, or becomes a less urgent one.
+    /// Seconds without its condition after which it is over, or after which its severity falls.
     pub linger: u64,
 }
 
@@ -35,7 +35,7 @@ pub struct Problem {
     pub subject: Subject,
     /// The subject as members of a JSON object, without its type.
     pub about: Vec<(&'static str, Value)>,
-    /// The processes that cause it, the first one most.
+    /// The processes that cause it, the main one first.
     pub processes: Vec<TaskId>,
     /// The same processes as JSON objects.
     pub causes: Vec<Value>,
@@ -43,7 +43,7 @@ pub struct Problem {
     pub text: String,
     /// The measurements that support it. Printable.
     pub evidence: String,
-    /// Since when its condition holds, in nanoseconds of the boot clock.
+    /// When its condition began to hold, in nanoseconds of the boot clock.
     pub since: u64,
     /// When harm is expected; `None` if harm has begun, or no time can be given.
     pub harm_in: Option<Harm>,
@@ -63,12 +63,12 @@ pub struct Harm {
 }
 
 impl Problem {
-    /// The order of urgency: by severity, then by the time until harm, then those that last longest. Problems that are
-    /// equally urgent keep one order in every report.
+    /// The order of urgency: by severity, then by the time until harm, then by duration, the longest first. Equally
+    /// urgent problems keep one order in every report.
     pub fn by_urgency(&self, other: &Self) -> Ordering {
         let harm = |problem: &Self| match problem.harm_in {
             Some(harm) => harm.expected,
-            // Harm that has begun comes first; what has no time comes last.
+            // Harm that has begun comes first, harm without a known time last.
             None if problem.severity == Severity::Now => 0.0,
             None => f64::INFINITY,
         };

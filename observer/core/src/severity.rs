@@ -1,6 +1,6 @@
 //! How urgent a finding is: shared by problems and notes, so that both sort alike.
 
-/// From the most urgent to what is only worth knowing.
+/// From the most urgent to mere information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Harm has begun, or is minutes away.

@@ -13,8 +13,8 @@ pub type Comm = SmallVec<[u8; COMM_LEN]>;
 /// A fact about the identity of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProcessFact {
-    /// The kernel side has reported it: known even if it ends at once. A later one with another `comm` follows an
-    /// exec.
+    /// The kernel side has reported the process, which may have ended since. After an exec there is another one, with
+    /// the new `comm`.
     Met { id: TaskId, comm: Comm, uid: u32, kernel_thread: bool },
     /// Its names, read from `/proc` while it lived.
     Named {
@@ -56,8 +56,8 @@ impl ProcessFact {
         }
     }
 
-    /// The slot with a last value that no longer counts after this fact, so that an equal value that follows is new
-    /// again: after an exec, names are read again and may be the same.
+    /// The slot whose last value this fact invalidates. A later value counts as new even if it equals the invalid one:
+    /// after an exec, names are read again, and may be the same.
     pub(super) const fn outdates(&self) -> Option<ProcessSlot> {
         match self {
             Self::Met { id, .. } => Some(ProcessSlot::Named(*id)),

@@ -12,14 +12,15 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
     pub kind: &'static ProblemKind,
-    /// Whether it is clear enough to begin a problem. If not, it only continues one that exists: so a value near its
-    /// threshold does not come and go.
+    /// Whether it is clear enough to begin a problem. Otherwise it only continues an existing one, so that a value near
+    /// its threshold does not cause a problem again and again.
     pub begins: bool,
-    /// What the problem would be. `since` is when the condition is known to hold, or the time of this report.
+    /// The problem that it would be. `since` is the time from which the condition is known to hold, at the latest the
+    /// time of this report.
     pub problem: Problem,
 }
 
-/// What the overview needs of a domain for one report.
+/// What the overview needs from a domain for one report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outlook {
     pub conditions: Vec<Condition>,
@@ -109,7 +110,7 @@ impl Condition {
         self
     }
 
-    /// The same, caused by these processes, the first one most.
+    /// The same, caused by these processes, the main one first.
     #[must_use]
     pub fn by(mut self, processes: impl IntoIterator<Item = TaskId>, context: &Context<'_>) -> Self {
         self.problem.processes.extend(processes);

@@ -1,8 +1,8 @@
 //! From the conditions of each report to problems that begin and end without flapping.
 //!
 //! A condition must hold for the confirmation time of its kind before it is a problem, and must be absent for its
-//! lingering time before the problem is over. Both also apply to a change of severity. What holds when observation
-//! begins is shown at once, because it may have held for long; until it is confirmed it is no more urgent than `watch`.
+//! lingering time before the problem is over. Both also apply to a change of severity. A condition
+//! that holds when observation begins may be old, so it is shown at once. Its severity is `watch` until confirmed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use crate::{report::Subject, severity::Severity};
 /// Nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
-/// Conditions count as there from the beginning if they hold within this time of the first report, in nanoseconds:
-/// rates are known one report later than levels.
+/// Nanoseconds after the first report. A condition that holds by then counts as old: rates are known one report later
+/// than levels.
 const BEGINNING: u64 = 2 * SECOND;
 
-/// Reports come a little early or late: this many nanoseconds are not missing from a confirmation time.
+/// Tolerance of a confirmation time, nanoseconds: reports come a little early or late.
 const EARLY: u64 = SECOND / 10;
 
 /// Two conditions are one problem if they have the same kind and the same subject.
@@ -37,12 +37,12 @@ struct Tracked {
     /// Confirmation and lingering time, nanoseconds.
     confirm: u64,
     linger: u64,
-    /// When the condition was first found, in a row.
+    /// When the condition was found first, without a gap since.
     found: u64,
     /// When it was last found.
     seen: u64,
     is_shown: bool,
-    /// The severity in the last report, and since when it differs in that direction from the one that is shown.
+    /// The severity in the last report, and the time from which it has differed in this direction from the shown one.
     differs: Option<(Severity, u64)>,
 }
 

@@ -58,8 +58,8 @@ impl MemoryObjects {
         self.known.values()
     }
 
-    /// The largest object of shared memory that is charged to the control group `group`. If there is none, the object of
-    /// no known group that has grown most.
+    /// The largest object of shared memory that is charged to the control group `group`. If there is none, the
+    /// object without a known group that has grown most.
     pub(super) fn of_group(&self, group: &[u8]) -> Option<&MemoryObject> {
         use ObjectKind::{Memfd, SharedMapping, SysV, TmpfsFile};
         let now = self.sampled.unwrap_or(0);

@@ -29,10 +29,10 @@ pub const KINDS: &[&ProblemKind] = &[
     &kernel_memory::KIND,
 ];
 
-/// The most conditions of one kind, where there may be very many things.
+/// The most conditions of one kind, for kinds with possibly very many subjects.
 const FEW: usize = 5;
 
-/// Memory that leaks and is full within this many seconds (12 hours) is harm to be expected: within a shift.
+/// `Soon` for a leak that fills the memory within this many seconds (12 hours): within a shift.
 const SHIFT: f64 = 12.0 * 3600.0;
 
 /// The conditions that hold now, and how full memory is.

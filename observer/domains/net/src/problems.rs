@@ -53,8 +53,8 @@ pub(super) fn outlook(state: &NetState, context: &Context<'_>) -> Outlook {
     outlook
 }
 
-/// The severity of a table of the kernel that is filled so far, and whether it is clear: when it is full, nothing new
-/// gets in.
+/// The severity for a table of the kernel that is filled to this part, and whether it is clear. A full table takes
+/// nothing new.
 fn severity(filling: Occupancy) -> Option<(Severity, bool)> {
     let full = filling.used as f64 / filling.limit.max(1) as f64;
     let at = |slack: f64| match full + slack {

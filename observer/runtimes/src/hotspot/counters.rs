@@ -26,7 +26,7 @@ impl<'a> Counters<'a> {
     /// Finds the counters in a copy of the shared memory.
     ///
     /// # Errors
-    /// What contradicts the format.
+    /// In words, how the bytes contradict the format.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, &'static str> {
         if bytes.len() < HEADER {
             return Err("the JVM's counters are cut off");
@@ -57,7 +57,7 @@ impl<'a> Counters<'a> {
         Ok(Self(counters))
     }
 
-    /// The number with this name; a negative one is none.
+    /// The number with this name; `None` if it is negative.
     pub fn number(&self, name: &str) -> Option<u64> {
         match self.0.get(name.as_bytes())? {
             Value::Number(number) => i64::try_from(*number).is_ok().then_some(*number),

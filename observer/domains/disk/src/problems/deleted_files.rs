@@ -18,14 +18,14 @@ pub static KIND: ProblemKind = ProblemKind { name: "deleted-file", confirm: 5, l
 
 /// A file of this many bytes is worth freeing on any filesystem.
 const LARGE: u64 = 1 << 30;
-/// A file of this part of its filesystem is worth freeing, from this many bytes on.
+/// A file is worth freeing if it takes this part of its filesystem, and at least this many bytes.
 const PART: f64 = 0.05;
 const SMALL: u64 = 16 << 20;
-/// A file that grows is worth freeing from this part on.
+/// The same part for a file that grows.
 const GROWING_PART: f64 = 0.01;
-/// From this used part of its filesystem on, the space is needed.
+/// The used part of a filesystem at which its space is needed.
 const NEEDED: f64 = 0.9;
-/// A condition continues at this part of the bytes that begin it.
+/// An existing condition ends only below this part of its threshold.
 const SLACK: f64 = 0.8;
 /// The most files that are reported.
 const FEW: usize = 5;

@@ -15,28 +15,29 @@ use observer_core::{
     units,
 };
 
-/// A trend is believed for this many times as long as it was seen: a copy of a large file, or a build, is not growth
-/// that goes on for hours.
+/// A trend predicts at most this many times the time over which it was measured: a copy of a large file, or a build,
+/// does not grow for hours.
 pub const TRUSTED: f64 = 20.0;
 
-/// Full within this many seconds is harm that is minutes away.
+/// `Now` if the limit is reached within this many seconds.
 const NOW: f64 = 600.0;
-/// Full within this many seconds is harm to be expected.
+/// `Soon` if it is reached within this many seconds.
 const SOON: f64 = 3600.0;
-/// Full within this many seconds is worth a look, and harm to be expected if little is left.
+/// `Soon` if it is reached within this many seconds and little is left.
 const DAY: f64 = 86_400.0;
-/// From this used part on, a trend of minutes is urgent: an emptier filesystem has room for what a copy or a build
-/// writes.
+/// A trend of minutes has a severity only if at least this part is used: an emptier filesystem has room for a copy or a
+/// build.
 const FILLED: f64 = 0.7;
-/// From this used part on, little is left.
+/// The used part at which little is left.
 const HIGH: f64 = 0.9;
-/// From this used part on, with at most [`LITTLE`] left, a limit is near even if nothing grows.
+/// The used part at which a limit is near even if nothing grows, if at most [`LITTLE`] is left.
 const NEARLY: f64 = 0.97;
-/// Bytes. A large filesystem that is used to 98 % can be so for years.
+/// Bytes. A large filesystem can be 98 % full for years.
 const LITTLE: u64 = 2 << 30;
-/// From this used part on, hardly any write succeeds.
+/// The used part at which hardly any write succeeds.
 const REACHED: f64 = 0.9995;
-/// A condition continues at this much less, and with this much more time.
+/// An existing condition ends only at a used part that is lower by `SLACK`, and at times that are longer by the factor
+/// `SLOWER`.
 const SLACK: f64 = 0.01;
 const SLOWER: f64 = 1.5;
 
@@ -45,7 +46,7 @@ pub struct Bounded<'a> {
     pub mount: &'a Mount,
     pub filesystem: &'a Filesystem,
     pub bound: &'a Bound,
-    /// Seconds for which its course is known.
+    /// How long it has been observed, seconds.
     pub known: f64,
 }
 

@@ -14,8 +14,8 @@ use observer_core::{
 
 pub static KIND: ProblemKind = ProblemKind { name: "restarted", confirm: 5, linger: 60 };
 
-/// Starts of a program under observation, while its file is watched (a minute after its last write). The commands of a
-/// script that write to its output are started a few times as well.
+/// The number of observed starts from which a program counts, while its file is watched (a minute after its last write).
+/// A script can start a command that writes to its output a few times.
 const STARTS: u64 = 10;
 /// The most programs that are reported.
 const FEW: usize = 5;

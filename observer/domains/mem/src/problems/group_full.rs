@@ -1,7 +1,7 @@
 //! A control group is near its memory limit: the kernel then kills one of its processes, or slows them down.
 //!
-//! Page cache counts as used, and the kernel takes it back. So the memory that the group's processes hold for
-//! themselves decides. What cannot be seen: kernel memory of the group that cannot be taken back.
+//! The kernel counts page cache as used, but can take it back. The severity therefore depends also on the memory that
+//! the group's processes hold. Not visible: kernel memory of the group that cannot be taken back.
 
 use std::collections::BTreeMap;
 
@@ -22,18 +22,19 @@ use observer_core::{
 
 pub(super) static KIND: ProblemKind = ProblemKind { name: "group-full", confirm: 3, linger: 15 };
 
-/// The used part of the limit, and the part that processes hold, from which on it is as good as full, or nearly.
+/// Thresholds of each severity: the used part of the limit, and the part that processes hold. Both must be reached.
 const NOW: (f64, f64) = (0.98, 0.9);
 const SOON: (f64, f64) = (0.92, 0.8);
 const WATCH: (f64, f64) = (0.85, 0.7);
-/// With growth, the limit is reached within minutes or an hour.
+/// Thresholds for the time until the limit is reached.
 const NOW_SECONDS: f64 = 300.0;
 const SOON_SECONDS: f64 = 3600.0;
-/// A trend is believed for this many times as long as it was seen.
+/// A trend predicts at most this many times the time over which it was measured.
 const TRUSTED: f64 = 20.0;
-/// Growth is urgent only from this used part on.
+/// Growth has a severity only if at least this part of the limit is used.
 const GROWING: f64 = 0.6;
-/// A condition continues at this much less, and with this much more time.
+/// An existing condition ends only at a used part that is lower by `SLACK`, and at times that are longer by the factor
+/// `SLOWER`.
 const SLACK: f64 = 0.02;
 const SLOWER: f64 = 1.5;
 
@@ -43,7 +44,7 @@ struct LimitedGroup {
     users: Vec<User>,
     /// Bytes that its processes hold and the kernel cannot take back without swap.
     held: f64,
-    /// Seconds for which its fastest process is known.
+    /// How long its fastest process has been observed, seconds.
     known: f64,
 }
 
@@ -98,7 +99,7 @@ impl LimitedGroup {
         Self { users, held, known, limit }
     }
 
-    /// Seconds until the limit is reached, if its processes certainly grow.
+    /// Seconds until the limit is reached; `None` unless the whole interval of the rate is above zero.
     fn harm(&self) -> Option<Harm> {
         let left = self.limit.limit.saturating_sub(self.limit.usage) as f64;
         let trends = || self.users.iter().filter_map(|user| user.trend);

@@ -22,7 +22,7 @@ pub(super) static KIND: ProblemKind = ProblemKind { name: "object-grows", confir
 
 /// Growth of this many bytes in the window is a problem without the verdict of a leak.
 const LARGE: f64 = 64.0 * 1024.0 * 1024.0;
-/// A condition continues at this part of it.
+/// An existing condition ends only below this part of it.
 const SLACK: f64 = 0.5;
 
 pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Condition> {

@@ -21,7 +21,7 @@ pub(super) static KIND: ProblemKind = ProblemKind { name: "kernel-memory", confi
 /// gives back, only if it is at least this part of the machine's memory.
 const LARGE: f64 = 128.0 * 1024.0 * 1024.0;
 const CACHE: f64 = 0.1;
-/// A condition continues at this part of it.
+/// An existing condition ends only below this part of it.
 const SLACK: f64 = 0.5;
 
 pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Condition> {

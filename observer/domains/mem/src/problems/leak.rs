@@ -1,4 +1,4 @@
-//! A process leaks memory: by the verdict that its column has, with the time that is left until a limit.
+//! A process leaks memory, according to its verdict. The time that is left until a limit gives the severity.
 
 use super::{SHIFT, users::command};
 use crate::state::MemState;
@@ -15,16 +15,16 @@ use observer_core::{
 /// The verdict has its own confirmation time.
 pub(super) static KIND: ProblemKind = ProblemKind { name: "leak", confirm: 0, linger: 60 };
 
-/// A limit that is reached within this many seconds is minutes away.
+/// `Now` if a limit is reached within this many seconds.
 const MINUTES: f64 = 600.0;
 
-/// The most conditions, those of leaks first: which processes that merely grow continue a problem is not known here.
+/// The most conditions, leaks first. Which of the growing processes continue an existing problem is not known here.
 const MOST: usize = 32;
 
 pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Condition> {
     let growing = state.processes.iter().filter(|(_, process)| !process.ended).filter_map(|(id, process)| {
         let last = state.last_assessment(process)?;
-        // A leak that is told to be mere growth for a while continues.
+        // A leak continues while its verdict is `growing` for a time.
         matches!(last.verdict, Verdict::Leak | Verdict::Growing).then_some((*id, process, last))
     });
     let mut found: Vec<(f64, Condition)> = growing

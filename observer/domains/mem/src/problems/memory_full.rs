@@ -16,21 +16,21 @@ use observer_core::{
 
 pub(super) static KIND: ProblemKind = ProblemKind { name: "memory-full", confirm: 3, linger: 15 };
 
-/// The available part of memory, and bytes, below which it is as good as full, nearly full, and worth a look: a large
-/// machine runs well with a small part.
+/// Thresholds of each severity: available memory as a part of all memory, and in bytes. Both must be below, because a
+/// large machine runs well with a small part.
 const NOW: (f64, f64) = (0.02, 2.0 * GIB);
 const SOON: (f64, f64) = (0.05, 4.0 * GIB);
 const WATCH: (f64, f64) = (0.10, 8.0 * GIB);
 const GIB: f64 = 1_073_741_824.0;
-/// With growth, memory is full within minutes or an hour.
+/// Thresholds for the time until memory is full.
 const NOW_SECONDS: f64 = 300.0;
 const SOON_SECONDS: f64 = 3600.0;
-/// A trend is believed for this many times as long as it was seen.
+/// A trend predicts at most this many times the time over which it was measured.
 const TRUSTED: f64 = 20.0;
-/// Growth is urgent only from this used part on: a build on an empty machine also grows for a minute.
+/// Growth has a severity only if at least this part of memory is used: a build on an empty machine grows, too.
 const NOW_USED: f64 = 0.7;
 const SOON_USED: f64 = 0.6;
-/// A condition continues with this many times the bytes and seconds.
+/// An existing condition ends only beyond this many times its threshold.
 const SLACK: f64 = 1.25;
 
 pub(super) fn condition(state: &MemState, context: &Context<'_>) -> Option<Condition> {

@@ -13,13 +13,14 @@ use observer_core::{
 
 pub(super) static KIND: ProblemKind = ProblemKind { name: "memory-stall", confirm: 5, linger: 15 };
 
-/// Shares of the last seconds in which some task waited, and in which all did.
+/// Thresholds of each severity: the share of the last seconds in which some task waited, and in which all did. Both
+/// must be reached.
 const NOW: (f64, f64) = (0.4, 0.1);
 const SOON: (f64, f64) = (0.2, 0.03);
 const WATCH: (f64, f64) = (0.1, 0.01);
-/// A condition continues at this part of the shares.
+/// An existing condition ends only below this part of its threshold.
 const SLACK: f64 = 0.6;
-/// Nanoseconds.
+/// The time over which the shares are measured, nanoseconds.
 const LOOK_BACK: u64 = 10_000_000_000;
 
 pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Condition> {

@@ -1,4 +1,4 @@
-//! Who uses memory: the process that grows fastest, or else the one that holds most.
+//! Which process uses memory: the one that grows fastest, or else the one that holds most.
 
 use crate::{
     process::{ProcessMemory, process_bytes},
@@ -12,7 +12,7 @@ pub(super) struct User {
     pub id: TaskId,
     /// Bytes that only its exit frees.
     held: f64,
-    /// How fast it grows, if it certainly does.
+    /// Its rate of growth; `None` unless the whole interval is above zero.
     pub trend: Option<Trend>,
 }
 

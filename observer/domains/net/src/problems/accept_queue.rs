@@ -9,10 +9,10 @@ use observer_core::{
     units::counted,
 };
 
-/// One report sees a moment: a queue that is full in two was not emptied in between.
+/// A report shows one moment. A queue that is full in two reports in a row was probably not emptied in between.
 pub(super) static KIND: ProblemKind = ProblemKind { name: "accept-queue-full", confirm: 1, linger: 10 };
 
-/// The used part of the queue from which on it is nearly full, if at least this many connections wait.
+/// A queue is nearly full if this part of it is used, and at least this many connections wait.
 const NEAR: f64 = 0.8;
 const MANY: u32 = 8;
 

@@ -1,8 +1,8 @@
 //! A network interface carries nearly as much as it can, and the process with most of it.
 //!
 //! What cannot be seen: the speed of an interface that does not report one, a limit that is set elsewhere on the path
-//! (see `queue_filled`), and which interface carries which connection. The hog is the process with most traffic to
-//! other hosts.
+//! (see `queue_filled`), and which interface carries which connection. The process that is named is the one with most
+//! traffic to other hosts.
 
 use std::cmp::Reverse;
 
@@ -19,15 +19,15 @@ use observer_core::{
     units::{bit_rate, bits, counted, share},
 };
 
-/// A burst of a few seconds is what a link is for.
+/// Links are made for bursts of a few seconds.
 pub(super) static KIND: ProblemKind = ProblemKind { name: "link-full", confirm: 10, linger: 10 };
 
-/// The used part of its speed from which on an interface is full, and worth a look.
+/// Thresholds of each severity: the used part of the speed of an interface.
 const SOON: f64 = 0.9;
 const WATCH: f64 = 0.7;
-/// A condition continues at this much less.
+/// An existing condition ends only at a used part that is lower by this.
 const SLACK: f64 = 0.1;
-/// A process is named as the hog from this part of the traffic on.
+/// A process with at least this part of the traffic is named as its cause.
 const HOG: f64 = 0.3;
 
 pub(super) fn conditions(state: &NetState, rates: Rates, context: &Context<'_>) -> Vec<Condition> {

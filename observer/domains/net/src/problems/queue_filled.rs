@@ -1,4 +1,4 @@
-//! A process fills the queue of a narrow link on its path: the connections of others wait in it.
+//! A process fills the queue of a narrow link on its path: connections of other processes wait in it.
 
 use crate::{headline::filling, queue::FilledQueue, state::NetState};
 use observer_core::{
@@ -11,11 +11,11 @@ use observer_core::{
 
 pub(super) static KIND: ProblemKind = ProblemKind { name: "queue-filled", confirm: 3, linger: 10 };
 
-/// Seconds that the queue adds to each round trip, from which on it is worth a look, and with others waiting in it harm
-/// to be expected.
+/// Thresholds of each severity: the seconds that the queue adds to each round trip. `Soon` only if connections of other
+/// processes wait in it.
 const WATCH: f64 = 0.03;
 const SOON: f64 = 0.1;
-/// A condition continues at this part of them.
+/// An existing condition ends only below this part of its threshold.
 const SLACK: f64 = 0.5;
 
 pub(super) fn conditions(state: &NetState, context: &Context<'_>) -> Vec<Condition> {

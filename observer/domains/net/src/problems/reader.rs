@@ -16,9 +16,9 @@ use observer_core::{
 
 pub(super) static KIND: ProblemKind = ProblemKind { name: "slow-reader", confirm: 5, linger: 10 };
 
-/// Bytes that wait in a connection, from which on it counts: a few may wait in an idle connection for hours.
+/// A connection counts if at least this many bytes wait in it: a few may wait in an idle connection for hours.
 const WAITING: u32 = 64 << 10;
-/// A condition continues at this part of them.
+/// An existing condition ends only below this part of the bytes.
 const SLACK: u32 = 4;
 
 /// The connections of one process that it does not read, or reads slowly.
