@@ -103,7 +103,7 @@ pub const LISTED_FILE: u32 = 0;
 pub const LISTED_SWAP: u32 = 1;
 pub const LISTED_END: u32 = 2;
 pub const LISTED_NAMED: u32 = 3;
-pub const LISTED_NAMELESS: u32 = 4;
+pub const LISTED_UNLINKED: u32 = 4;
 
 /// Value of the map `ASKED`, keyed by place: an inode whose path the next scan of `disk_path` writes. An address of 0
 /// ends the list.

@@ -10,7 +10,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, PerCpuArray},
 };
-use observer_common::disk::{ASKED_INODES, AskedInode, InodeId, LISTED_NAMED, LISTED_NAMELESS, ListedRecord};
+use observer_common::disk::{ASKED_INODES, AskedInode, InodeId, LISTED_NAMED, LISTED_UNLINKED, ListedRecord};
 use observer_ebpf::iterator::{self, Seq, repeat};
 
 use crate::{
@@ -112,7 +112,7 @@ unsafe fn answer(seq: Seq, scratch: *mut Scratch, inode: *const u8, id: InodeId)
             size: probe(inode, &INODE_SIZE),
             allocated: blocks::of(inode, superblock, magic),
             magic,
-            kind: if named { LISTED_NAMED } else { LISTED_NAMELESS },
+            kind: if named { LISTED_NAMED } else { LISTED_UNLINKED },
             name,
             ..ListedRecord::default()
         };

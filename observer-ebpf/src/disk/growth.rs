@@ -15,7 +15,7 @@ use aya_ebpf::{
 };
 use observer_common::{
     disk::{
-        EXACT, FAULTED, FileTotal, GONE, InodeId, MIXED, UNLINKED, TURNS, WROTE, WriterKey, WriterTotal,
+        EXACT, FAULTED, FileTotal, GONE, InodeId, MIXED, TURNS, UNLINKED, WROTE, WriterKey, WriterTotal,
         WroteRecord,
     },
     loss::Loss,

@@ -154,7 +154,7 @@ impl Found {
     pub fn with_path(&self, path: Option<Vec<u8>>) -> Self {
         match self {
             Self::Named { stat, .. } => Self::Named { stat: *stat, path },
-            Self::Nameless { stat, .. } => Self::Nameless { stat: *stat, path },
+            Self::Unlinked { stat, .. } => Self::Unlinked { stat: *stat, path },
             Self::File { stat, .. } => Self::File { stat: *stat, path },
             Self::Unreached => Self::Unreached,
             Self::Gone => Self::Gone,

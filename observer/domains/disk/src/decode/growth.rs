@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::magic::Magic;
 use observer_common::{
     disk::{
-        AskedInode, EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, MIXED, UNLINKED, TURNS,
+        AskedInode, EXACT, FAULTED, FREED, FileTotal, FreedRecord, GONE, InodeId, MIXED, TURNS, UNLINKED,
         WROTE, WriterKey, WriterTotal, WroteRecord,
     },
     names::{MapName, disk as names},

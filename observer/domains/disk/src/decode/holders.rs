@@ -213,7 +213,7 @@ pub fn cached(mut bytes: &[u8], out: &mut Decoded) -> Result<(), Malformed> {
         bytes = rest;
         let (stat, path) = (Stat { size, allocated }, path(name));
         let found =
-            if kind == LISTED_NAMED { Found::Named { stat, path } } else { Found::Nameless { stat, path } };
+            if kind == LISTED_NAMED { Found::Named { stat, path } } else { Found::Unlinked { stat, path } };
         out.facts.push(Fact::Disk(DiskFact::Cached { inode, found }));
     }
     Ok(())
