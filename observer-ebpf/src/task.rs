@@ -32,7 +32,7 @@ pub unsafe fn id(task: *const u8) -> TaskId {
     unsafe { id_by::<Direct>(task) }
 }
 
-/// As [`id`], by any reader.
+/// As [`id`], with the kind of memory read `R`.
 ///
 /// # Safety
 /// `task` must point to a `task_struct`, as `R` demands it.
@@ -76,7 +76,7 @@ pub unsafe fn record(task: *const u8) -> TaskRecord {
     unsafe { record_by::<Direct>(task) }
 }
 
-/// As [`record`], by any reader.
+/// As [`record`], with the kind of memory read `R`.
 ///
 /// # Safety
 /// `task` must point to a `task_struct`, as `R` demands it.

@@ -1,9 +1,9 @@
 //! Growth on ext4. Its tracepoints run before every change of size, in the context of the process that makes it.
 //!
 //! A buffered write, fallocate, and a block for a page fault are reported before the size changes; O_DIRECT is in
-//! `iomap`. Every other change of size first starts a handle of the journal (Linux 6.3), with the inode locked. A
-//! page fault in a shared mapping between the event of another task's write and its change of size would be
-//! attributed that write. This window lasts nanoseconds and did not occur in tests.
+//! `iomap`. Every other change of size first starts a handle of the journal (Linux 6.3), with the inode locked. If
+//! another task faults in a page of a shared mapping after the event of a write and before its change of size, the write
+//! is attributed to that task. The window lasts nanoseconds; no test has hit it.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use observer_ebpf::read::{Direct, MemoryAccess, Probing, load};

@@ -66,7 +66,7 @@ pub struct Changes {
 #[derive(Clone, Copy)]
 enum Retention {
     Nothing,
-    /// Values that are not reported while they do not change ([`Fact::lasts_unsaid`]).
+    /// Values that are not reported while they do not change ([`Fact::silent_while_unchanged`]).
     WhatLasts,
     Everything,
 }
@@ -83,7 +83,7 @@ impl Changes {
         self.replace(program, facts, Retention::Nothing, out);
     }
 
-    /// As [`Self::scan`], for a scan that leaves out what lasts and has not changed ([`Fact::lasts_unsaid`]): that
+    /// As [`Self::scan`], for a scan that leaves out what lasts and has not changed ([`Fact::silent_while_unchanged`]): that
     /// counts as found until its end is reported.
     pub fn scan_of_changes(
         &mut self,
@@ -168,7 +168,7 @@ impl Changes {
             }
             let stays = match staying {
                 Retention::Nothing => false,
-                Retention::WhatLasts => self.values.lasts_unsaid(index),
+                Retention::WhatLasts => self.values.silent_while_unchanged(index),
                 Retention::Everything => true,
             };
             if stays {
@@ -281,7 +281,7 @@ impl Changes {
 
     /// Whether `fact` is the value at `index`, unchanged.
     fn knows(&self, index: ValueIndex, fact: &Fact) -> bool {
-        let is_more = fact.lasts_unsaid() && self.awaits_ends();
+        let is_more = fact.silent_while_unchanged() && self.awaits_ends();
         !is_more && self.values.is(index, fact) && fact.ended_slots().is_empty()
     }
 
@@ -296,7 +296,7 @@ impl Changes {
     /// Takes a fact of `slot`; it goes to `out` unless it is known.
     fn observe(&mut self, slot: Slot, fact: Fact, out: &mut impl Extend<Fact>) -> ValueIndex {
         // A socket can be connected again after its connection has closed.
-        if fact.lasts_unsaid() && self.awaits_ends() {
+        if fact.silent_while_unchanged() && self.awaits_ends() {
             self.ending.remove(&slot);
             self.ended.remove(&slot);
         }
@@ -388,7 +388,7 @@ impl Changes {
     fn forget(&mut self, slot: &Slot) {
         if let Some(index) = self.values.find(slot)
             && let Some(seen_by) = self.values.seen_by(index)
-            && (seen_by.finders == 0 || self.values.lasts_unsaid(index))
+            && (seen_by.finders == 0 || self.values.silent_while_unchanged(index))
         {
             self.remove(index);
         }

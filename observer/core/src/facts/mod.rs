@@ -157,7 +157,7 @@ impl Fact {
 
     /// Whether a scan of changes leaves it out while it does not change: it lasts until its end is reported.
     #[must_use]
-    pub const fn lasts_unsaid(&self) -> bool {
+    pub const fn silent_while_unchanged(&self) -> bool {
         matches!(self, Self::Net(net::NetFact::UntimedConnection(_) | net::NetFact::Connection(_)))
     }
 

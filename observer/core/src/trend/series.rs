@@ -12,13 +12,13 @@ pub struct Series {
 }
 
 impl Series {
-    /// Nothing is known yet; growth and rates look back over `seconds`.
+    /// A series without samples. Growth and rates are measured over the last `seconds`.
     pub fn new(seconds: f64) -> Self {
         Self { window: Window::new(seconds), history: History::default() }
     }
 
-    /// Adds that it holds `value` bytes since `at`, and that `asked` bytes were asked of the kernel and not given back
-    /// while it was observed. If that is not known, `asked` is always the same.
+    /// Adds a sample: since `at` it holds `value` bytes, and while observed it has mapped `asked` bytes more than it has
+    /// unmapped. If mappings are unknown, `asked` never changes.
     pub fn push(&mut self, at: u64, value: f64, asked: f64) {
         self.window.push(at, value);
         self.history.push(at, value, asked);

@@ -95,8 +95,8 @@ impl Account {
             && !fact.has_foreign_holder()
     }
 
-    /// The owner's part of the observed bytes, up to the counters `now`: without the bytes of others and the unclear
-    /// ones.
+    /// The owner's part of the observed bytes, up to the counters `now`: without the bytes of other holders, and
+    /// without those that stay unattributed.
     fn own(&self, now: &Counters, others: Bytes) -> Counters {
         Counters {
             tx: now.tx.saturating_sub(self.base.tx).saturating_sub(others.tx).saturating_sub(self.unclear.tx),
@@ -221,7 +221,7 @@ impl Connection {
         account.unclear.both()
     }
 
-    /// It has closed. Returns its previous fact. Its holders are remembered, for connections without owner.
+    /// It has closed. Returns its previous fact. If it has no owner, its holders are remembered.
     pub fn close(&mut self, closed: &ClosedFact) -> Arc<ConnectionFact> {
         self.account().moved = true;
         let holders = self.fact.holders.clone();

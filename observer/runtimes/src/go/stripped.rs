@@ -1,8 +1,9 @@
 //! The collector's variables in a Go binary without symbols.
 //!
 //! Stripping leaves the table of functions (`.gopclntab`), which a Go program needs for its own stack traces. It leads
-//! to `runtime.gcMarkTermination`, which is in every program. That function updates the fields that are wanted,
-//! relative to its instructions: an address from which all of their offsets are referred to is the variable's.
+//! to `runtime.gcMarkTermination`, which is in every program. That function updates the wanted fields, and
+//! refers to them relative to its instructions. A variable is at the address for which it refers to address plus offset
+//! of each wanted field.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ const MOST_HITS: usize = 4096;
 /// `moduledata.text`, for versions that leave the start of the text out of the table.
 const MODULE_TEXT: usize = 176;
 
-/// The addresses of `gcController` and `memstats`, before the file is moved.
+/// The addresses of `gcController` and `memstats` in the file, before the loader relocates it.
 pub fn variables(elf: &Elf<'_>, fields: Fields) -> Option<(u64, u64)> {
     let referred = referred(elf)?;
     let Fields { live, in_use, ended, paused, count, .. } = fields;

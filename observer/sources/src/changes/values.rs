@@ -138,11 +138,11 @@ impl Values {
         self.get(index)?.0.slot()
     }
 
-    /// Whether [`Fact::lasts_unsaid`] is true of the value.
-    pub fn lasts_unsaid(&self, index: ValueIndex) -> bool {
+    /// Whether [`Fact::silent_while_unchanged`] is true of the value.
+    pub fn silent_while_unchanged(&self, index: ValueIndex) -> bool {
         match self.get(index) {
-            Some((Stored::Socket(socket), _)) => socket.lasts_unsaid(),
-            Some((Stored::Other(fact), _)) => fact.lasts_unsaid(),
+            Some((Stored::Socket(socket), _)) => socket.silent_while_unchanged(),
+            Some((Stored::Other(fact), _)) => fact.silent_while_unchanged(),
             None => false,
         }
     }

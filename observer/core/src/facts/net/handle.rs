@@ -155,8 +155,8 @@ impl SocketHandle {
         Slot::Net(NetSlot::Socket(self.cookie()))
     }
 
-    /// As [`Fact::lasts_unsaid`].
-    pub const fn lasts_unsaid(&self) -> bool {
+    /// As [`Fact::silent_while_unchanged`].
+    pub const fn silent_while_unchanged(&self) -> bool {
         matches!(self, Self::Connection(_))
     }
 
