@@ -12,7 +12,8 @@ pub struct Column {
     /// Its name in OpenTelemetry's semantic conventions; `None` if no convention fits.
     pub otel: Option<OtelMetric>,
     pub merge: Merge,
-    /// If set, the text in this column is the key of its row under this grouping, if processes give none.
+    /// The grouping under which the text in this column is the key of its row; `None` if the processes of a row give its
+    /// key.
     pub key: Option<GroupBy>,
     /// Its position in tables; `None` for columns that only JSON has.
     pub heading: Option<Heading>,
@@ -46,7 +47,7 @@ pub enum Unit {
     BytesPerSecond,
     BitsPerSecond,
     Seconds,
-    /// A part of one.
+    /// A ratio from 0 to 1.
     Ratio,
 }
 
