@@ -23,7 +23,7 @@ const MOST_BUILD_INFO: usize = 4096;
 const BUILD_INFO: &[u8; 14] = b"\xff Go buildinf:";
 const BUILD_INFO_HEADER: usize = 32;
 const TEXTS_FOLLOW: u8 = 2;
-/// Collections change several variables one after the other. Read again, so often at most.
+/// Collections change several variables one after the other, so they are read until they agree, at most so many times.
 const ATTEMPTS: usize = 4;
 /// `GOMEMLIMIT=off`.
 const NO_LIMIT: u64 = i64::MAX as u64;
@@ -38,7 +38,7 @@ pub struct Binary {
     variables: Known<Variables>,
 }
 
-/// Addresses before the file is moved, and the layout.
+/// Addresses in the file, before the loader relocates it, and the layout.
 #[derive(Clone, Copy, Debug)]
 struct Variables {
     controller: u64,
@@ -47,7 +47,7 @@ struct Variables {
     headers: u64,
 }
 
-/// At the same place in all versions.
+/// At the same offset in all versions.
 const PERCENT: u64 = 0;
 const LIMIT: u64 = 8;
 

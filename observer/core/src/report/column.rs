@@ -12,8 +12,8 @@ pub struct Column {
     /// Its name in OpenTelemetry's semantic conventions; `None` if no convention fits.
     pub otel: Option<OtelMetric>,
     pub merge: Merge,
-    /// The grouping under which the text in this column is the key of its row; `None` if the processes of a row give its
-    /// key.
+    /// The grouping under which the text in this column is the key of its row; `None` if the processes of a row give
+    /// its key.
     pub key: Option<GroupBy>,
     /// Its position in tables; `None` for columns that only JSON has.
     pub heading: Option<Heading>,

@@ -25,7 +25,7 @@ use observer_core::{
 const NEAR: f64 = 0.8;
 /// Connections of a process from which its descriptors are counted.
 const MANY: u64 = 100;
-/// The number of processes with counted descriptors, at most.
+/// The most processes for which descriptors are counted.
 const ASKED: usize = 16;
 
 /// One note for each resource near its limit. Accept queues and processes get a few notes, and one more that counts the
@@ -161,7 +161,7 @@ pub(super) fn descriptors_text(id: TaskId, open: Occupancy, context: &Context<'_
     )
 }
 
-/// The route with the most of the ports that the kernel assigns, with their number.
+/// The route whose connections take most of the ports that the kernel assigns, and the number of these ports.
 pub(super) fn fullest_route(state: &NetState) -> Option<Fullest> {
     state.tally.fullest_route(state.room?.netns?)
 }
