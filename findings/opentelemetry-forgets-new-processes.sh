@@ -11,7 +11,8 @@
 # Output:     20: 100 points, 100 of the 100 that run, overflow []
 #             21: 1 points, 0 of the 100 that run, overflow [1]
 #             30: 1 points, 0 of the 100 that run, overflow [1]
-# Reason:     The attribute sets of ended processes stay in the instrument's table, though they are not exported.
+# Reason:     The attribute sets of ended processes stay in the instrument's table, though they are not exported. The SDK
+#             of Rust (opentelemetry_sdk 0.31.0), with the same limit, counts each collection and keeps its 100 points.
 # Documented: The SDK has a default limit of 2000. The specification wants "the first-observed attributes in the
 #             callback" to be preferred by asynchronous instruments, which is another thing than the first ever.
 # Remedy:     cardinality limits of the metric reader (high: the table never shrinks), or no identifiers among the
