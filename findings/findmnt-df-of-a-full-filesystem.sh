@@ -36,7 +36,8 @@ for number in {1..50}; do
     fallocate --length $((blocks * $(stat --file-system --format=%S mount))) "mount/$number"
 done
 device=$(bin/findmnt --noheadings --output SOURCE mount)
-said="available $(stat --file-system --format=%a mount); df $(df --output=pcent mount | tail --lines 1 | tr --delete ' '),"
+said="available $(stat --file-system --format=%a mount);"
+said+=" df $(df --output=pcent mount | tail --lines 1 | tr --delete ' '),"
 said+=" findmnt --df $(bin/findmnt --df --noheadings --output USE% mount | tr --delete ' '),"
 said+=" lsblk $(bin/lsblk --noheadings --output FSUSE% "$device" | tr --delete ' ')"
 echo "$said"

@@ -5,8 +5,8 @@
 # Expected:   "Peak memory usage" of a program that maps a file of 4 GiB for reading, reads one byte of it, and allocates
 #             20 MiB is about 20 MiB. A mapped file takes no memory of the process but pages of the cache.
 # Seen:       4.3 GB, with the line that maps the file at the top of the largest allocations. VmHWM of the same process
-#             is less than 100 MiB. A program that opens an index, a data set or a model by a mapping (numpy.memmap, Arrow)
-#             has a peak which hides all of its allocations.
+#             is less than 100 MiB. A program that opens an index, a data set or a model by a mapping (numpy.memmap,
+#             Arrow) has a peak which hides all of its allocations.
 # Output:     memray: peak 4316 MB, of it MMAP 4295 MB; VmHWM 46 MB
 # Documented: memray documents that it tracks mmap(); not that the kind of mapping makes no difference.
 # Remedy:     The allocator is MMAP in the reader of memray's files: these can be left out there, though anonymous
