@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -77,7 +77,8 @@ fn is_mounted_at(problem: &Value, point: &Path) -> bool {
 #[test]
 fn a_full_filesystem_is_a_problem_now() {
     let folder = TempDir::new("problem-full");
-    let make = "mount -t tmpfs -o size=8m none point; head -c 9000000 /dev/zero > point/f || true";
+    let make =
+        "mount -t tmpfs -o size=8m none point; head -c 9000000 /dev/zero > point/f 2>/dev/null || true";
     let (_workload, mut observer) = on_with(&folder, make, &ARGUMENTS);
     let point = folder.file("point");
     let problem = first(&mut observer, "filesystem-full", "now", |problem| is_mounted_at(problem, &point));
@@ -133,7 +134,7 @@ fn a_sparse_image_without_room_below_it_is_a_problem() {
     }
     let folder = TempDir::new("problem-sparse");
     let make = "mkdir host; mount -t tmpfs -o size=48m none host; truncate -s 400M host/image; \
-                mkfs.ext4 -q host/image; mount -o loop host/image point; head -c 60000000 /dev/zero > host/other || true";
+                mkfs.ext4 -q host/image; mount -o loop host/image point; head -c 60000000 /dev/zero > host/other 2>/dev/null || true";
     let (_workload, mut observer) = on_with(&folder, make, &ARGUMENTS);
     let point = folder.file("point");
     let problem = first(&mut observer, "limit-full", "now", |problem| is_mounted_at(problem, &point));
@@ -311,7 +312,8 @@ fn shared_memory_that_no_process_shows_is_a_problem_while_it_grows() {
 #[test]
 fn what_is_already_true_is_in_the_first_report_and_in_the_exit_code() {
     let folder = TempDir::new("problem-once");
-    let make = "mount -t tmpfs -o size=4m none point; head -c 5000000 /dev/zero > point/f || true";
+    let make =
+        "mount -t tmpfs -o size=4m none point; head -c 5000000 /dev/zero > point/f 2>/dev/null || true";
     let (workload, observer) = on_with(&folder, make, &["overview", "--json", "--once"]);
     let finished = observer.finish();
     assert_eq!(finished.code, Some(10), "{}", finished.stderr);
@@ -328,19 +330,21 @@ fn a_build_and_a_small_server_under_load_are_no_urgent_problem() {
     let mut observer = observe();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let (mut stream, mut request) = (stream, [0; 100]);
-                while stream.read_exact(&mut request).is_ok() && stream.write_all(&[7; 20_000]).is_ok() {}
-            });
-        }
-    });
+    // The streams are shut down at the end, which ends the threads.
+    let mut clients = Vec::new();
     for _ in 0..8 {
+        let mut near = TcpStream::connect(address).unwrap();
+        clients.push(near.try_clone().unwrap());
+        let (mut far, _) = listener.accept().unwrap();
         std::thread::spawn(move || {
-            let mut stream = TcpStream::connect(address).unwrap();
+            let mut request = [0; 100];
+            while far.read_exact(&mut request).is_ok() && far.write_all(&[7; 20_000]).is_ok() {}
+        });
+        std::thread::spawn(move || {
             let mut answer = vec![0; 20_000];
-            while stream.write_all(&[7; 100]).is_ok() && stream.read_exact(&mut answer).is_ok() {}
+            while near.write_all(&[7; 100]).is_ok() && near.read_exact(&mut answer).is_ok() {
+                std::thread::sleep(Duration::from_millis(2));
+            }
         });
     }
     // Many short processes that write files, as a build does.
@@ -356,6 +360,7 @@ fn a_build_and_a_small_server_under_load_are_no_urgent_problem() {
         assert!(urgent.is_empty(), "{urgent:#?}");
         (Instant::now() > until).then_some(())
     });
+    clients.iter().for_each(|client| client.shutdown(Shutdown::Both).unwrap());
 }
 
 /// A process that is killed when the test ends.

@@ -34,8 +34,9 @@ impl<'a> MainWriter<'a> {
         }
         let (id, (recent, count)) =
             writers.into_iter().max_by_key(|(id, (recent, _))| (*recent, Reverse(*id)))?;
-        let (inode, file) = files().max_by_key(|(_, file)| file.recent(id))?;
-        (recent > 0).then_some(Self { id, recent, inode: *inode, file, files: count })
+        let own = state.growth.files_of(id).filter(|(inode, _, _)| inode.dev == dev);
+        let (inode, file, _) = own.max_by_key(|(_, file, written)| (file.recent(id), *written))?;
+        (recent > 0).then_some(Self { id, recent, inode, file, files: count })
     }
 
     /// The end of a sentence: which process writes how much to which file.

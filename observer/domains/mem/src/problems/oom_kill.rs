@@ -35,8 +35,10 @@ pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Conditi
             }
             None => (Subject::Machine, Vec::new()),
         };
-        let cause = first.most.map_or(first.victim, |(most, _)| most);
-        let next = if first.most.is_some() { command(cause) } else { "observer mem".to_owned() };
+        // What grew outside of the group did not fill it.
+        let grew = first.most.filter(|_| group.is_none()).map(|(most, _)| most);
+        let next = grew.map_or_else(|| "observer mem".to_owned(), command);
+        let cause = grew.unwrap_or(first.victim);
         let evidence = "the kernel reported the kill when it chose the process";
         let condition = Condition::new(&KIND, Severity::Now, subject, text, context);
         Some(condition.about(about).because(evidence).by([cause], context).next(next).since(since))
