@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     domain::State,
     facts::{
-        Fact,
+        Fact, TaskId,
         loss::LossFact,
         session::{SessionFact, Timestamp},
     },
@@ -14,7 +14,7 @@ use crate::{
     problem::condition::{Condition, Outlook},
     queries::HostQueries,
     report::{
-        CommonNote, LossTotals, Note, Report, Row, Table,
+        CommonNote, LossTotals, Note, Report, Row, Table, Value, process,
         shape::{self, UnknownColumn},
     },
     text::{harmless, printable},
@@ -139,6 +139,12 @@ impl Engine {
         Some(report)
     }
 
+    /// A process as an object of JSON.
+    #[must_use]
+    pub fn object(&self, id: TaskId) -> Value {
+        process::object(id, &self.processes, &self.request)
+    }
+
     /// What is known of processes.
     #[must_use]
     pub const fn processes(&self) -> &Processes {
@@ -250,7 +256,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::{TaskId, process::ProcessFact},
+        facts::process::ProcessFact,
         report::{Column, Subject},
         view::View,
     };

@@ -3,7 +3,7 @@
 //! It knows no domain. It merges their outlooks, follows their conditions over time, and makes the report.
 
 use crate::{
-    facts::session::Timestamp,
+    facts::{TaskId, session::Timestamp},
     problem::{
         Problem,
         condition::{Capacity, Outlook},
@@ -63,11 +63,11 @@ impl Overview {
         self.problems().first().is_some_and(|problem| problem.severity <= Severity::Soon)
     }
 
-    /// The report. `frame` has its times, its notes and its losses.
+    /// The report. `frame` has its times, its notes and its losses; `object` makes the JSON object of a process.
     #[must_use]
-    pub fn report(&self, frame: Report) -> Report {
+    pub fn report(&self, frame: Report, object: impl Fn(TaskId) -> Value) -> Report {
         let problems = self.problems();
-        let rows = problems.iter().map(|problem| row(problem, frame.now)).collect();
+        let rows = problems.iter().map(|problem| row(problem, frame.now, &object)).collect();
         let mut report = Report {
             view: OVERVIEW.name,
             headline: self.headline(&problems, &frame.host),
@@ -126,10 +126,15 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-fn row(problem: &Problem, now: Timestamp) -> Row {
+fn row(problem: &Problem, now: Timestamp, object: &impl Fn(TaskId) -> Value) -> Row {
     let harm = problem.harm_in;
-    let subject = [("type", Value::Text(problem.subject.type_name().to_owned()))];
-    let subject = subject.into_iter().chain(problem.about.iter().cloned()).collect();
+    let mut subject = vec![("type", Value::Text(problem.subject.type_name().to_owned()))];
+    if let Subject::Process(id) = problem.subject
+        && let Value::Object(members) = object(id)
+    {
+        subject.extend(members);
+    }
+    subject.extend(problem.about.iter().cloned());
     let lasts = now.boot.saturating_sub(problem.since);
     let cells = vec![
         Value::Text(problem.severity.name().to_owned()),
@@ -142,7 +147,7 @@ fn row(problem: &Problem, now: Timestamp) -> Row {
         Value::real(harm.map(|harm| harm.low)),
         Value::real(harm.map(|harm| harm.high)),
         Value::text(problem.next.as_ref()),
-        Value::List(problem.causes.clone()),
+        Value::List(problem.processes.iter().map(|id| object(*id)).collect()),
         Value::Text(urgency(problem.severity).to_owned()),
         Value::Text(problem.text.clone()),
     ];
@@ -192,8 +197,7 @@ mod tests {
             kind: FULL.name,
             subject: Subject::Filesystem { dev },
             about: vec![("mount", Value::Text("/".to_owned()))],
-            processes: Vec::new(),
-            causes: Vec::new(),
+            processes: vec![TaskId { start: 1, tgid: 7 }],
             text: "/ is full in 9 min.".to_owned(),
             evidence: "it grew 1 GiB in 60 s".to_owned(),
             since: NOW.boot - 60_000_000_000,
@@ -224,7 +228,8 @@ mod tests {
             tables: Vec::new(),
             notes: Vec::new(),
         };
-        let report = overview.report(frame);
+        let object = |id: TaskId| Value::Object(vec![("pid", Value::Unsigned(id.pid().into()))]);
+        let report = overview.report(frame, object);
         (overview, report)
     }
 
@@ -263,6 +268,8 @@ mod tests {
         let Value::Object(subject) = cell(0, "subject") else { panic!() };
         assert_eq!(subject[0], ("type", Value::Text("filesystem".to_owned())));
         assert_eq!(subject[1].0, "mount");
+        let writer = Value::Object(vec![("pid", Value::Unsigned(7))]);
+        assert_eq!(cell(0, "processes"), Value::List(vec![writer]));
         assert_eq!(table.rows[0].details, ["it grew 1 GiB in 60 s.", "→ observer disk"]);
         for row in &table.rows {
             assert_eq!(row.cells.len(), table.columns.len());

@@ -33,12 +33,10 @@ pub struct Problem {
     pub kind: &'static str,
     /// What it is about. Two problems of one kind and subject are the same problem.
     pub subject: Subject,
-    /// The subject as members of a JSON object, without its type.
+    /// The subject as members of a JSON object, without its type; empty for a process, which has the usual ones.
     pub about: Vec<(&'static str, Value)>,
     /// The processes that cause it, the main one first.
     pub processes: Vec<TaskId>,
-    /// The same processes as JSON objects.
-    pub causes: Vec<Value>,
     /// One sentence: what runs out, when, and what causes it. Printable.
     pub text: String,
     /// The measurements that support it. Printable.
@@ -93,7 +91,6 @@ mod tests {
             subject: Subject::Machine,
             about: Vec::new(),
             processes: Vec::new(),
-            causes: Vec::new(),
             text: String::new(),
             evidence: String::new(),
             since,

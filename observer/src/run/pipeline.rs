@@ -149,8 +149,8 @@ impl Pipeline {
     }
 
     fn overview_report(&self, now: Timestamp) -> Option<Report> {
-        let frame = self.engines.first()?.frame(now)?;
-        Some(self.overview.as_ref()?.report(frame))
+        let engine = self.engines.first()?;
+        Some(self.overview.as_ref()?.report(engine.frame(now)?, |id| engine.object(id)))
     }
 
     /// Whether something harms the machine, or soon will, according to the last report.

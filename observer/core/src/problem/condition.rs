@@ -2,9 +2,8 @@
 
 use super::{Harm, Problem, ProblemKind};
 use crate::{
-    context::Context,
     facts::TaskId,
-    report::{Subject, Total, Value, process},
+    report::{Subject, Total, Value},
     severity::Severity,
 };
 
@@ -43,19 +42,16 @@ pub struct Capacity {
 }
 
 impl Condition {
-    /// A condition that begins a problem. `text`: one sentence, printable.
+    /// A condition that begins a problem, in the report of `now`, nanoseconds of the boot clock. `text`: one sentence,
+    /// printable.
     #[must_use]
-    pub fn new(
+    pub const fn new(
         kind: &'static ProblemKind,
         severity: Severity,
         subject: Subject,
         text: String,
-        context: &Context<'_>,
+        now: u64,
     ) -> Self {
-        let about = match &subject {
-            Subject::Process(id) => members(*id, context),
-            _ => Vec::new(),
-        };
         Self {
             kind,
             begins: true,
@@ -63,12 +59,11 @@ impl Condition {
                 severity,
                 kind: kind.name,
                 subject,
-                about,
+                about: Vec::new(),
                 processes: Vec::new(),
-                causes: Vec::new(),
                 text,
                 evidence: String::new(),
-                since: context.now.boot,
+                since: now,
                 harm_in: None,
                 next: None,
             },
@@ -103,7 +98,7 @@ impl Condition {
         self
     }
 
-    /// The same with the members of its subject in JSON.
+    /// The same with the members of its subject in JSON. Those of a process need not be given.
     #[must_use]
     pub fn about(mut self, members: Vec<(&'static str, Value)>) -> Self {
         self.problem.about = members;
@@ -112,10 +107,8 @@ impl Condition {
 
     /// The same, caused by these processes, the main one first.
     #[must_use]
-    pub fn by(mut self, processes: impl IntoIterator<Item = TaskId>, context: &Context<'_>) -> Self {
+    pub fn by(mut self, processes: impl IntoIterator<Item = TaskId>) -> Self {
         self.problem.processes.extend(processes);
-        let objects = self.problem.processes.iter().map(|id| Value::Object(members(*id, context)));
-        self.problem.causes = objects.collect();
         self
     }
 
@@ -124,13 +117,5 @@ impl Condition {
     pub fn since(mut self, at: u64) -> Self {
         self.problem.since = self.problem.since.min(at);
         self
-    }
-}
-
-/// A process as members of a JSON object.
-fn members(id: TaskId, context: &Context<'_>) -> Vec<(&'static str, Value)> {
-    match process::object(id, context.processes, context.request) {
-        Value::Object(members) => members,
-        _ => Vec::new(),
     }
 }

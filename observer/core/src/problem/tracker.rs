@@ -150,7 +150,6 @@ mod tests {
             subject: Subject::Machine,
             about: Vec::new(),
             processes: Vec::new(),
-            causes: Vec::new(),
             text: format!("at {}", now / SECOND),
             evidence: String::new(),
             since: now,

@@ -99,7 +99,8 @@ fn condition(
         ("inode", Value::Unsigned(inode.ino)),
     ];
     let command = reclaim::command(file).unwrap_or_else(|| "observer disk --deleted-open".to_owned());
-    let condition = Condition::new(&KIND, severity, Subject::Inode(inode), text, context).clear(worth(1.0));
+    let condition =
+        Condition::new(&KIND, severity, Subject::Inode(inode), text, context.now.boot).clear(worth(1.0));
     let since = file.deleted.map_or(now, |deletion| deletion.at);
-    Some(condition.about(about).because(evidence).by(holders, context).next(command).since(since))
+    Some(condition.about(about).because(evidence).by(holders).next(command).since(since))
 }

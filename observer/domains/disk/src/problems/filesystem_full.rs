@@ -35,7 +35,7 @@ pub fn condition(bounded: &Bounded<'_>, state: &DiskState, context: &Context<'_>
         let sentence = problem.text.trim_end_matches('.').to_owned();
         problem.text = format!("{sentence}: {}.", writer.words(state, context));
         let command = writer.command(state);
-        return Some(condition.by([writer.id], context).next(command));
+        return Some(condition.by([writer.id]).next(command));
     }
     if deleted as f64 >= NOTABLE * bounded.filesystem.space.size as f64 {
         return Some(condition.next("observer disk --deleted-open"));

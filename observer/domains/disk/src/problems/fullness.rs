@@ -67,7 +67,7 @@ impl Bounded<'_> {
         ];
         let subject = Subject::Filesystem { dev: mount.dev };
         let text = bound.sentence(mount, reserved);
-        let condition = Condition::new(kind, severity, subject, text, context);
+        let condition = Condition::new(kind, severity, subject, text, context.now.boot);
         Some(
             condition
                 .clear(begins.is_some())

@@ -17,7 +17,7 @@ pub fn condition(bounded: &Bounded<'_>, state: &DiskState, context: &Context<'_>
     let condition = bounded.condition(&KIND, context)?;
     // Events report growth, not creation: who creates files usually writes to them.
     let writer = MainWriter::of(bounded.mount.dev, state).map(|writer| writer.id);
-    let condition = condition.by(writer, context);
+    let condition = condition.by(writer);
     Some(match quoted(&bounded.mount.point) {
         Some(point) => condition.next(format!("du --inodes -xd2 -- {point} | sort -n | tail")),
         None => condition.next("observer disk"),

@@ -18,7 +18,7 @@ pub fn condition(bounded: &Bounded<'_>, state: &DiskState, context: &Context<'_>
     if let Some(writer) = MainWriter::of(bounded.mount.dev, state) {
         let sentence = condition.problem.text.trim_end_matches('.').to_owned();
         condition.problem.text = format!("{sentence}: {}.", writer.words(state, context));
-        condition = condition.by([writer.id], context);
+        condition = condition.by([writer.id]);
     }
     let point = quoted(&bounded.mount.point);
     Some(match (kind, point) {

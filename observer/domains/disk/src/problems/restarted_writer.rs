@@ -34,7 +34,8 @@ pub fn conditions(state: &DiskState, context: &Context<'_>) -> Vec<Condition> {
             ("starts", Value::Unsigned(restarted.starts)),
         ];
         let evidence = format!("{} of its processes wrote to that file and ended", restarted.starts);
-        let condition = Condition::new(&KIND, Severity::Watch, subject, restarted.sentence(), context);
+        let condition =
+            Condition::new(&KIND, Severity::Watch, subject, restarted.sentence(), context.now.boot);
         condition.about(about).because(evidence).next("observer disk")
     });
     conditions.collect()

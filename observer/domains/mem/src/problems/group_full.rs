@@ -155,10 +155,11 @@ impl LimitedGroup {
         ];
         let subject = Subject::ControlGroup { path: group.clone() };
         let next = self.users.first().map_or_else(|| "observer mem".to_owned(), |user| command(user.id));
-        let condition =
-            Condition::new(&KIND, severity, subject, text, context).clear(begins.is_some()).about(about);
+        let condition = Condition::new(&KIND, severity, subject, text, context.now.boot)
+            .clear(begins.is_some())
+            .about(about);
         let who = self.users.iter().take(super::FEW).map(|user| user.id);
-        Some(condition.because(evidence).harming_in(harm).by(who, context).next(next))
+        Some(condition.because(evidence).harming_in(harm).by(who).next(next))
     }
 }
 

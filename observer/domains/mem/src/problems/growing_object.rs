@@ -72,8 +72,8 @@ fn condition(known: &ObjectState, state: &MemState, context: &Context<'_>) -> Op
     let pid = object.holder.as_ref().or(object.writer.as_ref()).map(|process| process.pid);
     let who = pid.and_then(|pid| context.processes.latest(pid));
     let severity = if soon { Severity::Soon } else { Severity::Watch };
-    let condition = Condition::new(&KIND, severity, subject, text, context).about(about);
+    let condition = Condition::new(&KIND, severity, subject, text, context.now.boot).about(about);
     let condition = condition.clear(leaks || growth >= LARGE).because(assessment.reason).harming_in(harm);
     let next = who.map_or_else(|| "observer mem".to_owned(), command);
-    Some((growth, condition.by(who, context).next(next)))
+    Some((growth, condition.by(who).next(next)))
 }

@@ -42,6 +42,6 @@ fn condition(group: &GrowingGroup<'_>, state: &MemState, context: &Context<'_>) 
     let subject = Subject::Group { by: GroupBy::Comm, key: Some(name.clone()) };
     let about = vec![("comm", Value::Text(name)), ("processes", Value::Unsigned(group.members as u64))];
     let severity = if soon { Severity::Soon } else { Severity::Watch };
-    let condition = Condition::new(&KIND, severity, subject, text, context).about(about);
+    let condition = Condition::new(&KIND, severity, subject, text, context.now.boot).about(about);
     Some(condition.because(group.assessment.reason.clone()).harming_in(harm).next("observer mem --by comm"))
 }

@@ -74,7 +74,7 @@ fn condition(memory: &GrowingKernelMemory<'_>, state: &MemState, context: &Conte
         ("reclaimable", Value::Flag(memory.reclaimable)),
     ];
     let severity = if soon { Severity::Soon } else { Severity::Watch };
-    let condition = Condition::new(&KIND, severity, subject, text, context).about(about);
+    let condition = Condition::new(&KIND, severity, subject, text, context.now.boot).about(about);
     let condition = condition.clear(leaks || large(1.0)).because(memory.assessment.reason.clone());
     Some(condition.harming_in(harm).next("observer mem"))
 }

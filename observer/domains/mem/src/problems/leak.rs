@@ -63,7 +63,7 @@ fn condition(
         units::minute_rate(trend.rate, None).trim_start_matches('+'),
         units::duration(harm.expected)
     );
-    let condition = Condition::new(&KIND, severity, Subject::Process(id), text, context);
+    let condition = Condition::new(&KIND, severity, Subject::Process(id), text, context.now.boot);
     let condition = condition.clear(last.verdict == Verdict::Leak).because(last.reason.clone());
-    Some(condition.harming_in(Some(harm)).by([id], context).next(command(id)))
+    Some(condition.harming_in(Some(harm)).by([id]).next(command(id)))
 }

@@ -75,10 +75,11 @@ pub(super) fn condition(state: &MemState, context: &Context<'_>) -> Option<Condi
         |(total, free)| format!("{} of {} swap are free", units::bytes(free), units::bytes(total)),
     );
     let evidence = format!("{}; {swap}", assessment.reason);
-    let condition = Condition::new(&KIND, severity, Subject::Machine, text, context).clear(begins.is_some());
+    let condition =
+        Condition::new(&KIND, severity, Subject::Machine, text, context.now.boot).clear(begins.is_some());
     let next = users.first().map_or_else(|| "observer mem".to_owned(), |user| command(user.id));
     let who = users.iter().take(super::FEW).map(|user| user.id);
-    Some(condition.because(evidence).harming_in(harm).by(who, context).next(next))
+    Some(condition.because(evidence).harming_in(harm).by(who).next(next))
 }
 
 pub(super) fn capacity(state: &MemState) -> Option<Capacity> {

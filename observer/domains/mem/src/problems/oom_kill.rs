@@ -40,8 +40,8 @@ pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Conditi
         let next = grew.map_or_else(|| "observer mem".to_owned(), command);
         let cause = grew.unwrap_or(first.victim);
         let evidence = "the kernel reported the kill when it chose the process";
-        let condition = Condition::new(&KIND, Severity::Now, subject, text, context);
-        Some(condition.about(about).because(evidence).by([cause], context).next(next).since(since))
+        let condition = Condition::new(&KIND, Severity::Now, subject, text, context.now.boot);
+        Some(condition.about(about).because(evidence).by([cause]).next(next).since(since))
     };
     places.into_iter().filter_map(of_place).take(super::FEW).collect()
 }

@@ -73,7 +73,7 @@ fn condition(
     };
     let next = users.first().map_or_else(|| "observer mem".to_owned(), |user| command(user.id));
     let condition =
-        Condition::new(&KIND, severity, subject, text, context).clear(begins.is_some()).about(about);
+        Condition::new(&KIND, severity, subject, text, context.now.boot).clear(begins.is_some()).about(about);
     let who = users.iter().take(super::FEW).map(|user| user.id);
-    Some(condition.because(evidence).by(who, context).next(next))
+    Some(condition.because(evidence).by(who).next(next))
 }

@@ -65,10 +65,11 @@ fn condition(
         format!("{accepted} accepted since observation began; while the queue is full, new ones {then}");
     let about = vec![("local", Value::Text(local)), ("netns", Value::Unsigned(fact.ends.netns.into()))];
     let subject = Subject::Listener { cookie: fact.cookie };
-    let condition = Condition::new(&KIND, severity, subject, text, context).about(about).because(evidence);
+    let condition =
+        Condition::new(&KIND, severity, subject, text, context.now.boot).about(about).because(evidence);
     let next = match holders.first() {
         Some(id) => format!("observer net --listen -p {}", id.pid()),
         None => "observer net --listen".to_owned(),
     };
-    Some(condition.by(holders.into_iter().take(super::FEW), context).next(next))
+    Some(condition.by(holders.into_iter().take(super::FEW)).next(next))
 }

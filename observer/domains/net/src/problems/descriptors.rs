@@ -21,7 +21,8 @@ pub(super) fn conditions(state: &NetState, context: &Context<'_>) -> Vec<Conditi
 fn condition(id: TaskId, open: Occupancy, context: &Context<'_>) -> Option<Condition> {
     let (severity, clear) = super::severity(open)?;
     let text = descriptors_text(id, open, context);
-    let condition = Condition::new(&KIND, severity, Subject::Process(id), text, context).clear(clear);
+    let condition =
+        Condition::new(&KIND, severity, Subject::Process(id), text, context.now.boot).clear(clear);
     let evidence = "the limit is its soft limit of open files";
-    Some(condition.because(evidence).by([id], context).next(format!("prlimit --nofile --pid {}", id.pid())))
+    Some(condition.because(evidence).by([id]).next(format!("prlimit --nofile --pid {}", id.pid())))
 }

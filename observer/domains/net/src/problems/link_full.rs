@@ -90,6 +90,6 @@ fn condition(
         |(id, _, _)| format!("observer net --connections -p {}", id.pid()),
     );
     let condition =
-        Condition::new(&KIND, severity, subject, text, context).clear(begins.is_some()).about(about);
-    Some(condition.because(evidence).by(hog.map(|(id, _, _)| id), context).next(next))
+        Condition::new(&KIND, severity, subject, text, context.now.boot).clear(begins.is_some()).about(about);
+    Some(condition.because(evidence).by(hog.map(|(id, _, _)| id)).next(next))
 }

@@ -18,7 +18,7 @@ pub(super) static KIND: ProblemKind = ProblemKind { name: "ports-full", confirm:
 pub(super) fn condition(state: &NetState, context: &Context<'_>) -> Option<Condition> {
     let (taken, text) = ports(state, fullest_route(state))?;
     let (severity, clear) = super::severity(taken)?;
-    let condition = Condition::new(&KIND, severity, Subject::Machine, text, context).clear(clear);
+    let condition = Condition::new(&KIND, severity, Subject::Machine, text, context.now.boot).clear(clear);
     let evidence = "ports of connections in TIME_WAIT are not counted";
     Some(condition.because(evidence).next("observer net --by connection --top"))
 }

@@ -33,8 +33,13 @@ fn condition(filled: &FilledQueue, state: &NetState, context: &Context<'_>) -> O
     let judgement = state.judgements(context.now).process(filled.by, true);
     let waiting = counted(filled.waiting.len() as u64, "other connection sees", "other connections see");
     let evidence = format!("{}; {waiting} its delay", judgement.evidence);
-    let condition =
-        Condition::new(&KIND, severity, Subject::Process(filled.by), filling(filled, context), context);
-    let condition = condition.clear(begins.is_some()).because(evidence).by([filled.by], context);
+    let condition = Condition::new(
+        &KIND,
+        severity,
+        Subject::Process(filled.by),
+        filling(filled, context),
+        context.now.boot,
+    );
+    let condition = condition.clear(begins.is_some()).because(evidence).by([filled.by]);
     Some(condition.next(format!("observer net --connections -p {}", filled.by.pid())))
 }

@@ -84,7 +84,7 @@ fn condition(id: TaskId, unread: &Unread<'_>, state: &NetState, context: &Contex
     let room = if unread.is_closed { "; there is no room for more, so its peer waits" } else { "" };
     let evidence = format!("{}{room}", state.judgements(context.now).connection(most).evidence);
     let condition =
-        Condition::new(&KIND, severity, Subject::Process(id), text, context).clear(unread.is_clear);
+        Condition::new(&KIND, severity, Subject::Process(id), text, context.now.boot).clear(unread.is_clear);
     let next = format!("observer net --connections -p {}", id.pid());
-    Some(condition.because(evidence).by([id], context).next(next))
+    Some(condition.because(evidence).by([id]).next(next))
 }

@@ -16,7 +16,8 @@ pub(super) fn condition(state: &NetState, context: &Context<'_>) -> Option<Condi
     let tracked = state.room?.tracked?;
     let (severity, clear) = super::severity(tracked)?;
     let condition =
-        Condition::new(&KIND, severity, Subject::Machine, tracked_text(tracked), context).clear(clear);
+        Condition::new(&KIND, severity, Subject::Machine, tracked_text(tracked), context.now.boot)
+            .clear(clear);
     Some(condition.because("both numbers are the kernel's").next("sysctl net.netfilter.nf_conntrack_max"))
 }
 
