@@ -324,6 +324,22 @@ fn what_is_already_true_is_in_the_first_report_and_in_the_exit_code() {
 }
 
 #[test]
+fn a_recording_replays_to_the_same_problems() {
+    let folder = TempDir::new("problem-recorded");
+    let make =
+        "mount -t tmpfs -o size=4m none point; head -c 5000000 /dev/zero > point/f 2>/dev/null || true";
+    let file = folder.file("recording");
+    let file = file.to_str().unwrap();
+    let live = ["overview", "--json", "--interval", "0.5", "--count", "4", "--record", file];
+    let (_workload, observer) = on_with(&folder, make, &live);
+    let live = observer.finish();
+    assert!(live.reports.iter().all(|report| !problems(report).is_empty()), "{:#?}", live.reports);
+    let replayed = Observer::run(&["replay", file, "overview", "--json"]);
+    assert_eq!(replayed.stdout, live.stdout);
+    assert_eq!(Observer::run(&["replay", file, "overview", "--once", "--json"]).code, Some(10));
+}
+
+#[test]
 fn a_build_and_a_small_server_under_load_are_no_urgent_problem() {
     require_root();
     let folder = TempDir::new("problem-none");
