@@ -18,6 +18,12 @@ use observer_core::{
 /// A trend predicts at most this many times the time over which it was measured: a copy of a large file, or a build,
 /// does not grow for hours.
 pub const TRUSTED: f64 = 20.0;
+/// The same for `Now`, if the growth is steady, as that of a log is: the latest time is at most this many times the
+/// earliest. A build writes in bursts, each of which would fill a disk in minutes.
+const STEADILY_TRUSTED: f64 = 10.0;
+const STEADY: f64 = 1.6;
+/// The same for `Now` if it is not.
+const UNSTEADILY_TRUSTED: f64 = 5.0;
 
 /// `Now` if the limit is reached within this many seconds.
 const NOW: f64 = 600.0;
@@ -80,22 +86,31 @@ impl Bounded<'_> {
     /// The severity with thresholds that are lower by `slack`, and times that are longer by the factor `slower`.
     fn severity(&self, slack: f64, slower: f64) -> Option<Severity> {
         let full = self.bound.full() + slack;
-        let within = |seconds: f64| {
-            let trusted = seconds.min(TRUSTED * self.known);
+        let within = |seconds: f64, trusted: f64| {
+            let trusted = seconds.min(trusted * self.known);
             let is_near = |expected: f64| expected <= slower * trusted;
             full >= FILLED && self.bound.full_in.expected.is_some_and(is_near)
         };
         let by_day = self.bound.full_in.expected.is_some_and(|expected| expected <= slower * DAY);
         let little = self.bound.kind == BoundKind::Inodes || self.bound.left() <= LITTLE;
-        if self.bound.is_reached() || full >= REACHED + slack || within(NOW) {
+        if self.bound.is_reached()
+            || full >= REACHED + slack
+            || within(NOW, if self.is_steady() { STEADILY_TRUSTED } else { UNSTEADILY_TRUSTED })
+        {
             Some(Severity::Now)
-        } else if within(SOON) || (full >= HIGH && by_day) || (full >= NEARLY && little) {
+        } else if within(SOON, TRUSTED) || (full >= HIGH && by_day) || (full >= NEARLY && little) {
             Some(Severity::Soon)
         } else if full >= HIGH {
             Some(Severity::Watch)
         } else {
             None
         }
+    }
+
+    /// Whether the time until the limit is reached is known well.
+    fn is_steady(&self) -> bool {
+        let full = self.bound.full_in;
+        full.earliest.zip(full.latest).is_some_and(|(earliest, latest)| latest <= STEADY * earliest)
     }
 
     fn harm(&self) -> Option<Harm> {

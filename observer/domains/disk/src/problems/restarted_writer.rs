@@ -22,8 +22,8 @@ const FEW: usize = 5;
 
 pub fn conditions(state: &DiskState, context: &Context<'_>) -> Vec<Condition> {
     let mut named = BTreeSet::new();
-    let found =
-        patterns::restarted(state, context).into_iter().filter(|restarted| restarted.starts >= STARTS);
+    let found = patterns::restarted(state, context);
+    let found = found.into_iter().filter(|restarted| restarted.starts >= STARTS && restarted.is_regular);
     let first_of_each = found.filter(|restarted| named.insert(restarted.name.clone()));
     let conditions = first_of_each.take(FEW).map(|restarted| {
         let key = Some(restarted.name.clone());

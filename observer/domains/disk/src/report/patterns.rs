@@ -28,6 +28,8 @@ const LINE: u64 = 1024;
 /// Processes of one name that wrote to one file and ended.
 pub struct Restarted<'a> {
     pub starts: u64,
+    /// Whether it is started at regular intervals, as a supervisor does, and a human or a build does not.
+    pub is_regular: bool,
     pub path: &'a [u8],
     pub name: String,
 }
@@ -151,14 +153,29 @@ fn restarts<'a>(
     state: &DiskState,
     context: &Context<'_>,
 ) -> impl Iterator<Item = Restarted<'a>> {
-    let mut ended: BTreeMap<String, u64> = BTreeMap::new();
+    let mut ended: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for (id, _) in file.growing.writers.iter().filter(|(id, _)| state.growth.end_of(*id).is_some()) {
         if let Some(name) = name(*id, context) {
-            *ended.entry(name).or_default() += 1;
+            ended.entry(name).or_default().push(id.start);
         }
     }
-    let many = ended.into_iter().filter(|(_, starts)| *starts >= STARTS);
-    many.map(move |(name, starts)| Restarted { starts, path, name })
+    let many = ended.into_iter().filter(|(_, starts)| starts.len() as u64 >= STARTS);
+    many.map(move |(name, starts)| Restarted {
+        starts: starts.len() as u64,
+        is_regular: is_regular(starts),
+        path,
+        name,
+    })
+}
+
+/// Whether most times between successive starts are about as long as the median.
+fn is_regular(mut starts: Vec<u64>) -> bool {
+    starts.sort_unstable();
+    let mut gaps: Vec<u64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    let Some(median) = gaps.get(gaps.len() / 2).copied() else { return false };
+    let near = gaps.iter().filter(|gap| **gap >= median / 2 && **gap <= median.saturating_mul(2)).count();
+    5 * near >= 4 * gaps.len()
 }
 
 /// A file that grows by many small appends. Their number is known if each append has an event.

@@ -24,6 +24,11 @@ pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Conditi
     groups.iter().take(super::FEW).filter_map(|group| condition(group, state, context)).collect()
 }
 
+/// Growth of this part of the machine's memory begins a problem without the verdict of a leak.
+const LARGE: f64 = 0.02;
+/// A condition continues at this part of it.
+const SLACK: f64 = 0.5;
+
 fn condition(group: &GrowingGroup<'_>, state: &MemState, context: &Context<'_>) -> Option<Condition> {
     let available = state.machine.available()? as f64;
     let trend = group.assessment.trend.filter(|trend| trend.low > 0.0);
@@ -33,6 +38,11 @@ fn condition(group: &GrowingGroup<'_>, state: &MemState, context: &Context<'_>) 
         high: available / (trend.low * group.own),
     });
     let leaks = group.assessment.verdict == Verdict::Leak;
+    let (total, _) = state.machine.size()?;
+    let large = |slack: f64| group.growth >= slack * LARGE * total as f64;
+    if !leaks && !large(SLACK) {
+        return None;
+    }
     let soon = leaks && harm.is_some_and(|harm| harm.expected <= SHIFT);
     let name = printable(&group.program.0);
     let time = harm.map_or_else(String::new, |harm| {
@@ -43,5 +53,6 @@ fn condition(group: &GrowingGroup<'_>, state: &MemState, context: &Context<'_>) 
     let about = vec![("comm", Value::Text(name)), ("processes", Value::Unsigned(group.members as u64))];
     let severity = if soon { Severity::Soon } else { Severity::Watch };
     let condition = Condition::new(&KIND, severity, subject, text, context.now.boot).about(about);
+    let condition = condition.clear(leaks || large(1.0));
     Some(condition.because(group.assessment.reason.clone()).harming_in(harm).next("observer mem --by comm"))
 }

@@ -42,10 +42,14 @@ fn condition(
     let is_full = limit.is_some_and(|limit| fact.queued >= limit);
     let is_near =
         limit.is_some_and(|limit| fact.queued >= MANY && f64::from(fact.queued) >= NEAR * f64::from(limit));
-    let severity = match (is_full || queue.dropped > 0, is_near) {
+    let is_emptied = limit.is_some_and(|limit| 2 * fact.queued < limit);
+    let severity = match (is_full, queue.dropped > 0) {
         (true, _) => Severity::Now,
-        (false, true) => Severity::Soon,
-        _ => return None,
+        // Bursts fill it, and the service takes them all: their peers try again and are let in.
+        (false, true) if is_emptied => Severity::Watch,
+        (false, true) => Severity::Now,
+        (false, false) if is_near => Severity::Soon,
+        (false, false) => return None,
     };
     let holders = listener.holders();
     let who =
@@ -58,7 +62,10 @@ fn condition(
         None => waiting,
     };
     let accepts = if listener.accepted == 0 { "does not accept" } else { "accepts too slowly" };
-    let text = format!("{who} {accepts} connections at {local}: {full}.");
+    let dropped = counted(queue.dropped, "connection found", "connections found");
+    let dropped =
+        if queue.dropped > 0 { format!("; {dropped} no room since the last report") } else { String::new() };
+    let text = format!("{who} {accepts} connections at {local}: {full}{dropped}.");
     let then = if state.refuses { "are refused" } else { "get no answer and time out" };
     let accepted = counted(listener.accepted, "connection was", "connections were");
     let evidence =

@@ -67,13 +67,18 @@ fn a_service_that_does_not_accept_is_a_problem_now() {
     };
     assert_eq!(brief(&found(3, 0)), []);
     assert_eq!(brief(&found(14, 0)), [("accept-queue-full", Severity::Soon, true)]);
-    assert_eq!(brief(&found(0, 2)), [("accept-queue-full", Severity::Now, true)], "connections were dropped");
+    assert_eq!(brief(&found(9, 2)), [("accept-queue-full", Severity::Now, true)], "connections were dropped");
+    assert_eq!(
+        brief(&found(0, 2)),
+        [("accept-queue-full", Severity::Watch, true)],
+        "in a burst that is over"
+    );
     let conditions = found(17, 2);
     assert_eq!(brief(&conditions), [("accept-queue-full", Severity::Now, true)]);
     let problem = &conditions[0].problem;
     assert_eq!(
         problem.text,
-        "100 does not accept connections at 0.0.0.0:80: its accept queue is full (17 connections wait, of at most 16)."
+        "100 does not accept connections at 0.0.0.0:80: its accept queue is full (17 connections wait, of at most 16); 2 connections found no room since the last report."
     );
     assert_eq!(problem.next.as_deref(), Some("observer net --listen -p 100"));
 }
