@@ -31,6 +31,8 @@ pub enum Command {
     Record(Record),
     /// Report what this kernel and these privileges allow.
     Doctor(LiveOptions),
+    /// Print the settings in force.
+    ShowConfig,
     /// Print what the types of this kernel have of everything that observer relies on, as JSON.
     Survey(LiveOptions),
 }
@@ -111,6 +113,8 @@ pub enum Format {
     Plain,
     /// Tables redrawn in place.
     Screen,
+    /// The instrument: a terminal that takes keys.
+    Instrument,
 }
 
 /// What is known about standard output before the first write.
@@ -118,6 +122,8 @@ pub enum Format {
 pub struct Terminal {
     /// Standard output is a terminal that can move its cursor.
     pub terminal: bool,
+    /// Standard input is a terminal too: there are keys.
+    pub keys: bool,
 }
 
 /// Parses a command line, including the name of the program.
@@ -156,6 +162,7 @@ pub fn parse(
                 .ok_or_else(|| wrong("a replay needs a view".to_owned()))?;
             replayed(domain, file, asked, surroundings)
         }
+        args::Command::Config(args::Config { .. }) => Ok(Command::ShowConfig),
         args::Command::Doctor(doctor) if doctor.survey => Ok(Command::Survey(doctor.live.meaning())),
         args::Command::Doctor(doctor) => Ok(Command::Doctor(doctor.live.meaning())),
     }
@@ -198,12 +205,9 @@ fn watch(
     source: Source,
     surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
-    Ok(Command::Watch(Box::new(Watch {
-        timing: shape.timing.meaning()?,
-        format: shape.format.meaning(surroundings),
-        request: shape.meaning(view)?,
-        source,
-    })))
+    let timing = shape.timing.meaning()?;
+    let format = shape.format.meaning(surroundings, timing);
+    Ok(Command::Watch(Box::new(Watch { timing, format, request: shape.meaning(view)?, source })))
 }
 
 fn overview(
@@ -212,9 +216,10 @@ fn overview(
     surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
     let window = window(shape.window, shape.timing.interval)?;
+    let timing = shape.timing.meaning()?;
     Ok(Command::Watch(Box::new(Watch {
-        timing: shape.timing.meaning()?,
-        format: shape.format.meaning(surroundings),
+        timing,
+        format: shape.format.meaning(surroundings, timing),
         request: Request { window, resolve: !shape.numeric, ..Request::new(OVERVIEW) },
         source,
     })))
@@ -334,13 +339,17 @@ impl args::Timing {
 }
 
 impl args::Format {
-    const fn meaning(&self, surroundings: Terminal) -> Format {
+    const fn meaning(&self, surroundings: Terminal, timing: Timing) -> Format {
+        // A run with an end is an answer and not an instrument.
+        let has_end = timing.once || timing.count.is_some() || timing.duration.is_some();
         if self.json {
             Format::Json
         } else if self.plain || !surroundings.terminal {
             Format::Plain
-        } else {
+        } else if has_end || !surroundings.keys {
             Format::Screen
+        } else {
+            Format::Instrument
         }
     }
 }

@@ -11,6 +11,7 @@
 )]
 
 pub mod cli;
+pub mod config;
 pub mod doctor;
 pub mod domains;
 pub mod run;

@@ -23,7 +23,8 @@ use observer_core::error::Exit;
 fn main() -> ExitCode {
     // SIGPIPE stays ignored, as the runtime sets it. A write to a closed pipe is then an error that unwinds: everything
     // attached is detached in order, and the process exits with code 0 and not by a signal.
-    let surroundings = Terminal { terminal: io::stdout().is_terminal() && cursor_moves() };
+    let surroundings =
+        Terminal { terminal: io::stdout().is_terminal() && cursor_moves(), keys: io::stdin().is_terminal() };
     let command = match cli::parse(env::args_os(), surroundings) {
         Ok(command) => command,
         Err(message) => {

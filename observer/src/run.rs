@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     cli::{self, Command, Format, Record, Source, Watch},
-    doctor, domains,
+    config, doctor, domains,
 };
 use observer_core::{
     domain::Domain,
@@ -20,6 +20,7 @@ use pipeline::Pipeline;
 mod allocation;
 mod attach;
 pub mod commands;
+mod instrument;
 pub mod live;
 mod pace;
 pub mod pipeline;
@@ -35,6 +36,7 @@ pub fn run(command: Command) -> Result<Exit, Error> {
         Command::Watch(watch) => self::watch(*watch),
         Command::Record(record) => self::record(record),
         Command::Doctor(options) => examine(&options),
+        Command::ShowConfig => show_config(),
         Command::Survey(options) => survey(&options),
     }
 }
@@ -45,6 +47,11 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
         watch.request.resolve = false;
     }
     watch.request.records = matches!(watch.source, Source::Kernel { record: Some(_), .. });
+    // What is written to standard error would be drawn over.
+    let can_open = matches!(&watch.source, Source::Kernel { live, .. } if live.verbose == 0);
+    if watch.format == Format::Instrument && can_open {
+        return instrument::open(watch);
+    }
     let output = output(watch.format);
     let pids = watch.request.pids.clone();
     let (domains, mut pipeline) = if watch.request.view == OVERVIEW {
@@ -111,6 +118,11 @@ fn examine(options: &cli::LiveOptions) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
+fn show_config() -> Result<Exit, Error> {
+    observer_faces::print(&config::shown()?).map_err(|error| Error::output(&error))?;
+    Ok(Exit::Done)
+}
+
 fn survey(options: &cli::LiveOptions) -> Result<Exit, Error> {
     let domains = domains::declarations(domains::ALL);
     let plan = attach::decide(&domains, options)?;
@@ -127,6 +139,6 @@ fn output(format: Format) -> Box<dyn Output> {
     match format {
         Format::Json => observer_faces::json(),
         Format::Plain => observer_faces::plain(),
-        Format::Screen => observer_faces::screen(),
+        Format::Screen | Format::Instrument => observer_faces::screen(),
     }
 }

@@ -101,10 +101,10 @@ impl Engine {
         })
     }
 
-    /// The request, limited to the first `rows` rows of each table.
-    fn request(&self, rows: Option<usize>) -> Request {
+    /// The request for `view`, limited to the first `rows` rows of each table.
+    fn request(&self, view: View, rows: Option<usize>) -> Request {
         let top = self.request.top.into_iter().chain(rows).min();
-        Request { top, ..self.request.clone() }
+        Request { view, top, ..self.request.clone() }
     }
 
     /// The report of this moment, shaped as requested, with at most `rows` rows in each table about processes. `None`
@@ -113,7 +113,20 @@ impl Engine {
     /// # Errors
     /// When the view has no such column.
     pub fn report(&self, now: Timestamp, rows: Option<usize>) -> Result<Option<Report>, UnknownColumn> {
-        let request = self.request(rows);
+        self.report_of(self.request.view, now, rows)
+    }
+
+    /// The same for another view of the domain.
+    ///
+    /// # Errors
+    /// As for [`Self::report`].
+    pub fn report_of(
+        &self,
+        view: View,
+        now: Timestamp,
+        rows: Option<usize>,
+    ) -> Result<Option<Report>, UnknownColumn> {
+        let request = self.request(view, rows);
         let Some(context) = self.context(&request, now) else { return Ok(None) };
         let mut report = self.domain.report(&context);
         self.add_losses(&mut report);
@@ -173,7 +186,7 @@ impl Engine {
     /// # Errors
     /// As for [`Self::report`].
     pub fn queries(&self, now: Timestamp, rows: Option<usize>) -> Result<HostQueries, UnknownColumn> {
-        let request = self.request(rows);
+        let request = self.request(self.request.view, rows);
         let Some(context) = self.context(&request, now) else { return Ok(HostQueries::default()) };
         let mut report = self.domain.draft(&context);
         shape::shape(&mut report, &request, &self.processes)?;

@@ -33,6 +33,8 @@ pub enum GroupBy {
     Unit,
     Container,
     Comm,
+    /// The user id.
+    User,
     /// The other end, in net.
     Remote,
 }

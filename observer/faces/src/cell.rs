@@ -13,7 +13,7 @@ const FLAT: f64 = 0.03;
 
 /// How the cells of a column are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Alignment {
+pub enum Alignment {
     /// At the left: text, which can be cut.
     Text,
     /// At the left, whole: a series.
@@ -23,19 +23,19 @@ pub(super) enum Alignment {
 }
 
 /// How the cells of `column`, which is at `at` in `rows`, are laid out. Names without a unit can be numbers.
-pub(super) fn alignment(column: &Column, at: usize, rows: &[Row]) -> Alignment {
+pub fn alignment<'a>(column: &Column, at: usize, rows: impl IntoIterator<Item = &'a Row>) -> Alignment {
     match column.role {
         Role::Trend => Alignment::Series,
         Role::Gauge | Role::Counter => Alignment::Number,
         Role::Label | Role::Text => {
             let is_number = |row: &Row| matches!(row.cell(at), Value::Unsigned(_) | Value::Signed(_));
-            if rows.iter().any(is_number) { Alignment::Number } else { Alignment::Text }
+            if rows.into_iter().any(is_number) { Alignment::Number } else { Alignment::Text }
         }
     }
 }
 
 /// A cell as text; `–` where there is no value.
-pub(super) fn text(cell: &Value, column: &Column) -> String {
+pub fn text(cell: &Value, column: &Column) -> String {
     let notation = column.heading.map_or(Notation::Usual, |heading| heading.notation);
     match cell {
         Value::Missing | Value::Object(_) | Value::List(_) => NOTHING.to_owned(),

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 /// RFC 3339 with milliseconds: `2026-11-20T10:00:00.123Z`; `wall` is nanoseconds since the Unix epoch.
-pub(super) fn rfc3339(wall: u64) -> String {
+pub fn rfc3339(wall: u64) -> String {
     formatted(wall, "%Y-%m-%dT%H:%M:%S%.3fZ")
 }
 
 /// For humans: `2026-11-20 10:00:00 UTC`.
-pub(super) fn human(wall: u64) -> String {
+pub fn human(wall: u64) -> String {
     formatted(wall, "%Y-%m-%d %H:%M:%S UTC")
 }
 

@@ -36,7 +36,7 @@ impl<W: Write> Output for Json<W> {
 }
 
 /// The report as one object, without a line break.
-fn line(report: &Report) -> io::Result<Vec<u8>> {
+pub(super) fn line(report: &Report) -> io::Result<Vec<u8>> {
     let mut line = Vec::with_capacity(4096);
     Part(report).serialize(&mut serde_json::Serializer::with_formatter(&mut line, Digits))?;
     Ok(line)

@@ -4,24 +4,24 @@
 
 /// What is known of a column before it is laid out.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WidthNeed {
+pub struct WidthNeed {
     /// Columns of the terminal that its widest cell takes, its heading included.
-    pub(super) natural: usize,
+    pub natural: usize,
     /// As [`observer_core::report::column::Heading::importance`].
-    pub(super) importance: u8,
+    pub importance: u8,
     /// Whether its text can be cut; a cut number would be another number.
-    pub(super) text: bool,
+    pub text: bool,
 }
 
 /// Blanks between columns.
-pub(super) const GAP: usize = 2;
+pub const GAP: usize = 2;
 /// Narrower text is less useful than another column; a command or an address fits into this width.
 const READABLE: usize = 16;
 /// Narrower text is useless.
 const HINT: usize = 4;
 
 /// The columns that are shown, in their order, each with its width. Without a width all are shown as they are.
-pub(super) fn fit(needs: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usize)> {
+pub fn fit(needs: &[WidthNeed], width: Option<usize>) -> Vec<(usize, usize)> {
     let mut shown: Vec<(usize, usize)> =
         needs.iter().enumerate().map(|(at, need)| (at, need.natural)).collect();
     let Some(width) = width else { return shown };

@@ -28,22 +28,25 @@ use std::{
 
 use rustix::termios;
 
-use observer_core::report::Report;
+use observer_core::{report::Report, view::View};
 
-mod cell;
-mod clock;
+pub mod cell;
+pub mod clock;
+mod csv;
 mod json;
-mod layout;
+pub mod layout;
 mod paint;
 mod plain;
 #[cfg(test)]
 mod samples;
 mod screen;
 mod table;
-mod width;
+pub mod width;
+
+pub use csv::csv;
+pub use paint::Paint;
 
 use json::Json;
-use paint::Paint;
 use plain::Plain;
 use screen::{Screen, Size};
 
@@ -58,6 +61,20 @@ pub trait Output {
     /// Whether the first report, with rates still unknown, is shown at once.
     fn shows_baseline(&self) -> bool {
         false
+    }
+
+    /// The views that it shows at once, each with the most rows that it needs. An output of one view at a time has
+    /// none: it gets the report of the shown view.
+    fn several(&self) -> Vec<(View, Option<usize>)> {
+        Vec::new()
+    }
+
+    /// Takes the reports of one moment, of the views that [`Self::several`] named.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    fn write_several(&mut self, reports: Vec<Report>) -> io::Result<()> {
+        reports.iter().try_for_each(|report| self.write(report))
     }
 
     /// The most rows that can be seen; `None` without a limit. Rows that are not seen need no host queries.
@@ -81,6 +98,14 @@ pub fn plain() -> Box<dyn Output> {
 /// Reports as tables on standard output, a terminal, each replacing the one before.
 pub fn screen() -> Box<dyn Output> {
     Box::new(Screen::new(io::stdout(), || size().unwrap_or(Size::USUAL), paint(true)))
+}
+
+/// A report as one line of JSON, as [`json`] writes it.
+///
+/// # Errors
+/// When a number cannot be written.
+pub fn json_line(report: &Report) -> io::Result<Vec<u8>> {
+    json::line(report)
 }
 
 /// Writes text other than a report to standard output.

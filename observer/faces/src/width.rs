@@ -3,12 +3,12 @@
 use unicode_width::UnicodeWidthStr as _;
 
 /// Columns that `text` takes.
-pub(super) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.width()
 }
 
 /// `text` in at most `columns` columns; the part that is cut shows as `…`.
-pub(super) fn truncated(text: &str, columns: usize) -> String {
+pub fn truncated(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -26,7 +26,7 @@ pub(super) fn truncated(text: &str, columns: usize) -> String {
 }
 
 /// Like [`truncated`], but keeps the end of a path, which identifies the file in a deep folder.
-pub(super) fn shortened(text: &str, columns: usize) -> String {
+pub fn shortened(text: &str, columns: usize) -> String {
     if width(text) <= columns || !text.starts_with('/') || columns < 2 {
         return truncated(text, columns);
     }
@@ -37,7 +37,7 @@ pub(super) fn shortened(text: &str, columns: usize) -> String {
 
 /// `text` broken between words into lines of at most `columns` columns, the first indented by `first` blanks and the
 /// others by `rest`. A word that is too long for a line is broken; narrow text is not indented.
-pub(super) fn wrapped(text: &str, columns: usize, first: usize, rest: usize) -> Vec<String> {
+pub fn wrapped(text: &str, columns: usize, first: usize, rest: usize) -> Vec<String> {
     let (first, rest) = if first.max(rest) + 12 > columns { (0, 0) } else { (first, rest) };
     let mut lines = Vec::new();
     let mut line = " ".repeat(first);

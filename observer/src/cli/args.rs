@@ -27,6 +27,8 @@ pub enum Command {
     Replay(Replay),
     /// Show what this kernel and these privileges allow: each hook, its alternative in use, and why
     Doctor(Doctor),
+    /// Show the settings in force: keys and looks of the instrument
+    Config(Config),
 }
 
 /// The whole command line: a command for each domain, live and replayed, and the other commands.
@@ -49,6 +51,14 @@ fn question<A: Args>(domain: &dyn Domain) -> clap::Command {
     });
     let command = clap::Command::new(domain.declaration().name).args(arguments);
     A::augment_args(command).about(views.first().map_or("", |main| main.help)).long_about(None)
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct Config {
+    /// Print the settings as a configuration file, each with its meaning
+    #[arg(long, required = true)]
+    pub show: bool,
 }
 
 #[derive(Debug, Args)]
@@ -203,7 +213,8 @@ pub struct Format {
     /// Write each report as one line of JSON
     #[arg(long, conflicts_with = "plain", help_heading = "Output")]
     pub json: bool,
-    /// Write tables as text, one after the other; the default without a terminal
+    /// Write tables as text, one after the other; the default without a terminal. On a terminal, the default is the
+    /// instrument, or redrawn tables for a run with an end
     #[arg(long, help_heading = "Output")]
     pub plain: bool,
 }

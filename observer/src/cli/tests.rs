@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use super::*;
 
 fn at_terminal(line: &str) -> Result<Command, clap::Error> {
-    parse(line.split_whitespace().map(OsString::from), Terminal { terminal: true })
+    parse(line.split_whitespace().map(OsString::from), Terminal { terminal: true, keys: false })
 }
 
 fn watch(line: &str) -> Watch {
@@ -96,7 +96,7 @@ fn processes_are_chosen_by_number_and_name() {
 fn where_nobody_watches_tables_are_plain() {
     let piped = |line: &str| {
         let arguments = line.split_whitespace().map(OsString::from);
-        match parse(arguments, Terminal { terminal: false }) {
+        match parse(arguments, Terminal { terminal: false, keys: false }) {
             Ok(Command::Watch(watch)) => watch.format,
             other => panic!("{other:?}"),
         }
@@ -108,7 +108,7 @@ fn where_nobody_watches_tables_are_plain() {
 
 #[test]
 fn observer_alone_is_an_overview_that_ends_where_it_cannot_be_redrawn() {
-    let alone = |terminal| match parse([OsString::from("observer")], Terminal { terminal }) {
+    let alone = |terminal| match parse([OsString::from("observer")], Terminal { terminal, keys: false }) {
         Ok(Command::Watch(watch)) => (watch.request.view, watch.format, watch.timing.once),
         other => panic!("{other:?}"),
     };
@@ -182,4 +182,25 @@ fn help_is_no_error() {
 fn halves_of_the_hooks_can_be_switched_off() {
     let Source::Kernel { live, .. } = watch("observer mem --without events").source else { panic!() };
     assert!(live.iterators && !live.events);
+}
+
+#[test]
+fn a_terminal_with_keys_opens_the_instrument_for_a_run_without_an_end() {
+    let format = |line: &str, terminal, keys| {
+        let arguments = line.split_whitespace().map(OsString::from);
+        match parse(arguments, Terminal { terminal, keys }) {
+            Ok(Command::Watch(watch)) => watch.format,
+            other => panic!("{line}: {other:?}"),
+        }
+    };
+    for line in ["observer", "observer overview", "observer mem", "observer net --connections --sort rtt"] {
+        assert_eq!(format(line, true, true), Format::Instrument, "{line}");
+        assert_eq!(format(line, true, false), Format::Screen, "{line}");
+        assert_eq!(format(line, false, true), Format::Plain, "{line}");
+    }
+    for end in ["--once", "--count 3", "--duration 3"] {
+        assert_eq!(format(&format!("observer mem {end}"), true, true), Format::Screen, "{end}");
+    }
+    assert_eq!(format("observer mem --plain", true, true), Format::Plain);
+    assert_eq!(format("observer mem --json", true, true), Format::Json);
 }

@@ -103,7 +103,8 @@ impl Pipeline {
         };
         for (index, engine) in self.engines.iter().enumerate() {
             // An engine that is not shown is kept up to date, but its rows need no host queries.
-            let hidden = self.recorder.is_none() && self.shown != Shown::Engine(index);
+            let hidden =
+                self.recorder.is_none() && self.shown != Shown::Engine(index) && !self.shows_several();
             let rows = if hidden { Some(0) } else { rows };
             queries.extend(engine.queries(now, rows).map_err(unshapable)?);
         }
@@ -114,16 +115,10 @@ impl Pipeline {
         // The first report is the baseline, without rates. A terminal shows it at once, a script never gets it.
         let shown = self.due > 0 || self.shows_baseline();
         self.due += 1;
-        let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
         self.find_problems(now);
-        let report = match self.shown {
-            Shown::Overview => self.overview_report(now),
-            Shown::Engine(index) => {
-                let report = self.engines.get(index).map(|engine| engine.report(now, rows));
-                report.transpose().map_err(unshapable)?.flatten()
-            }
-        };
-        if let Some(report) = report {
+        if self.shows_several() {
+            self.write_several(now)?;
+        } else if let Some(report) = self.shown_report(now)? {
             self.lost |= report.loss.any() || report.notes.iter().any(|note| note.kind.incomplete);
             if shown {
                 self.write(&report)?;
@@ -134,6 +129,26 @@ impl Pipeline {
             engine.delivered(now);
         }
         Ok(())
+    }
+
+    /// The report that the output shows.
+    fn shown_report(&self, now: Timestamp) -> Result<Option<Report>, Error> {
+        let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
+        match self.shown {
+            Shown::Overview => Ok(self.overview_report(now)),
+            Shown::Engine(place) => {
+                let report = self.engines.get(place).map(|engine| engine.report(now, rows));
+                Ok(report.transpose().map_err(unshapable)?.flatten())
+            }
+        }
+    }
+
+    /// Takes the tick of `now` without a report: another one is wanted.
+    pub fn pass(&mut self, now: Timestamp) {
+        self.engines.iter_mut().for_each(|engine| engine.tick(now));
+        self.find_problems(now);
+        self.due += 1;
+        self.engines.iter_mut().for_each(|engine| engine.delivered(now));
     }
 
     /// Takes the conditions of all domains into the overview.
@@ -157,6 +172,45 @@ impl Pipeline {
     #[must_use]
     pub fn is_urgent(&self) -> bool {
         self.overview.as_ref().is_some_and(Overview::is_urgent)
+    }
+
+    /// Whether the output shows several views at once.
+    fn shows_several(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| !output.several().is_empty())
+    }
+
+    /// Writes the reports of all views that the output shows at once.
+    fn write_several(&mut self, now: Timestamp) -> Result<(), Error> {
+        let Some(output) = &mut self.output else { return Ok(()) };
+        let mut reports = Vec::new();
+        for (view, rows) in output.several() {
+            if view == OVERVIEW {
+                let frame = self.engines.first().and_then(|engine| engine.frame(now));
+                reports.extend(
+                    self.overview.as_ref().zip(frame).map(|(overview, frame)| overview.report(frame)),
+                );
+                continue;
+            }
+            let domain = domains::of(view).declaration().name;
+            let own =
+                self.engines.iter().find(|engine| domains::of(engine.view()).declaration().name == domain);
+            let report = own.map(|engine| engine.report_of(view, now, rows)).transpose();
+            reports.extend(report.map_err(unshapable)?.flatten());
+        }
+        let has_loss =
+            |report: &Report| report.loss.any() || report.notes.iter().any(|note| note.kind.incomplete);
+        self.lost |= reports.iter().any(has_loss);
+        // What is asked for later: how long was observed, and why something is missing.
+        self.last = reports.first().map(|first| Report {
+            host: first.host.clone(),
+            headline: Vec::new(),
+            totals: Vec::new(),
+            tables: Vec::new(),
+            notes: first.notes.clone(),
+            ..*first
+        });
+        let written = output.write_several(reports);
+        self.written(written)
     }
 
     /// Shows `request` from the next report on. If no engine has the necessary state, a new one is made from `values`,
@@ -213,7 +267,8 @@ impl Pipeline {
     /// # Errors
     /// When the output cannot be written.
     pub fn redraw(&mut self) -> Result<(), Error> {
-        match self.last.take() {
+        // An output of several views draws by itself.
+        match self.last.take().filter(|_| !self.shows_several()) {
             Some(report) => {
                 let drawn = self.write(&report);
                 self.last = Some(report);
@@ -225,7 +280,13 @@ impl Pipeline {
 
     fn write(&mut self, report: &Report) -> Result<(), Error> {
         let Some(output) = &mut self.output else { return Ok(()) };
-        match output.write(report) {
+        let written = output.write(report);
+        self.written(written)
+    }
+
+    /// Takes the result of a write. A reader that is gone is an end and no failure.
+    fn written(&mut self, written: io::Result<()>) -> Result<(), Error> {
+        match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.closed = true;
                 Ok(())

@@ -17,8 +17,8 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
-pub use group::group;
-pub use order::{Candidate, cut};
+pub use group::{group, group_by_cells};
+pub use order::{Candidate, compare_cells, cut};
 pub use selection::Selection;
 
 /// A column to sort by that the view does not have.

@@ -22,20 +22,52 @@ use crate::{
 /// Merges the rows of `table` by `by`. Groups are ordered by emphasis, then by size. A table that is merged already
 /// stays as it is.
 pub fn group(table: &mut Table, by: GroupBy, names: &Processes) {
-    if table.rows.first().is_some_and(|row| matches!(row.subject, Subject::Group { .. })) {
-        return;
+    let is_merged = table.rows.first().is_some_and(|row| matches!(row.subject, Subject::Group { .. }));
+    if !is_merged && (by != GroupBy::Remote || table.position(name(by)).is_some()) {
+        let keys = table.rows.iter().map(|row| key(table, row, by, names)).collect();
+        merge_by(table, by, keys);
     }
-    let (name, title) = match by {
-        GroupBy::Process => return,
-        GroupBy::Unit => ("unit", "UNIT"),
-        GroupBy::Container => ("container", "CONTAINER"),
-        GroupBy::Comm => ("comm", "COMMAND"),
-        GroupBy::Remote => ("remote", "REMOTE"),
+}
+
+/// As [`group`], by what the cells of a row give: for a report that has left the state with the names of processes. A
+/// table without the column stays as it is.
+pub fn group_by_cells(table: &mut Table, by: GroupBy) {
+    let named = table.position(name(by));
+    let Some(at) = named.or_else(|| table.columns.iter().position(|column| column.key == Some(by))) else {
+        return;
     };
-    if by == GroupBy::Remote && table.position(name).is_none() {
-        return;
+    let key = |row: &Row| match row.cell(at) {
+        Value::Text(text) => Some(text.clone()),
+        Value::Unsigned(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let keys = table.rows.iter().map(key).collect();
+    merge_by(table, by, keys);
+}
+
+/// The column with the key of a grouping.
+const fn name(by: GroupBy) -> &'static str {
+    match by {
+        GroupBy::Process => "pid",
+        GroupBy::Unit => "unit",
+        GroupBy::Container => "container",
+        GroupBy::Comm => "comm",
+        GroupBy::User => "uid",
+        GroupBy::Remote => "remote",
     }
-    let keys: Vec<Option<String>> = table.rows.iter().map(|row| key(table, row, by, names)).collect();
+}
+
+/// Merges the rows of `table` with equal `keys`, one of each row.
+fn merge_by(table: &mut Table, by: GroupBy, keys: Vec<Option<String>>) {
+    let title = match by {
+        GroupBy::Process => return,
+        GroupBy::Unit => "UNIT",
+        GroupBy::Container => "CONTAINER",
+        GroupBy::Comm => "COMMAND",
+        GroupBy::User => "USER",
+        GroupBy::Remote => "REMOTE",
+    };
+    let name = name(by);
     let was_known: Vec<bool> = known(table);
 
     let mut groups: Vec<(Option<String>, Vec<Row>)> = Vec::new();
@@ -118,6 +150,7 @@ fn key(table: &Table, row: &Row, by: GroupBy, names: &Processes) -> Option<Strin
         GroupBy::Unit => names.unit(*id),
         GroupBy::Container => names.container(*id),
         GroupBy::Comm => names.comm(*id),
+        GroupBy::User => names.get(*id)?.uid.map(|uid| uid.to_string()),
         GroupBy::Process | GroupBy::Remote => None,
     };
     let all: BTreeSet<Option<String>> = row.processes.iter().map(name).collect();

@@ -132,6 +132,12 @@ fn together(before: Hidden, more: Hidden) -> Hidden {
     }
 }
 
+/// The order of two cells of a column; missing values come last in both directions.
+#[must_use]
+pub fn compare_cells(left: &Value, right: &Value, ascending: bool) -> Ordering {
+    compare(key(left).as_ref(), key(right).as_ref(), ascending)
+}
+
 /// What a cell is sorted by.
 enum Key<'a> {
     Integer(i128),

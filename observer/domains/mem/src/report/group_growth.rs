@@ -70,7 +70,7 @@ fn key(id: TaskId, context: &Context<'_>) -> Option<String> {
         GroupBy::Unit => context.processes.unit(id),
         GroupBy::Container => context.processes.container(id),
         GroupBy::Comm => context.processes.comm(id),
-        GroupBy::Process | GroupBy::Remote => None,
+        GroupBy::Process | GroupBy::User | GroupBy::Remote => None,
     }
 }
 
