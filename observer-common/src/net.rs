@@ -54,6 +54,10 @@ pub const SOCKET_SEEN: u32 = 4;
 pub const SOCKET_SHARED: u32 = 16;
 /// No descriptor refers to the socket, and yet it is in use: by an io_uring instance, or as an in-flight descriptor.
 pub const SOCKET_HIDDEN: u32 = 32;
+/// A process has accepted the connection, and none has acted on it.
+pub const SOCKET_ACCEPTED: u32 = 64;
+/// Several processes may have moved the bytes of a connection that no scan has found.
+pub const SOCKET_SHARED_UNSEEN: u32 = 128;
 
 /// Indexes of `CONTROL`. 1: the programs of send and receive are attached.
 pub const CONTROL_WATCHED: u32 = 0;
@@ -303,6 +307,8 @@ macro_rules! net_fields {
     ($with:path) => {
         $with! {
             TASK_SIGNAL: "task_struct.signal", 8;
+            TASK_MM: "task_struct.mm", 8;
+            REGISTERS_CALL: "pt_regs.orig_ax", 8;
             SIGNAL_LIVE: "signal_struct.live", 4;
             SOCKET_SK: "socket.sk", 8;
             SOCKET_FILE: "socket.file", 8;

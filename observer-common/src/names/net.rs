@@ -8,6 +8,9 @@ macro_rules! net_programs {
             STATE: net_state;
             DESTROY: net_destroy;
             EXIT: net_exit;
+            FORK: net_fork;
+            ACCEPTED_V4: net_accepted_v4;
+            ACCEPTED_V6: net_accepted_v6;
             OPENED: net_opened;
             SENT: net_sent;
             SENT_V4: net_sent_v4;

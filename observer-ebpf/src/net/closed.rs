@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::HashMap};
 use observer_common::{
     loss::Loss,
-    net::{ClosedRecord, ClosedTotals, KIND_CLOSED, SOCKET_REPORTED, SOCKET_SEEN},
+    net::{ClosedRecord, ClosedTotals, KIND_CLOSED, SOCKET_REPORTED, SOCKET_SEEN, SOCKET_SHARED_UNSEEN},
     task::{TaskId, TaskRecord},
 };
 use observer_ebpf::{atomic, emit, lost};
@@ -62,7 +62,8 @@ unsafe fn add_up(origin: *mut ConnectionOrigin, flags: u32, seen: [u64; 3], tcp:
         let tx = tx.wrapping_sub(seen_tx);
         let rx = rx.wrapping_sub(seen_rx);
         let retransmitted = retransmitted.wrapping_sub(seen_retransmitted);
-        if !storage::is_claimed(origin) {
+        let shared = flags & (SOCKET_SHARED_UNSEEN | SOCKET_SEEN) == SOCKET_SHARED_UNSEEN;
+        if shared || !storage::is_claimed(origin) {
             lost!(Loss::Unattributed, tx.wrapping_add(rx));
             return;
         }

@@ -1,6 +1,8 @@
 //! How this object reads kernel memory: by direct reads, from pointers whose type the verifier knows.
 
-use aya_ebpf::helpers::generated::{bpf_skc_to_tcp_sock, bpf_sock_from_file};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task_btf, bpf_skc_to_tcp_sock, bpf_sock_from_file, bpf_task_pt_regs,
+};
 use observer_common::task::{TaskId, TaskRecord};
 pub use observer_ebpf::read::{load, pointer};
 use observer_ebpf::{
@@ -9,7 +11,12 @@ use observer_ebpf::{
     task::{self, TASK_LEADER},
 };
 
-use crate::fields::SOCKET_SK;
+use crate::fields::{REGISTERS_CALL, SOCKET_SK};
+
+/// Numbers of system calls that read about descriptors of other processes in `/proc`, or run an iterator: `read`, `open`,
+/// `stat`, `lstat`, `pread64`, `getdents`, `readlink`, `getdents64`, `openat`, `newfstatat`, `readlinkat`, `statx`,
+/// `openat2`, `pidfd_getfd`.
+const READING: [u64; 14] = [0, 2, 4, 6, 17, 78, 89, 217, 257, 262, 267, 332, 437, 438];
 
 /// The `sock` behind an open file; null if the file is not a socket.
 ///
@@ -52,6 +59,15 @@ pub unsafe fn tcp_sock(sk: *const u8) -> *const u8 {
 pub unsafe fn first_argument(context: *mut core::ffi::c_void) -> *const u8 {
     // SAFETY: the caller's promise: the context is an array of arguments.
     unsafe { *context.cast::<*const u8>() }
+}
+
+/// Whether the current process is in a system call that reads about files, and does not close any.
+#[inline(always)]
+pub fn is_reading() -> bool {
+    // SAFETY: typed by BTF; every task has registers.
+    let call: u64 =
+        unsafe { load(bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8, &REGISTERS_CALL) };
+    READING.contains(&call)
 }
 
 /// The first thread of the current process, which identifies it.

@@ -70,6 +70,12 @@ pub unsafe fn find(sk: *const u8) -> *mut ConnectionOrigin {
     unsafe { get(sk).cast() }
 }
 
+/// Null: programs of control groups cannot find the entry, and are not loaded.
+#[inline(always)]
+pub unsafe fn find_by(_context: *const u8) -> *mut ConnectionOrigin {
+    core::ptr::null_mut()
+}
+
 /// As [`find`]; a new entry is zeroed. Null if the map is full, which is counted.
 #[inline(always)]
 pub unsafe fn find_or_begin(sk: *const u8) -> *mut ConnectionOrigin {

@@ -51,6 +51,13 @@ pub unsafe fn find(sk: *const u8) -> *mut ConnectionOrigin {
     }
 }
 
+/// As [`find`], by the context of a program of a control group, as far as it is in the table.
+#[inline(always)]
+pub unsafe fn find_by(context: *const u8) -> *mut ConnectionOrigin {
+    // SAFETY: the helper takes the context in place of a socket.
+    recent::find(unsafe { cookie(context) })
+}
+
 /// As [`find`]; new memory is zeroed. Null if there is none, which is counted.
 #[inline(always)]
 pub unsafe fn find_or_begin(sk: *const u8) -> *mut ConnectionOrigin {

@@ -1,31 +1,12 @@
 //! The lifecycle of a TCP connection: its opening, its owner, its close.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use observer_common::net::{
-    CONTROL_READER, PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, STATE_CLOSE, STATE_CLOSE_WAIT,
+    PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, SOCKET_SHARED_UNSEEN, STATE_CLOSE, STATE_CLOSE_WAIT,
     STATE_CLOSING, STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT,
     STATE_TIME_WAIT,
 };
 
-use crate::{access, closed, control, socket, storage, store};
-
-/// Remembers that the current process reads a scan. The scan refers to each file while it reads it. If the owner
-/// closes a file at that moment, the reader closes it for good, but does not become its owner.
-#[inline(always)]
-pub fn read_by_current() {
-    control::set(CONTROL_READER, current());
-}
-
-/// Whether the current process has read a scan.
-#[inline(always)]
-fn reads() -> bool {
-    control::get(CONTROL_READER) == current()
-}
-
-#[inline(always)]
-fn current() -> u32 {
-    (bpf_get_current_pid_tgid() >> 32) as u32
-}
+use crate::{access, actor, closed, memory::ConnectionOrigin, socket, storage, store};
 
 /// The socket goes from one state to another.
 ///
@@ -67,8 +48,10 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
         } else if new == STATE_ESTABLISHED && old == STATE_SYN_RECV && (*origin).opened == 0 {
             storage::open(origin, SOCKET_PASSIVE);
         }
-        if socket::is_owned(tcp) && (new == STATE_SYN_SENT || !reads()) {
+        if new == STATE_SYN_SENT {
             storage::claim(origin);
+        } else if socket::is_owned(tcp) {
+            act(origin);
         }
         // An owner that is not known yet can still act on the socket, or destroy it.
         if new == STATE_CLOSE && (*origin).flags & SOCKET_REPORTED == 0 && storage::is_claimed(origin) {
@@ -96,6 +79,19 @@ pub unsafe fn destroyed(sk: *const u8) {
     }
 }
 
+/// The current process ends the connection, or releases what another one has closed.
+#[inline(always)]
+unsafe fn act(origin: *mut ConnectionOrigin) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if actor::reads() {
+            actor::settle(origin);
+        } else if actor::ends(origin) {
+            (*origin).flags |= SOCKET_SHARED_UNSEEN;
+        }
+    }
+}
+
 /// Delivers the last counters of a connection, unless they have been delivered.
 #[inline(always)]
 unsafe fn ended(tcp: *const u8) {
@@ -106,9 +102,10 @@ unsafe fn ended(tcp: *const u8) {
         if origin.is_null() || (*origin).flags & SOCKET_REPORTED != 0 {
             return;
         }
-        if socket::is_owned(tcp) && !reads() {
-            storage::claim(origin);
+        if socket::is_owned(tcp) {
+            act(origin);
         }
+        actor::settle(origin);
         closed::deliver(origin, tcp);
     }
 }

@@ -16,11 +16,12 @@ pub type Activity = [u32; 5];
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ConnectionOrigin {
-    /// The process that acted first, valid while `claim` is [`CLAIMED`].
+    /// The process that acted first, valid while `claim` is [`CLAIMED`]; before, with `SOCKET_ACCEPTED`, the one that
+    /// accepted it.
     pub owner: TaskRecord,
     /// Nanoseconds of the boot clock; 0 if the beginning was not seen.
     pub opened: u64,
-    /// `SOCKET_PASSIVE`, `SOCKET_REPORTED`.
+    /// `SOCKET_PASSIVE`, `SOCKET_REPORTED`, `SOCKET_ACCEPTED`, `SOCKET_SHARED_UNSEEN`.
     pub flags: u32,
     pub _padding: u32,
     /// One of the three states above: two processes can act on a new socket at the same time, and one of them writes.

@@ -5,6 +5,7 @@
 #![no_main]
 #![cfg(target_arch = "bpf")]
 
+mod actor;
 mod closed;
 mod control;
 mod fields;

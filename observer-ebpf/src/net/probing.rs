@@ -99,6 +99,12 @@ unsafe fn address_at(place: *const *const u8) -> *const u8 {
     unsafe { bpf_probe_read_kernel(place) }.unwrap_or(core::ptr::null())
 }
 
+/// Before 5.15 it is not known which system call the current process is in.
+#[inline(always)]
+pub fn is_reading() -> bool {
+    false
+}
+
 /// The first thread of the current process, which identifies it.
 #[inline(always)]
 pub fn leader() -> *const u8 {

@@ -7,10 +7,10 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::bpf_get_current_pid_tgid,
-    macros::{btf_tracepoint, cgroup_sock, fexit, map},
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
+    macros::{btf_tracepoint, cgroup_sock, cgroup_sock_addr, fexit, map},
     maps::{HashMap, PerCpuArray},
-    programs::{BtfTracePointContext, FExitContext, SockContext},
+    programs::{BtfTracePointContext, FExitContext, SockAddrContext, SockContext},
 };
 use observer_common::{
     loss::Loss,
@@ -23,11 +23,11 @@ use observer_common::{
 use observer_ebpf::{emit, iterator, lost, read, task};
 
 use crate::{
-    access, control,
-    fields::{SIGNAL_LIVE, SOCKET_SK, TASK_SIGNAL},
+    access, actor, control,
+    fields::{SIGNAL_LIVE, SOCKET_SK, TASK_MM, TASK_SIGNAL},
     flow, lifecycle,
     scan::scan_tcp,
-    share, socket,
+    share, socket, store,
 };
 
 /// `MSG_PEEK` of `recv`: what is only looked at is received later.
@@ -36,6 +36,9 @@ const MSG_PEEK: i32 = 2;
 /// The record of a scan, which is larger than half the stack of a program. The programs of a scan run one at a time.
 #[map]
 static HELD: PerCpuArray<HeldRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// What a program of a control group returns: it only watches.
+const ALLOWED: i32 = 1;
 
 const ENDED_ENTRIES: u32 = 1 << 14;
 
@@ -54,7 +57,7 @@ pub extern "C" fn net_socket(context: *mut iterator::TaskFile) -> i32 {
         if task.is_null() || file.is_null() {
             return 0;
         }
-        lifecycle::read_by_current();
+        actor::read_by_current();
         let sk = access::socket_of(file);
         if sk.is_null() || !socket::is_internet(sk) {
             return 0;
@@ -137,11 +140,43 @@ pub fn net_exit(context: BtfTracePointContext) -> i32 {
     0
 }
 
+/// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`: a child that inherits the sockets. A
+/// child in the memory of its parent is a thread, or executes another program at once.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn net_fork(context: BtfTracePointContext) -> i32 {
+    let (parent, child): (*const u8, *const u8) = (context.arg(0), context.arg(1));
+    // SAFETY: BTF-typed arguments of the tracepoint.
+    unsafe {
+        if read::load::<u64>(parent, &TASK_MM) != read::load::<u64>(child, &TASK_MM) {
+            actor::forks(bpf_ktime_get_boot_ns());
+        }
+    }
+    0
+}
+
+/// `getpeername4` of a control group: a process accepts a connection and asks for the address of the peer.
+#[cgroup_sock_addr(getpeername4)]
+pub fn net_accepted_v4(context: SockAddrContext) -> i32 {
+    accepted(&context)
+}
+
+/// As [`net_accepted_v4`].
+#[cgroup_sock_addr(getpeername6)]
+pub fn net_accepted_v6(context: SockAddrContext) -> i32 {
+    accepted(&context)
+}
+
+#[inline(always)]
+fn accepted(context: &SockAddrContext) -> i32 {
+    // SAFETY: the program's own context.
+    unsafe { actor::accepts(store::find_by(context.as_ptr().cast())) };
+    ALLOWED
+}
+
 /// `sock_create` of a control group: a process opens a socket. If the kernel does not count the bytes of such a socket,
 /// and the programs that do are not attached, user space is woken to attach them.
 #[cgroup_sock(sock_create)]
 pub fn net_opened(context: SockContext) -> i32 {
-    const ALLOWED: i32 = 1;
     // SAFETY: the context is the kernel's own.
     let protocol = unsafe { (*context.sock).protocol } as u16;
     if matches!(protocol, PROTOCOL_UDP | PROTOCOL_UDPLITE | PROTOCOL_MPTCP)

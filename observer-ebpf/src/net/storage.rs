@@ -71,6 +71,16 @@ pub unsafe fn is_claimed(origin: *mut ConnectionOrigin) -> bool {
     unsafe { (&raw const (*origin).claim).read_volatile() == CLAIMED }
 }
 
+/// Whether no process has acted.
+///
+/// # Safety
+/// As for [`open`].
+#[inline(always)]
+pub unsafe fn is_unclaimed(origin: *mut ConnectionOrigin) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (&raw const (*origin).claim).read_volatile() == UNCLAIMED }
+}
+
 /// Whether the owner is known and is not the process `tgid`.
 ///
 /// # Safety

@@ -143,7 +143,7 @@ pub enum Point {
     Fentry(&'static str),
     /// The return of a kernel function, with BTF-typed arguments and result.
     Fexit(&'static str),
-    /// An event of a control group's sockets: `sock_create`.
+    /// An event of a control group's sockets: `sock_create`, `getpeername4`.
     ControlGroup(&'static str),
 }
 

@@ -8,8 +8,8 @@ use std::{collections::HashMap, sync::Mutex};
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSock, FEntry, FExit, Iter, Program, ProgramError,
-        fentry::FEntryLink, fexit::FExitLink, tp_btf::BtfTracePointLink,
+        BtfTracePoint, CgroupAttachMode, FEntry, FExit, Iter, Program, ProgramError, fentry::FEntryLink,
+        fexit::FExitLink, tp_btf::BtfTracePointLink,
     },
 };
 
@@ -39,7 +39,11 @@ pub fn load(program: &mut Program, point: Point, types: &Btf) -> Result<(), Reje
         Point::Fexit(target) => {
             <&mut FExit>::try_from(program).and_then(|program| program.load(target, types))
         }
-        Point::ControlGroup(_) => <&mut CgroupSock>::try_from(program).and_then(CgroupSock::load),
+        Point::ControlGroup(_) => match program {
+            Program::CgroupSock(program) => program.load(),
+            Program::CgroupSockAddr(program) => program.load(),
+            _ => Err(ProgramError::UnexpectedProgramType),
+        },
     };
     Ok(loaded?)
 }
@@ -58,6 +62,9 @@ pub fn attach(program: &mut Program) -> Result<(), Rejection> {
         Program::CgroupSock(program) => {
             let root = control_group::open().map_err(|error| Rejection::Kernel(error.to_string()))?;
             program.attach(root, CgroupAttachMode::Single).map(drop)
+        }
+        Program::CgroupSockAddr(program) => {
+            program.attach(control_group::open()?, CgroupAttachMode::Single).map(drop)
         }
         _ => Err(ProgramError::UnexpectedProgramType),
     };
@@ -114,6 +121,7 @@ pub fn unload(program: &mut Program) {
         Program::FEntry(program) => program.unload(),
         Program::FExit(program) => program.unload(),
         Program::CgroupSock(program) => program.unload(),
+        Program::CgroupSockAddr(program) => program.unload(),
         _ => Ok(()),
     };
 }

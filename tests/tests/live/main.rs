@@ -22,6 +22,7 @@ mod mem_machine;
 mod mem_objects;
 mod mem_sums;
 mod net;
+mod owners;
 mod pinned;
 mod problems;
 mod queues;

@@ -71,6 +71,9 @@ pub enum NetFact {
     SocketQueues { netns: u32, sockets: Option<Vec<SocketQueueFact>>, refuses: Option<bool> },
     /// Datagrams in a network namespace while senders and receivers were not observed, cumulative.
     UnseenDatagrams { netns: u32, datagrams: u64 },
+    /// Several processes may have moved the bytes of a connection that no scan has found. Its [`NetFact::Closed`]
+    /// follows.
+    SharedUnseen { cookie: u64 },
 }
 
 /// The queue of one socket: a datagram socket or an MPTCP listener.

@@ -221,7 +221,18 @@ impl Connection {
         account.unclear.both()
     }
 
-    /// It has closed. Returns its previous fact. If it has no owner, its holders are remembered.
+    /// None of its observed bytes are attributed. Returns them.
+    pub fn withhold(&mut self) -> u64 {
+        let counters = self.fact.counters;
+        let account = self.account();
+        account.unclear = Bytes {
+            tx: counters.tx.saturating_sub(account.base.tx),
+            rx: counters.rx.saturating_sub(account.base.rx),
+        };
+        account.unclear.both()
+    }
+
+    /// It has closed. Returns its previous fact. Its holders are remembered, for connections without owner.
     pub fn close(&mut self, closed: &ClosedFact) -> Arc<ConnectionFact> {
         self.account().moved = true;
         let holders = self.fact.holders.clone();

@@ -10,7 +10,8 @@ use observer_common::{
     names::{CONTROL, MapName, ProgramName, net as names},
     net::{
         CONTROL_CHANGES_ONLY, CONTROL_WATCHED, ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey,
-        FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW, KIND_OPENED, OpenedRecord,
+        FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW, KIND_OPENED, OpenedRecord, SOCKET_SEEN,
+        SOCKET_SHARED_UNSEEN,
     },
     task::{TaskId, TaskRecord},
 };
@@ -244,6 +245,9 @@ impl NetDecoder {
 
     fn closed(&mut self, record: &ClosedRecord, out: &mut Decoded) {
         self.introduce(&record.owner, out);
+        if record.flags & (SOCKET_SHARED_UNSEEN | SOCKET_SEEN) == SOCKET_SHARED_UNSEEN {
+            out.facts.push(Fact::Net(NetFact::SharedUnseen { cookie: record.cookie }));
+        }
         out.facts.push(Fact::Net(NetFact::Closed(Box::new(meaning::closed(record)))));
     }
 

@@ -8,11 +8,11 @@ use observer_core::hook::{
 /// Without this hook, connections are only known from scans.
 pub const LIFE: &str = "net.connections";
 
-/// A helper that Linux 5.12 added.
-const LATEST: &str = "check_mtu";
+/// A helper that Linux 5.15 added.
+const LATEST: &str = "task_pt_regs";
 
 /// Storage in the socket itself, claimed by an atomic exchange. Programs of these types can use both since Linux 5.12.
-/// The kernel has no list of these features; a helper from 5.12 shows that they exist.
+/// The kernel has no list of these features; a newer helper, which programs also use, shows that they exist.
 pub const STORAGE: &[Need] =
     &[Need::Helper("get_current_task_btf"), Need::Helper("sock_from_file"), Need::Helper(LATEST)];
 
@@ -63,6 +63,30 @@ pub const HOOKS: &[Hook] = &[
             "BTF tracepoint sched_process_exit",
             &[tracepoint(names::EXIT, "sched_process_exit")],
         )],
+        columns: &[],
+    },
+    Hook {
+        name: "net.shares",
+        provides: "which process has children that inherit its sockets",
+        kind: HookKind::Event,
+        alternatives: &[Alternative::new(
+            "BTF tracepoint sched_process_fork",
+            &[tracepoint(names::FORK, "sched_process_fork")],
+        )],
+        columns: &[],
+    },
+    Hook {
+        name: "net.accepted",
+        provides: "which process accepts a connection, where another one closes it",
+        kind: HookKind::Event,
+        alternatives: &[Alternative::new(
+            "programs getpeername4 and getpeername6 of the root control group",
+            &[
+                control_group(names::ACCEPTED_V4, "getpeername4"),
+                control_group(names::ACCEPTED_V6, "getpeername6"),
+            ],
+        )
+        .needing(STORAGE)],
         columns: &[],
     },
     Hook {

@@ -7,9 +7,8 @@
 //! What cannot be seen: protocols other than TCP, UDP, UDP-Lite and MPTCP; the peer of a datagram socket that is not
 //! connected; connections in other network namespaces without any descriptor, until they close; Unix sockets, which are
 //! no network traffic; the receiver of data on a connection that no process accepted. A connection that was opened and
-//! closed between two scans, and that no process acted on, belongs to the process that closed it. That can be another
-//! program that looked at the descriptors at that moment (for example a second observer) and released the last
-//! reference.
+//! closed between two scans belongs to its opener, or to the process that closed its accepted end. One that only reads
+//! descriptors of others, and releases the last reference, is not taken for that process (from Linux 5.15 on).
 
 #![cfg_attr(not(test), deny(unsafe_code))]
 

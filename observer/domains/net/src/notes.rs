@@ -9,5 +9,7 @@ observer_core::notes! {
         LinkQueuesUnknown = "link-queues-unknown", Info;
         /// Datagrams were sent or received while send and receive hooks were not attached.
         DatagramsUnseen = "datagrams-unseen", Info, incomplete;
+        /// Several processes may have moved bytes of short connections.
+        BytesShared = "bytes-shared", Info;
     }
 }

@@ -19,7 +19,7 @@ use super::{
 use observer_core::{
     context::Context,
     report::{Column, Emphasis, Notation, Note, Report, Row, Subject, Table, Total, Unit, Value, process},
-    units::{count, counted},
+    units::{bytes, count, counted},
     view::GroupBy,
 };
 
@@ -48,6 +48,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     }
     report.loss.unattributed = state.unattributed;
     report.notes.extend(unseen(state));
+    report.notes.extend(shared(state));
     if context.request.view != views::LISTEN {
         report.notes.extend(headline::notes(state, context));
     }
@@ -63,6 +64,7 @@ pub(crate) fn totals(state: &NetState, all: &Overall, rates: Rates) -> Vec<Total
         Total::new(Column::gauge("tx_rate", Unit::BytesPerSecond), rates.rate(all.interval.tx)),
         Total::new(Column::gauge("rx_rate", Unit::BytesPerSecond), rates.rate(all.interval.rx)),
     ];
+    totals.push(Total::new(Column::counter("shared", Unit::Bytes), Value::Unsigned(state.shared_unseen)));
     totals.extend(capacity::totals(state, capacity::fullest_route(state)));
     totals
 }
@@ -81,6 +83,16 @@ fn unseen(state: &NetState) -> Option<Note> {
          for ten minutes after."
     );
     Some(Note::new(NetNote::DatagramsUnseen, text))
+}
+
+/// The bytes that several processes may have moved, between two scans.
+fn shared(state: &NetState) -> Option<Note> {
+    let amount = bytes(state.shared_unseen);
+    let text = format!(
+        "{amount} went over connections that more than one process had open, for less than an interval: it is not \
+         known which of them moved them."
+    );
+    (state.shared_unseen > 0).then(|| Note::new(NetNote::BytesShared, text))
 }
 
 /// Processes with traffic or connections, the busiest first. If rows are grouped by peer, each process has one row for

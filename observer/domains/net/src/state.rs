@@ -76,6 +76,10 @@ pub struct NetState {
     /// The last totals of connections that closed without a record each, by owner.
     closed_totals: HashMap<TaskId, ClosedTotalsFact>,
     pub(super) unattributed: u64,
+    /// Bytes of connections that several processes may have used between two scans.
+    pub(super) shared_unseen: u64,
+    /// The socket of such a connection, which closes with the next fact.
+    closes_shared: Option<u64>,
     /// Datagrams that passed while the hooks for them were not attached, by network namespace; `None` is observer's own
     /// in older recordings.
     pub(super) unseen: BTreeMap<Option<u32>, u64>,
@@ -225,6 +229,7 @@ impl NetState {
             }
             NetFact::RemoteName { address, name } => self.names.answer(*address, name.as_deref()),
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
+            NetFact::SharedUnseen { cookie } => self.closes_shared = Some(*cookie),
             NetFact::Closed(fact) => self.closed(fact),
             NetFact::Vanished { cookie } => self.vanished(*cookie),
             NetFact::Flow(fact) => self.flow(*fact),
@@ -313,6 +318,9 @@ impl NetState {
             _ => {
                 let mut known = Connection::new(Arc::clone(connection), None, new, fact.seen);
                 known.phase = Phase::Closed;
+                if self.closes_shared.take() == Some(connection.cookie) {
+                    self.shared_unseen = self.shared_unseen.saturating_add(known.withhold());
+                }
                 self.meet(known);
             }
         }

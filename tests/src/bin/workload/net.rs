@@ -59,6 +59,7 @@ fn once(kind: &str) -> Result<()> {
         "flood" => tcp::flood(&mut processes)?,
         "mptcp" => tcp::multipath(&mut processes)?,
         "places" => places::start(&mut processes)?,
+        "short_shared" => sharing::short(&mut processes)?,
         "ending_early" => return ending_early(processes),
         _ => match tcp::pair(kind) {
             Some(pair) => pair.start(&mut processes)?,

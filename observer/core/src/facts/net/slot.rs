@@ -37,6 +37,7 @@ impl NetFact {
             | Self::Descriptors { .. }
             | Self::RemoteName { .. }
             | Self::Closed(_)
+            | Self::SharedUnseen { .. }
             | Self::Vanished { .. }
             | Self::FlowEnded { .. } => None,
         }

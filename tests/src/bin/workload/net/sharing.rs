@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{
     processes::{Processes, pipe},
-    tcp::{receive, send},
+    tcp::{receive, receive_all, send},
 };
 
 const WORKERS: usize = 3;
@@ -69,6 +69,42 @@ pub fn workers() -> Result<()> {
         tell(processes.truth());
     }
     Ok(())
+}
+
+/// A process that opens short connections and shares each with a child. Both send, and the parent closes last. The other
+/// process is the server.
+pub fn short(processes: &mut Processes) -> Result<()> {
+    const CONNECTIONS: usize = 20;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let to = listener.local_addr()?;
+    processes.start(false, move |count| {
+        for _ in 0..CONNECTIONS {
+            receive_all(&mut listener.accept()?.0, count)?;
+        }
+        Ok(())
+    })?;
+    processes.start(false, move |count| {
+        for _ in 0..CONNECTIONS {
+            let mut stream = TcpStream::connect(to)?;
+            send(&mut stream, count, 1000)?;
+            // SAFETY: this process has one thread, so the child may do whatever its parent may.
+            match unsafe { libc::fork() } {
+                -1 => return Err(std::io::Error::last_os_error()).context("fork"),
+                0 => {
+                    let sent = send(&mut stream, count, 3000);
+                    // SAFETY: ends the child without running what belongs to its parent.
+                    unsafe { libc::_exit(i32::from(sent.is_err())) }
+                }
+                child => {
+                    let mut status = 0;
+                    // SAFETY: waits for the child and writes its status.
+                    unsafe { libc::waitpid(child, &raw mut status, 0) };
+                    ensure!(status == 0, "the child could not send");
+                }
+            }
+        }
+        Ok(())
+    })
 }
 
 /// A process that opens a connection and sends, then passes it to another one and closes it; that one sends more with
