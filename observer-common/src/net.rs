@@ -22,6 +22,9 @@ pub const KIND_ENDED: u32 = 3;
 /// [`RecordHeader::kind`] of [`OpenedRecord`].
 pub const KIND_OPENED: u32 = 4;
 
+/// [`RecordHeader::kind`] of [`LingersRecord`].
+pub const KIND_LINGERS: u32 = 5;
+
 /// `AF_INET` and `AF_INET6`.
 pub const FAMILY_V4: u16 = 2;
 pub const FAMILY_V6: u16 = 10;
@@ -36,10 +39,12 @@ pub const PROTOCOL_MPTCP: u16 = 262;
 pub const STATE_ESTABLISHED: u8 = 1;
 pub const STATE_SYN_SENT: u8 = 2;
 pub const STATE_SYN_RECV: u8 = 3;
+pub const STATE_FIN_WAIT1: u8 = 4;
 pub const STATE_FIN_WAIT2: u8 = 5;
 pub const STATE_TIME_WAIT: u8 = 6;
 pub const STATE_CLOSE: u8 = 7;
 pub const STATE_CLOSE_WAIT: u8 = 8;
+pub const STATE_LAST_ACK: u8 = 9;
 pub const STATE_LISTEN: u8 = 10;
 pub const STATE_CLOSING: u8 = 11;
 pub const STATE_NEW_SYN_RECV: u8 = 12;
@@ -278,6 +283,14 @@ pub struct OpenedRecord {
     pub tgid: u64,
 }
 
+/// A process has closed a connection before all of its data was sent: the socket goes on without descriptor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
+pub struct LingersRecord {
+    pub header: RecordHeader,
+}
+
 /// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections with a close that did not fit into the ring buffer. Bytes
 /// are those that no scan had reported.
 #[repr(C)]
@@ -299,6 +312,7 @@ const _: () = assert!(size_of::<Flow>() == 56);
 const _: () = assert!(size_of::<FlowRecord>() == 64);
 const _: () = assert!(size_of::<EndedRecord>() == 32);
 const _: () = assert!(size_of::<OpenedRecord>() == 24);
+const _: () = assert!(size_of::<LingersRecord>() == 16);
 const _: () = assert!(size_of::<ClosedTotals>() == 72);
 
 /// Names every kernel field of the domain once; `$with` makes a table of them (user space) or globals (kernel side).

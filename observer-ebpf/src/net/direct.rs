@@ -8,11 +8,13 @@ pub use observer_ebpf::read::{load, pointer};
 use observer_ebpf::{
     iterator,
     read::{Direct, MemoryAccess as _},
-    task::{self, TASK_LEADER},
+    task::{self, TASK_FLAGS, TASK_LEADER},
 };
 
 use crate::fields::{REGISTERS_CALL, SOCKET_SK};
 
+/// `PF_EXITING` of `task_struct.flags`.
+const EXITING: u32 = 4;
 /// Numbers of system calls that read about descriptors of other processes in `/proc`, or run an iterator: `read`, `open`,
 /// `stat`, `lstat`, `pread64`, `getdents`, `readlink`, `getdents64`, `openat`, `newfstatat`, `readlinkat`, `statx`,
 /// `openat2`, `pidfd_getfd`.
@@ -61,13 +63,16 @@ pub unsafe fn first_argument(context: *mut core::ffi::c_void) -> *const u8 {
     unsafe { *context.cast::<*const u8>() }
 }
 
-/// Whether the current process is in a system call that reads about files, and does not close any.
+/// Whether the current process is in a system call that reads about files, and does not close any. A signal can end it
+/// there, which closes its own.
 #[inline(always)]
 pub fn is_reading() -> bool {
     // SAFETY: typed by BTF; every task has registers.
-    let call: u64 =
-        unsafe { load(bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8, &REGISTERS_CALL) };
-    READING.contains(&call)
+    unsafe {
+        let task = bpf_get_current_task_btf();
+        let call: u64 = load(bpf_task_pt_regs(task) as *const u8, &REGISTERS_CALL);
+        READING.contains(&call) && load::<u32>(task.cast(), &TASK_FLAGS) & EXITING == 0
+    }
 }
 
 /// The first thread of the current process, which identifies it.

@@ -1,10 +1,11 @@
 //! The lifecycle of a TCP connection: its opening, its owner, its close.
 
 use observer_common::net::{
-    PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, SOCKET_SHARED_UNSEEN, STATE_CLOSE, STATE_CLOSE_WAIT,
-    STATE_CLOSING, STATE_ESTABLISHED, STATE_FIN_WAIT2, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT,
-    STATE_TIME_WAIT,
+    KIND_LINGERS, LingersRecord, PROTOCOL_TCP, SOCKET_PASSIVE, SOCKET_REPORTED, SOCKET_SHARED_UNSEEN,
+    STATE_CLOSE, STATE_CLOSE_WAIT, STATE_CLOSING, STATE_ESTABLISHED, STATE_FIN_WAIT1, STATE_FIN_WAIT2,
+    STATE_LAST_ACK, STATE_LISTEN, STATE_SYN_RECV, STATE_SYN_SENT, STATE_TIME_WAIT,
 };
+use observer_ebpf::emit;
 
 use crate::{access, actor, closed, memory::ConnectionOrigin, socket, storage, store};
 
@@ -52,6 +53,9 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
             storage::claim(origin);
         } else if socket::is_owned(tcp) {
             act(origin);
+        }
+        if matches!(new, STATE_FIN_WAIT1 | STATE_LAST_ACK) && socket::unsent(tcp) > 0 {
+            emit::emit(&LingersRecord { header: emit::header::<LingersRecord>(KIND_LINGERS) });
         }
         // An owner that is not known yet can still act on the socket, or destroy it.
         if new == STATE_CLOSE && (*origin).flags & SOCKET_REPORTED == 0 && storage::is_claimed(origin) {

@@ -77,6 +77,13 @@ pub unsafe fn activity(tcp: *const u8, state: u32, claimed: bool) -> Activity {
     }
 }
 
+/// Bytes written by the process and not yet sent.
+#[inline(always)]
+pub unsafe fn unsent(tcp: *const u8) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { load::<u32>(tcp, &TCP_WRITE_SEQ).wrapping_sub(load(tcp, &TCP_SND_NXT)) }
+}
+
 /// Whether the kernel counts time that it spends sending, or waiting to send: that changes without any event.
 #[inline(always)]
 pub unsafe fn is_busy(tcp: *const u8) -> bool {

@@ -10,8 +10,8 @@ use observer_common::{
     names::{CONTROL, MapName, ProgramName, net as names},
     net::{
         CONTROL_CHANGES_ONLY, CONTROL_WATCHED, ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey,
-        FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW, KIND_OPENED, OpenedRecord, SOCKET_SEEN,
-        SOCKET_SHARED_UNSEEN,
+        FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW, KIND_LINGERS, KIND_OPENED, OpenedRecord,
+        SOCKET_SEEN, SOCKET_SHARED_UNSEEN,
     },
     task::{TaskId, TaskRecord},
 };
@@ -57,7 +57,8 @@ pub struct NetDecoder {
     /// Entries of [`FLOWS`], with the number of scans before the last announcement of each.
     flows: HashMap<FlowSlot, u64>,
     scans: u64,
-    /// Whether the last scan of sockets without descriptor found one that is in use.
+    /// Whether the last scan of sockets without descriptor found one that is in use or still sends, or a process has
+    /// closed one with data to send since.
     hidden: bool,
     /// The number of scans before that scan.
     looked: u64,
@@ -99,6 +100,7 @@ impl Decode for NetDecoder {
                 let EndedRecord { header, task } = read(NAME, bytes)?;
                 self.end(task, header.at, out);
             }
+            KIND_LINGERS => self.hidden = true,
             KIND_OPENED => {
                 let OpenedRecord { tgid, .. } = read(NAME, bytes)?;
                 out.watch = true;

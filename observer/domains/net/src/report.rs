@@ -13,7 +13,7 @@ use super::{
     peer_names,
     peer_totals::PeerTotals,
     rates::Rates,
-    state::{End, NetState},
+    state::NetState,
     traffic::{Overall, Traffic},
 };
 use observer_core::{
@@ -107,11 +107,11 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
         None => state.processes.iter().map(|(id, traffic)| ((*id, None), traffic)).collect(),
     };
     let known: HashSet<PeerTotals> = found.iter().map(|(part, _)| *part).collect();
-    let told = |id| state.ended.get(&id) == Some(&End::Once);
-    let idle = open.keys().filter(|part| !known.contains(*part) && !told(part.0));
+    let idle = open.keys().filter(|part| !known.contains(*part));
     found.extend(idle.map(|part| (*part, &nothing)));
     let ended = |id| state.ended.contains_key(&id);
-    found.retain(|((id, _), traffic)| !ended(*id) || traffic.has_news());
+    // The sockets of an ended process can live on and send what it has written.
+    found.retain(|(part, traffic)| !ended(part.0) || traffic.has_news() || open.contains_key(part));
     found.sort_by_key(|(part, traffic)| {
         let (now, total) = (traffic.interval(), traffic.total());
         (Reverse(now.both()), Reverse(total.both()), *part)

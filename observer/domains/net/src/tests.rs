@@ -313,7 +313,7 @@ fn a_connection_without_owner_belongs_to_its_only_holder_and_not_to_one_of_sever
 }
 
 #[test]
-fn an_ended_process_is_reported_once_and_again_when_it_has_more_bytes() {
+fn an_ended_process_is_reported_until_its_connections_are_closed() {
     let mut scene = Scene::new(views::NET);
     scene.report();
     scene.say(untimed(connection(1, 7, 400, 0)));
@@ -321,7 +321,7 @@ fn an_ended_process_is_reported_once_and_again_when_it_has_more_bytes() {
     scene.process(ProcessFact::Ended { id: A, at: scene.now });
     let report = scene.report();
     assert!(row(&report, A).unwrap().ended);
-    assert!(row(&scene.report(), A).is_none(), "it was told of");
+    assert!(row(&scene.report(), A).unwrap().ended, "its connection still sends");
     scene.say(closed(connection(1, 7, 1000, 0), None));
     let report = scene.report();
     assert!(row(&report, A).unwrap().ended);

@@ -12,6 +12,7 @@ use serde_json::json;
 
 mod full;
 mod lossy;
+mod orphan;
 mod places;
 mod processes;
 mod scenario;
@@ -31,6 +32,7 @@ pub fn run(words: &[&str]) -> Result<()> {
         ["full", what] => full::run(what),
         ["sharing"] => sharing::workers(),
         ["passing"] => sharing::passing(),
+        ["orphan"] => orphan::run(),
         ["namespace", rest @ ..] => {
             enter_namespace()?;
             run(rest)

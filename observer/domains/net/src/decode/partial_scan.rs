@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 use observer_common::{
-    net::{HeldRecord, PROTOCOL_TCP, SOCKET_HIDDEN, SOCKET_SHARED},
+    net::{HeldRecord, PROTOCOL_TCP, SOCKET_HIDDEN, SOCKET_SEEN, SOCKET_SHARED},
     task::TaskRecord,
 };
 
@@ -33,7 +33,7 @@ pub(super) struct PartialScan {
     /// Owners of sockets; some are in the list more than once.
     pub owners: Vec<TaskRecord>,
     /// Whether it found a socket that only the send and receive hooks report on (datagrams, a shared connection), one
-    /// that is in use without descriptor, and one of those without owner.
+    /// without descriptor that is in use or still sends, and one in use without owner.
     pub uncounted: bool,
     pub hidden: bool,
     pub unowned: bool,
@@ -91,7 +91,9 @@ impl PartialScan {
             Entry::Vacant(index) => index,
         };
         let hidden = socket.flags & SOCKET_HIDDEN != 0;
-        self.hidden |= hidden;
+        // A FIN is one of the bytes in flight. Most closing sockets are gone before a second scan.
+        let sends = socket.unsent > 0 || (socket.flags & SOCKET_SEEN != 0 && socket.unacked > 1);
+        self.hidden |= hidden || (holder.is_none() && sends);
         self.unowned |= hidden && socket.owner.id.tgid == 0;
         self.uncounted |= socket.protocol != PROTOCOL_TCP;
         if self.jiffies == 0 {
