@@ -3,7 +3,7 @@
 //! Not distinguishable: two processes with one id that started within one clock tick (10 ms), for which the
 //! machine would have to use all its process ids in that time.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, time::Duration};
 
 use observer_core::facts::TaskId;
 
@@ -26,6 +26,13 @@ impl Clock {
         let offsets = fs::read_to_string(root.join("proc/self/timens_offsets")).unwrap_or_default();
         let tick = 1_000_000_000 / i128::from(rustix::param::clock_ticks_per_second().max(1));
         Self { ahead: boot_offset(&offsets).unwrap_or(0), tick }
+    }
+
+    /// The time since the start of the process `id`, by the boot clock.
+    pub fn age(self, id: TaskId) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec) - self.ahead;
+        Duration::from_nanos(u64::try_from(now - i128::from(id.start)).unwrap_or(0))
     }
 
     /// Whether `stat`, the text of that file, belongs to the process `id`.

@@ -17,6 +17,7 @@ mod links;
 mod long_scans;
 mod mem;
 mod mem_groups;
+mod mem_heaps;
 mod mem_kinds;
 mod mem_machine;
 mod mem_objects;

@@ -15,7 +15,7 @@ use serde_json::Value;
 const MIB: u64 = 1 << 20;
 
 /// The folder of the workloads' sources.
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/runtimes");
+pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/runtimes");
 
 fn find(pid: u32) -> Result<Option<Runtime>, Reason> {
     Finder::new("/".into()).find(pid)
@@ -38,7 +38,7 @@ fn lives(heap: &Heap, least: u64, own: u64) {
 }
 
 /// Starts a JVM with the class `Heap`, which is compiled once.
-fn java(flags: &[&str]) -> Workload {
+pub fn java(flags: &[&str]) -> Workload {
     static CLASSES: OnceLock<TempDir> = OnceLock::new();
     let classes = CLASSES.get_or_init(|| {
         let folder = TempDir::new("runtimes-java");
@@ -133,7 +133,7 @@ fn counters_are_read_after_their_file_is_removed() {
 }
 
 /// Builds the Go workload.
-fn go(folder: &TempDir, name: &str, flags: &[&str]) -> PathBuf {
+pub fn go(folder: &TempDir, name: &str, flags: &[&str]) -> PathBuf {
     let program = folder.file(name);
     let mut build = Command::new("go");
     // Compiled packages of the standard library are kept between runs.

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::TaskId;
 
+mod object;
+
+pub use object::{MemoryObject, ObjectId, ObjectKind, ObjectProcess};
+
 /// What was observed in the mem domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemFact {
@@ -51,6 +55,28 @@ pub enum MemFact {
     GroupMemory { group: Vec<u8>, memory: GroupMemory },
     /// Bytes of files and shared memory that processes map, each page once (meminfo `Mapped`).
     Mapped { bytes: u64 },
+    /// What the managed runtime of a process knows about its heap; `None` if the process no longer has a runtime.
+    RuntimeHeap { id: TaskId, heap: Option<Box<RuntimeHeap>> },
+}
+
+/// One reading of the heap of a managed runtime, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeHeap {
+    /// `HotSpot 17.0.15`, `Go go1.22.10`, `CPython 3.11.7`.
+    pub runtime: String,
+    /// Bytes that survived the last collection; `None` with a reason.
+    pub live: Option<u64>,
+    /// Why `live` is unknown, as a sentence.
+    pub reason: Option<String>,
+    /// Whether `live` can contain garbage: the last collection left a part of the old generation alone.
+    pub garbage: bool,
+    /// Whether the runtime frees objects at once, so that `live` is about the moment of reading.
+    pub in_use: bool,
+    /// Collections since the start of the runtime, and those of the whole heap.
+    pub collections: Option<u64>,
+    pub full_collections: Option<u64>,
+    /// Bytes that the heap may grow to.
+    pub limit: Option<u64>,
 }
 
 /// Memory of a process that its counters do not contain, in bytes.
@@ -96,95 +122,6 @@ pub struct Accounts {
     pub zswap: u64,
     /// What a hypervisor has taken back.
     pub balloon: Option<u64>,
-}
-
-/// One object that holds memory beside processes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryObject {
-    pub id: ObjectId,
-    /// 0: it is gone, or holds no memory worth a row.
-    pub bytes: u64,
-    /// A path, the name of a memfd, the number of a segment.
-    pub name: Vec<u8>,
-    /// Where its filesystem is mounted.
-    pub mount: Option<Vec<u8>>,
-    /// The process that has it open; of unread bytes the one that should read them.
-    pub holder: Option<ObjectProcess>,
-    /// The process that created or wrote it, if that is known.
-    pub writer: Option<ObjectProcess>,
-    /// The user that owns it.
-    pub uid: Option<u32>,
-    /// The control group of its holder or writer.
-    pub cgroup: Option<Vec<u8>>,
-    /// An earlier scan did not find it.
-    pub appeared: bool,
-}
-
-impl MemoryObject {
-    /// An object of which nothing else is known.
-    #[must_use]
-    pub const fn new(id: ObjectId, bytes: u64, name: Vec<u8>) -> Self {
-        Self {
-            id,
-            bytes,
-            name,
-            mount: None,
-            holder: None,
-            writer: None,
-            uid: None,
-            cgroup: None,
-            appeared: false,
-        }
-    }
-
-    /// An object that is gone.
-    #[must_use]
-    pub const fn gone(id: ObjectId) -> Self {
-        Self::new(id, 0, Vec::new())
-    }
-}
-
-/// A process by what `/proc` shows of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectProcess {
-    pub pid: u32,
-    /// Empty for a process that has ended.
-    pub comm: Vec<u8>,
-}
-
-/// An object, in every scan the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ObjectId {
-    pub kind: ObjectKind,
-    /// Of the filesystem; 0 without one.
-    pub device: u64,
-    /// Inode, or the kernel's number of the object.
-    pub number: u64,
-}
-
-/// What an object is. The order is part of the recording format: new ones go to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum ObjectKind {
-    /// A file of a tmpfs.
-    TmpfsFile,
-    /// A file of memfd_create.
-    Memfd,
-    /// A segment of System V shared memory.
-    SysV,
-    /// Shared memory that waits in a socket, in descriptors that were sent and not received.
-    InFlight,
-    /// Unread bytes of a unix socket.
-    UnixSocket,
-    /// Unread datagrams.
-    UdpSocket,
-    /// Unread bytes of a pipe.
-    Pipe,
-    /// The ring of a packet socket.
-    PacketRing,
-    /// A map of BPF programs.
-    BpfMap,
-    /// Shared memory that has no descriptor, mapped by several processes.
-    SharedMapping,
 }
 
 /// A part of kernel memory.
@@ -316,11 +253,12 @@ pub enum MemSlot {
     Rollup(TaskId),
     GroupMemory(Vec<u8>),
     Mapped,
+    RuntimeHeap(TaskId),
 }
 
 impl MemSlot {
     /// All that is known of one process.
-    pub(super) const fn of(id: TaskId) -> [Self; 6] {
+    pub(super) const fn of(id: TaskId) -> [Self; 7] {
         [
             Self::Counters(id),
             Self::Totals(id),
@@ -328,6 +266,7 @@ impl MemSlot {
             Self::Place(id),
             Self::Status(id),
             Self::Rollup(id),
+            Self::RuntimeHeap(id),
         ]
     }
 }
@@ -349,6 +288,7 @@ impl MemFact {
             Self::Status { id, .. } => Some(MemSlot::Status(*id)),
             Self::Rollup { id, .. } => Some(MemSlot::Rollup(*id)),
             Self::Mapped { .. } => Some(MemSlot::Mapped),
+            Self::RuntimeHeap { id, .. } => Some(MemSlot::RuntimeHeap(*id)),
             Self::GroupMemory { group, .. } => Some(MemSlot::GroupMemory(group.clone())),
             Self::Gone { .. } | Self::OutOfMemory { .. } | Self::SlabsRead { .. } => None,
         }

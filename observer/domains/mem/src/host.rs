@@ -16,6 +16,7 @@ use std::{
 use self::{
     beyond::{Rollups, status},
     objects::{Levels, Objects},
+    runtimes::Runtimes,
 };
 use crate::{decode::LeftToProc, machine::unaccounted, queries::MemQueries};
 use observer_core::{
@@ -37,6 +38,7 @@ mod beyond;
 mod descriptors;
 mod mapped;
 mod objects;
+mod runtimes;
 mod socket_diag;
 
 /// The smallest object that gets a row, in bytes.
@@ -56,6 +58,7 @@ pub(crate) struct MemReader {
     /// Slab caches, and whether the kernel shrinks them when memory is needed.
     reclaimable: HashMap<Vec<u8>, bool>,
     rollups: Rollups,
+    runtimes: Runtimes,
 }
 
 impl MemReader {
@@ -67,12 +70,14 @@ impl MemReader {
             objects: Objects::default(),
             reclaimable: HashMap::new(),
             rollups: Rollups::default(),
+            runtimes: Runtimes::default(),
         }
     }
 }
 
 impl ReadHost for MemReader {
     fn tick(&mut self, now: u64, out: &mut Vec<Fact>) {
+        self.runtimes.take(out);
         if let Some(levels) = tick(&self.root, out) {
             self.objects.tick(&self.root, now, levels, out);
         }
@@ -93,6 +98,7 @@ impl ReadHost for MemReader {
         answer(&self.root, self.clock, queries, out);
         self.reclaimable_slabs(before, out);
         self.rollups.answer(&self.root, self.clock, &queries.details, out);
+        self.runtimes.request(&self.root, self.clock, &queries.heaps);
         add_remainders(&self.remainders, &mut out[before..]);
     }
 }

@@ -38,6 +38,7 @@ mod births;
 mod decode;
 mod departed;
 mod domain;
+mod heap;
 pub mod hooks;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "readers of the machine")]
 mod host;

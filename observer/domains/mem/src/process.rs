@@ -5,10 +5,10 @@
 
 use std::{cell::RefCell, ops::Deref, rc::Rc};
 
-use super::{machine::MachineMemory, shared::SharedPart};
+use super::{heap::HeapSeries, machine::MachineMemory, shared::SharedPart};
 use observer_core::{
     facts::{
-        mem::{Limit, Memory, Rollup, Status, Totals},
+        mem::{Limit, Memory, Rollup, RuntimeHeap, Status, Totals},
         process::Comm,
     },
     trend::{
@@ -45,6 +45,8 @@ pub struct ProcessMemory {
     pub shared: SharedPart,
     /// Known for rows that are shown, and for processes with memory that their counters lack.
     pub beyond: Option<Box<Beyond>>,
+    /// The heap of its runtime, if it has one that was read.
+    pub heap: Option<Box<HeapSeries>>,
     /// The series of [`ProcessMemory::assessed_bytes`].
     pub series: Series,
     /// The last assessment of the series; `None` if the series was flat.
@@ -110,6 +112,7 @@ impl ProcessMemory {
             group: None,
             shared: SharedPart::default(),
             beyond: None,
+            heap: None,
             series: Series::new(window),
             assessment: None,
             ended: false,
@@ -138,11 +141,24 @@ impl ProcessMemory {
         (beyond.rollup, beyond.fresh) = (Some(rollup), true);
     }
 
+    /// Takes in a reading of the heap of its runtime; `None` if it has a runtime no longer.
+    pub fn read_heap(&mut self, heap: Option<&RuntimeHeap>, window: f64) {
+        match (&mut self.heap, heap) {
+            (Some(known), Some(heap)) if known.latest.runtime == heap.runtime => known.read(heap),
+            (known, heap) => {
+                *known = heap.map(|heap| Box::new(HeapSeries::new(heap.clone(), window)));
+            }
+        }
+    }
+
     /// Continues the series to `now`.
     ///
     /// Between two page walks, memory that was freed with `MADV_FREE` looks like growth. A process with such memory has
     /// values only at page walks, and what its series got since the previous walk is removed.
     pub fn sample(&mut self, now: u64) {
+        if let Some(heap) = &mut self.heap {
+            heap.sample(now);
+        }
         let Some(memory) = self.memory() else { return };
         let asked = self.totals.as_ref().map_or(0.0, |totals| totals.asked());
         let walk = self.beyond.as_ref().and_then(|beyond| Some((beyond.fresh, beyond.freed()?)));

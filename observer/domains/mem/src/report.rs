@@ -27,6 +27,7 @@ pub(crate) mod accounts;
 pub(crate) mod births;
 mod group_growth;
 mod headline;
+mod heap;
 pub(crate) mod kernel;
 mod limited_groups;
 mod ranked_process;
@@ -215,6 +216,7 @@ fn process_cells(context: &Context<'_>) -> Vec<(Column, Cell)> {
         (Column::gauge("full_in_high", Unit::Seconds), |process| Value::real(process.full_in()[2])),
     ];
     cells.extend(more);
+    cells.extend(heap::cells());
     cells
 }
 

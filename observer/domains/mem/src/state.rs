@@ -163,6 +163,12 @@ impl MemState {
             MemFact::Totals { id, totals } => self.process(*id).totals = Some(Box::new(*totals)),
             MemFact::Status { id, status } => self.process(*id).read_status(*status),
             MemFact::Rollup { id, rollup } => self.process(*id).read_rollup(*rollup),
+            MemFact::RuntimeHeap { id, heap } => {
+                let window = self.window;
+                if let Some(process) = self.processes.get_mut(id) {
+                    process.read_heap(heap.as_deref(), window);
+                }
+            }
             MemFact::Exact { id, memory } => self.process(*id).read_exactly(*memory),
             MemFact::Place { id, cgroup } => {
                 let group = self.group(cgroup);
@@ -275,6 +281,11 @@ impl MemState {
             self.walk_turn.set(first + ALWAYS_EXACT / 4);
             walks.extend(others.iter().cycle().skip(first).take(ALWAYS_EXACT / 4));
         }
+        let has_heap = |(id, process): (&TaskId, &ProcessMemory)| {
+            (process.heap.is_some() && !process.ended).then_some(*id)
+        };
+        queries.heaps.extend(self.processes.iter().filter_map(has_heap).take(ALWAYS_EXACT));
+        queries.heaps.extend(&walks);
         queries.details.extend(walks);
         // Every process is queried once, so that a row that is shown later has no step at its first exact counters.
         queries.counters.extend(

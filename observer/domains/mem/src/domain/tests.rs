@@ -12,7 +12,7 @@ use observer_core::{
         session::{Gap, SessionFact},
     },
     identity::process::Processes,
-    report::{Note, Row, Value, shape},
+    report::{Note, Row, Subject, Value, shape},
     trend::verdict::assess_life,
     view::{GroupBy, Request, Sort},
 };
@@ -640,4 +640,52 @@ fn growth_of_a_killed_process_while_it_was_read_does_not_count_twice() {
     fixture.apply(MemFact::OutOfMemory { at: 2 * SECOND, victim: GROWING, trigger: GROWING, memory });
     let text = kills(&fixture).remove(0);
     assert!(text.contains("it held 48 MiB"), "{text}");
+}
+
+#[test]
+fn a_heap_that_leaks_at_constant_resident_memory_comes_first_and_one_with_garbage_does_not() {
+    let mut fixture = Fixture::new();
+    fixture.met(GROWING, b"java");
+    let heap = |live: i64, collections: u64| {
+        Some(Box::new(facts::mem::RuntimeHeap {
+            runtime: "HotSpot 17".to_owned(),
+            live: Some(live as u64),
+            garbage: true,
+            collections: Some(collections),
+            full_collections: Some(collections / 20),
+            limit: Some(200 << 20),
+            ..Default::default()
+        }))
+    };
+    for second in 1..=1200 {
+        fixture.counters(GROWING, 300 * MIB);
+        fixture.counters(RESTING, 400 * MIB);
+        let (cycle, time) = (second as i64 % 20, second as i64);
+        // Every twentieth collection also frees the garbage of the old generation.
+        fixture.apply(MemFact::RuntimeHeap {
+            id: GROWING,
+            heap: heap(20 * MIB + time * MIB / 16 + cycle * 3 * MIB, second),
+        });
+        fixture.apply(MemFact::RuntimeHeap { id: RESTING, heap: heap(40 * MIB + cycle * 3 * MIB, second) });
+        fixture.due(second);
+    }
+    let report = fixture.report();
+    let row = |at: usize| &report.tables[0].rows[at];
+    let cell = |at: usize, name| row(at).cell(report.tables[0].position(name).unwrap()).clone();
+    assert_eq!(row(0).subject, Subject::Process(GROWING));
+    assert_eq!(
+        (cell(0, "verdict"), cell(0, "live_verdict")),
+        (Value::Text("stable".into()), Value::Text("leak".into()))
+    );
+    assert_eq!(cell(1, "live_verdict"), Value::Text("stable".into()));
+    assert!(
+        report.headline.iter().any(
+            |line| line.starts_with("One leak suspected: 10 java, +3.") && line.ends_with("in its heap.")
+        ),
+        "{:?}",
+        report.headline
+    );
+    fixture.apply(MemFact::RuntimeHeap { id: GROWING, heap: None });
+    fixture.due(1201);
+    assert!(fixture.report().headline.iter().all(|line| !line.contains("leak")));
 }

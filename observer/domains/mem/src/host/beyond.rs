@@ -2,7 +2,7 @@
 //! the process's share of shared pages, and memory freed with `MADV_FREE`.
 //!
 //! For `smaps_rollup` the kernel walks all page tables of the process. The pause before the next reading of a process
-//! is therefore many times the duration of its last reading.
+//! is therefore many times the duration of the last readings of all processes.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,13 +19,13 @@ use observer_host::{process::Clock, text::Text};
 
 /// The shortest pause between two readings of a process.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The pause is also at least this many times the duration of the last reading.
-const PAUSE_FACTOR: u32 = 500;
+/// The pause is also at least this many times the duration of the last readings of all processes together.
+const PAUSE_FACTOR: u32 = 200;
 
-/// The time from which each process may be read again.
+/// The last reading of each process: its time and its duration.
 #[derive(Debug, Default)]
 pub(super) struct Rollups {
-    due: HashMap<TaskId, Instant>,
+    last: HashMap<TaskId, (Instant, Duration)>,
 }
 
 impl Rollups {
@@ -39,16 +39,17 @@ impl Rollups {
         out: &mut Vec<Fact>,
     ) {
         let mut text = Text::default();
-        let now = Instant::now();
-        self.due.retain(|id, due| processes.contains(id) || now < *due);
+        let together: Duration = self.last.values().map(|(_, took)| *took).sum();
+        let pause = PAUSE.max(together * PAUSE_FACTOR);
+        self.last.retain(|id, (at, _)| processes.contains(id) || at.elapsed() < pause);
         for id in processes {
             let began = Instant::now();
-            if self.due.get(id).is_some_and(|due| began < *due) {
+            if self.last.get(id).is_some_and(|(at, _)| began.duration_since(*at) < pause) {
                 continue;
             }
             let folder = root.join("proc").join(id.pid().to_string());
             let read = text.str(&folder.join("smaps_rollup")).and_then(rollup);
-            self.due.insert(*id, began + PAUSE.max(began.elapsed() * PAUSE_FACTOR));
+            self.last.insert(*id, (began, began.elapsed()));
             if let Some(rollup) = read.filter(|_| clock.is(&folder, *id)) {
                 out.push(Fact::Mem(MemFact::Rollup { id: *id, rollup }));
             }

@@ -92,15 +92,16 @@ fn growing(processes: &[RankedProcess<'_>], context: &Context<'_>) -> Option<Str
             units::change(first.early() as i64)
         ));
     }
-    let rate = first.assessment.trend.map_or(0.0, |trend| trend.rate);
     let who = context.processes.label(first.id);
-    let rate = units::minute_rate(rate, None);
+    let rate = units::minute_rate(first.rate(), None);
+    // Resident memory of a full heap does not grow.
+    let in_heap = if first.heap_leaks() { " in its heap" } else { "" };
     let leaks = processes.iter().filter(|process| process.leaks()).count();
     if leaks > 0 {
         return Some(match leaks {
-            1 => format!("One leak suspected{among}: {who}, {rate} a minute."),
+            1 => format!("One leak suspected{among}: {who}, {rate} a minute{in_heap}."),
             _ => format!(
-                "{} leaks suspected{among}, first of all {who}, {rate} a minute.",
+                "{} leaks suspected{among}, first of all {who}, {rate} a minute{in_heap}.",
                 units::count(leaks as u64)
             ),
         });

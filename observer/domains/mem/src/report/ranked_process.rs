@@ -39,6 +39,8 @@ pub(super) struct RankedProcess<'a> {
     /// Its memory; `None` if the process has ended, or no scan has found it.
     pub memory: Option<Memory>,
     pub assessment: AssessmentSource<'a>,
+    /// The assessment of the live bytes of its runtime's heap, if that is known.
+    pub heap: Option<Box<Assessment>>,
     /// `None` without events.
     pub totals: Option<&'a Totals>,
     /// Growth over the window, or over the known time, in bytes.
@@ -92,11 +94,13 @@ impl<'a> RankedProcess<'a> {
                 (AssessmentSource::Stored(state.last_assessment(process).unwrap_or(&UNJUDGED)), growth)
             }
         };
+        let heap = process.heap.as_ref().filter(|_| !process.ended);
         Self {
             id,
             process,
             memory,
             assessment,
+            heap: heap.map(|heap| Box::new(heap.assessment(now))),
             totals: process.totals.as_deref().or(followed.then_some(&NOTHING)),
             growth,
             now,
@@ -111,12 +115,17 @@ impl<'a> RankedProcess<'a> {
 
     /// Whether the process exists and grows.
     pub(super) fn grows(&self) -> bool {
-        !self.process.ended && self.assessment.verdict.grows()
+        !self.process.ended && (self.assessment.verdict.grows() || self.heap_leaks())
     }
 
-    /// Whether the process exists and its verdict is a leak.
+    /// Whether the process exists and it leaks, or the objects in its heap do.
     pub(super) fn leaks(&self) -> bool {
-        !self.process.ended && self.assessment.verdict == Verdict::Leak
+        !self.process.ended && (self.assessment.verdict == Verdict::Leak || self.heap_leaks())
+    }
+
+    /// Whether more and more objects survive the collections of its runtime, without any sign of a bound.
+    pub(super) fn heap_leaks(&self) -> bool {
+        self.heap.as_ref().is_some_and(|heap| heap.verdict == Verdict::Leak)
     }
 
     /// Bytes of growth while no verdict is possible yet; 0 otherwise.
@@ -125,8 +134,23 @@ impl<'a> RankedProcess<'a> {
         self.growth.filter(|growth| open && *growth > 0.0).unwrap_or(0.0)
     }
 
-    fn rate(&self) -> f64 {
-        self.assessment.trend.map_or(0.0, |trend| trend.rate)
+    /// Bytes per second of the growth that ranks it: of its memory, or of the live bytes of a heap that leaks.
+    pub(super) fn rate(&self) -> f64 {
+        let of = |assessment: &Assessment| assessment.trend.map_or(0.0, |trend| trend.rate);
+        let heap = self.heap.as_deref().filter(|_| self.heap_leaks()).map_or(0.0, of);
+        of(&self.assessment).max(heap)
+    }
+
+    /// Seconds until the heap of its runtime is full of live objects.
+    pub(super) fn heap_full_in(&self) -> Option<f64> {
+        let rate = self.heap.as_ref().filter(|heap| heap.verdict.grows())?.trend?.rate;
+        let left = self.process.heap.as_ref()?.left()?;
+        (rate > 0.0).then(|| left as f64 / rate)
+    }
+
+    /// Bytes that survived the last collection of its runtime.
+    pub(super) fn live(&self) -> Option<u64> {
+        self.process.heap.as_ref().filter(|_| !self.process.ended)?.latest.live
     }
 
     /// Resident bytes.
@@ -155,7 +179,8 @@ impl<'a> RankedProcess<'a> {
     /// Seconds until memory is full: by the trend, and by the two ends of its interval. If the limit is that of a control
     /// group, and the group grows faster than the process, the trend is the group's.
     pub(super) fn full_in(&self) -> [Option<f64>; 3] {
-        let (Some(trend), true) = (self.assessment.trend, self.grows()) else { return [None; 3] };
+        let grows = self.assessment.verdict.grows() && !self.process.ended;
+        let (Some(trend), true) = (self.assessment.trend, grows) else { return [None; 3] };
         let Some(limit) = self.limit() else { return [None; 3] };
         let group = limit.group.as_ref().and_then(|group| self.state.limited.get(group));
         let of_group = group.and_then(|group| group.assessment(self.now).trend);
@@ -168,6 +193,7 @@ impl<'a> RankedProcess<'a> {
         let soon = self.full_in()[0].is_some_and(|seconds| seconds < SOON);
         match self.assessment.verdict {
             _ if self.process.ended => Emphasis::Faint,
+            _ if self.leaks() => Emphasis::Alarm,
             Verdict::Leak => Emphasis::Alarm,
             Verdict::Growing | Verdict::Warmup if soon => Emphasis::Alarm,
             Verdict::Growing | Verdict::Warmup => Emphasis::Notice,
@@ -178,12 +204,17 @@ impl<'a> RankedProcess<'a> {
     /// The reason for a process that has not ended, with the memory that it freed and the kernel has not taken back
     /// yet.
     pub(super) fn reason(&self) -> String {
-        let reason = &self.assessment.reason;
+        let mut reason = self.assessment.reason.clone();
+        if let Some((live, heap)) =
+            self.live().zip(self.heap.as_ref()).filter(|(_, heap)| heap.verdict.grows())
+        {
+            reason = format!("{reason}; {} live in its heap: {}", units::bytes(live), heap.reason);
+        }
         match self.process.reclaimable() {
             Some(bytes) if bytes as f64 >= MIN_GROWTH => {
                 format!("{reason}; not counting {} that it has freed (MADV_FREE)", units::bytes(bytes))
             }
-            _ => reason.clone(),
+            _ => reason,
         }
     }
 
