@@ -60,8 +60,7 @@ pub fn attach(program: &mut Program) -> Result<(), Rejection> {
         Program::Iter(_) => Ok(()),
         // A link leaves room for the programs of others without being asked to.
         Program::CgroupSock(program) => {
-            let root = control_group::open().map_err(|error| Rejection::Kernel(error.to_string()))?;
-            program.attach(root, CgroupAttachMode::Single).map(drop)
+            program.attach(control_group::open()?, CgroupAttachMode::Single).map(drop)
         }
         Program::CgroupSockAddr(program) => {
             program.attach(control_group::open()?, CgroupAttachMode::Single).map(drop)

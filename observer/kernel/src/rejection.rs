@@ -8,7 +8,7 @@ use std::fmt;
 use aya::programs::ProgramError;
 use observer_common::names::ProgramName;
 
-use super::types::NoField;
+use super::{control_group::NoControlGroup, types::NoField};
 use observer_core::hook::Alternative;
 
 /// Why a program was not loaded or attached.
@@ -67,6 +67,12 @@ const SUMS: &[&str] = &["processed ", "verification time ", "stack depth ", "ins
 
 fn is_not_here(reason: &Rejection) -> bool {
     matches!(reason, Rejection::Kernel(text) if NOT_HERE.iter().any(|words| text.contains(words)))
+}
+
+impl From<NoControlGroup> for Rejection {
+    fn from(error: NoControlGroup) -> Self {
+        Self::Kernel(error.to_string())
+    }
 }
 
 impl From<ProgramError> for Rejection {

@@ -136,8 +136,8 @@ impl Pipeline {
         let rows = self.output.as_ref().and_then(|output| output.rows_that_fit());
         match self.shown {
             Shown::Overview => Ok(self.overview_report(now)),
-            Shown::Engine(place) => {
-                let report = self.engines.get(place).map(|engine| engine.report(now, rows));
+            Shown::Engine(index) => {
+                let report = self.engines.get(index).map(|engine| engine.report(now, rows));
                 Ok(report.transpose().map_err(unshapable)?.flatten())
             }
         }
@@ -181,14 +181,11 @@ impl Pipeline {
 
     /// Writes the reports of all views that the output shows at once.
     fn write_several(&mut self, now: Timestamp) -> Result<(), Error> {
-        let Some(output) = &mut self.output else { return Ok(()) };
+        let views = self.output.as_ref().map(|output| output.several()).unwrap_or_default();
         let mut reports = Vec::new();
-        for (view, rows) in output.several() {
+        for (view, rows) in views {
             if view == OVERVIEW {
-                let frame = self.engines.first().and_then(|engine| engine.frame(now));
-                reports.extend(
-                    self.overview.as_ref().zip(frame).map(|(overview, frame)| overview.report(frame)),
-                );
+                reports.extend(self.overview_report(now));
                 continue;
             }
             let domain = domains::of(view).declaration().name;
@@ -209,6 +206,7 @@ impl Pipeline {
             notes: first.notes.clone(),
             ..*first
         });
+        let Some(output) = &mut self.output else { return Ok(()) };
         let written = output.write_several(reports);
         self.written(written)
     }
