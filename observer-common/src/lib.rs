@@ -12,4 +12,5 @@ pub mod mem;
 pub mod names;
 pub mod net;
 pub mod record;
+pub mod sites;
 pub mod task;

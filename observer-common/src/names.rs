@@ -11,6 +11,7 @@ use core::fmt;
 pub mod disk;
 pub mod mem;
 pub mod net;
+pub mod sites;
 
 /// The name of an eBPF program: of its function in the kernel object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -100,3 +100,14 @@ pub fn emit_now<T: Copy + 'static>(record: &T) {
     entry.write(*record);
     entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
 }
+
+/// As [`emit_with`], and wakes user space at once.
+#[inline(always)]
+pub fn emit_now_with<T: 'static>(fill: impl FnOnce(*mut T)) {
+    let Some(mut entry) = EVENTS.reserve::<T>(0) else {
+        lost!(Loss::Ring, 1);
+        return;
+    };
+    fill(entry.as_mut_ptr());
+    entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
+}

@@ -1,7 +1,7 @@
 //! The kernel side of observer: what its objects share.
 //!
-//! An object serves one domain: `mem`, `disk`, `net`, and `net_older` for kernels before 5.12. The alternatives of a
-//! hook are programs that call one handler. Totals in maps are cumulative. A record in the ring buffer announces an
+//! An object serves one domain: `mem`, `disk`, `net`, `sites`, and `net_older` for kernels before 5.12. The alternatives
+//! of a hook are programs that call one handler. Totals in maps are cumulative. A record in the ring buffer announces an
 //! entry once per epoch, with the total so far. What could not be delivered is counted. Kernel memory is read at
 //! offsets that user space found in the BTF of the running kernel.
 #![no_std]

@@ -142,9 +142,9 @@ pub fn parse(
     }
     let matches = args::command_line().try_get_matches_from(arguments)?;
     if let Some((name, asked)) = matches.subcommand()
-        && let Some(domain) = domains::named(name)
+        && let Some(view) = view(name, asked)
     {
-        return live(domain, asked, surroundings);
+        return live(view, asked, surroundings);
     }
     match args::Command::from_arg_matches(&matches)? {
         args::Command::Overview(args::Overview { shape, record, live }) => {
@@ -157,10 +157,10 @@ pub fn parse(
                 let shape = args::OverviewShape::from_arg_matches(asked)?;
                 return overview(shape, Source::Recording(file), surroundings);
             }
-            let (domain, asked) = asked
-                .and_then(|(name, asked)| Some((domains::named(name)?, asked)))
+            let (view, asked) = asked
+                .and_then(|(name, asked)| Some((view(name, asked)?, asked)))
                 .ok_or_else(|| wrong("a replay needs a view".to_owned()))?;
-            replayed(domain, file, asked, surroundings)
+            replayed(view, file, asked, surroundings)
         }
         args::Command::Config(args::Config { .. }) => Ok(Command::ShowConfig),
         args::Command::Doctor(doctor) if doctor.survey => Ok(Command::Survey(doctor.live.meaning())),
@@ -179,24 +179,20 @@ pub fn print(message: &clap::Error) {
     };
 }
 
-fn live(
-    domain: &'static dyn Domain,
-    asked: &ArgMatches,
-    surroundings: Terminal,
-) -> Result<Command, clap::Error> {
+fn live(view: View, asked: &ArgMatches, surroundings: Terminal) -> Result<Command, clap::Error> {
     let watch = args::Watch::from_arg_matches(asked)?;
     let source = Source::Kernel { live: watch.live.meaning(), record: watch.record };
-    self::watch(view(domain, asked), watch.shape, source, surroundings)
+    self::watch(view, watch.shape, source, surroundings)
 }
 
 fn replayed(
-    domain: &'static dyn Domain,
+    view: View,
     file: PathBuf,
     asked: &ArgMatches,
     surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
     let shape = args::Shape::from_arg_matches(asked)?;
-    watch(view(domain, asked), shape, Source::Recording(file), surroundings)
+    watch(view, shape, Source::Recording(file), surroundings)
 }
 
 fn watch(
@@ -237,12 +233,11 @@ fn window(asked: Option<f64>, interval: f64) -> Result<f64, clap::Error> {
     }
 }
 
-/// The view of `domain` that was selected by its flag, else the main view.
-fn view(domain: &dyn Domain, asked: &ArgMatches) -> View {
+/// The view of the command `name` that was selected by its flag, else the main view. `None` if the command shows no view.
+fn view(name: &str, asked: &ArgMatches) -> Option<View> {
+    let (_, views) = domains::commands().find(|(command, _)| *command == name)?;
     let given = |view: &&View| view.flag.is_some_and(|flag| asked.get_flag(flag));
-    let mut views = domain.views().iter();
-    let flagged = views.clone().find(given).or_else(|| views.next());
-    *flagged.expect("the first view of every domain is its main view")
+    views.iter().find(given).or_else(|| views.first()).copied()
 }
 
 /// The kind of rows, and the view that has such rows: `view`, or the view that `key` requests instead.
@@ -276,8 +271,11 @@ fn rows(view: View, key: args::Key) -> Result<(View, GroupBy), clap::Error> {
 impl args::Record {
     fn meaning(self) -> Result<Record, clap::Error> {
         let all = self.domains.is_empty();
-        let chosen = |name| all || self.domains.iter().any(|chosen| chosen == name);
-        let domains = domains::ALL.iter().filter(|domain| chosen(domain.declaration().name));
+        let chosen = |name| self.domains.iter().any(|chosen| chosen == name);
+        let general = |domain: &dyn Domain| domain.command().is_none();
+        let chosen =
+            |domain: &&&dyn Domain| if all { general(**domain) } else { chosen(domain.declaration().name) };
+        let domains = domains::ALL.iter().filter(chosen);
         Ok(Record {
             domains: domains.map(|domain| domain.recorded()).collect(),
             file: self.file,

@@ -8,9 +8,10 @@ use observer_core::{
 use observer_disk::Disk;
 use observer_mem::Mem;
 use observer_net::Net;
+use observer_sites::Sites;
 
 /// Every domain.
-pub const ALL: &[&dyn Domain] = &[&Mem, &Disk, &Net];
+pub const ALL: &[&dyn Domain] = &[&Mem, &Disk, &Net, &Sites];
 
 /// Examples at the end of `--help`.
 pub const EXAMPLES: &str = "\
@@ -32,6 +33,21 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 something is missing in th
 /// The names of all domains, in the order of [`ALL`].
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|domain| domain.declaration().name)
+}
+
+/// The domains that observe everything, and have a command of their own. The others watch what one view asks for, and
+/// cost something only then.
+pub fn general() -> impl Iterator<Item = &'static dyn Domain> {
+    ALL.iter().copied().filter(|domain| domain.command().is_none())
+}
+
+/// The commands of domains, each with the views among its flags, its main one first.
+pub fn commands() -> impl Iterator<Item = (&'static str, Vec<View>)> {
+    general().map(|domain| {
+        let name = domain.declaration().name;
+        let others = ALL.iter().filter(|other| other.command() == Some(name));
+        (name, domain.views().iter().chain(others.flat_map(|other| other.views())).copied().collect())
+    })
 }
 
 /// The domain with this name.

@@ -55,11 +55,11 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
     let output = output(watch.format);
     let pids = watch.request.pids.clone();
     let (domains, mut pipeline) = if watch.request.view == OVERVIEW {
-        let engines = domains::ALL.iter().map(|domain| {
-            let view = if watch.request.records { domain.recorded() } else { main_view(*domain) };
+        let engines = domains::general().map(|domain| {
+            let view = if watch.request.records { domain.recorded() } else { main_view(domain) };
             domains::engine(Request { view, problems: true, ..watch.request.clone() })
         });
-        (domains::ALL.to_vec(), Pipeline::new(engines.collect(), Some(output)).with_overview())
+        (domains::general().collect(), Pipeline::new(engines.collect(), Some(output)).with_overview())
     } else {
         let domain = domains::of(watch.request.view);
         let engine = domains::engine(watch.request);

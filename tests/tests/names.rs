@@ -16,6 +16,7 @@ fn listed(domain: &Declaration) -> (&'static [ProgramName], Vec<MapName>) {
         "mem" => (names::mem::PROGRAMS, names::mem::MAPS),
         "disk" => (names::disk::PROGRAMS, names::disk::MAPS),
         "net" => (names::net::PROGRAMS, names::net::MAPS),
+        "sites" => (names::sites::PROGRAMS, names::sites::MAPS),
         unknown => panic!("{unknown} lists no names"),
     };
     (programs, [maps, names::MAPS].concat())

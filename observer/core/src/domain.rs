@@ -45,6 +45,11 @@ pub trait Views {
     /// The views, the domain's main one first.
     fn views(&self) -> &'static [View];
 
+    /// The command that has the views among its flags, if that is the command of another domain.
+    fn command(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The view with the most host queries: a recording answers the queries of this view.
     fn recorded(&self) -> View;
 
@@ -188,6 +193,12 @@ pub trait ReadHost {
 
     /// Adds the answers to host queries to `out`.
     fn answer(&mut self, queries: &HostQueries, out: &mut Vec<Fact>);
+
+    /// Map entries to write after the host queries are answered, for programs that watch only what is asked for: (map,
+    /// key, value).
+    fn control_entries(&mut self) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
 }
 
 /// The result of decoding: facts, and the map entries to read or remove next.

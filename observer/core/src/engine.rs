@@ -63,7 +63,8 @@ impl Engine {
                 self.skipped.insert(skipped.domain.clone(), skipped.runs);
             }
             Fact::Pace(pace) => self.stretched = (pace.interval > pace.asked).then_some(pace.interval),
-            Fact::Tick(_) | Fact::Mem(_) | Fact::Disk(_) | Fact::Net(_) | Fact::Other(_) => {}
+            Fact::Tick(_) | Fact::Mem(_) | Fact::Disk(_) | Fact::Net(_) | Fact::Other(_) | Fact::Sites(_) => {
+            }
         }
         self.domain.apply(fact);
     }

@@ -43,6 +43,8 @@ const PROTOTYPES: &[(&str, &str)] = &[
     ("btf_trace_inode_set_ctime_to_ts", "inode *, timespec64 *"),
     ("btf_trace_iomap_iter", "iomap_iter *, void *, 64"),
     ("btf_trace_mark_victim", "task_struct *"),
+    ("btf_trace_page_fault_kernel", "64, pt_regs *, 64"),
+    ("btf_trace_page_fault_user", "64, pt_regs *, 64"),
     ("btf_trace_sched_process_exec", "task_struct *, 32, linux_binprm *"),
     ("btf_trace_sched_process_exit", "task_struct *"),
     ("btf_trace_sched_process_fork", "task_struct *, task_struct *"),

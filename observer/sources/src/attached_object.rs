@@ -76,6 +76,14 @@ impl AttachedObject {
         self.settle(decoded, changes, out);
     }
 
+    /// Writes the map entries that the reader hands to the programs.
+    pub fn write_control_entries(&mut self) {
+        for (name, key, value) in self.reader.control_entries() {
+            // If the map is full, the programs do without this entry.
+            let _ = self.object.totals(name).map(|map| map.put(&key, &value));
+        }
+    }
+
     /// Reads entries of maps and passes on what they hold.
     pub fn read(&mut self, entries: BTreeSet<Entry>, changes: &mut Changes, out: &mut impl Extend<Fact>) {
         let mut decoded = Decoded::default();

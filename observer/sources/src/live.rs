@@ -136,6 +136,7 @@ impl LiveSource {
         names::answer(&self.root, self.clock, queries, &mut facts);
         for attached_object in &mut self.objects {
             attached_object.reader.answer(queries, &mut facts);
+            attached_object.write_control_entries();
         }
         for fact in facts {
             self.changes.single(fact, out);

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 use clap::{
     Arg, ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser,
 };
-use observer_core::{domain::Domain, overview::OVERVIEW};
+use observer_core::{overview::OVERVIEW, view::View};
 use regex::Regex;
 
 use crate::domains;
@@ -33,23 +33,22 @@ pub enum Command {
 
 /// The whole command line: a command for each domain, live and replayed, and the other commands.
 pub fn command_line() -> clap::Command {
-    let live = domains::ALL.iter().map(|domain| question::<Watch>(*domain));
-    let replayed = domains::ALL.iter().map(|domain| question::<Shape>(*domain));
+    let live = domains::commands().map(|(name, views)| question::<Watch>(name, &views));
+    let replayed = domains::commands().map(|(name, views)| question::<Shape>(name, &views));
     let overview = OverviewShape::augment_args(clap::Command::new("overview").about(OVERVIEW.help));
     Command::augment_subcommands(Program::command().subcommands(live))
         .mut_subcommand("replay", |replay| replay.subcommand(overview).subcommands(replayed))
 }
 
 /// The command of a domain: a flag for each view, and the flags that all domains have.
-fn question<A: Args>(domain: &dyn Domain) -> clap::Command {
-    let views = domain.views();
+fn question<A: Args>(name: &'static str, views: &[View]) -> clap::Command {
     let flags = || views.iter().filter_map(|view| Some((view.flag?, view.help)));
     let arguments = flags().map(|(flag, help)| {
         let others = flags().map(|(other, _)| other).filter(|other| *other != flag);
         let argument = Arg::new(flag).long(flag).help(help).action(ArgAction::SetTrue);
         argument.conflicts_with_all(others).help_heading("What to show")
     });
-    let command = clap::Command::new(domain.declaration().name).args(arguments);
+    let command = clap::Command::new(name).args(arguments);
     A::augment_args(command).about(views.first().map_or("", |main| main.help)).long_about(None)
 }
 

@@ -35,6 +35,7 @@ fn each_command_of_the_contract_is_understood() {
         ("observer overview --count 3", OVERVIEW),
         ("observer replay night.obs overview", OVERVIEW),
         ("observer mem", observer_mem::views::MEM),
+        ("observer mem --where -p 42", observer_sites::views::MEM_WHERE),
         ("observer disk", observer_disk::views::DISK),
         ("observer disk --deleted-open", observer_disk::views::DELETED_OPEN),
         ("observer net", observer_net::views::NET),

@@ -4,6 +4,8 @@ use std::{fs::File, ops::Range, sync::Arc};
 
 use object::{Endianness, Object as _, ObjectSection as _, elf::FileHeader64, read::ReadCache};
 
+use crate::mapping::Mapping;
+
 /// `.eh_frame` of the largest programs has some 20 MiB.
 const MOST_SECTION: u64 = 64 << 20;
 /// Code is read for instructions at the start and the end of functions. Larger code is unwound without that.
@@ -43,19 +45,11 @@ impl UnwindSections {
             let end = section.address().checked_add(size)?;
             Some(Section { addresses: section.address()..end, bytes: section.data().ok()?.into() })
         };
-        let segments = elf.elf_program_headers().iter().filter_map(|header| {
-            use object::read::elf::ProgramHeader as _;
-            let endian = elf.endian();
-            let loaded = header.p_type(endian) == object::elf::PT_LOAD;
-            let code = header.p_flags(endian) & object::elf::PF_X != 0;
-            (loaded && code)
-                .then(|| (header.p_offset(endian), header.p_vaddr(endian), header.p_filesz(endian)))
-        });
         Some(Self {
             eh_frame: section(".eh_frame", MOST_SECTION),
             eh_frame_hdr: section(".eh_frame_hdr", MOST_SECTION),
             text: section(".text", MOST_TEXT),
-            segments: segments.collect(),
+            segments: segments(&elf),
         })
     }
 
@@ -87,6 +81,28 @@ pub fn build_id(file: &File) -> Option<Vec<u8>> {
     let cache = ReadCache::new(file);
     // Usually 20 bytes; the format allows any number.
     parse(&cache)?.build_id().ok().flatten().map(|id| id[..id.len().min(32)].to_vec())
+}
+
+/// The address in the process of the global variable `name` of a file. `mapping` must be one of the file's code.
+#[must_use]
+pub fn variable(file: &File, mapping: &Mapping, name: &str) -> Option<u64> {
+    use object::ObjectSymbol as _;
+    let cache = ReadCache::new(file);
+    let elf = parse(&cache)?;
+    let symbol = elf.dynamic_symbols().find(|symbol| symbol.name() == Ok(name))?;
+    let bias = UnwindSections { segments: segments(&elf), ..UnwindSections::default() }
+        .bias(mapping.offset, mapping.start)?;
+    Some(symbol.address().wrapping_add(bias))
+}
+
+/// The segments of code, as in [`UnwindSections`].
+fn segments(elf: &ElfFile<'_>) -> Vec<(u64, u64, u64)> {
+    use object::read::elf::ProgramHeader as _;
+    let endian = elf.endian();
+    let code = elf.elf_program_headers().iter().filter(|header| {
+        header.p_type(endian) == object::elf::PT_LOAD && header.p_flags(endian) & object::elf::PF_X != 0
+    });
+    code.map(|header| (header.p_offset(endian), header.p_vaddr(endian), header.p_filesz(endian))).collect()
 }
 
 fn parse<'a>(cache: &'a ReadCache<&'a File>) -> Option<ElfFile<'a>> {

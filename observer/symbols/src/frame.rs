@@ -1,20 +1,9 @@
 //! One function of a call path, as a human reads it.
 
-use observer_core::text::printable;
+use observer_core::{facts::sites::Language, text::printable};
 
 /// Characters of a name; templates and generics can have millions.
 const MOST_NAME: usize = 240;
-
-/// The language of a function, as far as its name or its interpreter shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Language {
-    /// C, or any other language that does not mangle names.
-    Native,
-    Cpp,
-    Rust,
-    Go,
-    Python,
-}
 
 /// A function, and the line in it that runs or that calls the next inner frame.
 #[derive(Clone, Debug, PartialEq, Eq)]

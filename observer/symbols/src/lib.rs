@@ -32,8 +32,8 @@ mod symbolize;
 mod unwind;
 
 pub use self::{
-    elf::build_id,
-    frame::{Frame, Language},
+    elf::{build_id, variable},
+    frame::Frame,
     mapping::Mapping,
     process::{FileId, ProcessFiles},
     symbolize::Symbolizer,

@@ -13,9 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use observer_symbols::{
-    FileId, Frame, Language, ProcessFiles, Registers, Symbolizer, Unwinder, Unwound, build_id,
-};
+use observer_core::facts::sites::Language;
+use observer_symbols::{FileId, Frame, ProcessFiles, Registers, Symbolizer, Unwinder, Unwound, build_id};
 
 const C: &str = r"
 #include <unistd.h>

@@ -32,6 +32,7 @@ mod recording;
 mod runtimes;
 mod scenes;
 mod short_writers;
+mod sites;
 mod turns;
 mod walk;
 mod write_paths;

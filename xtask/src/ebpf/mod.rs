@@ -47,7 +47,7 @@ pub const OBSERVER: EbpfCrate = EbpfCrate::of(
     "observer-ebpf",
     "observer-ebpf",
     "observer/objects",
-    &["mem", "disk", "net", "net_older", "floor"],
+    &["mem", "disk", "net", "net_older", "sites", "floor"],
 );
 
 /// Every crate with kernel objects.

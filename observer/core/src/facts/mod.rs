@@ -13,6 +13,7 @@ pub mod net;
 pub mod other;
 pub mod process;
 pub mod session;
+pub mod sites;
 
 pub use observer_common::task::TaskId;
 
@@ -34,6 +35,7 @@ pub enum Fact {
     Pace(session::IntervalFact),
     Skipped(loss::SkippedFact),
     Other(other::OtherFact),
+    Sites(sites::SitesFact),
 }
 
 /// Has no value, so [`Fact::Tick`] cannot be made.
@@ -94,7 +96,7 @@ impl Fact {
     #[must_use]
     pub fn slot(&self) -> Option<Slot> {
         match self {
-            Self::Session(_) | Self::Tick(_) | Self::Pace(_) => None,
+            Self::Session(_) | Self::Tick(_) | Self::Pace(_) | Self::Sites(_) => None,
             Self::Process(fact) => fact.slot().map(Slot::Process),
             Self::Loss(fact) => Some(Slot::Loss(fact.slot())),
             Self::Skipped(fact) => Some(Slot::Skipped(fact.slot())),
@@ -140,7 +142,8 @@ impl Fact {
             | Self::Pace(_)
             | Self::Process(_)
             | Self::Loss(_)
-            | Self::Skipped(_) => None,
+            | Self::Skipped(_)
+            | Self::Sites(_) => None,
         }
     }
 

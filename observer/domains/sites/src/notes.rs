@@ -1,0 +1,11 @@
+//! The notes of the sites domain.
+
+observer_core::notes! {
+    /// Notes of `mem --where`; docs/notes.md describes each.
+    pub enum SitesNote {
+        /// A process cannot be watched.
+        Unwatched = "where-unwatched", Watch, incomplete;
+        /// Call paths end before the start of their thread.
+        Incomplete = "where-incomplete", Info;
+    }
+}
