@@ -19,6 +19,7 @@ use observer_core::{
     text::harmless,
     view::{GroupBy, Request, Sort, View},
 };
+use observer_sites::views::MEM_WHERE;
 
 mod args;
 
@@ -109,6 +110,8 @@ pub struct Timing {
 pub enum Format {
     /// One JSON object a line.
     Json,
+    /// The call paths of the last report, for flame graph scripts.
+    Folded,
     /// Tables as text, one after the other.
     Plain,
     /// Tables redrawn in place.
@@ -201,8 +204,17 @@ fn watch(
     source: Source,
     surroundings: Terminal,
 ) -> Result<Command, clap::Error> {
+    let paths = shape.paths;
+    if paths.is_some() && view != MEM_WHERE {
+        return Err(wrong("`--format` is for call paths: use it with `observer mem --where`".to_owned()));
+    }
     let timing = shape.timing.meaning()?;
-    let format = shape.format.meaning(surroundings, timing);
+    let format = match (paths, shape.format.meaning(surroundings, timing)) {
+        (Some(args::PathFormat::Folded), _) => Format::Folded,
+        // The instrument has the views of the domains that observe everything.
+        (None, Format::Instrument) if view == MEM_WHERE => Format::Screen,
+        (None, format) => format,
+    };
     Ok(Command::Watch(Box::new(Watch { timing, format, request: shape.meaning(view)?, source })))
 }
 

@@ -138,6 +138,7 @@ fn survey(options: &cli::LiveOptions) -> Result<Exit, Error> {
 fn output(format: Format) -> Box<dyn Output> {
     match format {
         Format::Json => observer_faces::json(),
+        Format::Folded => observer_faces::folded(),
         Format::Plain => observer_faces::plain(),
         Format::Screen | Format::Instrument => observer_faces::screen(),
     }

@@ -33,6 +33,7 @@ use observer_core::{report::Report, view::View};
 pub mod cell;
 pub mod clock;
 mod csv;
+mod folded;
 mod json;
 pub mod layout;
 mod paint;
@@ -46,6 +47,7 @@ pub mod width;
 pub use csv::csv;
 pub use paint::Paint;
 
+use folded::Folded;
 use json::Json;
 use plain::Plain;
 use screen::{Screen, Size};
@@ -57,6 +59,14 @@ pub trait Output {
     /// # Errors
     /// When it cannot be written; `BrokenPipe` if the reader is gone, which is an end and no failure.
     fn write(&mut self, report: &Report) -> io::Result<()>;
+
+    /// There are no further reports.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Whether the first report, with rates still unknown, is shown at once.
     fn shows_baseline(&self) -> bool {
@@ -86,6 +96,11 @@ pub trait Output {
 /// Reports as JSON lines on standard output.
 pub fn json() -> Box<dyn Output> {
     Box::new(Json::new(io::stdout()))
+}
+
+/// The call paths of the last report on standard output, as folded stacks.
+pub fn folded() -> Box<dyn Output> {
+    Box::new(Folded::new(io::stdout()))
 }
 
 /// Reports as tables on standard output, one below the other; cut only to the width of a terminal.

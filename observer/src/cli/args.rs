@@ -175,6 +175,10 @@ pub struct Shape {
     pub numeric: bool,
     #[command(flatten)]
     pub timing: Timing,
+    /// Write the call paths of the last report (`mem --where`), for flame graph scripts
+    #[arg(id = "paths", long = "format", value_name = "FORMAT", conflicts_with_all = ["json", "plain"])]
+    #[arg(help_heading = "Output")]
+    pub paths: Option<PathFormat>,
     #[command(flatten)]
     pub format: Format,
 }
@@ -205,6 +209,13 @@ pub struct Timing {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     #[arg(help_heading = "When")]
     pub duration: Option<f64>,
+}
+
+/// What is written of call paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PathFormat {
+    /// One line a path: frames from the outermost, separated by `;`, and bytes a second
+    Folded,
 }
 
 #[derive(Debug, Args)]

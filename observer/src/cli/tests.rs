@@ -205,3 +205,12 @@ fn a_terminal_with_keys_opens_the_instrument_for_a_run_without_an_end() {
     assert_eq!(format("observer mem --plain", true, true), Format::Plain);
     assert_eq!(format("observer mem --json", true, true), Format::Json);
 }
+
+#[test]
+fn call_paths_are_written_for_the_view_that_has_them() {
+    assert_eq!(watch("observer mem --where --format folded").format, Format::Folded);
+    assert_eq!(watch("observer replay x.obs mem --where --format folded").format, Format::Folded);
+    for line in ["observer mem --format folded", "observer mem --where --format folded --json"] {
+        refused(line);
+    }
+}

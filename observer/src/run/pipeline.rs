@@ -330,7 +330,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the recording could not be written completely.
-    pub fn finish(self) -> Result<Exit, Error> {
+    pub fn finish(mut self) -> Result<Exit, Error> {
+        match self.output.as_mut().map_or(Ok(()), |output| output.finish()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Error::output(&error)),
+            _ => {}
+        }
         if let Some(recorder) = self.recorder {
             recorder.finish().map_err(|error| Error::failed("finishing the recording", error))?;
         }

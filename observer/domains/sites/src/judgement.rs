@@ -21,13 +21,13 @@ const MATTERS: f64 = 0.1;
 /// The part of what a site keeps that the growth of its process must at least be.
 const OF_GROWTH: f64 = 0.25;
 
-/// What is said of a site.
+/// What is said of a site: in the order of rows. An unknown site may still turn out to keep memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Judgement {
     Leaks,
     AllocatesMost,
-    Churns,
     Unknown,
+    Churns,
 }
 
 impl Judgement {

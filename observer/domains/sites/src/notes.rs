@@ -7,5 +7,7 @@ observer_core::notes! {
         Unwatched = "where-unwatched", Watch, incomplete;
         /// Call paths end before the start of their thread.
         Incomplete = "where-incomplete", Info;
+        /// A process grows, and no site keeps what it touches first.
+        Reused = "where-reused", Info;
     }
 }

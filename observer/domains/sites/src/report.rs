@@ -14,7 +14,7 @@ use self::{
     site::{SiteSamples, sites},
 };
 use crate::{
-    judgement::{Judgement, judge},
+    judgement::{ENOUGH, Judgement, judge},
     notes::SitesNote,
     proportion::Rate,
     state::SitesState,
@@ -27,6 +27,9 @@ mod site;
 const SHOWN_FRAMES: usize = 6;
 /// The share of the samples of a process from which a note says that their paths are not complete.
 const NOTEWORTHY: f64 = 0.05;
+
+/// Bytes a second from which a process grows.
+const GROWS: f64 = 65_536.0;
 
 /// A row before its cells.
 struct Candidate {
@@ -44,6 +47,7 @@ pub fn report(state: &SitesState, context: &Context<'_>) -> Report {
     for (id, known) in &state.processes {
         let sites = sites(known, context.now.boot);
         notes.extend(incomplete(*id, &sites, context));
+        notes.extend(reused(*id, &sites, known.growth(), context));
         let evidence: Vec<_> = sites.iter().map(SiteSamples::evidence).collect();
         let judged = judge(&evidence, known.growth());
         candidates.extend(sites.into_iter().zip(judged).map(|(site, (judgement, reason))| Candidate {
@@ -72,7 +76,7 @@ pub fn report(state: &SitesState, context: &Context<'_>) -> Report {
     report
 }
 
-const COLUMNS: [Column; 15] = [
+const COLUMNS: [Column; 16] = [
     Column::text("judgement").shown("JUDGEMENT", 2),
     Column::gauge("allocates", Unit::BytesPerSecond).shown("ALLOCATES", 3),
     Column::gauge("allocates_low", Unit::BytesPerSecond),
@@ -84,6 +88,7 @@ const COLUMNS: [Column; 15] = [
     Column::gauge("kept_share_low", Unit::Ratio),
     Column::gauge("kept_share_high", Unit::Ratio),
     Column::gauge("samples", Unit::Count).shown("SAMPLES", 6),
+    Column::gauge("complete", Unit::Count),
     Column::text("at").human("SITE", 0),
     Column::text("site"),
     Column::text("path"),
@@ -107,6 +112,7 @@ fn row(candidate: &Candidate, context: &Context<'_>) -> Row {
         Value::real(share.map(|share| share.low)),
         Value::real(share.map(|share| share.high)),
         Value::Unsigned(site.samples as u64),
+        Value::Unsigned(site.complete as u64),
         Value::text(path.site().map(ShownFrame::label)),
         path.site().map_or(Value::Missing, ShownFrame::object),
         Value::List(path.frames.iter().map(ShownFrame::object).collect()),
@@ -173,6 +179,22 @@ fn incomplete(id: TaskId, sites: &[SiteSamples], context: &Context<'_>) -> Optio
             context.processes.label(id)
         );
         Note::new(SitesNote::Incomplete, text)
+    })
+}
+
+/// A note if a process grows although no site keeps what it touches first: a leak of small objects fills the holes that
+/// larger ones leave.
+fn reused(id: TaskId, sites: &[SiteSamples], growth: Option<f64>, context: &Context<'_>) -> Option<Note> {
+    let growth = growth.filter(|growth| *growth >= GROWS)?;
+    let known = || sites.iter().filter_map(|site| site.kept.filter(|(_, count, _)| *count >= ENOUGH));
+    (known().count() > 0 && known().all(|(_, _, share)| share.high < 0.5)).then(|| {
+        let text = format!(
+            "{} grows by {}, and no site keeps what it touches first: what stays is put into memory that other objects \
+             have left, so it has too few samples.",
+            context.processes.label(id),
+            units::byte_rate(growth)
+        );
+        Note::new(SitesNote::Reused, text)
     })
 }
 

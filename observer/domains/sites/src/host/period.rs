@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// Before anything is known of a process.
-const FIRST: u32 = 16;
+const FIRST: u32 = 64;
 const MOST: f64 = 1_048_576.0;
 /// A change smaller than this factor is not worth it.
 const SLUGGISH: f64 = 1.5;
@@ -65,7 +65,7 @@ mod tests {
         let start = Instant::now();
         let mut period = Period { value: FIRST, samples: 0, since: start };
         (0..1000).for_each(|_| period.count());
-        assert_eq!(period.adapt(100.0, start + Duration::from_secs(1)), Some(160));
+        assert_eq!(period.adapt(100.0, start + Duration::from_secs(1)), Some(640));
         (0..100).for_each(|_| period.count());
         assert_eq!(period.adapt(100.0, start + Duration::from_secs(2)), None, "as wanted");
         assert_eq!(period.adapt(100.0, start + Duration::from_secs(3)), Some(1), "it no longer grows");

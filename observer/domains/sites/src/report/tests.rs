@@ -165,3 +165,13 @@ fn a_process_that_cannot_be_watched_is_named_and_the_answer_is_incomplete() {
     let note = report.notes.iter().find(|note| note.kind.code == "where-unwatched").expect("a note");
     assert!(note.kind.incomplete && note.text.starts_with("7 cannot be watched"), "{}", note.text);
 }
+
+#[test]
+fn growth_that_no_site_keeps_has_a_note() {
+    let (mut engine, _) = observed();
+    let code = |report: &Report| report.notes.iter().any(|note| note.kind.code == "where-reused");
+    assert!(!code(&reported(&mut engine)), "one site keeps");
+    (0..40).for_each(|number| engine.apply(&look(number, Found::Changed, Found::Changed)));
+    let report = reported(&mut engine);
+    assert!(code(&report) && !column(&report, "judgement").contains(&Value::Text("leaks".to_owned())));
+}
