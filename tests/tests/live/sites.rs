@@ -127,11 +127,11 @@ use std::{collections::HashMap, thread::sleep, time::Duration};
 #[inline(never)]
 fn remember(cache: &mut HashMap<u64, Vec<u8>>, key: u64) { cache.insert(key, (0..4000u64).map(|at| (at ^ key) as u8).collect()); }
 #[inline(never)]
-fn forget(key: u64) -> usize { let text: String = (0..300_000u64).map(|at| char::from(b'a' + ((at ^ key) % 26) as u8)).collect(); text.len() }
+fn forget(key: u64) -> usize { let bytes: Vec<u8> = (0..3000u64).map(|at| (at * 7 ^ key) as u8).collect(); bytes.iter().filter(|byte| **byte == 7).count() }
 fn main() {
     let mut cache = HashMap::new();
     let mut sum = 0;
-    for key in 0.. { remember(&mut cache, key); if key % 50 == 0 { sum += forget(key); } sleep(Duration::from_millis(1)); }
+    for key in 0.. { remember(&mut cache, key); sum += forget(key); sleep(Duration::from_millis(1)); }
     println!("{sum}");
 }
 "#;

@@ -5,13 +5,14 @@
 //! again. A site is called a leak only if
 //! 1. there are enough samples, and enough of them are old,
 //! 2. most of what it touched first is unchanged,
-//! 3. the process grows as fast as such a site would make it grow, and
-//! 4. no other site that matters keeps as much: objects with equal content look kept wherever they come from.
+//! 3. it has allocated in both halves of the time, so it is no part of a start,
+//! 4. the process grows as fast as such a site would make it grow, and
+//! 5. no other site that matters keeps as much: objects with equal content look kept wherever they come from.
 
 use crate::proportion::{Proportion, Rate};
 
 /// Samples that a judgement needs.
-pub const ENOUGH: usize = 20;
+pub const ENOUGH: usize = 10;
 /// Ages of looks, in milliseconds: 2, 8 and 30 seconds, as far as they have been reached.
 pub const AGES: [u32; 3] = [2_000, 8_000, 30_000];
 /// The age from which on content that is still there counts as kept.
@@ -46,6 +47,8 @@ impl Judgement {
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence {
     pub allocates: Option<Rate>,
+    /// Whether each half of the time has a fair part of its samples.
+    pub lasting: bool,
     /// Whether its path has frames of an interpreter.
     pub interpreted: bool,
     /// The share that is still there, at the greatest age that enough samples have reached: milliseconds and share.
@@ -95,6 +98,9 @@ fn alone(site: &Evidence, growth: Option<f64>, others: Vec<Evidence>, is_most: b
     if age < OLD {
         return (otherwise, format!("{unchanged}, and that is not long enough"));
     }
+    if !site.lasting {
+        return (otherwise, format!("{unchanged}, but it allocates only for a part of the time"));
+    }
     let keeps = site.allocates.map_or(0.0, |rate| rate.times(share).low);
     let Some(growth) = growth else {
         return (otherwise, format!("{unchanged}, and the growth of the process is not known"));
@@ -120,7 +126,7 @@ mod tests {
 
     fn site(bytes: u64, kept: usize, of: usize, age: u32) -> Evidence {
         let kept = Proportion::of(kept, of).map(|share| (age, of, share));
-        Evidence { allocates: Rate::of(bytes, of, 1.0), interpreted: false, kept }
+        Evidence { allocates: Rate::of(bytes, of, 1.0), lasting: true, interpreted: false, kept }
     }
 
     fn judged(sites: &[Evidence], growth: Option<f64>) -> Vec<Judgement> {
@@ -146,6 +152,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_start_allocates_is_no_leak() {
+        let start = Evidence { lasting: false, ..site(100, 100, 100, 30_000) };
+        assert_eq!(judged(&[start], Some(100.0)), [Judgement::AllocatesMost]);
+    }
+
+    #[test]
     fn content_separates_nothing_for_an_interpreter() {
         let python = Evidence { interpreted: true, ..site(100, 99, 100, 30_000) };
         assert_eq!(judged(&[python], Some(100.0)), [Judgement::AllocatesMost]);
@@ -153,7 +165,7 @@ mod tests {
 
     #[test]
     fn few_or_young_samples_are_no_evidence() {
-        assert_eq!(judged(&[site(100, 10, 10, 30_000)], Some(100.0)), [Judgement::AllocatesMost]);
+        assert_eq!(judged(&[site(100, 9, 9, 30_000)], Some(100.0)), [Judgement::AllocatesMost]);
         assert_eq!(judged(&[site(100, 99, 100, 2_000)], Some(100.0)), [Judgement::AllocatesMost]);
         assert_eq!(judged(&[site(100, 50, 100, 8_000)], Some(100.0)), [Judgement::AllocatesMost]);
         assert!(judged(&[], Some(1.0)).is_empty());

@@ -22,18 +22,26 @@ pub struct SiteSamples {
     pub allocates: Option<Rate>,
     /// Milliseconds after the fault, samples that have reached this age, and the share that is still there.
     pub kept: Option<(u32, usize, Proportion)>,
+    /// Whether each half of the time has a fair part of its samples.
+    pub lasting: bool,
     /// Bytes a second that it keeps.
     pub keeps: Option<Rate>,
 }
 
 impl SiteSamples {
     pub fn evidence(&self) -> Evidence {
-        Evidence { allocates: self.allocates, interpreted: self.path.is_interpreted(), kept: self.kept }
+        Evidence {
+            allocates: self.allocates,
+            lasting: self.lasting,
+            interpreted: self.path.is_interpreted(),
+            kept: self.kept,
+        }
     }
 
-    /// Samples that are kept, as far as the kept share tells.
+    /// Samples that are kept, as far as the kept share shows. The few that stay of a site that churns are its live set.
     fn kept_samples(&self) -> f64 {
-        self.kept.map_or(0.0, |(_, _, share)| share.value * self.samples as f64)
+        let kept = self.kept.filter(|(_, count, share)| *count < ENOUGH || share.high >= 0.5);
+        kept.map_or(0.0, |(_, _, share)| share.value * self.samples as f64)
     }
 }
 
@@ -83,6 +91,7 @@ pub fn sites(known: &ProcessSamples, now: u64) -> Vec<SiteSamples> {
             complete: group.complete,
             allocates: Rate::of(sum, group.samples.len(), seconds),
             kept: kept(&group.samples, now),
+            lasting: lasting(&group.samples, began, now),
             keeps: None,
         }
     });
@@ -96,7 +105,7 @@ pub fn sites(known: &ProcessSamples, now: u64) -> Vec<SiteSamples> {
 /// it touched first.
 fn divide(sites: &mut [SiteSamples], growth: Option<f64>) {
     let all: f64 = sites.iter().map(SiteSamples::kept_samples).sum();
-    let Some(growth) = growth.map(|growth| growth.max(0.0)) else { return };
+    let Some(growth) = growth.map(|growth| growth.max(0.0)).filter(|_| all >= 1.0) else { return };
     for site in sites.iter_mut().filter(|site| site.kept.is_some()) {
         let share = Proportion::of(site.kept_samples().round() as usize, all.round() as usize);
         site.keeps = Some(share.map_or_else(Rate::default, |share| Rate {
@@ -105,6 +114,14 @@ fn divide(sites: &mut [SiteSamples], growth: Option<f64>) {
             high: growth * share.high,
         }));
     }
+}
+
+/// Whether at least a quarter of the samples is in each half of the time from `began` to `now`.
+fn lasting(samples: &[(&Sample, Option<Look>)], began: u64, now: u64) -> bool {
+    let middle = began + now.saturating_sub(began) / 2;
+    let early = samples.iter().filter(|(sample, _)| sample.at < middle).count();
+    let late = samples.len() - early;
+    4 * early >= samples.len() && 4 * late >= samples.len()
 }
 
 /// The look at the object that a fault was for. A program that writes into an object faults at an address of the object.

@@ -62,7 +62,7 @@ fn named(address: u64, function: &str, line: u32) -> Fact {
     Fact::Sites(SitesFact::Named(Box::new(NamedFact { process: ID, address, functions })))
 }
 
-/// Ten seconds of 40 kept objects, cut off the end of glibc's heap, and 100 freed ones.
+/// Twenty seconds of 40 kept objects, cut off the end of glibc's heap, and 100 freed ones.
 fn observed() -> (Engine, Request) {
     let request = Request { pids: vec![42], ..Request::new(MEM_WHERE) };
     let mut engine = Engine::new(request.clone(), Sites.state(&request));
@@ -73,12 +73,12 @@ fn observed() -> (Engine, Request) {
         module(0x7000_0000, b"/lib/libc.so.6"),
     ];
     for number in 0..40 {
-        facts.push(fault(number, 11 + number % 2, &[MALLOC, KEEPER, MAIN], 0x9008));
+        facts.push(fault(number, 11 + 13 * (number % 2), &[MALLOC, KEEPER, MAIN], 0x9008));
     }
     for number in 40..140 {
-        facts.push(fault(number, 11 + number % 2, &[CHURNER, MAIN], 0x9000));
+        facts.push(fault(number, 11 + 13 * (number % 2), &[CHURNER, MAIN], 0x9000));
     }
-    for (at, bytes) in [(11, 0), (22, 11 << 20)] {
+    for (at, bytes) in [(11, 0), (36, 25 << 20)] {
         facts.push(Fact::Sites(SitesFact::Size { process: ID, at: at * SECOND, bytes }));
     }
     // What follows a kept object is another one, which is freed.
@@ -89,8 +89,8 @@ fn observed() -> (Engine, Request) {
 }
 
 fn reported(engine: &mut Engine) -> Report {
-    engine.tick(at(22));
-    engine.report(at(22), None).expect("no column was chosen").expect("it has begun")
+    engine.tick(at(36));
+    engine.report(at(36), None).expect("no column was chosen").expect("it has begun")
 }
 
 /// The text in the column `name` of each row.
@@ -126,7 +126,7 @@ fn the_site_that_keeps_its_content_is_called_a_leak_without_any_name() {
 #[test]
 fn names_are_asked_for_once_and_shown_with_their_lines() {
     let (mut engine, _) = observed();
-    let queries = engine.queries(at(22), None).expect("no column was chosen");
+    let queries = engine.queries(at(36), None).expect("no column was chosen");
     let asked = queries.own::<SitesQueries>().expect("it asks its reader");
     assert_eq!((asked.pids.iter().copied().collect::<Vec<_>>(), asked.growers), (vec![42], 0));
     let mut addresses: Vec<u64> = asked.addresses.iter().map(|(_, address)| *address).collect();
@@ -139,7 +139,7 @@ fn names_are_asked_for_once_and_shown_with_their_lines() {
         named(MAIN, "main", 3),
     ];
     answers.iter().for_each(|fact| engine.apply(fact));
-    let queries = engine.queries(at(22), None).expect("no column was chosen");
+    let queries = engine.queries(at(36), None).expect("no column was chosen");
     assert!(queries.own::<SitesQueries>().expect("it asks its reader").addresses.is_empty());
     let report = reported(&mut engine);
     assert_eq!(column(&report, "at"), texts(&["remember (cache.c:88)", "parse (cache.c:7)"]));
@@ -151,7 +151,7 @@ fn names_are_asked_for_once_and_shown_with_their_lines() {
 #[test]
 fn a_process_that_does_not_grow_has_no_leak() {
     let (mut engine, _) = observed();
-    engine.apply(&Fact::Sites(SitesFact::Size { process: ID, at: 22 * SECOND, bytes: 0 }));
+    engine.apply(&Fact::Sites(SitesFact::Size { process: ID, at: 36 * SECOND, bytes: 0 }));
     let judgements = column(&reported(&mut engine), "judgement");
     assert!(!judgements.contains(&Value::Text("leaks".to_owned())), "{judgements:?}");
 }
