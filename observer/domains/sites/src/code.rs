@@ -47,6 +47,7 @@ const STARTS: &[&str] = &[
     "mi_",
     "mmap",
     "operator new",
+    "runtime.",
     "sbrk",
     "std::",
     "sysmalloc",
@@ -93,6 +94,7 @@ mod tests {
             "void std::vector<int>::_M_realloc_insert<int>(int&&)",
             "operator new(unsigned long)",
             "memset",
+            "runtime.mallocgc",
             "__memset_avx2_unaligned_erms",
         ] {
             assert!(is_runtime_function(name), "{name}");
