@@ -71,3 +71,29 @@ fn rings_of_packet_sockets_are_named_with_their_holder() {
     let row = grows("packet_ring", &["mem", "object", "packet_ring"], "rings of packet sockets");
     assert_eq!(row["holder"], "workload", "{row:#}");
 }
+
+#[test]
+fn unread_data_and_rings_are_read_again_while_they_grow() {
+    require_root();
+    for kind in ["pipe", "unix_socket", "packet_ring"] {
+        let mut workload = Workload::start(&["mem", "object", kind]);
+        let pid = workload.pid();
+        let mut observer = Observer::start(&["mem", "--json", "--budget", "100", "--interval", "0.5"]);
+        observer.report();
+        // What has no row yet is unaccounted memory.
+        let mut most = 0.0_f64;
+        let mut is_known = false;
+        for _ in 0..12 {
+            let truth = number(&workload.ask("step"), "bytes").unwrap();
+            let report = observer.report();
+            let mine = report["objects"].as_array().unwrap().iter().filter(|row| row["holder_pid"] == pid);
+            let bytes: f64 = mine.filter_map(|row| number(row, "bytes")).sum();
+            is_known |= bytes > 0.0;
+            if is_known {
+                most = most.max(truth - bytes);
+            }
+        }
+        assert!(is_known && most <= 48.0 * 1_048_576.0, "{kind}: {most} bytes have no row");
+        workload.quit();
+    }
+}

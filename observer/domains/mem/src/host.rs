@@ -38,6 +38,7 @@ mod beyond;
 mod descriptors;
 mod mapped;
 mod objects;
+mod queues;
 mod runtimes;
 mod socket_diag;
 

@@ -38,8 +38,10 @@ pub(super) struct MachineMemory {
     accounts: Option<Accounts>,
     /// Bytes of files and shared memory that processes map.
     mapped: Option<u64>,
-    /// Kernel memory of unread data, in bytes.
+    /// Bytes of unread data that are in no other account.
     unread: u64,
+    /// Unaccounted bytes when there was no unread data.
+    unaccounted_before: Option<u64>,
     /// The series of the accounts.
     series: AccountSeries,
     /// Slab caches that the kernel shrinks when memory is needed.
@@ -74,6 +76,7 @@ impl MachineMemory {
             accounts: None,
             mapped: None,
             unread: 0,
+            unaccounted_before: None,
             series: AccountSeries::new(window),
             reclaimable: BTreeSet::new(),
             slabs_queried: None,
@@ -198,9 +201,9 @@ impl MachineMemory {
     }
 
     pub(super) fn sample(&mut self, now: Timestamp, unread: u64) {
-        self.unread = unread;
+        self.unread = self.outside_accounts(unread);
         if let Some(machine) = &self.latest {
-            self.series.push(now.boot, parts(machine, self.accounts.as_ref(), unread));
+            self.series.push(now.boot, parts(machine, self.accounts.as_ref(), self.unread));
         }
         for part in self.parts.values_mut() {
             part.series.push(now.boot, part.bytes as f64, part.bytes as f64);
@@ -232,6 +235,19 @@ impl MachineMemory {
                 series.push(now.boot, value as f64, value as f64);
             }
         }
+    }
+
+    /// The part of `unread` bytes of unread data that is in no other account. Buffers of some sizes are slabs, and data can
+    /// arrive after the accounts were read. So at most as much counts as has come to the unaccounted memory since there
+    /// was no unread data.
+    fn outside_accounts(&mut self, unread: u64) -> u64 {
+        let all =
+            self.latest.zip(self.accounts).and_then(|(machine, accounts)| unaccounted(&machine, &accounts));
+        let Some(all) = all else { return unread };
+        if unread == 0 {
+            self.unaccounted_before = Some(all);
+        }
+        self.unaccounted_before.map_or(unread, |before| unread.min(all.saturating_sub(before)))
     }
 
     pub(super) fn available(&self) -> Option<u64> {

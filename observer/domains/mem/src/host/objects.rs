@@ -13,9 +13,9 @@ use std::{
 
 use super::{
     LEAST,
-    descriptors::{Descriptors, Sought, process},
+    descriptors::{Descriptors, process},
     mapped::MappedFiles,
-    socket_diag,
+    queues::{self, FilesInRam},
 };
 use observer_core::facts::{
     Fact,
@@ -32,6 +32,11 @@ const UNNAMED_STEP: u64 = 4 << 20;
 /// in nanoseconds.
 const PAUSE: u64 = 400;
 const PAUSE_MOST: u64 = 30_000_000_000;
+/// The pause is shorter by one factor for each of so many bytes without a name, up to this factor.
+const URGENT: u64 = 8 << 20;
+const MOST_URGENT: u64 = 4;
+/// As `PAUSE`, for a scan of unread data in the processes that are known to have some.
+const QUEUES_PAUSE: u64 = 200;
 /// An object with an estimated size is read again after this many nanoseconds: other memory may have changed during the
 /// scan.
 const ESTIMATE_AGE: u64 = 5_000_000_000;
@@ -47,7 +52,7 @@ const MOST_NAMESPACES: usize = 256;
 pub(super) struct Levels {
     /// Bytes of shared memory of the machine.
     pub shared: u64,
-    /// Bytes of unaccounted memory and of slabs that are not reclaimable.
+    /// Bytes of unaccounted memory, with unread data, and of slabs that are not reclaimable.
     pub unnamed: u64,
 }
 
@@ -58,6 +63,11 @@ pub(super) struct Objects {
     /// Whether a scan has included processes.
     whole: bool,
     known: BTreeSet<ObjectId>,
+    /// The last scan of unread data.
+    queues: Option<Scan>,
+    /// Processes with unread data or rings, and the bytes of these.
+    holders: BTreeSet<u32>,
+    unread: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +86,13 @@ struct Tmpfs {
 
 impl Objects {
     /// Scans if something has changed, and appends a fact for each object. An object that is gone has 0 bytes.
-    pub(super) fn tick(&mut self, root: &Path, now: u64, levels: Levels, out: &mut Vec<Fact>) {
+    pub(super) fn tick(&mut self, root: &Path, now: u64, mut levels: Levels, out: &mut Vec<Fact>) {
+        let all = levels.unnamed;
+        if self.queues_due(now, all) {
+            self.scan_queues(root, now, all, out);
+        }
+        // Unread data of known processes is no reason to search all processes.
+        levels.unnamed = all.saturating_sub(self.unread);
         if !self.due(now, levels) {
             return;
         }
@@ -100,33 +116,86 @@ impl Objects {
                 self.known.extend(found.keys());
             }
         }
+        self.keep(found, |_| true, first, out);
+        let took = super::processor_time().saturating_sub(began);
+        levels.unnamed = all.saturating_sub(self.unread);
+        self.last = Some(Scan { at: now, took, levels });
+        self.queues = Some(Scan { at: now, took: 0, levels: Levels { unnamed: all, ..levels } });
+    }
+
+    /// Reads unread data again, in the processes in which the last scan found some.
+    fn scan_queues(&mut self, root: &Path, now: u64, unnamed: u64, out: &mut Vec<Fact>) {
+        let began = super::processor_time();
+        let folders: Vec<PathBuf> =
+            self.holders.iter().map(|pid| root.join("proc").join(pid.to_string())).collect();
+        let mut found = BTreeMap::new();
+        queues::read(root, &folders, FilesInRam::default(), &mut found);
+        found.retain(|id, _| is_queue(id));
+        found.values_mut().for_each(|object| charge(root, object));
+        self.keep(found, is_queue, false, out);
+        let took = super::processor_time().saturating_sub(began);
+        self.queues = Some(Scan { at: now, took, levels: Levels { shared: 0, unnamed } });
+    }
+
+    /// Keeps the largest of the objects that a scan has `found`. `scanned`: the objects that the scan would have found.
+    fn keep(
+        &mut self,
+        found: BTreeMap<ObjectId, MemoryObject>,
+        scanned: impl Fn(&ObjectId) -> bool,
+        first: bool,
+        out: &mut Vec<Fact>,
+    ) {
         let mut ranked: Vec<MemoryObject> =
             found.into_values().filter(|object| object.bytes >= LEAST).collect();
         ranked.sort_by(|one, other| other.bytes.cmp(&one.bytes).then(one.id.cmp(&other.id)));
         ranked.truncate(MOST_OBJECTS);
         let kept: BTreeSet<ObjectId> = ranked.iter().map(|object| object.id).collect();
-        for id in self.known.difference(&kept).filter(|_| !first) {
+        for id in self.known.difference(&kept).filter(|id| !first && scanned(id)) {
             out.push(Fact::Mem(MemFact::Object(Box::new(MemoryObject::gone(*id)))));
+        }
+        self.unread = 0;
+        self.holders.clear();
+        for object in ranked.iter().filter(|object| is_queue(&object.id)) {
+            let pids = object.holder.iter().chain(&object.writer).map(|process| process.pid);
+            self.holders.extend(pids);
+            if object.holder.is_some() || object.writer.is_some() {
+                self.unread = self.unread.saturating_add(object.bytes);
+            }
         }
         for mut object in ranked {
             object.appeared = !first && !self.known.contains(&object.id);
             out.push(Fact::Mem(MemFact::Object(Box::new(object))));
         }
-        self.known = kept;
-        let took = super::processor_time().saturating_sub(began);
-        self.last = Some(Scan { at: now, took, levels });
+        self.known.retain(|id| !scanned(id));
+        self.known.extend(kept);
     }
 
     fn due(&self, now: u64, levels: Levels) -> bool {
         let Some(last) = self.last else { return true };
-        let pause = last.took.saturating_mul(PAUSE).min(PAUSE_MOST);
+        // The more memory has no name, the sooner it is searched.
+        let unnamed = levels.unnamed.abs_diff(last.levels.unnamed);
+        let pause =
+            last.took.saturating_mul(PAUSE / (unnamed / URGENT).clamp(1, MOST_URGENT)).min(PAUSE_MOST);
         let age = now.saturating_sub(last.at);
         let estimated = self.known.iter().any(|id| id.kind == ObjectKind::InFlight);
         age >= pause
             && (age >= ESTIMATE_AGE && estimated
                 || levels.shared.abs_diff(last.levels.shared) >= SHARED_STEP
-                || levels.unnamed.abs_diff(last.levels.unnamed) >= UNNAMED_STEP)
+                || unnamed >= UNNAMED_STEP)
     }
+
+    /// Whether unread data has to be read again: the memory of known processes may be unread data, or no longer.
+    fn queues_due(&self, now: u64, unnamed: u64) -> bool {
+        let Some(last) = self.queues.filter(|_| !self.holders.is_empty()) else { return false };
+        let pause = last.took.saturating_mul(QUEUES_PAUSE).min(PAUSE_MOST);
+        now.saturating_sub(last.at) >= pause && unnamed.abs_diff(last.levels.unnamed) >= LEAST
+    }
+}
+
+/// Whether an object is unread data or a ring: a scan of the processes that hold it finds its new size.
+const fn is_queue(id: &ObjectId) -> bool {
+    use ObjectKind::{PacketRing, Pipe, UdpSocket, UnixSocket};
+    matches!(id.kind, PacketRing | Pipe | UdpSocket | UnixSocket)
 }
 
 /// Every tmpfs mounted in observer's mount namespace.
@@ -231,76 +300,22 @@ fn segment(root: &Path, line: &str) -> Option<(ObjectId, MemoryObject)> {
     Some((id, object))
 }
 
-/// Objects found through the descriptors of processes.
+/// Objects found through the descriptors and the mappings of processes.
 fn of_processes(
     root: &Path,
     levels: Levels,
     filesystems: &[Tmpfs],
     found: &mut BTreeMap<ObjectId, MemoryObject>,
 ) {
-    let queues = socket_diag::unix_queues().unwrap_or_default();
-    let rings = socket_diag::packet_rings().unwrap_or_default();
-    let datagrams = udp_queues(root);
-    let sockets = queues.iter().filter(|queue| queue.bytes >= LEAST / 16);
-    let sockets = sockets.flat_map(|queue| [Some(queue.writer), queue.reader].into_iter().flatten());
-    let sought = Sought {
-        sockets: sockets
-            .chain(rings.iter().map(|(inode, _)| *inode))
-            .chain(datagrams.iter().map(|(inode, _)| *inode))
-            .collect(),
+    let folders: Vec<PathBuf> = process_folders(root).collect();
+    let files = FilesInRam {
         devices: filesystems.iter().map(|tmpfs| tmpfs.device).collect(),
         points: filesystems.iter().map(|tmpfs| tmpfs.point.clone()).collect(),
     };
-    let mut held = Descriptors::default();
-    for folder in process_folders(root) {
-        held.read(&folder, &sought);
-    }
-    for ((device, inode), pid) in &held.files {
-        let id = ObjectId { kind: ObjectKind::TmpfsFile, device: *device, number: *inode };
-        if let Some(object) = found.get_mut(&id) {
-            object.holder = Some(process(root, *pid));
-        }
-    }
-    for (id, (bytes, name, pid)) in &held.objects {
-        let mut object = MemoryObject::new(*id, *bytes, name.clone());
-        object.holder = Some(process(root, *pid));
-        found.insert(*id, object);
-    }
-    // Many small queues between two processes are one object, identified by the two processes.
-    let holder = |inode: &u64| held.sockets.get(inode).map(|pid| process(root, *pid));
-    let mut pairs: BTreeMap<(Option<u32>, Option<u32>), u64> = BTreeMap::new();
-    for queue in &queues {
-        let pid = |inode: &u64| held.sockets.get(inode).copied();
-        let bytes = pairs.entry((queue.reader.as_ref().and_then(pid), pid(&queue.writer))).or_default();
-        *bytes = bytes.saturating_add(queue.bytes);
-    }
-    let number = |reader: Option<u32>, writer: Option<u32>| {
-        u64::from(reader.unwrap_or(0)) << 32 | u64::from(writer.unwrap_or(0))
-    };
-    for ((reader, writer), bytes) in pairs {
-        let id = ObjectId { kind: ObjectKind::UnixSocket, device: 0, number: number(reader, writer) };
-        let mut object = MemoryObject::new(id, bytes, b"unread in unix sockets".to_vec());
-        object.holder = reader.map(|pid| process(root, pid));
-        object.writer = writer.map(|pid| process(root, pid));
-        found.insert(id, object);
-    }
-    let mut add = |kind, name: &[u8], inode: u64, bytes: u64| {
-        let holder = holder(&inode);
-        let pid = holder.as_ref().map_or(0, |holder| holder.pid);
-        let id = ObjectId { kind, device: 0, number: pid.into() };
-        let object = found.entry(id).or_insert_with(|| MemoryObject::new(id, 0, name.to_vec()));
-        object.bytes = object.bytes.saturating_add(bytes);
-        object.holder = holder;
-    };
-    rings
-        .iter()
-        .for_each(|(inode, bytes)| add(ObjectKind::PacketRing, b"rings of packet sockets", *inode, *bytes));
-    datagrams
-        .iter()
-        .for_each(|(inode, bytes)| add(ObjectKind::UdpSocket, b"unread in UDP sockets", *inode, *bytes));
+    let held = queues::read(root, &folders, files, found);
     let mut mapped = MappedFiles::default();
     let mut text = Text::default();
-    process_folders(root).for_each(|folder| mapped.read(&mut text, &folder));
+    folders.iter().for_each(|folder| mapped.read(&mut text, folder));
     let is_known = |device, number| {
         let of = |kind| found.contains_key(&ObjectId { kind, device, number });
         of(ObjectKind::TmpfsFile) || of(ObjectKind::Memfd)
@@ -311,11 +326,14 @@ fn of_processes(
         found.insert(object.id, object);
     }
     in_flight(root, levels, &held, found);
-    for object in found.values_mut() {
-        let pid = object.holder.as_ref().or(object.writer.as_ref()).map(|process| process.pid);
-        let group = pid.and_then(|pid| fs::read(root.join(format!("proc/{pid}/cgroup"))).ok());
-        object.cgroup = group.and_then(|lines| memory_group(&lines));
-    }
+    found.values_mut().for_each(|object| charge(root, object));
+}
+
+/// Adds the control group of the holder or the writer.
+fn charge(root: &Path, object: &mut MemoryObject) {
+    let pid = object.holder.as_ref().or(object.writer.as_ref()).map(|process| process.pid);
+    let group = pid.and_then(|pid| fs::read(root.join(format!("proc/{pid}/cgroup"))).ok());
+    object.cgroup = group.and_then(|lines| memory_group(&lines));
 }
 
 /// An estimate of the memory of in-flight descriptors: shared memory that is in no file, no segment and no process.
@@ -352,23 +370,6 @@ fn in_flight(root: &Path, levels: Levels, held: &Descriptors, found: &mut BTreeM
     }
 }
 
-/// UDP sockets with unread bytes: inode, bytes.
-fn udp_queues(root: &Path) -> Vec<(u64, u64)> {
-    let of = |file: &str| fs::read_to_string(root.join("proc/net").join(file)).unwrap_or_default();
-    ["udp", "udp6", "udplite", "udplite6"]
-        .iter()
-        .flat_map(|file| of(file).lines().skip(1).filter_map(udp_queue).collect::<Vec<_>>())
-        .filter(|(_, bytes)| *bytes >= LEAST / 16)
-        .collect()
-}
-
-/// One line: number, addresses, state, `sent:received` in hexadecimal, …; the inode is the tenth word.
-fn udp_queue(line: &str) -> Option<(u64, u64)> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let (_, received) = words.get(4)?.split_once(':')?;
-    Some((words.get(9)?.parse().ok()?, u64::from_str_radix(received, 16).ok()?))
-}
-
 /// The folders of all processes in `/proc`.
 fn process_folders(root: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(root.join("proc")).into_iter().flatten().flatten();
@@ -388,12 +389,6 @@ mod tests {
         let (id, object) = segment(Path::new("/nonexistent"), line).unwrap();
         assert_eq!((id.number, object.bytes, object.uid), (3, 50 << 20, Some(0)));
         assert_eq!(object.writer, Some(ObjectProcess { pid: 4_194_304, comm: Vec::new() }), "it has ended");
-    }
-
-    #[test]
-    fn unread_datagrams_are_counted_by_inode() {
-        let line = " 1370: 0100007F:3039 00000000:0000 07 00000000:00033C00 00:00000000 00000000     0        0 700123 2 0000 0";
-        assert_eq!(udp_queue(line), Some((700_123, 0x33C00)));
     }
 
     #[test]
