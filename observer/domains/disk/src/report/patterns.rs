@@ -153,19 +153,18 @@ fn restarts<'a>(
     state: &DiskState,
     context: &Context<'_>,
 ) -> impl Iterator<Item = Restarted<'a>> {
-    let mut ended: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut ended: BTreeMap<String, u64> = BTreeMap::new();
+    // The names of some may be unknown.
+    let mut all_starts = Vec::new();
     for (id, _) in file.growing.writers.iter().filter(|(id, _)| state.growth.end_of(*id).is_some()) {
+        all_starts.push(id.start);
         if let Some(name) = name(*id, context) {
-            ended.entry(name).or_default().push(id.start);
+            *ended.entry(name).or_default() += 1;
         }
     }
-    let many = ended.into_iter().filter(|(_, starts)| starts.len() as u64 >= STARTS);
-    many.map(move |(name, starts)| Restarted {
-        starts: starts.len() as u64,
-        is_regular: is_regular(starts),
-        path,
-        name,
-    })
+    let is_regular = is_regular(all_starts);
+    let many = ended.into_iter().filter(|(_, starts)| *starts >= STARTS);
+    many.map(move |(name, starts)| Restarted { starts, is_regular, path, name })
 }
 
 /// Whether most times between successive starts are about as long as the median.
