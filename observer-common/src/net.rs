@@ -25,6 +25,9 @@ pub const KIND_OPENED: u32 = 4;
 /// [`RecordHeader::kind`] of [`LingersRecord`].
 pub const KIND_LINGERS: u32 = 5;
 
+/// [`RecordHeader::kind`] of [`FailureRecord`].
+pub const KIND_FAILURE: u32 = 6;
+
 /// `AF_INET` and `AF_INET6`.
 pub const FAMILY_V4: u16 = 2;
 pub const FAMILY_V6: u16 = 10;
@@ -291,6 +294,46 @@ pub struct LingersRecord {
     pub header: RecordHeader,
 }
 
+/// Key of `NET_FAILED`: connections of one process to one peer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
+pub struct FailureKey {
+    pub task: TaskId,
+    pub remote: [u8; 16],
+    pub netns: u32,
+    /// Host order.
+    pub remote_port: u16,
+    pub family: u16,
+}
+
+/// Value of `NET_FAILED`: connections that were not established, by reason, since the entry was created.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
+pub struct Failures {
+    /// The peer rejected them.
+    pub refused: u64,
+    /// The peer did not answer.
+    pub timed_out: u64,
+    /// The network reported that the peer cannot be reached.
+    pub unreachable: u64,
+    /// All local ports were in use.
+    pub without_port: u64,
+    /// The epoch in which it was last announced.
+    pub epoch: u64,
+}
+
+/// Announces that an entry of `NET_FAILED` has changed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(FromBytes, IntoBytes, KnownLayout, Immutable))]
+pub struct FailureRecord {
+    pub header: RecordHeader,
+    pub key: FailureKey,
+    pub task: TaskRecord,
+}
+
 /// Value of `NET_CLOSED`, keyed by [`TaskId`]: connections with a close that did not fit into the ring buffer. Bytes
 /// are those that no scan had reported.
 #[repr(C)]
@@ -312,6 +355,9 @@ const _: () = assert!(size_of::<Flow>() == 56);
 const _: () = assert!(size_of::<FlowRecord>() == 64);
 const _: () = assert!(size_of::<EndedRecord>() == 32);
 const _: () = assert!(size_of::<OpenedRecord>() == 24);
+const _: () = assert!(size_of::<FailureKey>() == 40);
+const _: () = assert!(size_of::<Failures>() == 40);
+const _: () = assert!(size_of::<FailureRecord>() == 96);
 const _: () = assert!(size_of::<LingersRecord>() == 16);
 const _: () = assert!(size_of::<ClosedTotals>() == 72);
 

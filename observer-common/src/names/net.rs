@@ -32,6 +32,7 @@ macro_rules! net_maps {
             FLOWS: NET_FLOWS;
             CLOSED: NET_CLOSED;
             ENDED: NET_ENDED;
+            FAILED: NET_FAILED;
         }
     };
 }

@@ -7,7 +7,7 @@ use observer_common::net::{
 };
 use observer_ebpf::emit;
 
-use crate::{access, actor, closed, memory::ConnectionOrigin, socket, storage, store};
+use crate::{access, actor, closed, failed, memory::ConnectionOrigin, socket, storage, store};
 
 /// The socket goes from one state to another.
 ///
@@ -22,9 +22,8 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
     ) {
         return;
     }
-    // The connecting process was recorded before the answer. If the peer rejects it, the end of the socket reports
-    // it.
-    if old == STATE_SYN_SENT {
+    // The connecting process was recorded before the answer.
+    if old == STATE_SYN_SENT && new != STATE_CLOSE {
         return;
     }
     // SAFETY: the caller's promise.
@@ -38,6 +37,10 @@ pub unsafe fn changed(sk: *const u8, old: u8, new: u8) {
         }
         let origin = store::find_or_begin(tcp);
         if origin.is_null() {
+            return;
+        }
+        if old == STATE_SYN_SENT {
+            failed::count(origin, tcp);
             return;
         }
         if new == STATE_SYN_SENT {

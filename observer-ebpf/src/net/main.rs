@@ -9,6 +9,7 @@ mod actor;
 mod closed;
 mod control;
 mod direct;
+mod failed;
 mod fields;
 mod flow;
 mod in_socket;

@@ -8,6 +8,7 @@
 mod actor;
 mod closed;
 mod control;
+mod failed;
 mod fields;
 mod flow;
 mod in_map;

@@ -286,7 +286,7 @@ mod names {
     use observer_common::{net_maps, net_programs, symbols_exist};
 
     use super::*;
-    use crate::{closed::NET_CLOSED, control::CONTROL, flow::NET_FLOWS};
+    use crate::{closed::NET_CLOSED, control::CONTROL, failed::NET_FAILED, flow::NET_FLOWS};
 
     net_programs!(symbols_exist);
     net_maps!(symbols_exist);

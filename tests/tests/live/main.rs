@@ -6,6 +6,7 @@
 mod capacity;
 mod datagrams;
 mod disk;
+mod failed_connections;
 mod fullness;
 mod growth;
 mod holder_kinds;

@@ -74,6 +74,21 @@ pub enum NetFact {
     /// Several processes may have moved the bytes of a connection that no scan has found. Its [`NetFact::Closed`]
     /// follows.
     SharedUnseen { cookie: u64 },
+    /// Connections of a process to a peer that were not established, since the last fact about them. An event.
+    Failed { id: TaskId, netns: u32, remote: Endpoint, failures: Failures },
+}
+
+/// Connections that were not established, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// The peer rejected them.
+    pub refused: u64,
+    /// The peer did not answer.
+    pub timed_out: u64,
+    /// The network reported that the peer cannot be reached.
+    pub unreachable: u64,
+    /// All local ports were in use.
+    pub without_port: u64,
 }
 
 /// The queue of one socket: a datagram socket or an MPTCP listener.

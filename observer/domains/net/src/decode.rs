@@ -9,9 +9,9 @@ use hashbrown::{HashMap, HashSet};
 use observer_common::{
     names::{CONTROL, MapName, ProgramName, net as names},
     net::{
-        CONTROL_CHANGES_ONLY, CONTROL_WATCHED, ClosedRecord, ClosedTotals, EndedRecord, Flow, FlowKey,
-        FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FLOW, KIND_LINGERS, KIND_OPENED, OpenedRecord,
-        SOCKET_SEEN, SOCKET_SHARED_UNSEEN,
+        CONTROL_CHANGES_ONLY, CONTROL_WATCHED, ClosedRecord, ClosedTotals, EndedRecord, FailureKey,
+        FailureRecord, Flow, FlowKey, FlowRecord, HeldRecord, KIND_CLOSED, KIND_ENDED, KIND_FAILURE,
+        KIND_FLOW, KIND_LINGERS, KIND_OPENED, OpenedRecord, SOCKET_SEEN, SOCKET_SHARED_UNSEEN,
     },
     task::{TaskId, TaskRecord},
 };
@@ -29,6 +29,7 @@ use observer_core::{
     hook::HookKind,
 };
 
+mod failures;
 mod meaning;
 mod partial_scan;
 
@@ -62,6 +63,7 @@ pub struct NetDecoder {
     hidden: bool,
     /// The number of scans before that scan.
     looked: u64,
+    failures: failures::KnownFailures,
     partial_scan: PartialScan,
 }
 
@@ -99,6 +101,11 @@ impl Decode for NetDecoder {
             KIND_ENDED => {
                 let EndedRecord { header, task } = read(NAME, bytes)?;
                 self.end(task, header.at, out);
+            }
+            KIND_FAILURE => {
+                let record: FailureRecord = read(NAME, bytes)?;
+                self.meet(&record.task, out);
+                out.read.push((names::FAILED, bytes::key(&record.key)));
             }
             KIND_LINGERS => self.hidden = true,
             KIND_OPENED => {
@@ -144,6 +151,8 @@ impl Decode for NetDecoder {
             let jiffies = (met.jiffies != 0).then_some(NetFact::Jiffies(met.jiffies));
             out.facts.extend(jiffies.map(Fact::Net));
             self.retire_flows(&met, out);
+            let idle = self.failures.retire(self.scans);
+            out.remove.extend(idle.map(|key| (names::FAILED, bytes::key(&key))));
             self.retire_processes(out);
         } else {
             self.hidden = met.hidden;
@@ -161,6 +170,12 @@ impl Decode for NetDecoder {
             names::CLOSED => {
                 let totals: ClosedTotals = read(map.as_str(), value)?;
                 self.totals_of(&totals, out);
+                Ok(())
+            }
+            names::FAILED => {
+                let key: FailureKey = read(map.as_str(), key)?;
+                let fact = self.failures.read(key, &read(map.as_str(), value)?, self.scans);
+                out.facts.extend(fact.map(Fact::Net));
                 Ok(())
             }
             names::ENDED => {

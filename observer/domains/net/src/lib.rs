@@ -33,6 +33,7 @@ pub mod decode;
 mod diagnoses;
 mod diagnosis;
 mod domain;
+mod failures;
 mod headline;
 mod history;
 pub mod hooks;
@@ -68,7 +69,7 @@ const DECLARATION: Declaration = Declaration {
     hooks: hooks::HOOKS,
     fields: observer_common::net::FIELDS,
     optional_fields: observer_common::net::OPTIONAL_FIELDS,
-    totals: &[names::FLOWS, names::CLOSED, names::ENDED],
+    totals: &[names::FLOWS, names::CLOSED, names::ENDED, names::FAILED],
     attributing: &[],
     reports_exits: true,
     end_hook: Some(hooks::LIFE),

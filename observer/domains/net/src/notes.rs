@@ -9,6 +9,8 @@ observer_core::notes! {
         LinkQueuesUnknown = "link-queues-unknown", Info;
         /// Datagrams were sent or received while send and receive hooks were not attached.
         DatagramsUnseen = "datagrams-unseen", Info, incomplete;
+        /// Connections that a process began were not established.
+        ConnectionsFailed = "connections-failed", Info;
         /// Several processes may have moved bytes of short connections.
         BytesShared = "bytes-shared", Info;
     }

@@ -8,7 +8,7 @@ use crate::views;
 
 use super::{
     bytes::Bytes,
-    capacity, headline, links,
+    capacity, failures, headline, links,
     notes::NetNote,
     peer_names,
     peer_totals::PeerTotals,
@@ -49,6 +49,7 @@ pub fn report(state: &NetState, context: &Context<'_>) -> Report {
     report.loss.unattributed = state.unattributed;
     report.notes.extend(unseen(state));
     report.notes.extend(shared(state));
+    report.notes.extend(failures::notes(state, context));
     if context.request.view != views::LISTEN {
         report.notes.extend(headline::notes(state, context));
     }
@@ -145,6 +146,10 @@ fn processes(state: &NetState, context: &Context<'_>, rates: Rates) -> Table {
             Value::Text(judgement.evidence),
             Value::unsigned(state.descriptors.get(&id).and_then(|open| open.used)),
             Value::unsigned(state.descriptors.get(&id).map(|open| open.limit)),
+            Value::Unsigned(traffic.failed.refused),
+            Value::Unsigned(traffic.failed.timed_out),
+            Value::Unsigned(traffic.failed.unreachable),
+            Value::Unsigned(traffic.failed.without_port),
         ]);
         let emphasis = match share {
             share if share >= NOTABLE => Emphasis::Notice,
@@ -187,6 +192,10 @@ fn process_columns(context: &Context<'_>, remotes: bool) -> Vec<Column> {
         Column::text("evidence"),
         Column::gauge("descriptors", Unit::Count).otel("process.unix.file_descriptor.count", None),
         Column::gauge("descriptor_limit", Unit::Count),
+        Column::counter("refused", Unit::Count).adding(),
+        Column::counter("timed_out", Unit::Count).adding(),
+        Column::counter("unreachable", Unit::Count).adding(),
+        Column::counter("without_port", Unit::Count).adding(),
     ]);
     all
 }

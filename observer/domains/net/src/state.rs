@@ -17,6 +17,7 @@ use super::{
     connection::{Connection, Phase},
     connections::Connections,
     diagnoses::Diagnoses,
+    failures::{self, FailedPeers},
     hooks::LIFE,
     link::Links,
     listener::{self, Listeners},
@@ -68,6 +69,7 @@ pub struct NetState {
     pub(super) left: Bytes,
     pub(super) flows: HashMap<FlowSlot, FlowTotals>,
     pub(super) sockets: HashMap<u64, Arc<SocketFact>>,
+    pub(super) failed: FailedPeers,
     pub(super) listeners: Listeners,
     pub(super) links: Links,
     /// Bytes of other processes than the owner through TCP connections, by cookie. They can be known before the
@@ -171,6 +173,7 @@ impl NetState {
                 processes.contains_key(id)
             });
         }
+        self.failed.retain(|(id, ..), _| processes.contains_key(id));
         for flow in self.flows.values_mut() {
             flow.reported = (flow.fact.tx, flow.fact.rx);
         }
@@ -229,6 +232,10 @@ impl NetState {
             }
             NetFact::RemoteName { address, name } => self.names.answer(*address, name.as_deref()),
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
+            NetFact::Failed { id, netns, remote, failures } => {
+                failures::add(self.failed.entry((*id, *netns, *remote)).or_default(), *failures);
+                self.book(*id, Some(*remote), |traffic| failures::add(&mut traffic.failed, *failures));
+            }
             NetFact::SharedUnseen { cookie } => self.closes_shared = Some(*cookie),
             NetFact::Closed(fact) => self.closed(fact),
             NetFact::Vanished { cookie } => self.vanished(*cookie),

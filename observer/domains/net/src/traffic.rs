@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::bytes::{ByteCorrection, Bytes};
-use observer_core::facts::net::Endpoint;
+use observer_core::facts::net::{Endpoint, Failures};
 
 /// The totals of a process since observation began, and its traffic in the current interval.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Traffic {
     pub tcp: Bytes,
     pub udp: Bytes,
     pub retransmitted: u64,
+    /// Connections that it began and that were not established.
+    pub failed: Failures,
     /// Connections that closed since the last report.
     pub ended_connections: u64,
     /// The totals at the last report.

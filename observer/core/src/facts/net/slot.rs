@@ -38,6 +38,7 @@ impl NetFact {
             | Self::RemoteName { .. }
             | Self::Closed(_)
             | Self::SharedUnseen { .. }
+            | Self::Failed { .. }
             | Self::Vanished { .. }
             | Self::FlowEnded { .. } => None,
         }
