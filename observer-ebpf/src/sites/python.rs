@@ -38,8 +38,10 @@ pub unsafe fn frames(tgid: u32, fs: u64, to: *mut [PythonFrame; PYTHON_FRAMES]) 
         if frame == 0 {
             break;
         }
-        let found =
-            PythonFrame { code: read(at(frame, layout.code)), instruction: read(at(frame, layout.instruction)) };
+        let found = PythonFrame {
+            code: read(at(frame, layout.code)),
+            instruction: read(at(frame, layout.instruction)),
+        };
         // SAFETY: the caller's promise.
         unsafe { to.cast::<PythonFrame>().add(place).write(found) }
         done += 1;

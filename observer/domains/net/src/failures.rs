@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use super::{notes::NetNote, state::NetState};
 use observer_core::{
-    domain::Context,
+    context::Context,
     facts::{
         TaskId,
         net::{Endpoint, Failures},
