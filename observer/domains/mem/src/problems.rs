@@ -35,6 +35,10 @@ const FEW: usize = 5;
 /// `Soon` for a leak that fills the memory within this many seconds (12 hours): within a shift.
 const SHIFT: f64 = 12.0 * 3600.0;
 
+/// Memory outside of processes that leaks is no problem if it takes more than this many seconds (a week) to fill the
+/// machine: small caches of the kernel grow for days.
+const WEEK: f64 = 7.0 * 86_400.0;
+
 /// The conditions that hold now, and how full memory is.
 pub(super) fn outlook(state: &MemState, context: &Context<'_>) -> Outlook {
     let mut outlook = Outlook { totals: state.machine.totals(context.now), ..Outlook::default() };

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{SHIFT, users::command};
+use super::{SHIFT, WEEK, users::command};
 use crate::{
     objects::{ObjectState, kind_name},
     report::accounts::owner,
@@ -35,22 +35,26 @@ pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Conditi
 /// The growth in bytes, and the condition.
 fn condition(known: &ObjectState, state: &MemState, context: &Context<'_>) -> Option<(f64, Condition)> {
     let now = context.now.boot;
+    // The maps of observer's own programs fill while it gets to know the machine.
+    if known.object.holder.as_ref().is_some_and(|holder| holder.pid == context.session.observer) {
+        return None;
+    }
     let growth = known.series.window.growth(now)?;
     if growth < SLACK * LARGE && known.series.history.flat_for(now) > 60.0 {
         return None;
     }
     let left = state.machine.available()? as f64;
     let assessment = assess_life(&known.series, now, Some(left));
-    let leaks = assessment.verdict == Verdict::Leak;
-    if !assessment.verdict.grows() || !(leaks || growth >= SLACK * LARGE) {
-        return None;
-    }
     let trend = assessment.trend.filter(|trend| trend.low > 0.0);
     let harm = trend.map(|trend| Harm {
         expected: left / trend.rate,
         low: left / trend.high,
         high: left / trend.low,
     });
+    let leaks = assessment.verdict == Verdict::Leak && harm.is_some_and(|harm| harm.expected <= WEEK);
+    if !assessment.verdict.grows() || !(leaks || growth >= SLACK * LARGE) {
+        return None;
+    }
     let soon = leaks && harm.is_some_and(|harm| harm.expected <= SHIFT);
     let object = &known.object;
     let kind = kind_name(object.id.kind);

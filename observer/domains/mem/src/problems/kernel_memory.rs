@@ -1,6 +1,6 @@
 //! Memory of the kernel grows: a cache that it gives back when memory is needed, or memory that it does not.
 
-use super::SHIFT;
+use super::{SHIFT, WEEK};
 use crate::{
     report::kernel::{GrowingKernelMemory, growing},
     state::MemState,
@@ -37,20 +37,20 @@ fn condition(memory: &GrowingKernelMemory<'_>, state: &MemState, context: &Conte
     let available = state.machine.available()? as f64;
     let growth = memory.series.window.growth(context.now.boot)?;
     let bytes = memory.series.window.latest()?;
-    let leaks = memory.assessment.verdict == Verdict::Leak && !memory.reclaimable;
     let large = |slack: f64| {
         let is_large = growth >= slack * LARGE;
         is_large && (!memory.reclaimable || bytes >= slack * CACHE * total as f64)
     };
-    if !leaks && !large(SLACK) {
-        return None;
-    }
     let trend = memory.assessment.trend.filter(|trend| trend.low > 0.0 && !memory.reclaimable);
     let harm = trend.map(|trend| Harm {
         expected: available / trend.rate,
         low: available / trend.high,
         high: available / trend.low,
     });
+    let leaks = memory.assessment.verdict == Verdict::Leak && harm.is_some_and(|harm| harm.expected <= WEEK);
+    if !leaks && !large(SLACK) {
+        return None;
+    }
     let soon = leaks && harm.is_some_and(|harm| harm.expected <= SHIFT);
     let name = memory.name.map_or_else(String::new, |name| format!(" {}", printable(name)));
     let what = if memory.reclaimable {
