@@ -689,3 +689,19 @@ fn a_heap_that_leaks_at_constant_resident_memory_comes_first_and_one_with_garbag
     fixture.due(1201);
     assert!(fixture.report().headline.iter().all(|line| !line.contains("leak")));
 }
+
+#[test]
+fn beside_a_growing_object_no_bystander_is_named_before_there_is_a_trend() {
+    use facts::mem::{MemoryObject, ObjectId, ObjectKind};
+    let mut fixture = Fixture::new();
+    fixture.met(GROWING, b"bystander");
+    for second in 1..=5 {
+        let id = ObjectId { kind: ObjectKind::Memfd, device: 1, number: 7 };
+        let object = MemoryObject::new(id, second << 26, b"memfd:large".to_vec());
+        fixture.apply(MemFact::Object(Box::new(object)));
+        fixture.counters(GROWING, 10 * MIB + second as i64 * MIB / 4);
+        fixture.due(second);
+    }
+    let headline = fixture.report().headline.join(" ");
+    assert!(headline.contains("memfd:large") && !headline.contains("bystander"), "{headline}");
+}

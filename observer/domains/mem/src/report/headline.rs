@@ -33,8 +33,12 @@ pub(super) fn headline(
         Some((rate, line)) if rate > fastest_process => (Some(line), None),
         other => (None, other.map(|(_, line)| line)),
     };
+    // Beside a growing object, a process that grew a little and has no trend yet is not the cause.
+    let is_early = processes.iter().all(|process| !process.grows())
+        && processes.iter().any(|process| process.early() > 0.0);
+    let is_cause = before.is_none() || !is_early;
     lines.extend(before);
-    lines.extend(growing(processes, context));
+    lines.extend(growing(processes, context).filter(|_| is_cause));
     lines.extend(after);
     lines.extend(limited_groups::headline(limited, state));
     lines.extend(accounts::places(state));
