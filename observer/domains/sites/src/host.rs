@@ -1,7 +1,7 @@
 //! The reader of the sites domain: watches processes, unwinds their faults, looks at their memory, names addresses.
 //!
 //! Faults go to a thread of their own as soon as they are read ([`sampler`]): what is at their address means most in the
-//! first milliseconds. Names are found when a report asks for them.
+//! first milliseconds. Names are found by another thread ([`naming`]) when a report asks for them.
 
 use std::{
     any::Any,
@@ -22,7 +22,7 @@ use observer_core::{
 };
 use zerocopy::IntoBytes as _;
 
-use self::{growers::Growers, naming::Naming, period::Period, python::Python, sampler::Sampler};
+use self::{growers::Growers, naming::Namer, period::Period, python::Python, sampler::Sampler};
 use crate::{decode::RawFault, queries::SitesQueries};
 
 mod growers;
@@ -35,7 +35,7 @@ mod sampler;
 /// Samples a second of all watched processes together, and the least of one.
 const SAMPLES: f64 = 400.0;
 const MOST_OF_ONE: f64 = 100.0;
-/// Time for names in one report. Those that are left are asked for again.
+/// How long a report waits for names. Those that come later are in the next one.
 const NAMING: Duration = Duration::from_millis(200);
 
 /// The reader of a machine.
@@ -46,7 +46,7 @@ pub struct SitesReader {
     /// What the kernel side does not know yet.
     control: Vec<(MapName, Vec<u8>, Vec<u8>)>,
     growers: Growers,
-    naming: Naming,
+    namer: Namer,
     /// Processes that were asked for and cannot be read.
     refused: BTreeSet<u32>,
     page_size: u64,
@@ -67,7 +67,7 @@ impl SitesReader {
             watched: BTreeMap::new(),
             control: Vec::new(),
             growers: Growers::default(),
-            naming: Naming::new(root),
+            namer: Namer::start(root),
             refused: BTreeSet::new(),
             page_size: rustix::param::page_size() as u64,
         }
@@ -171,13 +171,8 @@ impl ReadHost for SitesReader {
             wanted.extend(self.growers.find(&self.root, queries.growers));
         }
         self.watch(&wanted, out);
-        let until = Instant::now() + NAMING;
-        for (process, address) in &queries.addresses {
-            if Instant::now() >= until {
-                break;
-            }
-            out.push(Fact::Sites(self.naming.name(*process, *address)));
-        }
+        let named = self.namer.name(&queries.addresses, NAMING);
+        out.extend(named.into_iter().map(Fact::Sites));
     }
 
     fn control_entries(&mut self) -> Vec<(MapName, Vec<u8>, Vec<u8>)> {
