@@ -23,5 +23,6 @@ pub mod cgroup;
 pub mod mounted;
 pub mod mounts;
 pub mod names;
+pub mod netlink;
 pub mod process;
 pub mod text;

@@ -13,7 +13,6 @@ use observer_core::{
 };
 use observer_host::process::Clock;
 
-mod netlink;
 mod netns;
 mod network;
 mod peer_names;

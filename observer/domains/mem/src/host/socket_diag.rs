@@ -1,19 +1,8 @@
 //! Unread data in sockets of observer's network namespace, from the kernel's socket monitoring (`sock_diag`).
 
-use rustix::{
-    io,
-    net::{
-        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink::SOCK_DIAG, recv, send,
-        socket_with,
-    },
-};
+use observer_host::netlink::{self, attribute, word};
+use rustix::io;
 
-/// The size of the buffer for answers, in bytes: the kernel sends no larger piece.
-const PIECE: usize = 32_768;
-/// `SOCK_DIAG_BY_FAMILY`.
-const BY_FAMILY: u16 = 20;
-/// Bytes of a message header.
-const MESSAGE: usize = 16;
 /// `UDIAG_SHOW_PEER | UDIAG_SHOW_MEMINFO`, and the attributes of the answer.
 const SHOW_UNIX: u32 = 0x4 | 0x20;
 const UNIX_PEER: u16 = 2;
@@ -75,67 +64,11 @@ pub(super) fn packet_rings() -> io::Result<Vec<(u64, u64)>> {
     Ok(rings)
 }
 
-/// Sends `request`, and passes each message of the answer, without its header, to `each`.
-fn dump(request: &[u32], mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-    let mut bytes = Vec::new();
-    bytes.extend(((MESSAGE + 4 * request.len()) as u32).to_ne_bytes());
-    bytes.extend(BY_FAMILY.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes.extend([0; 8]);
+/// Asks one question through a socket of its own.
+fn dump(request: &[u32], each: impl FnMut(&[u8])) -> io::Result<()> {
     // The family is the first byte of the request, on machines of either byte order.
-    if let Some((family, rest)) = request.split_first() {
-        bytes.extend([*family as u8, 0, 0, 0]);
-        bytes.extend(rest.iter().flat_map(|word| word.to_ne_bytes()));
-    }
-    send(&socket, &bytes, SendFlags::empty())?;
-    let mut piece = vec![0; PIECE];
-    loop {
-        let (_, length) = recv(&socket, &mut piece[..], RecvFlags::TRUNC)?;
-        let mut rest = piece.get(..length).ok_or(io::Errno::MSGSIZE)?;
-        while !rest.is_empty() {
-            let length = word(rest, 0).ok_or(io::Errno::BADMSG)? as usize;
-            let message = rest.get(MESSAGE..length).ok_or(io::Errno::BADMSG)?;
-            match half(rest, 4).map(i32::from) {
-                Some(libc::NLMSG_DONE) => return Ok(()),
-                Some(libc::NLMSG_ERROR) => return Err(io::Errno::OPNOTSUPP),
-                _ => each(message),
-            }
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        }
-    }
-}
-
-/// The value of the first attribute of type `kind`.
-fn attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
-    loop {
-        let length = usize::from(half(bytes, 0)?);
-        let value = bytes.get(4..length)?;
-        if half(bytes, 2)? == kind {
-            return Some(value);
-        }
-        bytes = bytes.get(length.next_multiple_of(4)..)?;
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_attribute_is_found_behind_others_and_a_cut_one_is_none() {
-        let bytes = [5_u8, 0, 1, 0, 9, 0, 0, 0, 8, 0, 2, 0, 1, 2, 3, 4];
-        assert_eq!(attribute(&bytes, 2), Some(&[1, 2, 3, 4][..]));
-        assert_eq!(attribute(&bytes[..14], 2), None);
-        assert_eq!(attribute(&[0; 8], 2), None);
-    }
+    let Some((family, rest)) = request.split_first() else { return Ok(()) };
+    let mut bytes = vec![*family as u8, 0, 0, 0];
+    bytes.extend(rest.iter().flat_map(|word| word.to_ne_bytes()));
+    netlink::sockets(&netlink::socket_diag()?, &bytes, each)
 }

@@ -13,8 +13,8 @@ use rustix::{
     },
 };
 
-use super::netlink::{MESSAGE, attribute, half, word};
 use observer_core::facts::net::QueueFact;
+use observer_host::netlink::{MESSAGE, attribute, half, word};
 
 /// The kernel answers in pieces of at most this many bytes. This is its own limit on machines with large pages; with
 /// its overhead, it fills two pages of the usual size.
@@ -112,7 +112,9 @@ fn queue(attributes: &[u8]) -> Option<QueueFact> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::netlink::ATTRIBUTE, *};
+    use observer_host::netlink::ATTRIBUTE;
+
+    use super::*;
 
     fn attribute_of(kind: u16, value: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::from(((value.len() + ATTRIBUTE) as u16).to_ne_bytes());

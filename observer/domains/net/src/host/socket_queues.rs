@@ -12,25 +12,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    io,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with},
-};
+use rustix::io;
 
-use super::{
-    netlink::{MESSAGE, attribute, half, word},
-    netns::{inside, namespace},
-};
+use super::netns::{inside, namespace};
 use crate::queries::NetQueries;
 use observer_core::facts::{
     Fact,
     net::{NetFact, SocketQueueFact},
 };
+use observer_host::netlink::{self, attribute, word};
 
-/// The kernel answers in pieces of at most this many bytes.
-const PIECE: usize = 32_768;
-/// `SOCK_DIAG_BY_FAMILY`.
-const BY_FAMILY: u16 = 20;
 /// Lengths of `inet_diag_req_v2` and `inet_diag_msg`.
 const REQUEST: usize = 56;
 const ANSWER: usize = 72;
@@ -81,16 +72,13 @@ impl SocketQueues {
 
 /// A netlink socket in this namespace.
 fn socket_in(root: &Path, netns: u32) -> Option<OwnedFd> {
-    let open = || {
-        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))
-    };
     if namespace(&root.join("proc/self")) == Some(netns) {
-        return open().ok();
+        return netlink::socket_diag().ok();
     }
     let folders = fs::read_dir(root.join("proc")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let folder: PathBuf = folders.into_iter().find(|folder| namespace(folder) == Some(netns))?;
     let file = File::open(folder.join("ns/net")).ok()?;
-    inside(file, open)?.ok()
+    inside(file, netlink::socket_diag)?.ok()
 }
 
 /// Listeners of MPTCP, and all datagram sockets.
@@ -143,48 +131,18 @@ fn drops(answer: &[u8]) -> Option<u32> {
 }
 
 /// Calls `each` for every socket of this kind in one of these `states`.
-fn ask(
-    socket: &OwnedFd,
-    family: i32,
-    protocol: i32,
-    states: u32,
-    mut each: impl FnMut(&[u8]),
-) -> io::Result<()> {
-    send(socket, &request(family, protocol, states), SendFlags::empty())?;
-    let mut piece = vec![0; PIECE];
-    loop {
-        let (_, length) = recv(socket, &mut piece[..], RecvFlags::TRUNC)?;
-        let mut rest = piece.get(..length).ok_or(io::Errno::MSGSIZE)?;
-        while !rest.is_empty() {
-            let length = word(rest, 0).ok_or(io::Errno::BADMSG)? as usize;
-            let message = rest.get(MESSAGE..length).ok_or(io::Errno::BADMSG)?;
-            match half(rest, 4).map(i32::from) {
-                Some(libc::NLMSG_DONE) => return Ok(()),
-                Some(libc::NLMSG_ERROR) => return Err(io::Errno::BADMSG),
-                _ => each(message),
-            }
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        }
-    }
-}
-
-fn request(family: i32, protocol: i32, states: u32) -> Vec<u8> {
-    let mut bytes = vec![0; MESSAGE + REQUEST];
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-    bytes[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
-    bytes[MESSAGE] = family as u8;
-    bytes[MESSAGE + 1] = u8::try_from(protocol).unwrap_or(u8::MAX);
-    bytes[MESSAGE + 2] = 1 << (MEMORY - 1);
-    bytes[MESSAGE + 4..MESSAGE + 8].copy_from_slice(&states.to_ne_bytes());
+fn ask(socket: &OwnedFd, family: i32, protocol: i32, states: u32, each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut request = vec![0; REQUEST];
+    request[0] = family as u8;
+    request[1] = u8::try_from(protocol).unwrap_or(u8::MAX);
+    request[2] = 1 << (MEMORY - 1);
+    request[4..8].copy_from_slice(&states.to_ne_bytes());
     if protocol > i32::from(u8::MAX) {
-        bytes.extend(8u16.to_ne_bytes());
-        bytes.extend(PROTOCOL.to_ne_bytes());
-        bytes.extend(protocol.to_ne_bytes());
+        request.extend(8u16.to_ne_bytes());
+        request.extend(PROTOCOL.to_ne_bytes());
+        request.extend(protocol.to_ne_bytes());
     }
-    let length = (bytes.len() as u32).to_ne_bytes();
-    bytes[..4].copy_from_slice(&length);
-    bytes
+    netlink::sockets(socket, &request, each)
 }
 
 #[cfg(test)]
