@@ -1,37 +1,15 @@
-//! Connections that processes began and that were not established.
+//! Notes about connections that processes began and that were not established.
 
-use hashbrown::HashMap;
-
-use super::{notes::NetNote, state::NetState};
+use super::{failed_peers::sum, notes::NetNote, state::NetState};
 use observer_core::{
     context::Context,
-    facts::{
-        TaskId,
-        net::{Endpoint, Failures},
-    },
+    facts::net::Failures,
     report::Note,
     units::{count, counted},
 };
 
 /// Most notes of one report.
 const NOTES: usize = 5;
-
-/// Failures since observation began, by process, network namespace and peer.
-pub type FailedPeers = HashMap<(TaskId, u32, Endpoint), Failures>;
-
-/// Adds up failures.
-pub const fn add(to: &mut Failures, more: Failures) {
-    to.refused = to.refused.saturating_add(more.refused);
-    to.timed_out = to.timed_out.saturating_add(more.timed_out);
-    to.unreachable = to.unreachable.saturating_add(more.unreachable);
-    to.without_port = to.without_port.saturating_add(more.without_port);
-}
-
-/// The number of failures of every kind.
-pub const fn sum(failures: Failures) -> u64 {
-    let Failures { refused, timed_out, unreachable, without_port } = failures;
-    refused.saturating_add(timed_out).saturating_add(unreachable).saturating_add(without_port)
-}
 
 /// The processes and peers with most failures since observation began.
 pub fn notes(state: &NetState, context: &Context<'_>) -> Vec<Note> {

@@ -33,6 +33,7 @@ pub mod decode;
 mod diagnoses;
 mod diagnosis;
 mod domain;
+mod failed_peers;
 mod failures;
 mod headline;
 mod history;

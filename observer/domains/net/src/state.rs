@@ -17,7 +17,7 @@ use super::{
     connection::{Connection, Phase},
     connections::Connections,
     diagnoses::Diagnoses,
-    failures::{self, FailedPeers},
+    failed_peers::{self, FailedPeers},
     hooks::LIFE,
     link::Links,
     listener::{self, Listeners},
@@ -233,8 +233,8 @@ impl NetState {
             NetFact::RemoteName { address, name } => self.names.answer(*address, name.as_deref()),
             NetFact::Jiffies(jiffies) => self.jiffies = Some(*jiffies),
             NetFact::Failed { id, netns, remote, failures } => {
-                failures::add(self.failed.entry((*id, *netns, *remote)).or_default(), *failures);
-                self.book(*id, Some(*remote), |traffic| failures::add(&mut traffic.failed, *failures));
+                failed_peers::add(self.failed.entry((*id, *netns, *remote)).or_default(), *failures);
+                self.book(*id, Some(*remote), |traffic| failed_peers::add(&mut traffic.failed, *failures));
             }
             NetFact::SharedUnseen { cookie } => self.closes_shared = Some(*cookie),
             NetFact::Closed(fact) => self.closed(fact),
