@@ -14,7 +14,7 @@ use std::{
 use layout::{Damage, MAGIC, begins, kind, word};
 
 pub mod field;
-mod layout;
+pub mod layout;
 mod prototype;
 #[cfg(test)]
 mod tests;

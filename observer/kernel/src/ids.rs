@@ -7,14 +7,13 @@
 use aya::{Btf, BtfError, Endianness};
 
 use super::{
-    btf::Named,
+    btf::{
+        Named,
+        layout::{MAGIC, kind},
+    },
     types::{KernelTypes, type_name},
 };
 use observer_core::hook::Point;
-
-const FORWARD: u32 = 7;
-const TYPEDEF: u32 = 8;
-const FUNCTION: u32 = 12;
 
 /// Bytes of a type's description that has no members.
 const SIZE: usize = 12;
@@ -32,8 +31,8 @@ fn encoded(types: &KernelTypes, points: impl Iterator<Item = Point>) -> Vec<u8> 
         .filter_map(|point| {
             let (named, name) = type_name(point);
             let kind = match named {
-                Named::Function => FUNCTION,
-                Named::Typedef => TYPEDEF,
+                Named::Function => kind::FUNCTION,
+                Named::Typedef => kind::TYPEDEF,
                 Named::Struct | Named::Enum => return None,
             };
             Some((types.id(point)?, kind, name))
@@ -49,14 +48,14 @@ fn encoded(types: &KernelTypes, points: impl Iterator<Item = Point>) -> Vec<u8> 
         if body.len() > filled {
             continue;
         }
-        body.extend(described(0, FORWARD).repeat((filled - body.len()) / SIZE));
+        body.extend(described(0, kind::FORWARD).repeat((filled - body.len()) / SIZE));
         body.extend(described(strings.len() as u32, kind));
         strings.extend_from_slice(name.as_bytes());
         strings.push(0);
     }
     let header =
         [24, 0, body.len() as u32, body.len() as u32, strings.len() as u32].map(u32::to_ne_bytes).concat();
-    [&0xeb9f_u16.to_ne_bytes()[..], &[1, 0], &header, &body, &strings].concat()
+    [&MAGIC.to_ne_bytes()[..], &[1, 0], &header, &body, &strings].concat()
 }
 
 /// A type of this kind without anything else; its name is at `name` in the strings.
