@@ -160,10 +160,12 @@ pub fn parse(
                 let shape = args::OverviewShape::from_arg_matches(asked)?;
                 return overview(shape, Source::Recording(file), surroundings);
             }
-            let (view, asked) = asked
-                .and_then(|(name, asked)| Some((view(name, asked)?, asked)))
-                .ok_or_else(|| wrong("a replay needs a view".to_owned()))?;
-            replayed(view, file, asked, surroundings)
+            match asked.and_then(|(name, asked)| Some((view(name, asked)?, asked))) {
+                Some((view, asked)) => replayed(view, file, asked, surroundings),
+                // The instrument has every view.
+                None if surroundings.terminal && surroundings.keys => Ok(instrument(file)),
+                None => Err(wrong("a replay needs a view where no terminal takes keys".to_owned())),
+            }
         }
         args::Command::Config(args::Config { .. }) => Ok(Command::ShowConfig),
         args::Command::Doctor(doctor) if doctor.survey => Ok(Command::Survey(doctor.live.meaning())),
@@ -231,6 +233,18 @@ fn overview(
         request: Request { window, resolve: !shape.numeric, ..Request::new(OVERVIEW) },
         source,
     })))
+}
+
+/// A recording in the instrument, at the first page.
+fn instrument(file: PathBuf) -> Command {
+    let timing = Timing { interval: Duration::from_secs(1), once: false, count: None, duration: None };
+    let source = Source::Recording(file);
+    Command::Watch(Box::new(Watch {
+        request: Request::new(OVERVIEW),
+        source,
+        timing,
+        format: Format::Instrument,
+    }))
 }
 
 /// Seconds of the window of growth, which needs two reports within it.

@@ -25,6 +25,7 @@ pub mod live;
 mod pace;
 pub mod pipeline;
 mod replay;
+mod timeline;
 
 /// Carries out the command. Returns how complete the answer is.
 ///
@@ -48,8 +49,8 @@ fn watch(mut watch: Watch) -> Result<Exit, Error> {
     }
     watch.request.records = matches!(watch.source, Source::Kernel { record: Some(_), .. });
     // What is written to standard error would be drawn over.
-    let can_open = matches!(&watch.source, Source::Kernel { live, .. } if live.verbose == 0);
-    if watch.format == Format::Instrument && can_open {
+    let is_verbose = matches!(&watch.source, Source::Kernel { live, .. } if live.verbose > 0);
+    if watch.format == Format::Instrument && !is_verbose {
         return instrument::open(watch);
     }
     let output = output(watch.format);

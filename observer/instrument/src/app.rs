@@ -247,10 +247,17 @@ impl App {
             .filter(|chosen| sections.contains(chosen))
             .or_else(|| {
                 // The view may call its table otherwise.
-                let same = |section: &&Section| chosen.is_some_and(|chosen| chosen.view == section.view);
+                let is_same = |section: &Section| chosen.is_some_and(|chosen| chosen.view == section.view);
+                let same = |section: &&Section| is_same(section) && self.has_rows(**section);
                 sections.iter().find(same).copied()
             })
+            .or_else(|| sections.iter().find(|section| self.has_rows(**section)).copied())
             .or_else(|| sections.first().copied())
+    }
+
+    fn has_rows(&self, section: Section) -> bool {
+        let grid = self.sheets.get(section.view).and_then(|sheet| sheet.table(section.table));
+        grid.is_some_and(|grid| !grid.rows.is_empty())
     }
 
     /// The rows and choices of the shown table.

@@ -55,8 +55,8 @@ pub struct Setup {
     pub settings: Settings,
     pub start: Start,
     pub style: Style,
-    /// Makes the history in the instrument's own thread; `None` where nothing is kept.
-    pub history: Option<Box<dyn FnOnce() -> Box<dyn History> + Send>>,
+    /// Makes the history, in the instrument's own thread.
+    pub history: Box<dyn FnOnce() -> Box<dyn History> + Send>,
     /// The views of all pages.
     pub views: Vec<View>,
     /// Ends the observation.
@@ -200,10 +200,10 @@ fn run(setup: Setup, mut screen: Screen, events: &Receiver<Event>, watched: &Wat
     let Setup { pages, settings, start, history, quit, .. } = setup;
     let _ends = EndsObservation(quit);
     let mut app = App::new(pages, settings, start);
-    let mut history = history.map(|make| make());
+    let mut history = history();
     let began = Instant::now();
     if app.is_recording() {
-        seek(&mut app, history.as_deref_mut(), Seek::Newest, 0);
+        seek(&mut app, &mut *history, Seek::Newest, 0);
     }
     loop {
         screen.draw(&mut app)?;
@@ -212,7 +212,8 @@ fn run(setup: Setup, mut screen: Screen, events: &Receiver<Event>, watched: &Wat
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
-        // Everything that has arrived is one frame.
+        // Everything that has arrived is one frame, and steps through time that have piled up are one step.
+        let mut wanted = None;
         while let Some(event) = next {
             let now = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             match event {
@@ -229,22 +230,40 @@ fn run(setup: Setup, mut screen: Screen, events: &Receiver<Event>, watched: &Wat
                 match command {
                     Command::Quit => return Ok(()),
                     Command::Watch(views) => *watched.lock().unwrap_or_else(PoisonError::into_inner) = views,
-                    Command::Seek(to) => seek(&mut app, history.as_deref_mut(), to, now),
+                    Command::Seek(to) => match together(wanted, to) {
+                        (None, next) => wanted = Some(next),
+                        (Some(first), next) => {
+                            seek(&mut app, &mut *history, first, now);
+                            wanted = Some(next);
+                        }
+                    },
                     Command::Export { path, bytes } => export(&mut app, &path, &bytes),
-                    Command::Record { path } => record(&mut app, history.as_deref_mut(), &path),
+                    Command::Record { path } => record(&mut app, &mut *history, &path),
                     Command::Copy(text) => screen.copy(&text)?,
                 }
             }
             next = events.try_recv().ok();
         }
+        if let Some(to) = wanted {
+            let now = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            seek(&mut app, &mut *history, to, now);
+        }
     }
 }
 
-fn seek(app: &mut App, history: Option<&mut (dyn History + 'static)>, to: Seek, now: u64) {
+/// Two wishes as one, if they are steps in one direction; otherwise the first is to be done first.
+const fn together(first: Option<Seek>, next: Seek) -> (Option<Seek>, Seek) {
+    match (first, next) {
+        (Some(Seek::Earlier(steps)), Seek::Earlier(more)) => (None, Seek::Earlier(steps + more)),
+        (Some(Seek::Later(steps)), Seek::Later(more)) => (None, Seek::Later(steps + more)),
+        (first, next) => (first, next),
+    }
+}
+
+fn seek(app: &mut App, history: &mut dyn History, to: Seek, now: u64) {
     if to == Seek::Newest && !app.is_recording() {
         return;
     }
-    let Some(history) = history else { return app.say("nothing earlier is kept", true) };
     let shown = app.main_sheet().map_or(0, |sheet| sheet.now.wall);
     match history.seek(to, shown) {
         Ok(Some(Past { reports, newest })) => {
@@ -268,8 +287,7 @@ fn export(app: &mut App, path: &Path, bytes: &[u8]) {
     }
 }
 
-fn record(app: &mut App, history: Option<&mut (dyn History + 'static)>, path: &Path) {
-    let Some(history) = history else { return app.say("nothing earlier is kept", true) };
+fn record(app: &mut App, history: &mut dyn History, path: &Path) {
     let name = printable(path.as_os_str().as_bytes());
     match history.record(path) {
         Ok(bytes) => app.say(format!("written: {name}, {}", observer_core::units::bytes(bytes)), false),

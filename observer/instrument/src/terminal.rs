@@ -24,7 +24,7 @@ use crossterm::{
     },
     execute, queue, terminal,
 };
-use ratatui::{Terminal, backend::CrosstermBackend};
+use ratatui::{Terminal, backend::CrosstermBackend, layout::Rect};
 
 use crate::{
     app::App,
@@ -104,7 +104,9 @@ impl Screen {
     pub fn resume(&mut self) -> io::Result<()> {
         give_back();
         take(self.mouse)?;
-        self.terminal.clear()
+        // Not `clear`: it asks the terminal for its cursor, and another thread reads the answer as keys.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Puts text on the clipboard of the terminal's user, if the terminal supports it (OSC 52).

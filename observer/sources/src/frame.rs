@@ -175,6 +175,36 @@ impl<R: BufRead + Seek> Frames<R> {
         Ok(kind)
     }
 
+    /// Reads the header of the next frame and moves behind the frame. Returns its kind and the length of its payload
+    /// after decompression.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub fn skip(&mut self) -> Result<(Kind, usize), Fault> {
+        let mut header = Vec::with_capacity(HEADER);
+        self.reader.by_ref().take(HEADER as u64).read_to_end(&mut header)?;
+        if header.len() < HEADER {
+            return Err(Fault::Cut);
+        }
+        let Some((kind, packed, raw, _)) = parse(&header) else {
+            self.reader.seek_relative(-(HEADER as i64))?;
+            return Err(Fault::Header);
+        };
+        self.reader.seek_relative(packed as i64)?;
+        self.at += (HEADER + packed) as u64;
+        Ok((kind, raw))
+    }
+
+    /// Moves to the frame that begins at this position, as [`Self::at`] gave it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn go_to(&mut self, at: u64) -> io::Result<()> {
+        self.reader.seek(io::SeekFrom::Start(at))?;
+        self.at = at;
+        Ok(())
+    }
+
     /// Moves to the next position that can be a frame; returns `false` at the end of the file.
     ///
     /// # Errors

@@ -30,4 +30,5 @@ pub mod live;
 pub mod on_demand;
 pub mod record;
 pub mod replay;
+pub mod seek;
 pub mod session;

@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Cow,
+    collections::VecDeque,
     fmt,
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
@@ -29,7 +30,7 @@ const LEVEL: i32 = 3;
 
 /// A recording that is being written.
 pub struct Recorder {
-    file: File,
+    store: Store,
     compressor: zstd::bulk::Compressor<'static>,
     /// Encoded facts that wait for their frame.
     waiting: Vec<u8>,
@@ -43,6 +44,20 @@ pub struct Recorder {
     written: u64,
     failure: Option<RecordError>,
 }
+
+/// Where frames go.
+enum Store {
+    File(File),
+    /// The newest frames, with their kind and the time of the last tick before each.
+    Memory {
+        frames: VecDeque<(Kind, Timestamp, Box<[u8]>)>,
+        bytes: usize,
+    },
+}
+
+/// The most bytes of frames in memory, and for how long they are kept in nanoseconds.
+const MEMORY: usize = 40 << 20;
+const MEMORY_AGE: u64 = 3_600_000_000_000;
 
 /// Why a recording could not be begun or continued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,11 +77,22 @@ impl Recorder {
     /// # Errors
     /// When it is something else, or cannot be created.
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        let file = open(path).map_err(RecordError)?;
+        Self::into(Store::File(open(path).map_err(RecordError)?))
+    }
+
+    /// Begins a recording in memory: of the last hour, or less if that takes more than 40 MiB.
+    ///
+    /// # Errors
+    /// When there is no memory for the compressor.
+    pub fn in_memory() -> Result<Self, RecordError> {
+        Self::into(Store::Memory { frames: VecDeque::new(), bytes: 0 })
+    }
+
+    fn into(store: Store) -> Result<Self, RecordError> {
         let compressor =
             zstd::bulk::Compressor::new(LEVEL).map_err(|error| RecordError(error.to_string()))?;
         let mut recorder = Self {
-            file,
+            store,
             compressor,
             waiting: Vec::new(),
             begun: None,
@@ -76,8 +102,22 @@ impl Recorder {
             written: 0,
             failure: None,
         };
-        recorder.append(&frame::head());
+        if let Store::File(_) = recorder.store {
+            recorder.append(Kind::Unknown, &frame::head());
+        }
         recorder.failure.take().map_or(Ok(recorder), Err)
+    }
+
+    /// What is in memory so far, as the bytes of a recording without its end. It begins with the first frame, or with a
+    /// key frame where earlier frames have been dropped.
+    pub fn recorded(&mut self) -> Vec<u8> {
+        self.close(Kind::Changes);
+        let mut recording = frame::head();
+        if let Store::Memory { frames, bytes } = &self.store {
+            recording.reserve(*bytes);
+            frames.iter().for_each(|(.., frame)| recording.extend_from_slice(frame));
+        }
+        recording
     }
 
     /// Takes the next fact.
@@ -130,7 +170,7 @@ impl Recorder {
     pub fn finish(mut self) -> Result<u64, RecordError> {
         self.close(Kind::Changes);
         if self.failure.is_none() {
-            self.append(&frame::frame(Kind::End, 0, &[]));
+            self.append(Kind::End, &frame::frame(Kind::End, 0, &[]));
         }
         self.failure.map_or(Ok(self.written), Err)
     }
@@ -173,25 +213,49 @@ impl Recorder {
         }
         let raw = std::mem::take(&mut self.waiting);
         match self.compressor.compress(&raw) {
-            Ok(packed) => self.append(&frame::frame(kind, raw.len(), &packed)),
+            Ok(packed) => self.append(kind, &frame::frame(kind, raw.len(), &packed)),
             Err(error) => self.fail(error.to_string()),
         }
         self.waiting = raw;
         self.waiting.clear();
     }
 
-    fn append(&mut self, bytes: &[u8]) {
-        match self.file.write_all(bytes) {
-            Ok(()) => self.written += bytes.len() as u64,
-            Err(error) => self.fail(error.to_string()),
+    fn append(&mut self, kind: Kind, frame: &[u8]) {
+        match &mut self.store {
+            Store::File(file) => match file.write_all(frame) {
+                Ok(()) => self.written += frame.len() as u64,
+                Err(error) => self.fail(error.to_string()),
+            },
+            Store::Memory { frames, bytes } => {
+                let now = self.now.unwrap_or_default();
+                *bytes += frame.len();
+                frames.push_back((kind, now, frame.into()));
+                drop_old(frames, bytes, now);
+            }
         }
     }
 
     fn fail(&mut self, what: String) {
         // Half a frame would look like damage to a reader. If truncation fails too, the reader skips it as damage.
-        let _ = self.file.set_len(self.written);
+        if let Store::File(file) = &self.store {
+            let _ = file.set_len(self.written);
+        }
         self.waiting = Vec::new();
         self.failure = Some(RecordError(format!("{what}; its first {} bytes can be replayed", self.written)));
+    }
+}
+
+/// Drops frames that are too old or too many, up to a key frame: a reader can begin there.
+fn drop_old(frames: &mut VecDeque<(Kind, Timestamp, Box<[u8]>)>, bytes: &mut usize, now: Timestamp) {
+    loop {
+        let is_start =
+            |(kind, ..): &(Kind, Timestamp, Box<[u8]>)| matches!(kind, Kind::Key { first: true, .. });
+        let Some(next) = frames.iter().skip(1).position(is_start).map(|index| index + 1) else { return };
+        let is_old = frames.get(next).is_some_and(|(_, at, _)| now.boot.saturating_sub(at.boot) > MEMORY_AGE);
+        if !is_old && *bytes <= MEMORY {
+            return;
+        }
+        *bytes -= frames.drain(..next).map(|(.., frame)| frame.len()).sum::<usize>();
     }
 }
 

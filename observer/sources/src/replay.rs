@@ -234,14 +234,7 @@ impl<R: BufRead + Seek> Replay<R> {
 
     /// The next item of the frame that is being delivered.
     fn decode(&mut self) -> Result<StreamItem, ReplayError> {
-        let bytes = &self.raw[self.used..];
-        let item = match bytes.split_first() {
-            Some((&StreamItem::TICK, rest)) => {
-                postcard::take_from_bytes(rest).map(|(now, rest)| (StreamItem::Tick(now), rest))
-            }
-            _ => postcard::take_from_bytes(bytes).map(|(fact, rest)| (StreamItem::Fact(fact), rest)),
-        };
-        match item {
+        match first_item(&self.raw[self.used..]) {
             Ok((item, rest)) => {
                 self.used = self.raw.len() - rest.len();
                 Ok(item)
@@ -302,6 +295,16 @@ impl<R: BufRead + Seek> Replay<R> {
 
     fn after(&self) -> Option<f64> {
         Some(self.last?.since(self.session?))
+    }
+}
+
+/// The first item of a payload, and the bytes behind it.
+pub(super) fn first_item(bytes: &[u8]) -> postcard::Result<(StreamItem, &[u8])> {
+    match bytes.split_first() {
+        Some((&StreamItem::TICK, rest)) => {
+            postcard::take_from_bytes(rest).map(|(now, rest)| (StreamItem::Tick(now), rest))
+        }
+        _ => postcard::take_from_bytes(bytes).map(|(fact, rest)| (StreamItem::Fact(fact), rest)),
     }
 }
 

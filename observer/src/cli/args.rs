@@ -130,7 +130,7 @@ pub struct Record {
 }
 
 #[derive(Debug, Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(arg_required_else_help = true)]
 pub struct Replay {
     /// A recording, made by `observer record` or with `--record`
     #[arg(value_name = "FILE")]

@@ -132,6 +132,11 @@ fn report(live: &mut LiveSource, queries: &mut HostQueries, pipeline: &mut Pipel
     {
         recorder.key(live.keyframe());
     }
+    if let Some(mut recent) = pipeline.recent()
+        && recent.wants_key()
+    {
+        recent.key(live.keyframe());
+    }
     Ok(())
 }
 

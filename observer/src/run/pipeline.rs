@@ -5,6 +5,7 @@
 use std::{
     borrow::Cow,
     io::{self, Write as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::domains;
@@ -25,6 +26,9 @@ use observer_core::{
 use observer_faces::Output;
 use observer_sources::record::Recorder;
 
+/// A recording in memory that another thread reads.
+pub type Recent = Arc<Mutex<Recorder>>;
+
 /// The engines, with an output and a recorder.
 pub struct Pipeline {
     engines: Vec<Engine>,
@@ -34,6 +38,8 @@ pub struct Pipeline {
     /// `None` if there is only a recording.
     output: Option<Box<dyn Output>>,
     recorder: Option<Recorder>,
+    /// A recording in memory, which others read while it grows.
+    recent: Option<Recent>,
     session: Option<SessionFact>,
     /// Reports that were due, including the baseline.
     due: u64,
@@ -61,6 +67,7 @@ impl Pipeline {
             shown: Shown::Engine(0),
             output,
             recorder: None,
+            recent: None,
             session: None,
             due: 0,
             last: None,
@@ -85,6 +92,9 @@ impl Pipeline {
     pub fn tick(&mut self, now: Timestamp) -> Result<(), Error> {
         if let Some(recorder) = &mut self.recorder {
             recorder.tick(now);
+        }
+        if let Some(mut recent) = self.recent() {
+            recent.tick(now);
         }
         self.engines.iter_mut().for_each(|engine| engine.tick(now));
         self.report(now)
@@ -321,6 +331,16 @@ impl Pipeline {
         self.recorder = Some(recorder);
     }
 
+    /// Keeps all further facts in a recording in memory.
+    pub fn keep(&mut self, recent: Recent) {
+        self.recent = Some(recent);
+    }
+
+    /// The recording in memory, for key frames.
+    pub fn recent(&self) -> Option<MutexGuard<'_, Recorder>> {
+        Some(self.recent.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The recorder, for key frames.
     pub const fn recorder(&mut self) -> Option<&mut Recorder> {
         self.recorder.as_mut()
@@ -360,6 +380,9 @@ impl Extend<Fact> for Pipeline {
         for fact in facts {
             if let Some(recorder) = &mut self.recorder {
                 recorder.push(&fact);
+            }
+            if let Some(mut recent) = self.recent() {
+                recent.push(&fact);
             }
             if let Fact::Session(session) = &fact {
                 self.session = Some((**session).clone());

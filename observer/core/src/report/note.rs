@@ -87,6 +87,8 @@ crate::notes! {
         Stretched = "stretched", Info;
         /// A scan of the kernel's state ended early.
         Unread = "unread", Info, incomplete;
+        /// Trends begin later than the observation, because the time on the screen has jumped.
+        Jumped = "jumped", Info;
         /// A shared resource is near its limit or over it.
         NearLimit = "near-limit", Soon;
     }
