@@ -75,7 +75,8 @@ fn observe(
     let (running, feed) = run::start(setup).map_err(taken)?;
     let mut pipeline = Pipeline::new(engines(request), Some(Box::new(feed))).with_overview();
     pipeline.keep(recent);
-    let observed = wait(live::observe(domains::ALL, live, timing, record, Some(sent), &mut pipeline));
+    let domains: Vec<&dyn Domain> = domains::general().collect();
+    let observed = wait(live::observe(&domains, live, timing, record, Some(sent), &mut pipeline));
     // The terminal is given back before an error is printed.
     let ended = running.end();
     observed?;
@@ -107,7 +108,7 @@ fn replay(request: &Request, settings: Settings, path: PathBuf) -> Result<Exit, 
 
 /// An engine for each domain, with what every view of it needs.
 fn engines(request: &Request) -> Vec<Engine> {
-    let engine = |domain: &&dyn Domain| {
+    let engine = |domain: &dyn Domain| {
         let view = domain.recorded();
         // The order is the model's: it changes with a key.
         domains::engine(Request {
@@ -119,7 +120,7 @@ fn engines(request: &Request) -> Vec<Engine> {
             ..request.clone()
         })
     };
-    domains::ALL.iter().map(engine).collect()
+    domains::general().map(engine).collect()
 }
 
 fn taken(error: std::io::Error) -> Error {
@@ -127,14 +128,14 @@ fn taken(error: std::io::Error) -> Error {
 }
 
 fn setup(request: &Request, settings: Settings, sender: UnboundedSender<Command>, facts: Facts) -> Setup {
-    let page = |domain: &&dyn Domain| Page {
+    let page = |domain: &dyn Domain| Page {
         title: domain.declaration().name,
         views: domain.views().iter().map(|view| view.name).collect(),
     };
     let overview = Page { title: OVERVIEW.name, views: vec![OVERVIEW.name] };
-    let pages: Vec<Page> = std::iter::once(overview).chain(domains::ALL.iter().map(page)).collect();
+    let pages: Vec<Page> = std::iter::once(overview).chain(domains::general().map(page)).collect();
     let own = pages.iter().position(|page| page.views.contains(&request.view.name));
-    let views = domains::ALL.iter().flat_map(|domain| domain.views()).copied();
+    let views = domains::general().flat_map(|domain| domain.views()).copied();
     let views: Vec<View> = std::iter::once(OVERVIEW).chain(views).collect();
     let style = style(&settings);
     let start = Start {
