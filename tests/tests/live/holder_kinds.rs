@@ -299,7 +299,7 @@ fn the_suggested_command_frees_the_file() {
                 workload.ask("close f");
             } else {
                 assert!(sentence.starts_with("end or restart"), "{sentence}");
-                assert!(sentence.contains("as a hole"), "{sentence}");
+                assert!(sentence.contains("with a hole"), "{sentence}");
                 // According to the warning, the space is free, and the size returns with the next write.
                 let fd = &truth["fds"][0];
                 run_command(&format!("`truncate -s 0 /proc/{}/fd/{fd}`", workload.pid()));

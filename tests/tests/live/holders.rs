@@ -96,7 +96,7 @@ fn indirect_holders_loop_devices_and_executables_are_found() {
             .collect();
         assert_eq!(ways, ["mmap", "exe"], "{row:#}");
         assert_eq!(row["size"], truth["size"]);
-        assert!(row["reclaim"].as_str().unwrap().starts_with("a program that runs"), "{row:#}");
+        assert!(row["reclaim"].as_str().unwrap().starts_with("a running program"), "{row:#}");
         workload.ask("close program");
         gone(&mut observer, &truth);
     }
