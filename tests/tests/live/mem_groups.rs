@@ -115,7 +115,7 @@ fn a_kill_in_a_group_is_explained_by_the_processes_of_the_group() {
         text
     });
     assert!(text.contains(&format!("most had grown {grower} workload")), "{text}");
-    assert!(text.contains(&format!("{} may have 96 MiB", group.name())), "{text}");
+    assert!(text.contains(&format!("{} is 96 MiB", group.name())), "{text}");
     assert!(!text.contains(&outside.pid().to_string()), "{text}");
     drop((large, leaking));
 }

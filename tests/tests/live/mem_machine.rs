@@ -97,7 +97,7 @@ fn the_victim_of_an_oom_kill_is_reported_with_its_memory() {
         text.contains(&format!(" {pid} workload was killed")).then_some(text)
     });
     assert!(text.contains("having asked for more"), "{text}");
-    assert!(text.contains(&format!("{} may have 48 MiB", group.name())), "{text}");
+    assert!(text.contains(&format!("{} is 48 MiB", group.name())), "{text}");
     let held = text.split("it held ").nth(1).and_then(|rest| rest.split(" MiB").next()).unwrap();
     let held: f64 = held.parse().unwrap();
     // The limit of the group without page tables, stacks and files, rounded to a tenth.
