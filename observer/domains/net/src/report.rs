@@ -73,15 +73,15 @@ pub(crate) fn totals(state: &NetState, all: &Overall, rates: Rates) -> Vec<Total
 /// The datagrams that could not be attributed, by network namespace.
 fn unseen(state: &NetState) -> Option<Note> {
     let sum = state.unseen.values().fold(0, |sum: u64, datagrams| sum.saturating_add(*datagrams));
-    let went = (sum > 0).then(|| counted(sum, "datagram went", "datagrams went"))?;
+    let were = (sum > 0).then(|| counted(sum, "datagram was", "datagrams were"))?;
     let places = state.unseen.iter().filter_map(|(netns, datagrams)| {
         netns.map(|netns| format!("{} in network namespace {netns}", count(*datagrams)))
     });
     let places: Vec<String> = places.collect();
     let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
     let text = format!(
-        "{went} by{places} before observer looked whose they were: it looks while a socket for datagrams is open, and \
-         for ten minutes after."
+        "{were} not attributed{places}: observer watches datagrams while a datagram socket is open and for ten minutes \
+         after, and these passed before it began to watch."
     );
     Some(Note::new(NetNote::DatagramsUnseen, text))
 }
