@@ -14,7 +14,7 @@ use crate::{
 task_fields!(fields_as_globals);
 
 /// `PF_KTHREAD` of `task_struct.flags`.
-const KERNEL_THREAD: u32 = 0x0020_0000;
+pub const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// The task that runs now, typed by BTF.
 #[inline(always)]

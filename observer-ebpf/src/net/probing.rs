@@ -11,7 +11,7 @@ use observer_common::{
 use observer_ebpf::{
     iterator,
     read::{self, MemoryAccess as _, Probing},
-    task::{self, TASK_LEADER},
+    task::{self, KERNEL_THREAD, TASK_FLAGS, TASK_LEADER},
 };
 
 use crate::fields::{FILE_INODE, FILE_PRIVATE, INODE_SB, SB_MAGIC, SOCK_SK_TYPE, SOCK_STATE, SOCKET_SK};
@@ -99,10 +99,12 @@ unsafe fn address_at(place: *const *const u8) -> *const u8 {
     unsafe { bpf_probe_read_kernel(place) }.unwrap_or(core::ptr::null())
 }
 
-/// Before 5.15 it is not known which system call the current process is in.
+/// Whether a kernel thread runs: it has no descriptors, and releases sockets that io_uring held for a process. Before
+/// 5.15 it is not known which system call the current process is in.
 #[inline(always)]
 pub fn is_reading() -> bool {
-    false
+    // SAFETY: the helper checks each address.
+    unsafe { Probing::load::<u32>(Probing::current(), &TASK_FLAGS) & KERNEL_THREAD != 0 }
 }
 
 /// The first thread of the current process, which identifies it.

@@ -39,6 +39,7 @@ force() {
         case $alternative in
         mem.*) view="mem" ;;
         disk.*) view="disk --deleted-open" ;;
+        sites.*) view="mem --where" ;;
         *) view="net" ;;
         esac
         # shellcheck disable=SC2086 # words of a command
