@@ -98,7 +98,7 @@ impl Tracked {
     /// The condition holds again.
     fn continues(&mut self, Condition { begins, mut problem, .. }: Condition, now: u64) {
         if !self.is_shown {
-            // A condition that is no longer clear begins anew.
+            // The confirmation time starts again with the next clear condition.
             if !begins {
                 return;
             }

@@ -29,7 +29,7 @@ mod group_growth;
 mod headline;
 mod heap;
 pub(crate) mod kernel;
-mod limited_groups;
+pub(crate) mod limited_groups;
 mod ranked_process;
 mod restart;
 

@@ -1,15 +1,16 @@
 //! A control group is near its memory limit: the kernel then kills one of its processes, or slows them down.
 //!
 //! The kernel counts page cache as used, but can take it back. The severity therefore depends also on the memory that
-//! the group's processes hold. Not visible: kernel memory of the group that cannot be taken back.
+//! the group's processes hold, and on its shared memory and files in RAM. Not visible: kernel memory of the group that
+//! cannot be taken back.
 
 use std::collections::BTreeMap;
 
 use super::users::{User, command, users};
-use crate::{process::ProcessMemory, state::MemState};
+use crate::{limited_groups::LimitedGroup, process::ProcessMemory, report::limited_groups, state::MemState};
 use observer_core::{
     context::Context,
-    facts::mem::Limit,
+    facts::mem::{Limit, Memory},
     problem::{
         Harm, ProblemKind,
         condition::{Capacity, Condition},
@@ -17,12 +18,15 @@ use observer_core::{
     report::{Subject, Value},
     severity::Severity,
     text::printable,
+    trend::{slope::Trend, verdict::Assessment},
     units,
 };
+use observer_host::cgroup::is_within;
 
 pub(super) static KIND: ProblemKind = ProblemKind { name: "group-full", confirm: 3, linger: 15 };
 
-/// Thresholds of each severity: the used part of the limit, and the part that processes hold. Both must be reached.
+/// Thresholds of each severity: the used part of the limit, and the part that cannot be taken back. Both must be
+/// reached.
 const NOW: (f64, f64) = (0.98, 0.9);
 const SOON: (f64, f64) = (0.92, 0.8);
 const WATCH: (f64, f64) = (0.85, 0.7);
@@ -38,22 +42,26 @@ const GROWING: f64 = 0.6;
 const SLACK: f64 = 0.02;
 const SLOWER: f64 = 1.5;
 
-/// A group with a limit.
-struct LimitedGroup {
+/// A group near its limit, and what fills it.
+struct FilledGroup<'a> {
     limit: Limit,
+    /// What the kernel charges to the group, once it has been read.
+    charged: Option<&'a LimitedGroup>,
     users: Vec<User>,
-    /// Bytes that its processes hold and the kernel cannot take back without swap.
+    /// Bytes that the kernel cannot take back without swap: private memory of its processes, shared memory and files in
+    /// RAM.
     held: f64,
-    /// How long its fastest process has been observed, seconds.
+    /// How long its growth has been observed, seconds.
     known: f64,
+    harm: Option<Harm>,
 }
 
 pub(super) fn conditions(state: &MemState, context: &Context<'_>) -> Vec<Condition> {
     let groups = limits(state).into_values().filter(|limit| used(limit) >= GROWING - SLACK);
     let mut found: Vec<(f64, Condition)> = groups
         .filter_map(|limit| {
-            let group = LimitedGroup::new(limit, state, context.now.boot);
-            Some((used(&group.limit), group.condition(context)?))
+            let group = FilledGroup::new(limit, state, context.now.boot);
+            Some((used(&group.limit), group.condition(state, context)?))
         })
         .collect();
     found.sort_by(|(one, _), (other, _)| other.total_cmp(one));
@@ -83,36 +91,42 @@ fn used(limit: &Limit) -> f64 {
     limit.usage as f64 / limit.limit.max(1) as f64
 }
 
-impl LimitedGroup {
-    fn new(limit: Limit, state: &MemState, now: u64) -> Self {
+impl<'a> FilledGroup<'a> {
+    fn new(limit: Limit, state: &'a MemState, now: u64) -> Self {
         let is_in = |process: &ProcessMemory| {
-            process.group.as_ref().is_some_and(|group| is_below(&group.name, &limit.group))
+            process.group.as_ref().is_some_and(|group| is_within(&group.name, &limit.group))
         };
-        let members = || state.processes.values().filter(|process| !process.ended && is_in(process));
-        let held = members()
-            .filter_map(|process| process.memory())
-            .map(|memory| (memory.anon.saturating_add(memory.shmem)).max(0) as f64);
-        let held = held.sum();
+        let members = state.processes.values().filter(|process| !process.ended && is_in(process));
+        let memory: Vec<_> = members.filter_map(ProcessMemory::memory).collect();
+        let bytes = |part: fn(&Memory) -> i64| memory.iter().map(|memory| part(memory).max(0) as f64).sum();
+        let charged = state.limited.get(&limit.group);
+        let private: f64 = bytes(|memory| memory.anon);
+        // Processes can map the same shared memory, so the kernel's own count comes first.
+        let shared = charged.and_then(|group| group.memory.shmem).map(|shmem| shmem as f64);
+        let held = private + shared.unwrap_or_else(|| bytes(|memory| memory.shmem));
         let users = users(state, is_in);
         let first = users.first().and_then(|user| state.processes.get(&user.id));
-        let known = first.map_or(0.0, |process| process.series.window.known(now));
-        Self { users, held, known, limit }
+        let mut known = first.map_or(0.0, |process| process.series.window.known(now));
+        let mut trend = together(&users);
+        if let Some(group) = charged
+            && let Some(own) = certain(&group.assessment(now))
+            && trend.is_none_or(|trend| own.rate > trend.rate)
+        {
+            (trend, known) = (Some(own), group.series.window.known(now));
+        }
+        let left = limit.limit.saturating_sub(limit.usage) as f64;
+        let harm = trend.map(|trend| Harm {
+            expected: left / trend.rate,
+            low: left / trend.high,
+            high: left / trend.low,
+        });
+        Self { users, held, known, harm, charged, limit }
     }
 
-    /// Seconds until the limit is reached; `None` unless the whole interval of the rate is above zero.
-    fn harm(&self) -> Option<Harm> {
-        let left = self.limit.limit.saturating_sub(self.limit.usage) as f64;
-        let trends = || self.users.iter().filter_map(|user| user.trend);
-        let rate: f64 = trends().map(|trend| trend.rate).sum();
-        let (low, high): (f64, f64) =
-            (trends().map(|trend| trend.low).sum(), trends().map(|trend| trend.high).sum());
-        (rate > 0.0).then(|| Harm { expected: left / rate, low: left / high, high: left / low })
-    }
-
-    fn condition(&self, context: &Context<'_>) -> Option<Condition> {
+    fn condition(&self, state: &MemState, context: &Context<'_>) -> Option<Condition> {
         let Limit { group, file, limit, usage } = &self.limit;
         let (used, held) = (used(&self.limit), self.held / (*limit).max(1) as f64);
-        let harm = self.harm();
+        let harm = self.harm;
         let severity = |slack: f64, slower: f64| {
             let above = |(least_used, least_held): (f64, f64)| {
                 used >= least_used - slack && held >= least_held - slack
@@ -131,20 +145,22 @@ impl LimitedGroup {
         };
         let begins = severity(0.0, 1.0);
         let severity = begins.or_else(|| severity(SLACK, SLOWER))?;
-        let who = self.users.first().map_or_else(String::new, |user| format!(": {}", user.words(context)));
+        let shared = self.charged.and_then(|charged| limited_groups::shared(group, charged, state));
+        let cause = shared.or_else(|| Some(self.users.first()?.words(context)));
+        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
         let time = harm.map_or_else(String::new, |harm| {
             format!(", which it reaches in about {}", units::duration(harm.expected))
         });
         let name = printable(group);
         let text = format!(
-            "The control group {name} uses {} of its {}{time}{who}.",
+            "The control group {name} uses {} of its {}{time}{cause}.",
             units::share(used),
             units::bytes(*limit)
         );
         let what =
             if file.ends_with("high") { "slows its processes down" } else { "kills one of its processes" };
         let evidence = format!(
-            "{} are charged to it and its processes hold {}; at the limit ({file}) the kernel {what}",
+            "{} are charged to it; {} of that cannot be taken back; at the limit ({file}) the kernel {what}",
             units::bytes(*usage),
             units::bytes(self.held)
         );
@@ -163,10 +179,17 @@ impl LimitedGroup {
     }
 }
 
-/// Whether the group `path` is `group` or below it. In version 1, paths of processes begin with the name of the
-/// hierarchy.
-fn is_below(path: &[u8], group: &[u8]) -> bool {
-    let [path, group] = [path, group].map(|path| path.strip_prefix(b"memory:").unwrap_or(path));
-    let group = group.strip_suffix(b"/").unwrap_or(group);
-    path.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+/// The growth of all users together, if there is any.
+fn together(users: &[User]) -> Option<Trend> {
+    let trends = users.iter().filter_map(|user| user.trend);
+    trends.reduce(|one, other| Trend {
+        rate: one.rate + other.rate,
+        low: one.low + other.low,
+        high: one.high + other.high,
+    })
+}
+
+/// The trend, if the whole interval is above zero.
+fn certain(assessment: &Assessment) -> Option<Trend> {
+    assessment.trend.filter(|trend| assessment.verdict.grows() && trend.low > 0.0)
 }

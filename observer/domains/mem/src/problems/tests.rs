@@ -6,8 +6,8 @@ use observer_core::{
     facts::{
         TaskId,
         mem::{
-            KernelPart, Limit, Machine, MemFact, MemoryObject, ObjectId, ObjectKind, ObjectProcess,
-            PressureTotals, Totals,
+            GroupMemory, KernelPart, Limit, Machine, MemFact, MemoryObject, ObjectId, ObjectKind,
+            ObjectProcess, PressureTotals, Totals,
         },
     },
     problem::condition::Condition,
@@ -107,6 +107,19 @@ fn a_group_at_its_limit_is_a_problem_unless_cache_fills_it() {
     assert_eq!(brief(&limited(440 * MIB, 480 * MIB)), [("group-full", Severity::Soon, true)]);
     assert_eq!(brief(&limited(100 * MIB, 511 * MIB)), [], "the rest is cache");
     assert_eq!(brief(&limited(300 * MIB, 320 * MIB)), []);
+}
+
+#[test]
+fn files_in_ram_fill_a_group_although_its_processes_hold_little() {
+    let mut fixture = limited(MIB, 506 * MIB);
+    let memory = GroupMemory { limit: 512 * MIB, usage: 506 * MIB, shmem: Some(500 * MIB), kills: Some(0) };
+    fixture.apply(MemFact::GroupMemory { group: b"/a".to_vec(), memory });
+    fixture.due(2);
+    assert_eq!(brief(&fixture), [("group-full", Severity::Now, true)]);
+    let text = &conditions(&fixture)[0].problem.text;
+    let expected =
+        "The control group /a uses 99 % of its 512 MiB: 500 MiB of it shared memory and files in RAM.";
+    assert_eq!(text, expected);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn row(ranked: &RankedGroup<'_>, now: u64) -> Row {
         verdict if verdict.grows() => Emphasis::Notice,
         _ => Emphasis::Plain,
     };
-    let subject = Subject::KernelAccount { kind: "limited_group", name: Some(path.to_vec()) };
+    let subject = Subject::ControlGroup { path: path.to_vec() };
     Row { subject, cells, emphasis, ..Row::default() }
 }
 
@@ -108,11 +108,17 @@ pub(super) fn headline(groups: &[RankedGroup<'_>], state: &MemState) -> Option<S
         units::bytes(memory.usage as f64),
         units::bytes(memory.limit as f64),
     );
-    if let Some(shmem) = ranked.group.mostly_shared() {
-        text.push_str(&format!(", {} of it shared memory and files in RAM", units::bytes(shmem as f64)));
-        if let Some(object) = state.objects.of_group(ranked.path) {
-            text.push_str(&format!(" (most in {})", printable(&object.name)));
-        }
+    if let Some(shared) = shared(ranked.path, ranked.group, state) {
+        text.push_str(&format!(", {shared}"));
     }
     Some(format!("{text}."))
+}
+
+/// A clause about shared memory and files in RAM, if they are most of the group's memory.
+pub(crate) fn shared(path: &[u8], group: &LimitedGroup, state: &MemState) -> Option<String> {
+    let shmem = units::bytes(group.mostly_shared()? as f64);
+    let largest = state.objects.of_group(path);
+    let largest =
+        largest.map_or_else(String::new, |object| format!(" (most in {})", printable(&object.name)));
+    Some(format!("{shmem} of it shared memory and files in RAM{largest}"))
 }
